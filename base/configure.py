@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Grafts this tree onto a QEMU source tree and configures the result.
+
+usage: ./configure [--base=PATH] [--builddir=DIR] [--lean] [ARGUMENT..]
+
+  --base=PATH     QEMU {series}.x to graft onto: a source folder, which is
+                  copied and never changed, or a tarball. Default: the one that
+                  Debian {suite} distributes; it is fetched once into
+                  {cache}
+  --builddir=DIR  where everything is built (default: build, in this tree);
+                  the grafted source is beside it, in DIR.base/qemu
+  --lean          only what 9p needs: the x86_64 system emulator with TCG,
+                  VirtFS and virtfs-proxy-helper
+  --help          this text
+
+All other arguments go to the configure of the base, which runs in DIR; see
+DIR.base/qemu/configure --help once this has run. Then: ninja -C DIR
+
+The steps: fetch the base and, where the machine's is older than the base
+wants, Meson (both checked, and nothing is installed); unpack it without the
+parts that this tree replaces; link this tree's files into place
+and make the edits of base/edits.toml; run the base's configure; link Debian's
+firmware images into DIR/qemu-bundle.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import fetch
+import firmware
+import graft
+import modules
+import packages
+import unpack
+from fail import Fail, note
+
+TREE = pathlib.Path(__file__).resolve().parent.parent
+
+LEAN = [
+    "--target-list=x86_64-softmmu",
+    "--without-default-features",
+    "--disable-docs",
+    "--enable-system",
+    "--enable-tcg",
+    "--enable-virtfs",
+    "--enable-virtfs-proxy-helper",
+    "--enable-attr",
+    "--enable-cap-ng",
+    "--enable-seccomp",
+]
+
+
+def arguments(argv):
+    """(own arguments by name, arguments for the base)."""
+    own = {"base": None, "builddir": None, "lean": False, "help": False}
+    rest = []
+    for arg in argv:
+        name, equals, value = arg.removeprefix("--").partition("=")
+        if not arg.startswith("--") or name not in own:
+            rest.append(arg)
+        elif name in ("lean", "help"):
+            if equals:
+                raise Fail(f"{arg}: --{name} takes no value")
+            own[name] = True
+        elif not value:
+            raise Fail(f"--{name} needs a value: --{name}=PATH")
+        else:
+            own[name] = value
+    if "-h" in rest:
+        own["help"] = True
+    return own, rest
+
+
+def unpack_base(spec, given, unpacked, fetcher):
+    """Have the base in the build folder."""
+    without = spec["unpack"]["without"]
+    if given and os.path.isdir(given):
+        unpacked.from_folder(pathlib.Path(given).resolve(), spec["series"],
+                             without)
+        return
+    if given:
+        tarball = pathlib.Path(given)
+        if not tarball.is_file():
+            raise Fail(f"--base={given}: no such file or folder")
+        has = fetch.sha256(tarball)
+    else:
+        tarball, has = fetcher.tarball()
+    unpacked.from_tarball(tarball, has, spec["series"], without)
+
+
+def check_packages(rest):
+    """Name all build packages that are missing at once."""
+    for arg in rest:
+        if arg.startswith("--cc="):
+            os.environ["CC"] = arg.removeprefix("--cc=")
+    names = packages.missing(["build"])
+    if names:
+        raise Fail("these Debian packages are missing:\n    apt install "
+                   + " ".join(names))
+
+
+def base_arguments(own, rest, python, base):
+    """The arguments for the base's configure."""
+    args = LEAN[:] if own["lean"] else []
+    args.append("--disable-download")
+    if not (base / "pc-bios/bios.bin").exists():
+        args.append("--disable-install-blobs")
+    if not any(a.startswith("--python=") for a in rest):
+        args.append(f"--python={python}")
+    return args + rest
+
+
+def main(argv):
+    """The command line."""
+    with open(TREE / "base/base.toml", "rb") as f:
+        spec = tomllib.load(f)
+    cache = fetch.Cache.of_user()
+    own, rest = arguments(argv)
+    if own["help"]:
+        print(__doc__.format(series=spec["series"], suite=spec["suite"],
+                             cache=cache.folder).partition("\n\n")[2], end="")
+        return 0
+    check_packages(rest)
+    build = pathlib.Path(own["builddir"] or TREE / "build").absolute()
+    build.mkdir(parents=True, exist_ok=True)
+    # Not inside the build folder: Meson allows no source there
+    unpacked = unpack.Unpacked(build.with_name(build.name + ".base"))
+    with fetch.Fetcher(spec, cache) as fetcher:
+        unpack_base(spec, own["base"], unpacked, fetcher)
+        python = modules.make(spec["module"], unpacked.home, fetcher)
+    base = unpacked.root
+    graft.make_links(TREE, base, spec["link"], unpacked.links)
+    graft.make_edits(TREE, base, unpacked.pristine)
+    graft.order_option_files(base)
+    done = subprocess.run([base / "configure",
+                           *base_arguments(own, rest, python, base)],
+                          cwd=build, check=False)
+    if done.returncode:
+        raise Fail("the base's configure failed; see above, and "
+                   f"{build}/meson-logs/meson-log.txt")
+    if firmware.link(build) == 0:
+        note("notice: no firmware images found; to run the emulator: "
+             "apt install seabios qemu-system-data ipxe-qemu")
+    note(f"now: ninja -C {os.path.relpath(build)}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Fail as e:
+        sys.exit(f"configure: error: {e}")
+    except OSError as e:
+        sys.exit(f"configure: error: {e}")
+    except KeyboardInterrupt:
+        sys.exit(130)

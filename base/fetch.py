@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fetches the base, and the Python modules it needs, from the Debian archive.
+
+apt does the work, because it knows the machine's proxies and checks the
+archive's signatures; but on state of its own (sources list, package lists,
+caches) in a temporary folder, so that an ordinary user can do it and nothing
+below /etc/apt or /var is touched.
+
+What was fetched stays in a cache folder, beside a list of SHA-256 sums; a file
+whose sum does not hold is fetched again. The sums of the tarballs in base.toml
+stand above that list. With everything in the cache no network is needed.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from fail import Fail, note
+
+# apt reads this after the machine's configuration, so proxies and the like
+# stay; what concerns the machine's own packages goes.
+APT_CONF = """\
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Default-Release;
+APT::Architectures {{ "{arch}"; }};
+APT::Sandbox::User "";
+APT::Update::Error-Mode "any";
+Acquire::Retries "2";
+Debug::NoLocking "1";
+Dir::Cache "{state}/cache";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::Etc::SourceList "{state}/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::State "{state}/state";
+Dir::State::Lists "{state}/lists";
+Dir::State::Status "/dev/null";
+"""
+
+SOURCES = """\
+deb [signed-by={keyring} arch={arch} target=Packages] {mirror} {suite} main
+deb-src [signed-by={keyring} target=Sources] {mirror} {suite} main
+"""
+
+
+def sha256(path):
+    """The SHA-256 sum of a file, in hexadecimal."""
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def check_sha256(path, want):
+    """Fail unless the file has that sum."""
+    have = sha256(path)
+    if have != want:
+        raise Fail(f"{path}: its SHA-256 sum is {have}, not {want}")
+
+
+class Cache:
+    """Fetched files, each of which holds what its sum says."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.list = folder / "SHA256SUMS"
+
+    @classmethod
+    def of_user(cls):
+        """The user's cache, below $XDG_CACHE_HOME or ~/.cache."""
+        home = os.environ.get("XDG_CACHE_HOME", "")
+        if not os.path.isabs(home):
+            home = os.path.expanduser("~/.cache")
+        return cls(pathlib.Path(home) / "virtfs-proxy")
+
+    def sums(self):
+        """Sums by file name, in the order in which the files came."""
+        try:
+            lines = self.list.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        return {name: s for s, _, name in (li.partition("  ") for li in lines)}
+
+    def get(self, name, want=None):
+        """The path of a file that is there and holds, or None."""
+        want = want or self.sums().get(name)
+        path = self.folder / name
+        if not want or not path.is_file():
+            return None
+        if sha256(path) != want:
+            note(f"{path} is damaged; it is fetched again")
+            return None
+        return path
+
+    def put(self, path):
+        """Take a file that was checked; returns its path in the cache."""
+        sums = self.sums() | {path.name: sha256(path)}
+        os.replace(path, self.folder / path.name)
+        new = self.folder / f"SHA256SUMS.{os.getpid()}"
+        new.write_text("".join(f"{s}  {n}\n" for n, s in sums.items()),
+                       encoding="utf-8")
+        os.replace(new, self.list)
+        return self.folder / path.name
+
+
+class Archive:
+    """The Debian archive, by apt on private state."""
+
+    def __init__(self, spec, state):
+        self.spec = spec
+        self.state = state
+        for tool, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg")):
+            if not shutil.which(tool):
+                raise Fail(f"{tool} is needed to fetch the base (package "
+                           f"{package}); or give a QEMU {spec['series']}.x "
+                           "source tree or tarball: --base=PATH")
+        if not os.path.exists(spec["keyring"]):
+            raise Fail(f"{spec['keyring']} is missing: apt install "
+                       "debian-archive-keyring")
+        self.arch = run(["dpkg", "--print-architecture"]).strip()
+        for name in ("cache/archives/partial", "state", "lists/partial"):
+            (state / name).mkdir(parents=True)
+        (state / "apt.conf").write_text(
+            APT_CONF.format(state=state, arch=self.arch))
+        self.update()
+
+    def apt(self, tool, *args):
+        """Run an apt tool; its output."""
+        return run([tool, "-c", self.state / "apt.conf", "-qq", *args],
+                   cwd=self.state)
+
+    def update(self):
+        """Read the lists, from the first mirror that has them."""
+        mirrors = machine_mirrors()
+        said = [] if mirrors else ["apt's configuration names no mirror of it"]
+        for mirror in mirrors:
+            note(f"reading the package lists of {self.spec['suite']} "
+                 f"from {mirror}")
+            (self.state / "sources.list").write_text(SOURCES.format(
+                keyring=self.spec["keyring"], arch=self.arch, mirror=mirror,
+                suite=self.spec["suite"]))
+            try:
+                self.apt("apt-get", "update")
+                return
+            except Fail as e:
+                said.append(str(e))
+        raise Fail("the Debian archive cannot be reached:\n"
+                   + "\n".join(said)
+                   + f"\nWithout a network, give a QEMU {self.spec['series']}"
+                     ".x source tree or tarball: --base=PATH")
+
+    def tarballs(self):
+        """(version, file name, sum) of each base tarball it offers."""
+        found = []
+        text = self.apt("apt-cache", "showsrc", "--only-source", "qemu")
+        for entry in text.split("\n\n"):
+            version = re.search(r"^Version: (\S+)", entry, re.M)
+            files = re.search(r"^Checksums-Sha256:((?:\n .*)+)", entry, re.M)
+            orig = files and re.search(
+                r"(\w{64}) \d+ (qemu_([^_\s]+)\.orig\.tar\.\w+)$",
+                files[1], re.M)
+            if version and orig and in_series(orig[3], self.spec["series"]):
+                found.append((version[1], orig[2], orig[1]))
+        return found
+
+    def fetch_tarball(self, version, name, want):
+        """Download the tarball of a version; its path."""
+        note(f"downloading {name}")
+        self.apt("apt-get", "source", "--download-only", "--tar-only",
+                 f"qemu={version}")
+        check_sha256(self.state / name, want)
+        return self.state / name
+
+    def fetch_package(self, package):
+        """Download a binary package; its path."""
+        note(f"downloading the package {package}")
+        self.apt("apt-get", "download", package)
+        return next(self.state.glob(f"{package}_*.deb"))
+
+
+def run(command, cwd=None):
+    """The output of a command that must succeed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True,
+                          errors="replace", env=os.environ | {"LC_ALL": "C"},
+                          stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        what = command[0]
+        says = (done.stderr or done.stdout).strip()
+        raise Fail(f"{what} failed ({done.returncode}): {says}")
+    return done.stdout
+
+
+def in_series(version, series):
+    """Whether an upstream version, perhaps with a suffix, is of the series."""
+    return re.match(re.escape(series) + r"\.\d", version) is not None
+
+
+def machine_mirrors():
+    """Mirrors of the Debian archive that the machine's apt uses."""
+    try:
+        text = run(["apt-get", "indextargets", "--no-release-info",
+                    "--format", "$(REPO_URI)", "Created-By: Packages"])
+    except Fail:
+        return []
+    uris = (line.strip().rstrip("/") for line in text.splitlines())
+    return list(dict.fromkeys(
+        u for u in uris
+        if u.rpartition("/")[2] == "debian" and not u.startswith("cdrom:")))
+
+
+def choose(offers, known):
+    """Of (version, file, sum) offers the best: a known one, or the newest."""
+    for k in known:
+        for offer in offers:
+            if offer[1:] == (k["file"], k["sha256"]):
+                return offer
+    return max(offers, key=lambda o: [int(n) for n in
+                                      re.findall(r"\d+", o[1])[:3]])
+
+
+class Fetcher:
+    """Gets files from the cache, and from the archive what is not there."""
+
+    def __init__(self, spec, cache):
+        self.spec = spec
+        self.cache = cache
+        self.archive = None
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def open_archive(self):
+        """The archive; asked for its lists once."""
+        if not self.archive:
+            try:
+                self.cache.folder.mkdir(parents=True, exist_ok=True)
+                state = self.stack.enter_context(
+                    tempfile.TemporaryDirectory(dir=self.cache.folder,
+                                                prefix="apt-"))
+            except OSError as e:
+                raise Fail(f"the cache folder: {e}") from None
+            self.archive = Archive(self.spec, pathlib.Path(state))
+        return self.archive
+
+    def tarball(self):
+        """The base's tarball: its path and sum."""
+        for k in self.spec["known"]:
+            path = self.cache.get(k["file"], k["sha256"])
+            if path:
+                return path, k["sha256"]
+        for name, has in reversed(self.cache.sums().items()):
+            if name.startswith(f"qemu_{self.spec['series']}."):
+                path = self.cache.get(name)
+                if path:
+                    self.tell_unknown(name)
+                    return path, has
+        archive = self.open_archive()
+        offers = archive.tarballs()
+        if not offers:
+            raise Fail(f"Debian {self.spec['suite']} has no QEMU "
+                       f"{self.spec['series']}.x any more; give a source "
+                       "tree or tarball: --base=PATH")
+        version, name, want = choose(offers, self.spec["known"])
+        if want not in [k["sha256"] for k in self.spec["known"]]:
+            self.tell_unknown(name)
+        return self.cache.put(archive.fetch_tarball(version, name, want)), want
+
+    def tell_unknown(self, name):
+        """The notice on a base that this tree has not been tried with."""
+        note(f"notice: {name} is signed by Debian but not among the versions "
+             "that this tree was tried with (base/base.toml)")
+
+    def package(self, package):
+        """A binary package: its path."""
+        for name in reversed(self.cache.sums()):
+            if name.startswith(package + "_"):
+                path = self.cache.get(name)
+                if path:
+                    return path
+        return self.cache.put(self.open_archive().fetch_package(package))

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The graft: this tree's files and edits put into an unpacked base.
+
+Theory of operation.  Two kinds of files go into the base:
+
+- Whole folders and files (base.toml, [link]) are symbolic links to this tree,
+  so that an edit here needs only ninja.
+
+- Text that goes into one of the base's own files stands in this tree at that
+  file's path, as a *fragment*.  A fragment is cut into named pieces by comment
+  lines that read "graft: NAME"; what stands before the first of them is for
+  the reader and goes nowhere.  base/edits.toml says between which anchors each
+  piece goes.
+
+An anchor is a line, or a few lines in a row, of the base's file; blanks
+around a line don't count.  It must stand there exactly once.  An edit either
+adds its piece ('after' or 'before' an anchor), or puts it in place of a region
+('from' an anchor, 'until' another one that stays, as do blank lines before
+it).
+
+Every graft starts from the base's untouched text: a copy of each file is put
+aside (in PRISTINE) before its first edit.  A file is written only if its text
+changes, so that grafting again costs no rebuild.
+"""
+
+import dataclasses
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import shutil
+import tomllib
+
+from fail import Fail
+
+PIECE = re.compile(r"\s*(?:#|//|/\*|\.\.|HXCOMM)\s*graft:\s*([\w-]+)"
+                   r"\s*(?:\*/)?\s*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Edit:
+    """One edit of a base file, as base/edits.toml has it."""
+    file: str           # path below the base's root
+    piece: str          # name of the piece in the fragment of that path
+    why: str
+    after: str = ""
+    before: str = ""
+    start: str = ""     # 'from' in the file: a region that is replaced
+    until: str = ""
+
+    @classmethod
+    def load(cls, table):
+        """Make an edit of a table of edits.toml."""
+        table = {"start" if k == "from" else k: v for k, v in table.items()}
+        try:
+            edit = cls(**table)
+        except TypeError as e:
+            raise Fail(f"edits.toml: {table.get('file')}: {e}") from None
+        given = [k for k in ("after", "before", "start", "until")
+                 if getattr(edit, k)]
+        if given not in (["after"], ["before"], ["start", "until"]):
+            raise Fail(f"edits.toml: {edit.file}: {edit.piece}: needs 'after',"
+                       " 'before', or 'from' and 'until'")
+        return edit
+
+
+def pieces(text):
+    """Cut a fragment: a dictionary of its pieces by name."""
+    found = {}
+    name = None
+    for line in text.splitlines():
+        mark = PIECE.fullmatch(line)
+        if mark:
+            name = mark[1]
+            if name in found:
+                raise Fail(f"piece '{name}' stands twice")
+            found[name] = []
+        elif name:
+            found[name].append(line)
+    return {n: "\n".join(ls).strip("\n").splitlines()
+            for n, ls in found.items()}
+
+
+def plan(tree):
+    """All edits of this tree: pairs of an edit and its piece, in order."""
+    with open(tree / "base/edits.toml", "rb") as f:
+        edits = [Edit.load(t) for t in tomllib.load(f)["edit"]]
+    cut = {}
+    for file in dict.fromkeys(e.file for e in edits):
+        try:
+            cut[file] = pieces((tree / file).read_text(encoding="utf-8"))
+        except (OSError, Fail) as e:
+            raise Fail(f"fragment {file}: {e}") from None
+    unused = {(f, n) for f in cut for n in cut[f]}
+    planned = []
+    for e in edits:
+        if e.piece not in cut[e.file]:
+            raise Fail(f"fragment {e.file}: has no piece '{e.piece}'")
+        if (e.file, e.piece) not in unused:
+            raise Fail(f"edits.toml: {e.file}: piece '{e.piece}' used twice")
+        unused.remove((e.file, e.piece))
+        planned.append((e, cut[e.file][e.piece]))
+    for file, name in sorted(unused):
+        raise Fail(f"fragment {file}: no edit uses the piece '{name}'")
+    return planned
+
+
+def find(lines, anchor, file):
+    """Where an anchor stands: the numbers of its first line and the next."""
+    want = [line.strip() for line in anchor.strip("\n").splitlines()]
+    have = [line.strip() for line in lines]
+    at = [i for i in range(len(have) - len(want) + 1)
+          if have[i:i + len(want)] == want]
+    if len(at) != 1:
+        says = "stands twice or more" if at else "is missing"
+        raise Fail(f"{file}: this anchor {says}:\n    "
+                   + "\n    ".join(want)
+                   + "\n(the base differs from what this tree knows; see"
+                     " base/edits.toml)")
+    return at[0], at[0] + len(want)
+
+
+def apply(lines, edit, piece):
+    """The lines of a file after one edit."""
+    for i in range(len(lines) - len(piece) + 1):
+        if piece and lines[i:i + len(piece)] == piece:
+            raise Fail(f"{edit.file}: has the piece '{edit.piece}' already;"
+                       " is the base a grafted tree?")
+    if edit.after:
+        first = last = find(lines, edit.after, edit.file)[1]
+    elif edit.before:
+        first = last = find(lines, edit.before, edit.file)[0]
+    else:
+        first = find(lines, edit.start, edit.file)[0]
+        last = find(lines, edit.until, edit.file)[0]
+        if last <= first:
+            raise Fail(f"{edit.file}: piece '{edit.piece}': the anchor 'until'"
+                       " stands before 'from'")
+        while not lines[last - 1].strip():
+            last -= 1           # blank lines between are until's
+    return lines[:first] + piece + lines[last:]
+
+
+def make_edits(tree, base, pristine):
+    """Make all edits in base, from the untouched files in pristine."""
+    planned = plan(tree)
+    files = list(dict.fromkeys(e.file for e, _ in planned))
+    texts = {}
+    for file in files:
+        kept = pristine / file
+        if not kept.exists():
+            if not (base / file).is_file():
+                raise Fail(f"{file}: the base has no such file")
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(base / file, f"{kept}.new")
+            os.replace(f"{kept}.new", kept)
+        lines = kept.read_text(encoding="utf-8").splitlines()
+        for edit, piece in planned:
+            if edit.file == file:
+                lines = apply(lines, edit, piece)
+        texts[file] = "\n".join(lines) + "\n"
+    # Everything fits: now write
+    for file, text in texts.items():
+        write(base / file, text, pristine / file)
+    for kept in sorted(pristine.rglob("*")):
+        file = str(kept.relative_to(pristine))
+        if kept.is_file() and file not in texts:
+            shutil.copy2(kept, base / file)
+            kept.unlink()
+
+
+def write(path, text, like):
+    """Give path that text and the permissions of like, if it differs."""
+    if path.read_text(encoding="utf-8") != text:
+        new = path.with_name(path.name + ".new")
+        new.write_text(text, encoding="utf-8")
+        shutil.copymode(like, new)
+        os.replace(new, path)
+
+
+def wanted_links(tree, spec, fragments):
+    """Paths below the tree's root that are linked into the base."""
+    links = [f for f in spec["folders"] if (tree / f).is_dir()]
+    for pattern in spec["files"]:
+        links += [str(p.relative_to(tree)) for p in sorted(tree.glob(pattern))
+                  if p.is_file()]
+    return [p for p in dict.fromkeys(links) if p not in fragments]
+
+
+def make_links(tree, base, spec, record):
+    """Link this tree's files into base; record remembers which they are."""
+    fragments = {e.file for e, _ in plan(tree)}
+    links = wanted_links(tree, spec, fragments)
+    old = json.loads(record.read_text()) if record.exists() else []
+    for path in old:
+        if path not in links and (base / path).is_symlink():
+            (base / path).unlink()
+    for path in links:
+        at = base / path
+        target = os.path.relpath(tree / path, at.parent)
+        if at.is_symlink():
+            if os.readlink(at) == target:
+                continue
+            if path in old:
+                at.unlink()
+        if at.is_symlink() or at.exists():
+            raise Fail(f"{path}: the base has one of its own; name it in"
+                       " base/base.toml, [unpack], if this tree replaces it")
+        at.parent.mkdir(parents=True, exist_ok=True)
+        at.symlink_to(target)
+    record.write_text(json.dumps(links, indent=1) + "\n")
+
+
+def order_option_files(base):
+    """Keep make from writing scripts/meson-buildoptions.sh anew.
+
+    It does so when meson_options.txt is newer; both were edited together.
+    """
+    options = base / "meson_options.txt"
+    script = base / "scripts/meson-buildoptions.sh"
+    if script.stat().st_mtime_ns <= options.stat().st_mtime_ns:
+        os.utime(script)
+
+
+def excluded(path, patterns):
+    """Whether a path below the root is not unpacked."""
+    parts = pathlib.PurePosixPath(path).parts
+    heads = ["/".join(parts[:n + 1]) for n in range(len(parts))]
+    return any(h.count("/") == p.count("/") and fnmatch.fnmatchcase(h, p)
+               for h in heads for p in patterns)

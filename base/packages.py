@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which Debian packages are missing for a purpose.
+
+usage: packages.py PURPOSE..    print the names of those missing, one a line;
+                                exit status 1 if there are any
+
+The list is base/packages. What counts is not that the package is installed,
+but that what it brings is there.
+"""
+
+import importlib.util
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+
+LIST = pathlib.Path(__file__).resolve().parent / "packages"
+
+
+def compiler():
+    """The command that compiles C, as the base's configure finds it."""
+    for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
+        words = shlex.split(name or "")
+        if words and shutil.which(words[0]):
+            return words
+    return None
+
+
+def has_header(path):
+    """Whether the compiler finds a header."""
+    cc = compiler()
+    if not cc:
+        return True         # no compiler: that is what is said
+    return subprocess.run([*cc, "-E", "-x", "c", "-"], text=True,
+                          input=f"#include <{path}>\n", capture_output=True,
+                          check=False).returncode == 0
+
+
+def has_library(name):
+    """Whether pkg-config knows a library."""
+    tool = os.environ.get("PKG_CONFIG") or shutil.which("pkg-config") \
+        or shutil.which("pkgconf")
+    if not tool:
+        return True         # as above
+    done = subprocess.run([tool, "--exists", name], check=False)
+    return done.returncode == 0
+
+
+PROBES = {
+    "compiler": lambda a: compiler() is not None,
+    "command": lambda a: any(map(shutil.which, a.split("|"))),
+    "pkgconfig": has_library,
+    "header": has_header,
+    "python": lambda a: importlib.util.find_spec(a) is not None,
+    "file": lambda a: any(map(os.path.exists, a.split("|"))),
+}
+
+
+def missing(purposes, text=None):
+    """Names of the packages that are missing for the purposes, sorted."""
+    names = set()
+    for line in (text or LIST.read_text(encoding="utf-8")).splitlines():
+        words = line.partition("#")[0].split()
+        if words and words[0] in purposes:
+            _, package, probe = words
+            kind, _, arg = probe.partition(":")
+            if not PROBES[kind](arg):
+                names.add(package)
+    return sorted(names)
+
+
+def main():
+    """The command line."""
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    names = missing(sys.argv[1:])
+    print("".join(n + "\n" for n in names), end="")
+    sys.exit(bool(names))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Brings the base's source to where it is grafted and built.
+
+From a tarball it is unpacked once, and again only when the tarball is another
+one. From a folder (a person's own tree) it is copied file by file, what has
+changed since the last time only; that folder is never written to. Either way
+the parts that this tree replaces are left out.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import stat
+import tarfile
+
+import graft
+from fail import Fail, note
+
+
+def check_version(root, series, name):
+    """The version of the source in root, if it is one of the series."""
+    try:
+        version = (root / "VERSION").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError):
+        raise Fail(f"{name}: not a QEMU source tree (it has no VERSION)") \
+            from None
+    if not version.startswith(series + "."):
+        raise Fail(f"{name}: this is QEMU {version}; {series}.x is needed")
+    return version
+
+
+class Unpacked:
+    """The base, unpacked, and what is kept beside it, all in one folder."""
+
+    def __init__(self, home):
+        self.home = home
+        self.root = home / "qemu"
+        self.pristine = home / "pristine"       # see graft.py
+        self.links = home / "links.json"
+        self.stamp = home / "source.json"
+
+    def source(self):
+        """What was unpacked the last time; {} if nothing or not all of it."""
+        try:
+            return json.loads(self.stamp.read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def clear(self):
+        """Forget what is there."""
+        if self.home.exists():
+            shutil.rmtree(self.home)
+        self.home.mkdir(parents=True)
+
+    def from_tarball(self, tarball, sha256, series, without):
+        """Unpack a tarball, unless that is the one unpacked already."""
+        if self.source().get("sha256") == sha256 and self.root.is_dir():
+            return
+        note(f"unpacking {tarball.name}")
+        self.clear()
+        extract(tarball, self.root, without)
+        try:
+            check_version(self.root, series, tarball)
+        except Fail:
+            self.clear()
+            raise
+        self.stamp.write_text(json.dumps({"sha256": sha256}) + "\n")
+
+    def from_folder(self, folder, series, without):
+        """Copy a source tree, or what has changed in it."""
+        check_version(folder, series, folder)
+        before = self.source()
+        if before.get("folder") != str(folder) or not self.root.is_dir():
+            self.clear()
+            before = {"files": []}
+        note(f"copying from {folder}")
+        files = list(walk(folder, self.home, without))
+        self.stamp.unlink(missing_ok=True)
+        self.root.mkdir(exist_ok=True)
+        for path in set(before["files"]) - set(files):
+            for old in (self.root / path, self.pristine / path):
+                old.unlink(missing_ok=True)
+        for path in files:
+            kept = self.pristine / path
+            to = kept if kept.exists() else self.root / path
+            copy(folder / path, to)
+        self.stamp.write_text(json.dumps({"folder": str(folder),
+                                          "files": files}) + "\n")
+
+
+def extract(tarball, to, without):
+    """Unpack a tarball's one top folder as to."""
+    to.mkdir(parents=True)
+    try:
+        with tarfile.open(tarball) as tar:
+            tar.extraction_filter = lambda member, path: member
+            for member in tar:
+                parts = pathlib.PurePosixPath(member.name).parts
+                if ".." in parts or member.name.startswith("/"):
+                    raise Fail(f"{tarball}: bad name {member.name}")
+                path = "/".join(parts[1:])
+                if not path or graft.excluded(path, without):
+                    continue
+                if member.islnk():
+                    member.linkname = member.linkname.partition("/")[2]
+                elif not (member.isfile() or member.isdir() or member.issym()):
+                    continue
+                member.name = path
+                member.uid, member.gid = os.getuid(), os.getgid()
+                member.uname = member.gname = ""
+                member.mode |= stat.S_IWUSR
+                tar.extract(member, to)
+    except (tarfile.TarError, EOFError, OSError) as e:
+        raise Fail(f"{tarball}: cannot unpack: {e}") from None
+
+
+def walk(folder, home, without):
+    """Files and links below a source tree; no history, no build folders."""
+    for at, folders, files in os.walk(folder):
+        here = os.path.relpath(at, folder)
+        below = "" if here == "." else here + "/"
+        links = [f for f in folders if os.path.islink(f"{at}/{f}")]
+        folders[:] = sorted(
+            f for f in folders
+            if f not in links and f != ".git"
+            and not graft.excluded(below + f, without)
+            and not os.path.exists(f"{at}/{f}/build.ninja")
+            and not os.path.exists(f"{at}/{f}/source.json")
+            and not os.path.samefile(f"{at}/{f}", home))
+        for name in sorted(files + links):
+            mode = os.lstat(f"{at}/{name}").st_mode
+            if (name != ".git" and (stat.S_ISREG(mode) or stat.S_ISLNK(mode))
+                    and not graft.excluded(below + name, without)):
+                yield below + name
+
+
+def copy(path, to):
+    """Copy a file or link, unless to has its size and time already."""
+    new = os.lstat(path)
+    try:
+        old = os.lstat(to)
+        if (old.st_size, old.st_mtime_ns, stat.S_IFMT(old.st_mode)) == \
+                (new.st_size, new.st_mtime_ns, stat.S_IFMT(new.st_mode)):
+            return
+        os.unlink(to)
+    except FileNotFoundError:
+        to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, to, follow_symlinks=False)
