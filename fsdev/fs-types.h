@@ -1,0 +1,124 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a file system object is, in the words that the 9p server, its drivers,
+ * the proxy channel and the helper share.
+ *
+ * User and group ids in these structures are the guest's, unless a function
+ * says otherwise. Errors are negative errno values throughout.
+ */
+#ifndef FSDEV_FS_TYPES_H
+#define FSDEV_FS_TYPES_H
+
+#include "qemu/osdep.h"
+#include <sys/stat.h>
+
+/* FsAttr.valid: members that not every host file system has */
+#define FS_ATTR_BTIME           (1u << 0)
+#define FS_ATTR_GEN             (1u << 1)
+#define FS_ATTR_DATA_VERSION    (1u << 2)
+
+/* Attributes of an inode, as statx(2) tells them. */
+typedef struct FsAttr {
+    uint32_t valid;             /* FS_ATTR_*; everything else always holds */
+    uint32_t mode;              /* type and permission bits, as st_mode */
+    uint64_t dev;               /* host device, as st_dev */
+    uint64_t ino;
+    uint64_t nlink;
+    uint32_t gid;
+    uint32_t uid;
+    uint64_t rdev;              /* as st_rdev, for device nodes */
+    uint64_t size;              /* bytes */
+    uint64_t blksize;           /* bytes, best size for I/O */
+    uint64_t blocks;            /* of 512 bytes */
+    struct timespec atime;
+    struct timespec mtime;
+    struct timespec ctime;
+    struct timespec btime;
+    uint64_t gen;
+    uint64_t data_version;
+} FsAttr;
+
+/*
+ * FsSetAttr.valid: which changes to make. Numbers are those of Tsetattr's
+ * valid mask (9P2000.L), so that the server passes them on.
+ */
+#define FS_SET_MODE             0x00000001u
+#define FS_SET_UID              0x00000002u
+#define FS_SET_GID              0x00000004u
+#define FS_SET_SIZE             0x00000008u
+#define FS_SET_ATIME            0x00000010u     /* to now, or see ATIME_SET */
+#define FS_SET_MTIME            0x00000020u
+#define FS_SET_CTIME            0x00000040u     /* to now */
+#define FS_SET_ATIME_SET        0x00000080u     /* ATIME is the one given */
+#define FS_SET_MTIME_SET        0x00000100u
+#define FS_SET_ALL              0x000001ffu
+
+/* One whole change of attributes: made in one driver operation. */
+typedef struct FsSetAttr {
+    uint32_t valid;             /* FS_SET_* */
+    uint32_t mode;              /* permission bits, 07777 */
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t size;
+    struct timespec atime;
+    struct timespec mtime;
+} FsSetAttr;
+
+/* A new object: what it is and whose. */
+typedef struct FsMake {
+    const char *name;           /* in its directory; see fs_name_check() */
+    uint32_t mode;              /* type (S_IFMT) and permission bits */
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t rdev;              /* S_IFCHR and S_IFBLK */
+    const char *target;         /* S_IFLNK */
+} FsMake;
+
+typedef struct FsStatfs {
+    uint64_t type;              /* magic number, as statfs(2) */
+    uint64_t bsize;
+    uint64_t blocks;
+    uint64_t bfree;
+    uint64_t bavail;
+    uint64_t files;
+    uint64_t ffree;
+    uint64_t fsid;
+    uint64_t namelen;
+} FsStatfs;
+
+/* A directory entry, while it is handed on. */
+typedef struct FsDirent {
+    uint64_t ino;
+    uint64_t next;              /* offset to resume after this entry */
+    unsigned char type;         /* DT_* */
+    const char *name;
+    size_t namelen;
+} FsDirent;
+
+/* Names in one walk (MAXWELEM of 9P) */
+#define FS_WALK_MAX             16
+
+/* Largest value, and largest list of names, that Linux has (xattr(7)) */
+#define FS_XATTR_MAX            65536
+
+/*
+ * Whether @name may be the name of a directory entry: not empty, not "." or
+ * "..", no slash, at most NAME_MAX bytes. Returns 0, -EINVAL ("." and "..",
+ * as rmdir(2) and rename(2) have it), -ENOENT (empty or with a slash) or
+ * -ENAMETOOLONG.
+ */
+static inline int fs_name_check(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || strchr(name, '/')) {
+        return -ENOENT;
+    }
+    if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'))) {
+        return -EINVAL;
+    }
+    return len > NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+#endif /* FSDEV_FS_TYPES_H */

@@ -1,0 +1,54 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * File operations on the host: extended attributes.
+ *
+ * They are reached through the handle's magic link. That is followed to the
+ * inode and no further, so a symbolic link's own attributes are meant, and a
+ * device is not opened. Which names an inode may have is up to the kernel
+ * (xattr(7): no user.* on links and special files).
+ */
+#include "qemu/osdep.h"
+#include "fsdev/hostfs-internal.h"
+#include <sys/xattr.h>
+
+ssize_t hostfs_getxattr(const HostFs *fs, int node, const char *name,
+                        void *buf, size_t size)
+{
+    HostFdName link;
+    ssize_t len;
+
+    hostfs_fd_name(fs, node, link);
+    size = MIN(size, FS_XATTR_MAX);
+    if (name) {
+        len = getxattr(link, name, buf, size);
+    } else {
+        len = listxattr(link, buf, size);
+    }
+    return len < 0 ? -errno : len;
+}
+
+int hostfs_setxattr(const HostFs *fs, int node, const char *name,
+                    const void *value, size_t size, int flags)
+{
+    HostFdName link;
+
+    if (fs->readonly) {
+        return -EROFS;
+    }
+    if (size > FS_XATTR_MAX) {
+        return -E2BIG;
+    }
+    return setxattr(hostfs_fd_name(fs, node, link), name, value, size,
+                    flags) < 0 ? -errno : 0;
+}
+
+int hostfs_removexattr(const HostFs *fs, int node, const char *name)
+{
+    HostFdName link;
+
+    if (fs->readonly) {
+        return -EROFS;
+    }
+    return removexattr(hostfs_fd_name(fs, node, link), name) < 0 ? -errno : 0;
+}

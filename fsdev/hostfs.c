@@ -1,0 +1,342 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * File operations on the host: the context, and what finds and opens inodes.
+ *
+ * A name is looked up in a held directory and nowhere else, one component at
+ * a time, so there is no path in between that someone could swap for a link.
+ * openat2(2) is told to refuse links as well: with O_PATH and O_NOFOLLOW the
+ * last component may still be one, which gives a handle of the link itself.
+ * Mount points inside the export are crossed: they are a part of it.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/hostfs-internal.h"
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#define HANDLE_FLAGS    (O_PATH | O_NOFOLLOW | O_CLOEXEC)
+
+/* openat2(2): EAGAIN may come of a rename elsewhere; the call can be retried */
+#define LOOKUP_TRIES    16
+
+/* How many levels above a directory are searched for the export's root */
+#define DEPTH_MAX       4096
+
+int hostfs_init(HostFs *fs, int root, const char *fd_prefix)
+{
+    struct stat st;
+    int ret = 0;
+
+    memset(fs, 0, sizeof(*fs));
+    fs->root = root;
+    fs->fd_prefix = fd_prefix;
+
+    if (strlen(fd_prefix) > HOSTFS_PREFIX_MAX) {
+        ret = -ENAMETOOLONG;
+    } else if (fstat(root, &st) < 0) {
+        ret = -errno;
+    } else if (!S_ISDIR(st.st_mode)) {
+        ret = -ENOTDIR;
+    }
+    if (ret < 0) {
+        hostfs_destroy(fs);
+        return ret;
+    }
+
+    fs->root_dev = st.st_dev;
+    fs->root_ino = st.st_ino;
+    return 0;
+}
+
+void hostfs_destroy(HostFs *fs)
+{
+    if (fs->root >= 0) {
+        close(fs->root);
+        fs->root = -1;
+    }
+}
+
+const char *hostfs_fd_name(const HostFs *fs, int fd, HostFdName name)
+{
+    snprintf(name, sizeof(HostFdName), "%s%d", fs->fd_prefix, fd);
+    return name;
+}
+
+int hostfs_lookup(int dir, const char *name)
+{
+    struct open_how how = {
+        .flags = HANDLE_FLAGS,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+                   RESOLVE_NO_MAGICLINKS,
+    };
+    int tries = LOOKUP_TRIES;
+    int fd;
+
+    do {
+        /* glibc has no wrapper */
+        fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
+    } while (fd < 0 && errno == EAGAIN && --tries);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The directory above @dir, wherever that is */
+static int open_above(int dir)
+{
+    int fd = openat(dir, "..", HANDLE_FLAGS | O_DIRECTORY);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Where a directory is: the same inode may be mounted in several places. */
+typedef struct Place {
+    uint64_t dev;
+    uint64_t ino;
+    uint64_t mount;
+} Place;
+
+static int get_place(int fd, Place *place)
+{
+    struct statx stx;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+              STATX_INO | STATX_MNT_ID, &stx) < 0) {
+        return -errno;
+    }
+    place->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+    place->ino = stx.stx_ino;
+    place->mount = stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0;
+    return 0;
+}
+
+/*
+ * Whether @place is the export's root. A bind mount of the root inside the
+ * export counts as well: it is the same inode, thus the same node.
+ */
+static bool is_root(const HostFs *fs, const Place *place)
+{
+    return place->dev == fs->root_dev && place->ino == fs->root_ino;
+}
+
+/*
+ * Whether @dir lies in the export now: whether the root is found by going up
+ * from it. 0, or -ENOENT where it does not (the directory was moved out), or
+ * where that cannot be known.
+ */
+static int check_inside(const HostFs *fs, int dir)
+{
+    Place last = { 0 };
+    Place here;
+    int cur = dir;
+    int depth, above, ret;
+
+    for (depth = 0; ; depth++) {
+        ret = get_place(cur, &here);
+        if (ret < 0 || is_root(fs, &here)) {
+            break;
+        }
+        if (depth == DEPTH_MAX || (depth > 0 && here.dev == last.dev &&
+                                   here.ino == last.ino &&
+                                   here.mount == last.mount)) {
+            /* ".." led to itself: the host's root, or of a lost tree */
+            ret = -ENOENT;
+            break;
+        }
+        last = here;
+
+        above = open_above(cur);
+        if (above < 0) {
+            /* An EACCES would tell something of the world outside. */
+            ret = above == -EACCES ? -ENOENT : above;
+            break;
+        }
+        if (cur != dir) {
+            close(cur);
+        }
+        cur = above;
+    }
+    if (cur != dir) {
+        close(cur);
+    }
+    return ret;
+}
+
+/* One step of a walk by ".." */
+static int walk_up(const HostFs *fs, int dir)
+{
+    Place place;
+    int fd, ret;
+
+    ret = get_place(dir, &place);
+    if (ret < 0) {
+        return ret;
+    }
+    if (is_root(fs, &place)) {
+        fd = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+        return fd < 0 ? -errno : fd;
+    }
+
+    fd = open_above(dir);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = check_inside(fs, fd);
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+/* One step of a walk by a name. "." is no name of anything in 9P. */
+static int walk_down(int dir, const char *name)
+{
+    int ret = fs_name_check(name);
+
+    if (ret < 0) {
+        return ret == -EINVAL ? -ENOENT : ret;
+    }
+    return hostfs_lookup(dir, name);
+}
+
+int hostfs_walk(const HostFs *fs, int from, const char *const *names,
+                unsigned n, HostWalk *walk)
+{
+    int parent = -1;            /* the directory of cur, if we opened it */
+    int cur = from;
+    bool up = false;
+    unsigned i;
+    int next, ret;
+
+    walk->walked = 0;
+    walk->node = -1;
+    walk->parent = -1;
+    if (n == 0 || n > FS_WALK_MAX) {
+        return -EINVAL;
+    }
+
+    for (i = 0; i < n; i++) {
+        up = g_str_equal(names[i], "..");
+        next = up ? walk_up(fs, cur) : walk_down(cur, names[i]);
+        ret = next < 0 ? next : hostfs_getattr(next, &walk->attr[i]);
+        if (ret < 0) {
+            goto fail;
+        }
+        if (parent >= 0) {
+            close(parent);
+        }
+        parent = cur == from ? -1 : cur;
+        cur = next;
+        walk->walked++;
+    }
+
+    if (up && parent >= 0) {
+        /* We came from there: it is the last one's child. */
+        close(parent);
+        parent = -1;
+    }
+    walk->node = cur;
+    walk->parent = parent;
+    return 0;
+
+fail:
+    if (next >= 0) {
+        close(next);
+    }
+    if (parent >= 0) {
+        close(parent);
+    }
+    if (cur != from) {
+        close(cur);
+    }
+    return ret;
+}
+
+/* readlinkat(2): an empty name means the handle itself, since Linux 2.6.39. */
+int hostfs_readlink(int node, char *buf, size_t size)
+{
+    ssize_t len;
+
+    if (size == 0) {
+        return -ENAMETOOLONG;
+    }
+    len = readlinkat(node, "", buf, size);
+    if (len < 0) {
+        /* With an empty name, ENOENT says that it is no link. */
+        return errno == ENOENT ? -EINVAL : -errno;
+    }
+    if ((size_t)len == size) {
+        return -ENAMETOOLONG;
+    }
+    buf[len] = '\0';
+    return 0;
+}
+
+int hostfs_statfs(int node, FsStatfs *st)
+{
+    struct statfs host;
+    uint32_t id[2];
+
+    G_STATIC_ASSERT(sizeof(host.f_fsid) == sizeof(id));
+
+    if (fstatfs(node, &host) < 0) {
+        return -errno;
+    }
+    /* Two numbers that no program can name: see statfs(2) */
+    memcpy(id, &host.f_fsid, sizeof(id));
+
+    st->type = host.f_type;
+    st->bsize = host.f_bsize;
+    st->blocks = host.f_blocks;
+    st->bfree = host.f_bfree;
+    st->bavail = host.f_bavail;
+    st->files = host.f_files;
+    st->ffree = host.f_ffree;
+    st->fsid = (uint64_t)id[1] << 32 | id[0];
+    st->namelen = host.f_namelen;
+    return 0;
+}
+
+/*
+ * O_NONBLOCK has no meaning for regular files and directories, other than to
+ * fail instead of waiting for a lease to be broken; the guest's file does not
+ * have it. O_NOATIME fails with EPERM where open(2) says so: Linux'
+ * applications expect that and try again.
+ */
+int hostfs_open(const HostFs *fs, int node, int flags)
+{
+    HostFdName name;
+    struct stat st;
+    int fd;
+
+    flags &= HOSTFS_OPEN_FLAGS & ~(O_NOFOLLOW | O_NONBLOCK);
+    if ((flags & O_ACCMODE) == O_ACCMODE) {
+        return -EINVAL;
+    }
+
+    /* The inode is held, so its type is the one that will be opened. */
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (S_ISLNK(st.st_mode)) {
+        return -ELOOP;
+    }
+    if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode)) {
+        return -ENOTDIR;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
+            return -EISDIR;
+        }
+    } else if (!S_ISREG(st.st_mode)) {
+        return -ENXIO;
+    }
+    if (fs->readonly &&
+        ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
+        return -EROFS;
+    }
+
+    fd = openat(AT_FDCWD, hostfs_fd_name(fs, node, name),
+                flags | O_CLOEXEC | O_NOCTTY);
+    return fd < 0 ? -errno : fd;
+}

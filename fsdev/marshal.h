@@ -1,0 +1,82 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The marshaller: integers and strings in and out of flat buffers, in the
+ * encoding that 9P uses (intro(5) of Plan 9): little endian integers, strings
+ * as a u16 length and that many bytes. The proxy channel uses it as well.
+ *
+ * A reader works on a private, writable copy of a message, so nobody can
+ * change it after a check. Errors stick: once a read went past the end or met
+ * a bad string, every later one gives 0 or "" and marshal_ok() tells, so a
+ * message is taken apart first and checked once.
+ *
+ * Strings are made NUL-terminated in place (a string moves down one byte over
+ * its own length, which frees the last byte), so nothing is allocated. They
+ * live as long as the buffer.
+ */
+#ifndef FSDEV_MARSHAL_H
+#define FSDEV_MARSHAL_H
+
+#include "qemu/osdep.h"
+
+typedef struct MarshalReader {
+    uint8_t *pos;
+    uint8_t *end;
+    bool bad;
+} MarshalReader;
+
+typedef struct MarshalWriter {
+    uint8_t *start;
+    uint8_t *pos;
+    uint8_t *end;
+    bool full;
+} MarshalWriter;
+
+void marshal_reader_init(MarshalReader *r, void *buf, size_t size);
+uint8_t marshal_get_u8(MarshalReader *r);
+uint16_t marshal_get_u16(MarshalReader *r);
+uint32_t marshal_get_u32(MarshalReader *r);
+uint64_t marshal_get_u64(MarshalReader *r);
+
+/*
+ * The next string. A NUL byte inside makes the reader bad: no host call could
+ * be given such a string. If @len is not NULL it gets the length in bytes.
+ */
+const char *marshal_get_str(MarshalReader *r, size_t *len);
+
+/* The next @size bytes, in place; NULL if there are fewer. */
+void *marshal_get_bytes(MarshalReader *r, size_t size);
+
+/* Bytes not read yet. */
+size_t marshal_left(const MarshalReader *r);
+
+/* Whether everything was read well so far. */
+bool marshal_ok(const MarshalReader *r);
+
+/* Whether everything was read well and nothing is left over. */
+bool marshal_done(const MarshalReader *r);
+
+void marshal_writer_init(MarshalWriter *w, void *buf, size_t size);
+void marshal_put_u8(MarshalWriter *w, uint8_t v);
+void marshal_put_u16(MarshalWriter *w, uint16_t v);
+void marshal_put_u32(MarshalWriter *w, uint32_t v);
+void marshal_put_u64(MarshalWriter *w, uint64_t v);
+
+/* @s with its length; longer than 65535 bytes makes the writer full. */
+void marshal_put_str(MarshalWriter *w, const char *s);
+void marshal_put_strn(MarshalWriter *w, const char *s, size_t len);
+void marshal_put_bytes(MarshalWriter *w, const void *data, size_t size);
+
+/*
+ * Leaves @size bytes to be filled in later and returns where they are; NULL
+ * when they do not fit.
+ */
+void *marshal_reserve(MarshalWriter *w, size_t size);
+
+/* Bytes written so far. */
+size_t marshal_size(const MarshalWriter *w);
+
+/* Whether everything did fit. */
+bool marshal_fits(const MarshalWriter *w);
+
+#endif /* FSDEV_MARSHAL_H */
