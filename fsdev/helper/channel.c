@@ -1,0 +1,273 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's end of the proxy channel: see channel.h.
+ *
+ * As much as there is gets read in one recvmsg(2), so requests that were sent
+ * together cost one system call. Memory is bounded by one buffer here, and
+ * what each thread has: a request is only taken by a thread that will work
+ * on it, and a thread that cannot get its reply out takes no more.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/channel.h"
+#include "fsdev/helper/log.h"
+#include <sys/socket.h>
+
+#define BUFFER_SIZE     (2 * PROXY_MAX_MESSAGE)
+
+void channel_init(Channel *c, int fd)
+{
+    *c = (Channel) { .fd = fd, .buf = g_malloc(BUFFER_SIZE) };
+    pthread_mutex_init(&c->receive, NULL);
+    pthread_mutex_init(&c->send, NULL);
+    pthread_mutex_init(&c->state, NULL);
+}
+
+ChannelEnd channel_ended(Channel *c)
+{
+    ChannelEnd ended;
+
+    pthread_mutex_lock(&c->state);
+    ended = c->ended;
+    pthread_mutex_unlock(&c->state);
+    return ended;
+}
+
+/* Notes the end; the first reason counts. Returns whether this is the first. */
+static bool note_end(Channel *c, ChannelEnd why)
+{
+    bool first;
+
+    pthread_mutex_lock(&c->state);
+    first = c->ended == CHANNEL_OPEN;
+    if (first) {
+        c->ended = why;
+    }
+    pthread_mutex_unlock(&c->state);
+    return first;
+}
+
+void channel_break(Channel *c, const char *fmt, ...)
+{
+    g_autofree char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    if (note_end(c, CHANNEL_BROKEN)) {
+        log_line("connection closed: %s", text);
+    }
+    shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Closes what came along. Returns whether that was anything. */
+static bool close_received(struct msghdr *msg)
+{
+    struct cmsghdr *cmsg;
+    bool any = msg->msg_flags & MSG_CTRUNC;
+    unsigned i, n;
+    int fd;
+
+    for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+        if (cmsg->cmsg_level != SOL_SOCKET ||
+            cmsg->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+        for (i = 0; i < n; i++) {
+            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+            close(fd);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Reads what there is, after c->end. False at the end of the channel. */
+static bool fill(Channel *c)
+{
+    union {
+        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov;
+    struct msghdr msg;
+    ssize_t len;
+
+    if (c->start) {
+        memmove(c->buf, c->buf + c->start, c->end - c->start);
+        c->end -= c->start;
+        c->start = 0;
+    }
+    do {
+        iov = (struct iovec) { c->buf + c->end, BUFFER_SIZE - c->end };
+        msg = (struct msghdr) {
+            .msg_iov = &iov,
+            .msg_iovlen = 1,
+            .msg_control = control.buf,
+            .msg_controllen = sizeof(control.buf),
+        };
+        len = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC);
+    } while (len < 0 && errno == EINTR);
+
+    if (len > 0) {
+        if (close_received(&msg)) {
+            channel_break(c, "the client sent descriptors");
+            return false;
+        }
+        c->end += len;
+        return true;
+    }
+    /* ECONNRESET: it closed the socket with replies unread. */
+    if (len < 0 && errno != ECONNRESET) {
+        channel_break(c, "receiving: %s", strerror(errno));
+    } else if (c->end > 0) {
+        channel_break(c, "it ended within a message");
+    } else {
+        note_end(c, CHANNEL_CLOSED);
+    }
+    return false;
+}
+
+/* Waits until there are @size bytes at c->start; @size <= PROXY_MAX_MESSAGE */
+static bool need(Channel *c, size_t size)
+{
+    while (c->end - c->start < size) {
+        if (!fill(c)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
+{
+    uint32_t head[2];           /* in host byte order, as in version 1 */
+    MarshalReader r;
+
+    if (!need(c, sizeof(head))) {
+        return false;
+    }
+    memcpy(head, c->buf + c->start, sizeof(head));
+    if (head[0] != PROXY_HELLO_TYPE) {
+        channel_break(c, "the first message is no HELLO (type %u): protocol "
+                      "version 1 is not served", head[0]);
+        return false;
+    }
+    if (head[1] != PROXY_HELLO_SIZE - sizeof(head)) {
+        channel_break(c, "a HELLO with a payload of %u bytes", head[1]);
+        return false;
+    }
+    if (!need(c, PROXY_HELLO_SIZE)) {
+        return false;
+    }
+    marshal_reader_init(&r, c->buf + c->start + sizeof(head), head[1]);
+    *version = marshal_get_u32(&r);
+    *flags = marshal_get_u32(&r);
+    c->start += PROXY_HELLO_SIZE;
+    if (*version < PROXY_VERSION) {
+        channel_break(c, "a HELLO of protocol version %u", *version);
+        return false;
+    }
+    return true;
+}
+
+static bool check_header(Channel *c, const ProxyHeader *h)
+{
+    if (h->type <= PROXY_HELLO || h->type >= PROXY_TYPE_END) {
+        channel_break(c, "unknown message type %u", h->type);
+        return false;
+    }
+    if (h->size < PROXY_HEADER_SIZE || h->size > PROXY_MAX_MESSAGE) {
+        channel_break(c, "%s of %u bytes", proxy_type_name(h->type), h->size);
+        return false;
+    }
+    if (h->nfds) {
+        channel_break(c, "%s with %u descriptors", proxy_type_name(h->type),
+                      h->nfds);
+        return false;
+    }
+    return true;
+}
+
+static bool take_message(Channel *c, ProxyHeader *h, uint8_t *payload)
+{
+    if (channel_ended(c) != CHANNEL_OPEN || !need(c, PROXY_HEADER_SIZE)) {
+        return false;
+    }
+    proxy_header_get(h, c->buf + c->start);
+    if (!check_header(c, h) || !need(c, h->size)) {
+        return false;
+    }
+    memcpy(payload, c->buf + c->start + PROXY_HEADER_SIZE,
+           h->size - PROXY_HEADER_SIZE);
+    c->start += h->size;
+    return true;
+}
+
+bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload)
+{
+    bool ok;
+
+    pthread_mutex_lock(&c->receive);
+    ok = take_message(c, h, payload);
+    pthread_mutex_unlock(&c->receive);
+    return ok;
+}
+
+/* One sendmsg(2), descriptors with the first byte. Returns what went out. */
+static ssize_t send_some(Channel *c, const void *buf, size_t size,
+                         const int *fds, unsigned nfds)
+{
+    union {
+        char buf[CMSG_SPACE(PROXY_MESSAGE_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct iovec iov = { (void *)buf, size };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct cmsghdr *cmsg;
+    ssize_t len;
+
+    if (nfds) {
+        msg.msg_control = control.buf;
+        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
+    }
+    do {
+        len = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+    } while (len < 0 && errno == EINTR);
+    return len;
+}
+
+bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
+                  unsigned nfds)
+{
+    const uint8_t *p = buf;
+    bool ok = true;
+    ssize_t len;
+
+    pthread_mutex_lock(&c->send);
+    while (size) {
+        len = send_some(c, p, size, fds, nfds);
+        if (len < 0) {
+            ok = false;
+            break;
+        }
+        p += len;
+        size -= len;
+        nfds = 0;
+    }
+    if (!ok && errno != EPIPE && errno != ECONNRESET) {
+        channel_break(c, "sending: %s", strerror(errno));
+    } else if (!ok) {
+        note_end(c, CHANNEL_CLOSED);
+        shutdown(c->fd, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&c->send);
+    return ok;
+}

@@ -1,0 +1,61 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's end of the proxy channel: whole messages in and out of the
+ * socket (framing: proxy-proto.h), for several threads at once.
+ */
+#ifndef HELPER_CHANNEL_H
+#define HELPER_CHANNEL_H
+
+#include "fsdev/proxy-proto.h"
+#include <pthread.h>
+
+typedef enum ChannelEnd {
+    CHANNEL_OPEN,
+    CHANNEL_CLOSED,             /* by QEMU */
+    CHANNEL_BROKEN,             /* by a breach of the protocol, or an error */
+} ChannelEnd;
+
+typedef struct Channel {
+    int fd;
+    pthread_mutex_t receive;    /* guards buf, start, end */
+    pthread_mutex_t send;       /* one message goes out at a time */
+    pthread_mutex_t state;      /* guards ended */
+    ChannelEnd ended;
+    uint8_t *buf;               /* what came and was not taken yet */
+    size_t start;
+    size_t end;
+} Channel;
+
+/* @fd: a connected UNIX stream socket, blocking. */
+void channel_init(Channel *c, int fd);
+
+/*
+ * Reads QEMU's HELLO. False if the connection ended or was something else,
+ * which has been logged.
+ */
+bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags);
+
+/*
+ * Waits for a request; its header is checked, its payload is copied to
+ * @payload (PROXY_MAX_MESSAGE bytes). One thread waits for data at a time,
+ * the others for their turn. False at the end of the channel.
+ */
+bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload);
+
+/*
+ * Sends @size bytes with @nfds descriptors, which stay the caller's. May
+ * block for as long as QEMU does not read. False at the end of the channel.
+ */
+bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
+                  unsigned nfds);
+
+/*
+ * QEMU has broken the protocol, as the message says: it is logged and the
+ * connection closed, which ends all threads' receive and send.
+ */
+void channel_break(Channel *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+ChannelEnd channel_ended(Channel *c);
+
+#endif /* HELPER_CHANNEL_H */

@@ -1,0 +1,251 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The handles that QEMU has: see handles.h.
+ *
+ * Slots are an array that grows by doubling; free ones make a list. A hash
+ * table finds the slot of an inode. Its keys are the slots' numbers, so that
+ * it needs no memory for keys that would move when the array grows.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/handles.h"
+#include "fsdev/helper/log.h"
+#include "fsdev/proxy-proto.h"
+#include <pthread.h>
+
+#define SLOTS_MIN       64
+#define NO_SLOT         UINT32_MAX
+#define ROOT_SLOT       0
+
+G_STATIC_ASSERT(PROXY_ROOT_HANDLE == ROOT_SLOT + 1);
+
+typedef struct Slot {
+    uint64_t dev;
+    uint64_t ino;
+    uint64_t refs;              /* that QEMU has */
+    int fd;                     /* -1: free */
+    uint32_t users;             /* requests at work on it */
+    uint32_t generation;
+    uint32_t next_free;
+} Slot;
+
+typedef struct Inode {
+    uint64_t dev;
+    uint64_t ino;
+    uint32_t slot;
+} Inode;
+
+struct Handles {
+    pthread_mutex_t lock;
+    Slot *slots;
+    GHashTable *by_inode;       /* set of Inode */
+    uint32_t n;                 /* slots there are */
+    uint32_t max;
+    uint32_t first_free;
+};
+
+/* Linux' inode numbers count up: spread them (Knuth's multiplicative hash). */
+static guint hash_inode(gconstpointer p)
+{
+    const Inode *inode = p;
+
+    return ((inode->ino ^ inode->dev << 40) * 0x9e3779b97f4a7c15u) >> 32;
+}
+
+static gboolean equal_inodes(gconstpointer a, gconstpointer b)
+{
+    const Inode *x = a, *y = b;
+
+    return x->ino == y->ino && x->dev == y->dev;
+}
+
+static uint64_t make_handle(const Handles *t, uint32_t slot)
+{
+    return (uint64_t)t->slots[slot].generation << 32 | (slot + 1);
+}
+
+/* The slot of @handle, free of references or not; NULL if there is none. */
+static Slot *find(Handles *t, uint64_t handle)
+{
+    uint32_t number = (uint32_t)handle - 1;
+    Slot *s;
+
+    if (number >= t->n) {
+        return NULL;
+    }
+    s = &t->slots[number];
+    return s->fd >= 0 && s->generation == handle >> 32 ? s : NULL;
+}
+
+static void grow(Handles *t)
+{
+    uint32_t n = MIN(t->max, MAX(SLOTS_MIN, t->n * 2));
+    uint32_t i;
+
+    t->slots = g_renew(Slot, t->slots, n);
+    for (i = n; i > t->n; i--) {
+        t->slots[i - 1] = (Slot) { .fd = -1, .next_free = t->first_free };
+        t->first_free = i - 1;
+    }
+    t->n = n;
+}
+
+static uint32_t take_slot(Handles *t)
+{
+    uint32_t slot;
+
+    if (t->first_free == NO_SLOT && t->n < t->max) {
+        grow(t);
+    }
+    slot = t->first_free;
+    if (slot != NO_SLOT) {
+        t->first_free = t->slots[slot].next_free;
+    }
+    return slot;
+}
+
+/* Frees the slot if nobody needs it any more; returns what to close, or -1. */
+static int drop_unneeded(Handles *t, Slot *s)
+{
+    Inode key = { .dev = s->dev, .ino = s->ino };
+    int fd = s->fd;
+
+    if (s->refs || s->users) {
+        return -1;
+    }
+    g_hash_table_remove(t->by_inode, &key);
+    s->fd = -1;
+    s->generation++;
+    s->next_free = t->first_free;
+    t->first_free = s - t->slots;
+    return fd;
+}
+
+/* Out of the lock: it can wait for the file system. */
+static void close_dropped(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static uint32_t add_inode(Handles *t, int fd, uint64_t dev, uint64_t ino)
+{
+    uint32_t slot = take_slot(t);
+    Inode *inode;
+    Slot *s;
+
+    if (slot == NO_SLOT) {
+        return NO_SLOT;
+    }
+    s = &t->slots[slot];
+    s->dev = dev;
+    s->ino = ino;
+    s->fd = fd;
+    s->refs = 0;
+    s->users = 0;
+
+    inode = g_new(Inode, 1);
+    *inode = (Inode) { dev, ino, slot };
+    g_hash_table_add(t->by_inode, inode);
+    return slot;
+}
+
+Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino)
+{
+    Handles *t = g_new0(Handles, 1);
+    uint32_t slot;
+
+    pthread_mutex_init(&t->lock, NULL);
+    t->by_inode = g_hash_table_new_full(hash_inode, equal_inodes, g_free,
+                                        NULL);
+    t->max = MAX(max, 1);
+    t->slots = g_new0(Slot, 1);
+    t->slots[0].next_free = NO_SLOT;
+    t->first_free = ROOT_SLOT;
+    t->n = 1;
+    slot = add_inode(t, root, dev, ino);
+    t->slots[slot].refs = 1;
+    t->slots[slot].users = 1;
+    return t;
+}
+
+int handles_get(Handles *t, uint64_t handle)
+{
+    int fd = -EBADF;
+    Slot *s;
+
+    pthread_mutex_lock(&t->lock);
+    s = find(t, handle);
+    if (s && s->refs) {
+        s->users++;
+        fd = s->fd;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return fd;
+}
+
+void handles_put(Handles *t, uint64_t handle)
+{
+    int fd = -1;
+    Slot *s;
+
+    pthread_mutex_lock(&t->lock);
+    s = find(t, handle);
+    if (s && s->users) {
+        s->users--;
+        fd = drop_unneeded(t, s);
+    }
+    pthread_mutex_unlock(&t->lock);
+    close_dropped(fd);
+}
+
+int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
+                NewHandle *new)
+{
+    Inode key = { .dev = dev, .ino = ino };
+    const Inode *known;
+    uint32_t slot;
+    int ret = 0;
+    Slot *s;
+
+    pthread_mutex_lock(&t->lock);
+    known = g_hash_table_lookup(t->by_inode, &key);
+    slot = known ? known->slot : add_inode(t, fd, dev, ino);
+    if (slot == NO_SLOT) {
+        ret = -EMFILE;
+    } else {
+        s = &t->slots[slot];
+        new->handle = make_handle(t, slot);
+        new->fd = s->fd;
+        new->first = s->refs == 0;
+        s->users++;
+        if (slot != ROOT_SLOT) {
+            s->refs++;
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+
+    if (known || ret < 0) {
+        close(fd);
+    }
+    return ret;
+}
+
+void handles_forget(Handles *t, uint64_t handle, uint32_t count)
+{
+    int fd = -1;
+    Slot *s;
+
+    if (handle == PROXY_ROOT_HANDLE) {
+        return;
+    }
+    pthread_mutex_lock(&t->lock);
+    s = find(t, handle);
+    if (s && s->refs) {
+        s->refs -= MIN(s->refs, count);
+        fd = drop_unneeded(t, s);
+    }
+    pthread_mutex_unlock(&t->lock);
+    close_dropped(fd);
+}

@@ -1,0 +1,38 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's socket: one that it was given, or one that it listens on.
+ */
+#ifndef HELPER_LISTEN_H
+#define HELPER_LISTEN_H
+
+#include "fsdev/helper/options.h"
+
+/* The socket file that was made, so that it can be removed: no other is. */
+typedef struct SocketFile {
+    int dir;                    /* O_PATH descriptor, or -1: there is no file */
+    char *name;
+    uint64_t dev;
+    uint64_t ino;
+} SocketFile;
+
+/*
+ * Checks that @fd (of --fd) is a connected UNIX stream socket. Ends the
+ * process if it is not.
+ */
+void listen_check_fd(int fd);
+
+/*
+ * Listens on o->socket. The file appears at once with its owner (--uid,
+ * --gid) and mode 0600. One that exists is replaced if it is a socket that
+ * nobody listens on. Returns the listening socket; ends the process on error.
+ */
+int listen_start(const Options *o, SocketFile *file);
+
+/* Waits for a connection. Ends the process on error. */
+int listen_accept(int fd);
+
+/* Removes the file if it still is the one that was made. */
+void listen_remove_file(SocketFile *file);
+
+#endif /* HELPER_LISTEN_H */

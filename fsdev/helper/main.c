@@ -1,0 +1,97 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * virtfs-proxy-helper: serves a directory to QEMU's fsdev driver 'proxy'.
+ *
+ * Theory of operation. QEMU runs without privilege. To give the files of an
+ * export their real owners, and to act for every guest user, it asks this
+ * process, which has the privilege for just that, and nothing else to use it
+ * on. It gets there in stages, each in a file of its own, and each before the
+ * first byte is read from the one who might want to misuse it:
+ *
+ *   1. options.c    understand the command line
+ *   2. listen.c     find or make the socket; open the export
+ *   3. keeper.c     the processes; with userns.c, if an ordinary user started
+ *                   it, the user namespace
+ *   4. sandbox.c    leave the host: only the export is left
+ *   5. identity.c   stop being root, keep five capabilities
+ *   6. serve.c      accept, and serve: channel.c takes messages off the
+ *                   socket, requests.c carries them out by way of hostfs,
+ *                   handles.c keeps the inodes that QEMU knows
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/identity.h"
+#include "fsdev/helper/keeper.h"
+#include "fsdev/helper/listen.h"
+#include "fsdev/helper/log.h"
+#include "fsdev/helper/options.h"
+#include "fsdev/helper/sandbox.h"
+#include "fsdev/helper/serve.h"
+#include "fsdev/helper/userns.h"
+
+static int open_export(const char *path)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0) {
+        fatal("--path %s: %s", path, strerror(errno));
+    }
+    return fd;
+}
+
+/* The pid of this process outside its PID namespace, as /proc has it */
+static uint32_t outer_pid(void)
+{
+    char text[32];
+    ssize_t len = readlink("/proc/self", text, sizeof(text) - 1);
+
+    if (len < 0) {
+        fatal("/proc/self: %s (is /proc mounted?)", strerror(errno));
+    }
+    text[len] = '\0';
+    return strtoul(text, NULL, 10);
+}
+
+int main(int argc, char **argv)
+{
+    SocketFile file = { .dir = -1 };
+    ServeConfig config = { .fd_prefix = "" };
+    Options o;
+    Keeper keeper;
+    IdMaps ids;
+    int export, fd;
+
+    options_parse(&o, argc, argv);
+    if (!o.socket) {
+        listen_check_fd(o.fd);
+    }
+    sandbox_close_files(o.fd);
+    umask(0);
+
+    export = open_export(o.path);
+    fd = o.socket ? listen_start(&o, &file) : o.fd;
+    if (!o.foreground) {
+        log_open_syslog();
+    }
+
+    keeper_start(&keeper, &o, &file, &ids, fd, export);
+
+    config.pid = outer_pid();
+    config.max_files = identity_raise_files();
+    config.root = sandbox_enter(export, o.readonly);
+    config.readonly = o.readonly;
+    config.threads = o.threads;
+    config.ids = &ids;
+    identity_drop(&o, IDENTITY_SERVE);
+    keeper_follow(&keeper);
+
+    keeper_tell_ready(&keeper);
+    if (o.socket) {
+        int listener = fd;
+
+        fd = listen_accept(listener);
+        close(listener);
+        keeper_tell_connected(&keeper);
+    }
+    return serve(fd, &config);
+}

@@ -1,0 +1,291 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's command line: see options.h.
+ *
+ * Users and groups may be given by name or number. Names are looked up here,
+ * with the privilege of whoever started the helper and before anything is
+ * given up, because the lookup may load libraries and read the network.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/options.h"
+#include "fsdev/helper/log.h"
+#include "fsdev/helper/userns.h"
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/un.h>
+
+/* Who serves when root started the helper and named nobody */
+#define NOBODY_NAME     "nobody"
+#define NOBODY_ID       65534
+
+enum {
+    OPT_USER = 256,
+    OPT_GROUP,
+    OPT_READONLY,
+    OPT_THREADS,
+    OPT_VERSION,
+};
+
+static const char short_options[] = ":p:f:s:u:g:nh";
+
+static const struct option long_options[] = {
+    { "path",     required_argument, NULL, 'p' },
+    { "fd",       required_argument, NULL, 'f' },
+    { "socket",   required_argument, NULL, 's' },
+    { "uid",      required_argument, NULL, 'u' },
+    { "gid",      required_argument, NULL, 'g' },
+    { "nodaemon", no_argument,       NULL, 'n' },
+    { "help",     no_argument,       NULL, 'h' },
+    { "user",     required_argument, NULL, OPT_USER },
+    { "group",    required_argument, NULL, OPT_GROUP },
+    { "readonly", no_argument,       NULL, OPT_READONLY },
+    { "threads",  required_argument, NULL, OPT_THREADS },
+    { "version",  no_argument,       NULL, OPT_VERSION },
+    { NULL }
+};
+
+static const char help_text[] =
+    "Usage: " HELPER_NAME " -p DIR (-f FD | -s FILE) [option...]\n"
+    "Serves a directory to QEMU's fsdev driver 'proxy'.\n"
+    "\n"
+    "  -p, --path DIR      the directory to serve\n"
+    "  -f, --fd FD         serve on this connected UNIX stream socket\n"
+    "  -s, --socket FILE   listen on this UNIX socket, for one connection\n"
+    "  -u, --uid USER      owner of the socket file\n"
+    "  -g, --gid GROUP     group of the socket file\n"
+    "  -n, --nodaemon      stay in the foreground; with --fd, end with the\n"
+    "                      process that started the helper\n"
+    "      --user USER     serve as this user, not root; default: that of\n"
+    "                      --uid, or else nobody (only when started as root)\n"
+    "      --group GROUP   serve as this group; default: that of --gid, or\n"
+    "                      else the user's\n"
+    "      --readonly      refuse every change\n"
+    "      --threads N     requests worked on at a time (1-"
+                           G_STRINGIFY(THREADS_MAX) ", default "
+                           G_STRINGIFY(THREADS_DEFAULT) ")\n"
+    "  -h, --help          print this text\n"
+    "      --version       print the version\n"
+    "\n"
+    "Started as root, it serves as another user with a few capabilities.\n"
+    "Started by an ordinary user, it serves in a user namespace with the ids\n"
+    "that subuid(5) and subgid(5) give that user.\n";
+
+static bool parse_number(const char *s, unsigned long max, unsigned long *v)
+{
+    char *end;
+
+    if (!g_ascii_isdigit(*s)) {
+        return false;           /* strtoul(3) takes signs and spaces */
+    }
+    errno = 0;
+    *v = strtoul(s, &end, 10);
+    return errno == 0 && *end == '\0' && *v <= max;
+}
+
+/* A user; *@gid, if wanted, gets the primary group if it is known. */
+static uint32_t parse_user(const char *option, const char *value,
+                           uint32_t *gid)
+{
+    struct passwd *pw;
+    unsigned long id;
+    bool number = parse_number(value, UINT32_MAX - 1, &id);
+
+    pw = number ? getpwuid(id) : getpwnam(value);
+    if (!number) {
+        if (!pw) {
+            fatal("--%s %s: no such user", option, value);
+        }
+        id = pw->pw_uid;
+    }
+    if (gid && pw) {
+        *gid = pw->pw_gid;
+    }
+    return id;
+}
+
+static uint32_t parse_group(const char *option, const char *value)
+{
+    struct group *gr;
+    unsigned long id;
+
+    if (parse_number(value, UINT32_MAX - 1, &id)) {
+        return id;
+    }
+    gr = getgrnam(value);
+    if (!gr) {
+        fatal("--%s %s: no such group", option, value);
+    }
+    return gr->gr_gid;
+}
+
+/* The name of an option as the user would find it in the help text. */
+static const char *option_name(int opt)
+{
+    const struct option *o;
+
+    for (o = long_options; o->name; o++) {
+        if (o->val == opt) {
+            return o->name;
+        }
+    }
+    return "?";
+}
+
+static void check_socket_path(const char *path)
+{
+    size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+    if (!*path) {
+        fatal("--socket: the file's name is empty");
+    }
+    if (strlen(path) > max) {
+        fatal("--socket %s: longer than the %zu bytes a socket's name can be",
+              path, max);
+    }
+}
+
+/*
+ * The identity while serving, for a helper started as root. @user_gid is the
+ * primary group of --user, if that is known.
+ */
+static void choose_identity(Options *o, uint32_t user_gid)
+{
+    struct passwd *pw;
+    bool user_given = o->user != NO_ID;
+
+    if (o->user == 0) {
+        fatal("--user: the helper does not serve as root (uid 0); "
+              "name another user");
+    }
+    if (o->group == 0) {
+        fatal("--group: the helper does not serve as root's group (gid 0); "
+              "name another group");
+    }
+
+    if (!user_given && o->socket_uid != NO_ID && o->socket_uid != 0) {
+        o->user = o->socket_uid;
+    }
+    if (!user_given && o->group == NO_ID && o->socket_gid != NO_ID &&
+        o->socket_gid != 0) {
+        o->group = o->socket_gid;
+    }
+    if (o->user == NO_ID && geteuid() != 0) {
+        /* An ordinary user whom a service manager gave root's capabilities */
+        o->user = geteuid();
+        user_gid = getegid();
+    } else if (o->user == NO_ID) {
+        pw = getpwnam(NOBODY_NAME);
+        o->user = pw && pw->pw_uid != 0 ? pw->pw_uid : NOBODY_ID;
+        user_gid = pw ? pw->pw_gid : NO_ID;
+    }
+    if (o->group == NO_ID) {
+        if (user_gid == 0) {
+            fatal("user %u has group 0, as which the helper does not serve; "
+                  "name another with --group", o->user);
+        }
+        o->group = user_gid != NO_ID ? user_gid : NOBODY_ID;
+    }
+}
+
+static void check_options(Options *o, uint32_t user_gid)
+{
+    if (!o->path) {
+        fatal("--path DIR is missing; try --help");
+    }
+    if (o->fd < 0 && !o->socket) {
+        fatal("one of --fd FD and --socket FILE is needed; try --help");
+    }
+    if (o->fd >= 0 && o->socket) {
+        fatal("--fd and --socket cannot be used together");
+    }
+    if (userns_is_root()) {
+        choose_identity(o, user_gid);
+    } else if (geteuid() != 0 && (o->user != NO_ID || o->group != NO_ID)) {
+        fatal("--%s: only a helper started as root can change its identity",
+              o->user != NO_ID ? "user" : "group");
+    }
+}
+
+void options_parse(Options *o, int argc, char **argv)
+{
+    uint32_t user_gid = NO_ID;
+    unsigned long number;
+    int opt;
+
+    *o = (Options) {
+        .fd = -1,
+        .socket_uid = NO_ID,
+        .socket_gid = NO_ID,
+        .user = NO_ID,
+        .group = NO_ID,
+        .threads = THREADS_DEFAULT,
+    };
+
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, short_options, long_options,
+                              NULL)) != -1) {
+        switch (opt) {
+        case 'p':
+            o->path = optarg;
+            break;
+        case 'f':
+            if (!parse_number(optarg, INT_MAX, &number)) {
+                fatal("--fd %s: not the number of a descriptor", optarg);
+            }
+            o->fd = number;
+            break;
+        case 's':
+            check_socket_path(optarg);
+            o->socket = optarg;
+            break;
+        case 'u':
+            o->socket_uid = parse_user("uid", optarg, NULL);
+            break;
+        case 'g':
+            o->socket_gid = parse_group("gid", optarg);
+            break;
+        case 'n':
+            o->foreground = true;
+            break;
+        case OPT_USER:
+            o->user = parse_user("user", optarg, &user_gid);
+            break;
+        case OPT_GROUP:
+            o->group = parse_group("group", optarg);
+            break;
+        case OPT_READONLY:
+            o->readonly = true;
+            break;
+        case OPT_THREADS:
+            if (!parse_number(optarg, THREADS_MAX, &number) || number == 0) {
+                fatal("--threads %s: not a number from 1 to %d", optarg,
+                      THREADS_MAX);
+            }
+            o->threads = number;
+            break;
+        case 'h':
+            fputs(help_text, stdout);
+            exit(EXIT_SUCCESS);
+        case OPT_VERSION:
+            puts(HELPER_NAME " (QEMU) " QEMU_VERSION);
+            exit(EXIT_SUCCESS);
+        case ':':
+            if (optopt) {
+                fatal("--%s: its value is missing", option_name(optopt));
+            }
+            fatal("%s: its value is missing", argv[optind - 1]);
+        default:
+            if (optopt && optopt < OPT_USER && !strchr(short_options, optopt)) {
+                fatal("-%c: no such option; try --help", optopt);
+            }
+            fatal("%s: no such option, or a value it does not take; "
+                  "try --help", argv[optind - 1]);
+        }
+    }
+    if (optind < argc) {
+        fatal("%s: not an option; try --help", argv[optind]);
+    }
+    check_options(o, user_gid);
+}

@@ -1,0 +1,37 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's command line. Options of the old virtfs-proxy-helper keep
+ * their names and meaning.
+ */
+#ifndef HELPER_OPTIONS_H
+#define HELPER_OPTIONS_H
+
+#include "qemu/osdep.h"
+
+#define THREADS_DEFAULT         4
+#define THREADS_MAX             64
+
+/* No such id given */
+#define NO_ID                   ((uint32_t)-1)
+
+typedef struct Options {
+    const char *path;           /* the export */
+    int fd;                     /* a connected socket, or -1 */
+    const char *socket;         /* where to listen, or NULL */
+    uint32_t socket_uid;        /* owner of the socket file, or NO_ID */
+    uint32_t socket_gid;
+    uint32_t user;              /* identity while serving, or NO_ID */
+    uint32_t group;
+    bool foreground;
+    bool readonly;
+    unsigned threads;
+} Options;
+
+/*
+ * Takes the command line apart. Ends the process with one line on stderr and
+ * status 1 if it is bad, with status 0 after --help and --version.
+ */
+void options_parse(Options *o, int argc, char **argv);
+
+#endif /* HELPER_OPTIONS_H */

@@ -1,0 +1,50 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What each message of the proxy channel does: one function a message.
+ */
+#ifndef HELPER_REQUESTS_H
+#define HELPER_REQUESTS_H
+
+#include "fsdev/helper/handles.h"
+#include "fsdev/hostfs.h"
+#include "fsdev/proxy-proto.h"
+
+/* What all requests work on; does not change while they do. */
+typedef struct Export {
+    HostFs fs;
+    Handles *handles;
+    bool donate;                /* send O_PATH descriptors with nodes */
+} Export;
+
+/* Handles one request may use: two of its own, two that it gives out */
+#define REQUEST_HANDLES         4
+
+typedef struct Request {
+    Export *export;
+    MarshalReader in;
+    MarshalWriter out;          /* the reply's payload after error[4] */
+    int fds[PROXY_MESSAGE_FDS]; /* to go with the reply */
+    unsigned nfds;
+    int opened;                 /* one of fds that is this request's, or -1 */
+    uint64_t used[REQUEST_HANDLES];
+    unsigned nused;
+} Request;
+
+/* The payload does not have the form that its type asks for. */
+#define REQUEST_MALFORMED       1
+
+/*
+ * Carries out a request of @type with the payload @rq->in. Returns 0 with the
+ * reply in out and fds; -errno, with nothing to reply but that; or
+ * REQUEST_MALFORMED.
+ */
+int request_execute(Request *rq, unsigned type);
+
+/* Gives up what the reply needed, once that was sent. */
+void request_finish(Request *rq);
+
+/* Writes the root's node and attributes, as HELLO's reply has them. */
+int request_root(Request *rq);
+
+#endif /* HELPER_REQUESTS_H */

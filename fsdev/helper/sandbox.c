@@ -1,0 +1,161 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The sandbox: see sandbox.h.
+ *
+ * Theory of operation. The new mount API (open_tree(2), mount_setattr(2),
+ * move_mount(2)) works on descriptors, so no path is looked up twice:
+ *
+ *  1. chdir to the export, and only then unshare the mount namespace: the
+ *     kernel moves the working directory over into the copy.
+ *  2. Make all mounts private, so nothing done here reaches the host.
+ *  3. Clone what hangs at the export, as a tree that is attached nowhere;
+ *     restrict it while nobody can reach it.
+ *  4. Clone the directory /proc/self/fd in the same way. It is kept as working
+ *     directory: the magic links of our own descriptors work in it, while
+ *     ".." does not lead to the rest of /proc, since the clone's root is
+ *     that very directory. The links of a process' own descriptors stay
+ *     usable for it when it is not dumpable.
+ *  5. Attach the tree over the export, make it the root (the old root then
+ *     lies on top of it, pivot_root(2)), and unmount the old root with
+ *     all that is in it.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/sandbox.h"
+#include "fsdev/helper/log.h"
+#include "fsdev/helper/userns.h"
+#include <linux/mount.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+/*
+ * umount2(2). Declared in <sys/mount.h>, which clashes with <linux/mount.h>
+ * in some versions of glibc; some have no wrappers for the new calls, either.
+ */
+#ifndef MNT_DETACH
+#define MNT_DETACH      2
+#endif
+
+#define OPEN_TREE_FLAGS (OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | \
+                         AT_NO_AUTOMOUNT)
+
+static int open_tree_at(int dir, const char *path, unsigned flags)
+{
+    return syscall(SYS_open_tree, dir, path, flags);
+}
+
+static int set_mounts(int dir, const char *path, unsigned flags,
+                      uint64_t set, uint64_t propagation)
+{
+    struct mount_attr attr = { .attr_set = set, .propagation = propagation };
+
+    return syscall(SYS_mount_setattr, dir, path, flags, &attr, sizeof(attr));
+}
+
+void sandbox_close_files(int keep)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int fd;
+
+    if (null < 0) {
+        fatal("/dev/null: %s", strerror(errno));
+    }
+    /* A standard descriptor that was closed is null now, or gets it. */
+    for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fd != keep && (fd != STDERR_FILENO || fcntl(fd, F_GETFD) < 0)) {
+            dup2(null, fd);
+        }
+    }
+
+    fd = STDERR_FILENO + 1;
+    if (keep > fd) {
+        syscall(SYS_close_range, fd, keep - 1, 0);
+    }
+    syscall(SYS_close_range, MAX(keep + 1, fd), ~0u, 0);
+}
+
+/* A namespace that is good to have but need not be. */
+static void try_unshare(int flag, const char *name)
+{
+    if (unshare(flag) < 0) {
+        log_line("goes on without its own %s namespace: %s", name,
+                 strerror(errno));
+    }
+}
+
+/* Clones the mounts at the working directory, restricted. */
+static int clone_export(bool readonly)
+{
+    uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    int tree;
+
+    tree = open_tree_at(AT_FDCWD, ".", OPEN_TREE_FLAGS | AT_RECURSIVE);
+    if (tree < 0) {
+        fatal("the export's mounts cannot be cloned: %s", strerror(errno));
+    }
+    if (readonly) {
+        attr |= MOUNT_ATTR_RDONLY;
+    }
+    if (set_mounts(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, 0) < 0) {
+        fatal("the export's mounts cannot be restricted: %s%s",
+              strerror(errno),
+              errno == ENOSYS ? " (Linux 5.12 is needed)" : "");
+    }
+    return tree;
+}
+
+/* Makes @tree the root directory, and everything else go away. */
+static void change_root(int tree)
+{
+    if (syscall(SYS_move_mount, tree, "", AT_FDCWD, ".",
+                MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+        fatal("the export's mounts cannot be attached: %s", strerror(errno));
+    }
+    if (fchdir(tree) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
+        fatal("the export cannot be made the root directory: %s",
+              strerror(errno));
+    }
+    if (syscall(SYS_umount2, ".", MNT_DETACH) < 0) {
+        fatal("the host's file systems cannot be left: %s", strerror(errno));
+    }
+    close(tree);
+}
+
+int sandbox_enter(int export, bool readonly)
+{
+    int fds, tree, root;
+
+    if (fchdir(export) < 0) {
+        fatal("--path: cannot be entered: %s", strerror(errno));
+    }
+    close(export);
+    if (unshare(CLONE_NEWNS) < 0) {
+        fatal("no mount namespace: %s", errno == ENOSPC ?
+              "sysctl user.max_mnt_namespaces allows no more of them" :
+              userns_why(errno));
+    }
+    try_unshare(CLONE_NEWNET, "network");
+    try_unshare(CLONE_NEWIPC, "IPC");
+    try_unshare(CLONE_NEWUTS, "UTS");
+
+    if (set_mounts(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_PRIVATE) < 0) {
+        fatal("the mounts cannot be made private: %s%s", strerror(errno),
+              errno == ENOSYS ? " (Linux 5.12 is needed)" : "");
+    }
+    fds = open_tree_at(AT_FDCWD, "/proc/self/fd", OPEN_TREE_FLAGS);
+    if (fds < 0) {
+        fatal("/proc/self/fd: %s", strerror(errno));
+    }
+    tree = clone_export(readonly);
+    change_root(tree);
+
+    root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) {
+        fatal("the export's root: %s", strerror(errno));
+    }
+    /* @fds stays open: the kernel would take the clone apart. */
+    if (fchdir(fds) < 0) {
+        fatal("/proc/self/fd cannot be entered: %s", strerror(errno));
+    }
+    return root;
+}

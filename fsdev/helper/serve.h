@@ -1,0 +1,28 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Serving one connection, from the first byte to its end.
+ */
+#ifndef HELPER_SERVE_H
+#define HELPER_SERVE_H
+
+#include "fsdev/helper/userns.h"
+
+typedef struct ServeConfig {
+    int root;                   /* O_PATH descriptor of the export's root */
+    const char *fd_prefix;      /* see HostFs */
+    bool readonly;
+    unsigned threads;
+    unsigned max_files;         /* limit of open files */
+    uint32_t pid;               /* of this process, as the starter sees it */
+    const IdMaps *ids;
+} ServeConfig;
+
+/*
+ * Serves the connected socket @fd until QEMU closes it. Returns the exit
+ * status for the process: failure if the connection was ended for a breach of
+ * the protocol or an error, which has been logged.
+ */
+int serve(int fd, const ServeConfig *config);
+
+#endif /* HELPER_SERVE_H */

@@ -1,0 +1,275 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The user namespace of a helper that an ordinary user started: see userns.h.
+ *
+ * Theory of operation. In a user namespace of his own a user has every
+ * capability, but only over ids that are mapped into it. The kernel lets him
+ * map himself; newuidmap(1) and newgidmap(1), which are set-uid, map the ranges
+ * that the administrator gave him. They must run outside and name the process
+ * inside, so a child is forked before: it waits for the word that the
+ * namespace is there, runs both, and tells by its exit status.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/userns.h"
+#include "fsdev/helper/log.h"
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define SUBUID_FILE     "/etc/subuid"
+#define SUBGID_FILE     "/etc/subgid"
+
+static bool setgroups_denied;
+
+bool userns_is_root(void)
+{
+    struct __user_cap_header_struct header = {
+        .version = _LINUX_CAPABILITY_VERSION_3,
+    };
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    if (syscall(SYS_capget, &header, data) < 0) {
+        fatal("capget: %s", strerror(errno));
+    }
+    return data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &
+           CAP_TO_MASK(CAP_SYS_ADMIN);
+}
+
+bool userns_denies_setgroups(void)
+{
+    return setgroups_denied;
+}
+
+/* Whether @file exists and holds the number @value. */
+static bool setting_is(const char *file, const char *value)
+{
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(file, &text, NULL, NULL)) {
+        return false;
+    }
+    return g_str_equal(g_strstrip(text), value);
+}
+
+const char *userns_why(int error)
+{
+    if (setting_is("/proc/sys/kernel/unprivileged_userns_clone", "0")) {
+        return "sysctl kernel.unprivileged_userns_clone is 0";
+    }
+    if (error == ENOSPC ||
+        setting_is("/proc/sys/user/max_user_namespaces", "0")) {
+        return "sysctl user.max_user_namespaces allows no more of them";
+    }
+    if (setting_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+                   "1")) {
+        return "sysctl kernel.apparmor_restrict_unprivileged_userns is 1";
+    }
+    return strerror(error);
+}
+
+/* Whether a line's first field names this user. */
+static bool is_mine(const char *who, const char *name, uid_t uid)
+{
+    g_autofree char *number = g_strdup_printf("%u", uid);
+
+    return g_str_equal(who, number) || (name && g_str_equal(who, name));
+}
+
+static bool parse_id(const char *s, uint64_t *id)
+{
+    return g_ascii_isdigit(*s) &&
+           g_ascii_string_to_unsigned(s, 10, 0, UINT32_MAX, id, NULL);
+}
+
+/*
+ * Adds the ranges that @file, in the format of subuid(5), gives to the user.
+ * Lines that are no ranges are passed over, as newuidmap(1) does.
+ */
+static unsigned add_ranges(const char *file, const char *name, uid_t uid,
+                           ProxyIdRange *map, unsigned n)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    uint64_t inside = 1;
+    uint64_t start, count;
+    unsigned i;
+
+    if (!g_file_get_contents(file, &text, NULL, NULL)) {
+        return n;
+    }
+    lines = g_strsplit(text, "\n", -1);
+    for (i = 0; lines[i] && n < PROXY_IDMAP_MAX; i++) {
+        g_auto(GStrv) field = g_strsplit(g_strstrip(lines[i]), ":", -1);
+
+        if (g_strv_length(field) != 3 || !is_mine(field[0], name, uid) ||
+            !parse_id(field[1], &start) || !parse_id(field[2], &count) ||
+            count == 0 || start + count > UINT32_MAX ||
+            inside + count > UINT32_MAX) {
+            continue;
+        }
+        map[n++] = (ProxyIdRange) { inside, start, count };
+        inside += count;
+    }
+    return n;
+}
+
+static void find_ranges(IdMaps *ids)
+{
+    uid_t uid = geteuid();
+    struct passwd *pw = getpwuid(uid);
+    const char *name = pw ? pw->pw_name : NULL;
+
+    ids->uid[0] = (ProxyIdRange) { 0, uid, 1 };
+    ids->gid[0] = (ProxyIdRange) { 0, getegid(), 1 };
+    ids->n_uid = add_ranges(SUBUID_FILE, name, uid, ids->uid, 1);
+    ids->n_gid = add_ranges(SUBGID_FILE, name, uid, ids->gid, 1);
+}
+
+/* Runs newuidmap(1) or newgidmap(1); it says itself what it does not like. */
+static bool run_mapper(const char *tool, pid_t target, const ProxyIdRange *map,
+                       unsigned n)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+    unsigned i;
+    int status;
+    pid_t pid;
+
+    g_ptr_array_add(argv, g_strdup(tool));
+    g_ptr_array_add(argv, g_strdup_printf("%d", target));
+    for (i = 0; i < n; i++) {
+        g_ptr_array_add(argv, g_strdup_printf("%u", map[i].inside));
+        g_ptr_array_add(argv, g_strdup_printf("%u", map[i].outside));
+        g_ptr_array_add(argv, g_strdup_printf("%u", map[i].count));
+    }
+    g_ptr_array_add(argv, NULL);
+
+    pid = fork();
+    if (pid == 0) {
+        execvp(tool, (char **)argv->pdata);
+        _exit(127);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+/*
+ * Forks the process that maps the ids of this one, once it gets a byte on
+ * *@go. It exits with 0 when both maps are written.
+ */
+static pid_t start_mapper(const IdMaps *ids, int *go)
+{
+    pid_t target = getpid();
+    int fds[2];
+    char c;
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        fatal("no pipe: %s", strerror(errno));
+    }
+    pid = fork();
+    if (pid < 0) {
+        fatal("no process: %s", strerror(errno));
+    }
+    if (pid == 0) {
+        close(fds[1]);
+        if (read(fds[0], &c, 1) != 1) {
+            _exit(EXIT_FAILURE);
+        }
+        if (!run_mapper("newuidmap", target, ids->uid, ids->n_uid) ||
+            !run_mapper("newgidmap", target, ids->gid, ids->n_gid)) {
+            _exit(EXIT_FAILURE);
+        }
+        _exit(EXIT_SUCCESS);
+    }
+    close(fds[0]);
+    *go = fds[1];
+    return pid;
+}
+
+static bool finish_mapper(pid_t pid, int go)
+{
+    int status;
+    bool told = write(go, "", 1) == 1;
+
+    close(go);
+    return waitpid(pid, &status, 0) == pid && told && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+static bool write_file(const char *file, const char *text)
+{
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+    ssize_t len = strlen(text);
+    bool done;
+
+    if (fd < 0) {
+        return false;
+    }
+    done = write(fd, text, len) == len;
+    close(fd);
+    return done;
+}
+
+/* Maps the user alone, which takes no privilege (user_namespaces(7)). */
+static void map_user_only(IdMaps *ids)
+{
+    g_autofree char *uid = g_strdup_printf("0 %u 1", ids->uid[0].outside);
+    g_autofree char *gid = g_strdup_printf("0 %u 1", ids->gid[0].outside);
+
+    ids->n_uid = 1;
+    ids->n_gid = 1;
+    if (!write_file("/proc/self/uid_map", uid) ||
+        !write_file("/proc/self/setgroups", "deny") ||
+        !write_file("/proc/self/gid_map", gid)) {
+        fatal("the user cannot be mapped into a user namespace: %s",
+              userns_why(errno));
+    }
+    setgroups_denied = true;
+}
+
+void userns_enter(IdMaps *ids)
+{
+    g_autofree char *newuidmap = g_find_program_in_path("newuidmap");
+    g_autofree char *newgidmap = g_find_program_in_path("newgidmap");
+    const char *lack = NULL;
+    pid_t mapper = 0;
+    int go = -1;
+
+    ids->n_uid = 0;
+    ids->n_gid = 0;
+    if (userns_is_root()) {
+        return;
+    }
+    if (geteuid() == 0) {
+        fatal("started as root but without CAP_SYS_ADMIN: cannot make "
+              "namespaces");
+    }
+
+    find_ranges(ids);
+    if (ids->n_uid < 2 || ids->n_gid < 2) {
+        lack = "no subordinate ids in " SUBUID_FILE " and " SUBGID_FILE;
+    } else if (!newuidmap || !newgidmap) {
+        lack = "newuidmap and newgidmap are not installed";
+    } else {
+        mapper = start_mapper(ids, &go);
+    }
+
+    if (unshare(CLONE_NEWUSER) < 0) {
+        fatal("no user namespace for an ordinary user's helper: %s",
+              userns_why(errno));
+    }
+    if (mapper && !finish_mapper(mapper, go)) {
+        lack = "newuidmap or newgidmap failed";
+    }
+    if (lack) {
+        log_line("%s: the guest has the ids of user %u and group %u only",
+                 lack, ids->uid[0].outside, ids->gid[0].outside);
+        map_user_only(ids);
+    }
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {
+        fatal("the user namespace has no id 0: %s", strerror(errno));
+    }
+}

@@ -1,0 +1,431 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A client of virtfs-proxy-helper for tests: see proxy-client.h.
+ */
+#include "qemu/osdep.h"
+#include "proxy-client.h"
+#include <grp.h>
+#include <pwd.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define SOCK_FD         3
+
+unsigned pc_max_files;
+
+const char *pc_helper(void)
+{
+    static char *path;
+    g_autofree char *self = NULL;
+    g_autofree char *dir = NULL;
+
+    if (!path) {
+        path = g_strdup(g_getenv("VIRTFS_PROXY_HELPER"));
+    }
+    if (!path) {
+        self = g_file_read_link("/proc/self/exe", NULL);
+        dir = g_path_get_dirname(self);
+        path = g_build_filename(dir, "..", "..", "fsdev",
+                                "virtfs-proxy-helper", NULL);
+    }
+    if (!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE)) {
+        g_error("%s is not there: set VIRTFS_PROXY_HELPER", path);
+    }
+    return path;
+}
+
+/* A hard limit, that the program has no capability to lift */
+static void limit_files(void)
+{
+    struct rlimit limit = { pc_max_files, pc_max_files };
+
+    if (pc_max_files) {
+        prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0);
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* That of passwd(5), as newuidmap(1) wants it to be; for nobody, the same. */
+static gid_t group_of(uid_t uid)
+{
+    struct passwd *pw = getpwuid(uid);
+
+    return pw ? pw->pw_gid : uid;
+}
+
+static G_NORETURN void run_child(const char *const *args, uid_t uid, int sock,
+                                 int output)
+{
+    gid_t gid = group_of(uid);
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+
+    if (output >= 0) {
+        dup2(output, STDOUT_FILENO);
+        dup2(output, STDERR_FILENO);
+    }
+    if (sock >= 0) {
+        if (sock == SOCK_FD) {
+            fcntl(sock, F_SETFD, 0);
+        } else {
+            dup2(sock, SOCK_FD);
+        }
+    }
+    limit_files();
+    if (uid != PC_NOBODY &&
+        (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
+         setresuid(uid, uid, uid) < 0)) {
+        _exit(126);
+    }
+    g_ptr_array_add(argv, (char *)pc_helper());
+    while (*args) {
+        g_ptr_array_add(argv, (char *)*args++);
+    }
+    g_ptr_array_add(argv, NULL);
+    execv(pc_helper(), (char **)argv->pdata);
+    _exit(127);
+}
+
+pid_t pc_spawn(const char *const *args, uid_t uid, int sock, int output)
+{
+    pid_t pid = fork();
+
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        run_child(args, uid, sock, output);
+    }
+    return pid;
+}
+
+int pc_wait(pid_t pid)
+{
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
+    pid_t ret;
+    int status;
+
+    while ((ret = waitpid(pid, &status, WNOHANG)) == 0) {
+        if (g_get_monotonic_time() > end) {
+            kill(pid, SIGKILL);
+            g_error("the helper (pid %d) does not end", pid);
+        }
+        g_usleep(1000);
+    }
+    g_assert_cmpint(ret, ==, pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) :
+                               PC_KILLED(WTERMSIG(status));
+}
+
+int pc_run(const char *const *args, uid_t uid, int sock, char **text)
+{
+    char buf[8192];
+    size_t len = 0;
+    ssize_t n;
+    int out[2];
+    pid_t pid;
+
+    g_assert_cmpint(pipe2(out, O_CLOEXEC), ==, 0);
+    pid = pc_spawn(args, uid, sock, out[1]);
+    close(out[1]);
+    while ((n = read(out[0], buf + len, sizeof(buf) - 1 - len)) > 0) {
+        len += n;
+    }
+    close(out[0]);
+    buf[len] = '\0';
+    if (text) {
+        *text = g_strdup(buf);
+    }
+    return pc_wait(pid);
+}
+
+ProxyClient *pc_new(int fd, pid_t pid)
+{
+    struct timeval timeout = { .tv_sec = PC_TIMEOUT };
+    ProxyClient *c = g_new0(ProxyClient, 1);
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    c->fd = fd;
+    c->pid = pid;
+    c->root_fd = -1;
+    return c;
+}
+
+ProxyClient *pc_start(const char *dir, uid_t uid, const char *const *options)
+{
+    const char *args[32] = { "-n", "-p", dir, "-f", G_STRINGIFY(SOCK_FD) };
+    unsigned n = 5;
+    int fds[2];
+    pid_t pid;
+
+    while (options && *options) {
+        g_assert_cmpint(n, <, G_N_ELEMENTS(args) - 1);
+        args[n++] = *options++;
+    }
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+                    ==, 0);
+    pid = pc_spawn(args, uid, fds[1], -1);
+    close(fds[1]);
+    return pc_new(fds[0], pid);
+}
+
+static void read_all(ProxyClient *c, void *buf, size_t size)
+{
+    union {
+        char buf[CMSG_SPACE(16 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct cmsghdr *cmsg;
+    ssize_t len;
+
+    while (size) {
+        struct iovec iov = { buf, size };
+        struct msghdr msg = {
+            .msg_iov = &iov,
+            .msg_iovlen = 1,
+            .msg_control = control.buf,
+            .msg_controllen = sizeof(control.buf),
+        };
+
+        len = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC);
+        if (len <= 0) {
+            g_error("no reply: %s", len ? strerror(errno) : "closed");
+        }
+        cmsg = CMSG_FIRSTHDR(&msg);
+        if (cmsg) {
+            unsigned n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+            g_assert_cmpint(msg.msg_flags & MSG_CTRUNC, ==, 0);
+            g_assert_cmpint(c->nfds + n, <=, PROXY_MESSAGE_FDS);
+            memcpy(c->fds + c->nfds, CMSG_DATA(cmsg), n * sizeof(int));
+            c->nfds += n;
+        }
+        buf = (char *)buf + len;
+        size -= len;
+    }
+}
+
+int pc_receive(ProxyClient *c, ProxyHeader *h)
+{
+    uint32_t error;
+
+    c->nfds = 0;
+    read_all(c, c->in_buf, PROXY_HEADER_SIZE);
+    proxy_header_get(h, c->in_buf);
+    g_assert_cmpint(h->size, >=, PROXY_HEADER_SIZE + 4);
+    g_assert_cmpint(h->size, <=, PROXY_MAX_MESSAGE);
+    g_assert_cmpint(h->type & PROXY_REPLY, !=, 0);
+    read_all(c, c->in_buf + PROXY_HEADER_SIZE, h->size - PROXY_HEADER_SIZE);
+    g_assert_cmpint(h->nfds, ==, c->nfds);
+
+    marshal_reader_init(&c->in, c->in_buf + PROXY_HEADER_SIZE,
+                        h->size - PROXY_HEADER_SIZE);
+    error = marshal_get_u32(&c->in);
+    if (error) {
+        g_assert_cmpint(error, <, 4096);
+        g_assert_true(marshal_done(&c->in));
+        g_assert_cmpint(c->nfds, ==, 0);
+    }
+    return -(int)error;
+}
+
+bool pc_send_raw(ProxyClient *c, const void *buf, size_t size)
+{
+    ssize_t len;
+
+    while (size) {
+        len = send(c->fd, buf, size, MSG_NOSIGNAL);
+        if (len < 0) {
+            g_assert_true(errno == EPIPE || errno == ECONNRESET);
+            return false;
+        }
+        buf = (const char *)buf + len;
+        size -= len;
+    }
+    return true;
+}
+
+void pc_hello(ProxyClient *c, uint32_t flags)
+{
+    uint8_t hello[PROXY_HELLO_SIZE];
+    uint32_t head[2] = { PROXY_HELLO_TYPE, PROXY_HELLO_SIZE - 8 };
+    unsigned next = 0;
+    MarshalWriter w;
+    ProxyHeader h;
+    PcNode root;
+
+    memcpy(hello, head, sizeof(head));
+    marshal_writer_init(&w, hello + 8, 8);
+    marshal_put_u32(&w, PROXY_VERSION);
+    marshal_put_u32(&w, flags);
+    g_assert_true(pc_send_raw(c, hello, sizeof(hello)));
+
+    g_assert_cmpint(pc_receive(c, &h), ==, 0);
+    g_assert_cmpint(h.type, ==, PROXY_HELLO | PROXY_REPLY);
+    g_assert_cmpint(h.tag, ==, 0);
+    g_assert_cmpint(marshal_get_u32(&c->in), ==, PROXY_VERSION);
+    c->features = marshal_get_u32(&c->in);
+    g_assert_cmpint(marshal_get_u32(&c->in), ==, PROXY_MAX_MESSAGE);
+    g_assert_cmpint(marshal_get_u32(&c->in), >, 0);
+    c->server_pid = marshal_get_u32(&c->in);
+    pc_get_node(c, &root, &next);
+    g_assert_cmpint(root.handle, ==, PROXY_ROOT_HANDLE);
+    c->root_fd = root.fd;
+    proxy_get_attr(&c->in, &c->root_attr);
+    c->uid_map = proxy_get_idmap(&c->in, &c->n_uid);
+    c->gid_map = proxy_get_idmap(&c->in, &c->n_gid);
+    g_assert_true(marshal_done(&c->in));
+    g_assert_cmpint(next, ==, c->nfds);
+}
+
+ProxyClient *pc_open(const char *dir, const char *const *options)
+{
+    ProxyClient *c = pc_start(dir, PC_NOBODY, options);
+
+    pc_hello(c, 0);
+    return c;
+}
+
+int pc_close(ProxyClient *c)
+{
+    int status = 0;
+
+    close(c->fd);
+    if (c->root_fd >= 0) {
+        close(c->root_fd);
+    }
+    if (c->pid) {
+        status = pc_wait(c->pid);
+    }
+    g_free(c->uid_map);
+    g_free(c->gid_map);
+    g_free(c);
+    return status;
+}
+
+MarshalWriter *pc_begin(ProxyClient *c)
+{
+    marshal_writer_init(&c->out, c->out_buf + PROXY_HEADER_SIZE,
+                        sizeof(c->out_buf) - PROXY_HEADER_SIZE);
+    return &c->out;
+}
+
+uint32_t pc_send(ProxyClient *c, unsigned type)
+{
+    ProxyHeader h = {
+        .size = PROXY_HEADER_SIZE + marshal_size(&c->out),
+        .type = type,
+        .tag = ++c->tag,
+    };
+
+    g_assert_true(marshal_fits(&c->out));
+    proxy_header_put(&h, c->out_buf);
+    g_assert_true(pc_send_raw(c, c->out_buf, h.size));
+    return h.tag;
+}
+
+int pc_call(ProxyClient *c, unsigned type)
+{
+    uint32_t tag = pc_send(c, type);
+    ProxyHeader h;
+    int ret = pc_receive(c, &h);
+
+    g_assert_cmpint(h.tag, ==, tag);
+    g_assert_cmpint(h.type, ==, type | PROXY_REPLY);
+    return ret;
+}
+
+void pc_expect_broken(ProxyClient *c)
+{
+    char byte;
+    ssize_t len = recv(c->fd, &byte, 1, 0);
+
+    if (len < 0) {
+        g_assert_cmpint(errno, ==, ECONNRESET);
+    } else {
+        g_assert_cmpint(len, ==, 0);
+    }
+    g_assert_cmpint(pc_close(c), ==, 1);
+}
+
+void pc_get_node(ProxyClient *c, PcNode *node, unsigned *next)
+{
+    node->handle = marshal_get_u64(&c->in);
+    node->fd = -1;
+    if (marshal_get_u8(&c->in)) {
+        g_assert_cmpint(*next, <, c->nfds);
+        node->fd = c->fds[(*next)++];
+    }
+}
+
+static int finish_walk(ProxyClient *c, unsigned n, PcNode *node, FsAttr *attr)
+{
+    unsigned walked, i;
+    unsigned next = 0;
+    PcNode parent;
+    int ret;
+
+    ret = pc_call(c, PROXY_WALK);
+    if (ret < 0) {
+        return ret;
+    }
+    walked = marshal_get_u16(&c->in);
+    g_assert_cmpint(walked, >, 0);
+    g_assert_cmpint(walked, <=, n);
+    for (i = 0; i < walked; i++) {
+        proxy_get_attr(&c->in, attr);
+    }
+    if (walked == n) {
+        pc_get_node(c, node, &next);
+        pc_get_node(c, &parent, &next);
+        if (parent.handle) {
+            pc_forget(c, parent.handle, 1);
+        }
+        if (parent.fd >= 0) {
+            close(parent.fd);
+        }
+    }
+    g_assert_true(marshal_done(&c->in));
+    g_assert_cmpint(next, ==, c->nfds);
+    return walked == n ? 0 : -ENOENT;
+}
+
+int pc_walk(ProxyClient *c, const char *path, PcNode *node, FsAttr *attr)
+{
+    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+    unsigned n = g_strv_length(names);
+    MarshalWriter *w = pc_begin(c);
+    FsAttr ignored;
+    unsigned i;
+
+    marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    marshal_put_u16(w, n);
+    for (i = 0; i < n; i++) {
+        marshal_put_str(w, names[i]);
+    }
+    return finish_walk(c, n, node, attr ? attr : &ignored);
+}
+
+int pc_walk1(ProxyClient *c, uint64_t dir, const char *name, PcNode *node,
+             FsAttr *attr)
+{
+    MarshalWriter *w = pc_begin(c);
+    FsAttr ignored;
+
+    marshal_put_u64(w, dir);
+    marshal_put_u16(w, 1);
+    marshal_put_str(w, name);
+    return finish_walk(c, 1, node, attr ? attr : &ignored);
+}
+
+void pc_forget(ProxyClient *c, uint64_t handle, uint32_t count)
+{
+    MarshalWriter *w = pc_begin(c);
+
+    marshal_put_u16(w, 1);
+    marshal_put_u64(w, handle);
+    marshal_put_u32(w, count);
+    pc_send(c, PROXY_FORGET);
+}

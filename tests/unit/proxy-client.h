@@ -1,0 +1,110 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A client of virtfs-proxy-helper for tests: starts the real program, speaks
+ * protocol version 2 with it (fsdev/proxy-proto.h), well or badly, and sees
+ * it end. Nothing waits longer than PC_TIMEOUT; what goes wrong fails the
+ * test.
+ */
+#ifndef TESTS_UNIT_PROXY_CLIENT_H
+#define TESTS_UNIT_PROXY_CLIENT_H
+
+#include "fsdev/proxy-proto.h"
+
+#define PC_TIMEOUT      20              /* seconds */
+#define PC_NOBODY       ((uid_t)-1)     /* start as who we are */
+
+/* An exit status that says that the process was killed by @sig */
+#define PC_KILLED(sig)  (-(sig))
+
+typedef struct ProxyClient {
+    int fd;                     /* our end of the socket */
+    pid_t pid;                  /* the process we started */
+    uint32_t features;
+    uint32_t server_pid;
+    FsAttr root_attr;
+    int root_fd;                /* donated by HELLO, or -1 */
+    ProxyIdRange *uid_map;
+    ProxyIdRange *gid_map;
+    unsigned n_uid;
+    unsigned n_gid;
+
+    MarshalWriter out;          /* payload of the next request */
+    MarshalReader in;           /* payload of the last reply, after error */
+    uint32_t tag;               /* of the last request */
+    int fds[PROXY_MESSAGE_FDS]; /* that came with the last reply */
+    unsigned nfds;
+    uint8_t out_buf[PROXY_MAX_MESSAGE];
+    uint8_t in_buf[PROXY_MAX_MESSAGE];
+} ProxyClient;
+
+typedef struct PcNode {
+    uint64_t handle;
+    int fd;                     /* donated, or -1 */
+} PcNode;
+
+/* Limit of open files for helpers started from now on; 0: none */
+extern unsigned pc_max_files;
+
+/* The program: $VIRTFS_PROXY_HELPER, or where the build puts it. */
+const char *pc_helper(void);
+
+/*
+ * Starts the helper with @args (NULL-terminated, without the program's name)
+ * as @uid and in its group, with @sock (or -1) as descriptor 3 and with
+ * stdout and stderr going to @output (or -1: ours).
+ */
+pid_t pc_spawn(const char *const *args, uid_t uid, int sock, int output);
+
+/* Waits for the end of @pid: its exit status, or PC_KILLED(). */
+int pc_wait(pid_t pid);
+
+/* Runs the helper to its end. *@text (g_free) gets what it printed. */
+int pc_run(const char *const *args, uid_t uid, int sock, char **text);
+
+/* Starts the helper on @dir with --nodaemon and @options; no HELLO yet. */
+ProxyClient *pc_start(const char *dir, uid_t uid, const char *const *options);
+
+/* A client on a connected socket; @pid may be 0. */
+ProxyClient *pc_new(int fd, pid_t pid);
+
+/* Says HELLO with @flags and takes the reply. */
+void pc_hello(ProxyClient *c, uint32_t flags);
+
+/* pc_start(), pc_hello() */
+ProxyClient *pc_open(const char *dir, const char *const *options);
+
+/* Closes the connection and frees all; returns the helper's exit status. */
+int pc_close(ProxyClient *c);
+
+/* Begins a request; its payload goes to the writer that is returned. */
+MarshalWriter *pc_begin(ProxyClient *c);
+
+/* Sends what was begun as @type. Returns its tag. */
+uint32_t pc_send(ProxyClient *c, unsigned type);
+
+/* Receives a reply, of any tag, into @h. Returns 0 or -errno. */
+int pc_receive(ProxyClient *c, ProxyHeader *h);
+
+/* pc_send() and the reply to it: 0 or -errno. Nothing else is in flight. */
+int pc_call(ProxyClient *c, unsigned type);
+
+/* Sends @size bytes as they are; false if the helper has closed. */
+bool pc_send_raw(ProxyClient *c, const void *buf, size_t size);
+
+/* Checks that the helper closes the connection without a reply, and ends. */
+void pc_expect_broken(ProxyClient *c);
+
+/* Reads a node from a reply; *@next counts the descriptors taken from it. */
+void pc_get_node(ProxyClient *c, PcNode *node, unsigned *next);
+
+/* Walks to a path of names, from the root. The last one's node and attr. */
+int pc_walk(ProxyClient *c, const char *path, PcNode *node, FsAttr *attr);
+
+/* One name from a directory; as it is, good or bad. */
+int pc_walk1(ProxyClient *c, uint64_t dir, const char *name, PcNode *node,
+             FsAttr *attr);
+
+void pc_forget(ProxyClient *c, uint64_t handle, uint32_t count);
+
+#endif /* TESTS_UNIT_PROXY_CLIENT_H */

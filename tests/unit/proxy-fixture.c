@@ -1,0 +1,85 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An export for tests of virtfs-proxy-helper: see proxy-fixture.h.
+ */
+#include "qemu/osdep.h"
+#include "proxy-fixture.h"
+#include <glib/gstdio.h>
+
+void pf_put_file(const ProxyFixture *f, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(f->dir, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+void pf_put_dir(const ProxyFixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->dir, name, NULL);
+
+    g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
+}
+
+void pf_put_link(const ProxyFixture *f, const char *target, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->dir, name, NULL);
+
+    g_assert_cmpint(symlink(target, path), ==, 0);
+}
+
+void pf_stat(const ProxyFixture *f, const char *name, struct stat *st)
+{
+    g_autofree char *path = g_build_filename(f->dir, name, NULL);
+
+    g_assert_cmpint(lstat(path, st), ==, 0);
+}
+
+bool pf_exists(const ProxyFixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->dir, name, NULL);
+    struct stat st;
+
+    return lstat(path, &st) == 0;
+}
+
+void pf_make(ProxyFixture *f, gconstpointer unused)
+{
+    f->tmp = g_dir_make_tmp("test-9p-helper-XXXXXX", NULL);
+    g_assert_nonnull(f->tmp);
+    f->dir = g_build_filename(f->tmp, "export", NULL);
+    g_assert_cmpint(g_mkdir(f->dir, 0755), ==, 0);
+    pf_put_file(f, "../secret", "outside");
+    pf_put_file(f, "file", "hello");
+    pf_put_dir(f, "dir");
+    pf_put_dir(f, "dir/sub");
+    pf_put_file(f, "dir/sub/deep", "deep");
+    pf_put_link(f, "../secret", "up");
+    pf_put_link(f, "/", "root");
+    pf_put_link(f, "dir", "link");
+}
+
+void pf_setup(ProxyFixture *f, gconstpointer options)
+{
+    pf_make(f, NULL);
+    f->c = pc_open(f->dir, options);
+}
+
+static void remove_export(ProxyFixture *f)
+{
+    const char *argv[] = { "rm", "-rf", f->tmp, NULL };
+
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL,
+                               G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
+                               NULL, NULL));
+    g_free(f->dir);
+    g_free(f->tmp);
+}
+
+void pf_teardown(ProxyFixture *f, gconstpointer unused)
+{
+    if (f->c) {
+        g_assert_cmpint(pc_close(f->c), ==, 0);
+    }
+    remove_export(f);
+}

@@ -1,0 +1,37 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An export for tests of virtfs-proxy-helper, and a client that serves it.
+ */
+#ifndef TESTS_UNIT_PROXY_FIXTURE_H
+#define TESTS_UNIT_PROXY_FIXTURE_H
+
+#include "proxy-client.h"
+
+typedef struct ProxyFixture {
+    char *tmp;                  /* what is outside lies here */
+    char *dir;                  /* the export */
+    ProxyClient *c;
+} ProxyFixture;
+
+/*
+ * Makes the export: file ("hello"), dir/sub/deep ("deep"), links that are not
+ * to be followed: up (../secret), root (/), link (dir); and outside of it
+ * ../secret ("outside").
+ */
+void pf_make(ProxyFixture *f, gconstpointer unused);
+
+/* pf_make(), and a helper with @options (NULL-terminated) that serves it */
+void pf_setup(ProxyFixture *f, gconstpointer options);
+
+/* Ends the client, which is to go well, and removes all files. */
+void pf_teardown(ProxyFixture *f, gconstpointer unused);
+
+/* On the host, with names relative to the export */
+void pf_put_file(const ProxyFixture *f, const char *name, const char *text);
+void pf_put_dir(const ProxyFixture *f, const char *name);
+void pf_put_link(const ProxyFixture *f, const char *target, const char *name);
+void pf_stat(const ProxyFixture *f, const char *name, struct stat *st);
+bool pf_exists(const ProxyFixture *f, const char *name);
+
+#endif /* TESTS_UNIT_PROXY_FIXTURE_H */

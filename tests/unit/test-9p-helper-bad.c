@@ -1,0 +1,331 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Tests of virtfs-proxy-helper with a client that breaks the protocol, in each
+ * way there is: it closes the connection and ends with status 1, and never
+ * crashes.
+ */
+#include "qemu/osdep.h"
+#include "proxy-fixture.h"
+#include <sys/socket.h>
+
+/* A payload of the right form for each type, in c->out */
+static void put_good_payload(ProxyClient *c, unsigned type)
+{
+    MarshalWriter *w = pc_begin(c);
+    FsSetAttr set = { .valid = FS_SET_MODE, .mode = 0755 };
+
+    if (type != PROXY_FORGET) {
+        marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    }
+    switch (type) {
+    case PROXY_FORGET:
+        marshal_put_u16(w, 1);
+        marshal_put_u64(w, 12345);
+        marshal_put_u32(w, 1);
+        break;
+    case PROXY_WALK:
+        marshal_put_u16(w, 2);
+        marshal_put_str(w, "dir");
+        marshal_put_str(w, "sub");
+        break;
+    case PROXY_SETATTR:
+        proxy_put_setattr(w, &set);
+        break;
+    case PROXY_OPEN:
+        marshal_put_u32(w, O_RDONLY);
+        break;
+    case PROXY_CREATE:
+        marshal_put_str(w, "n");
+        marshal_put_u32(w, O_RDWR);
+        marshal_put_u32(w, 0600);
+        marshal_put_u32(w, 0);
+        marshal_put_u32(w, 0);
+        break;
+    case PROXY_MAKE:
+        marshal_put_str(w, "m");
+        marshal_put_u32(w, S_IFLNK | 0777);
+        marshal_put_u32(w, 0);
+        marshal_put_u32(w, 0);
+        marshal_put_u64(w, 0);
+        marshal_put_str(w, "t");
+        break;
+    case PROXY_LINK:
+        marshal_put_u64(w, PROXY_ROOT_HANDLE);
+        marshal_put_str(w, "l");
+        break;
+    case PROXY_RENAME:
+        marshal_put_str(w, "x");
+        marshal_put_u64(w, PROXY_ROOT_HANDLE);
+        marshal_put_str(w, "y");
+        break;
+    case PROXY_UNLINK:
+        marshal_put_str(w, "x");
+        marshal_put_u8(w, 0);
+        marshal_put_u64(w, 0);
+        break;
+    case PROXY_GETXATTR:
+        marshal_put_u8(w, 0);
+        marshal_put_str(w, "user.x");
+        break;
+    case PROXY_SETXATTR:
+        marshal_put_str(w, "user.x");
+        marshal_put_u32(w, 0);
+        marshal_put_u32(w, 2);
+        marshal_put_bytes(w, "ab", 2);
+        break;
+    case PROXY_REMOVEXATTR:
+        marshal_put_str(w, "user.x");
+        break;
+    }
+}
+
+/* Every type's payload, cut at every length: the connection is closed. */
+static void test_truncated(ProxyFixture *f, gconstpointer opaque)
+{
+    unsigned type;
+    size_t size, cut;
+
+    for (type = PROXY_FORGET; type < PROXY_TYPE_END; type++) {
+        for (cut = 0, size = 1; cut < size; cut++) {
+            ProxyClient *c = pc_open(f->dir, NULL);
+
+            put_good_payload(c, type);
+            size = marshal_size(&c->out);
+            c->out.pos = c->out.start + cut;
+            pc_send(c, type);
+            pc_expect_broken(c);
+        }
+    }
+}
+
+/* Every type's payload whole, and then with a byte too many */
+static void test_trailing(ProxyFixture *f, gconstpointer opaque)
+{
+    unsigned type;
+
+    for (type = PROXY_FORGET; type < PROXY_TYPE_END; type++) {
+        ProxyClient *c = pc_open(f->dir, NULL);
+        unsigned i;
+
+        put_good_payload(c, type);
+        if (type == PROXY_FORGET) {
+            pc_send(c, type);
+        } else {
+            pc_call(c, type);
+            for (i = 0; i < c->nfds; i++) {
+                close(c->fds[i]);
+            }
+        }
+        put_good_payload(c, type);
+        marshal_put_u8(&c->out, 0);
+        pc_send(c, type);
+        pc_expect_broken(c);
+    }
+}
+
+static void send_header(ProxyClient *c, uint32_t size, unsigned type,
+                        unsigned nfds)
+{
+    uint8_t buf[PROXY_HEADER_SIZE];
+    ProxyHeader h = { .size = size, .type = type, .nfds = nfds, .tag = 1 };
+
+    proxy_header_put(&h, buf);
+    pc_send_raw(c, buf, sizeof(buf));
+}
+
+static void test_bad_headers(ProxyFixture *f, gconstpointer opaque)
+{
+    static const struct {
+        uint32_t size;
+        unsigned type;
+        unsigned nfds;
+    } bad[] = {
+        { PROXY_HEADER_SIZE, 0, 0 },
+        { PROXY_HEADER_SIZE, PROXY_HELLO, 0 },
+        { PROXY_HEADER_SIZE, PROXY_TYPE_END, 0 },
+        { PROXY_HEADER_SIZE, 0xffff, 0 },
+        { PROXY_HEADER_SIZE, PROXY_GETATTR | PROXY_REPLY, 0 },
+        { 0, PROXY_GETATTR, 0 },
+        { PROXY_HEADER_SIZE - 1, PROXY_GETATTR, 0 },
+        { PROXY_MAX_MESSAGE + 1, PROXY_GETATTR, 0 },
+        { UINT32_MAX, PROXY_GETATTR, 0 },
+        { PROXY_HEADER_SIZE + 8, PROXY_GETATTR, 1 },
+        { PROXY_HEADER_SIZE + 8, PROXY_GETATTR, 0xffff },
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+        ProxyClient *c = pc_open(f->dir, NULL);
+
+        send_header(c, bad[i].size, bad[i].type, bad[i].nfds);
+        pc_expect_broken(c);
+    }
+}
+
+static void test_bad_strings(ProxyFixture *f, gconstpointer opaque)
+{
+    ProxyClient *c = pc_open(f->dir, NULL);
+    MarshalWriter *w = pc_begin(c);
+
+    /* A NUL within a name */
+    marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    marshal_put_u16(w, 1);
+    marshal_put_strn(w, "fi\0e", 4);
+    pc_send(c, PROXY_WALK);
+    pc_expect_broken(c);
+
+    /* No names, and more than 9P has */
+    c = pc_open(f->dir, NULL);
+    w = pc_begin(c);
+    marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    marshal_put_u16(w, 0);
+    pc_send(c, PROXY_WALK);
+    pc_expect_broken(c);
+    c = pc_open(f->dir, NULL);
+    w = pc_begin(c);
+    marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    marshal_put_u16(w, FS_WALK_MAX + 1);
+    pc_send(c, PROXY_WALK);
+    pc_expect_broken(c);
+
+    /* More references than fit into the message that tells of them */
+    c = pc_open(f->dir, NULL);
+    w = pc_begin(c);
+    marshal_put_u16(w, PROXY_FORGET_MAX + 1);
+    pc_send(c, PROXY_FORGET);
+    pc_expect_broken(c);
+}
+
+/* Sends two descriptors with a message that tells of @nfds. */
+static void send_descriptors(ProxyFixture *f, unsigned nfds)
+{
+    ProxyClient *c = pc_open(f->dir, NULL);
+    union {
+        char buf[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    uint8_t msg_buf[PROXY_HEADER_SIZE + 8] = { 0 };
+    ProxyHeader h = {
+        .size = sizeof(msg_buf), .type = PROXY_GETATTR, .nfds = nfds
+    };
+    struct iovec iov = { msg_buf, sizeof(msg_buf) };
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.buf,
+        .msg_controllen = sizeof(control.buf),
+    };
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    int fds[2] = { 0, 1 };
+
+    proxy_header_put(&h, msg_buf);
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(sizeof(fds));
+    memcpy(CMSG_DATA(cmsg), fds, sizeof(fds));
+    g_assert_cmpint(sendmsg(c->fd, &msg, 0), ==, sizeof(msg_buf));
+    pc_expect_broken(c);
+}
+
+static void test_sent_descriptors(ProxyFixture *f, gconstpointer opaque)
+{
+    send_descriptors(f, 0);
+    send_descriptors(f, 2);
+}
+
+static void hello_is_refused(ProxyFixture *f, const uint32_t *words, unsigned n)
+{
+    ProxyClient *c = pc_start(f->dir, PC_NOBODY, NULL);
+
+    pc_send_raw(c, words, n * sizeof(*words));
+    pc_expect_broken(c);
+}
+
+static void test_bad_hello(ProxyFixture *f, gconstpointer opaque)
+{
+    /* LSTAT of protocol version 1, of the path "//" */
+    static const uint32_t v1[] = { 8, 4, 0x2f2f0002 };
+    uint32_t small[] = { PROXY_HELLO_TYPE, 4, GUINT32_TO_LE(2) };
+    uint32_t large[] = { PROXY_HELLO_TYPE, 0x7fffffff, GUINT32_TO_LE(2), 0 };
+    uint32_t old[] = { PROXY_HELLO_TYPE, 8, GUINT32_TO_LE(1), 0 };
+    uint32_t swapped[] = { GUINT32_SWAP_LE_BE(PROXY_HELLO_TYPE), 8, 2, 0 };
+    static const uint8_t half[] = { 0x39, 0x50 };
+    ProxyClient *c;
+
+    hello_is_refused(f, v1, 3);
+    hello_is_refused(f, small, 3);
+    hello_is_refused(f, large, 4);
+    hello_is_refused(f, old, 4);
+    hello_is_refused(f, swapped, 4);
+
+    /* Nothing at all is no breach: QEMU went away. Half of it is one. */
+    c = pc_start(f->dir, PC_NOBODY, NULL);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    c = pc_start(f->dir, PC_NOBODY, NULL);
+    pc_send_raw(c, half, sizeof(half));
+    g_assert_cmpint(pc_close(c), ==, 1);
+}
+
+static void test_half_message(ProxyFixture *f, gconstpointer opaque)
+{
+    ProxyClient *c = pc_open(f->dir, NULL);
+
+    send_header(c, 100, PROXY_GETATTR, 0);
+    g_assert_cmpint(pc_close(c), ==, 1);
+    c = pc_open(f->dir, NULL);
+    pc_send_raw(c, "abc", 3);
+    g_assert_cmpint(pc_close(c), ==, 1);
+}
+
+/* Bytes that mean nothing: some end, no crash (which would be a signal). */
+static void test_noise(ProxyFixture *f, gconstpointer opaque)
+{
+    uint8_t buf[512];
+    unsigned round, i;
+    ProxyHeader h;
+
+    for (round = 0; round < 50; round++) {
+        ProxyClient *c = pc_open(f->dir, NULL);
+        int status;
+
+        for (i = 0; i < sizeof(buf); i++) {
+            buf[i] = g_test_rand_int();
+        }
+        /* Well framed, so that the payload is looked at */
+        h = (ProxyHeader) {
+            .size = g_test_rand_int_range(PROXY_HEADER_SIZE, sizeof(buf)),
+            .type = g_test_rand_int_range(PROXY_FORGET, PROXY_TYPE_END),
+        };
+        proxy_header_put(&h, buf);
+        pc_send_raw(c, buf, h.size);
+        status = pc_close(c);
+        g_assert_cmpint(status, >=, 0);
+        g_assert_cmpint(status, <=, 1);
+    }
+}
+
+static void add(const char *name, void (*test)(ProxyFixture *, gconstpointer))
+{
+    g_autofree char *path = g_strdup_printf("/9p-helper-bad/%s", name);
+
+    g_test_add(path, ProxyFixture, NULL, pf_make, test, pf_teardown);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    alarm(300);                 /* nothing in here takes that long */
+
+    add("truncated", test_truncated);
+    add("trailing", test_trailing);
+    add("headers", test_bad_headers);
+    add("strings", test_bad_strings);
+    add("sent-descriptors", test_sent_descriptors);
+    add("hello", test_bad_hello);
+    add("half-message", test_half_message);
+    add("noise", test_noise);
+    return g_test_run();
+}

@@ -1,0 +1,939 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Tests of how virtfs-proxy-helper starts, what it may do, and how it ends:
+ * options, identity, capabilities, sandbox, its socket, its processes. As
+ * root, as an ordinary user, and as one with subordinate ids: the user that
+ * VIRTFS_TEST_USER names. What is not possible here is skipped by name.
+ */
+#include "qemu/osdep.h"
+#include "proxy-client.h"
+#include <glib/gstdio.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* A uid that nobody has: no name, no subordinate ids */
+#define LONELY_UID      54321
+
+/* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: capabilities 0 to 4 */
+#define FIVE            "000000000000001f"
+#define NONE            "0000000000000000"
+
+static char *tmp;               /* everybody's */
+
+static char *make_dir(uid_t uid)
+{
+    char *dir = g_strdup_printf("%s/export-XXXXXX", tmp);
+
+    g_assert_nonnull(g_mkdtemp(dir));
+    g_assert_cmpint(chmod(dir, 0755), ==, 0);
+    if (uid != PC_NOBODY) {
+        g_assert_cmpint(chown(dir, uid, uid), ==, 0);
+    }
+    return dir;
+}
+
+static void remove_dir(char *dir)
+{
+    const char *argv[] = { "rm", "-rf", dir, NULL };
+
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL,
+                               G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
+                               NULL, NULL));
+    g_free(dir);
+}
+
+static bool skip_unless_root(void)
+{
+    if (geteuid() != 0) {
+        g_test_skip("needs root");
+        return true;
+    }
+    return false;
+}
+
+/* Runs the helper, which is to fail with one line that holds @word. */
+static void expect_error(const char *const *args, int sock, const char *word)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_cmpint(pc_run(args, PC_NOBODY, sock, &text), ==, 1);
+    if (!strstr(text, word) ||
+        !g_str_has_prefix(text, "virtfs-proxy-helper: ") ||
+        strchr(text, '\n') != text + strlen(text) - 1) {
+        g_error("not one line with '%s': '%s'", word, text);
+    }
+}
+
+static void test_bad_options(void)
+{
+    static const struct {
+        const char *args[8];
+        const char *word;
+    } bad[] = {
+        { { NULL }, "--path" },
+        { { "-p", "/", NULL }, "--fd" },
+        { { "-p", "/", "-f", "3", "-s", "/x", NULL }, "--socket" },
+        { { "-p", "/none", "-s", "/tmp/x", "-n", NULL }, "--path /none" },
+        { { "-p", "/etc/passwd", "-s", "/tmp/x", "-n", NULL },
+          "--path /etc/passwd" },
+        { { "-p", "", "-s", "/tmp/x", "-n", NULL }, "--path" },
+        { { "-p", "/", "-f", "x", NULL }, "--fd x" },
+        { { "-p", "/", "-f", "-1", NULL }, "--fd -1" },
+        { { "-p", "/", "-f", "", NULL }, "--fd" },
+        { { "-p", "/", "-f", "99999999999999999999", NULL }, "--fd 9999" },
+        { { "-p", "/", "-f", "77", "-n", NULL }, "--fd 77: no such" },
+        { { "-p", "/", "-f", "5", "-n", NULL }, "--fd 5: no such" },
+        { { "-p", "/", "-f", "1", "-n", NULL }, "--fd 1" },
+        { { "-p", "/", "-f", "3", "--threads", "0", NULL }, "--threads 0" },
+        { { "-p", "/", "-f", "3", "--threads", "65", NULL }, "--threads 65" },
+        { { "-p", "/", "-f", "3", "--threads", "4x", NULL }, "--threads 4x" },
+        { { "-p", "/", "-f", "3", "--user", "no such", NULL },
+          "--user no such" },
+        { { "-p", "/", "-f", "3", "--group", "no such", NULL },
+          "--group no such" },
+        { { "-p", "/", "-f", "3", "-u", "no such", NULL }, "--uid no such" },
+        { { "-p", "/", "-f", "3", "-g", "no such", NULL }, "--gid no such" },
+        { { "-p", "/", "-f", "3", "--bogus", NULL }, "--bogus" },
+        { { "-p", "/", "-f", "3", "-z", NULL }, "-z" },
+        { { "-p", "/", "-f", "3", "--readonly=yes", NULL }, "--readonly=yes" },
+        { { "-p", "/", "-f", NULL }, "--fd" },
+        { { "-p", "/", "-f", "3", "more", NULL }, "more" },
+        { { "-p", "/", "-s", "", NULL }, "--socket" },
+        { { "-p", "/", "-n", "-s", "/none/sock", NULL },
+          "--socket /none/sock" },
+        { { "-p", "/", "-f", "3", "--user", "0", NULL }, "--user" },
+        { { "-p", "/", "-f", "3", "--group", "0", NULL }, "--group" },
+        { { "-p", "/", "-f", "3", "--user", "root", NULL }, "--user" },
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(bad); i++) {
+        expect_error(bad[i].args, -1, bad[i].word);
+    }
+}
+
+static void test_bad_sockets(void)
+{
+    static const char *const args[] = { "-n", "-p", "/", "-f", "3", NULL };
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int dgram[2];
+    int fd;
+
+    expect_error(args, null, "not a socket");
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        expect_error(args, fd, "not a UNIX socket");
+        close(fd);
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    expect_error(args, fd, "not a connected socket");
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, dgram),
+                    ==, 0);
+    expect_error(args, dgram[0], "not a stream socket");
+    close(dgram[0]);
+    close(dgram[1]);
+    close(fd);
+    close(null);
+}
+
+static void test_help(void)
+{
+    static const char *const help[] = { "--help", NULL };
+    static const char *const version[] = { "--version", NULL };
+    g_autofree char *text = NULL;
+    g_autofree char *version_text = NULL;
+
+    g_assert_cmpint(pc_run(help, PC_NOBODY, -1, &text), ==, 0);
+    g_assert_nonnull(strstr(text, "--path"));
+    g_assert_nonnull(strstr(text, "--user"));
+    g_assert_cmpint(pc_run(version, PC_NOBODY, -1, &version_text), ==, 0);
+    g_assert_true(g_str_has_prefix(version_text, "virtfs-proxy-helper "));
+}
+
+/* A line of /proc/PID/status without its name; "" when there is no process */
+static char *status_of(pid_t pid, const char *name)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    unsigned i;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return g_strdup("");
+    }
+    lines = g_strsplit(text, "\n", -1);
+    for (i = 0; lines[i]; i++) {
+        if (g_str_has_prefix(lines[i], name) &&
+            lines[i][strlen(name)] == ':') {
+            return g_strdup(g_strstrip(lines[i] + strlen(name) + 1));
+        }
+    }
+    return g_strdup("");
+}
+
+static void expect_status(pid_t pid, const char *name, const char *value)
+{
+    g_autofree char *got = status_of(pid, name);
+
+    if (!g_str_equal(got, value)) {
+        g_error("pid %d: %s is '%s' and not '%s'", pid, name, got, value);
+    }
+}
+
+/* The server process of the helper @pid, or 0 */
+static pid_t child_of(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", pid,
+                                            pid);
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return 0;
+    }
+    return strtoul(text, NULL, 10);
+}
+
+/* Waits until the server has gone through its stages. */
+static pid_t wait_ready(pid_t pid)
+{
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
+
+    for (;;) {
+        pid_t server = child_of(pid);
+        g_autofree char *caps = status_of(server, "CapEff");
+        g_autofree char *bound = status_of(server, "NoNewPrivs");
+
+        if (server && g_str_equal(caps, FIVE) && g_str_equal(bound, "1")) {
+            return server;
+        }
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
+static void expect_id(pid_t pid, const char *name, unsigned id)
+{
+    g_autofree char *four = g_strdup_printf("%u\t%u\t%u\t%u", id, id, id, id);
+
+    expect_status(pid, name, four);
+}
+
+static void expect_privileges(pid_t pid, const char *caps, unsigned uid,
+                              unsigned gid)
+{
+    expect_id(pid, "Uid", uid);
+    expect_id(pid, "Gid", gid);
+    expect_status(pid, "CapEff", caps);
+    expect_status(pid, "CapPrm", caps);
+    expect_status(pid, "CapBnd", NONE);
+    expect_status(pid, "CapInh", NONE);
+    expect_status(pid, "CapAmb", NONE);
+    expect_status(pid, "NoNewPrivs", "1");
+}
+
+static void expect_other_namespace(pid_t pid, const char *name)
+{
+    g_autofree char *own_path = g_strdup_printf("/proc/self/ns/%s", name);
+    g_autofree char *path = g_strdup_printf("/proc/%d/ns/%s", pid, name);
+    g_autofree char *own = g_file_read_link(own_path, NULL);
+    g_autofree char *its = g_file_read_link(path, NULL);
+
+    g_assert_nonnull(own);
+    g_assert_nonnull(its);
+    g_assert_cmpstr(own, !=, its);
+}
+
+/* The one mount that the server has: the export as its root */
+static void expect_one_mount(pid_t pid, const char *options)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/mountinfo", pid);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) fields = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    if (strchr(text, '\n') != text + strlen(text) - 1) {
+        g_error("more than one mount: %s", text);
+    }
+    fields = g_strsplit(text, " ", -1);
+    g_assert_cmpstr(fields[4], ==, "/");
+    g_assert_true(g_str_has_prefix(fields[5], options));
+}
+
+/* Nothing of the host is open in the server but what it needs. */
+static void expect_descriptors(pid_t pid, const char *dir)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", pid);
+    GDir *fds = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    g_assert_nonnull(fds);
+    while ((name = g_dir_read_name(fds))) {
+        g_autofree char *link = g_build_filename(path, name, NULL);
+        g_autofree char *target = g_file_read_link(link, NULL);
+        struct stat st, export;
+
+        if (g_stat(link, &st) < 0 || !S_ISDIR(st.st_mode)) {
+            continue;
+        }
+        /* The export's root, or the directory of these very descriptors */
+        g_assert_cmpint(g_stat(dir, &export), ==, 0);
+        if (st.st_ino != export.st_ino && strcmp(target, "/")) {
+            g_error("descriptor %s is %s", name, target);
+        }
+    }
+    g_dir_close(fds);
+}
+
+static void test_root_privileges(void)
+{
+    static const char *const readonly[] = { "--readonly", NULL };
+    static const gid_t groups[] = { 0, 7005 };
+    struct passwd *nobody = getpwnam("nobody");
+    unsigned uid = nobody ? nobody->pw_uid : 65534;
+    unsigned gid = nobody ? nobody->pw_gid : 65534;
+    ProxyClient *c;
+    pid_t server;
+    char *dir;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    dir = make_dir(PC_NOBODY);
+    /* To see them go */
+    g_assert_cmpint(setgroups(G_N_ELEMENTS(groups), groups), ==, 0);
+    c = pc_start(dir, PC_NOBODY, NULL);
+    g_assert_cmpint(setgroups(0, NULL), ==, 0);
+    server = wait_ready(c->pid);
+    /* All of it before the first byte is sent */
+    expect_privileges(server, FIVE, uid, gid);
+    expect_status(server, "Groups", "");
+    expect_one_mount(server, "rw,nosuid,nodev");
+    expect_descriptors(server, dir);
+    expect_other_namespace(server, "mnt");
+    expect_other_namespace(server, "net");
+    expect_other_namespace(server, "ipc");
+    expect_other_namespace(server, "uts");
+    expect_other_namespace(server, "pid");
+    /* The process beside it has nothing at all. */
+    expect_privileges(c->pid, NONE, uid, gid);
+    expect_status(c->pid, "Groups", "");
+
+    pc_hello(c, 0);
+    g_assert_cmpint(c->server_pid, ==, server);
+    expect_privileges(server, FIVE, uid, gid);
+    g_assert_cmpint(pc_close(c), ==, 0);
+
+    c = pc_start(dir, PC_NOBODY, readonly);
+    server = wait_ready(c->pid);
+    expect_one_mount(server, "ro,nosuid,nodev");
+    g_assert_cmpint(pc_close(c), ==, 0);
+    remove_dir(dir);
+}
+
+static void test_root_identity(void)
+{
+    static const struct {
+        const char *options[8];
+        unsigned uid;
+        unsigned gid;
+    } cases[] = {
+        { { "--user", "7001", "--group", "7002", NULL }, 7001, 7002 },
+        { { "-u", "7003", "-g", "7004", NULL }, 7003, 7004 },
+        { { "-u", "7003", "--user", "7001", "--group", "7002", NULL },
+          7001, 7002 },
+    };
+    unsigned i;
+    char *dir;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    dir = make_dir(PC_NOBODY);
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        ProxyClient *c = pc_start(dir, PC_NOBODY, cases[i].options);
+
+        expect_privileges(wait_ready(c->pid), FIVE, cases[i].uid,
+                          cases[i].gid);
+        g_assert_cmpint(pc_close(c), ==, 0);
+    }
+    remove_dir(dir);
+}
+
+/*
+ * Mounts within the export are a part of it, and restricted as it is; the
+ * host's mounts stay as they were.
+ */
+static void test_root_submount(void)
+{
+    static const char *const readonly[] = { "--readonly", NULL };
+    g_autofree char *sub = NULL;
+    g_autofree char *path = NULL;
+    g_autofree char *file = NULL;
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    ProxyClient *c;
+    PcNode node;
+    FsAttr attr;
+    char *dir;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    dir = make_dir(PC_NOBODY);
+    sub = g_build_filename(dir, "sub", NULL);
+    g_assert_cmpint(g_mkdir(sub, 0755), ==, 0);
+    if (mount("tmpfs", sub, "tmpfs", 0, "mode=755") < 0) {
+        g_test_skip("cannot mount a tmpfs");
+        remove_dir(dir);
+        return;
+    }
+    c = pc_open(dir, readonly);
+    g_assert_cmpint(pc_walk(c, "sub", &node, &attr), ==, 0);
+    g_assert_cmpint(attr.dev, !=, c->root_attr.dev);
+    close(node.fd);
+
+    path = g_strdup_printf("/proc/%u/mountinfo", c->server_pid);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    lines = g_strsplit(text, "\n", -1);
+    g_assert_cmpint(g_strv_length(lines), ==, 3);
+    g_assert_nonnull(strstr(lines[0], " / ro,nosuid,nodev"));
+    g_assert_nonnull(strstr(lines[1], " /sub ro,nosuid,nodev"));
+    g_assert_cmpint(pc_close(c), ==, 0);
+
+    /* Ours is writable as before, and held by nobody. */
+    file = g_build_filename(sub, "x", NULL);
+    g_assert_true(g_file_set_contents(file, "x", -1, NULL));
+    g_assert_cmpint(umount(sub), ==, 0);
+    remove_dir(dir);
+}
+
+static void test_ordinary_user_error(void)
+{
+    static const char *const args[] = {
+        "-n", "-p", "/", "-f", "3", "--user", "nobody", NULL
+    };
+    g_autofree char *text = NULL;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    g_assert_cmpint(pc_run(args, LONELY_UID, -1, &text), ==, 1);
+    g_assert_nonnull(strstr(text, "--user"));
+}
+
+/* Makes a file as the guest's user @uid and returns its owner on the host. */
+static int make_as(ProxyClient *c, const char *dir, const char *name,
+                   uint32_t uid, uint32_t gid, struct stat *st)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    MarshalWriter *w = pc_begin(c);
+    int ret;
+
+    marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    marshal_put_str(w, name);
+    marshal_put_u32(w, S_IFDIR | 0700);
+    marshal_put_u32(w, uid);
+    marshal_put_u32(w, gid);
+    marshal_put_u64(w, 0);
+    marshal_put_str(w, "");
+    ret = pc_call(c, PROXY_MAKE);
+    if (ret == 0) {
+        g_assert_cmpint(lstat(path, st), ==, 0);
+    }
+    return ret;
+}
+
+/* Whether this user may make user namespaces here, else a skip */
+static bool skip_unless_userns(const char *dir)
+{
+    const char *args[] = { "-n", "-p", dir, "-f", "3", NULL };
+    g_autofree char *text = NULL;
+    int fds[2];
+    int ret;
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+                    ==, 0);
+    shutdown(fds[0], SHUT_RDWR);
+    ret = pc_run(args, LONELY_UID, fds[1], &text);
+    close(fds[0]);
+    close(fds[1]);
+    if (ret && strstr(text, "user namespace")) {
+        g_test_skip(text);
+        return true;
+    }
+    g_assert_cmpint(ret, ==, 0);
+    g_assert_nonnull(strstr(text, "no subordinate ids"));
+    return false;
+}
+
+/* What the guest's @id is on the host */
+static uint32_t outside_of(const ProxyIdRange *map, unsigned n, uint32_t id)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (id >= map[i].inside && id - map[i].inside < map[i].count) {
+            return map[i].outside + (id - map[i].inside);
+        }
+    }
+    g_error("the guest's id %u is not mapped", id);
+}
+
+static void test_rootless_alone(void)
+{
+    ProxyClient *c;
+    struct stat st;
+    pid_t server;
+    char *dir;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    dir = make_dir(LONELY_UID);
+    if (skip_unless_userns(dir)) {
+        remove_dir(dir);
+        return;
+    }
+    c = pc_start(dir, LONELY_UID, NULL);
+    server = wait_ready(c->pid);
+    expect_privileges(server, FIVE, LONELY_UID, LONELY_UID);
+    expect_privileges(c->pid, NONE, LONELY_UID, LONELY_UID);
+    expect_one_mount(server, "rw,nosuid,nodev");
+    expect_descriptors(server, dir);
+    expect_other_namespace(server, "user");
+    expect_other_namespace(server, "pid");
+
+    pc_hello(c, 0);
+    g_assert_cmpint(c->server_pid, ==, server);
+    g_assert_cmpint(c->n_uid, ==, 1);
+    g_assert_cmpint(c->uid_map[0].inside, ==, 0);
+    g_assert_cmpint(c->uid_map[0].outside, ==, LONELY_UID);
+    g_assert_cmpint(c->uid_map[0].count, ==, 1);
+    g_assert_cmpint(c->n_gid, ==, 1);
+    g_assert_cmpint(c->gid_map[0].outside, ==, LONELY_UID);
+    g_assert_cmpint(c->root_attr.uid, ==, 0);
+
+    g_assert_cmpint(make_as(c, dir, "root's", 0, 0, &st), ==, 0);
+    g_assert_cmpint(st.st_uid, ==, LONELY_UID);
+    g_assert_cmpint(make_as(c, dir, "other's", 1234, 4321, &st), ==, -EINVAL);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    remove_dir(dir);
+}
+
+static void test_rootless_subids(void)
+{
+    const char *name = g_getenv("VIRTFS_TEST_USER");
+    struct passwd *pw = name ? getpwnam(name) : NULL;
+    ProxyClient *c;
+    struct stat st;
+    pid_t server;
+    uid_t uid;
+    char *dir;
+
+    if (!pw) {
+        g_test_skip("VIRTFS_TEST_USER names no user with subordinate ids");
+        return;
+    }
+    if (skip_unless_root()) {
+        return;
+    }
+    uid = pw->pw_uid;
+    dir = make_dir(uid);
+    if (skip_unless_userns(dir)) {
+        remove_dir(dir);
+        return;
+    }
+    c = pc_start(dir, uid, NULL);
+    server = wait_ready(c->pid);
+    expect_privileges(server, FIVE, uid, pw->pw_gid);
+    expect_privileges(c->pid, NONE, uid, pw->pw_gid);
+    expect_status(server, "Groups", "");
+    expect_one_mount(server, "rw,nosuid,nodev");
+
+    pc_hello(c, 0);
+    g_assert_cmpint(c->n_uid, >=, 2);
+    g_assert_cmpint(c->n_gid, >=, 2);
+    g_assert_cmpint(c->uid_map[0].inside, ==, 0);
+    g_assert_cmpint(c->uid_map[0].outside, ==, uid);
+    g_assert_cmpint(c->uid_map[0].count, ==, 1);
+    g_assert_cmpint(c->uid_map[1].inside, ==, 1);
+    g_assert_cmpint(c->gid_map[1].inside, ==, 1);
+
+    g_assert_cmpint(make_as(c, dir, "root's", 0, 0, &st), ==, 0);
+    g_assert_cmpint(st.st_uid, ==, uid);
+    g_assert_cmpint(make_as(c, dir, "other's", 1234, 4321, &st), ==, 0);
+    g_assert_cmpint(st.st_uid, ==, outside_of(c->uid_map, c->n_uid, 1234));
+    g_assert_cmpint(st.st_gid, ==, outside_of(c->gid_map, c->n_gid, 4321));
+    g_assert_cmpint(make_as(c, dir, "nobody's", 0x7fffffff, 0, &st), ==,
+                    -EINVAL);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    remove_dir(dir);
+}
+
+static bool is_there(const char *path)
+{
+    return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void wait_for_file(const char *path, bool there)
+{
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
+
+    while (is_there(path) != there) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* No files left over beside the export: the private directory is gone. */
+static void expect_only(const char *dir, unsigned n)
+{
+    GDir *d = g_dir_open(dir, 0, NULL);
+    unsigned found = 0;
+
+    while (g_dir_read_name(d)) {
+        found++;
+    }
+    g_dir_close(d);
+    g_assert_cmpint(found, ==, n);
+}
+
+static void test_socket(void)
+{
+    g_autofree char *run = make_dir(PC_NOBODY);
+    g_autofree char *path = g_build_filename(run, "sock", NULL);
+    char *dir = make_dir(PC_NOBODY);
+    const char *args[] = { "-n", "-p", dir, "-s", path, NULL, NULL, NULL,
+                           NULL, NULL };
+    struct stat st;
+    ProxyClient *c;
+    pid_t pid;
+
+    if (geteuid() == 0) {
+        args[5] = "-u";
+        args[6] = "7003";
+        args[7] = "-g";
+        args[8] = "7004";
+    }
+    pid = pc_spawn(args, PC_NOBODY, -1, -1);
+    wait_for_file(path, true);
+    /* From the first moment on */
+    g_assert_cmpint(lstat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_mode, ==, S_IFSOCK | 0600);
+    g_assert_cmpint(st.st_uid, ==, geteuid() == 0 ? 7003 : geteuid());
+    g_assert_cmpint(st.st_gid, ==, geteuid() == 0 ? 7004 : getegid());
+
+    /* Sandboxed while it waits for a connection, and alone there */
+    if (geteuid() == 0) {
+        pid_t server = wait_ready(pid);
+
+        expect_privileges(server, FIVE, 7003, 7004);
+        expect_one_mount(server, "rw,nosuid,nodev");
+        expect_descriptors(server, dir);
+        expect_id(pid, "Uid", 7003);
+    }
+    expect_error(args, -1, "another process listens");
+    g_assert_true(is_there(path));
+
+    c = pc_new(connect_to(path), pid);
+    pc_hello(c, 0);
+    wait_for_file(path, false);
+    expect_only(run, 0);
+    if (geteuid() == 0) {
+        expect_privileges(pid, NONE, 7003, 7004);
+    }
+    g_assert_cmpint(pc_close(c), ==, 0);
+    remove_dir(dir);
+    rmdir(run);
+}
+
+static void test_socket_stale(void)
+{
+    g_autofree char *run = make_dir(PC_NOBODY);
+    g_autofree char *path = g_build_filename(run, "sock", NULL);
+    char *dir = make_dir(PC_NOBODY);
+    const char *args[] = { "-n", "-p", dir, "-s", path, NULL };
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ProxyClient *c;
+    pid_t pid;
+
+    /* Somebody bound it and went away. */
+    g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
+    close(fd);
+    pid = pc_spawn(args, PC_NOBODY, -1, -1);
+    while ((fd = connect_to(path)) < 0) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    c = pc_new(fd, pid);
+    pc_hello(c, 0);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    expect_only(run, 0);
+
+    /* What is no socket stays. */
+    g_assert_true(g_file_set_contents(path, "mine", -1, NULL));
+    expect_error(args, -1, "not a socket");
+    expect_only(run, 1);
+    unlink(path);
+    g_assert_cmpint(symlink("/etc/passwd", path), ==, 0);
+    expect_error(args, -1, "not a socket");
+    unlink(path);
+    remove_dir(dir);
+    rmdir(run);
+}
+
+/* It removes its socket when it is told to end; never somebody else's. */
+static void test_socket_end(void)
+{
+    g_autofree char *run = make_dir(PC_NOBODY);
+    g_autofree char *path = g_build_filename(run, "sock", NULL);
+    char *dir = make_dir(PC_NOBODY);
+    const char *args[] = { "-n", "-p", dir, "-s", path, NULL };
+    pid_t pid = pc_spawn(args, PC_NOBODY, -1, -1);
+
+    wait_ready(pid);
+    g_assert_true(is_there(path));
+    kill(pid, SIGTERM);
+    g_assert_cmpint(pc_wait(pid), ==, PC_KILLED(SIGTERM));
+    expect_only(run, 0);
+
+    pid = pc_spawn(args, PC_NOBODY, -1, -1);
+    wait_ready(pid);
+    unlink(path);
+    g_assert_true(g_file_set_contents(path, "other", -1, NULL));
+    kill(pid, SIGTERM);
+    g_assert_cmpint(pc_wait(pid), ==, PC_KILLED(SIGTERM));
+    expect_only(run, 1);
+    unlink(path);
+    remove_dir(dir);
+    rmdir(run);
+}
+
+/* As a daemon: ready when the process that was started has ended. */
+static void test_daemon(void)
+{
+    g_autofree char *run = make_dir(PC_NOBODY);
+    g_autofree char *path = g_build_filename(run, "sock", NULL);
+    char *dir = make_dir(PC_NOBODY);
+    const char *args[] = { "-p", dir, "-s", path, NULL };
+    g_autofree char *text = NULL;
+    ProxyClient *c;
+    pid_t server;
+
+    /* The pipe that is read here ends when nobody holds it open. */
+    g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 0);
+    c = pc_new(connect_to(path), 0);
+    pc_hello(c, 0);
+    server = c->server_pid;
+    expect_status(server, "CapEff", FIVE);
+    pc_close(c);
+    while (kill(server, 0) == 0) {
+        g_usleep(1000);
+    }
+    expect_only(run, 0);
+
+    /* It fails before: so does the process that was started. */
+    g_free(g_steal_pointer(&text));
+    args[1] = "/none";
+    g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 1);
+    g_assert_nonnull(strstr(text, "/none"));
+    remove_dir(dir);
+    rmdir(run);
+}
+
+/* The same with a connection that it is given */
+static void test_daemon_fd(void)
+{
+    char *dir = make_dir(PC_NOBODY);
+    const char *args[] = { "-p", dir, "-f", "3", NULL };
+    g_autofree char *text = NULL;
+    ProxyClient *c;
+    int fds[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+                    ==, 0);
+    g_assert_cmpint(pc_run(args, PC_NOBODY, fds[1], &text), ==, 0);
+    close(fds[1]);
+    c = pc_new(fds[0], 0);
+    pc_hello(c, 0);
+    expect_status(c->server_pid, "CapEff", FIVE);
+    pc_close(c);
+    remove_dir(dir);
+}
+
+static void wait_gone(pid_t pid)
+{
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
+
+    for (;;) {
+        g_autofree char *state = status_of(pid, "State");
+
+        if (!*state || *state == 'Z') {
+            return;
+        }
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
+/* However the keeper or the server ends, the other does too. */
+static void test_ends_together(void)
+{
+    static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGKILL };
+    char *dir = make_dir(PC_NOBODY);
+    ProxyClient *c;
+    pid_t server;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(signals); i++) {
+        c = pc_open(dir, NULL);
+        server = c->server_pid;
+        kill(c->pid, signals[i]);
+        g_assert_cmpint(pc_wait(c->pid), ==, PC_KILLED(signals[i]));
+        wait_gone(server);
+        c->pid = 0;
+        pc_close(c);
+    }
+
+    c = pc_open(dir, NULL);
+    kill(c->server_pid, SIGKILL);
+    g_assert_cmpint(pc_wait(c->pid), ==, PC_KILLED(SIGKILL));
+    c->pid = 0;
+    pc_close(c);
+
+    /* The first process of a PID namespace ignores what it does not handle. */
+    c = pc_open(dir, NULL);
+    kill(c->server_pid, SIGTERM);
+    g_assert_cmpint(pc_wait(c->pid), ==, 128 + SIGTERM);
+    c->pid = 0;
+    pc_close(c);
+    remove_dir(dir);
+}
+
+/* Whoever started it with --fd --nodaemon ends, even with the socket open */
+static void test_starter_killed(void)
+{
+    char *dir = make_dir(PC_NOBODY);
+    const char *args[] = { "-n", "-p", dir, "-f", "3", NULL };
+    pid_t starter, keeper, server;
+    int fds[2], report[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+                    ==, 0);
+    g_assert_cmpint(pipe2(report, O_CLOEXEC), ==, 0);
+    starter = fork();
+    if (starter == 0) {
+        keeper = pc_spawn(args, PC_NOBODY, fds[1], -1);
+        if (write(report[1], &keeper, sizeof(keeper)) < 0) {
+            _exit(1);
+        }
+        for (;;) {
+            pause();
+        }
+    }
+    g_assert_cmpint(read(report[0], &keeper, sizeof(keeper)), ==,
+                    sizeof(keeper));
+    server = wait_ready(keeper);
+    kill(starter, SIGKILL);
+    g_assert_cmpint(pc_wait(starter), ==, PC_KILLED(SIGKILL));
+    wait_gone(keeper);
+    wait_gone(server);
+    close(fds[0]);
+    close(fds[1]);
+    close(report[0]);
+    close(report[1]);
+    remove_dir(dir);
+}
+
+/* What the starter left open does not stay open in the helper. */
+static void test_inherited_files(void)
+{
+    char *dir = make_dir(PC_NOBODY);
+    int leak[2];
+    ProxyClient *c;
+    char byte;
+
+    g_assert_cmpint(pipe(leak), ==, 0);
+    c = pc_start(dir, PC_NOBODY, NULL);
+    pc_hello(c, 0);
+    close(leak[1]);
+    /* End of file, at once: nobody else holds the other end. */
+    g_assert_cmpint(fcntl(leak[0], F_SETFL, O_NONBLOCK), ==, 0);
+    g_assert_cmpint(read(leak[0], &byte, 1), ==, 0);
+    close(leak[0]);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    remove_dir(dir);
+}
+
+/* The export itself, renamed after the start, is still what is served. */
+static void test_export_renamed(void)
+{
+    char *dir = make_dir(PC_NOBODY);
+    g_autofree char *moved = g_strconcat(dir, "-moved", NULL);
+    ProxyClient *c = pc_open(dir, NULL);
+    struct stat st;
+
+    g_assert_cmpint(rename(dir, moved), ==, 0);
+    g_assert_cmpint(make_as(c, moved, "x", geteuid() ? 0 : 1234,
+                            geteuid() ? 0 : 1234, &st), ==, 0);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    remove_dir(g_steal_pointer(&moved));
+    g_free(dir);
+}
+
+int main(int argc, char **argv)
+{
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    alarm(300);                 /* nothing in here takes that long */
+
+    tmp = g_dir_make_tmp("test-9p-start-XXXXXX", NULL);
+    g_assert_nonnull(tmp);
+    g_assert_cmpint(chmod(tmp, 0755), ==, 0);
+
+    g_test_add_func("/9p-helper-start/bad-options", test_bad_options);
+    g_test_add_func("/9p-helper-start/bad-sockets", test_bad_sockets);
+    g_test_add_func("/9p-helper-start/help", test_help);
+    g_test_add_func("/9p-helper-start/root/privileges", test_root_privileges);
+    g_test_add_func("/9p-helper-start/root/identity", test_root_identity);
+    g_test_add_func("/9p-helper-start/root/submount", test_root_submount);
+    g_test_add_func("/9p-helper-start/rootless/user-option",
+                    test_ordinary_user_error);
+    g_test_add_func("/9p-helper-start/rootless/alone", test_rootless_alone);
+    g_test_add_func("/9p-helper-start/rootless/subids", test_rootless_subids);
+    g_test_add_func("/9p-helper-start/socket", test_socket);
+    g_test_add_func("/9p-helper-start/socket/stale", test_socket_stale);
+    g_test_add_func("/9p-helper-start/socket/end", test_socket_end);
+    g_test_add_func("/9p-helper-start/daemon", test_daemon);
+    g_test_add_func("/9p-helper-start/daemon/fd", test_daemon_fd);
+    g_test_add_func("/9p-helper-start/ends-together", test_ends_together);
+    g_test_add_func("/9p-helper-start/starter-killed", test_starter_killed);
+    g_test_add_func("/9p-helper-start/inherited-files", test_inherited_files);
+    g_test_add_func("/9p-helper-start/export-renamed", test_export_renamed);
+    ret = g_test_run();
+    remove_dir(tmp);
+    return ret;
+}
