@@ -1,0 +1,153 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What all file system drivers need: waiting that can be cancelled, and the
+ * counting of nodes and files.
+ *
+ * An export's table of nodes does not count: a node is in it as long as
+ * somebody holds a reference, and leaves it with the last one, before the
+ * driver frees it.
+ */
+#include "qemu/osdep.h"
+#include "qemu/timer.h"
+#include "fsdriver.h"
+
+/*
+ * Calls
+ */
+
+bool coroutine_fn fs_call_sleep(FsCall *call, int64_t ns)
+{
+    /* A wake-up before the sleep may be lost or kept: it must not matter. */
+    if (call->cancelled) {
+        return false;
+    }
+    if (ns < 0) {
+        qemu_co_sleep(&call->sleep);
+    } else {
+        /* The wait is for others on the host: it goes on with the VM stopped */
+        qemu_co_sleep_ns_wakeable(&call->sleep, QEMU_CLOCK_REALTIME, ns);
+    }
+    return !call->cancelled;
+}
+
+void fs_call_cancel(FsCall *call)
+{
+    void (*on_cancel)(FsCall *call, void *opaque) = call->on_cancel;
+
+    if (call->cancelled) {
+        return;
+    }
+    call->cancelled = true;
+    /*
+     * The operation sleeps, or it waits for something else, or neither. Once
+     * it is woken the call may be over, so nothing comes after that.
+     */
+    if (on_cancel) {
+        call->on_cancel = NULL;
+        on_cancel(call, call->on_cancel_opaque);
+    } else {
+        qemu_co_sleep_wake(&call->sleep);
+    }
+}
+
+bool fs_call_abandon(FsCall *call)
+{
+    void (*on_abandon)(FsCall *call, void *opaque) = call->on_abandon;
+
+    if (!on_abandon) {
+        return false;
+    }
+    call->on_abandon = NULL;
+    on_abandon(call, call->on_abandon_opaque);
+    return true;
+}
+
+/*
+ * Nodes
+ */
+
+static guint node_hash(gconstpointer key)
+{
+    const FsNode *node = key;
+    uint64_t h = node->ino ^ (node->dev << 32 | node->dev >> 32);
+
+    return h ^ h >> 32;
+}
+
+static gboolean node_equal(gconstpointer a, gconstpointer b)
+{
+    const FsNode *x = a;
+    const FsNode *y = b;
+
+    return x->ino == y->ino && x->dev == y->dev;
+}
+
+FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino)
+{
+    const FsNode key = { .dev = dev, .ino = ino };
+    FsNode *node = fs->nodes ? g_hash_table_lookup(fs->nodes, &key) : NULL;
+
+    return node ? fs_node_ref(node) : NULL;
+}
+
+void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr)
+{
+    bool added;
+
+    if (!fs->nodes) {
+        fs->nodes = g_hash_table_new(node_hash, node_equal);
+    }
+    node->fs = fs;
+    node->dev = attr->dev;
+    node->ino = attr->ino;
+    node->type = attr->mode & S_IFMT;
+    node->refs = 1;
+    added = g_hash_table_add(fs->nodes, node);
+    assert(added);
+}
+
+FsNode *fs_node_ref(FsNode *node)
+{
+    node->refs++;
+    return node;
+}
+
+void fs_node_unref(FsNode *node)
+{
+    FsExport *fs = node->fs;
+
+    assert(node->refs > 0);
+    if (--node->refs == 0) {
+        g_hash_table_remove(fs->nodes, node);
+        fs->driver->node_free(node);
+    }
+}
+
+/*
+ * Files
+ */
+
+void fs_file_init(FsFile *file, FsNode *node, int flags)
+{
+    file->node = fs_node_ref(node);
+    file->flags = flags;
+    file->refs = 1;
+}
+
+FsFile *fs_file_ref(FsFile *file)
+{
+    file->refs++;
+    return file;
+}
+
+void fs_file_unref(FsFile *file)
+{
+    FsNode *node = file->node;
+
+    assert(file->refs > 0);
+    if (--file->refs == 0) {
+        node->fs->driver->file_free(file);
+        fs_node_unref(node);
+    }
+}

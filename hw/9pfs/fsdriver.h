@@ -1,0 +1,227 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * FsDriver: what the 9p server asks of a file system driver.
+ *
+ * An export (FsExport) is one configured share: `-fsdev DRIVER,id=ID,...`. Its
+ * driver works on nodes and open files, never on paths, and each operation is
+ * the whole step of one 9P message, so that a remote driver needs at most one
+ * round trip for it and a local one no second lookup.
+ *
+ * A node (FsNode) is one inode, shared by everybody who found it: a table of
+ * the export keeps one per device and inode number. Nodes and files are counted;
+ * the last unref releases them through the driver.
+ *
+ * Operations are coroutines in the AioContext that serves the export's
+ * devices and must not block it: they try what cannot block, and hand the
+ * rest to a thread or a helper and yield. A driver may be inside many
+ * operations at once. They return 0 (or a count) or -errno.
+ *
+ * Every operation gets the FsCall it works for. A driver that waits without a
+ * bound waits with fs_call_sleep(), and returns -EINTR when the call was
+ * cancelled and nothing was done.
+ */
+#ifndef HW_9PFS_FSDRIVER_H
+#define HW_9PFS_FSDRIVER_H
+
+#include "fsdev/fs-types.h"
+#include "qemu/coroutine.h"
+#include "qapi/qapi-types-fsdev.h"
+
+typedef struct FsDriver FsDriver;
+typedef struct FsExport FsExport;
+
+/* One inode of an export. Drivers embed it at the start of theirs. */
+typedef struct FsNode {
+    FsExport *fs;
+    uint64_t dev;
+    uint64_t ino;
+    uint32_t type;              /* S_IFMT bits */
+    uint32_t refs;
+} FsNode;
+
+/* One open file or directory. Drivers embed it at the start of theirs. */
+typedef struct FsFile {
+    FsNode *node;               /* holds a reference */
+    int flags;                  /* open(2) flags it was opened with */
+    uint32_t refs;
+} FsFile;
+
+/* One request's way through a driver. */
+typedef struct FsCall {
+    bool cancelled;
+    QemuCoSleep sleep;
+    /*
+     * Set by a driver while it waits for an answer that it can give up on;
+     * called at most once, from fs_call_cancel().
+     */
+    void (*on_cancel)(struct FsCall *call, void *opaque);
+    void *on_cancel_opaque;
+    /*
+     * Set by a driver while it waits for somebody who may never answer: ends
+     * the operation at once with an error, though nobody knows what becomes of
+     * it. Called at most once, from fs_call_abandon().
+     */
+    void (*on_abandon)(struct FsCall *call, void *opaque);
+    void *on_abandon_opaque;
+} FsCall;
+
+/*
+ * Sleeps until @ns nanoseconds have passed (< 0: for ever) or the call is
+ * cancelled. Returns false when it was cancelled.
+ */
+bool coroutine_fn fs_call_sleep(FsCall *call, int64_t ns);
+
+/* From outside the coroutine: asks the operation to stop waiting. */
+void fs_call_cancel(FsCall *call);
+
+/*
+ * The same, for a call that was cancelled and goes on: its client is gone.
+ * Whether there was something to give up; the call may be over then.
+ */
+bool fs_call_abandon(FsCall *call);
+
+/* Result of FsDriver.walk. The nodes are references for the caller. */
+typedef struct FsWalk {
+    unsigned walked;
+    FsAttr attr[FS_WALK_MAX];
+    FsNode *node;               /* of the last name, if all were found */
+    /*
+     * The directory that holds the last name; the start of the walk when it
+     * had one name, NULL when the last name is "..".
+     */
+    FsNode *parent;
+} FsWalk;
+
+/*
+ * Takes a directory entry while FsDriver.readdir runs; false when there is no
+ * room for it (it will be asked for again).
+ */
+typedef bool FsDirFill(void *opaque, const FsDirent *entry);
+
+struct FsDriver {
+    FsdevDriver type;
+
+    /*
+     * Sets up fs->priv and fs->root from @opts; may block (it runs when the
+     * fsdev is made). Errors name the option and its value.
+     */
+    bool (*open)(FsExport *fs, const FsdevOptions *opts, Error **errp);
+    /* Undoes open. No node but the root, and no file, is in use. */
+    void (*close)(FsExport *fs);
+
+    /* The last reference is gone: frees node or file (must not yield). */
+    void (*node_free)(FsNode *node);
+    void (*file_free)(FsFile *file);
+
+    /*
+     * Walks @n (1 to FS_WALK_MAX) names. ".." at the root stays there. Returns
+     * 0 if all were found, else the error of the first that was not, with
+     * walk->walked telling how many were found before it.
+     */
+    int coroutine_fn (*walk)(FsCall *call, FsNode *dir,
+                             const char *const *names, unsigned n,
+                             FsWalk *walk);
+    /* @file is NULL or an open file of @node, which may be quicker. */
+    int coroutine_fn (*getattr)(FsCall *call, FsNode *node, FsFile *file,
+                                FsAttr *attr);
+    int coroutine_fn (*setattr)(FsCall *call, FsNode *node, FsFile *file,
+                                const FsSetAttr *set);
+    /* Target, NUL-terminated */
+    int coroutine_fn (*readlink)(FsCall *call, FsNode *node,
+                                 char *buf, size_t size);
+    int coroutine_fn (*statfs)(FsCall *call, FsNode *node, FsStatfs *st);
+
+    /* open(2) of the inode; @flags are the host's. */
+    int coroutine_fn (*open_file)(FsCall *call, FsNode *node, int flags,
+                                  FsFile **file);
+    /*
+     * Makes a regular file and opens it; without O_EXCL an existing one is
+     * opened. All results are references for the caller.
+     */
+    int coroutine_fn (*create)(FsCall *call, FsNode *dir, const FsMake *make,
+                               int flags, FsNode **node, FsFile **file,
+                               FsAttr *attr);
+    /* Makes anything else: directory, symbolic link, fifo, socket, device. */
+    int coroutine_fn (*make)(FsCall *call, FsNode *dir, const FsMake *make,
+                             FsAttr *attr);
+    int coroutine_fn (*link)(FsCall *call, FsNode *node,
+                             FsNode *dir, const char *name);
+    int coroutine_fn (*rename)(FsCall *call,
+                               FsNode *olddir, const char *oldname,
+                               FsNode *newdir, const char *newname);
+    /* @expect: NULL, or the node that @name must be, else -ESTALE */
+    int coroutine_fn (*unlink)(FsCall *call, FsNode *dir, const char *name,
+                               bool rmdir, FsNode *expect);
+
+    /* Bytes moved; @offset is below INT64_MAX with the length added. */
+    ssize_t coroutine_fn (*read)(FsCall *call, FsFile *file,
+                                 const struct iovec *iov, int niov,
+                                 uint64_t offset);
+    ssize_t coroutine_fn (*write)(FsCall *call, FsFile *file,
+                                  const struct iovec *iov, int niov,
+                                  uint64_t offset);
+    /*
+     * Entries from @offset on (0, or FsDirent.next of an earlier one), "."
+     * and ".." among them, until @fill has no room or the directory ends.
+     */
+    int coroutine_fn (*readdir)(FsCall *call, FsFile *file, uint64_t offset,
+                                FsDirFill *fill, void *opaque);
+    int coroutine_fn (*fsync)(FsCall *call, FsFile *file, bool datasync);
+    /*
+     * fcntl(2) F_OFD_SETLK (or F_OFD_GETLK if @test) on the open file: the
+     * open file description owns the lock. Never waits: -EAGAIN. NULL when
+     * the driver has no locks.
+     */
+    int coroutine_fn (*lock)(FsCall *call, FsFile *file, struct flock *lock,
+                             bool test);
+
+    /*
+     * Value of the xattr @name, or the list of names, NUL-terminated each, if
+     * @name is NULL: *value is new memory (g_free).
+     */
+    int coroutine_fn (*getxattr)(FsCall *call, FsNode *node, const char *name,
+                                 uint8_t **value, size_t *size);
+    int coroutine_fn (*setxattr)(FsCall *call, FsNode *node, const char *name,
+                                 const void *value, size_t size, int flags);
+    int coroutine_fn (*removexattr)(FsCall *call, FsNode *node,
+                                    const char *name);
+};
+
+struct FsExport {
+    char *id;
+    const FsDriver *driver;
+    void *priv;                 /* the driver's */
+    FsNode *root;               /* a reference of the export's own */
+    bool readonly;
+    uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
+    uint32_t open_xattr;        /* how many are */
+    unsigned users;             /* devices on it */
+    GHashTable *nodes;          /* by (dev, ino); NULL before the first */
+    QTAILQ_ENTRY(FsExport) next;
+};
+
+/*
+ * Makes a driver known to the registry (fsdev/qemu-fsdev.c); from a function
+ * that type_init() names.
+ */
+void fs_driver_register(const FsDriver *driver);
+
+/* The export's node for an inode, with a new reference, or NULL. */
+FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino);
+
+/*
+ * Initialises a driver's new node with one reference and puts it into the
+ * table; none may be there for the inode.
+ */
+void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr);
+
+FsNode *fs_node_ref(FsNode *node);
+void fs_node_unref(FsNode *node);
+
+/* Initialises a driver's new file with one reference; takes one on @node. */
+void fs_file_init(FsFile *file, FsNode *node, int flags);
+FsFile *fs_file_ref(FsFile *file);
+void fs_file_unref(FsFile *file);
+
+#endif /* HW_9PFS_FSDRIVER_H */
