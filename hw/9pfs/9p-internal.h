@@ -1,0 +1,175 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the files of the 9p server share.
+ *
+ * A request is a coroutine: 9p-server.c takes the message apart up to its
+ * header, finds the handler, and makes the reply of what it returns. Handlers
+ * are grouped by subject:
+ *
+ *   9p-session.c   version, attach, flush, clunk
+ *   9p-name.c      walk, and everything that makes or changes names
+ *   9p-attr.c      attributes, readlink, statfs
+ *   9p-io.c        open, read, write, readdir, fsync
+ *   9p-xattr.c     extended attributes
+ *   9p-lock.c      byte range locks
+ *
+ * They stand on the tables of fids (9p-fid.c) and qids (9p-qid.c), and on the
+ * driver. Everything runs in one thread, so state only changes where a
+ * handler calls the driver or waits.
+ */
+#ifndef HW_9PFS_9P_INTERNAL_H
+#define HW_9PFS_9P_INTERNAL_H
+
+#include "fsdev/marshal.h"
+#include "qemu/queue.h"
+#include "block/aio.h"
+#include "9p.h"
+#include "9p-proto.h"
+#include "9p-fid.h"
+#include "9p-lock.h"
+#include "9p-qid.h"
+
+/* Requests under way are found by tag in this many lists (power of 2). */
+#define P9_TAG_LISTS    64
+
+/*
+ * Fids a client may have: a bound on the memory it can make the host spend,
+ * far above what a guest needs for its dentry cache.
+ */
+#define P9_FIDS_MAX     (4 * 1024 * 1024)
+
+struct P9Server {
+    FsExport *fs;
+    const P9TransportOps *ops;
+    void *opaque;
+    AioContext *ctx;
+
+    uint32_t msize;             /* 0: no version agreed on */
+    bool resetting;
+
+    QTAILQ_HEAD(, P9Request) requests;  /* under way, oldest first */
+    QLIST_HEAD(, P9Request) tags[P9_TAG_LISTS];
+    QSLIST_HEAD(, P9Request) spare;
+    CoQueue ended;              /* woken whenever a request ends */
+
+    GHashTable *fids;
+    GHashTable *entries;
+    Error *migration_blocker;   /* while there are fids */
+    P9QidMap qids;
+    P9LockTable locks;
+};
+
+struct P9Request {
+    P9Server *s;
+    void *elem;
+    struct iovec *out;
+    struct iovec *in;
+    unsigned out_num;
+    unsigned in_num;
+    size_t out_size;
+    size_t in_size;
+
+    FsCall call;
+    uint32_t size;              /* as the header says */
+    uint16_t tag;
+    uint8_t type;
+    bool tagged;                /* in the list of its tag */
+    bool cancel_sent;
+    /*
+     * Something was done that the client must learn about, whatever the
+     * handler returns: a cancelled request gets its reply even so.
+     */
+    bool must_answer;
+
+    MarshalReader r;            /* the message after its header */
+    MarshalWriter w;            /* the reply after its header */
+    size_t data;                /* bytes put into the reply after those of w */
+
+    CoQueue flushers;
+    QTAILQ_ENTRY(P9Request) next;
+    QLIST_ENTRY(P9Request) tag_next;
+    QSLIST_ENTRY(P9Request) spare_next;
+
+    /* Kept from one use to the next */
+    uint8_t *head;
+    size_t head_cap;
+    uint8_t *reply;
+    size_t reply_cap;
+    struct iovec *iov;
+    unsigned iov_cap;
+};
+
+/*
+ * Handles one message: 0 with the reply in req->w, or -errno. Returns -EINTR
+ * for a cancelled request only if nothing was done, or sets must_answer.
+ */
+typedef int coroutine_fn P9Handler(P9Request *req);
+
+/* Bytes that the whole reply may have */
+size_t p9_request_room(const P9Request *req);
+
+/*
+ * Makes room for a reply of @size bytes after the header. Before anything is
+ * put into req->w.
+ */
+void p9_reply_reserve(P9Request *req, size_t size);
+
+/*
+ * @bytes of the message from @offset on, or of the room for the reply, as
+ * scatter list of the request's own, which may be changed.
+ */
+struct iovec *p9_request_out_iov(P9Request *req, size_t offset, size_t bytes,
+                                 unsigned *num);
+struct iovec *p9_request_in_iov(P9Request *req, size_t offset, size_t bytes,
+                                unsigned *num);
+
+/* The request under way with that tag, or NULL */
+P9Request *p9_request_find(P9Server *s, uint16_t tag);
+
+/* Asks the request's operation to stop. */
+void p9_request_cancel(P9Request *req);
+
+P9Handler p9_version, p9_attach, p9_flush, p9_clunk;
+P9Handler p9_walk, p9_lcreate, p9_mkdir, p9_mknod, p9_symlink, p9_link;
+P9Handler p9_rename, p9_renameat, p9_unlinkat, p9_remove;
+P9Handler p9_getattr, p9_setattr, p9_statfs, p9_readlink;
+P9Handler p9_lopen, p9_read, p9_write, p9_readdir, p9_fsync;
+P9Handler p9_xattrwalk, p9_xattrcreate;
+P9Handler p9_lock, p9_getlock;
+
+/*
+ * open(2) flags of the host for those of Tlopen and Tlcreate (Linux' generic
+ * numbers), without O_CREAT and O_EXCL; -EINVAL for access mode 3.
+ */
+int p9_open_flags(uint32_t wire, int *host);
+/* Whether the wire's flags ask that the file be new */
+bool p9_open_exclusive(uint32_t wire);
+/* Rlopen's and Rlcreate's iounit */
+uint32_t p9_iounit(const P9Server *s);
+
+/* Reads and writes of an extended attribute's fid: bytes or -errno */
+ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,
+                      uint32_t count);
+ssize_t p9_xattr_write(P9Request *req, P9Fid *fid, uint64_t offset,
+                       uint32_t count);
+/* The fid was clunked: sets the attribute, if it was for that. */
+int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid);
+/* Frees fid->xattr */
+void p9_xattr_free(P9Fid *fid);
+
+/*
+ * Linux has "no change" for this id in chown(2), and so might drivers; it is
+ * nobody's.
+ */
+static inline bool p9_id_valid(uint32_t id)
+{
+    return id != P9_NOUID;
+}
+
+static inline const FsDriver *p9_driver(const P9Request *req)
+{
+    return req->s->fs->driver;
+}
+
+#endif /* HW_9PFS_9P_INTERNAL_H */

@@ -1,0 +1,510 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The life of a request.
+ *
+ * A transport submits a request; it comes back through ops->done exactly once,
+ * with a reply or, if it was flushed before it did anything, with none.
+ *
+ * The message is copied out of guest memory once, so that the guest cannot
+ * change it after it was checked; only the data of a Twrite stays where it is
+ * and goes to the driver as a scatter list. The data of Rread comes from the
+ * driver straight into the room for the reply, Rreaddir in pieces; every other
+ * reply is built in the request's own buffer and copied. Requests are used
+ * again with their buffers, so in the steady state a message allocates
+ * nothing.
+ *
+ * Each request is a coroutine, so a handler waits for its driver without
+ * holding up the others. Tflush (flush(5) of Plan 9) cancels: the driver gives
+ * up waiting if it can, and if it did nothing, the request ends without reply.
+ * If it was too late, the reply goes out as usual; in both cases Rflush comes
+ * after it.
+ *
+ * What a client does wrong is answered with an Rlerror. Only when there is no
+ * header, or no room for an Rlerror, the transport is told that it is broken.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/error-report.h"
+#include "qemu/iov.h"
+#include "qemu/timer.h"
+#include "block/aio-wait.h"
+#include "9p-internal.h"
+#include "trace.h"
+
+/* Buffers of a request to begin with; most messages and replies fit */
+#define BUFFER_INITIAL  256
+/* Larger ones are not kept */
+#define BUFFER_KEEP     8192
+
+/*
+ * How long a reset waits for what cannot be cancelled: the whole machine
+ * stands still meanwhile.
+ */
+#define RESET_PATIENCE_S    10
+
+/*
+ * One message type. @reply is the least that its reply has after the header:
+ * it is checked before anything is done. Read-only exports refuse what
+ * @changes files; Tlopen, which may, and Tremove, which clunks its fid in any
+ * case, check for themselves.
+ */
+typedef struct P9Op {
+    const char *name;
+    P9Handler *handler;
+    uint16_t reply;
+    bool changes;
+} P9Op;
+
+static const P9Op p9_ops[] = {
+    [P9_TSTATFS] = { "statfs", p9_statfs, 60 },
+    [P9_TLOPEN] = { "lopen", p9_lopen, P9_QID_SIZE + 4 },
+    [P9_TLCREATE] = { "lcreate", p9_lcreate, P9_QID_SIZE + 4, true },
+    [P9_TSYMLINK] = { "symlink", p9_symlink, P9_QID_SIZE, true },
+    [P9_TMKNOD] = { "mknod", p9_mknod, P9_QID_SIZE, true },
+    [P9_TRENAME] = { "rename", p9_rename, 0, true },
+    [P9_TREADLINK] = { "readlink", p9_readlink, 2 },
+    [P9_TGETATTR] = { "getattr", p9_getattr, 153 },
+    [P9_TSETATTR] = { "setattr", p9_setattr, 0, true },
+    [P9_TXATTRWALK] = { "xattrwalk", p9_xattrwalk, 8 },
+    [P9_TXATTRCREATE] = { "xattrcreate", p9_xattrcreate, 0, true },
+    [P9_TREADDIR] = { "readdir", p9_readdir, 4 },
+    [P9_TFSYNC] = { "fsync", p9_fsync, 0 },
+    [P9_TLOCK] = { "lock", p9_lock, 1 },
+    [P9_TGETLOCK] = { "getlock", p9_getlock, 1 + 8 + 8 + 4 + 2 },
+    [P9_TLINK] = { "link", p9_link, 0, true },
+    [P9_TMKDIR] = { "mkdir", p9_mkdir, P9_QID_SIZE, true },
+    [P9_TRENAMEAT] = { "renameat", p9_renameat, 0, true },
+    [P9_TUNLINKAT] = { "unlinkat", p9_unlinkat, 0, true },
+    [P9_TVERSION] = { "version", p9_version, 4 + 2 + 8 },
+    [P9_TATTACH] = { "attach", p9_attach, P9_QID_SIZE },
+    [P9_TFLUSH] = { "flush", p9_flush, 0 },
+    [P9_TWALK] = { "walk", p9_walk, 2 },
+    [P9_TREAD] = { "read", p9_read, 4 },
+    [P9_TWRITE] = { "write", p9_write, 4, true },
+    [P9_TCLUNK] = { "clunk", p9_clunk, 0 },
+    [P9_TREMOVE] = { "remove", p9_remove, 0 },
+    /* Tauth is not among them: nobody needs to authenticate here. */
+};
+
+static const P9Op *p9_op(uint8_t type)
+{
+    if (type >= ARRAY_SIZE(p9_ops) || !p9_ops[type].handler) {
+        return NULL;
+    }
+    return &p9_ops[type];
+}
+
+static const char *p9_op_name(uint8_t type)
+{
+    const P9Op *op = p9_op(type);
+
+    return op ? op->name : "unknown";
+}
+
+P9Server *p9_server_new(FsExport *fs, const P9TransportOps *ops, void *opaque)
+{
+    P9Server *s = g_new0(P9Server, 1);
+    unsigned i;
+
+    s->fs = fs;
+    s->ops = ops;
+    s->opaque = opaque;
+    s->ctx = qemu_get_current_aio_context();
+    QTAILQ_INIT(&s->requests);
+    for (i = 0; i < P9_TAG_LISTS; i++) {
+        QLIST_INIT(&s->tags[i]);
+    }
+    QSLIST_INIT(&s->spare);
+    qemu_co_queue_init(&s->ended);
+    p9_fids_init(s);
+    p9_qid_map_init(&s->qids);
+    p9_locks_init(&s->locks);
+    fs->users++;
+    return s;
+}
+
+static void p9_request_destroy(P9Request *req)
+{
+    g_free(req->head);
+    g_free(req->reply);
+    g_free(req->iov);
+    g_free(req);
+}
+
+void p9_server_free(P9Server *s)
+{
+    P9Request *req;
+
+    p9_server_reset(s);
+    while ((req = QSLIST_FIRST(&s->spare))) {
+        QSLIST_REMOVE_HEAD(&s->spare, spare_next);
+        p9_request_destroy(req);
+    }
+    p9_locks_destroy(&s->locks);
+    p9_qid_map_destroy(&s->qids);
+    p9_fids_destroy(s);
+    s->fs->users--;
+    g_free(s);
+}
+
+static void p9_patience_over(void *opaque)
+{
+    *(bool *)opaque = true;
+}
+
+/* Gives up those requests whose drivers wait for somebody who is silent. */
+static void p9_server_abandon(P9Server *s)
+{
+    P9Request *req;
+    unsigned n = 0;
+
+    /* As with cancelling, others may end with each. */
+    do {
+        QTAILQ_FOREACH(req, &s->requests, next) {
+            if (fs_call_abandon(&req->call)) {
+                n++;
+                break;
+            }
+        }
+    } while (req);
+    if (n) {
+        error_report("fsdev '%s': %u requests had no answer %d seconds after "
+                     "the device was reset; they are given up",
+                     s->fs->id, n, RESET_PATIENCE_S);
+    }
+}
+
+void p9_server_reset(P9Server *s)
+{
+    P9Request *req;
+    bool late = false;
+    QEMUTimer timer;
+
+    trace_p9_reset(s);
+    s->resetting = true;
+    s->msize = 0;
+    /*
+     * Cancelling may end this request at once, and others that wait for it:
+     * look from the start each time.
+     */
+    do {
+        QTAILQ_FOREACH(req, &s->requests, next) {
+            if (!req->cancel_sent) {
+                p9_request_cancel(req);
+                break;
+            }
+        }
+    } while (req);
+    aio_timer_init(s->ctx, &timer, QEMU_CLOCK_REALTIME, SCALE_NS,
+                   p9_patience_over, &late);
+    timer_mod(&timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
+              RESET_PATIENCE_S * NANOSECONDS_PER_SECOND);
+    AIO_WAIT_WHILE(s->ctx, !QTAILQ_EMPTY(&s->requests) && !late);
+    timer_del(&timer);
+    if (late) {
+        p9_server_abandon(s);
+        /* The rest is in the host's kernel, which has the guest's memory. */
+        AIO_WAIT_WHILE(s->ctx, !QTAILQ_EMPTY(&s->requests));
+    }
+    p9_fids_clear(s);
+    s->resetting = false;
+}
+
+void *p9_server_opaque(P9Server *s)
+{
+    return s->opaque;
+}
+
+P9Request *p9_request_new(P9Server *s)
+{
+    P9Request *req = QSLIST_FIRST(&s->spare);
+
+    if (req) {
+        QSLIST_REMOVE_HEAD(&s->spare, spare_next);
+        return req;
+    }
+    req = g_new0(P9Request, 1);
+    req->s = s;
+    req->head_cap = BUFFER_INITIAL;
+    req->head = g_malloc(req->head_cap);
+    req->reply_cap = BUFFER_INITIAL;
+    req->reply = g_malloc(req->reply_cap);
+    return req;
+}
+
+static void p9_buffer_trim(uint8_t **buf, size_t *cap)
+{
+    if (*cap > BUFFER_KEEP) {
+        *cap = BUFFER_INITIAL;
+        *buf = g_realloc(*buf, *cap);
+    }
+}
+
+void p9_request_free(P9Request *req)
+{
+    p9_buffer_trim(&req->head, &req->head_cap);
+    p9_buffer_trim(&req->reply, &req->reply_cap);
+    req->elem = NULL;
+    QSLIST_INSERT_HEAD(&req->s->spare, req, spare_next);
+}
+
+void *p9_request_elem(P9Request *req)
+{
+    return req->elem;
+}
+
+P9Server *p9_request_server(P9Request *req)
+{
+    return req->s;
+}
+
+size_t p9_request_room(const P9Request *req)
+{
+    return req->s->msize ? MIN(req->in_size, req->s->msize) : req->in_size;
+}
+
+void p9_reply_reserve(P9Request *req, size_t size)
+{
+    size += P9_HEADER_SIZE;
+    if (size > req->reply_cap) {
+        g_free(req->reply);
+        req->reply = g_malloc(size);
+        req->reply_cap = size;
+    }
+    marshal_writer_init(&req->w, req->reply + P9_HEADER_SIZE,
+                        req->reply_cap - P9_HEADER_SIZE);
+}
+
+static struct iovec *p9_request_iov(P9Request *req, const struct iovec *from,
+                                    unsigned from_num, size_t offset,
+                                    size_t bytes, unsigned *num)
+{
+    if (from_num > req->iov_cap) {
+        g_free(req->iov);
+        req->iov = g_new(struct iovec, from_num);
+        req->iov_cap = from_num;
+    }
+    *num = iov_copy(req->iov, req->iov_cap, from, from_num, offset, bytes);
+    return req->iov;
+}
+
+struct iovec *p9_request_out_iov(P9Request *req, size_t offset, size_t bytes,
+                                 unsigned *num)
+{
+    return p9_request_iov(req, req->out, req->out_num, offset, bytes, num);
+}
+
+struct iovec *p9_request_in_iov(P9Request *req, size_t offset, size_t bytes,
+                                unsigned *num)
+{
+    return p9_request_iov(req, req->in, req->in_num, offset, bytes, num);
+}
+
+P9Request *p9_request_find(P9Server *s, uint16_t tag)
+{
+    P9Request *req;
+
+    QLIST_FOREACH(req, &s->tags[tag % P9_TAG_LISTS], tag_next) {
+        if (req->tag == tag) {
+            break;
+        }
+    }
+    return req;
+}
+
+void p9_request_cancel(P9Request *req)
+{
+    if (!req->cancel_sent) {
+        req->cancel_sent = true;
+        fs_call_cancel(&req->call);
+    }
+}
+
+/* Takes the request out of all lists; the transport has it again. */
+static void p9_request_leave(P9Request *req)
+{
+    if (req->tagged) {
+        QLIST_REMOVE(req, tag_next);
+        req->tagged = false;
+    }
+    QTAILQ_REMOVE(&req->s->requests, req, next);
+    if (req->s->resetting) {
+        aio_wait_kick();
+    }
+}
+
+static void p9_request_broken(P9Request *req, const char *why)
+{
+    P9Server *s = req->s;
+
+    p9_request_leave(req);
+    trace_p9_request_broken(s, why);
+    s->ops->broken(req, why);
+}
+
+/* An errno that a client can be given, whatever a driver or helper said */
+static uint32_t p9_errno(int ret)
+{
+    return ret < 0 && ret > -4096 ? -ret : EIO;
+}
+
+/* Writes the reply and returns its length; 0 when not even Rlerror fits. */
+static size_t p9_request_reply(P9Request *req, int *ret)
+{
+    size_t size = P9_HEADER_SIZE + marshal_size(&req->w);
+    size_t total = size + req->data;
+    uint8_t type = req->type + 1;
+
+    if (*ret >= 0 &&
+        (!marshal_fits(&req->w) || total > p9_request_room(req))) {
+        *ret = -EMSGSIZE;
+    }
+    if (*ret < 0) {
+        if (req->in_size < P9_RLERROR_SIZE) {
+            return 0;
+        }
+        p9_reply_reserve(req, P9_RLERROR_SIZE - P9_HEADER_SIZE);
+        marshal_put_u32(&req->w, p9_errno(*ret));
+        type = P9_RLERROR;
+        size = total = P9_RLERROR_SIZE;
+    }
+    stl_le_p(req->reply, total);
+    req->reply[4] = type;
+    stw_le_p(req->reply + 5, req->tag);
+    iov_from_buf(req->in, req->in_num, 0, req->reply, size);
+    return total;
+}
+
+static void p9_request_end(P9Request *req, int ret)
+{
+    P9Server *s = req->s;
+    size_t len = 0;
+
+    if (!s->resetting &&
+        !(ret == -EINTR && req->cancel_sent && !req->must_answer)) {
+        len = p9_request_reply(req, &ret);
+        if (len == 0) {
+            p9_request_broken(req, "no room for a 9p error reply");
+            return;
+        }
+    }
+    trace_p9_request_done(s, req->tag, req->type, p9_op_name(req->type),
+                          ret, len);
+    p9_request_leave(req);
+    s->ops->done(req, len);
+}
+
+static void coroutine_fn p9_request_co(void *opaque)
+{
+    P9Request *req = opaque;
+    P9Server *s = req->s;
+    int ret;
+
+    ret = p9_ops[req->type].handler(req);
+
+    /* They run when this coroutine has ended, thus after the reply. */
+    qemu_co_queue_restart_all(&req->flushers);
+    qemu_co_queue_restart_all(&s->ended);
+    p9_request_end(req, ret);
+}
+
+/*
+ * Takes the header apart, checks what can be checked of any message, and
+ * copies the message. What it returns goes into Rlerror.
+ */
+static int p9_request_take(P9Request *req)
+{
+    P9Server *s = req->s;
+    uint8_t header[P9_HEADER_SIZE];
+    const P9Op *op;
+    size_t head;
+
+    iov_to_buf(req->out, req->out_num, 0, header, sizeof(header));
+    req->size = ldl_le_p(header);
+    req->type = header[4];
+    req->tag = lduw_le_p(header + 5);
+
+    op = p9_op(req->type);
+    trace_p9_request(s, req->tag, req->type, p9_op_name(req->type), req->size);
+
+    if (req->size < P9_HEADER_SIZE || req->size > req->out_size) {
+        return -EINVAL;
+    }
+    if (s->msize && req->size > s->msize) {
+        return -EMSGSIZE;
+    }
+    /* What a tag means while the session is being set up is nobody's guess. */
+    if (req->type != P9_TVERSION) {
+        if (p9_request_find(s, req->tag)) {
+            return -EINVAL;
+        }
+        QLIST_INSERT_HEAD(&s->tags[req->tag % P9_TAG_LISTS], req, tag_next);
+        req->tagged = true;
+        if (!s->msize) {
+            return -EPROTO;
+        }
+    }
+    if (!op) {
+        return -EOPNOTSUPP;
+    }
+    if (p9_request_room(req) < P9_HEADER_SIZE + op->reply) {
+        return -EMSGSIZE;
+    }
+    if (op->changes && s->fs->readonly) {
+        return -EROFS;
+    }
+
+    head = req->size;
+    if (req->type == P9_TWRITE) {
+        head = MIN(head, P9_TWRITE_HEADER);
+    } else if (head > P9_REQUEST_HEAD_MAX) {
+        return -EMSGSIZE;
+    }
+    head -= P9_HEADER_SIZE;
+    if (head > req->head_cap) {
+        g_free(req->head);
+        req->head = g_malloc(head);
+        req->head_cap = head;
+    }
+    iov_to_buf(req->out, req->out_num, P9_HEADER_SIZE, req->head, head);
+    marshal_reader_init(&req->r, req->head, head);
+    return 0;
+}
+
+void p9_request_submit(P9Request *req, void *elem,
+                       struct iovec *out, unsigned out_num,
+                       struct iovec *in, unsigned in_num)
+{
+    P9Server *s = req->s;
+    int ret;
+
+    req->elem = elem;
+    req->out = out;
+    req->out_num = out_num;
+    req->out_size = iov_size(out, out_num);
+    req->in = in;
+    req->in_num = in_num;
+    req->in_size = iov_size(in, in_num);
+    req->type = 0;
+    req->tag = P9_NOTAG;
+    req->tagged = false;
+    req->cancel_sent = false;
+    req->must_answer = false;
+    req->data = 0;
+    memset(&req->call, 0, sizeof(req->call));
+    qemu_co_queue_init(&req->flushers);
+    p9_reply_reserve(req, 0);
+    QTAILQ_INSERT_TAIL(&s->requests, req, next);
+
+    if (req->out_size < P9_HEADER_SIZE) {
+        p9_request_broken(req, "a 9p request without a whole header");
+        return;
+    }
+    ret = s->resetting ? -EINTR : p9_request_take(req);
+    if (ret < 0) {
+        p9_request_end(req, ret);
+        return;
+    }
+    qemu_coroutine_enter(qemu_coroutine_create(p9_request_co, req));
+}
