@@ -1,0 +1,1125 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A 9P2000.L client over a libqos virtqueue.
+ *
+ * libqos fills descriptors one after the other, and each of them leads to the
+ * next in the table. So a request takes a run of descriptors that are free,
+ * and gives it back when the device has used it; any number of requests can
+ * follow each other, and be under way together.
+ *
+ * Every call has memory of its own in the guest, one piece per descriptor, so
+ * neither request nor reply is contiguous when there are several.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/queue.h"
+#include "../libqtest-single.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "virtio-9p-client.h"
+
+#define PAUSE_MS        100
+#define POLL_US         50
+
+typedef enum CallState {
+    CALL_NEW,
+    CALL_SUBMITTED,
+    CALL_DONE,
+    CALL_LOST,                  /* the device was reset meanwhile */
+} CallState;
+
+/* A descriptor's memory */
+typedef struct Piece {
+    uint64_t addr;
+    uint32_t len;
+} Piece;
+
+struct P9Call {
+    P9Client *c;
+    CallState state;
+    uint8_t type;
+    uint16_t tag;
+    GByteArray *msg;            /* the request, header included */
+    bool size_set;              /* its header says something of its own */
+
+    uint32_t head;              /* first descriptor */
+    Piece *out;
+    unsigned num_out;
+    Piece *in;
+    unsigned num_in;
+
+    unsigned order;
+    GByteArray *reply;          /* empty if there was none */
+    size_t pos;                 /* next field in it */
+    QTAILQ_ENTRY(P9Call) next;
+};
+
+struct P9Client {
+    QVirtio9P *v9p;
+    QTestState *qts;
+    uint32_t msize;             /* of the session, or 0 */
+    uint16_t next_tag;
+    unsigned done;              /* calls that have come back */
+    bool *busy;                 /* of each descriptor */
+    QTAILQ_HEAD(, P9Call) calls;    /* all that are not ended */
+};
+
+/*
+ * The client
+ */
+
+P9Client *p9c_new(QVirtio9P *v9p)
+{
+    P9Client *c = g_new0(P9Client, 1);
+
+    c->v9p = v9p;
+    c->qts = global_qtest;
+    c->busy = g_new0(bool, v9p->vq->size);
+    QTAILQ_INIT(&c->calls);
+    return c;
+}
+
+static void free_pieces(P9Client *c, Piece **pieces, unsigned *num)
+{
+    unsigned i;
+
+    for (i = 0; i < *num; i++) {
+        guest_free(c->v9p->alloc, (*pieces)[i].addr);
+    }
+    g_free(*pieces);
+    *pieces = NULL;
+    *num = 0;
+}
+
+static void call_leave_queue(P9Call *call)
+{
+    P9Client *c = call->c;
+    unsigned i;
+
+    for (i = 0; i < call->num_out + call->num_in; i++) {
+        c->busy[call->head + i] = false;
+    }
+    free_pieces(c, &call->out, &call->num_out);
+    free_pieces(c, &call->in, &call->num_in);
+}
+
+void p9c_reset(P9Client *c)
+{
+    P9Call *call;
+
+    qvirtio_9p_restart(c->v9p);
+    QTAILQ_FOREACH(call, &c->calls, next) {
+        if (call->state == CALL_SUBMITTED) {
+            call_leave_queue(call);
+            call->state = CALL_LOST;
+        }
+    }
+    c->msize = 0;
+}
+
+void p9c_free(P9Client *c)
+{
+    P9Call *call;
+
+    p9c_reset(c);
+    while ((call = QTAILQ_FIRST(&c->calls))) {
+        call->pos = call->reply->len;
+        p9c_call_end(call);
+    }
+    g_free(c->busy);
+    g_free(c);
+}
+
+bool p9c_needs_reset(P9Client *c)
+{
+    QVirtioDevice *vdev = c->v9p->vdev;
+
+    return vdev->bus->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
+/*
+ * Calls: the request
+ */
+
+static bool tag_in_use(P9Client *c, uint16_t tag)
+{
+    P9Call *call;
+
+    QTAILQ_FOREACH(call, &c->calls, next) {
+        if (call->tag == tag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+P9Call *p9c_call(P9Client *c, uint8_t type)
+{
+    P9Call *call = g_new0(P9Call, 1);
+
+    if (type == P9C_TVERSION) {
+        call->tag = P9C_NOTAG;
+    } else {
+        while (c->next_tag == P9C_NOTAG || tag_in_use(c, c->next_tag)) {
+            c->next_tag++;
+        }
+        call->tag = c->next_tag++;
+    }
+    call->c = c;
+    call->type = type;
+    call->msg = g_byte_array_new();
+    call->reply = g_byte_array_new();
+    QTAILQ_INSERT_TAIL(&c->calls, call, next);
+
+    p9c_put_u32(call, 0);       /* size, known later */
+    p9c_put_u8(call, type);
+    p9c_put_u16(call, call->tag);
+    return call;
+}
+
+uint16_t p9c_call_tag(const P9Call *call)
+{
+    return call->tag;
+}
+
+void p9c_call_set_tag(P9Call *call, uint16_t tag)
+{
+    call->tag = tag;
+    stw_le_p(call->msg->data + 5, tag);
+}
+
+void p9c_put_u8(P9Call *call, uint8_t v)
+{
+    p9c_put_bytes(call, &v, sizeof(v));
+}
+
+void p9c_put_u16(P9Call *call, uint16_t v)
+{
+    v = cpu_to_le16(v);
+    p9c_put_bytes(call, &v, sizeof(v));
+}
+
+void p9c_put_u32(P9Call *call, uint32_t v)
+{
+    v = cpu_to_le32(v);
+    p9c_put_bytes(call, &v, sizeof(v));
+}
+
+void p9c_put_u64(P9Call *call, uint64_t v)
+{
+    v = cpu_to_le64(v);
+    p9c_put_bytes(call, &v, sizeof(v));
+}
+
+void p9c_put_str(P9Call *call, const char *s)
+{
+    size_t len = strlen(s);
+
+    g_assert_cmpuint(len, <=, UINT16_MAX);
+    p9c_put_u16(call, len);
+    p9c_put_bytes(call, s, len);
+}
+
+void p9c_put_bytes(P9Call *call, const void *data, size_t size)
+{
+    g_byte_array_append(call->msg, data, size);
+}
+
+void p9c_set_size(P9Call *call, uint32_t size)
+{
+    stl_le_p(call->msg->data, size);
+    call->size_set = true;
+}
+
+void p9c_truncate(P9Call *call, size_t bytes)
+{
+    g_assert_cmpuint(bytes, <=, call->msg->len);
+    g_byte_array_set_size(call->msg, bytes);
+}
+
+/*
+ * Calls: the queue
+ */
+
+/* The first of @num descriptors in a row that are free */
+static uint32_t find_descriptors(P9Client *c, unsigned num)
+{
+    uint32_t size = c->v9p->vq->size;
+    uint32_t i, run = 0;
+
+    for (i = 0; i < size; i++) {
+        run = c->busy[i] ? 0 : run + 1;
+        if (run == num) {
+            return i + 1 - num;
+        }
+    }
+    g_error("no %u free descriptors in a row, of %u", num, size);
+}
+
+static Piece *new_pieces(P9Client *c, const uint32_t *len, unsigned num)
+{
+    Piece *pieces = g_new0(Piece, num);
+    unsigned i;
+
+    for (i = 0; i < num; i++) {
+        pieces[i].len = len[i];
+        pieces[i].addr = guest_alloc(c->v9p->alloc, len[i]);
+    }
+    return pieces;
+}
+
+void p9c_submit_chain(P9Call *call, const uint32_t *out, unsigned num_out,
+                      const uint32_t *in, unsigned num_in)
+{
+    P9Client *c = call->c;
+    QVirtQueue *vq = c->v9p->vq;
+    unsigned num = num_out + num_in;
+    g_autofree uint32_t *lens = g_new(uint32_t, num_out);
+    size_t sum = 0;
+    unsigned i;
+
+    g_assert_cmpint(call->state, ==, CALL_NEW);
+    if (!call->size_set && call->msg->len >= 4) {
+        stl_le_p(call->msg->data, call->msg->len);
+    }
+    for (i = 0; i < num_out; i++) {
+        lens[i] = out[i];
+        sum += out[i];
+    }
+    if (sum < call->msg->len) {
+        lens[num_out - 1] += call->msg->len - sum;
+    }
+
+    call->out = new_pieces(c, lens, num_out);
+    call->num_out = num_out;
+    call->in = new_pieces(c, in, num_in);
+    call->num_in = num_in;
+    sum = 0;
+    for (i = 0; i < num_out && sum < call->msg->len; i++) {
+        size_t part = MIN(lens[i], call->msg->len - sum);
+
+        qtest_bufwrite(c->qts, call->out[i].addr, call->msg->data + sum, part);
+        sum += part;
+    }
+
+    call->head = find_descriptors(c, num);
+    vq->free_head = call->head;
+    vq->num_free = vq->size;
+    for (i = 0; i < num; i++) {
+        const Piece *p = i < num_out ? &call->out[i] : &call->in[i - num_out];
+
+        c->busy[call->head + i] = true;
+        qvirtqueue_add(c->qts, vq, p->addr, p->len, i >= num_out, i + 1 < num);
+    }
+    call->state = CALL_SUBMITTED;
+    qvirtqueue_kick(c->qts, c->v9p->vdev, vq, call->head);
+}
+
+void p9c_submit_room(P9Call *call, uint32_t room)
+{
+    uint32_t out = MAX(call->msg->len, 1);
+
+    p9c_submit_chain(call, &out, 1, &room, room ? 1 : 0);
+}
+
+void p9c_submit(P9Call *call)
+{
+    p9c_submit_room(call, call->c->msize ?: P9C_MSIZE);
+}
+
+static void read_in(P9Call *call, size_t size)
+{
+    P9Client *c = call->c;
+    size_t at = 0;
+    unsigned i;
+
+    g_byte_array_set_size(call->reply, size);
+    for (i = 0; i < call->num_in && at < size; i++) {
+        size_t part = MIN(call->in[i].len, size - at);
+
+        qtest_bufread(c->qts, call->in[i].addr, call->reply->data + at, part);
+        at += part;
+    }
+    g_assert_cmpuint(at, ==, size);
+}
+
+/* @len: low 16 bits of how much the device has used, all that libqos tells */
+static void call_done(P9Call *call, uint16_t len)
+{
+    uint32_t size;
+    uint8_t type;
+
+    if (len) {
+        read_in(call, P9C_HEADER);
+        size = ldl_le_p(call->reply->data);
+        g_assert_cmpuint(size, >=, P9C_HEADER);
+        g_assert_cmphex(size & 0xffff, ==, len);
+        if (call->c->msize && call->type != P9C_TVERSION) {
+            g_assert_cmpuint(size, <=, call->c->msize);
+        }
+        read_in(call, size);
+
+        type = call->reply->data[4];
+        g_assert_cmphex(lduw_le_p(call->reply->data + 5), ==, call->tag);
+        if (type == P9C_RLERROR) {
+            g_assert_cmpuint(size, ==, P9C_HEADER + 4);
+        } else {
+            g_assert_cmpuint(type, ==, call->type + 1);
+        }
+        call->pos = P9C_HEADER;
+    }
+    call_leave_queue(call);
+    call->state = CALL_DONE;
+    call->order = ++call->c->done;
+}
+
+static void collect(P9Client *c)
+{
+    uint32_t head, len;
+    P9Call *call;
+
+    while (qvirtqueue_get_buf(c->qts, c->v9p->vq, &head, &len)) {
+        QTAILQ_FOREACH(call, &c->calls, next) {
+            if (call->state == CALL_SUBMITTED && call->head == head) {
+                break;
+            }
+        }
+        if (!call) {
+            g_error("the device has used descriptor %u, which is in no "
+                    "request", head);
+        }
+        call_done(call, len);
+    }
+}
+
+bool p9c_is_done(P9Call *call)
+{
+    collect(call->c);
+    return call->state == CALL_DONE;
+}
+
+static void wait_done(P9Call *call)
+{
+    gint64 start = g_get_monotonic_time();
+
+    while (!p9c_is_done(call)) {
+        g_assert_cmpint(call->state, ==, CALL_SUBMITTED);
+        if (g_get_monotonic_time() - start > P9C_TIMEOUT_US) {
+            g_error("no reply to message of type %u, tag %u%s",
+                    call->type, call->tag,
+                    p9c_needs_reset(call->c) ? "; the device is broken" : "");
+        }
+        g_usleep(POLL_US);
+    }
+}
+
+int p9c_wait(P9Call *call)
+{
+    wait_done(call);
+    if (call->reply->len == 0) {
+        g_error("message of type %u, tag %u, came back without reply",
+                call->type, call->tag);
+    }
+    return call->reply->data[4] == P9C_RLERROR ? p9c_get_u32(call) : 0;
+}
+
+void p9c_wait_flushed(P9Call *call)
+{
+    wait_done(call);
+    g_assert_cmpuint(call->reply->len, ==, 0);
+}
+
+unsigned p9c_done_order(P9Call *call)
+{
+    g_assert_cmpint(call->state, ==, CALL_DONE);
+    return call->order;
+}
+
+void p9c_pause(P9Client *c)
+{
+    unsigned i;
+
+    /* Each question to QEMU lets its main loop run. */
+    for (i = 0; i < 10; i++) {
+        g_usleep(PAUSE_MS * 1000 / 10);
+        c->v9p->vdev->bus->get_status(c->v9p->vdev);
+    }
+}
+
+/*
+ * Calls: the reply
+ */
+
+const uint8_t *p9c_get_bytes(P9Call *call, size_t size)
+{
+    const uint8_t *at = call->reply->data + call->pos;
+
+    g_assert_cmpint(call->state, ==, CALL_DONE);
+    g_assert_cmpuint(size, <=, p9c_get_left(call));
+    call->pos += size;
+    return at;
+}
+
+size_t p9c_get_left(P9Call *call)
+{
+    return call->reply->len - call->pos;
+}
+
+uint8_t p9c_get_u8(P9Call *call)
+{
+    return *p9c_get_bytes(call, 1);
+}
+
+uint16_t p9c_get_u16(P9Call *call)
+{
+    return lduw_le_p(p9c_get_bytes(call, 2));
+}
+
+uint32_t p9c_get_u32(P9Call *call)
+{
+    return ldl_le_p(p9c_get_bytes(call, 4));
+}
+
+uint64_t p9c_get_u64(P9Call *call)
+{
+    return ldq_le_p(p9c_get_bytes(call, 8));
+}
+
+char *p9c_get_str(P9Call *call)
+{
+    uint16_t len = p9c_get_u16(call);
+
+    return g_strndup((const char *)p9c_get_bytes(call, len), len);
+}
+
+P9CQid p9c_get_qid(P9Call *call)
+{
+    P9CQid qid;
+
+    qid.type = p9c_get_u8(call);
+    qid.version = p9c_get_u32(call);
+    qid.path = p9c_get_u64(call);
+    return qid;
+}
+
+void p9c_call_end(P9Call *call)
+{
+    g_assert_cmpint(call->state, !=, CALL_SUBMITTED);
+    if (call->state == CALL_DONE) {
+        g_assert_cmpuint(p9c_get_left(call), ==, 0);
+    }
+    QTAILQ_REMOVE(&call->c->calls, call, next);
+    g_byte_array_unref(call->msg);
+    g_byte_array_unref(call->reply);
+    g_free(call);
+}
+
+/*
+ * Messages
+ */
+
+/* Sends a call and waits for the reply. */
+static int call_run(P9Call *call)
+{
+    p9c_submit(call);
+    return p9c_wait(call);
+}
+
+/* For messages whose reply has no fields */
+static int call_finish(P9Call *call)
+{
+    int err = call_run(call);
+
+    p9c_call_end(call);
+    return err;
+}
+
+static void get_qid_to(P9Call *call, P9CQid *qid)
+{
+    P9CQid got = p9c_get_qid(call);
+
+    if (qid) {
+        *qid = got;
+    }
+}
+
+/* For messages whose reply is a qid */
+static int call_finish_qid(P9Call *call, P9CQid *qid)
+{
+    int err = call_run(call);
+
+    if (!err) {
+        get_qid_to(call, qid);
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+static void get_u32_to(P9Call *call, uint32_t *v)
+{
+    uint32_t got = p9c_get_u32(call);
+
+    if (v) {
+        *v = got;
+    }
+}
+
+int p9c_version(P9Client *c, uint32_t msize, const char *version,
+                uint32_t *got_msize, char **got_version)
+{
+    P9Call *call = p9c_call(c, P9C_TVERSION);
+    g_autofree char *v = NULL;
+    uint32_t m;
+    int err;
+
+    p9c_put_u32(call, msize);
+    p9c_put_str(call, version);
+    c->msize = 0;
+    err = call_run(call);
+    if (!err) {
+        m = p9c_get_u32(call);
+        v = p9c_get_str(call);
+        if (!strcmp(v, version)) {
+            c->msize = m;
+        }
+        if (got_msize) {
+            *got_msize = m;
+        }
+        if (got_version) {
+            *got_version = g_steal_pointer(&v);
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_attach(P9Client *c, uint32_t fid, uint32_t uid, P9CQid *qid)
+{
+    P9Call *call = p9c_call(c, P9C_TATTACH);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u32(call, P9C_NOFID);
+    p9c_put_str(call, "");
+    p9c_put_str(call, "");
+    p9c_put_u32(call, uid);
+    return call_finish_qid(call, qid);
+}
+
+void p9c_session_msize(P9Client *c, uint32_t msize)
+{
+    g_autofree char *version = NULL;
+    uint32_t got;
+
+    g_assert_cmpint(p9c_version(c, msize, P9C_VERSION, &got, &version), ==, 0);
+    g_assert_cmpstr(version, ==, P9C_VERSION);
+    g_assert_cmpuint(got, <=, msize);
+    g_assert_cmpint(p9c_attach(c, P9C_ROOT, 0, NULL), ==, 0);
+}
+
+void p9c_session(P9Client *c)
+{
+    p9c_session_msize(c, P9C_MSIZE);
+}
+
+int p9c_flush(P9Client *c, uint16_t oldtag)
+{
+    P9Call *call = p9c_call(c, P9C_TFLUSH);
+
+    p9c_put_u16(call, oldtag);
+    return call_finish(call);
+}
+
+int p9c_clunk(P9Client *c, uint32_t fid)
+{
+    P9Call *call = p9c_call(c, P9C_TCLUNK);
+
+    p9c_put_u32(call, fid);
+    return call_finish(call);
+}
+
+int p9c_remove(P9Client *c, uint32_t fid)
+{
+    P9Call *call = p9c_call(c, P9C_TREMOVE);
+
+    p9c_put_u32(call, fid);
+    return call_finish(call);
+}
+
+int p9c_walk(P9Client *c, uint32_t fid, uint32_t newfid,
+             const char *const *names, unsigned num,
+             unsigned *walked, P9CQid *qids)
+{
+    P9Call *call = p9c_call(c, P9C_TWALK);
+    unsigned i, n;
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u32(call, newfid);
+    p9c_put_u16(call, num);
+    for (i = 0; i < num; i++) {
+        p9c_put_str(call, names[i]);
+    }
+    err = call_run(call);
+    if (!err) {
+        n = p9c_get_u16(call);
+        g_assert_cmpuint(n, <=, num);
+        /* walk(5) of Plan 9: no name at all is an error. */
+        g_assert_true(n > 0 || num == 0);
+        for (i = 0; i < n; i++) {
+            get_qid_to(call, qids ? &qids[i] : NULL);
+        }
+        if (walked) {
+            *walked = n;
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_walk_to(P9Client *c, uint32_t fid, uint32_t newfid, const char *path)
+{
+    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+    unsigned num = g_strv_length(names);
+    unsigned walked;
+    int err;
+
+    g_assert_cmpuint(num, <=, P9C_WALK_MAX);
+    err = p9c_walk(c, fid, newfid, (const char *const *)names, num,
+                   &walked, NULL);
+    if (!err && walked < num) {
+        err = ENOENT;
+    }
+    return err;
+}
+
+static int call_finish_opened(P9Call *call, P9CQid *qid, uint32_t *iounit)
+{
+    int err = call_run(call);
+
+    if (!err) {
+        get_qid_to(call, qid);
+        get_u32_to(call, iounit);
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_lopen(P9Client *c, uint32_t fid, uint32_t flags,
+              P9CQid *qid, uint32_t *iounit)
+{
+    P9Call *call = p9c_call(c, P9C_TLOPEN);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u32(call, flags);
+    return call_finish_opened(call, qid, iounit);
+}
+
+int p9c_lcreate(P9Client *c, uint32_t fid, const char *name, uint32_t flags,
+                uint32_t mode, uint32_t gid, P9CQid *qid, uint32_t *iounit)
+{
+    P9Call *call = p9c_call(c, P9C_TLCREATE);
+
+    p9c_put_u32(call, fid);
+    p9c_put_str(call, name);
+    p9c_put_u32(call, flags);
+    p9c_put_u32(call, mode);
+    p9c_put_u32(call, gid);
+    return call_finish_opened(call, qid, iounit);
+}
+
+int p9c_read(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
+             void *buf, uint32_t *got)
+{
+    P9Call *call = p9c_call(c, P9C_TREAD);
+    uint32_t n;
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u64(call, offset);
+    p9c_put_u32(call, count);
+    err = call_run(call);
+    if (!err) {
+        n = p9c_get_u32(call);
+        g_assert_cmpuint(n, <=, count);
+        memcpy(buf, p9c_get_bytes(call, n), n);
+        if (got) {
+            *got = n;
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_write(P9Client *c, uint32_t fid, uint64_t offset,
+              const void *data, uint32_t count, uint32_t *written)
+{
+    P9Call *call = p9c_call(c, P9C_TWRITE);
+    uint32_t n;
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u64(call, offset);
+    p9c_put_u32(call, count);
+    p9c_put_bytes(call, data, count);
+    err = call_run(call);
+    if (!err) {
+        n = p9c_get_u32(call);
+        g_assert_cmpuint(n, <=, count);
+        if (written) {
+            *written = n;
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+static void dirent_free(void *opaque)
+{
+    P9CDirent *e = opaque;
+
+    g_free(e->name);
+    g_free(e);
+}
+
+int p9c_readdir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
+                GPtrArray **entries, uint32_t *bytes)
+{
+    P9Call *call = p9c_call(c, P9C_TREADDIR);
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(dirent_free);
+    uint32_t n;
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u64(call, offset);
+    p9c_put_u32(call, count);
+    err = call_run(call);
+    if (!err) {
+        n = p9c_get_u32(call);
+        g_assert_cmpuint(n, <=, count);
+        g_assert_cmpuint(n, ==, p9c_get_left(call));
+        while (p9c_get_left(call)) {
+            P9CDirent *e = g_new0(P9CDirent, 1);
+
+            e->qid = p9c_get_qid(call);
+            e->offset = p9c_get_u64(call);
+            e->type = p9c_get_u8(call);
+            e->name = p9c_get_str(call);
+            g_ptr_array_add(list, e);
+        }
+        if (bytes) {
+            *bytes = n;
+        }
+        if (entries) {
+            *entries = g_steal_pointer(&list);
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+GPtrArray *p9c_readdir_all(P9Client *c, uint32_t fid, uint32_t count)
+{
+    GPtrArray *all = g_ptr_array_new_with_free_func(dirent_free);
+    uint64_t offset = 0;
+
+    for (;;) {
+        g_autoptr(GPtrArray) part = NULL;
+        unsigned i;
+
+        g_assert_cmpint(p9c_readdir(c, fid, offset, count, &part, NULL),
+                        ==, 0);
+        if (part->len == 0) {
+            return all;
+        }
+        g_ptr_array_set_free_func(part, NULL);
+        for (i = 0; i < part->len; i++) {
+            P9CDirent *e = g_ptr_array_index(part, i);
+
+            offset = e->offset;
+            g_ptr_array_add(all, e);
+        }
+    }
+}
+
+P9CDirent *p9c_dirent_find(GPtrArray *entries, const char *name)
+{
+    unsigned i;
+
+    for (i = 0; i < entries->len; i++) {
+        P9CDirent *e = g_ptr_array_index(entries, i);
+
+        if (!strcmp(e->name, name)) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+int p9c_fsync(P9Client *c, uint32_t fid, bool datasync)
+{
+    P9Call *call = p9c_call(c, P9C_TFSYNC);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u32(call, datasync);
+    return call_finish(call);
+}
+
+int p9c_getattr(P9Client *c, uint32_t fid, uint64_t mask, P9CAttr *attr)
+{
+    P9Call *call = p9c_call(c, P9C_TGETATTR);
+    P9CAttr a;
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u64(call, mask);
+    err = call_run(call);
+    if (!err) {
+        a.valid = p9c_get_u64(call);
+        a.qid = p9c_get_qid(call);
+        a.mode = p9c_get_u32(call);
+        a.uid = p9c_get_u32(call);
+        a.gid = p9c_get_u32(call);
+        a.nlink = p9c_get_u64(call);
+        a.rdev = p9c_get_u64(call);
+        a.size = p9c_get_u64(call);
+        a.blksize = p9c_get_u64(call);
+        a.blocks = p9c_get_u64(call);
+        a.atime_sec = p9c_get_u64(call);
+        a.atime_nsec = p9c_get_u64(call);
+        a.mtime_sec = p9c_get_u64(call);
+        a.mtime_nsec = p9c_get_u64(call);
+        a.ctime_sec = p9c_get_u64(call);
+        a.ctime_nsec = p9c_get_u64(call);
+        a.btime_sec = p9c_get_u64(call);
+        a.btime_nsec = p9c_get_u64(call);
+        a.gen = p9c_get_u64(call);
+        a.data_version = p9c_get_u64(call);
+        if (attr) {
+            *attr = a;
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_setattr(P9Client *c, uint32_t fid, const P9CSetAttr *set)
+{
+    P9Call *call = p9c_call(c, P9C_TSETATTR);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u32(call, set->valid);
+    p9c_put_u32(call, set->mode);
+    p9c_put_u32(call, set->uid);
+    p9c_put_u32(call, set->gid);
+    p9c_put_u64(call, set->size);
+    p9c_put_u64(call, set->atime_sec);
+    p9c_put_u64(call, set->atime_nsec);
+    p9c_put_u64(call, set->mtime_sec);
+    p9c_put_u64(call, set->mtime_nsec);
+    return call_finish(call);
+}
+
+int p9c_statfs(P9Client *c, uint32_t fid, P9CStatfs *st)
+{
+    P9Call *call = p9c_call(c, P9C_TSTATFS);
+    P9CStatfs s;
+    int err;
+
+    p9c_put_u32(call, fid);
+    err = call_run(call);
+    if (!err) {
+        s.type = p9c_get_u32(call);
+        s.bsize = p9c_get_u32(call);
+        s.blocks = p9c_get_u64(call);
+        s.bfree = p9c_get_u64(call);
+        s.bavail = p9c_get_u64(call);
+        s.files = p9c_get_u64(call);
+        s.ffree = p9c_get_u64(call);
+        s.fsid = p9c_get_u64(call);
+        s.namelen = p9c_get_u32(call);
+        if (st) {
+            *st = s;
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_readlink(P9Client *c, uint32_t fid, char **target)
+{
+    P9Call *call = p9c_call(c, P9C_TREADLINK);
+    g_autofree char *s = NULL;
+    int err;
+
+    p9c_put_u32(call, fid);
+    err = call_run(call);
+    if (!err) {
+        s = p9c_get_str(call);
+        if (target) {
+            *target = g_steal_pointer(&s);
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_mkdir(P9Client *c, uint32_t dfid, const char *name, uint32_t mode,
+              uint32_t gid, P9CQid *qid)
+{
+    P9Call *call = p9c_call(c, P9C_TMKDIR);
+
+    p9c_put_u32(call, dfid);
+    p9c_put_str(call, name);
+    p9c_put_u32(call, mode);
+    p9c_put_u32(call, gid);
+    return call_finish_qid(call, qid);
+}
+
+int p9c_mknod(P9Client *c, uint32_t dfid, const char *name, uint32_t mode,
+              uint32_t major, uint32_t minor, uint32_t gid, P9CQid *qid)
+{
+    P9Call *call = p9c_call(c, P9C_TMKNOD);
+
+    p9c_put_u32(call, dfid);
+    p9c_put_str(call, name);
+    p9c_put_u32(call, mode);
+    p9c_put_u32(call, major);
+    p9c_put_u32(call, minor);
+    p9c_put_u32(call, gid);
+    return call_finish_qid(call, qid);
+}
+
+int p9c_symlink(P9Client *c, uint32_t dfid, const char *name,
+                const char *target, uint32_t gid, P9CQid *qid)
+{
+    P9Call *call = p9c_call(c, P9C_TSYMLINK);
+
+    p9c_put_u32(call, dfid);
+    p9c_put_str(call, name);
+    p9c_put_str(call, target);
+    p9c_put_u32(call, gid);
+    return call_finish_qid(call, qid);
+}
+
+int p9c_link(P9Client *c, uint32_t dfid, uint32_t fid, const char *name)
+{
+    P9Call *call = p9c_call(c, P9C_TLINK);
+
+    p9c_put_u32(call, dfid);
+    p9c_put_u32(call, fid);
+    p9c_put_str(call, name);
+    return call_finish(call);
+}
+
+int p9c_rename(P9Client *c, uint32_t fid, uint32_t dfid, const char *name)
+{
+    P9Call *call = p9c_call(c, P9C_TRENAME);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u32(call, dfid);
+    p9c_put_str(call, name);
+    return call_finish(call);
+}
+
+int p9c_renameat(P9Client *c, uint32_t olddfid, const char *oldname,
+                 uint32_t newdfid, const char *newname)
+{
+    P9Call *call = p9c_call(c, P9C_TRENAMEAT);
+
+    p9c_put_u32(call, olddfid);
+    p9c_put_str(call, oldname);
+    p9c_put_u32(call, newdfid);
+    p9c_put_str(call, newname);
+    return call_finish(call);
+}
+
+int p9c_unlinkat(P9Client *c, uint32_t dfid, const char *name,
+                 uint32_t flags)
+{
+    P9Call *call = p9c_call(c, P9C_TUNLINKAT);
+
+    p9c_put_u32(call, dfid);
+    p9c_put_str(call, name);
+    p9c_put_u32(call, flags);
+    return call_finish(call);
+}
+
+int p9c_xattrwalk(P9Client *c, uint32_t fid, uint32_t newfid,
+                  const char *name, uint64_t *size)
+{
+    P9Call *call = p9c_call(c, P9C_TXATTRWALK);
+    uint64_t n;
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u32(call, newfid);
+    p9c_put_str(call, name);
+    err = call_run(call);
+    if (!err) {
+        n = p9c_get_u64(call);
+        if (size) {
+            *size = n;
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_xattrcreate(P9Client *c, uint32_t fid, const char *name,
+                    uint64_t size, uint32_t flags)
+{
+    P9Call *call = p9c_call(c, P9C_TXATTRCREATE);
+
+    p9c_put_u32(call, fid);
+    p9c_put_str(call, name);
+    p9c_put_u64(call, size);
+    p9c_put_u32(call, flags);
+    return call_finish(call);
+}
+
+int p9c_lock(P9Client *c, uint32_t fid, const P9CLock *lock, uint8_t *status)
+{
+    P9Call *call = p9c_call(c, P9C_TLOCK);
+    uint8_t s;
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u8(call, lock->type);
+    p9c_put_u32(call, lock->flags);
+    p9c_put_u64(call, lock->start);
+    p9c_put_u64(call, lock->length);
+    p9c_put_u32(call, lock->proc_id);
+    p9c_put_str(call, lock->client_id);
+    err = call_run(call);
+    if (!err) {
+        s = p9c_get_u8(call);
+        if (status) {
+            *status = s;
+        }
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_getlock(P9Client *c, uint32_t fid, P9CLock *lock)
+{
+    P9Call *call = p9c_call(c, P9C_TGETLOCK);
+    int err;
+
+    p9c_put_u32(call, fid);
+    p9c_put_u8(call, lock->type);
+    p9c_put_u64(call, lock->start);
+    p9c_put_u64(call, lock->length);
+    p9c_put_u32(call, lock->proc_id);
+    p9c_put_str(call, lock->client_id);
+    err = call_run(call);
+    if (!err) {
+        lock->type = p9c_get_u8(call);
+        lock->start = p9c_get_u64(call);
+        lock->length = p9c_get_u64(call);
+        lock->proc_id = p9c_get_u32(call);
+        lock->client_id = p9c_get_str(call);
+    }
+    p9c_call_end(call);
+    return err;
+}

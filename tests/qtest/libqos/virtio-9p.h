@@ -1,0 +1,44 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The virtio-9p device as libqos has it: its nodes in the graph, and how it is
+ * started and reset. Messages are virtio-9p-client.h's.
+ */
+#ifndef TESTS_LIBQOS_VIRTIO_9P_H
+#define TESTS_LIBQOS_VIRTIO_9P_H
+
+#include "qgraph.h"
+#include "virtio.h"
+#include "virtio-pci.h"
+
+/* The export that the device serves, and the tag that it is given */
+#define QVIRTIO_9P_FSDEV    "share"
+#define QVIRTIO_9P_TAG      "qtest-share"
+
+typedef struct QVirtio9P {
+    QVirtioDevice *vdev;
+    QVirtQueue *vq;             /* NULL before it is started */
+    QGuestAllocator *alloc;
+} QVirtio9P;
+
+typedef struct QVirtio9PPCI {
+    QVirtioPCIDevice pci_vdev;
+    QVirtio9P v9p;
+} QVirtio9PPCI;
+
+typedef struct QVirtio9PDevice {
+    QOSGraphObject obj;
+    QVirtio9P v9p;
+} QVirtio9PDevice;
+
+/*
+ * The device serves a synth export. For a test's `before' function: has
+ * another one instead. @opts are the -fsdev option's without its id, for
+ * instance "proxy,path=/tmp/x"; none of it may have blanks.
+ */
+void qvirtio_9p_set_fsdev(GString *cmd_line, const char *opts);
+
+/* Resets the device, with all it has under way, and starts it again. */
+void qvirtio_9p_restart(QVirtio9P *v9p);
+
+#endif

@@ -1,0 +1,1736 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The virtio-9p device and its 9p server, on the synth driver: what needs no
+ * files. What a tree of files does is tested with the drivers that have one.
+ *
+ * Each test has a client, and a device that was just reset.
+ */
+#include "qemu/osdep.h"
+#include "libqtest-single.h"
+#include "qemu/module.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "libqos/virtio-9p-client.h"
+
+#define READDIR_FILES       100     /* in the synth tree's ReadDirDir */
+#define FID                 1
+
+/* Flags of Txattrcreate, as of setxattr(2) */
+#define XATTR_ANY           0
+
+/* The limits of the exports that have some */
+#define FEW_XATTRS          3
+
+/* A slot of the PCI bus that is free */
+#define HOTPLUG_SLOT        6
+
+static P9Client *session(void *obj)
+{
+    P9Client *c = p9c_new(obj);
+
+    p9c_session(c);
+    return c;
+}
+
+/* A session with @path as FID, opened */
+static P9Client *session_open(void *obj, const char *path, uint32_t flags)
+{
+    P9Client *c = session(obj);
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, path), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, flags, NULL, NULL), ==, 0);
+    return c;
+}
+
+/* The session goes on as if nothing had happened. */
+static void assert_alive(P9Client *c)
+{
+    P9CAttr attr;
+
+    g_assert_false(p9c_needs_reset(c));
+    g_assert_cmpint(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, &attr), ==, 0);
+    g_assert_cmphex(attr.mode, ==, S_IFDIR | 0755);
+}
+
+static P9Call *clunk_call(P9Client *c, uint32_t fid)
+{
+    P9Call *call = p9c_call(c, P9C_TCLUNK);
+
+    p9c_put_u32(call, fid);
+    return call;
+}
+
+static P9Call *getattr_call(P9Client *c, uint32_t fid)
+{
+    P9Call *call = p9c_call(c, P9C_TGETATTR);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u64(call, P9C_GETATTR_BASIC);
+    return call;
+}
+
+static P9Call *flush_call(P9Client *c, uint16_t oldtag)
+{
+    P9Call *call = p9c_call(c, P9C_TFLUSH);
+
+    p9c_put_u16(call, oldtag);
+    return call;
+}
+
+/* Twrite of one byte to FID; not 0 waits if FID is the file FLUSH. */
+static P9Call *write_call(P9Client *c, uint8_t byte)
+{
+    P9Call *call = p9c_call(c, P9C_TWRITE);
+
+    p9c_put_u32(call, FID);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 1);
+    p9c_put_u8(call, byte);
+    return call;
+}
+
+/* Submits the call and expects that error; ends it. */
+static void assert_refused(P9Call *call, int err)
+{
+    p9c_submit(call);
+    g_assert_cmpint(p9c_wait(call), ==, err);
+    p9c_call_end(call);
+}
+
+/*
+ * The device
+ */
+
+static void test_config(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    char tag[sizeof(QVIRTIO_9P_TAG)] = "";
+    uint16_t i, len = qvirtio_config_readw(v9p->vdev, 0);
+
+    g_assert_cmpuint(len, ==, strlen(QVIRTIO_9P_TAG));
+    for (i = 0; i < len; i++) {
+        tag[i] = qvirtio_config_readb(v9p->vdev, 2 + i);
+    }
+    g_assert_cmpstr(tag, ==, QVIRTIO_9P_TAG);
+    g_assert_true(v9p->vdev->features & 1);     /* VIRTIO_9P_MOUNT_TAG */
+}
+
+static void test_interrupt(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = session(obj);
+    P9Call *call = clunk_call(c, 999);
+
+    /* Reading clears it. */
+    v9p->vdev->bus->get_queue_isr_status(v9p->vdev, v9p->vq);
+    g_assert_false(v9p->vdev->bus->get_queue_isr_status(v9p->vdev, v9p->vq));
+    p9c_submit(call);
+    qvirtio_wait_queue_isr(global_qtest, v9p->vdev, v9p->vq, P9C_TIMEOUT_US);
+    g_assert_true(p9c_is_done(call));
+    g_assert_cmpint(p9c_wait(call), ==, EBADF);
+    p9c_call_end(call);
+    p9c_free(c);
+}
+
+/* Two devices may serve one export; one of them comes and goes. */
+static void test_hotplug(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtioPCIDevice *dev = obj;
+    QTestState *qts = dev->pdev->bus->qts;
+    const char *arch = qtest_get_arch();
+
+    if (dev->pdev->bus->not_hotpluggable) {
+        g_test_skip("the PCI bus does not support hotplug");
+        return;
+    }
+    qtest_qmp_device_add(qts, "virtio-9p-pci", "second",
+                         "{'addr': %s, 'fsdev': %s, 'mount_tag': 'two'}",
+                         stringify(HOTPLUG_SLOT), QVIRTIO_9P_FSDEV);
+    if (!strcmp(arch, "i386") || !strcmp(arch, "x86_64")) {
+        qpci_unplug_acpi_device_test(qts, "second", HOTPLUG_SLOT);
+    }
+}
+
+/* More messages than the queue has descriptors, and all at once */
+static void test_queue(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = session(obj);
+    unsigned n = v9p->vq->size / 2;
+    g_autofree P9Call **calls = g_new(P9Call *, n);
+    unsigned round, i;
+
+    for (round = 0; round < 3; round++) {
+        for (i = 0; i < n; i++) {
+            calls[i] = getattr_call(c, P9C_ROOT);
+            p9c_submit(calls[i]);
+        }
+        for (i = 0; i < n; i++) {
+            g_assert_cmpint(p9c_wait(calls[i]), ==, 0);
+            p9c_get_bytes(calls[i], p9c_get_left(calls[i]));
+            p9c_call_end(calls[i]);
+        }
+    }
+    p9c_free(c);
+}
+
+/* Requests and room for replies cut into descriptors of all sizes */
+static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = session(obj);
+    g_autofree uint32_t *ones = g_new(uint32_t, v9p->vq->size);
+    P9CAttr attr;
+    P9Call *call;
+    unsigned i;
+
+    for (i = 0; i < v9p->vq->size; i++) {
+        ones[i] = 1;
+    }
+    g_assert_cmpint(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, &attr), ==, 0);
+
+    /* Each byte of Tclunk and of its reply */
+    for (i = 0; i < 2; i++) {
+        g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WALK0"), ==, 0);
+        call = clunk_call(c, FID);
+        p9c_submit_chain(call, ones, P9C_HEADER + 4, ones, P9C_HEADER + 4);
+        g_assert_cmpint(p9c_wait(call), ==, 0);
+        p9c_call_end(call);
+    }
+
+    /* Rgetattr, which is longer, across pieces of growing size */
+    call = getattr_call(c, P9C_ROOT);
+    for (i = 0; i < 20; i++) {
+        ones[i] = i + 1;
+    }
+    p9c_submit_chain(call, ones, 5, ones, 20);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    p9c_get_u64(call);
+    p9c_get_qid(call);
+    g_assert_cmphex(p9c_get_u32(call), ==, attr.mode);
+    p9c_get_bytes(call, p9c_get_left(call));
+    p9c_call_end(call);
+
+    /* Twrite with its header and its data apart, and all data in bytes */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WRITE"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, 0);
+    call = p9c_call(c, P9C_TWRITE);
+    p9c_put_u32(call, FID);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 50);
+    p9c_put_bytes(call, ones, 50);
+    ones[0] = 23;
+    for (i = 1; i <= 50; i++) {
+        ones[i] = 1;
+    }
+    p9c_submit_chain(call, ones, 51, ones, 1);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    g_assert_cmpuint(p9c_get_u32(call), ==, 50);
+    p9c_call_end(call);
+
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * Sends @msg with that room for the reply, which breaks the device; a reset
+ * mends it.
+ */
+static void assert_breaks(P9Client *c, P9Call *call, uint32_t room)
+{
+    gint64 start = g_get_monotonic_time();
+
+    p9c_submit_room(call, room);
+    while (!p9c_needs_reset(c)) {
+        g_assert_cmpint(g_get_monotonic_time() - start, <, P9C_TIMEOUT_US);
+        g_usleep(1000);
+    }
+    g_assert_false(p9c_is_done(call));
+    p9c_reset(c);
+    p9c_call_end(call);
+    g_assert_false(p9c_needs_reset(c));
+    p9c_session(c);
+    assert_alive(c);
+}
+
+static void test_broken(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = session(obj);
+    P9Call *call;
+    unsigned i;
+
+    if (!(v9p->vdev->features & (1ull << VIRTIO_F_VERSION_1))) {
+        g_test_skip("a legacy device does not say that it is broken");
+        p9c_free(c);
+        return;
+    }
+    /* No whole header */
+    for (i = 0; i < P9C_HEADER; i++) {
+        call = clunk_call(c, P9C_ROOT);
+        p9c_truncate(call, i);
+        assert_breaks(c, call, P9C_MSIZE);
+    }
+    /* No room for an Rlerror */
+    for (i = 0; i < P9C_HEADER + 4; i += 5) {
+        assert_breaks(c, clunk_call(c, 999), i);
+    }
+    /* Nothing to read at all, only room */
+    call = clunk_call(c, P9C_ROOT);
+    p9c_truncate(call, 0);
+    i = P9C_MSIZE;
+    p9c_submit_chain(call, NULL, 0, &i, 1);
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(call));
+    p9c_reset(c);
+    p9c_call_end(call);
+    p9c_session(c);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* Too little room for the reply, but enough for an Rlerror */
+static void test_small_room(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char *const name[] = { "WALK0" };
+    P9Client *c = session(obj);
+    unsigned walked;
+    P9Call *call;
+
+    call = getattr_call(c, P9C_ROOT);
+    p9c_submit_room(call, P9C_HEADER + 153 - 1);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+
+    call = getattr_call(c, P9C_ROOT);
+    p9c_submit_room(call, P9C_HEADER + 153);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    p9c_get_bytes(call, 153);
+    p9c_call_end(call);
+
+    /*
+     * What cannot be answered must not be done: one fid is not open, and
+     * others are still free.
+     */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "LOPEN"), ==, 0);
+    call = p9c_call(c, P9C_TLOPEN);
+    p9c_put_u32(call, 2);
+    p9c_put_u32(call, P9C_O_RDONLY);
+    p9c_submit_room(call, P9C_HEADER + 13 + 4 - 1);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+    g_assert_cmpint(p9c_lopen(c, 2, P9C_O_RDONLY, NULL, NULL), ==, 0);
+
+    call = p9c_call(c, P9C_TATTACH);
+    p9c_put_u32(call, 3);
+    p9c_put_u32(call, P9C_NOFID);
+    p9c_put_str(call, "");
+    p9c_put_str(call, "");
+    p9c_put_u32(call, 0);
+    p9c_submit_room(call, P9C_HEADER + 13 - 1);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+    g_assert_cmpint(p9c_attach(c, 3, 0, NULL), ==, 0);
+
+    call = p9c_call(c, P9C_TWALK);
+    p9c_put_u32(call, P9C_ROOT);
+    p9c_put_u32(call, FID);
+    p9c_put_u16(call, 1);
+    p9c_put_str(call, "WALK0");
+    p9c_submit_room(call, P9C_HEADER + 2 + 12);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, name, 1, &walked, NULL), ==, 0);
+    g_assert_cmpuint(walked, ==, 1);
+
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* A reset ends what is under way. */
+static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *waiting[5];
+    P9Call *flush;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(waiting); i++) {
+        waiting[i] = write_call(c, 1);
+        p9c_submit(waiting[i]);
+    }
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(waiting[0]));
+    p9c_reset(c);
+    for (i = 0; i < ARRAY_SIZE(waiting); i++) {
+        p9c_call_end(waiting[i]);
+    }
+
+    /* The fids are gone, and so is the session. */
+    assert_refused(getattr_call(c, P9C_ROOT), EPROTO);
+    p9c_session(c);
+    assert_refused(getattr_call(c, FID), EBADF);
+    assert_alive(c);
+
+    /* With a flush that has been answered, too */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "FLUSH"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, 0);
+    waiting[0] = write_call(c, 1);
+    p9c_submit(waiting[0]);
+    flush = flush_call(c, p9c_call_tag(waiting[0]));
+    p9c_submit(flush);
+    p9c_reset(c);
+    p9c_call_end(waiting[0]);
+    p9c_call_end(flush);
+    p9c_session(c);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * The session
+ */
+
+static void assert_version(P9Client *c, const char *version, bool known)
+{
+    g_autofree char *got = NULL;
+    uint32_t msize;
+
+    g_assert_cmpint(p9c_version(c, P9C_MSIZE, version, &msize, &got), ==, 0);
+    g_assert_cmpstr(got, ==, known ? version : "unknown");
+    if (known) {
+        g_assert_cmpuint(msize, ==, P9C_MSIZE);
+    }
+}
+
+static void test_version(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char *const unknown[] = {
+        "", "9", "9P", "9P1999", "9P2000.X", "9p2000.L", "9P2000.L2", "unknown",
+    };
+    P9Client *c = p9c_new(obj);
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(unknown); i++) {
+        assert_version(c, unknown[i], false);
+        /* There is no session then. */
+        assert_refused(getattr_call(c, P9C_ROOT), EPROTO);
+    }
+    assert_version(c, P9C_VERSION, true);
+    p9c_free(c);
+}
+
+static void test_msize(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = p9c_new(obj);
+    g_autofree char *big = g_malloc0(20000);
+    g_autofree char *huge = NULL;
+    uint32_t msize, iounit, n;
+    P9Call *call;
+
+    /* Too small to work with */
+    g_assert_cmpint(p9c_version(c, 4095, P9C_VERSION, NULL, NULL),
+                    ==, EMSGSIZE);
+    assert_refused(getattr_call(c, P9C_ROOT), EPROTO);
+    g_assert_cmpint(p9c_version(c, 0, P9C_VERSION, NULL, NULL), ==, EMSGSIZE);
+    g_assert_cmpint(p9c_version(c, 4096, P9C_VERSION, &msize, NULL), ==, 0);
+    g_assert_cmpuint(msize, ==, 4096);
+
+    /* Never more than was asked for, but a limit there is */
+    g_assert_cmpint(p9c_version(c, UINT32_MAX, P9C_VERSION, &msize, NULL),
+                    ==, 0);
+    g_assert_cmpuint(msize, >=, 128 * 1024);
+    g_assert_cmpuint(msize, <=, 64 * 1024 * 1024);
+
+    /* A message may not be longer than that. */
+    p9c_session(c);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WRITE"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, &iounit), ==, 0);
+    g_assert_cmpuint(iounit, <=, P9C_MSIZE - 23);
+    n = P9C_MSIZE - 23;
+    g_assert_cmpint(p9c_write(c, FID, 0, big, n, &n), ==, 0);
+    g_assert_cmpuint(n, ==, P9C_MSIZE - 23);
+    g_assert_cmpint(p9c_write(c, FID, 0, big, n + 1, NULL), ==, EMSGSIZE);
+    g_assert_cmpint(p9c_write(c, FID, 0, big, 20000, NULL), ==, EMSGSIZE);
+
+    huge = g_strnfill(P9C_MSIZE, 'x');
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 9, huge), ==, EMSGSIZE);
+
+    /* A reply fills the room there is for it, whatever count says. */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID + 1, "ReadDirDir"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID + 1, P9C_O_RDONLY, NULL, NULL), ==, 0);
+    call = p9c_call(c, P9C_TREADDIR);
+    p9c_put_u32(call, FID + 1);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 20000);
+    p9c_submit_room(call, 2000);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    g_assert_cmpuint(p9c_get_u32(call), ==, p9c_get_left(call));
+    g_assert_cmpuint(p9c_get_left(call), <=, 2000 - P9C_HEADER - 4);
+    /* Entries have at most 38 bytes here. */
+    g_assert_cmpuint(p9c_get_left(call), >, 2000 - P9C_HEADER - 4 - 38);
+    p9c_get_bytes(call, p9c_get_left(call));
+    p9c_call_end(call);
+    p9c_free(c);
+}
+
+/* Tversion ends the session before, with all that is under way. */
+static void test_version_again(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *waiting = write_call(c, 1);
+    P9Call *version;
+
+    p9c_submit(waiting);
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(waiting));
+    version = p9c_call(c, P9C_TVERSION);
+    p9c_put_u32(version, P9C_MSIZE);
+    p9c_put_str(version, P9C_VERSION);
+    p9c_submit(version);
+    g_assert_cmpint(p9c_wait(version), ==, 0);
+    p9c_get_u32(version);
+    g_free(p9c_get_str(version));
+    p9c_wait_flushed(waiting);
+    g_assert_cmpuint(p9c_done_order(waiting), <, p9c_done_order(version));
+    p9c_call_end(version);
+    p9c_call_end(waiting);
+
+    assert_refused(getattr_call(c, P9C_ROOT), EBADF);
+    assert_refused(getattr_call(c, FID), EBADF);
+    g_assert_cmpint(p9c_attach(c, FID, 0, NULL), ==, 0);
+    g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, NULL), ==, 0);
+    p9c_free(c);
+}
+
+static void test_attach(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = p9c_new(obj);
+    P9CQid root, again;
+    P9Call *call;
+
+    assert_version(c, P9C_VERSION, true);
+    g_assert_cmpint(p9c_attach(c, 5, 0, &root), ==, 0);
+    g_assert_cmphex(root.type, ==, P9C_QTDIR);
+
+    /* Others may attach as well: it is the same root. */
+    g_assert_cmpint(p9c_attach(c, 6, 1000, &again), ==, 0);
+    g_assert_cmpuint(again.path, ==, root.path);
+    g_assert_cmphex(again.type, ==, root.type);
+
+    /* Fids that are in use or none, and an afid that nobody has made */
+    g_assert_cmpint(p9c_attach(c, 5, 0, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_attach(c, P9C_NOFID, 0, NULL), ==, EBADF);
+    call = p9c_call(c, P9C_TATTACH);
+    p9c_put_u32(call, 7);
+    p9c_put_u32(call, 5);
+    p9c_put_str(call, "root");
+    p9c_put_str(call, "");
+    p9c_put_u32(call, 0);
+    assert_refused(call, EBADF);
+    assert_refused(getattr_call(c, 7), EBADF);
+
+    /* There is nothing to authenticate with. */
+    call = p9c_call(c, P9C_TAUTH);
+    p9c_put_u32(call, 7);
+    p9c_put_str(call, "root");
+    p9c_put_str(call, "");
+    p9c_put_u32(call, 0);
+    assert_refused(call, EOPNOTSUPP);
+
+    g_assert_cmpint(p9c_clunk(c, 5), ==, 0);
+    g_assert_cmpint(p9c_attach(c, 5, 0, NULL), ==, 0);
+    p9c_free(c);
+}
+
+static void test_clunk(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "LOPEN", P9C_O_RDONLY);
+
+    g_assert_cmpint(p9c_clunk(c, FID), ==, 0);
+    g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+    g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
+
+    /* remove(5) of Plan 9: the fid is gone even if the file is not. */
+    g_assert_cmpint(p9c_remove(c, FID), ==, EPERM);
+    g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
+
+    /* The root's fid is one like others. */
+    g_assert_cmpint(p9c_clunk(c, P9C_ROOT), ==, 0);
+    g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, NULL), ==, 0);
+    p9c_free(c);
+}
+
+/*
+ * Walking
+ */
+
+static void test_walk(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session(obj);
+    const char *names[P9C_WALK_MAX];
+    char buf[P9C_WALK_MAX][16];
+    P9CQid qids[P9C_WALK_MAX];
+    unsigned i, j, walked;
+    P9CAttr attr;
+
+    for (i = 0; i < P9C_WALK_MAX; i++) {
+        snprintf(buf[i], sizeof(buf[i]), "WALK%u", i);
+        names[i] = buf[i];
+    }
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, names, P9C_WALK_MAX,
+                             &walked, qids), ==, 0);
+    g_assert_cmpuint(walked, ==, P9C_WALK_MAX);
+    for (i = 0; i < walked; i++) {
+        g_assert_cmphex(qids[i].type, ==, P9C_QTDIR);
+        for (j = 0; j < i; j++) {
+            g_assert_cmpuint(qids[i].path, !=, qids[j].path);
+        }
+    }
+    g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, &attr), ==, 0);
+    g_assert_cmphex(attr.mode, ==, S_IFDIR | 0700);
+    g_assert_cmpuint(attr.qid.path, ==, qids[walked - 1].path);
+
+    /* Step by step, one fid onto itself, it is the same. */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, ""), ==, 0);
+    for (i = 0; i < P9C_WALK_MAX; i++) {
+        P9CQid qid;
+
+        g_assert_cmpint(p9c_walk(c, 2, 2, &names[i], 1, &walked, &qid), ==, 0);
+        g_assert_cmpuint(walked, ==, 1);
+        g_assert_cmpuint(qid.path, ==, qids[i].path);
+    }
+    p9c_free(c);
+}
+
+static void test_walk_partial(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char *const missing[] = { "nothing" };
+    static const char *const third[] = { "WALK0", "WALK1", "nothing", "x" };
+    static const char *const file[] = { "LOPEN", "x" };
+    P9Client *c = session(obj);
+    unsigned walked;
+
+    /* The first name: an error, and no fid */
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, missing, 1, NULL, NULL),
+                    ==, ENOENT);
+    g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+
+    /* A later one: what was found, and no fid */
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, third, 4, &walked, NULL),
+                    ==, 0);
+    g_assert_cmpuint(walked, ==, 2);
+    g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, file, 2, &walked, NULL), ==, 0);
+    g_assert_cmpuint(walked, ==, 1);
+    g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+
+    /* A fid that should have moved has stayed. */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WALK0"), ==, 0);
+    g_assert_cmpint(p9c_walk(c, FID, FID, missing, 1, NULL, NULL), ==, ENOENT);
+    g_assert_cmpint(p9c_walk_to(c, FID, FID, "WALK1/WALK2/no"), ==, ENOENT);
+    g_assert_cmpint(p9c_walk_to(c, FID, FID, "WALK1"), ==, 0);
+
+    /* Files have nothing in them. */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "LOPEN"), ==, 0);
+    g_assert_cmpint(p9c_walk_to(c, 2, 3, "x"), ==, ENOTDIR);
+    g_assert_cmpint(p9c_walk_to(c, 2, 3, ".."), ==, ENOTDIR);
+    p9c_free(c);
+}
+
+static void test_walk_clone(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session(obj);
+    P9CAttr root, clone;
+    unsigned walked;
+
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, NULL, 0, &walked, NULL), ==, 0);
+    g_assert_cmpuint(walked, ==, 0);
+    g_assert_cmpint(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, &root), ==, 0);
+    g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, &clone), ==, 0);
+    g_assert_cmpuint(clone.qid.path, ==, root.qid.path);
+
+    /* Onto itself it changes nothing; onto another fid it is refused. */
+    g_assert_cmpint(p9c_walk_to(c, FID, FID, ""), ==, 0);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, ""), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WALK0"), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, P9C_NOFID, ""), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, 999, 1000, ""), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, P9C_NOFID, 1000, ""), ==, EBADF);
+
+    /* The two are independent. */
+    g_assert_cmpint(p9c_clunk(c, P9C_ROOT), ==, 0);
+    g_assert_cmpint(p9c_walk_to(c, FID, 2, "WALK0"), ==, 0);
+    p9c_free(c);
+}
+
+static void test_walk_dotdot(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char *const up[] = { "..", "..", ".." };
+    static const char *const mixed[] = {
+        "WALK0", "..", "WALK0", "WALK1", "..",
+    };
+    P9Client *c = session(obj);
+    P9CQid qids[5];
+    unsigned walked;
+    P9CAttr root;
+
+    g_assert_cmpint(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, &root), ==, 0);
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, 1, up, 3, &walked, qids), ==, 0);
+    g_assert_cmpuint(walked, ==, 3);
+    g_assert_cmpuint(qids[0].path, ==, root.qid.path);
+    g_assert_cmpuint(qids[2].path, ==, root.qid.path);
+
+    g_assert_cmpint(p9c_walk(c, 1, 2, mixed, 5, &walked, qids), ==, 0);
+    g_assert_cmpuint(walked, ==, 5);
+    g_assert_cmpuint(qids[1].path, ==, root.qid.path);
+    g_assert_cmpuint(qids[2].path, ==, qids[0].path);
+    g_assert_cmpuint(qids[4].path, ==, qids[0].path);
+    g_assert_cmpuint(qids[3].path, !=, qids[0].path);
+    p9c_free(c);
+}
+
+static void test_walk_names(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const struct {
+        const char *name;
+        int err;
+    } bad[] = {
+        { "/", ENOENT },
+        { "WALK0/", ENOENT },
+        { "/WALK0", ENOENT },
+        { "WALK0/WALK1", ENOENT },
+        { "WALK0/..", ENOENT },
+        { "../etc", ENOENT },
+        { "", ENOENT },
+        { ".", ENOENT },
+        { "walk0", ENOENT },
+    };
+    P9Client *c = session(obj);
+    g_autofree char *longest = g_strnfill(255, 'x');
+    g_autofree char *longer = g_strnfill(256, 'x');
+    g_autofree char *huge = g_strnfill(8000, 'x');
+    const char *pair[2] = { "WALK0" };
+    unsigned walked;
+    P9Call *call;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, &bad[i].name, 1,
+                                 NULL, NULL), ==, bad[i].err);
+        /* and after a good one */
+        pair[1] = bad[i].name;
+        g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, pair, 2, &walked, NULL),
+                        ==, 0);
+        g_assert_cmpuint(walked, ==, 1);
+        g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+    }
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, longest), ==, ENOENT);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, longer), ==, ENAMETOOLONG);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, huge), ==, ENAMETOOLONG);
+
+    /* A NUL in a name */
+    call = p9c_call(c, P9C_TWALK);
+    p9c_put_u32(call, P9C_ROOT);
+    p9c_put_u32(call, FID);
+    p9c_put_u16(call, 1);
+    p9c_put_u16(call, 7);
+    p9c_put_bytes(call, "WALK0\0x", 7);
+    assert_refused(call, EINVAL);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* Names that make or remove something have to be names. */
+static void test_bad_names(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const struct {
+        const char *name;
+        int make;
+        int unlink;
+    } bad[] = {
+        { "", ENOENT, ENOENT },
+        { "a/b", ENOENT, ENOENT },
+        { "../x", ENOENT, ENOENT },
+        { ".", EEXIST, EINVAL },
+        { "..", EEXIST, EINVAL },
+    };
+    g_autofree char *longer = g_strnfill(256, 'x');
+    P9Client *c = session(obj);
+    unsigned i;
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
+    for (i = 0; i < ARRAY_SIZE(bad); i++) {
+        const char *name = bad[i].name;
+
+        g_assert_cmpint(p9c_lcreate(c, P9C_ROOT, name, P9C_O_RDWR, 0600, 0,
+                                    NULL, NULL), ==, bad[i].make);
+        g_assert_cmpint(p9c_mkdir(c, P9C_ROOT, name, 0700, 0, NULL),
+                        ==, bad[i].make);
+        g_assert_cmpint(p9c_mknod(c, P9C_ROOT, name, S_IFIFO | 0600, 0, 0, 0,
+                                  NULL), ==, bad[i].make);
+        g_assert_cmpint(p9c_symlink(c, P9C_ROOT, name, "x", 0, NULL),
+                        ==, bad[i].make);
+        g_assert_cmpint(p9c_link(c, P9C_ROOT, FID, name), ==, bad[i].make);
+        g_assert_cmpint(p9c_rename(c, FID, P9C_ROOT, name),
+                        ==, bad[i].unlink);
+        g_assert_cmpint(p9c_renameat(c, P9C_ROOT, name, P9C_ROOT, "x"),
+                        ==, bad[i].unlink);
+        g_assert_cmpint(p9c_renameat(c, P9C_ROOT, "LOPEN", P9C_ROOT, name),
+                        ==, bad[i].unlink);
+        g_assert_cmpint(p9c_unlinkat(c, P9C_ROOT, name, 0),
+                        ==, bad[i].unlink);
+        g_assert_cmpint(p9c_unlinkat(c, P9C_ROOT, name, P9C_AT_REMOVEDIR),
+                        ==, bad[i].unlink);
+    }
+    g_assert_cmpint(p9c_mkdir(c, P9C_ROOT, longer, 0700, 0, NULL),
+                    ==, ENAMETOOLONG);
+    g_assert_cmpint(p9c_unlinkat(c, P9C_ROOT, longer, 0), ==, ENAMETOOLONG);
+    g_assert_cmpint(p9c_unlinkat(c, P9C_ROOT, "LOPEN", 0x400), ==, EINVAL);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * Attributes
+ */
+
+static void test_getattr(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const struct {
+        const char *path;
+        uint32_t mode;
+        uint8_t qid;
+        uint64_t nlink;
+        uint64_t size;
+    } files[] = {
+        /* "." of its own, one in its parent, ".." in stat, WALK0, ReadDirDir */
+        { "", S_IFDIR | 0755, P9C_QTDIR, 5, 0 },
+        { "stat", S_IFDIR | 0755, P9C_QTDIR, 2, 0 },
+        { "stat/xattr_count", S_IFREG | 0444, P9C_QTFILE, 1, 8 },
+        { "WALK0", S_IFDIR | 0700, P9C_QTDIR, 3, 0 },
+        { "LOPEN", S_IFREG | 0600, P9C_QTFILE, 1, 0 },
+        { "ReadDirDir", S_IFDIR | 0700, P9C_QTDIR, 2, 0 },
+    };
+    P9Client *c = session(obj);
+    P9CAttr attr, open;
+    P9CStatfs st;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(files); i++) {
+        g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, files[i].path), ==, 0);
+        g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_ALL, &attr), ==, 0);
+        g_assert_cmphex(attr.valid & P9C_GETATTR_BASIC,
+                        ==, P9C_GETATTR_BASIC);
+        g_assert_cmphex(attr.mode, ==, files[i].mode);
+        g_assert_cmphex(attr.qid.type, ==, files[i].qid);
+        g_assert_cmpuint(attr.nlink, ==, files[i].nlink);
+        g_assert_cmpuint(attr.size, ==, files[i].size);
+        g_assert_cmpuint(attr.mtime_sec, >, 0);
+
+        /* Opening it changes none of that. */
+        g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, &open.qid, NULL),
+                        ==, 0);
+        g_assert_cmpuint(open.qid.path, ==, attr.qid.path);
+        g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_ALL, &open), ==, 0);
+        g_assert_cmpmem(&open, sizeof(open), &attr, sizeof(attr));
+        g_assert_cmpint(p9c_clunk(c, FID), ==, 0);
+    }
+
+    g_assert_cmpint(p9c_statfs(c, P9C_ROOT, &st), ==, 0);
+    g_assert_cmpuint(st.namelen, ==, 255);
+    g_assert_cmpint(p9c_readlink(c, P9C_ROOT, NULL), ==, EINVAL);
+    p9c_free(c);
+}
+
+/* A tree that cannot change says so. */
+static void test_no_changes(void *obj, void *data, QGuestAllocator *alloc)
+{
+    const P9CSetAttr chmod = { .valid = P9C_SETATTR_MODE, .mode = 0777 };
+    P9Client *c = session(obj);
+    P9CAttr attr;
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
+    g_assert_cmpint(p9c_setattr(c, FID, &chmod), ==, EPERM);
+    g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, &attr), ==, 0);
+    g_assert_cmphex(attr.mode, ==, S_IFREG | 0600);
+
+    g_assert_cmpint(p9c_mkdir(c, P9C_ROOT, "new", 0700, 0, NULL), ==, EPERM);
+    g_assert_cmpint(p9c_mkdir(c, P9C_ROOT, "WALK0", 0700, 0, NULL),
+                    ==, EEXIST);
+    g_assert_cmpint(p9c_mkdir(c, FID, "new", 0700, 0, NULL), ==, ENOTDIR);
+    g_assert_cmpint(p9c_mknod(c, P9C_ROOT, "new", S_IFIFO | 0600, 0, 0, 0,
+                              NULL), ==, EPERM);
+    g_assert_cmpint(p9c_symlink(c, P9C_ROOT, "new", "x", 0, NULL), ==, EPERM);
+    g_assert_cmpint(p9c_link(c, P9C_ROOT, FID, "new"), ==, EPERM);
+    g_assert_cmpint(p9c_rename(c, FID, P9C_ROOT, "new"), ==, EPERM);
+    g_assert_cmpint(p9c_renameat(c, P9C_ROOT, "none", P9C_ROOT, "new"),
+                    ==, ENOENT);
+    g_assert_cmpint(p9c_unlinkat(c, P9C_ROOT, "LOPEN", 0), ==, EPERM);
+    g_assert_cmpint(p9c_unlinkat(c, P9C_ROOT, "none", 0), ==, ENOENT);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "LOPEN"), ==, 0);
+    p9c_free(c);
+}
+
+/* An export that is read-only refuses what would be a change, before more. */
+static void test_readonly(void *obj, void *data, QGuestAllocator *alloc)
+{
+    const P9CSetAttr chmod = { .valid = P9C_SETATTR_MODE, .mode = 0777 };
+    P9Client *c = session(obj);
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WRITE"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, EROFS);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDWR, NULL, NULL), ==, EROFS);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_TRUNC, NULL, NULL), ==, EROFS);
+    g_assert_cmpint(p9c_setattr(c, FID, &chmod), ==, EROFS);
+    g_assert_cmpint(p9c_xattrcreate(c, FID, "user.x", 1, XATTR_ANY),
+                    ==, EROFS);
+    g_assert_cmpint(p9c_lcreate(c, P9C_ROOT, "WRITE", P9C_O_RDONLY, 0600, 0,
+                                NULL, NULL), ==, EROFS);
+    g_assert_cmpint(p9c_mkdir(c, P9C_ROOT, "new", 0700, 0, NULL), ==, EROFS);
+    g_assert_cmpint(p9c_mknod(c, P9C_ROOT, "new", S_IFIFO | 0600, 0, 0, 0,
+                              NULL), ==, EROFS);
+    g_assert_cmpint(p9c_symlink(c, P9C_ROOT, "new", "x", 0, NULL), ==, EROFS);
+    g_assert_cmpint(p9c_link(c, P9C_ROOT, FID, "new"), ==, EROFS);
+    g_assert_cmpint(p9c_rename(c, FID, P9C_ROOT, "new"), ==, EROFS);
+    g_assert_cmpint(p9c_renameat(c, P9C_ROOT, "WRITE", P9C_ROOT, "new"),
+                    ==, EROFS);
+    g_assert_cmpint(p9c_unlinkat(c, P9C_ROOT, "WRITE", 0), ==, EROFS);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, NULL, NULL), ==, 0);
+    g_assert_cmpint(p9c_remove(c, FID), ==, EROFS);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * Open files
+ */
+
+static void test_lopen(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session(obj);
+    uint8_t byte = 0;
+    uint32_t n;
+    P9CQid qid;
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
+    g_assert_cmpint(p9c_read(c, FID, 0, 1, &byte, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_write(c, FID, 0, &byte, 1, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_fsync(c, FID, false), ==, EBADF);
+    g_assert_cmpint(p9c_lopen(c, FID, 3, NULL, NULL), ==, EINVAL);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_DIRECTORY, NULL, NULL),
+                    ==, ENOTDIR);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, &qid, NULL), ==, 0);
+    g_assert_cmphex(qid.type, ==, P9C_QTFILE);
+    g_assert_cmpint(p9c_read(c, FID, 0, 1, &byte, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 0);
+    g_assert_cmpint(p9c_write(c, FID, 0, &byte, 1, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_fsync(c, FID, false), ==, 0);
+    g_assert_cmpint(p9c_fsync(c, FID, true), ==, 0);
+
+    /* Once is enough, and it does not walk away any more. */
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, NULL, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, FID, FID, ".."), ==, EBADF);
+
+    /* A clone is not open. */
+    g_assert_cmpint(p9c_walk_to(c, FID, 2, ""), ==, 0);
+    g_assert_cmpint(p9c_read(c, 2, 0, 1, &byte, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_lopen(c, 2, P9C_O_WRONLY, NULL, NULL), ==, 0);
+    g_assert_cmpint(p9c_read(c, 2, 0, 1, &byte, NULL), ==, EBADF);
+
+    /* Directories are to be read only, and not with Tread. */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 3, "WALK0"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, 3, P9C_O_WRONLY, NULL, NULL), ==, EISDIR);
+    g_assert_cmpint(p9c_lopen(c, 3, P9C_O_TRUNC, NULL, NULL), ==, EISDIR);
+    g_assert_cmpint(p9c_lopen(c, 3, P9C_O_DIRECTORY, NULL, NULL), ==, 0);
+    g_assert_cmpint(p9c_read(c, 3, 0, 1, &byte, NULL), ==, EISDIR);
+    p9c_free(c);
+}
+
+static void test_lcreate(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session(obj);
+    uint8_t byte = 1;
+    uint32_t n;
+    P9CQid qid;
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, ""), ==, 0);
+    g_assert_cmpint(p9c_lcreate(c, FID, "new", P9C_O_RDWR, 0600, 0,
+                                NULL, NULL), ==, EPERM);
+    g_assert_cmpint(p9c_lcreate(c, FID, "WRITE", P9C_O_RDWR | P9C_O_EXCL,
+                                0600, 0, NULL, NULL), ==, EEXIST);
+    g_assert_cmpint(p9c_lcreate(c, FID, "WALK0", P9C_O_RDWR, 0600, 0,
+                                NULL, NULL), ==, EISDIR);
+    g_assert_cmpint(p9c_lcreate(c, FID, "WRITE", P9C_O_RDWR, 0600,
+                                P9C_NOUID, NULL, NULL), ==, EINVAL);
+
+    /* The fid is the directory's still; now it becomes the file's. */
+    g_assert_cmpint(p9c_lcreate(c, FID, "WRITE", P9C_O_RDWR, 0600, 0,
+                                &qid, NULL), ==, 0);
+    g_assert_cmphex(qid.type, ==, P9C_QTFILE);
+    g_assert_cmpint(p9c_write(c, FID, 0, &byte, 1, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 1);
+    g_assert_cmpint(p9c_lcreate(c, FID, "WRITE", P9C_O_RDWR, 0600, 0,
+                                NULL, NULL), ==, ENOTDIR);
+    p9c_free(c);
+}
+
+static void test_write(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const uint64_t offsets[] = {
+        0, 1, 4096, UINT32_MAX, 1ull << 40, INT64_MAX - 5000,
+    };
+    P9Client *c = session_open(obj, "WRITE", P9C_O_RDWR);
+    g_autofree uint8_t *buf = g_malloc0(5001);
+    P9Call *call;
+    unsigned i;
+    uint32_t n;
+
+    for (i = 0; i < ARRAY_SIZE(offsets); i++) {
+        g_assert_cmpint(p9c_write(c, FID, offsets[i], buf, 5000, &n), ==, 0);
+        g_assert_cmpuint(n, ==, 5000);
+    }
+    g_assert_cmpint(p9c_write(c, FID, 0, buf, 0, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 0);
+
+    /* pwrite(2): offsets that no file has */
+    g_assert_cmpint(p9c_write(c, FID, INT64_MAX - 4999, buf, 5001, NULL),
+                    ==, EFBIG);
+    g_assert_cmpint(p9c_write(c, FID, 1ull << 63, buf, 1, NULL), ==, EINVAL);
+    g_assert_cmpint(p9c_write(c, FID, UINT64_MAX, buf, 1, NULL), ==, EINVAL);
+    g_assert_cmpint(p9c_read(c, FID, 1ull << 63, 1, buf, NULL), ==, EINVAL);
+    g_assert_cmpint(p9c_read(c, FID, INT64_MAX, 100, buf, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 0);
+
+    /* A count that is not that of the data */
+    for (i = 0; i < 2; i++) {
+        call = p9c_call(c, P9C_TWRITE);
+        p9c_put_u32(call, FID);
+        p9c_put_u64(call, 0);
+        p9c_put_u32(call, i ? 9 : 11);
+        p9c_put_bytes(call, buf, 10);
+        assert_refused(call, EINVAL);
+    }
+    call = p9c_call(c, P9C_TWRITE);
+    p9c_put_u32(call, FID);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, UINT32_MAX);
+    p9c_put_bytes(call, buf, 10);
+    assert_refused(call, EINVAL);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+static void test_read(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "stat/xattr_count", P9C_O_RDONLY);
+    uint8_t buf[16];
+    uint64_t count;
+    uint32_t n;
+
+    g_assert_cmpint(p9c_read(c, FID, 0, 16, buf, &n), ==, 0);
+    g_assert_cmpuint(n, ==, sizeof(count));
+    memcpy(&count, buf, sizeof(count));
+    g_assert_cmpuint(count, ==, 0);
+    g_assert_cmpint(p9c_read(c, FID, 0, 3, buf, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 3);
+    g_assert_cmpint(p9c_read(c, FID, 5, 16, buf, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 3);
+    g_assert_cmpint(p9c_read(c, FID, 8, 16, buf, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 0);
+    g_assert_cmpint(p9c_read(c, FID, 0, 0, buf, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 0);
+    /* More than a reply can carry is less then. */
+    g_assert_cmpint(p9c_read(c, FID, 0, UINT32_MAX, buf, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 8);
+    p9c_free(c);
+}
+
+/* The synth driver has none, so nobody must believe to have got one. */
+static void test_no_locks(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "WRITE", P9C_O_RDWR);
+    P9CLock lock = { .type = P9C_LOCK_WRLCK, .client_id = "test" };
+
+    g_assert_cmpint(p9c_lock(c, FID, &lock, NULL), ==, ENOLCK);
+    g_assert_cmpint(p9c_getlock(c, FID, &lock), ==, ENOLCK);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * Flushing
+ */
+
+static void test_flush_success(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *write = write_call(c, 1);
+    P9Call *flush;
+
+    p9c_submit(write);
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(write));
+    flush = flush_call(c, p9c_call_tag(write));
+    p9c_submit(flush);
+    g_assert_cmpint(p9c_wait(flush), ==, 0);
+    p9c_wait_flushed(write);
+    g_assert_cmpuint(p9c_done_order(write), <, p9c_done_order(flush));
+    p9c_call_end(flush);
+    p9c_call_end(write);
+
+    /* The tag is free again, and so is the file. */
+    write = write_call(c, 0);
+    p9c_submit(write);
+    g_assert_cmpint(p9c_wait(write), ==, 0);
+    g_assert_cmpuint(p9c_get_u32(write), ==, 1);
+    p9c_call_end(write);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+static void test_flush_ignored(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *write = write_call(c, 0);
+    P9Call *flush = flush_call(c, p9c_call_tag(write));
+
+    p9c_submit(write);
+    p9c_submit(flush);
+    g_assert_cmpint(p9c_wait(flush), ==, 0);
+    g_assert_cmpint(p9c_wait(write), ==, 0);
+    g_assert_cmpuint(p9c_get_u32(write), ==, 1);
+    g_assert_cmpuint(p9c_done_order(write), <, p9c_done_order(flush));
+    p9c_call_end(write);
+    p9c_call_end(flush);
+
+    /* Tags that nobody has, and the flush's own */
+    g_assert_cmpint(p9c_flush(c, 12345), ==, 0);
+    g_assert_cmpint(p9c_flush(c, P9C_NOTAG), ==, 0);
+    flush = flush_call(c, 0);
+    p9c_truncate(flush, P9C_HEADER);
+    p9c_put_u16(flush, p9c_call_tag(flush));
+    p9c_submit(flush);
+    g_assert_cmpint(p9c_wait(flush), ==, 0);
+    p9c_call_end(flush);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* Several requests wait, several flushes of one, and a flush of a flush. */
+static void test_flush_many(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *write[8], *flush[8];
+    P9Call *again, *third;
+    unsigned i;
+
+    for (i = 0; i < 8; i++) {
+        write[i] = write_call(c, 1);
+        p9c_submit(write[i]);
+    }
+    p9c_pause(c);
+    /* From the last to the first: the others stay. */
+    for (i = 8; i-- > 0; ) {
+        g_assert_false(p9c_is_done(write[i]));
+        flush[i] = flush_call(c, p9c_call_tag(write[i]));
+        p9c_submit(flush[i]);
+        g_assert_cmpint(p9c_wait(flush[i]), ==, 0);
+        p9c_wait_flushed(write[i]);
+        p9c_call_end(flush[i]);
+        p9c_call_end(write[i]);
+    }
+
+    write[0] = write_call(c, 1);
+    flush[0] = flush_call(c, p9c_call_tag(write[0]));
+    again = flush_call(c, p9c_call_tag(write[0]));
+    third = flush_call(c, p9c_call_tag(again));
+    p9c_submit(write[0]);
+    p9c_submit(flush[0]);
+    p9c_submit(again);
+    p9c_submit(third);
+    g_assert_cmpint(p9c_wait(third), ==, 0);
+    g_assert_cmpint(p9c_wait(again), ==, 0);
+    g_assert_cmpint(p9c_wait(flush[0]), ==, 0);
+    p9c_wait_flushed(write[0]);
+    g_assert_cmpuint(p9c_done_order(write[0]), <, p9c_done_order(flush[0]));
+    g_assert_cmpuint(p9c_done_order(write[0]), <, p9c_done_order(again));
+    g_assert_cmpuint(p9c_done_order(again), <, p9c_done_order(third));
+    p9c_call_end(write[0]);
+    p9c_call_end(flush[0]);
+    p9c_call_end(again);
+    p9c_call_end(third);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* One request that waits holds up no other; its fid may go meanwhile. */
+static void test_flush_clunk(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *write = write_call(c, 1);
+    unsigned i;
+
+    p9c_submit(write);
+    for (i = 0; i < 20; i++) {
+        assert_alive(c);
+    }
+    g_assert_false(p9c_is_done(write));
+    g_assert_cmpint(p9c_clunk(c, FID), ==, 0);
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(write));
+    g_assert_cmpint(p9c_flush(c, p9c_call_tag(write)), ==, 0);
+    p9c_wait_flushed(write);
+    p9c_call_end(write);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* A tag is in use until its reply, not longer. */
+static void test_tags(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *write = write_call(c, 1);
+    uint16_t tag = p9c_call_tag(write);
+    P9Call *call;
+    unsigned i;
+
+    p9c_submit(write);
+    call = getattr_call(c, P9C_ROOT);
+    p9c_call_set_tag(call, tag);
+    assert_refused(call, EINVAL);
+    g_assert_false(p9c_is_done(write));
+    g_assert_cmpint(p9c_flush(c, tag), ==, 0);
+    p9c_wait_flushed(write);
+    p9c_call_end(write);
+
+    for (i = 0; i < 3; i++) {
+        call = getattr_call(c, 999);
+        p9c_call_set_tag(call, tag);
+        assert_refused(call, EBADF);
+    }
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * Directories
+ */
+
+static void assert_readdir(GPtrArray *entries)
+{
+    unsigned i;
+
+    g_assert_cmpuint(entries->len, ==, READDIR_FILES + 2);
+    g_assert_nonnull(p9c_dirent_find(entries, "."));
+    g_assert_nonnull(p9c_dirent_find(entries, ".."));
+    for (i = 0; i < READDIR_FILES; i++) {
+        g_autofree char *name = g_strdup_printf("ReadDirFile%u", i);
+        P9CDirent *e = p9c_dirent_find(entries, name);
+
+        g_assert_nonnull(e);
+        g_assert_cmphex(e->qid.type, ==, P9C_QTFILE);
+        g_assert_cmpint(e->type, ==, DT_REG);
+    }
+}
+
+static void test_readdir(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "ReadDirDir", P9C_O_DIRECTORY);
+    g_autoptr(GPtrArray) entries = NULL;
+    P9CDirent *e;
+    P9CAttr attr;
+
+    g_assert_cmpint(p9c_readdir(c, FID, 0, P9C_MSIZE - 11, &entries, NULL),
+                    ==, 0);
+    assert_readdir(entries);
+
+    /* The qids are those that walking gives. */
+    e = p9c_dirent_find(entries, "ReadDirFile42");
+    g_assert_cmpint(p9c_walk_to(c, FID, 2, "ReadDirFile42"), ==, 0);
+    g_assert_cmpint(p9c_getattr(c, 2, P9C_GETATTR_BASIC, &attr), ==, 0);
+    g_assert_cmpuint(e->qid.path, ==, attr.qid.path);
+    e = p9c_dirent_find(entries, ".");
+    g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, &attr), ==, 0);
+    g_assert_cmpuint(e->qid.path, ==, attr.qid.path);
+    g_assert_cmphex(e->qid.type, ==, P9C_QTDIR);
+    g_assert_cmpint(e->type, ==, DT_DIR);
+    e = p9c_dirent_find(entries, "..");
+    g_assert_cmpint(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, &attr), ==, 0);
+    g_assert_cmpuint(e->qid.path, ==, attr.qid.path);
+    p9c_free(c);
+}
+
+static void test_readdir_split(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const uint32_t counts[] = { 40, 50, 64, 100, 128, 256, 1000, 4000 };
+    P9Client *c = session_open(obj, "ReadDirDir", P9C_O_DIRECTORY);
+    g_autoptr(GPtrArray) first = NULL;
+    g_autoptr(GPtrArray) rest = NULL;
+    P9CDirent *e;
+    uint32_t n;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(counts); i++) {
+        g_autoptr(GPtrArray) entries = p9c_readdir_all(c, FID, counts[i]);
+
+        assert_readdir(entries);
+    }
+
+    /* "." has 25 bytes, ".." 26. */
+    g_assert_cmpint(p9c_readdir(c, FID, 0, 24, NULL, NULL), ==, EINVAL);
+    g_assert_cmpint(p9c_readdir(c, FID, 0, 0, NULL, NULL), ==, EINVAL);
+    g_assert_cmpint(p9c_readdir(c, FID, 0, 25, &first, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 25);
+    g_assert_cmpuint(first->len, ==, 1);
+
+    /* From anywhere, as often as one likes */
+    e = g_ptr_array_index(first, 0);
+    for (i = 0; i < 2; i++) {
+        g_clear_pointer(&rest, g_ptr_array_unref);
+        g_assert_cmpint(p9c_readdir(c, FID, e->offset, P9C_MSIZE - 11,
+                                    &rest, NULL), ==, 0);
+        g_assert_cmpuint(rest->len, ==, READDIR_FILES + 1);
+        g_assert_null(p9c_dirent_find(rest, e->name));
+    }
+
+    /* After the end there is nothing, and some offsets are none. */
+    e = g_ptr_array_index(rest, rest->len - 1);
+    g_assert_cmpint(p9c_readdir(c, FID, e->offset, 1000, NULL, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 0);
+    g_assert_cmpint(p9c_readdir(c, FID, INT64_MAX, 1000, NULL, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 0);
+    g_assert_cmpint(p9c_readdir(c, FID, UINT64_MAX, 1000, NULL, NULL),
+                    ==, EINVAL);
+    p9c_free(c);
+}
+
+static void test_readdir_refused(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session(obj);
+
+    g_assert_cmpint(p9c_readdir(c, P9C_ROOT, 0, 1000, NULL, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_readdir(c, 999, 0, 1000, NULL, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, NULL, NULL), ==, 0);
+    g_assert_cmpint(p9c_readdir(c, FID, 0, 1000, NULL, NULL), ==, ENOTDIR);
+    p9c_free(c);
+}
+
+/*
+ * Extended attributes
+ */
+
+/* What stat/xattr_count says; it is open as FID. */
+static uint64_t xattr_count(P9Client *c)
+{
+    uint64_t count;
+    uint32_t n;
+
+    g_assert_cmpint(p9c_read(c, FID, 0, sizeof(count), &count, &n), ==, 0);
+    g_assert_cmpuint(n, ==, sizeof(count));
+    return count;
+}
+
+static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session_open(obj, "stat/xattr_count", P9C_O_RDONLY);
+    g_autofree char *name = g_strnfill(256, 'x');
+    uint64_t size;
+    uint32_t n;
+
+    g_assert_cmpuint(xattr_count(c), ==, 0);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
+
+    /* Reading */
+    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", &size), ==, 0);
+    g_assert_cmpuint(size, ==, 0);
+    g_assert_cmpuint(xattr_count(c), ==, 1);
+    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, EBADF);
+    g_assert_cmpint(p9c_getattr(c, 3, P9C_GETATTR_BASIC, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_walk_to(c, 3, 4, ""), ==, EBADF);
+    g_assert_cmpint(p9c_write(c, 3, 0, "x", 1, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_clunk(c, 3), ==, 0);
+    g_assert_cmpuint(xattr_count(c), ==, 0);
+    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "user.x", NULL), ==, ENODATA);
+    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, name, NULL), ==, ERANGE);
+    g_assert_cmpint(p9c_xattrwalk(c, 999, 3, "", NULL), ==, EBADF);
+    g_assert_cmpuint(xattr_count(c), ==, 0);
+
+    /* Writing */
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 10, XATTR_ANY), ==, 0);
+    g_assert_cmpuint(xattr_count(c), ==, 1);
+    g_assert_cmpint(p9c_write(c, 2, 0, "01234", 5, &n), ==, 0);
+    g_assert_cmpuint(n, ==, 5);
+    g_assert_cmpint(p9c_write(c, 2, 5, "56789", 5, &n), ==, 0);
+    g_assert_cmpint(p9c_write(c, 2, 10, "x", 1, NULL), ==, ENOSPC);
+    g_assert_cmpint(p9c_write(c, 2, UINT32_MAX, "x", 1, NULL), ==, ENOSPC);
+    g_assert_cmpint(p9c_read(c, 2, 0, 1, &n, NULL), ==, EBADF);
+    g_assert_cmpint(p9c_clunk(c, 2), ==, 0);
+    g_assert_cmpuint(xattr_count(c), ==, 0);
+    g_assert_cmpint(p9c_clunk(c, 2), ==, EBADF);
+
+    /* The value was not complete: the clunk says so. */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 10, XATTR_ANY), ==, 0);
+    g_assert_cmpint(p9c_write(c, 2, 0, "01234", 5, &n), ==, 0);
+    g_assert_cmpint(p9c_clunk(c, 2), ==, EINVAL);
+    g_assert_cmpint(p9c_clunk(c, 2), ==, EBADF);
+    g_assert_cmpuint(xattr_count(c), ==, 0);
+
+    /* Values, names and flags that setxattr(2) would not take */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 65537, XATTR_ANY),
+                    ==, E2BIG);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", UINT64_MAX, XATTR_ANY),
+                    ==, E2BIG);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, name, 1, XATTR_ANY), ==, ERANGE);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "", 1, XATTR_ANY), ==, ERANGE);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, 4), ==, EINVAL);
+    g_assert_cmpuint(xattr_count(c), ==, 0);
+
+    /* With the session, all of them go. */
+    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, 0);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, XATTR_ANY), ==, 0);
+    g_assert_cmpuint(xattr_count(c), ==, 2);
+    p9c_session(c);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "stat/xattr_count"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, NULL, NULL), ==, 0);
+    g_assert_cmpuint(xattr_count(c), ==, 0);
+    p9c_free(c);
+}
+
+/* At most @data of them at once, or any number for 0. */
+static void test_max_xattr(void *obj, void *data, QGuestAllocator *alloc)
+{
+    unsigned max = GPOINTER_TO_UINT(data);
+    unsigned num = max ?: 1100;
+    P9Client *c = session_open(obj, "stat/xattr_count", P9C_O_RDONLY);
+    const uint32_t base = 100;
+    unsigned i;
+
+    for (i = 0; i < num; i++) {
+        if (i & 1) {
+            g_assert_cmpint(p9c_xattrwalk(c, P9C_ROOT, base + i, "", NULL),
+                            ==, 0);
+        } else {
+            g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, base + i, "WRITE"),
+                            ==, 0);
+            g_assert_cmpint(p9c_xattrcreate(c, base + i, "user.x", 1,
+                                            XATTR_ANY), ==, 0);
+        }
+    }
+    g_assert_cmpuint(xattr_count(c), ==, num);
+
+    if (max) {
+        g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
+        for (i = 0; i < 2; i++) {
+            g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, XATTR_ANY),
+                            ==, ENOSPC);
+            g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, ENOSPC);
+            g_assert_cmpuint(xattr_count(c), ==, max);
+            /* A clunk makes room for just one, be it of either kind. */
+            g_assert_cmpint(p9c_clunk(c, base + i), ==, 0);
+            g_assert_cmpuint(xattr_count(c), ==, max - 1);
+            g_assert_cmpint(p9c_xattrwalk(c, 2, base + i, "", NULL), ==, 0);
+        }
+        /* What fails for another reason takes no place. */
+        g_assert_cmpint(p9c_clunk(c, base), ==, 0);
+        for (i = 0; i < 5; i++) {
+            g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "user.x", NULL),
+                            ==, ENODATA);
+        }
+        g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, 0);
+    }
+    p9c_free(c);
+}
+
+/*
+ * Malformed messages
+ */
+
+/* Each type, cut off after some bytes, and with sizes that lie */
+static void test_short(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session(obj);
+    P9Call *call;
+    unsigned type, len;
+
+    for (type = 0; type < 256; type++) {
+        if (type == P9C_TVERSION) {
+            continue;           /* would end the session */
+        }
+        for (len = 0; len < 8; len++) {
+            static const uint8_t ff[8] = { 255, 255, 255, 255,
+                                           255, 255, 255, 255 };
+            int err;
+
+            call = p9c_call(c, type);
+            p9c_put_bytes(call, ff, len);
+            p9c_submit(call);
+            err = p9c_wait(call);
+            if (type == P9C_TFLUSH && len == 2) {
+                g_assert_cmpint(err, ==, 0);
+            } else {
+                g_assert_cmpint(err, !=, 0);
+            }
+            p9c_call_end(call);
+        }
+        /* The header says more than there is, or less than a header. */
+        call = p9c_call(c, type);
+        p9c_set_size(call, 100);
+        assert_refused(call, EINVAL);
+        call = p9c_call(c, type);
+        p9c_set_size(call, 6);
+        assert_refused(call, EINVAL);
+        call = p9c_call(c, type);
+        p9c_set_size(call, UINT32_MAX);
+        assert_refused(call, EINVAL);
+    }
+    assert_alive(c);
+
+    /* Tversion as well; the session may be over after that. */
+    for (len = 0; len < 8; len++) {
+        call = p9c_call(c, P9C_TVERSION);
+        p9c_put_u32(call, P9C_MSIZE);
+        p9c_put_u16(call, 8);
+        p9c_put_bytes(call, P9C_VERSION, len);
+        assert_refused(call, EINVAL);
+    }
+    p9c_session(c);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* More than the message has fields for; and bytes after it, which is fine. */
+static void test_long(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = session(obj);
+    P9Call *call;
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WALK0"), ==, 0);
+    call = clunk_call(c, FID);
+    p9c_put_u8(call, 0);
+    assert_refused(call, EINVAL);
+
+    call = p9c_call(c, P9C_TWALK);
+    p9c_put_u32(call, P9C_ROOT);
+    p9c_put_u32(call, 2);
+    p9c_put_u16(call, 0);
+    p9c_put_str(call, "WALK0");
+    assert_refused(call, EINVAL);
+
+    call = clunk_call(c, FID);
+    p9c_put_u64(call, 0);
+    p9c_set_size(call, P9C_HEADER + 4);
+    p9c_submit(call);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    p9c_call_end(call);
+    p9c_free(c);
+}
+
+static void test_unknown_type(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const uint8_t types[] = {
+        0, 1, P9C_TLERROR, P9C_RLERROR, P9C_TLOPEN + 1, 60, P9C_TAUTH,
+        106, 107, 112, 114, 124, 126, 128, 255,
+    };
+    P9Client *c = session(obj);
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        assert_refused(p9c_call(c, types[i]), EOPNOTSUPP);
+    }
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* Too many names, and a number of names that is not theirs */
+static void test_walk_malformed(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const struct {
+        uint16_t says;
+        uint16_t has;
+    } cases[] = { { 17, 17 }, { 17, 1 }, { 65535, 1 }, { 2, 1 }, { 1, 2 } };
+    P9Client *c = session(obj);
+    P9Call *call;
+    unsigned i, j;
+
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        call = p9c_call(c, P9C_TWALK);
+        p9c_put_u32(call, P9C_ROOT);
+        p9c_put_u32(call, FID);
+        p9c_put_u16(call, cases[i].says);
+        for (j = 0; j < cases[i].has; j++) {
+            p9c_put_str(call, "..");
+        }
+        assert_refused(call, EINVAL);
+        g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+    }
+
+    /* A name that reaches beyond the message */
+    call = p9c_call(c, P9C_TWALK);
+    p9c_put_u32(call, P9C_ROOT);
+    p9c_put_u32(call, FID);
+    p9c_put_u16(call, 1);
+    p9c_put_u16(call, 65535);
+    p9c_put_bytes(call, "WALK0", 5);
+    assert_refused(call, EINVAL);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* Fids that are none, in each message that has one */
+static void test_bad_fid(void *obj, void *data, QGuestAllocator *alloc)
+{
+    const P9CSetAttr set = { .valid = P9C_SETATTR_MODE };
+    P9CLock lock = { .client_id = "test" };
+    P9Client *c = session(obj);
+    static const uint32_t fids[] = { 999, P9C_NOFID };
+    uint8_t byte = 0;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(fids); i++) {
+        uint32_t fid = fids[i];
+
+        g_assert_cmpint(p9c_walk_to(c, fid, 2, ""), ==, EBADF);
+        g_assert_cmpint(p9c_clunk(c, fid), ==, EBADF);
+        g_assert_cmpint(p9c_remove(c, fid), ==, EBADF);
+        g_assert_cmpint(p9c_lopen(c, fid, 0, NULL, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_lcreate(c, fid, "x", 0, 0, 0, NULL, NULL),
+                        ==, EBADF);
+        g_assert_cmpint(p9c_read(c, fid, 0, 1, &byte, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_write(c, fid, 0, &byte, 1, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_readdir(c, fid, 0, 100, NULL, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_fsync(c, fid, false), ==, EBADF);
+        g_assert_cmpint(p9c_getattr(c, fid, P9C_GETATTR_BASIC, NULL),
+                        ==, EBADF);
+        g_assert_cmpint(p9c_setattr(c, fid, &set), ==, EBADF);
+        g_assert_cmpint(p9c_statfs(c, fid, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_readlink(c, fid, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_mkdir(c, fid, "x", 0, 0, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_mknod(c, fid, "x", S_IFIFO, 0, 0, 0, NULL),
+                        ==, EBADF);
+        g_assert_cmpint(p9c_symlink(c, fid, "x", "y", 0, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_link(c, fid, P9C_ROOT, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_link(c, P9C_ROOT, fid, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_rename(c, fid, P9C_ROOT, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_rename(c, P9C_ROOT, fid, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_renameat(c, fid, "x", P9C_ROOT, "y"), ==, EBADF);
+        g_assert_cmpint(p9c_renameat(c, P9C_ROOT, "x", fid, "y"), ==, EBADF);
+        g_assert_cmpint(p9c_unlinkat(c, fid, "x", 0), ==, EBADF);
+        g_assert_cmpint(p9c_xattrwalk(c, fid, 2, "", NULL), ==, EBADF);
+        g_assert_cmpint(p9c_xattrcreate(c, fid, "x", 1, 0), ==, EBADF);
+        g_assert_cmpint(p9c_lock(c, fid, &lock, NULL), !=, 0);
+        g_assert_cmpint(p9c_getlock(c, fid, &lock), !=, 0);
+    }
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/* Before Tversion nothing is answered but it. */
+static void test_no_session(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = p9c_new(obj);
+
+    g_assert_cmpint(p9c_attach(c, P9C_ROOT, 0, NULL), ==, EPROTO);
+    g_assert_cmpint(p9c_clunk(c, P9C_ROOT), ==, EPROTO);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, ""), ==, EPROTO);
+    g_assert_cmpint(p9c_flush(c, 5), ==, EPROTO);
+    p9c_session(c);
+    assert_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * Registration
+ */
+
+static void *before_readonly(GString *cmd_line, void *arg)
+{
+    qvirtio_9p_set_fsdev(cmd_line, "synth,readonly=on");
+    return arg;
+}
+
+static void *before_max_xattr(GString *cmd_line, void *arg)
+{
+    g_autofree char *opts = g_strdup_printf("synth,max_xattr=%u",
+                                            GPOINTER_TO_UINT(arg));
+
+    qvirtio_9p_set_fsdev(cmd_line, opts);
+    return arg;
+}
+
+static void register_tests(void)
+{
+    static const struct {
+        const char *name;
+        QOSTestFunc function;
+    } tests[] = {
+        { "config", test_config },
+        { "interrupt", test_interrupt },
+        { "queue", test_queue },
+        { "scattered", test_scattered },
+        { "broken", test_broken },
+        { "small-room", test_small_room },
+        { "reset", test_reset },
+        { "version", test_version },
+        { "msize", test_msize },
+        { "version-again", test_version_again },
+        { "no-session", test_no_session },
+        { "attach", test_attach },
+        { "clunk", test_clunk },
+        { "walk", test_walk },
+        { "walk-partial", test_walk_partial },
+        { "walk-clone", test_walk_clone },
+        { "walk-dotdot", test_walk_dotdot },
+        { "walk-names", test_walk_names },
+        { "walk-malformed", test_walk_malformed },
+        { "bad-names", test_bad_names },
+        { "getattr", test_getattr },
+        { "no-changes", test_no_changes },
+        { "lopen", test_lopen },
+        { "lcreate", test_lcreate },
+        { "write", test_write },
+        { "read", test_read },
+        { "no-locks", test_no_locks },
+        { "flush-success", test_flush_success },
+        { "flush-ignored", test_flush_ignored },
+        { "flush-many", test_flush_many },
+        { "flush-clunk", test_flush_clunk },
+        { "tags", test_tags },
+        { "readdir", test_readdir },
+        { "readdir-split", test_readdir_split },
+        { "readdir-refused", test_readdir_refused },
+        { "xattr", test_xattr },
+        { "short", test_short },
+        { "long", test_long },
+        { "unknown-type", test_unknown_type },
+        { "bad-fid", test_bad_fid },
+    };
+    QOSGraphTestOptions readonly = { .before = before_readonly };
+    QOSGraphTestOptions max_xattr = { .before = before_max_xattr };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
+
+        qos_add_test(name, "virtio-9p", tests[i].function, NULL);
+    }
+    qos_add_test("hotplug", "virtio-9p-pci", test_hotplug, NULL);
+    qos_add_test("synth/readonly", "virtio-9p", test_readonly, &readonly);
+
+    max_xattr.arg = GUINT_TO_POINTER(FEW_XATTRS);
+    qos_add_test("synth/max-xattr", "virtio-9p", test_max_xattr, &max_xattr);
+    max_xattr.arg = GUINT_TO_POINTER(0);
+    qos_add_test("synth/max-xattr-none", "virtio-9p", test_max_xattr,
+                 &max_xattr);
+    /* Without the option it is this many. */
+    max_xattr.before = NULL;
+    max_xattr.arg = GUINT_TO_POINTER(1024);
+    qos_add_test("synth/max-xattr-default", "virtio-9p", test_max_xattr,
+                 &max_xattr);
+}
+libqos_init(register_tests);
