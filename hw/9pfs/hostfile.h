@@ -1,0 +1,44 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Open files that are a descriptor in this process: the FsDriver operations
+ * on them, for every driver whose open files are of this kind.
+ */
+#ifndef HW_9PFS_HOSTFILE_H
+#define HW_9PFS_HOSTFILE_H
+
+#include "fsdriver.h"
+
+typedef struct HostDir HostDir;
+
+typedef struct HostFile {
+    FsFile file;
+    int fd;
+    bool writeout;              /* start writing back with every write */
+    bool read_waits;            /* the kernel has no RWF_NOWAIT reads here */
+    bool write_waits;           /* nor such writes, or they sync */
+    bool locked;                /* a lock was asked for */
+    HostDir *dir;               /* of an open directory that was read */
+} HostFile;
+
+/*
+ * A file with one reference for @fd, which is its own from here on. @flags
+ * are those it was opened with; @writeout is writeout=immediate.
+ */
+FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout);
+
+/* FsDriver operations, as fsdriver.h describes them */
+void host_file_free(FsFile *file);
+ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,
+                                    const struct iovec *iov, int niov,
+                                    uint64_t offset);
+ssize_t coroutine_fn host_file_write(FsCall *call, FsFile *file,
+                                     const struct iovec *iov, int niov,
+                                     uint64_t offset);
+int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
+                                   FsDirFill *fill, void *opaque);
+int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync);
+int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
+                                struct flock *lock, bool test);
+
+#endif /* HW_9PFS_HOSTFILE_H */

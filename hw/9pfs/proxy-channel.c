@@ -1,0 +1,859 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * QEMU's end of the proxy channel: see fsdev/proxy-proto.h for the protocol.
+ *
+ * Theory of operation. Requests are marshalled straight into one out buffer
+ * and leave together in one send when the section of deferred calls ends that
+ * they were made in (util/defer-call.c: a virtqueue kick, a batch of replies,
+ * a batch of thread pool completions), or at once outside of any. What the
+ * socket does not take waits for its write handler.
+ *
+ * One recvmsg reads as many replies as have come. Each is taken apart where it
+ * lies: its coroutine is entered right from the read handler and unmarshals
+ * from the in buffer before it yields again, so nothing is copied or allocated.
+ * Descriptors queue in the order they came; messages take theirs in order.
+ *
+ * A request in flight has a slot, and its tag is the slot's number and, above
+ * that, a serial number, so that a reply to an earlier user of the slot is not
+ * taken for this one's. There are as many slots as the helper allows; callers
+ * beyond that queue and get a freed slot handed on in order. Only in this queue
+ * can a call be cancelled: once a request is in the out buffer it is on its
+ * way, and what it does to files must be known. Only a device that is reset
+ * does not care; then a call that the helper leaves without an answer is
+ * abandoned. Its slot stays taken until the answer comes after all, and what
+ * that brings is given back.
+ *
+ * FORGETs leave with the next requests, or a few milliseconds later when none
+ * come: the helper's handles keep deleted files on the disk.
+ *
+ * The helper is not trusted. A message that is not what it has to be closes
+ * the channel: one error message, -EIO for every request under way (from a
+ * bottom half, because this may happen inside any of their coroutines) and at
+ * once for every later one. A helper that goes away has the same effect.
+ */
+#include "qemu/osdep.h"
+#include <poll.h>
+#include <sys/socket.h>
+#include "block/aio.h"
+#include "qapi/error.h"
+#include "qemu/defer-call.h"
+#include "qemu/error-report.h"
+#include "proxy-channel.h"
+
+/* Room in the in buffer: always enough for what is left of a message */
+#define IN_SIZE             (2 * PROXY_MAX_MESSAGE)
+#define OUT_SIZE            (64 * 1024)
+
+/* Payload beside SETXATTR's value: 16 names, or a name and a target */
+#define PAYLOAD_MAX         (16 * 1024)
+
+/* Our own limit to requests in flight; a power of 2, for the tags */
+#define SLOTS_MAX           1024
+
+/* Descriptors of one sendmsg, and those of a message cut off by its end */
+#define FDS_MAX             (2 * PROXY_MAX_FDS)
+
+/* A started helper sets up its sandbox before it answers */
+#define HELLO_TIMEOUT_MS    15000
+
+#define FORGET_DELAY_MS     5
+
+typedef struct ProxyForget {
+    uint64_t handle;
+    uint32_t count;
+} ProxyForget;
+
+struct ProxyChannel {
+    AioContext *ctx;
+    char *id;
+    int fd;                     /* -1 once broken */
+    bool broken;
+    QEMUBH *broken_bh;
+    ProxyHello hello;
+
+    uint8_t *out;
+    size_t out_size;
+    size_t out_start;           /* to be sent: out_start up to out_end */
+    size_t out_end;
+    bool out_waits;             /* for the write handler */
+
+    uint8_t *in;
+    size_t in_start;            /* not taken apart: in_start up to in_end */
+    size_t in_end;
+
+    int fds[FDS_MAX];           /* came with messages not taken apart yet */
+    unsigned nfds;
+
+    /* NULL: free. Those without coroutine are abandoned, and our own. */
+    ProxyRequest **slots;
+    uint32_t *free_slots;
+    uint32_t n_slots;
+    uint32_t n_free;
+    uint32_t serial;
+    uint32_t *tags;             /* by slot */
+    QTAILQ_HEAD(, ProxyRequest) waiting;    /* for a slot */
+
+    GArray *forgets;            /* of ProxyForget */
+    QEMUTimer *forget_timer;
+};
+
+static void proxy_set_handlers(ProxyChannel *ch);
+
+/*
+ * Failure
+ */
+
+static void close_fds(int *fds, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        close(fds[i]);
+    }
+}
+
+static void proxy_disconnect(ProxyChannel *ch)
+{
+    if (ch->fd >= 0) {
+        aio_set_fd_handler(ch->ctx, ch->fd, NULL, NULL, NULL, NULL, NULL);
+        close(ch->fd);
+        ch->fd = -1;
+    }
+    close_fds(ch->fds, ch->nfds);
+    ch->nfds = 0;
+}
+
+static void G_GNUC_PRINTF(2, 3)
+proxy_break(ProxyChannel *ch, const char *fmt, ...)
+{
+    g_autofree char *why = NULL;
+    va_list ap;
+
+    if (ch->broken) {
+        return;
+    }
+    va_start(ap, fmt);
+    why = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    error_report("fsdev '%s': %s", ch->id, why);
+
+    ch->broken = true;
+    proxy_disconnect(ch);
+    qemu_bh_schedule(ch->broken_bh);
+}
+
+static void proxy_gone(ProxyChannel *ch, int err)
+{
+    if (err) {
+        proxy_break(ch, "the helper went away: %s", strerror(err));
+    } else {
+        proxy_break(ch, "the helper went away");
+    }
+}
+
+static void proxy_wake(ProxyRequest *req, int ret)
+{
+    req->call->on_abandon = NULL;
+    req->ret = ret;
+    req->done = true;
+    aio_co_wake(req->co);
+}
+
+/* Ends the wait of the first request in the queue for a slot. */
+static ProxyRequest *waiting_pop(ProxyChannel *ch)
+{
+    ProxyRequest *req = QTAILQ_FIRST(&ch->waiting);
+
+    if (req) {
+        QTAILQ_REMOVE(&ch->waiting, req, next);
+        req->call->on_cancel = NULL;
+    }
+    return req;
+}
+
+static void proxy_broken_bh(void *opaque)
+{
+    ProxyChannel *ch = opaque;
+    ProxyRequest *req;
+    uint32_t i;
+
+    for (i = 0; i < ch->n_slots; i++) {
+        req = ch->slots[i];
+        ch->slots[i] = NULL;
+        if (req && req->co) {
+            proxy_wake(req, -EIO);
+        } else {
+            g_free(req);
+        }
+    }
+    while ((req = waiting_pop(ch))) {
+        proxy_wake(req, -EIO);
+    }
+}
+
+/*
+ * Sending
+ */
+
+static void out_reserve(ProxyChannel *ch, size_t size)
+{
+    if (ch->out_start == ch->out_end) {
+        ch->out_start = ch->out_end = 0;
+    }
+    if (ch->out_size - ch->out_end >= size) {
+        return;
+    }
+    memmove(ch->out, ch->out + ch->out_start, ch->out_end - ch->out_start);
+    ch->out_end -= ch->out_start;
+    ch->out_start = 0;
+    if (ch->out_size - ch->out_end < size) {
+        ch->out_size = MAX(2 * ch->out_size, ch->out_end + size);
+        ch->out = g_realloc(ch->out, ch->out_size);
+    }
+}
+
+static void out_forgets(ProxyChannel *ch)
+{
+    size_t size = PROXY_HEADER_SIZE + 2 + PROXY_FORGET_MAX * 12;
+    guint pos = 0;
+
+    while (pos < ch->forgets->len) {
+        guint n = MIN(ch->forgets->len - pos, PROXY_FORGET_MAX);
+        ProxyHeader header = { .type = PROXY_FORGET };
+        MarshalWriter w;
+
+        out_reserve(ch, size);
+        marshal_writer_init(&w, ch->out + ch->out_end, size);
+        marshal_reserve(&w, PROXY_HEADER_SIZE);
+        marshal_put_u16(&w, n);
+        for (; n > 0; n--, pos++) {
+            ProxyForget *f = &g_array_index(ch->forgets, ProxyForget, pos);
+
+            marshal_put_u64(&w, f->handle);
+            marshal_put_u32(&w, f->count);
+        }
+        header.size = marshal_size(&w);
+        proxy_header_put(&header, ch->out + ch->out_end);
+        ch->out_end += header.size;
+    }
+    g_array_set_size(ch->forgets, 0);
+    timer_del(ch->forget_timer);
+}
+
+static void proxy_send(ProxyChannel *ch)
+{
+    bool waits = false;
+    ssize_t n;
+
+    while (ch->out_start < ch->out_end) {
+        n = send(ch->fd, ch->out + ch->out_start, ch->out_end - ch->out_start,
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) {
+            ch->out_start += n;
+        } else if (errno == EAGAIN) {
+            waits = true;
+            break;
+        } else if (errno != EINTR) {
+            /* EPIPE says no more than that it is gone */
+            proxy_gone(ch, errno == EPIPE || errno == ECONNRESET ? 0 : errno);
+            return;
+        }
+    }
+    if (waits != ch->out_waits) {
+        ch->out_waits = waits;
+        proxy_set_handlers(ch);
+    }
+}
+
+static void proxy_flush(void *opaque)
+{
+    ProxyChannel *ch = opaque;
+
+    if (ch->broken) {
+        return;
+    }
+    if (ch->forgets->len) {
+        out_forgets(ch);
+    }
+    if (!ch->out_waits) {
+        proxy_send(ch);
+    }
+}
+
+static void proxy_writable(void *opaque)
+{
+    ProxyChannel *ch = opaque;
+
+    if (!ch->broken) {
+        proxy_send(ch);
+    }
+}
+
+void proxy_forget(ProxyChannel *ch, uint64_t handle, uint32_t count)
+{
+    ProxyForget f = { .handle = handle, .count = count };
+
+    if (ch->broken) {
+        return;
+    }
+    if (ch->forgets->len == 0) {
+        timer_mod(ch->forget_timer,
+                  qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FORGET_DELAY_MS);
+    }
+    g_array_append_val(ch->forgets, f);
+}
+
+/*
+ * Receiving
+ */
+
+/* Descriptors that a reply may bring: to the nodes and the file in it */
+static unsigned reply_max_fds(unsigned type)
+{
+    switch (type) {
+    case PROXY_HELLO:
+    case PROXY_OPEN:
+        return 1;
+    case PROXY_WALK:
+    case PROXY_CREATE:
+        return 2;
+    default:
+        return 0;
+    }
+}
+
+/*
+ * Reads what there is into the in buffer and the queue of descriptors. Bytes
+ * read, 0 at the end of the stream, -errno; -EPROTO when descriptors were cut
+ * off or are too many.
+ */
+static ssize_t proxy_recv(ProxyChannel *ch)
+{
+    union {
+        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov;
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.buf,
+        .msg_controllen = sizeof(control.buf),
+    };
+    struct cmsghdr *cmsg;
+    bool excess = false;
+    ssize_t n;
+
+    if (ch->in_end > PROXY_MAX_MESSAGE) {
+        memmove(ch->in, ch->in + ch->in_start, ch->in_end - ch->in_start);
+        ch->in_end -= ch->in_start;
+        ch->in_start = 0;
+    }
+    iov.iov_base = ch->in + ch->in_end;
+    iov.iov_len = IN_SIZE - ch->in_end;
+    do {
+        n = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return -errno;
+    }
+    ch->in_end += n;
+
+    for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
+        unsigned i, count;
+
+        if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+            if (ch->nfds < FDS_MAX) {
+                ch->fds[ch->nfds++] = fd;
+            } else {
+                close(fd);
+                excess = true;
+            }
+        }
+    }
+    return excess || (msg.msg_flags & MSG_CTRUNC) ? -EPROTO : n;
+}
+
+/*
+ * Whether a whole message is at the start of the in buffer; its header then
+ * is in *@h. -EPROTO if it says something impossible.
+ */
+static int proxy_next_message(ProxyChannel *ch, ProxyHeader *h)
+{
+    size_t have = ch->in_end - ch->in_start;
+
+    if (have < PROXY_HEADER_SIZE) {
+        return 0;
+    }
+    proxy_header_get(h, ch->in + ch->in_start);
+    if (h->size < PROXY_HEADER_SIZE + 4 || h->size > PROXY_MAX_MESSAGE ||
+        !(h->type & PROXY_REPLY) ||
+        h->nfds > reply_max_fds(h->type & ~PROXY_REPLY)) {
+        return -EPROTO;
+    }
+    if (have < h->size) {
+        return 0;
+    }
+    return h->nfds <= ch->nfds ? 1 : -EPROTO;
+}
+
+/* Takes the message off the buffer, into @req. -EPROTO if it is malformed. */
+static int proxy_take_message(ProxyChannel *ch, const ProxyHeader *h,
+                              ProxyRequest *req)
+{
+    uint32_t err;
+
+    marshal_reader_init(&req->r, ch->in + ch->in_start + PROXY_HEADER_SIZE,
+                        h->size - PROXY_HEADER_SIZE);
+    err = marshal_get_u32(&req->r);
+    if (err && (err > 4095 || h->nfds || !marshal_done(&req->r))) {
+        return -EPROTO;
+    }
+    req->ret = -(int)err;
+    req->nfds = h->nfds;
+    req->fds_taken = 0;
+    memcpy(req->fds, ch->fds, h->nfds * sizeof(ch->fds[0]));
+    ch->nfds -= h->nfds;
+    memmove(ch->fds, ch->fds + h->nfds, ch->nfds * sizeof(ch->fds[0]));
+
+    ch->in_start += h->size;
+    if (ch->in_start == ch->in_end) {
+        ch->in_start = ch->in_end = 0;
+    }
+    return 0;
+}
+
+static void slot_put(ProxyChannel *ch, uint32_t slot)
+{
+    ProxyRequest *next = waiting_pop(ch);
+
+    if (next) {
+        ch->slots[slot] = next;
+        next->slot = slot;
+        proxy_wake(next, 0);
+    } else {
+        ch->slots[slot] = NULL;
+        ch->free_slots[ch->n_free++] = slot;
+    }
+}
+
+/* The answer to a request that was abandoned: nobody wants what it brings. */
+static void proxy_discard(ProxyChannel *ch, ProxyRequest *req)
+{
+    MarshalReader *r = &req->r;
+    unsigned attrs = 0;
+    FsAttr attr;
+
+    close_fds(req->fds, req->nfds);
+    if (req->type == PROXY_WALK) {
+        attrs = MIN(marshal_get_u16(r), FS_WALK_MAX);
+    } else if (req->type == PROXY_CREATE) {
+        attrs = 1;
+    }
+    if (attrs) {
+        while (attrs--) {
+            proxy_get_attr(r, &attr);
+        }
+        while (marshal_left(r)) {
+            uint64_t handle = marshal_get_u64(r);
+
+            marshal_get_u8(r);
+            if (marshal_ok(r) && handle && handle != PROXY_ROOT_HANDLE) {
+                proxy_forget(ch, handle, 1);
+            }
+        }
+    }
+    g_free(req);
+}
+
+static void proxy_dispatch(ProxyChannel *ch)
+{
+    ProxyHeader h;
+    int ret;
+
+    while (!ch->broken && (ret = proxy_next_message(ch, &h)) != 0) {
+        uint32_t slot = h.tag & (SLOTS_MAX - 1);
+        unsigned type = h.type & ~PROXY_REPLY;
+        ProxyRequest *req;
+
+        if (ret < 0) {
+            proxy_break(ch, "the helper sent a malformed message "
+                        "(type %s, %" PRIu32 " bytes, %u descriptors)",
+                        proxy_type_name(type), h.size, h.nfds);
+            return;
+        }
+        req = slot < ch->n_slots ? ch->slots[slot] : NULL;
+        if (!req || h.tag != ch->tags[slot] || req->type != type) {
+            proxy_break(ch, "the helper answered a request that was not "
+                        "made (type %s, tag %" PRIu32 ")",
+                        proxy_type_name(type), h.tag);
+            return;
+        }
+        if (proxy_take_message(ch, &h, req) < 0) {
+            proxy_break(ch, "the helper sent a malformed error reply "
+                        "(type %s)", proxy_type_name(type));
+            return;
+        }
+        ch->slots[slot] = NULL;
+        ch->tags[slot] = 0;
+        if (req->co) {
+            proxy_wake(req, req->ret);
+        } else {
+            proxy_discard(ch, req);
+        }
+        slot_put(ch, slot);
+    }
+}
+
+static void proxy_readable(void *opaque)
+{
+    ProxyChannel *ch = opaque;
+    ssize_t n = proxy_recv(ch);
+
+    if (n == -EAGAIN) {
+        return;
+    } else if (n == -EPROTO) {
+        proxy_break(ch, "descriptors from the helper were lost: it sent too "
+                    "many, or this process may open no more");
+    } else if (n <= 0) {
+        proxy_gone(ch, n == -ECONNRESET ? 0 : -n);
+    } else {
+        defer_call_begin();
+        proxy_dispatch(ch);
+        defer_call_end();
+    }
+}
+
+static void proxy_set_handlers(ProxyChannel *ch)
+{
+    aio_set_fd_handler(ch->ctx, ch->fd, proxy_readable,
+                       ch->out_waits ? proxy_writable : NULL, NULL, NULL, ch);
+}
+
+/*
+ * Calls
+ */
+
+static void proxy_cancel_waiting(FsCall *call, void *opaque)
+{
+    ProxyRequest *req = opaque;
+
+    QTAILQ_REMOVE(&req->ch->waiting, req, next);
+    call->on_cancel = NULL;
+    proxy_wake(req, -EINTR);
+}
+
+static void proxy_abandon(FsCall *call, void *opaque)
+{
+    ProxyRequest *req = opaque;
+    ProxyChannel *ch = req->ch;
+    ProxyRequest *left = g_new0(ProxyRequest, 1);
+
+    left->type = req->type;
+    ch->slots[req->slot] = left;
+    proxy_wake(req, -EIO);
+}
+
+static int coroutine_fn slot_get(ProxyChannel *ch, FsCall *call,
+                                 ProxyRequest *req)
+{
+    if (ch->n_free > 0) {
+        req->slot = ch->free_slots[--ch->n_free];
+        ch->slots[req->slot] = req;
+        return 0;
+    }
+    req->done = false;
+    QTAILQ_INSERT_TAIL(&ch->waiting, req, next);
+    call->on_cancel = proxy_cancel_waiting;
+    call->on_cancel_opaque = req;
+    while (!req->done) {
+        qemu_coroutine_yield();
+    }
+    if (req->ret == 0 && ch->broken) {
+        /* It broke after the slot was handed on, before we ran */
+        ch->slots[req->slot] = NULL;
+        return -EIO;
+    }
+    return req->ret;
+}
+
+int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
+                             ProxyType type, size_t extra)
+{
+    size_t size = PROXY_HEADER_SIZE + PAYLOAD_MAX + extra;
+    int ret;
+
+    if (ch->broken) {
+        return -EIO;
+    }
+    if (call->cancelled) {
+        return -EINTR;
+    }
+    req->ch = ch;
+    req->call = call;
+    req->co = qemu_coroutine_self();
+    req->type = type;
+    req->nfds = req->fds_taken = 0;
+    ret = slot_get(ch, call, req);
+    if (ret < 0) {
+        return ret;
+    }
+    out_reserve(ch, size);
+    marshal_writer_init(&req->w, ch->out + ch->out_end, size);
+    marshal_reserve(&req->w, PROXY_HEADER_SIZE);
+    return 0;
+}
+
+int coroutine_fn proxy_call(ProxyRequest *req)
+{
+    ProxyChannel *ch = req->ch;
+    size_t size = marshal_size(&req->w);
+    ProxyHeader header = { .size = size, .type = req->type };
+
+    if (!marshal_fits(&req->w) || size > ch->hello.max_message) {
+        slot_put(ch, req->slot);
+        return -E2BIG;
+    }
+    header.tag = (++ch->serial * SLOTS_MAX) | req->slot;
+    ch->tags[req->slot] = header.tag;
+    proxy_header_put(&header, ch->out + ch->out_end);
+    ch->out_end += size;
+
+    req->done = false;
+    req->call->on_abandon = proxy_abandon;
+    req->call->on_abandon_opaque = req;
+    defer_call(proxy_flush, ch);
+    while (!req->done) {
+        qemu_coroutine_yield();
+    }
+    return req->ret;
+}
+
+int proxy_take_fd(ProxyRequest *req)
+{
+    if (req->fds_taken == req->nfds) {
+        req->r.bad = true;
+        return -1;
+    }
+    return req->fds[req->fds_taken++];
+}
+
+int proxy_finish(ProxyRequest *req)
+{
+    unsigned rest = req->nfds - req->fds_taken;
+
+    if (marshal_done(&req->r) && rest == 0) {
+        return 0;
+    }
+    close_fds(req->fds + req->fds_taken, rest);
+    req->fds_taken = req->nfds;
+    proxy_break(req->ch, "the helper sent a malformed %s reply",
+                proxy_type_name(req->type));
+    return -EIO;
+}
+
+/*
+ * HELLO
+ */
+
+static void hello_closed(Error **errp)
+{
+    error_setg(errp, "the helper closed the connection: it does not speak "
+               "protocol version %d, or cannot serve", PROXY_VERSION);
+}
+
+static bool hello_send(ProxyChannel *ch, bool donate, Error **errp)
+{
+    uint32_t hello[PROXY_HELLO_SIZE / 4] = {
+        PROXY_HELLO_TYPE,
+        PROXY_HELLO_SIZE - 8,
+        cpu_to_le32(PROXY_VERSION),
+        cpu_to_le32(donate ? 0 : PROXY_HELLO_NO_DONATE),
+    };
+    ssize_t n;
+
+    do {
+        n = send(ch->fd, hello, sizeof(hello), MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+        hello_closed(errp);
+        return false;
+    } else if (n != sizeof(hello)) {
+        error_setg_errno(errp, n < 0 ? errno : EIO,
+                         "cannot send to the helper");
+        return false;
+    }
+    return true;
+}
+
+/* Waits until the whole reply is in the in buffer. */
+static bool hello_recv(ProxyChannel *ch, ProxyHeader *h, Error **errp)
+{
+    int64_t deadline = g_get_monotonic_time() / 1000 + HELLO_TIMEOUT_MS;
+    int ret;
+
+    while ((ret = proxy_next_message(ch, h)) == 0) {
+        struct pollfd pfd = { .fd = ch->fd, .events = POLLIN };
+        int64_t left = deadline - g_get_monotonic_time() / 1000;
+        ssize_t n;
+
+        if (left <= 0) {
+            error_setg(errp, "the helper did not answer within %d seconds",
+                       HELLO_TIMEOUT_MS / 1000);
+            return false;
+        }
+        if (poll(&pfd, 1, left) <= 0) {
+            continue;
+        }
+        n = proxy_recv(ch);
+        if (n == 0 || n == -ECONNRESET) {
+            hello_closed(errp);
+            return false;
+        } else if (n == -EPROTO) {
+            ret = n;
+            break;
+        } else if (n < 0 && n != -EAGAIN) {
+            error_setg_errno(errp, -n, "cannot receive from the helper");
+            return false;
+        }
+    }
+    if (ret < 0 || h->type != (PROXY_HELLO | PROXY_REPLY) || h->tag != 0) {
+        error_setg(errp, "the helper does not speak protocol version %d",
+                   PROXY_VERSION);
+        return false;
+    }
+    return true;
+}
+
+static bool hello_parse(ProxyChannel *ch, const ProxyHeader *h, bool donate,
+                        Error **errp)
+{
+    ProxyHello *hello = &ch->hello;
+    ProxyRequest req = { .type = PROXY_HELLO };
+    MarshalReader *r = &req.r;
+    uint32_t version;
+    uint64_t handle;
+    uint8_t donated;
+
+    if (proxy_take_message(ch, h, &req) < 0) {
+        error_setg(errp, "the helper does not speak protocol version %d",
+                   PROXY_VERSION);
+        return false;
+    }
+    if (req.ret < 0) {
+        error_setg_errno(errp, -req.ret,
+                         "the helper refuses protocol version %d",
+                         PROXY_VERSION);
+        return false;
+    }
+    version = marshal_get_u32(r);
+    if (version != PROXY_VERSION) {
+        error_setg(errp, "the helper speaks protocol version %" PRIu32
+                   ", not %d", version, PROXY_VERSION);
+        close_fds(req.fds, req.nfds);
+        return false;
+    }
+    hello->features = marshal_get_u32(r);
+    hello->max_message = marshal_get_u32(r);
+    hello->max_in_flight = marshal_get_u32(r);
+    hello->pid = marshal_get_u32(r);
+    handle = marshal_get_u64(r);
+    donated = marshal_get_u8(r);
+    proxy_get_attr(r, &hello->root);
+    hello->uids = proxy_get_idmap(r, &hello->n_uids);
+    hello->gids = proxy_get_idmap(r, &hello->n_gids);
+    if (donated) {
+        hello->root_fd = proxy_take_fd(&req);
+    }
+    if (!marshal_done(r) || req.fds_taken != req.nfds ||
+        donated > donate || handle != PROXY_ROOT_HANDLE ||
+        !S_ISDIR(hello->root.mode) || hello->max_in_flight == 0 ||
+        hello->max_message < PROXY_HEADER_SIZE + PAYLOAD_MAX ||
+        ch->in_start != ch->in_end || ch->nfds) {
+        error_setg(errp, "the helper's HELLO is malformed");
+        close_fds(req.fds + req.fds_taken, req.nfds - req.fds_taken);
+        return false;
+    }
+    return true;
+}
+
+static void proxy_setup_slots(ProxyChannel *ch)
+{
+    uint32_t i;
+
+    ch->n_slots = MIN(ch->hello.max_in_flight, SLOTS_MAX);
+    ch->slots = g_new0(ProxyRequest *, ch->n_slots);
+    ch->tags = g_new0(uint32_t, ch->n_slots);
+    ch->free_slots = g_new(uint32_t, ch->n_slots);
+    for (i = 0; i < ch->n_slots; i++) {
+        ch->free_slots[i] = ch->n_slots - 1 - i;
+    }
+    ch->n_free = ch->n_slots;
+}
+
+ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
+                                bool donate, Error **errp)
+{
+    ProxyChannel *ch = g_new0(ProxyChannel, 1);
+    ProxyHeader h;
+
+    ch->ctx = ctx;
+    ch->id = g_strdup(id);
+    ch->fd = fd;
+    ch->hello.root_fd = -1;
+    ch->out_size = OUT_SIZE;
+    ch->out = g_malloc(ch->out_size);
+    ch->in = g_malloc(IN_SIZE);
+    ch->forgets = g_array_new(false, false, sizeof(ProxyForget));
+    ch->forget_timer = aio_timer_new(ctx, QEMU_CLOCK_REALTIME, SCALE_MS,
+                                     proxy_flush, ch);
+    ch->broken_bh = aio_bh_new(ctx, proxy_broken_bh, ch);
+    QTAILQ_INIT(&ch->waiting);
+
+    if (!hello_send(ch, donate, errp) || !hello_recv(ch, &h, errp) ||
+        !hello_parse(ch, &h, donate, errp)) {
+        proxy_channel_free(ch);
+        return NULL;
+    }
+    proxy_setup_slots(ch);
+    proxy_set_handlers(ch);
+    return ch;
+}
+
+void proxy_channel_free(ProxyChannel *ch)
+{
+    uint32_t i;
+
+    proxy_disconnect(ch);
+    for (i = 0; i < ch->n_slots; i++) {
+        g_free(ch->slots[i]);   /* was abandoned */
+    }
+    if (ch->hello.root_fd >= 0) {
+        close(ch->hello.root_fd);
+    }
+    qemu_bh_delete(ch->broken_bh);
+    timer_free(ch->forget_timer);
+    g_array_free(ch->forgets, true);
+    g_free(ch->hello.uids);
+    g_free(ch->hello.gids);
+    g_free(ch->slots);
+    g_free(ch->tags);
+    g_free(ch->free_slots);
+    g_free(ch->out);
+    g_free(ch->in);
+    g_free(ch->id);
+    g_free(ch);
+}
+
+ProxyHello *proxy_channel_hello(ProxyChannel *ch)
+{
+    return &ch->hello;
+}

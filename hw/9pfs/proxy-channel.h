@@ -1,0 +1,110 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * QEMU's end of the proxy channel (fsdev/proxy-proto.h): requests to the
+ * helper as coroutine calls.
+ *
+ * A call is made in three steps:
+ *
+ *     ret = proxy_begin(ch, call, &req, PROXY_GETATTR, 0);
+ *     if (ret < 0) {
+ *         return ret;
+ *     }
+ *     marshal_put_u64(&req.w, handle);
+ *     ret = proxy_call(&req);
+ *     if (ret < 0) {
+ *         return ret;
+ *     }
+ *     proxy_get_attr(&req.r, attr);
+ *     return proxy_finish(&req);
+ *
+ * req.w and req.r lie in the channel's own buffers: the coroutine must not
+ * yield between proxy_begin() and proxy_call(), nor between proxy_call() and
+ * proxy_finish().
+ *
+ * Everything runs in the AioContext that the channel was made for.
+ */
+#ifndef HW_9PFS_PROXY_CHANNEL_H
+#define HW_9PFS_PROXY_CHANNEL_H
+
+#include "fsdev/proxy-proto.h"
+#include "fsdriver.h"
+
+typedef struct ProxyChannel ProxyChannel;
+
+/* One request; lives on the caller's stack. */
+typedef struct ProxyRequest {
+    MarshalWriter w;            /* for the payload, after proxy_begin() */
+    MarshalReader r;            /* payload after error[4], after proxy_call() */
+
+    /* The rest is the channel's */
+    ProxyChannel *ch;
+    FsCall *call;
+    Coroutine *co;
+    ProxyType type;
+    uint32_t slot;
+    int ret;
+    bool done;
+    int fds[PROXY_MESSAGE_FDS];
+    unsigned nfds;
+    unsigned fds_taken;
+    QTAILQ_ENTRY(ProxyRequest) next;
+} ProxyRequest;
+
+/* What the helper said of itself in its HELLO */
+typedef struct ProxyHello {
+    uint32_t features;          /* PROXY_FEATURE_* */
+    uint32_t max_message;       /* bytes that it takes in one message */
+    uint32_t max_in_flight;
+    uint32_t pid;
+    int root_fd;                /* donated, or -1; the driver takes it */
+    FsAttr root;
+    ProxyIdRange *uids;
+    unsigned n_uids;
+    ProxyIdRange *gids;
+    unsigned n_gids;
+} ProxyHello;
+
+/*
+ * Says HELLO over the connected stream socket @fd, which is the channel's
+ * from here on even if that fails, and waits some seconds for the answer. @id
+ * is the fsdev's, for messages.
+ */
+ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
+                                bool donate, Error **errp);
+
+/* No request may be under way but abandoned ones. */
+void proxy_channel_free(ProxyChannel *ch);
+
+ProxyHello *proxy_channel_hello(ProxyChannel *ch);
+
+/*
+ * Gets a place among the requests in flight, waiting for one if need be, and
+ * sets up req->w for a payload of fixed parts, names and @extra bytes more.
+ * -EINTR if the call was cancelled meanwhile, -EIO if the helper is gone.
+ */
+int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
+                             ProxyType type, size_t extra);
+
+/*
+ * Sends the request and waits for its reply, also if the call is cancelled:
+ * the helper may have begun. Returns the reply's error (-errno), in which case
+ * the request is over; -EIO when the helper is gone or the call is abandoned,
+ * -E2BIG for a message that it does not take.
+ */
+int coroutine_fn proxy_call(ProxyRequest *req);
+
+/* The reply's next descriptor. If there is none the reply is bad, and -1. */
+int proxy_take_fd(ProxyRequest *req);
+
+/*
+ * Ends a request whose reply was read: 0, or -EIO if the reply was malformed,
+ * longer than what was read, or brought more descriptors than were taken; the
+ * channel is closed then.
+ */
+int proxy_finish(ProxyRequest *req);
+
+/* The next FORGET gives @count references to @handle back. */
+void proxy_forget(ProxyChannel *ch, uint64_t handle, uint32_t count);
+
+#endif /* HW_9PFS_PROXY_CHANNEL_H */

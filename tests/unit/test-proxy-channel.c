@@ -1,0 +1,741 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * QEMU's end of the proxy channel against a peer that may do anything.
+ *
+ * The test holds the helper's end of a socket pair and plays the helper by
+ * hand, because what matters here is what no real helper does: bad messages,
+ * lost descriptors, odd cuts. Everything runs in one thread: what the peer
+ * says is put into the socket, and aio_poll() lets the channel read it.
+ */
+#include "qemu/osdep.h"
+#include "block/aio.h"
+#include "qapi/error.h"
+#include "qemu/bswap.h"
+#include "qemu/defer-call.h"
+#include "qemu/main-loop.h"
+#include "qemu/sockets.h"
+#include "hw/9pfs/proxy-channel.h"
+#include "proxy-peer.h"
+
+#define MAX_IN_FLIGHT   PEER_MAX_IN_FLIGHT
+
+
+static const FsAttr root = {
+    .mode = S_IFDIR | 0755, .dev = 1, .ino = 2, .nlink = 2,
+};
+static AioContext *ctx;
+
+typedef struct Test {
+    ProxyChannel *ch;
+    int peer;
+    int fds_before;
+} Test;
+
+/* A GETATTR, or whatever a test makes of it, in a coroutine of its own */
+typedef struct Call {
+    FsCall call;
+    Test *t;
+    ProxyType type;
+    uint64_t handle;
+    size_t extra;               /* bytes of request */
+    unsigned take_fds;
+    int fd;
+    uint64_t answer;            /* u64 of the reply */
+    int ret;
+    bool done;
+} Call;
+
+/* A reply of error and, without one, @answer; returns its size. */
+static size_t put_reply(uint8_t *buf, ProxyType type, uint32_t tag,
+                        unsigned nfds, uint32_t error, uint64_t answer)
+{
+    ProxyHeader h = { .type = type | PROXY_REPLY, .tag = tag, .nfds = nfds };
+    MarshalWriter w;
+
+    marshal_writer_init(&w, buf, 64);
+    marshal_reserve(&w, PROXY_HEADER_SIZE);
+    marshal_put_u32(&w, error);
+    if (!error) {
+        marshal_put_u64(&w, answer);
+    }
+    h.size = marshal_size(&w);
+    proxy_header_put(&h, buf);
+    return h.size;
+}
+
+static void peer_reply(Test *t, ProxyType type, uint32_t tag, uint32_t error,
+                       uint64_t answer)
+{
+    uint8_t buf[64];
+    size_t size = put_reply(buf, type, tag, 0, error, answer);
+
+    peer_send(t->peer, buf, size, NULL, 0);
+}
+
+/*
+ * Setting up
+ */
+
+static void setup_pair(Test *t, int sv[2])
+{
+    t->fds_before = open_fds();
+    g_assert_cmpint(qemu_socketpair(AF_UNIX, SOCK_STREAM, 0, sv), ==, 0);
+    t->peer = sv[1];
+    t->ch = NULL;
+}
+
+static void setup(Test *t)
+{
+    uint8_t hello[1024], said[PROXY_HELLO_SIZE];
+    size_t size = put_hello(hello, sizeof(hello), PROXY_VERSION,
+                            PROXY_ROOT_HANDLE, 0, &root);
+    int sv[2];
+
+    setup_pair(t, sv);
+    peer_send(t->peer, hello, size, NULL, 0);
+    t->ch = proxy_channel_new(ctx, "test", sv[0], true, &error_abort);
+    g_assert_cmpint(recv(t->peer, said, sizeof(said), 0), ==, sizeof(said));
+}
+
+static void finish(Test *t)
+{
+    proxy_channel_free(t->ch);
+    if (t->peer >= 0) {
+        close(t->peer);
+    }
+    g_assert_cmpint(open_fds(), ==, t->fds_before);
+}
+
+static void coroutine_fn call_entry(void *opaque)
+{
+    Call *c = opaque;
+    ProxyRequest req;
+
+    c->fd = -1;
+    c->ret = proxy_begin(c->t->ch, &c->call, &req, c->type, c->extra);
+    if (c->ret == 0) {
+        marshal_put_u64(&req.w, c->handle);
+        if (c->extra) {
+            memset(marshal_reserve(&req.w, c->extra), 'x', c->extra);
+        }
+        c->ret = proxy_call(&req);
+    }
+    if (c->ret == 0) {
+        c->answer = marshal_get_u64(&req.r);
+        if (c->take_fds) {
+            c->fd = proxy_take_fd(&req);
+        }
+        c->ret = proxy_finish(&req);
+    }
+    c->done = true;
+}
+
+static void call_start(Test *t, Call *c, ProxyType type, uint64_t handle)
+{
+    c->t = t;
+    c->type = type;
+    c->handle = handle;
+    c->done = false;
+    qemu_coroutine_enter(qemu_coroutine_create(call_entry, c));
+}
+
+static void call_wait(Call *c)
+{
+    gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+
+    while (!c->done && g_get_monotonic_time() < end) {
+        if (!aio_poll(ctx, false)) {
+            g_usleep(100);
+        }
+    }
+    g_assert_true(c->done);
+}
+
+/*
+ * HELLO
+ */
+
+static void test_hello(void)
+{
+    uint8_t hello[1024];
+    uint32_t said[PROXY_HELLO_SIZE / 4];
+    ProxyHello *h;
+    Test t;
+    int sv[2], fd = open("/", O_PATH | O_DIRECTORY);
+
+    setup_pair(&t, sv);
+    peer_send(t.peer, hello, put_hello(hello, sizeof(hello), PROXY_VERSION,
+                                   PROXY_ROOT_HANDLE, 1, &root), &fd, 1);
+    t.ch = proxy_channel_new(ctx, "test", sv[0], true, &error_abort);
+    g_assert_cmpint(recv(t.peer, said, sizeof(said), 0), ==, sizeof(said));
+    g_assert_cmphex(said[0], ==, PROXY_HELLO_TYPE);
+    g_assert_cmpuint(said[1], ==, 8);
+    g_assert_cmpuint(le32_to_cpu(said[2]), ==, 2);
+    g_assert_cmpuint(le32_to_cpu(said[3]), ==, 0);
+
+    h = proxy_channel_hello(t.ch);
+    g_assert_cmpuint(h->pid, ==, 4711);
+    g_assert_cmpuint(h->n_uids, ==, 1);
+    g_assert_cmpuint(h->uids[0].outside, ==, 100000);
+    g_assert_cmpuint(h->n_gids, ==, 0);
+    g_assert_cmpint(h->root_fd, >=, 0);
+    g_assert_true(fcntl(h->root_fd, F_GETFD) & FD_CLOEXEC);
+    finish(&t);
+    close(fd);
+}
+
+/* The error that HELLO ends with when the peer says @buf and closes. */
+static void hello_fails(const void *buf, size_t size, const char *error)
+{
+    Error *err = NULL;
+    Test t;
+    int sv[2];
+
+    setup_pair(&t, sv);
+    if (size) {
+        peer_send(t.peer, buf, size, NULL, 0);
+    }
+    shutdown(t.peer, SHUT_WR);
+    t.ch = proxy_channel_new(ctx, "test", sv[0], false, &err);
+    g_assert_null(t.ch);
+    g_assert_nonnull(err);
+    if (!strstr(error_get_pretty(err), error)) {
+        g_error("'%s' instead of '%s'", error_get_pretty(err), error);
+    }
+    error_free(err);
+    close(t.peer);
+    g_assert_cmpint(open_fds(), ==, t.fds_before);
+}
+
+static void test_hello_bad(void)
+{
+    uint8_t hello[1024] = { };
+    size_t size, i;
+
+    hello_fails("", 0, "closed the connection");
+    hello_fails("HTTP/1.0 400 Bad Request\r\n", 26,
+                "does not speak protocol version 2");
+    /* A version 1 reply: type and size, host byte order */
+    hello_fails("\x06\0\0\0\x04\0\0\0\xea\xff\xff\xff", 12,
+                "does not speak protocol version 2");
+    size = put_hello(hello, sizeof(hello), 3, PROXY_ROOT_HANDLE, 0, &root);
+    hello_fails(hello, size, "protocol version 3");
+    size = put_hello(hello, sizeof(hello), PROXY_VERSION, 7, 0, &root);
+    hello_fails(hello, size, "malformed");
+    size = put_reply(hello, PROXY_HELLO, 0, 0, EPROTONOSUPPORT, 0);
+    hello_fails(hello, size, "refuses");
+
+    /* Every cut, with the size in the header as it was and as it is */
+    size = put_hello(hello, sizeof(hello), PROXY_VERSION, PROXY_ROOT_HANDLE,
+                     0, &root);
+    for (i = 1; i < size; i++) {
+        hello_fails(hello, i, "closed the connection");
+    }
+    for (i = PROXY_HEADER_SIZE + 8; i < size; i++) {
+        stl_le_p(hello, i);
+        hello_fails(hello, i, "malformed");
+    }
+    /* Something after it */
+    stl_le_p(hello, size + 1);
+    hello_fails(hello, size + 1, "malformed");
+    stl_le_p(hello, size);
+    hello_fails(hello, size + 1, "malformed");
+}
+
+/*
+ * Requests
+ */
+
+/* What is made in one section leaves together, and any order of replies does */
+static void test_batch(void)
+{
+    Call c[MAX_IN_FLIGHT] = { };
+    ProxyHeader h[MAX_IN_FLIGHT];
+    uint8_t buf[MAX_IN_FLIGHT * 64];
+    uint64_t handle;
+    size_t size = 0;
+    Test t;
+    int i;
+
+    setup(&t);
+    defer_call_begin();
+    for (i = 0; i < MAX_IN_FLIGHT; i++) {
+        call_start(&t, &c[i], PROXY_GETATTR, 100 + i);
+    }
+    g_assert_cmpint(recv(t.peer, buf, sizeof(buf), MSG_DONTWAIT), ==, -1);
+    defer_call_end();
+    g_assert_cmpint(recv(t.peer, buf, sizeof(buf), MSG_PEEK), ==,
+                    MAX_IN_FLIGHT * (PROXY_HEADER_SIZE + 8));
+
+    for (i = 0; i < MAX_IN_FLIGHT; i++) {
+        h[i] = peer_recv(t.peer, &handle, sizeof(handle));
+        g_assert_cmpuint(h[i].type, ==, PROXY_GETATTR);
+        g_assert_cmpuint(le64_to_cpu(handle), ==, 100 + i);
+    }
+    for (i = MAX_IN_FLIGHT - 1; i >= 0; i--) {
+        size += put_reply(buf + size, PROXY_GETATTR, h[i].tag, 0,
+                          i == 1 ? ENOENT : 0, 1000 + i);
+    }
+    peer_send(t.peer, buf, size, NULL, 0);
+    for (i = 0; i < MAX_IN_FLIGHT; i++) {
+        call_wait(&c[i]);
+        if (i == 1) {
+            g_assert_cmpint(c[i].ret, ==, -ENOENT);
+        } else {
+            g_assert_cmpint(c[i].ret, ==, 0);
+            g_assert_cmpuint(c[i].answer, ==, 1000 + i);
+        }
+    }
+    finish(&t);
+}
+
+/* Beyond the helper's limit calls wait in order, and can be cancelled */
+static void test_limit(void)
+{
+    Call c[MAX_IN_FLIGHT + 3] = { };
+    uint64_t handle;
+    ProxyHeader h;
+    Test t;
+    int i;
+
+    setup(&t);
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        call_start(&t, &c[i], PROXY_GETATTR, i);
+    }
+    c[MAX_IN_FLIGHT].call.cancelled = true;
+    c[MAX_IN_FLIGHT].call.on_cancel(&c[MAX_IN_FLIGHT].call,
+                                    c[MAX_IN_FLIGHT].call.on_cancel_opaque);
+    g_assert_true(c[MAX_IN_FLIGHT].done);
+    g_assert_cmpint(c[MAX_IN_FLIGHT].ret, ==, -EINTR);
+    /* On its way: nothing to give up on */
+    g_assert_null(c[0].call.on_cancel);
+
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        if (i == MAX_IN_FLIGHT) {
+            continue;
+        }
+        h = peer_recv(t.peer, &handle, sizeof(handle));
+        g_assert_cmpuint(le64_to_cpu(handle), ==, i);
+        if (i == 0) {
+            /* The others of the first four are there, no fifth is */
+            uint8_t rest[1024];
+
+            g_assert_cmpint(recv(t.peer, rest, sizeof(rest), MSG_PEEK), ==,
+                            (MAX_IN_FLIGHT - 1) * (PROXY_HEADER_SIZE + 8));
+        }
+        peer_reply(&t, PROXY_GETATTR, h.tag, 0, i);
+        call_wait(&c[i]);
+        g_assert_cmpint(c[i].ret, ==, 0);
+        g_assert_cmpuint(c[i].answer, ==, i);
+    }
+    finish(&t);
+}
+
+/* A cancelled call that the helper has keeps waiting for its reply */
+static void test_cancel_sent(void)
+{
+    Call c = { };
+    uint64_t handle;
+    ProxyHeader h;
+    Test t;
+
+    setup(&t);
+    call_start(&t, &c, PROXY_GETATTR, 1);
+    c.call.cancelled = true;
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    g_assert_false(c.done);
+    peer_reply(&t, PROXY_GETATTR, h.tag, 0, 5);
+    call_wait(&c);
+    g_assert_cmpint(c.ret, ==, 0);
+
+    /* One that was cancelled before is not begun */
+    call_start(&t, &c, PROXY_GETATTR, 1);
+    g_assert_true(c.done);
+    g_assert_cmpint(c.ret, ==, -EINTR);
+    finish(&t);
+}
+
+/*
+ * An abandoned call ends at once. Its slot stays taken, and when the reply
+ * comes after all, nothing that it brings is kept.
+ */
+static void test_abandon(void)
+{
+    uint8_t buf[1024], payload[256];
+    Call c[MAX_IN_FLIGHT + 2] = { };
+    ProxyHeader h, reply = { .type = PROXY_CREATE | PROXY_REPLY, .nfds = 2 };
+    MarshalWriter w;
+    uint32_t last;
+    int fds[2], before;
+    Test t;
+    int i;
+
+    setup(&t);
+    g_assert_cmpint(pipe(fds), ==, 0);
+    for (i = 0; i < MAX_IN_FLIGHT; i++) {
+        call_start(&t, &c[i], PROXY_CREATE, i);
+        h = peer_recv(t.peer, payload, sizeof(payload));
+        reply.tag = i == 0 ? h.tag : reply.tag;
+        last = h.tag;
+        c[i].call.on_abandon(&c[i].call, c[i].call.on_abandon_opaque);
+        g_assert_true(c[i].done);
+        g_assert_cmpint(c[i].ret, ==, -EIO);
+        g_assert_null(c[i].call.on_abandon);
+    }
+    call_start(&t, &c[i], PROXY_GETATTR, 7);
+    g_assert_false(peer_wait(t.peer, 50));
+
+    marshal_writer_init(&w, buf, sizeof(buf));
+    marshal_reserve(&w, PROXY_HEADER_SIZE);
+    marshal_put_u32(&w, 0);
+    proxy_put_attr(&w, &root);
+    marshal_put_u64(&w, 42);
+    marshal_put_u8(&w, 1);
+    reply.size = marshal_size(&w);
+    proxy_header_put(&reply, buf);
+    before = open_fds();
+    peer_send(t.peer, buf, reply.size, fds, 2);
+
+    /* The FORGET leaves with the one that waited, or later */
+    while (!peer_wait(t.peer, 0)) {
+        aio_poll(ctx, true);
+    }
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(h.type, ==, PROXY_GETATTR);
+    peer_reply(&t, PROXY_GETATTR, h.tag, 0, 8);
+    call_wait(&c[i]);
+    g_assert_cmpuint(c[i].answer, ==, 8);
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(h.type, ==, PROXY_FORGET);
+    g_assert_cmpuint(lduw_le_p(payload), ==, 1);
+    g_assert_cmpuint(ldq_le_p(payload + 2), ==, 42);
+    g_assert_cmpint(open_fds(), ==, before);
+
+    /* An error, and then the end with the rest still abandoned */
+    peer_reply(&t, PROXY_CREATE, last, ENOSPC, 0);
+    call_start(&t, &c[i + 1], PROXY_GETATTR, 7);
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    peer_reply(&t, PROXY_GETATTR, h.tag, 0, 9);
+    call_wait(&c[i + 1]);
+    g_assert_cmpuint(c[i + 1].answer, ==, 9);
+    close(fds[0]);
+    close(fds[1]);
+    finish(&t);
+}
+
+/* Replies in single bytes */
+static void test_pieces(void)
+{
+    uint8_t buf[64];
+    uint64_t handle;
+    Call c = { };
+    ProxyHeader h;
+    size_t size, i;
+    Test t;
+
+    setup(&t);
+    call_start(&t, &c, PROXY_GETATTR, 1);
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    size = put_reply(buf, PROXY_GETATTR, h.tag, 0, 0, 77);
+    for (i = 0; i < size; i++) {
+        g_assert_false(c.done);
+        peer_send(t.peer, buf + i, 1, NULL, 0);
+        while (aio_poll(ctx, false)) {
+            /* again */
+        }
+    }
+    call_wait(&c);
+    g_assert_cmpint(c.ret, ==, 0);
+    g_assert_cmpuint(c.answer, ==, 77);
+    finish(&t);
+}
+
+/* More than the socket takes at once, to a peer that reads late */
+static void test_backpressure(void)
+{
+    g_autofree uint8_t *payload = g_malloc(PROXY_MAX_MESSAGE);
+    Call c[64] = { };
+    ProxyHeader h;
+    Test t;
+    int i;
+
+    setup(&t);
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        c[i].extra = 100000;
+        call_start(&t, &c[i], PROXY_SETXATTR, i);
+    }
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        h = peer_recv(t.peer, payload, PROXY_MAX_MESSAGE);
+        g_assert_cmpuint(h.size, ==, PROXY_HEADER_SIZE + 8 + 100000);
+        g_assert_cmpuint(ldq_le_p(payload), ==, i);
+        g_assert_cmpint(payload[8], ==, 'x');
+        g_assert_cmpint(payload[8 + 99999], ==, 'x');
+        peer_reply(&t, PROXY_SETXATTR, h.tag, 0, i);
+    }
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        call_wait(&c[i]);
+        g_assert_cmpint(c[i].ret, ==, 0);
+    }
+
+    /* What the helper does not take is not sent, and its place is free again */
+    c[0].extra = PROXY_MAX_MESSAGE;
+    for (i = 0; i < 2 * MAX_IN_FLIGHT; i++) {
+        call_start(&t, &c[0], PROXY_SETXATTR, 0);
+        g_assert_true(c[0].done);
+        g_assert_cmpint(c[0].ret, ==, -E2BIG);
+    }
+    g_assert_false(peer_wait(t.peer, 5));
+    finish(&t);
+}
+
+/* Descriptors go to the messages in order, though they came together */
+static void test_descriptors(void)
+{
+    Call c[2] = { };
+    ProxyHeader h[2];
+    uint64_t handle;
+    uint8_t buf[128];
+    size_t size;
+    int i, fds[2];
+    struct stat st;
+    Test t;
+
+    fds[0] = open("/dev/null", O_RDONLY);
+    fds[1] = open("/dev/zero", O_RDONLY);
+    setup(&t);
+    for (i = 0; i < 2; i++) {
+        c[i].take_fds = 1;
+        call_start(&t, &c[i], PROXY_OPEN, i);
+        h[i] = peer_recv(t.peer, &handle, sizeof(handle));
+    }
+    size = put_reply(buf, PROXY_OPEN, h[1].tag, 1, 0, 0);
+    size += put_reply(buf + size, PROXY_OPEN, h[0].tag, 1, 0, 0);
+    peer_send(t.peer, buf, size, fds, 2);
+    for (i = 0; i < 2; i++) {
+        call_wait(&c[i]);
+        g_assert_cmpint(c[i].ret, ==, 0);
+        g_assert_cmpint(fstat(c[i].fd, &st), ==, 0);
+        /* null is 1:3 and zero 1:5 (devices.txt of Linux) */
+        g_assert_cmpuint(minor(st.st_rdev), ==, i == 0 ? 5 : 3);
+        g_assert_true(fcntl(c[i].fd, F_GETFD) & FD_CLOEXEC);
+        close(c[i].fd);
+    }
+    finish(&t);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void test_forget(void)
+{
+    uint8_t payload[2 + PROXY_FORGET_MAX * 12];
+    Call c = { };
+    ProxyHeader h;
+    Test t;
+    int i;
+
+    setup(&t);
+    /* By themselves, after a while */
+    proxy_forget(t.ch, 5, 3);
+    proxy_forget(t.ch, 6, 1);
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(h.type, ==, PROXY_FORGET);
+    g_assert_cmpuint(h.size, ==, PROXY_HEADER_SIZE + 2 + 2 * 12);
+    g_assert_cmpuint(lduw_le_p(payload), ==, 2);
+    g_assert_cmpuint(ldq_le_p(payload + 2), ==, 5);
+    g_assert_cmpuint(ldl_le_p(payload + 10), ==, 3);
+    g_assert_cmpuint(ldq_le_p(payload + 14), ==, 6);
+
+    /* With the next request, in messages of the greatest length */
+    for (i = 0; i < PROXY_FORGET_MAX + 1; i++) {
+        proxy_forget(t.ch, i, 1);
+    }
+    call_start(&t, &c, PROXY_GETATTR, 1);
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(h.type, ==, PROXY_GETATTR);
+    peer_reply(&t, PROXY_GETATTR, h.tag, 0, 0);
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(h.type, ==, PROXY_FORGET);
+    g_assert_cmpuint(lduw_le_p(payload), ==, PROXY_FORGET_MAX);
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(lduw_le_p(payload), ==, 1);
+    g_assert_cmpuint(ldq_le_p(payload + 2), ==, PROXY_FORGET_MAX);
+    call_wait(&c);
+    finish(&t);
+}
+
+/*
+ * The end
+ */
+
+static void all_fail(Test *t, Call *c, unsigned n)
+{
+    Call late = { };
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        call_wait(&c[i]);
+        g_assert_cmpint(c[i].ret, ==, -EIO);
+    }
+    call_start(t, &late, PROXY_GETATTR, 1);
+    g_assert_true(late.done);
+    g_assert_cmpint(late.ret, ==, -EIO);
+    proxy_forget(t->ch, 1, 1);
+}
+
+static void test_gone(void)
+{
+    Call c[MAX_IN_FLIGHT + 2] = { };
+    Test t;
+    int i;
+
+    setup(&t);
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        call_start(&t, &c[i], PROXY_GETATTR, i);
+    }
+    close(t.peer);
+    t.peer = -1;
+    all_fail(&t, c, ARRAY_SIZE(c));
+    finish(&t);
+
+    /* Met when sending */
+    setup(&t);
+    close(t.peer);
+    t.peer = -1;
+    call_start(&t, &c[0], PROXY_GETATTR, 0);
+    g_assert_false(c[0].done);
+    all_fail(&t, c, 1);
+    finish(&t);
+}
+
+typedef struct BadReply {
+    const char *name;
+    uint32_t size_add;          /* to the size that it says */
+    uint32_t more;              /* bytes after it, counted in its size */
+    uint16_t type_xor;
+    uint32_t tag_xor;
+    unsigned says_fds;
+    unsigned sends_fds;
+    uint32_t error;
+    unsigned times;
+} BadReply;
+
+static const BadReply bad_replies[] = {
+    { "short", .size_add = -9 },
+    { "no-error", .size_add = -12 },
+    { "below-header", .size_add = -19 },
+    { "huge", .size_add = PROXY_MAX_MESSAGE },
+    { "huger", .size_add = 0x80000000 },
+    { "longer", .more = 1 },
+    { "not-a-reply", .type_xor = PROXY_REPLY },
+    { "other-type", .type_xor = PROXY_GETATTR ^ PROXY_STATFS },
+    { "no-type", .type_xor = 0x7f00 },
+    { "tag-free-slot", .tag_xor = 1 },
+    { "tag-no-slot", .tag_xor = 512 },
+    { "tag-serial", .tag_xor = 1024 },
+    { "twice", .times = 2 },
+    { "fds-missing", .says_fds = 1 },
+    { "fds-unsaid", .says_fds = 2, .sends_fds = 2 },
+    { "fds-65535", .says_fds = 65535, .sends_fds = 1 },
+    { "error-range", .error = 4096 },
+    { "error-minus", .error = -EIO },
+    { "error-more", .error = EIO, .more = 4 },
+};
+
+static void test_bad_reply(const void *opaque)
+{
+    const BadReply *bad = opaque;
+    Call c[2] = { };
+    uint64_t handle;
+    uint8_t buf[64] = { };
+    ProxyHeader h;
+    size_t size;
+    int i, fds[2];
+    Test t;
+
+    fds[0] = open("/", O_PATH);
+    fds[1] = open("/", O_PATH);
+    setup(&t);
+    call_start(&t, &c[0], PROXY_GETATTR, 1);
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    size = put_reply(buf, PROXY_GETATTR, h.tag, 0, bad->error, 0);
+    size += bad->more;
+    stl_le_p(buf, size + bad->size_add);
+    stw_le_p(buf + 4, lduw_le_p(buf + 4) ^ bad->type_xor);
+    stw_le_p(buf + 6, bad->says_fds);
+    stl_le_p(buf + 8, h.tag ^ bad->tag_xor);
+    if (bad->times == 2) {
+        /* The second is the bad one, and another call is the victim */
+        call_start(&t, &c[1], PROXY_GETATTR, 1);
+        peer_recv(t.peer, &handle, sizeof(handle));
+        peer_send(t.peer, buf, size, NULL, 0);
+        call_wait(&c[0]);
+        g_assert_cmpint(c[0].ret, ==, 0);
+        c[0] = c[1];
+        peer_send(t.peer, buf, size, NULL, 0);
+        all_fail(&t, &c[1], 1);
+    } else {
+        peer_send(t.peer, buf, size, fds, bad->sends_fds);
+        all_fail(&t, c, 1);
+    }
+    /* It hung up */
+    g_assert_cmpint(recv(t.peer, buf, sizeof(buf), 0), <=, 0);
+    finish(&t);
+    for (i = 0; i < 2; i++) {
+        close(fds[i]);
+    }
+}
+
+/* Descriptors that no message takes */
+static void test_fd_flood(void)
+{
+    int fds[PROXY_MAX_FDS];
+    uint8_t buf[64];
+    uint64_t handle;
+    Call c = { };
+    ProxyHeader h;
+    size_t i;
+    Test t;
+
+    for (i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = STDERR_FILENO;
+    }
+    setup(&t);
+    call_start(&t, &c, PROXY_GETATTR, 1);
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    put_reply(buf, PROXY_GETATTR, h.tag, 0, 0, 0);
+    for (i = 0; i < 3; i++) {
+        peer_send(t.peer, buf + i, 1, fds, ARRAY_SIZE(fds));
+    }
+    all_fail(&t, &c, 1);
+    finish(&t);
+}
+
+int main(int argc, char **argv)
+{
+    int i;
+
+    g_test_init(&argc, &argv, NULL);
+    qemu_init_main_loop(&error_abort);
+    ctx = qemu_get_aio_context();
+
+    g_test_add_func("/proxy-channel/hello", test_hello);
+    g_test_add_func("/proxy-channel/hello-bad", test_hello_bad);
+    g_test_add_func("/proxy-channel/batch", test_batch);
+    g_test_add_func("/proxy-channel/limit", test_limit);
+    g_test_add_func("/proxy-channel/cancel-sent", test_cancel_sent);
+    g_test_add_func("/proxy-channel/abandon", test_abandon);
+    g_test_add_func("/proxy-channel/pieces", test_pieces);
+    g_test_add_func("/proxy-channel/backpressure", test_backpressure);
+    g_test_add_func("/proxy-channel/descriptors", test_descriptors);
+    g_test_add_func("/proxy-channel/forget", test_forget);
+    g_test_add_func("/proxy-channel/gone", test_gone);
+    g_test_add_func("/proxy-channel/fd-flood", test_fd_flood);
+    for (i = 0; i < ARRAY_SIZE(bad_replies); i++) {
+        g_autofree char *path = g_strdup_printf("/proxy-channel/bad/%s",
+                                                bad_replies[i].name);
+
+        g_test_add_data_func(path, &bad_replies[i], test_bad_reply);
+    }
+    return g_test_run();
+}
