@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Configures and builds, when something is missing or older than its source.
+
+A build folder that is there is used as it is configured. One that this module
+configured itself is configured again when what configure works from changes.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+from . import debian
+from .failure import Failure, message
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = TREE / 'build'
+
+QEMU = BUILD / 'qemu-system-x86_64'
+HELPER = BUILD / 'fsdev/virtfs-proxy-helper'
+
+# What the build does not read
+_NO_SOURCE = {'.git', '.ci', 'docs', 'boot', 'check', 'README.md', 'LICENSE',
+              '.gitignore'}
+# Linked into the base: an edit there needs ninja only
+_LINKED = {'hw', 'fsdev', 'tests'}
+
+
+def _sources():
+    """Every file of this tree that the build reads."""
+    for top in sorted(TREE.iterdir()):
+        if top.name in _NO_SOURCE or top.name.startswith('build'):
+            continue
+        if top.is_file():
+            yield top
+            continue
+        for at, folders, files in os.walk(top):
+            folders[:] = [f for f in folders if f != '__pycache__']
+            if pathlib.Path(at) == TREE / 'scripts':
+                folders[:] = [f for f in folders if f != 'virtfs']
+            if pathlib.Path(at) == TREE / 'tests':
+                folders[:] = [f for f in folders if f in ('unit', 'qtest')]
+            for name in files:
+                yield pathlib.Path(at, name)
+
+
+def _configure_key(arguments):
+    """Changes with what configure works from."""
+    digest = hashlib.sha256(repr(arguments).encode())
+    for path in _sources():
+        inside = path.relative_to(TREE)
+        if inside.parts[0] not in _LINKED:
+            digest.update(str(inside).encode() + b'\0' + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _run(command, what):
+    """Runs a step, its output on stderr: stdout is the guest command's."""
+    done = subprocess.run(command, cwd=TREE, stdin=subprocess.DEVNULL,
+                          stdout=sys.stderr.fileno())
+    if done.returncode:
+        raise Failure(f'{what} failed')
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    """One at a time: ninja keeps no other ninja out of its folder."""
+    folder.mkdir(exist_ok=True)
+    with open(folder / 'virtfs-lock', 'w', encoding='ascii') as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def configure(program, build=BUILD, arguments=('--lean',)):
+    """Configures a build folder, unless that is done."""
+    if os.access(TREE, os.W_OK):
+        with _locked(build):
+            _configure(program, build, arguments)
+    elif not (build / 'build.ninja').exists():
+        raise Failure(f'{build} is not built and {TREE} cannot be written to')
+
+
+def _configure(program, build, arguments):
+    stamp = build / 'virtfs-configured'
+    ready = (build / 'build.ninja').exists()
+    if ready and not stamp.exists():
+        return                          # somebody else's choice of arguments
+    key = _configure_key(arguments)
+    if ready and stamp.read_text() == key:
+        return
+    debian.need(['build'], program)
+    message(f'{program}: configuring')
+    _run([TREE / 'configure', f'--builddir={build}', *arguments],
+         './configure')
+    stamp.write_text(key)
+
+
+def _newest():
+    return max(path.stat().st_mtime_ns for path in _sources())
+
+
+def build(program, targets, folder=BUILD, name='boot'):
+    """Builds targets with ninja; says nothing when there is nothing to do.
+
+    name: of this set of targets.
+    """
+    stamp = folder / f'virtfs-built-{name}'
+
+    def is_built():
+        return all((folder / target).exists() for target in targets)
+
+    def is_fresh():
+        return is_built() and stamp.exists() and \
+            stamp.stat().st_mtime_ns > _newest()
+
+    if is_fresh():
+        return
+    if not os.access(TREE, os.W_OK):
+        if is_built():
+            return                      # whoever may write here builds it
+        raise Failure(f'{folder} is not built and {TREE} cannot be written to')
+    with _locked(folder):
+        if is_fresh():
+            return                      # somebody else did it meanwhile
+        _configure(program, folder, ('--lean',))
+        debian.need(['build'], program)
+        started = _newest()
+        if not (is_built() and _nothing_to_do(folder, targets)):
+            message(f'{program}: building; this takes some minutes the first '
+                    'time')
+            _run(['ninja', '-C', folder, *targets], 'the build')
+        stamp.touch()
+        os.utime(stamp, ns=(started + 1, started + 1))
+
+
+def _nothing_to_do(folder, targets):
+    """Whether only dates have changed, if anything."""
+    said = subprocess.run(['ninja', '-C', folder, '-n', *targets],
+                          cwd=TREE, capture_output=True, text=True)
+    return 'no work to do' in said.stdout
+
+
+def emulator(program):
+    """QEMU and the helper, built."""
+    build(program, [str(p.relative_to(BUILD)) for p in (QEMU, HELPER)])

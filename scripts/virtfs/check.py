@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""./check: builds everything and runs the tests."""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import build, debian, tap, testuser
+from .failure import Failure, message
+
+TREE = build.TREE
+BUILD = build.BUILD
+QOS_TEST = 'tests/qtest/qos-test'
+
+DESCRIPTION = '''\
+Installs (as root) and builds what is missing, and runs the tests: all of
+them, or those of the named tiers.'''
+
+EPILOG = '''\
+tiers:
+  warnings  this tree's C files compile without any, with gcc and with clang
+  unit      functions and single parts, in their own processes
+  helper    the real virtfs-proxy-helper; started by root, once as root and
+            once as an ordinary user
+  qtest     9P messages through QEMU's virtio-9p device
+  guest     a Linux guest works on a share, and the host looks at the result
+
+Started by root, the tests of what an ordinary user can do run as the system
+user virtfs-test, which is made with a range of subordinate ids when it is not
+there. The last line is: N passed, N failed, N skipped. The exit status is 0
+when nothing failed.'''
+
+
+class Context:
+    """What the tiers share: the user for rootless tests, and a folder that
+    goes away at the end."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.folder.chmod(0o755)
+        self.user = testuser.TestUser()
+        self.home = self.folder / 'home'
+        self.home.mkdir()
+        self.user.give(self.home)
+
+
+def _meson_tests():
+    """What Meson knows of this tree's own tests."""
+    path = BUILD / 'meson-info/intro-tests.json'
+    with open(path, encoding='utf-8') as f:
+        tests = json.load(f)
+    return [t for t in tests
+            if any(s.rpartition(':')[2] == 'fsdev' for s in t['suite'])]
+
+
+def _is_helper(test):
+    return test['name'].startswith('test-9p-helper')
+
+
+def _built(test):
+    """A test's program as a target of ninja, or None for a script."""
+    try:
+        return str(pathlib.Path(test['cmd'][0]).relative_to(BUILD))
+    except ValueError:
+        return None
+
+
+def _targets():
+    """Everything that the tests need, for ninja."""
+    targets = [_built(t) for t in _meson_tests()]
+    targets = [t for t in targets if t and not t.startswith('pyvenv/')]
+    return sorted({*targets, QOS_TEST, *(
+        str(p.relative_to(BUILD)) for p in (build.QEMU, build.HELPER))})
+
+
+def _program(test, name=None):
+    argv, protocol = test['cmd'], test['protocol']
+    if argv[-1].endswith('.py') and protocol == 'exitcode':
+        argv, protocol = [*argv, '-v', '-b'], 'unittest'
+    return tap.Program(name or test['name'], argv, protocol,
+                       max(60, 4 * test['timeout']),
+                       {**os.environ, **test['env']},
+                       test['workdir'] or str(BUILD))
+
+
+def warnings(_context):
+    """Both compilers' opinion of this tree's files."""
+    script = TREE / 'tests/compile/test-warnings.py'
+    return [tap.Program(script.stem, [sys.executable, str(script)], 'tap',
+                        900, dict(os.environ), str(TREE))]
+
+
+def unit(_context):
+    """The tier's programs."""
+    return [_program(t) for t in _meson_tests() if not _is_helper(t)]
+
+
+def helper(context):
+    """Those that run the helper, as root and as an ordinary user."""
+    tests = [t for t in _meson_tests() if _is_helper(t)]
+    who = context.user.user.pw_name
+    no_namespace = context.user.no_namespace()
+    programs = []
+    for test in tests:
+        if os.geteuid() == 0:
+            program = _program(test, test['name'] + ' as root')
+            program.env['VIRTFS_TEST_USER'] = who
+            programs.append(program)
+        program = _program(test, f'{test["name"]} as {who}')
+        if no_namespace:
+            program.argv = ['printf', '1..0 # SKIP %s\\n', no_namespace]
+            program.protocol = 'tap'
+        elif context.user.other:
+            program.argv = context.user.command(program.argv)
+            program.env = {**test['env'],
+                           **context.user.environment(context.home)}
+        programs.append(program)
+    return programs
+
+
+def _memory_folder(stack):
+    """A folder on tmpfs: ext4 has no room for some hundred xattrs a file."""
+    for above in ('/dev/shm', None):
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(
+                prefix='virtfs-qtest-', dir=above))
+            os.setxattr(folder, 'user.test', b'1')
+            os.removexattr(folder, 'user.test')
+            return folder
+        except OSError:
+            continue
+    return folder
+
+
+def qtest(context):
+    """One program for each place in the device graph that has 9p tests."""
+    env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU)}
+    env.pop('QTEST_QEMU_IMG', None)
+    said = subprocess.run([BUILD / QOS_TEST, '-m', 'slow', '-l'], env=env,
+                          cwd=context.folder, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=120)
+    # Up to and with the node that tests are for, e.g. ".../virtio-9p"; newer
+    # versions of GLib make comments of the list
+    paths = sorted({m[1] for m in re.finditer(
+        r'^(?:# )?(/\S*?/virtio-9p(?:-pci|-device)?(?:/virtio-9p)?)/',
+        said.stdout, re.M)})
+    paths = [p for p in paths
+             if not any(p.startswith(q + '/') for q in paths)]
+    if not paths:
+        raise Failure(f'{QOS_TEST} -l lists no 9p test\n{said.stderr}')
+    folder = _memory_folder(context.stack)
+    return [tap.Program(path, [str(BUILD / QOS_TEST), '--tap', '-k',
+                               '-m', 'slow', '-r', path],
+                        'tap', 900, env, folder)
+            for path in paths]
+
+
+def guest(context):
+    """The programs in tests/guest."""
+    env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1',
+           'TMPDIR': str(context.folder)}
+    return [tap.Program(path.stem, [sys.executable, str(path)], 'tap', 1200,
+                        env, str(TREE))
+            for path in sorted((TREE / 'tests/guest').glob('test-*.py'))]
+
+
+TIERS = {'warnings': warnings, 'unit': unit, 'helper': helper, 'qtest': qtest,
+         'guest': guest}
+
+
+def _show(report):
+    """Says what came of a program."""
+    counts = ', '.join(f'{report.count(o)} {o}'
+                       for o in (tap.PASS, tap.FAIL, tap.SKIP)
+                       if report.count(o))
+    failed = report.count(tap.FAIL)
+    print(f'  {"FAILED" if failed else "ok":7} {report.program.name}: '
+          f'{counts} ({report.seconds:.1f} s)')
+    if failed:
+        for result in report.results:
+            if result.outcome == tap.FAIL:
+                print(f'          {result.name}'
+                      + (f': {result.why}' if result.why else ''))
+        print('          command: '
+              + ' '.join(str(w) for w in report.program.argv))
+        print('          what it wrote, last lines:')
+        for line in report.output.splitlines()[-60:]:
+            print('            ' + line)
+    sys.stdout.flush()
+
+
+def _run(tiers):
+    """Runs tiers; (tier, program, result) of every test."""
+    done = []
+    with contextlib.ExitStack() as stack:
+        context = Context(stack.enter_context(tempfile.TemporaryDirectory(
+            prefix='virtfs-check-', ignore_cleanup_errors=True)))
+        context.stack = stack
+        for tier in tiers:
+            print(f'{tier}:')
+            sys.stdout.flush()
+            before = len(done)
+            try:
+                programs = TIERS[tier](context)
+            except (Failure, subprocess.SubprocessError) as e:
+                programs = []
+                print(f'  FAILED  {e}')
+                done.append((tier, tier, tap.Result('start', tap.FAIL,
+                                                    str(e))))
+            for program in programs:
+                report = tap.run(program)
+                _show(report)
+                done += [(tier, program.name, r) for r in report.results]
+            if all(r.outcome == tap.SKIP for _, _, r in done[before:]):
+                print(f'  FAILED  no test of the tier {tier} was run')
+                done.append((tier, tier, tap.Result('tests', tap.FAIL)))
+    return done
+
+
+def main(argv):
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog='./check', usage='./check [TIER...]', description=DESCRIPTION,
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('tiers', nargs='*', metavar='TIER',
+                        help=', '.join(TIERS))
+    tiers = parser.parse_args(argv).tiers
+    for tier in tiers:
+        if tier not in TIERS:
+            parser.error(f'{tier}: no such tier; there are '
+                         + ', '.join(TIERS))
+    start = time.monotonic()
+    try:
+        debian.need(['build', 'boot', 'test'], './check')
+        build.configure('./check')
+        build.build('./check', _targets(), name='check')
+        # What ./boot asks for is among it
+        build.emulator('./check')
+        done = _run([t for t in TIERS if not tiers or t in tiers])
+    except (Failure, OSError) as e:
+        message(f'./check: {e}')
+        print('0 passed, 1 failed, 0 skipped')
+        return 1
+    skipped = [(t, p, r) for t, p, r in done if r.outcome == tap.SKIP]
+    if skipped:
+        print('skipped:')
+        for tier, program, result in skipped:
+            print(f'  {tier}: {program}: {result.name}: '
+                  + (result.why or 'no reason given'))
+    minutes, seconds = divmod(int(time.monotonic() - start), 60)
+    print(f'time: {minutes}:{seconds:02}')
+    counts = [sum(r.outcome == o for _, _, r in done)
+              for o in (tap.PASS, tap.FAIL, tap.SKIP)]
+    print('{} passed, {} failed, {} skipped'.format(*counts))
+    return 1 if counts[1] else 0

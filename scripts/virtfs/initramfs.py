@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The guest's initial file system, as the kernel takes it: a cpio archive.
+
+It consists of two archives, one after the other. The first holds busybox, a
+shell, the attribute and ACL tools with their libraries, the kernel's modules
+and guest-init; it is the same for every guest and stays in the cache. The
+second is made anew for every guest: what it shall run, and how to report.
+
+Neither is compressed: an emulated processor takes longer to unpack it than
+QEMU to load it.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import subprocess
+
+from .failure import Failure
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GUEST_INIT = os.path.join(HERE, 'guest-init')
+
+TOOLS = ('setfattr', 'getfattr', 'setfacl', 'getfacl')
+# The shell of commands. busybox' own is for interactive use, where it edits
+# lines; but it prefers busybox' programs to all others.
+SHELL = '/bin/dash'
+
+# Read by the interactive shell. The first process is busy waiting for it, so
+# some of these end the machine themselves.
+GUEST_SHELL = b'''\
+PS1='guest:\\w# '
+poweroff() { sync; busybox poweroff -f; }
+halt() { sync; busybox poweroff -f; }
+reboot() { sync; busybox reboot -f; }
+getfattr() { /usr/bin/getfattr "$@"; }
+setfattr() { /usr/bin/setfattr "$@"; }
+'''
+BUSYBOX = ('/usr/bin/busybox', '/bin/busybox')
+
+
+class Archive:
+    """A cpio archive of the "newc" kind (the kernel's
+    Documentation/driver-api/early-userspace/buffer-format.rst)."""
+
+    def __init__(self):
+        self._parts = []
+        self._known = {''}
+        self._ino = 0
+
+    def _entry(self, name, mode, data, rdev=(0, 0)):
+        self._ino += 1
+        raw = name.encode() + b'\0'
+        fields = (self._ino, mode, 0, 0, 1, 0, len(data), 0, 0,
+                  rdev[0], rdev[1], len(raw), 0)
+        head = b'070701' + b''.join(b'%08x' % f for f in fields) + raw
+        self._parts.append(head + b'\0' * (-len(head) % 4))
+        self._parts.append(data + b'\0' * (-len(data) % 4))
+
+    def folder(self, name, mode=0o755):
+        """A folder, with those above it where they are not there yet."""
+        name = name.strip('/')
+        if name in self._known:
+            return
+        self.folder(os.path.dirname(name))
+        self._known.add(name)
+        self._entry(name, stat.S_IFDIR | mode, b'')
+
+    def file(self, name, data, mode=0o644):
+        name = name.strip('/')
+        if name in self._known:
+            return
+        self.folder(os.path.dirname(name))
+        self._known.add(name)
+        self._entry(name, stat.S_IFREG | mode, data)
+
+    def link(self, name, target):
+        name = name.strip('/')
+        if name in self._known:
+            return
+        self.folder(os.path.dirname(name))
+        self._known.add(name)
+        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def device(self, name, major, minor):
+        self.folder(os.path.dirname(name.strip('/')))
+        self._entry(name.strip('/'), stat.S_IFCHR | 0o600, b'',
+                    (major, minor))
+
+    def bytes(self):
+        end = Archive()
+        end._entry('TRAILER!!!', 0, b'')
+        return b''.join(self._parts + end._parts)
+
+
+def _read(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def _which(name):
+    for folder in ('/usr/bin', '/bin'):
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK):
+            return path
+    raise Failure(f'{name} is not installed')
+
+
+def _busybox():
+    for path in BUSYBOX:
+        if os.access(path, os.X_OK):
+            return path
+    raise Failure('busybox is not installed (package busybox-static)')
+
+
+def _libraries(program):
+    """The shared libraries of a program, and its loader."""
+    out = subprocess.run(['ldd', program], capture_output=True, text=True,
+                         env={**os.environ, 'LC_ALL': 'C'})
+    if 'not a dynamic executable' in out.stderr:
+        return []
+    if out.returncode != 0:
+        raise Failure(f'ldd {program}: {out.stderr.strip()}')
+    return re.findall(r'(/\S+) \(0x', out.stdout)
+
+
+def common(kernel):
+    """The archive that all guests of a kernel share.
+
+    Returns bytes. kernel: see kernel.Kernel.
+    """
+    archive = Archive()
+    for folder in ('dev', 'proc', 'sys', 'tmp', 'run', 'mnt/share', 'root',
+                   'etc', 'usr/bin', 'usr/sbin', 'bin', 'sbin'):
+        archive.folder(folder)
+    # For messages before /dev is mounted
+    archive.device('dev/console', 5, 1)
+    archive.file('etc/passwd', b'root:x:0:0:root:/root:/bin/sh\n'
+                 b'nobody:x:65534:65534:nobody:/:/bin/false\n')
+    archive.file('etc/group', b'root:x:0:\nnogroup:x:65534:\n')
+    archive.file('etc/guest-shell', GUEST_SHELL)
+    archive.file('init', _read(GUEST_INIT), 0o755)
+
+    busybox = _busybox()
+    programs = [('bin/busybox', busybox), ('bin/dash', SHELL)]
+    programs += [('usr/bin/' + tool, _which(tool)) for tool in TOOLS]
+    for name, path in programs:
+        archive.file(name, _read(path), 0o755)
+        for library in _libraries(path):
+            archive.file(library, _read(library), 0o755)
+
+    archive.link('bin/sh', 'dash')
+    applets = subprocess.run([busybox, '--list'], capture_output=True,
+                             text=True, check=True).stdout.split()
+    for applet in applets:
+        archive.link('bin/' + applet, 'busybox')
+
+    order = []
+    for name, data in kernel.modules():
+        archive.file(f'lib/modules/{name}.ko', data)
+        order.append(name)
+    archive.file('etc/guest-modules', ''.join(n + '\n' for n in order)
+                 .encode())
+    return archive.bytes()
+
+
+def key(kernel):
+    """What the common archive depends on, as a name for it in the cache."""
+    digest = hashlib.sha256(kernel.identity().encode())
+    for path in (_busybox(), GUEST_INIT, os.path.abspath(__file__),
+                 SHELL, *map(_which, TOOLS)):
+        st = os.stat(path)
+        digest.update(f'{path} {st.st_size} {st.st_mtime_ns}\n'.encode())
+    return digest.hexdigest()[:24]
+
+
+def private(settings, command, files=()):
+    """The archive of one guest.
+
+    settings: names and values for guest-init; command: bytes, what to run;
+    files: (name, bytes) of further programs.
+    """
+    archive = Archive()
+    text = ''.join(f"{name}='{_quoted(value)}'\n"
+                   for name, value in settings.items())
+    archive.file('etc/guest-settings', text.encode())
+    archive.file('etc/guest-command', command)
+    for name, data in files:
+        archive.file(name, data, 0o755)
+    return archive.bytes()
+
+
+def _quoted(value):
+    return str(value).replace("'", "'\\''")

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""QEMU and the helper: their command lines, and who they run as.
+
+Started by root, ./boot starts the helper with privilege (it drops all but a
+few capabilities itself and never serves as uid 0) and QEMU as nobody, with a
+socket pair between them. That user may have no way to the build folder or the
+cache, which may lie below /root, so QEMU gets everything by descriptor, its own
+program included.
+
+Started by an ordinary user, everything runs as that user. QEMU starts the
+helper, which makes a user namespace with the user's subordinate ids.
+"""
+
+import os
+import pwd
+import socket
+import stat
+import subprocess
+
+from . import build, process
+from .failure import Failure
+
+# Where Debian's packages seabios and qemu-system-data put firmware
+FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu')
+
+UNPRIVILEGED = 'nobody'
+
+
+def accelerator(wanted, groups):
+    """('kvm' or 'tcg'); groups: who else the emulator may become."""
+    why = None
+    try:
+        with open('/proc/cpuinfo', encoding='ascii', errors='replace') as f:
+            flags = f.read().split()
+    except OSError:
+        flags = []
+    if 'vmx' not in flags and 'svm' not in flags:
+        why = 'the processor shows neither vmx nor svm'
+    else:
+        try:
+            os.close(os.open('/dev/kvm', os.O_RDWR | os.O_CLOEXEC))
+            node = os.stat('/dev/kvm')
+            if os.geteuid() == 0 and not node.st_mode & stat.S_IWOTH:
+                if node.st_mode & stat.S_IWGRP and node.st_gid != 0:
+                    groups.append(node.st_gid)
+                else:
+                    why = f'{UNPRIVILEGED} may not open /dev/kvm'
+        except OSError as e:
+            why = f'/dev/kvm: {e.strerror}'
+    if why and wanted == 'kvm':
+        raise Failure(f'--accel kvm: {why}')
+    return 'tcg' if why or wanted == 'tcg' else 'kvm'
+
+
+def _value(text):
+    """A value in one of QEMU's key=value lists."""
+    return str(text).replace(',', ',,')
+
+
+class Machine:
+    """A QEMU that runs, with its helper if ./boot started that.
+
+    console, out, err: sockets to the serial line and to the two ports that
+    guest-init writes to. log: what QEMU and the helper say (a file object to
+    read). qemu, helper: child processes; helper is None where QEMU itself
+    started it, or needs none.
+    """
+
+    def __init__(self, options, image, initramfs):
+        self.qemu = self.helper = None
+        self._fds = []                  # for QEMU, closed here once it runs
+        self.as_root = os.geteuid() == 0
+        groups = []
+        self.accel = accelerator(options.accel, groups)
+        self.console, console = socket.socketpair()
+        self.out, out = socket.socketpair()
+        self.err, err = socket.socketpair()
+        ours, theirs = os.pipe()
+        self.log = os.fdopen(ours, 'rb', buffering=0)
+        try:
+            argv = self._command(options, image, initramfs,
+                                 self._keep(console), self._keep(out),
+                                 self._keep(err), theirs)
+            self._start(argv, groups, theirs)
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            os.close(theirs)
+            for fd in self._fds:
+                os.close(fd)
+
+    def _keep(self, sock):
+        """A socket's descriptor, for QEMU."""
+        fd = sock.detach()
+        self._fds.append(fd)
+        return fd
+
+    def _open(self, path, option=None):
+        """A file's descriptor, for QEMU."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as e:
+            raise Failure(f'{option or ""}{path}: {e.strerror}') from None
+        self._fds.append(fd)
+        return fd
+
+    def _memory(self, content):
+        """A descriptor of a file in memory, for QEMU."""
+        fd = os.memfd_create('initramfs')
+        self._fds.append(fd)
+        at = 0
+        while at < len(content):
+            at += os.write(fd, content[at:at + (1 << 20)])
+        return fd
+
+    def _fsdev(self, options, log):
+        """The value of -fsdev."""
+        words = [options.driver, 'id=share']
+        if options.readonly:
+            words.append('readonly=on')
+        if options.driver == 'proxy' and self.as_root:
+            words.append(f'sock_fd={self._start_helper(options, log)}')
+        elif options.driver == 'proxy':
+            words.append(f'path={_value(options.share)}')
+            words.append(f'helper={_value(build.HELPER)}')
+        elif options.driver != 'synth':
+            words.append(f'path={_value(options.share)}')
+            words.append('security_model=mapped-xattr')
+        return ','.join(words)
+
+    def _start_helper(self, options, log):
+        """Starts the helper with privilege; returns QEMU's end."""
+        ours, theirs = socket.socketpair()
+        user = pwd.getpwnam(UNPRIVILEGED)
+        argv = [str(build.HELPER), '-n', '-p', options.share,
+                '-f', str(theirs.fileno()),
+                '--user', str(user.pw_uid), '--group', str(user.pw_gid)]
+        if options.readonly:
+            argv.append('--readonly')
+        with theirs:
+            self.helper = process.spawn(
+                argv, pass_fds=[theirs.fileno()], stdout=subprocess.DEVNULL,
+                stderr=log)
+        return self._keep(ours)
+
+    def _command(self, options, image, initramfs, console, out, err, log):
+        argv = [
+            'qemu-system-x86_64',
+            '-name', 'virtfs-boot,process=qemu-system-x86',
+            '-M', 'q35', '-m', options.memory,
+            '-nodefaults', '-no-user-config', '-nic', 'none',
+            '-display', 'none', '-no-reboot',
+        ]
+        if self.accel == 'kvm':
+            argv += ['-accel', 'kvm', '-cpu', 'host']
+        else:
+            argv += ['-accel', 'tcg,thread=multi', '-cpu', 'max']
+        for folder in FIRMWARE:
+            argv += ['-L', folder]
+        argv += [
+            '-kernel', f'/proc/self/fd/{self._open(image)}',
+            '-initrd', f'/proc/self/fd/{self._memory(initramfs)}',
+            '-append', 'console=ttyS0 quiet panic=-1 random.trust_cpu=on',
+            '-chardev', f'socket,id=boot.console,fd={console}',
+            '-serial', 'chardev:boot.console',
+            '-device', 'virtio-serial-pci,id=boot.ports',
+            '-chardev', f'socket,id=boot.out,fd={out}',
+            '-device', 'virtserialport,chardev=boot.out,name=guest.out',
+            '-chardev', f'socket,id=boot.err,fd={err}',
+            '-device', 'virtserialport,chardev=boot.err,name=guest.err',
+            '-fsdev', self._fsdev(options, log),
+            '-device', 'virtio-9p-pci,fsdev=share,mount_tag='
+            + _value(options.tag),
+        ]
+        return argv + options.qemu_arguments
+
+    def _start(self, argv, groups, log):
+        identity, executable = None, str(build.QEMU)
+        program = self._open(build.QEMU)
+        if self.as_root:
+            user = pwd.getpwnam(UNPRIVILEGED)
+            identity = process.Identity(user.pw_uid, user.pw_gid, groups)
+            executable = f'/proc/self/fd/{program}'
+        self.qemu = process.spawn(
+            argv, executable=executable, identity=identity,
+            pass_fds=self._fds, stdout=log, stderr=log,
+            cwd='/' if self.as_root else None)
+
+    def end(self):
+        """Ends QEMU, and with it the helper."""
+        process.end(self.qemu)
+        process.end(self.helper)
+        for sock in (self.console, self.out, self.err):
+            sock.close()

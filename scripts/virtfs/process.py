@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Child processes that never outlive their parent.
+
+Each child asks the kernel to be killed when its parent ends, however that
+ends (prctl(2), PR_SET_PDEATHSIG), and has a session of its own, so that a
+Ctrl-C at the terminal goes to the parent alone, which then ends its children
+in order.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option, value):
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), 'prctl')
+
+
+class Identity:
+    """Who a child runs as: numbers of a user, a group and further groups."""
+
+    def __init__(self, uid, gid, groups=()):
+        self.uid = uid
+        self.gid = gid
+        self.groups = list(groups)
+
+
+def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
+          stdout=None, stderr=None, env=None, cwd=None):
+    """Starts a child; with an identity, as that user and for good.
+
+    executable: what to run where it is not argv[0].
+    """
+    parent = os.getpid()
+
+    def in_child():
+        # After the change of user, which would clear the death signal.
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        if identity is not None:
+            _prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+    who = {}
+    if identity is not None:
+        who = {'user': identity.uid, 'group': identity.gid,
+               'extra_groups': identity.groups}
+    return subprocess.Popen(
+        argv, executable=executable, pass_fds=pass_fds,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=stdout, stderr=stderr, env=env, cwd=cwd,
+        start_new_session=True, preexec_fn=in_child, **who)
+
+
+def end(child, patience=5.0):
+    """Ends a child, gently at first, and collects it."""
+    if child is None or child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(patience)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()

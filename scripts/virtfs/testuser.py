@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The ordinary user that rootless tests run as.
+
+For a person that is the person, who needs subordinate ids. For root it is the
+system user virtfs-test, which is made when it is not there, with a range of
+subordinate ids of its own (entries in /etc/passwd, /etc/group, /etc/subuid and
+/etc/subgid). That user may have no way to this tree, which may lie below
+/root: then it gets a view of the machine (a mount namespace) in which the
+folders above the tree are empty but for the way to it.
+"""
+
+import os
+import pathlib
+import pwd
+import shlex
+import shutil
+import stat
+import subprocess
+
+from .failure import Failure
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+
+NAME = 'virtfs-test'
+RANGE = 65536                   # subordinate ids
+
+
+def subordinate(path, user):
+    """(first, count) of a user's first range in /etc/subuid or subgid."""
+    try:
+        lines = pathlib.Path(path).read_text(encoding='ascii').splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        words = line.split(':')
+        if len(words) == 3 and words[0] in (user.pw_name, str(user.pw_uid)):
+            return int(words[1]), int(words[2])
+    return None
+
+
+def _free_range(path):
+    """The first id above all ranges of a file."""
+    end = 100000
+    try:
+        lines = pathlib.Path(path).read_text(encoding='ascii').splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        words = line.split(':')
+        if len(words) == 3:
+            end = max(end, int(words[1]) + int(words[2]))
+    return end
+
+
+def _make():
+    """Makes the user; root only."""
+    try:
+        pwd.getpwnam(NAME)
+    except KeyError:
+        subprocess.run(['useradd', '--system', '--user-group',
+                        '--no-create-home', '--home-dir', '/nonexistent',
+                        '--shell', '/usr/sbin/nologin', NAME], check=True)
+    user = pwd.getpwnam(NAME)
+    for path, option in (('/etc/subuid', '--add-subuids'),
+                         ('/etc/subgid', '--add-subgids')):
+        if not subordinate(path, user):
+            first = _free_range(path)
+            subprocess.run(['usermod', option,
+                            f'{first}-{first + RANGE - 1}', NAME], check=True)
+
+
+def _closed(path):
+    """The highest folder above a path that others may not enter."""
+    for above in reversed(path.parents):
+        if not above.stat().st_mode & stat.S_IXOTH:
+            return above
+    return path if not path.stat().st_mode & stat.S_IXOTH else None
+
+
+class TestUser:
+    """Runs commands as the ordinary user."""
+
+    __test__ = False
+
+    def __init__(self):
+        self.other = os.geteuid() == 0
+        if self.other:
+            _make()
+            self.user = pwd.getpwnam(NAME)
+        else:
+            self.user = pwd.getpwuid(os.geteuid())
+        self.uids = subordinate('/etc/subuid', self.user)
+        self.gids = subordinate('/etc/subgid', self.user)
+
+    def lacks(self):
+        """Why rootless tests cannot run, or None."""
+        if not self.uids or not self.gids:
+            return (f'{self.user.pw_name} has no subordinate ids '
+                    '(/etc/subuid, /etc/subgid)')
+        if not shutil.which('newuidmap'):
+            return 'newuidmap is not installed (package uidmap)'
+        return self.no_namespace()
+
+    def no_namespace(self):
+        """Why the user can make no user namespace, or None."""
+        done = subprocess.run(self.command(['unshare', '--user', 'true']),
+                              stdin=subprocess.DEVNULL, cwd='/',
+                              capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return None
+        return 'an ordinary user can make no user namespace here: ' + \
+            done.stderr.strip()
+
+    def command(self, argv):
+        """A command that runs another as the user."""
+        argv = [str(word) for word in argv]
+        if not self.other:
+            return argv
+        become = ['setpriv', f'--reuid={self.user.pw_uid}',
+                  f'--regid={self.user.pw_gid}', '--clear-groups',
+                  '--inh-caps=-all', '--', *argv]
+        closed = _closed(TREE)
+        if not closed:
+            return become
+        tree = shlex.quote(str(TREE))
+        if closed == TREE:
+            raise Failure(f'{TREE} may be entered by its owner only: '
+                          'chmod o+x it for the tests of ordinary users')
+        script = (f'set -e; view=$(mktemp -d); '
+                  f'mount --bind {tree} "$view"; '
+                  f'mount -t tmpfs -o mode=755 tmpfs '
+                  f'{shlex.quote(str(closed))}; '
+                  f'mkdir -p {tree}; mount --move "$view" {tree}; '
+                  'rmdir "$view"; cd /; exec "$@"')
+        return ['unshare', '--mount', '--propagation', 'private',
+                'sh', '-c', script, 'sh', *become]
+
+    def environment(self, home):
+        """The environment of its commands. home: a folder of the user's."""
+        env = {'HOME': str(home), 'XDG_CACHE_HOME': str(home),
+               'TMPDIR': str(home), 'USER': self.user.pw_name,
+               'LOGNAME': self.user.pw_name}
+        for name in ('PATH', 'LANG'):
+            if name in os.environ:
+                env[name] = os.environ[name]
+        return env
+
+    def give(self, path):
+        """Makes a file or folder the user's."""
+        if self.other:
+            os.chown(path, self.user.pw_uid, self.user.pw_gid,
+                     follow_symlinks=False)
+
+    def host_uid(self, uid):
+        """Who a guest's user is on the host: the user itself is the guest's
+        root, the subordinate ids follow from 1 on."""
+        return self.user.pw_uid if uid == 0 else self.uids[0] + uid - 1
+
+    def host_gid(self, gid):
+        """As host_uid(), for groups."""
+        return self.user.pw_gid if gid == 0 else self.gids[0] + gid - 1
