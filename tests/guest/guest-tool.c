@@ -1,0 +1,416 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the guest tests need in the guest and busybox cannot do. Linked
+ * statically; the first argument says what to do.
+ *
+ * Every error ends it with status 1 and a line that names the call and the
+ * errno, so that a test can expect it: "open f: ENOENT".
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static void die(const char *call, const char *name)
+{
+    printf("%s %s: %s\n", call, name, strerrorname_np(errno));
+    exit(1);
+}
+
+static int xopen(const char *name, int flags, mode_t mode)
+{
+    int fd = open(name, flags, mode);
+
+    if (fd < 0) {
+        die("open", name);
+    }
+    return fd;
+}
+
+static void put(int fd, const char *name, const char *text)
+{
+    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+        die("write", name);
+    }
+}
+
+static void show(int fd, const char *name)
+{
+    char buf[4096];
+    ssize_t n = pread(fd, buf, sizeof(buf) - 1, 0);
+
+    if (n < 0) {
+        die("read", name);
+    }
+    buf[n] = '\0';
+    printf("content %s\n", buf);
+}
+
+static void show_stat(int fd, const char *name)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        die("fstat", name);
+    }
+    printf("links %lu size %lld mode %o\n", (unsigned long)st.st_nlink,
+           (long long)st.st_size, st.st_mode & 07777);
+}
+
+/* unlinked FILE: a file is used on after its name is gone */
+static void unlinked(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR | O_CREAT | O_EXCL, 0644);
+
+    put(fd, arg[0], "before");
+    if (unlink(arg[0]) < 0) {
+        die("unlink", arg[0]);
+    }
+    show_stat(fd, arg[0]);
+    put(fd, arg[0], " after");
+    show(fd, arg[0]);
+    if (ftruncate(fd, 3) < 0) {
+        die("ftruncate", arg[0]);
+    }
+    if (fchmod(fd, 0600) < 0) {
+        die("fchmod", arg[0]);
+    }
+    show_stat(fd, arg[0]);
+    show(fd, arg[0]);
+}
+
+/* rename-over OLD NEW: NEW is open while OLD takes its name */
+static void rename_over(char **arg)
+{
+    int fd = xopen(arg[1], O_RDWR, 0);
+    int fd2;
+
+    if (rename(arg[0], arg[1]) < 0) {
+        die("rename", arg[1]);
+    }
+    show(fd, arg[1]);
+    put(fd, arg[1], "into the old one");
+    show(fd, arg[1]);
+    fd2 = xopen(arg[1], O_RDONLY, 0);
+    show(fd2, arg[1]);
+}
+
+/* moved OLD NEW: a file is used on under its old descriptor */
+static void moved(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR, 0);
+
+    if (rename(arg[0], arg[1]) < 0) {
+        die("rename", arg[1]);
+    }
+    if (lseek(fd, 0, SEEK_END) < 0) {
+        die("lseek", arg[1]);
+    }
+    put(fd, arg[1], " more");
+    if (fchmod(fd, 0640) < 0) {
+        die("fchmod", arg[1]);
+    }
+    show_stat(fd, arg[1]);
+    show(fd, arg[1]);
+}
+
+/* times FILE SECONDS NANOSECONDS SECONDS NANOSECONDS: atime, mtime */
+static void times(char **arg)
+{
+    struct timespec ts[2] = {
+        { .tv_sec = atoll(arg[1]), .tv_nsec = atol(arg[2]) },
+        { .tv_sec = atoll(arg[3]), .tv_nsec = atol(arg[4]) },
+    };
+
+    if (utimensat(AT_FDCWD, arg[0], ts, AT_SYMLINK_NOFOLLOW) < 0) {
+        die("utimensat", arg[0]);
+    }
+}
+
+/* stamps FILE..: atime and mtime of each */
+static void stamps(char **arg)
+{
+    struct stat st;
+
+    for (; *arg; arg++) {
+        if (lstat(*arg, &st) < 0) {
+            die("lstat", *arg);
+        }
+        printf("%lld.%09ld %lld.%09ld\n",
+               (long long)st.st_atim.tv_sec, st.st_atim.tv_nsec,
+               (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    }
+}
+
+/* socket FILE: the node that bind(2) makes */
+static void make_socket(char **arg)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (fd < 0) {
+        die("socket", arg[0]);
+    }
+    strncpy(addr.sun_path, arg[0], sizeof(addr.sun_path) - 1);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+        die("bind", arg[0]);
+    }
+}
+
+/* append FILE TEXT: with O_APPEND */
+static void append(char **arg)
+{
+    int fd = xopen(arg[0], O_WRONLY | O_APPEND, 0);
+
+    put(fd, arg[0], arg[1]);
+}
+
+/* exclusive FILE: O_CREAT | O_EXCL */
+static void exclusive(char **arg)
+{
+    xopen(arg[0], O_WRONLY | O_CREAT | O_EXCL, 0600);
+}
+
+static bool set_lock(int fd, const char *type, const char *start,
+                     const char *length, int command, struct flock *fl)
+{
+    *fl = (struct flock) {
+        .l_type = *type == 'w' ? F_WRLCK : *type == 'r' ? F_RDLCK : F_UNLCK,
+        .l_whence = SEEK_SET,
+        .l_start = atoll(start),
+        .l_len = atoll(length),
+    };
+    return fcntl(fd, command, fl) == 0;
+}
+
+/* lock FILE r|w START LENGTH: tries it once, and lets go of it again */
+static void lock(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR, 0);
+    struct flock fl;
+
+    if (!set_lock(fd, arg[1], arg[2], arg[3], F_SETLK, &fl)) {
+        die("lock", arg[0]);
+    }
+    puts("locked");
+}
+
+/* locker FILE r|w START LENGTH: what F_GETLK says */
+static void locker(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR, 0);
+    struct flock fl;
+
+    if (!set_lock(fd, arg[1], arg[2], arg[3], F_GETLK, &fl)) {
+        die("getlk", arg[0]);
+    }
+    if (fl.l_type == F_UNLCK) {
+        puts("free");
+    } else {
+        printf("%s %lld %lld\n", fl.l_type == F_WRLCK ? "write" : "read",
+               (long long)fl.l_start, (long long)fl.l_len);
+    }
+}
+
+/* For five minutes at most */
+static void wait_for_file(const char *name)
+{
+    struct stat st;
+    int i;
+
+    for (i = 0; i < 3000 && stat(name, &st) < 0; i++) {
+        usleep(100000);
+    }
+}
+
+/*
+ * hold FILE r|w START LENGTH HELD UNTIL: holds it; makes the file HELD then,
+ * and lets go when there is a file UNTIL.
+ */
+static void hold(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR, 0);
+    struct flock fl;
+
+    if (!set_lock(fd, arg[1], arg[2], arg[3], F_SETLK, &fl)) {
+        die("lock", arg[0]);
+    }
+    close(xopen(arg[4], O_WRONLY | O_CREAT, 0644));
+    wait_for_file(arg[5]);
+    if (!set_lock(fd, "u", arg[2], arg[3], F_SETLK, &fl)) {
+        die("unlock", arg[0]);
+    }
+    puts("released");
+}
+
+/* flock FILE: tries it once */
+static void try_flock(char **arg)
+{
+    if (flock(xopen(arg[0], O_RDWR, 0), LOCK_EX | LOCK_NB) < 0) {
+        die("flock", arg[0]);
+    }
+    puts("locked");
+}
+
+/* hold-flock FILE HELD UNTIL: as hold, with flock(2) */
+static void hold_flock(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR, 0);
+
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        die("flock", arg[0]);
+    }
+    close(xopen(arg[1], O_WRONLY | O_CREAT, 0644));
+    wait_for_file(arg[2]);
+    if (flock(fd, LOCK_UN) < 0) {
+        die("unlock", arg[0]);
+    }
+    puts("released");
+}
+
+/* wait-lock FILE r|w START LENGTH: F_SETLKW, with a time limit */
+static void wait_lock(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR, 0);
+    struct flock fl;
+
+    alarm(120);
+    if (!set_lock(fd, arg[1], arg[2], arg[3], F_SETLKW, &fl)) {
+        die("lock", arg[0]);
+    }
+    puts("locked");
+}
+
+/* sync FILE: writes that are waited for */
+static void synced(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR | O_CREAT | O_SYNC, 0644);
+
+    put(fd, arg[0], "synced");
+    if (fsync(fd) < 0 || fdatasync(fd) < 0) {
+        die("fsync", arg[0]);
+    }
+    show(fd, arg[0]);
+}
+
+/* readdir-remove DIR: removes each entry as it is read; nothing may stay */
+static void readdir_remove(char **arg)
+{
+    DIR *dir = opendir(arg[0]);
+    struct dirent *e;
+    int n = 0;
+
+    if (!dir) {
+        die("opendir", arg[0]);
+    }
+    while ((e = readdir(dir))) {
+        if (e->d_name[0] != '.') {
+            if (unlinkat(dirfd(dir), e->d_name, 0) < 0) {
+                die("unlinkat", e->d_name);
+            }
+            n++;
+        }
+    }
+    closedir(dir);
+    printf("removed %d\n", n);
+}
+
+/*
+ * race SECONDS READ WRITE: opens READ and shows what is in it, and writes
+ * into WRITE, again and again; each different content is shown once.
+ */
+static void race(char **arg)
+{
+    char seen[16][64] = { "" };
+    char buf[64];
+    time_t end = time(NULL) + atoi(arg[0]);
+    long reads = 0, writes = 0, misses = 0;
+    int i, fd, n_seen = 0;
+    ssize_t n;
+
+    while (time(NULL) < end) {
+        fd = open(arg[1], O_RDONLY);
+        if (fd < 0) {
+            misses++;
+        } else {
+            n = read(fd, buf, sizeof(buf) - 1);
+            close(fd);
+            if (n >= 0) {
+                buf[n] = '\0';
+                buf[strcspn(buf, "\n")] = '\0';
+                reads++;
+                for (i = 0; i < n_seen && strcmp(seen[i], buf); i++) {
+                    /* look on */
+                }
+                if (i == n_seen && n_seen < 16) {
+                    strcpy(seen[n_seen++], buf);
+                }
+            }
+        }
+        fd = open(arg[2], O_WRONLY | O_CREAT | O_TRUNC, 0666);
+        if (fd < 0) {
+            misses++;
+        } else {
+            if (write(fd, "guest", 5) == 5) {
+                writes++;
+            }
+            close(fd);
+        }
+    }
+    for (i = 0; i < n_seen; i++) {
+        printf("saw %s\n", seen[i]);
+    }
+    printf("reads %ld writes %ld misses %ld\n", reads, writes, misses);
+}
+
+static const struct {
+    const char *name;
+    int args;                   /* -1: any number */
+    void (*run)(char **arg);
+} commands[] = {
+    { "unlinked", 1, unlinked },
+    { "rename-over", 2, rename_over },
+    { "moved", 2, moved },
+    { "times", 5, times },
+    { "stamps", -1, stamps },
+    { "socket", 1, make_socket },
+    { "append", 2, append },
+    { "exclusive", 1, exclusive },
+    { "lock", 4, lock },
+    { "locker", 4, locker },
+    { "hold", 6, hold },
+    { "flock", 1, try_flock },
+    { "hold-flock", 3, hold_flock },
+    { "wait-lock", 4, wait_lock },
+    { "sync", 1, synced },
+    { "readdir-remove", 1, readdir_remove },
+    { "race", 3, race },
+};
+
+int main(int argc, char **argv)
+{
+    size_t i;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    umask(0);
+    for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (argc >= 2 && !strcmp(argv[1], commands[i].name) &&
+            (commands[i].args < 0 || argc == 2 + commands[i].args)) {
+            commands[i].run(argv + 2);
+            return 0;
+        }
+    }
+    fprintf(stderr, "guest-tool: unknown command or number of arguments\n");
+    return 2;
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Much data, and many files."""
+
+import hashlib
+import os
+import sys
+
+import harness
+from harness import GuestCase, Root, User, guest
+
+MANY = 10000
+GIGABYTE = 1 << 30
+
+# Data goes the same way for every user, so one is enough
+WHO = Root if os.geteuid() == 0 else User
+
+
+def _sum(path):
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest()
+
+
+def _host_file(folder):
+    """A file of 128 MiB, of which no two pages are alike."""
+    with open(folder / 'f', 'wb') as f:
+        for i in range(128):
+            block = b''.join(((i << 8) + j).to_bytes(16, 'little') * 256
+                             for j in range(256))
+            f.write(block)
+
+
+def _many(folder):
+    for i in range(MANY):
+        (folder / f'entry-{i:05}').touch()
+
+
+class Data(GuestCase):
+    limit = 1100                # seconds; emulated, 10 MiB/s are not little
+    who = WHO
+
+    # The number before each 16 MiB moves them against the pages
+    @guest('''dd if=/dev/urandom of=/tmp/r bs=1M count=16 2>/dev/null
+              i=0; while [ $i -lt 64 ]; do
+                  echo $i; cat /tmp/r; i=$((i+1))
+              done 2>/dev/null |
+                  dd of=f bs=1M iflag=fullblock count=1024 2>/dev/null
+              rm /tmp/r; stat -c %s f; sha256sum <f''')
+    def test_guest_writes(self):
+        """The guest writes 1 GiB and reads it back; the host sees the same"""
+        size, digest = self.said.split()[:2]
+        self.assertEqual(int(size), GIGABYTE)
+        self.assertEqual(os.stat(self.folder / 'f').st_size, GIGABYTE)
+        self.assertEqual(_sum(self.folder / 'f'), digest)
+
+    @guest('sha256sum <f; stat -c %s f', _host_file)
+    def test_guest_reads(self):
+        """The guest reads 128 MiB that the host wrote"""
+        digest, _, size = self.said.split()
+        self.assertEqual(int(size), 128 << 20)
+        self.assertEqual(_sum(self.folder / 'f'), digest)
+
+    @guest('''dd if=/dev/zero of=f bs=1M count=64 2>/dev/null
+              printf X | dd of=f bs=1 seek=33554431 conv=notrunc 2>/dev/null
+              dd if=f bs=1000003 2>/dev/null | sha256sum
+              dd if=f of=g bs=4097 count=1000 2>/dev/null; stat -c %s g
+              cp f h; cmp f h && echo equal''')
+    def test_sizes(self):
+        """Reads and writes of odd sizes"""
+        digest, _, size, equal = self.said.split()
+        f = self.folder / 'f'
+        self.assertEqual(os.stat(f).st_size, 64 << 20)
+        self.assertEqual(f.read_bytes()[33554431:33554432], b'X')
+        self.assertEqual(_sum(f), digest)
+        self.assertEqual((size, equal), ('4097000', 'equal'))
+        self.assertEqual(_sum(self.folder / 'h'), digest)
+
+
+class Entries(GuestCase):
+
+    who = WHO
+
+    @guest('''ls | wc -l; ls | sort -u | wc -l; ls | sort | head -n 1
+              ls | sort | tail -n 1; find . -type f | wc -l''', _many)
+    def test_list(self):
+        """A folder of 10,000 entries is listed, each once"""
+        self.assertEqual(self.said.split(), [
+            str(MANY), str(MANY), 'entry-00000', f'entry-{MANY - 1:05}',
+            str(MANY)])
+
+    @guest(f'''mkdir d; cd d; seq 1 {MANY} | xargs touch; ls | wc -l
+               stat -c %h ..''')
+    def test_make(self):
+        """The guest makes 10,000 files in one folder"""
+        self.assertEqual(self.said.split()[0], str(MANY))
+        self.assertEqual(set(os.listdir(self.folder / 'd')),
+                         {str(i) for i in range(1, MANY + 1)})
+
+    @guest('$TOOL readdir-remove .; ls -A | wc -l',
+           lambda folder: [(folder / f'x{i}').touch() for i in range(3000)])
+    def test_remove_while_listing(self):
+        """A folder's files are removed while it is read"""
+        self.assertEqual(self.said, 'removed 3000\n0\n')
+        self.assertEqual(os.listdir(self.folder), [])
+
+    @guest('rm -r d; ls -A', lambda folder: [
+        (folder / f'd/{i}/s').mkdir(parents=True) for i in range(300)])
+    def test_remove_tree(self):
+        """A tree of folders is removed"""
+        self.assertEqual(self.said, '')
+        self.assertEqual(os.listdir(self.folder), [])
+
+
+if __name__ == '__main__':
+    sys.exit(harness.main())
