@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -237,6 +238,10 @@ def main(argv):
             parser.error(f'{tier}: no such tier; there are '
                          + ', '.join(TIERS))
     start = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            # Through all that cleans up
+            signal.signal(number, lambda n, _: sys.exit(128 + n))
     try:
         debian.need(['build', 'boot', 'test'], './check')
         build.configure('./check')
@@ -248,6 +253,8 @@ def main(argv):
         message(f'./check: {e}')
         print('0 passed, 1 failed, 0 skipped')
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     skipped = [(t, p, r) for t, p, r in done if r.outcome == tap.SKIP]
     if skipped:
         print('skipped:')

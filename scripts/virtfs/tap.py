@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 import time
 
+from . import process
+
 PASS, FAIL, SKIP = 'passed', 'failed', 'skipped'
 
 
@@ -143,9 +145,8 @@ def run(program):
     start = time.monotonic()
     expired = False
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen(program.argv, stdin=subprocess.DEVNULL,
-                                 stdout=out, stderr=err, env=program.env,
-                                 cwd=program.cwd, start_new_session=True)
+        child = process.spawn(program.argv, stdout=out, stderr=err,
+                              env=program.env, cwd=program.cwd)
         try:
             child.wait(program.timeout)
         except subprocess.TimeoutExpired:

@@ -134,6 +134,14 @@ class User:
 
 # Guests
 
+def _default_signals():
+    """./boot goes on ignoring what it was started to ignore, as under
+    nohup(1); the tests may be started like that, but mean another ./boot."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP,
+                   signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Guest:
     """A ./boot that runs."""
 
@@ -149,7 +157,7 @@ class Guest:
         self.child = subprocess.Popen(
             who.command(argv), env=who.environment(),
             stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.err,
-            cwd='/', start_new_session=True)
+            cwd='/', start_new_session=True, preexec_fn=_default_signals)
 
     def __enter__(self):
         return self
