@@ -33,6 +33,13 @@ typedef struct HostFs {
     const char *fd_prefix;
     bool readonly;              /* answer -EROFS to any change */
     bool ignore_chown_failure;  /* security_model=none */
+    /*
+     * Where the host answers EACCES for an inode that belongs to this process
+     * (its effective user), gives its owner the missing permissions for the
+     * time of the operation: an owner who is not root is bound by his own mode
+     * bits, and the guest's root is not. For the local driver.
+     */
+    bool own_access;
 } HostFs;
 
 /*
@@ -60,6 +67,20 @@ typedef struct HostWalk {
  */
 int hostfs_walk(const HostFs *fs, int from, const char *const *names,
                 unsigned n, HostWalk *walk);
+
+/*
+ * One step of a walk: a handle of @name in @dir, ".." as in hostfs_walk(),
+ * with its attributes. With @cached, -EAGAIN when that would have to wait for
+ * storage or another process (openat2(2), RESOLVE_CACHED).
+ */
+int hostfs_step(const HostFs *fs, int dir, const char *name, bool cached,
+                FsAttr *attr);
+
+/*
+ * The inode's generation (FS_IOC_GETVERSION) of a regular file or directory;
+ * -EOPNOTSUPP where there is none.
+ */
+int hostfs_generation(const HostFs *fs, int node, uint64_t *gen);
 
 /* fstat(2) of a handle or an open file */
 int hostfs_getattr(int fd, FsAttr *attr);

@@ -48,7 +48,6 @@ struct FsExport *fsdev_find(const char *id)
 
 static void fsdev_free(FsExport *fs)
 {
-    g_clear_pointer(&fs->nodes, g_hash_table_unref);
     g_free(fs->id);
     g_free(fs);
 }
@@ -78,6 +77,8 @@ struct FsExport *fsdev_add(const FsdevOptions *opts, Error **errp)
     fs->driver = drivers[opts->fsdriver];
     fs->readonly = opts->has_readonly && opts->readonly;
     fs->max_xattr = opts->has_max_xattr ? opts->max_xattr : MAX_XATTR_DEFAULT;
+    fs->multidevs = opts->has_multidevs ? opts->multidevs
+                                        : FSDEV_MULTIDEVS_REMAP;
     if (!fs->driver->open(fs, opts, errp)) {
         fsdev_free(fs);
         return NULL;

@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Fids, the client's names for files, and the directory entries by which
- * they were reached.
+ * Fids, the client's names for files.
  */
 #ifndef HW_9PFS_9P_FID_H
 #define HW_9PFS_9P_FID_H
@@ -12,19 +11,6 @@
 
 typedef struct P9LockUse P9LockUse;
 typedef struct P9Xattr P9Xattr;
-
-/*
- * A name in a directory and the node that it was when it was last looked up,
- * shared by all fids that were walked to it. Renames and removals through the
- * server keep it right for all of them at once.
- */
-typedef struct P9Entry {
-    FsNode *parent;             /* holds a reference */
-    const FsNode *node;         /* its fids hold the references */
-    char *name;
-    uint32_t refs;
-    bool gone;                  /* not in the table: the name is no more */
-} P9Entry;
 
 /*
  * One fid. What it stands for never changes but for being opened: a walk onto
@@ -38,7 +24,7 @@ typedef struct P9Fid {
     uint32_t uid;               /* Tattach's n_uname */
     bool clunked;               /* no longer in the table */
     FsNode *node;               /* holds a reference */
-    P9Entry *entry;             /* NULL: the root, or its name is not known */
+    FsEntry *entry;             /* NULL: the root, or its name is not known */
     FsFile *file;               /* once open */
     P9Xattr *xattr;             /* it is an extended attribute, not a file */
     QLIST_HEAD(, P9LockUse) locks;
@@ -49,7 +35,7 @@ typedef struct P9Fid {
  * on @node and on @entry, if there is one.
  */
 P9Fid *p9_fid_new(P9Server *s, uint32_t id, uint32_t uid,
-                  FsNode *node, P9Entry *entry);
+                  FsNode *node, FsEntry *entry);
 P9Fid *p9_fid_ref(P9Fid *fid);
 void p9_fid_put(P9Fid *fid);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Fid, p9_fid_put)
@@ -80,28 +66,6 @@ bool p9_fid_remove(P9Fid *fid);
 
 /* Removes all. */
 void p9_fids_clear(P9Server *s);
-
-/*
- * The entry for @name in @parent, which is @node: with a reference for the
- * caller. An entry of that name for another node is out of date: it is marked
- * as gone.
- */
-P9Entry *p9_entry_get(P9Server *s, FsNode *parent, const char *name,
-                      const FsNode *node);
-/* As it is known now, with a reference, or NULL */
-P9Entry *p9_entry_find(P9Server *s, FsNode *parent, const char *name);
-P9Entry *p9_entry_ref(P9Entry *entry);
-void p9_entry_put(P9Server *s, P9Entry *entry);
-
-/* The name was removed. */
-void p9_entry_gone(P9Server *s, P9Entry *entry);
-
-/* @entry was renamed; whatever was there before is gone. */
-void p9_entry_move(P9Server *s, P9Entry *entry,
-                   FsNode *parent, const char *name);
-
-/* Whether @entry is still @name in @parent */
-bool p9_entry_is(const P9Entry *entry, const FsNode *parent, const char *name);
 
 void p9_fids_init(P9Server *s);
 void p9_fids_destroy(P9Server *s);

@@ -54,9 +54,7 @@ struct P9Server {
     CoQueue ended;              /* woken whenever a request ends */
 
     GHashTable *fids;
-    GHashTable *entries;
     Error *migration_blocker;   /* while there are fids */
-    P9QidMap qids;
     P9LockTable locks;
 };
 

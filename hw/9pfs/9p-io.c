@@ -143,7 +143,7 @@ int coroutine_fn p9_lopen(P9Request *req)
     }
     fid->file = file;
 
-    qid = p9_qid_make(&s->qids, &attr);
+    qid = p9_qid_make(&s->fs->qids, &attr);
     p9_put_qid(&req->w, &qid);
     marshal_put_u32(&req->w, p9_iounit(s));
     return 0;
@@ -330,7 +330,7 @@ static bool readdir_fill(void *opaque, const FsDirent *entry)
     P9Qid qid = {
         .type = entry->type == DT_DIR ? P9_QTDIR :
                 entry->type == DT_LNK ? P9_QTSYMLINK : P9_QTFILE,
-        .path = p9_qid_path(&s->qids, fill->dev, entry->ino),
+        .path = p9_qid_path(&s->fs->qids, fill->dev, entry->ino),
     };
 
     if (size > fill->room - fill->done) {

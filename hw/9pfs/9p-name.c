@@ -41,7 +41,7 @@ static int walk_name_check(const char *name)
 
 /* Makes the walk's result a fid: a new one, or @from walked onto itself. */
 static int walk_bind(P9Server *s, P9Fid *from, uint32_t newid,
-                     FsNode *node, P9Entry *entry)
+                     FsNode *node, FsEntry *entry)
 {
     g_autoptr(P9Fid) fid = p9_fid_new(s, newid, from->uid, node, entry);
 
@@ -63,7 +63,7 @@ int coroutine_fn p9_walk(P9Request *req)
     const char *names[FS_WALK_MAX];
     uint32_t id, newid;
     unsigned num, good, i;
-    P9Entry *entry = NULL;
+    FsEntry *entry = NULL;
     FsWalk walk;
     P9Qid qid;
     int bad = 0;
@@ -138,11 +138,11 @@ int coroutine_fn p9_walk(P9Request *req)
 
     if (walk.walked == num) {
         if (parent) {
-            entry = p9_entry_get(s, parent, names[num - 1], node);
+            entry = fs_entry_get(s->fs, parent, names[num - 1], node);
         }
         ret = walk_bind(s, from, newid, node, entry);
         if (entry) {
-            p9_entry_put(s, entry);
+            fs_entry_put(entry);
         }
         if (ret < 0) {
             return ret;
@@ -151,7 +151,7 @@ int coroutine_fn p9_walk(P9Request *req)
 
     marshal_put_u16(&req->w, walk.walked);
     for (i = 0; i < walk.walked; i++) {
-        qid = p9_qid_make(&s->qids, &walk.attr[i]);
+        qid = p9_qid_make(&s->fs->qids, &walk.attr[i]);
         p9_put_qid(&req->w, &qid);
     }
     return 0;
@@ -194,7 +194,7 @@ int coroutine_fn p9_lcreate(P9Request *req)
     g_autoptr(FsFile) file = NULL;
     uint32_t id, flags, mode, gid;
     const char *name;
-    P9Entry *entry;
+    FsEntry *entry;
     FsMake make;
     FsAttr attr;
     P9Qid qid;
@@ -237,16 +237,16 @@ int coroutine_fn p9_lcreate(P9Request *req)
         return S_ISDIR(node->type) ? -EISDIR : -ENXIO;
     }
 
-    entry = p9_entry_get(s, dir->node, name, node);
+    entry = fs_entry_get(s->fs, dir->node, name, node);
     fid = p9_fid_new(s, id, dir->uid, node, entry);
-    p9_entry_put(s, entry);
+    fs_entry_put(entry);
     fid->file = g_steal_pointer(&file);
     ret = p9_fid_replace(dir, fid);
     if (ret < 0) {
         return ret;
     }
 
-    qid = p9_qid_make(&s->qids, &attr);
+    qid = p9_qid_make(&s->fs->qids, &attr);
     p9_put_qid(&req->w, &qid);
     marshal_put_u32(&req->w, p9_iounit(s));
     return 0;
@@ -264,7 +264,7 @@ static int coroutine_fn make_reply(P9Request *req, P9Fid *dir,
     if (ret < 0) {
         return ret;
     }
-    qid = p9_qid_make(&req->s->qids, &attr);
+    qid = p9_qid_make(&req->s->fs->qids, &attr);
     p9_put_qid(&req->w, &qid);
     return 0;
 }
@@ -347,7 +347,7 @@ int coroutine_fn p9_mknod(P9Request *req)
         if (ret < 0) {
             return ret;
         }
-        qid = p9_qid_make(&req->s->qids, &attr);
+        qid = p9_qid_make(&req->s->fs->qids, &attr);
         p9_put_qid(&req->w, &qid);
         return 0;
     case S_IFDIR:
@@ -431,12 +431,13 @@ static int coroutine_fn rename_name(P9Request *req,
                                     FsNode *newdir, const char *newname)
 {
     P9Server *s = req->s;
-    P9Entry *from, *over;
+    FsEntry *from, *over;
     int ret;
 
-    from = p9_entry_find(s, olddir, oldname);
-    over = p9_entry_find(s, newdir, newname);
+    from = fs_entry_find(s->fs, olddir, oldname);
+    over = fs_entry_find(s->fs, newdir, newname);
 
+    fs_rename_begin(s->fs);
     ret = p9_driver(req)->rename(&req->call, olddir, oldname,
                                  newdir, newname);
     /*
@@ -444,18 +445,19 @@ static int coroutine_fn rename_name(P9Request *req,
      * the same file, then rename() does nothing": both names stay.
      */
     if (ret == 0 && !(from && over && from->node == over->node)) {
-        if (over && p9_entry_is(over, newdir, newname)) {
-            p9_entry_gone(s, over);
+        if (over && fs_entry_is(over, newdir, newname)) {
+            fs_entry_gone(over);
         }
-        if (from && p9_entry_is(from, olddir, oldname)) {
-            p9_entry_move(s, from, newdir, newname);
+        if (from && fs_entry_is(from, olddir, oldname)) {
+            fs_entry_move(from, newdir, newname);
         }
     }
+    fs_rename_end(s->fs);
     if (from) {
-        p9_entry_put(s, from);
+        fs_entry_put(from);
     }
     if (over) {
-        p9_entry_put(s, over);
+        fs_entry_put(over);
     }
     return ret;
 }
@@ -554,15 +556,15 @@ static int coroutine_fn remove_name(P9Request *req, FsNode *dir,
                                     FsNode *expect)
 {
     P9Server *s = req->s;
-    P9Entry *entry = p9_entry_find(s, dir, name);
+    FsEntry *entry = fs_entry_find(s->fs, dir, name);
     int ret;
 
     ret = p9_driver(req)->unlink(&req->call, dir, name, rmdir, expect);
     if (entry) {
-        if (ret == 0 && p9_entry_is(entry, dir, name)) {
-            p9_entry_gone(s, entry);
+        if (ret == 0 && fs_entry_is(entry, dir, name)) {
+            fs_entry_gone(entry);
         }
-        p9_entry_put(s, entry);
+        fs_entry_put(entry);
     }
     return ret;
 }

@@ -45,19 +45,11 @@ static gboolean qid_key_equal(gconstpointer pa, gconstpointer pb)
     return a->dev == b->dev && a->ino == b->ino;
 }
 
-void p9_qid_map_init(P9QidMap *map)
-{
-    memset(map, 0, sizeof(*map));
-    map->prefixes = g_hash_table_new_full(qid_key_hash, qid_key_equal,
-                                          g_free, NULL);
-}
-
 void p9_qid_map_destroy(P9QidMap *map)
 {
-    g_hash_table_destroy(map->prefixes);
-    if (map->singles) {
-        g_hash_table_destroy(map->singles);
-    }
+    g_clear_pointer(&map->prefixes, g_hash_table_unref);
+    g_clear_pointer(&map->singles, g_hash_table_unref);
+    memset(map, 0, sizeof(*map));
 }
 
 static uint64_t qid_path_single(P9QidMap *map, uint64_t dev, uint64_t ino)
@@ -84,6 +76,10 @@ uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino)
     QidKey want = { .dev = dev, .ino = upper };
     QidKey *key;
 
+    if (!map->prefixes) {
+        map->prefixes = g_hash_table_new_full(qid_key_hash, qid_key_equal,
+                                              g_free, NULL);
+    }
     if (!map->last_valid || map->last_dev != dev || map->last_upper != upper) {
         key = g_hash_table_lookup(map->prefixes, &want);
         if (!key) {

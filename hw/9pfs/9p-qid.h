@@ -16,7 +16,7 @@ typedef struct P9Qid {
     uint64_t path;
 } P9Qid;
 
-/* Gives (dev, ino) pairs their numbers; see 9p-qid.c. */
+/* Gives (dev, ino) pairs their numbers; see 9p-qid.c. All zero is empty. */
 typedef struct P9QidMap {
     GHashTable *prefixes;       /* (dev, upper bits of ino) -> prefix */
     GHashTable *singles;        /* (dev, ino) -> number, once those ran out */
@@ -29,7 +29,6 @@ typedef struct P9QidMap {
     bool last_valid;
 } P9QidMap;
 
-void p9_qid_map_init(P9QidMap *map);
 void p9_qid_map_destroy(P9QidMap *map);
 
 /* The path number of an inode: the same for ever, and no other's. */

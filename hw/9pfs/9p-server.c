@@ -118,7 +118,6 @@ P9Server *p9_server_new(FsExport *fs, const P9TransportOps *ops, void *opaque)
     QSLIST_INIT(&s->spare);
     qemu_co_queue_init(&s->ended);
     p9_fids_init(s);
-    p9_qid_map_init(&s->qids);
     p9_locks_init(&s->locks);
     fs->users++;
     return s;
@@ -142,7 +141,6 @@ void p9_server_free(P9Server *s)
         p9_request_destroy(req);
     }
     p9_locks_destroy(&s->locks);
-    p9_qid_map_destroy(&s->qids);
     p9_fids_destroy(s);
     s->fs->users--;
     g_free(s);

@@ -876,6 +876,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     ps->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     QTAILQ_INIT(&ps->lru);
     fs->priv = ps;
+    fs_export_init(fs);
     if (proxy_channel_hello(channel)->features & PROXY_FEATURE_READONLY) {
         fs->readonly = true;
     }
@@ -895,6 +896,7 @@ static void proxy_close(FsExport *fs)
     proxy_launch_done(ps->peer);
     g_free(ps);
     fs->priv = NULL;
+    fs_export_release(fs);
 }
 
 static const FsDriver proxy_driver = {

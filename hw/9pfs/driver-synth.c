@@ -448,6 +448,7 @@ static bool synth_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     SynthFs *synth = g_new0(SynthFs, 1);
     SynthNode *root, *dir;
 
+    fs_export_init(fs);
     clock_gettime(CLOCK_REALTIME, &synth->made);
     synth->nodes = g_ptr_array_new();
     fs->priv = synth;
@@ -476,6 +477,7 @@ static void synth_close(FsExport *fs)
     g_ptr_array_free(synth->nodes, true);
     g_free(synth);
     fs->priv = NULL;
+    fs_export_release(fs);
 }
 
 static const FsDriver synth_driver = {

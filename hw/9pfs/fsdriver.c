@@ -6,9 +6,13 @@
  *
  * An export's table of nodes does not count: a node is in it as long as
  * somebody holds a reference, and leaves it with the last one, before the
- * driver frees it.
+ * driver frees it. Freeing a node may drop the last reference to the directory
+ * above it, and so on to the root: that is done in a loop, because a guest
+ * may have made the tree deeper than any stack.
  */
 #include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "fsdriver.h"
 
@@ -64,6 +68,38 @@ bool fs_call_abandon(FsCall *call)
 }
 
 /*
+ * Exports
+ */
+
+void fs_export_init(FsExport *fs)
+{
+    QSIMPLEQ_INIT(&fs->dying);
+    qemu_co_queue_init(&fs->renamed);
+}
+
+void fs_export_release(FsExport *fs)
+{
+    g_clear_pointer(&fs->nodes, g_hash_table_unref);
+    g_clear_pointer(&fs->entries, g_hash_table_unref);
+    p9_qid_map_destroy(&fs->qids);
+}
+
+int fs_export_admit_dev(FsExport *fs, uint64_t dev)
+{
+    if (fs->multidevs == FSDEV_MULTIDEVS_REMAP || dev == fs->root->dev) {
+        return 0;
+    }
+    if (!fs->multidevs_told) {
+        fs->multidevs_told = true;
+        warn_report("fsdev '%s': the export covers several file systems%s",
+                    fs->id, fs->multidevs == FSDEV_MULTIDEVS_FORBID
+                    ? ", and multidevs=forbid hides all but the one of its "
+                      "root" : "");
+    }
+    return fs->multidevs == FSDEV_MULTIDEVS_FORBID ? -EXDEV : 0;
+}
+
+/*
  * Nodes
  */
 
@@ -103,8 +139,18 @@ void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr)
     node->ino = attr->ino;
     node->type = attr->mode & S_IFMT;
     node->refs = 1;
+    node->detached = false;
+    QLIST_INIT(&node->names);
     added = g_hash_table_add(fs->nodes, node);
     assert(added);
+}
+
+void fs_node_detach(FsNode *node)
+{
+    if (!node->detached) {
+        node->detached = true;
+        g_hash_table_remove(node->fs->nodes, node);
+    }
 }
 
 FsNode *fs_node_ref(FsNode *node)
@@ -116,12 +162,27 @@ FsNode *fs_node_ref(FsNode *node)
 void fs_node_unref(FsNode *node)
 {
     FsExport *fs = node->fs;
+    FsEntry *entry;
 
     assert(node->refs > 0);
-    if (--node->refs == 0) {
-        g_hash_table_remove(fs->nodes, node);
+    if (--node->refs) {
+        return;
+    }
+    fs_node_detach(node);
+    QSIMPLEQ_INSERT_TAIL(&fs->dying, node, dying);
+    if (fs->freeing) {
+        return;
+    }
+    fs->freeing = true;
+    while ((node = QSIMPLEQ_FIRST(&fs->dying))) {
+        QSIMPLEQ_REMOVE_HEAD(&fs->dying, dying);
+        while ((entry = QLIST_FIRST(&node->names))) {
+            fs_entry_gone(entry);
+            entry->node = NULL;
+        }
         fs->driver->node_free(node);
     }
+    fs->freeing = false;
 }
 
 /*

@@ -10,7 +10,8 @@
  *
  * A node (FsNode) is one inode, shared by everybody who found it: a table of
  * the export keeps one per device and inode number. Nodes and files are counted;
- * the last unref releases them through the driver.
+ * the last unref releases them through the driver. A node has no name; names
+ * are entries (FsEntry), for those who need to find an inode by one.
  *
  * Operations are coroutines in the AioContext that serves the export's
  * devices and must not block it: they try what cannot block, and hand the
@@ -27,18 +28,37 @@
 #include "fsdev/fs-types.h"
 #include "qemu/coroutine.h"
 #include "qapi/qapi-types-fsdev.h"
+#include "9p-qid.h"
 
 typedef struct FsDriver FsDriver;
 typedef struct FsExport FsExport;
+typedef struct FsEntry FsEntry;
 
 /* One inode of an export. Drivers embed it at the start of theirs. */
 typedef struct FsNode {
     FsExport *fs;
     uint64_t dev;
     uint64_t ino;
-    uint32_t type;              /* S_IFMT bits */
+    uint32_t type;              /* S_IFMT bits, as the guest sees it */
     uint32_t refs;
+    bool detached;              /* not in the table: fs_node_detach() */
+    QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
+    QSIMPLEQ_ENTRY(FsNode) dying;
 } FsNode;
+
+/*
+ * A name in a directory and the node that it was when it was last looked up,
+ * shared by all who came by it. Renames and removals through the server keep
+ * it right for all of them at once (fs-entry.c).
+ */
+struct FsEntry {
+    FsNode *parent;             /* holds a reference */
+    FsNode *node;               /* no reference; NULL once the node is freed */
+    char *name;
+    uint32_t refs;
+    bool gone;                  /* not in the table: the name is no more */
+    QLIST_ENTRY(FsEntry) of_node;
+};
 
 /* One open file or directory. Drivers embed it at the start of theirs. */
 typedef struct FsFile {
@@ -125,6 +145,13 @@ struct FsDriver {
     /* @file is NULL or an open file of @node, which may be quicker. */
     int coroutine_fn (*getattr)(FsCall *call, FsNode *node, FsFile *file,
                                 FsAttr *attr);
+    /*
+     * The inode's generation, which tells apart the files that had its number
+     * (FS_IOC_GETVERSION): asked for when getattr did not give it. NULL when
+     * the driver never knows; -EOPNOTSUPP when the file system does not.
+     */
+    int coroutine_fn (*generation)(FsCall *call, FsNode *node, FsFile *file,
+                                   uint64_t *gen);
     int coroutine_fn (*setattr)(FsCall *call, FsNode *node, FsFile *file,
                                 const FsSetAttr *set);
     /* Target, NUL-terminated */
@@ -196,8 +223,17 @@ struct FsExport {
     bool readonly;
     uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
     uint32_t open_xattr;        /* how many are */
+    FsdevMultidevs multidevs;
+    bool multidevs_told;        /* that there are several */
+    struct FsThrottle *throttle;    /* NULL: no limits */
     unsigned users;             /* devices on it */
     GHashTable *nodes;          /* by (dev, ino); NULL before the first */
+    GHashTable *entries;        /* by (parent, name); likewise */
+    P9QidMap qids;              /* the same for all devices and sessions */
+    QSIMPLEQ_HEAD(, FsNode) dying;  /* while nodes are being freed */
+    bool freeing;
+    unsigned renaming;          /* renames under way */
+    CoQueue renamed;            /* woken when one of them is over */
     QTAILQ_ENTRY(FsExport) next;
 };
 
@@ -206,6 +242,20 @@ struct FsExport {
  * that type_init() names.
  */
 void fs_driver_register(const FsDriver *driver);
+
+/*
+ * To be called by a driver at the start of its open, before any node is made,
+ * and at the end of its close, or when open fails after all.
+ */
+void fs_export_init(FsExport *fs);
+void fs_export_release(FsExport *fs);
+
+/*
+ * Whether files on the host device @dev may be shown: 0, or -EXDEV where
+ * multidevs=forbid and it is not the root's. With multidevs=warn the first
+ * other device is told of.
+ */
+int fs_export_admit_dev(FsExport *fs, uint64_t dev);
 
 /* The export's node for an inode, with a new reference, or NULL. */
 FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino);
@@ -216,6 +266,12 @@ FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino);
  */
 void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr);
 
+/*
+ * Takes the node out of the table: its inode is no more, and another one got
+ * the number. Those who hold it keep it.
+ */
+void fs_node_detach(FsNode *node);
+
 FsNode *fs_node_ref(FsNode *node);
 void fs_node_unref(FsNode *node);
 
@@ -223,5 +279,37 @@ void fs_node_unref(FsNode *node);
 void fs_file_init(FsFile *file, FsNode *node, int flags);
 FsFile *fs_file_ref(FsFile *file);
 void fs_file_unref(FsFile *file);
+
+/*
+ * The entry for @name in @parent, which is @node: with a reference for the
+ * caller. An entry of that name for another node is out of date: it is marked
+ * as gone.
+ */
+FsEntry *fs_entry_get(FsExport *fs, FsNode *parent, const char *name,
+                      FsNode *node);
+/* As it is known now, with a reference, or NULL */
+FsEntry *fs_entry_find(FsExport *fs, FsNode *parent, const char *name);
+FsEntry *fs_entry_ref(FsEntry *entry);
+void fs_entry_put(FsEntry *entry);
+
+/* The name was removed, or means another node. */
+void fs_entry_gone(FsEntry *entry);
+
+/* @entry was renamed; whatever was there before is gone. */
+void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name);
+
+/* Whether @entry is still @name in @parent */
+bool fs_entry_is(const FsEntry *entry, const FsNode *parent,
+                 const char *name);
+
+/*
+ * Around a driver's rename and what it does to entries. Whoever looks an
+ * inode up by its entry meanwhile may not find it, and then asks
+ * fs_rename_wait(): true when a rename was under way, which is over now, so
+ * that it is worth another try.
+ */
+void fs_rename_begin(FsExport *fs);
+void coroutine_fn fs_rename_end(FsExport *fs);
+bool coroutine_fn fs_rename_wait(FsExport *fs);
 
 #endif /* HW_9PFS_FSDRIVER_H */

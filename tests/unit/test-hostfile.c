@@ -445,6 +445,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     export.driver = &driver;
+    fs_export_init(&export);
     folder = g_strdup("test-hostfile-XXXXXX");
     g_assert_nonnull(g_mkdtemp(folder));
 
@@ -462,7 +463,7 @@ int main(int argc, char **argv)
     if (system(rm) != 0) {
         g_printerr("cannot remove %s\n", folder);
     }
-    g_hash_table_unref(export.nodes);
+    fs_export_release(&export);
     g_free(folder);
     return ret;
 }

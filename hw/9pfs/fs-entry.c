@@ -1,0 +1,149 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The export's table of directory entries.
+ *
+ * Most operations need no names, as they work on nodes. Tremove and Trename
+ * do, and so does a driver that has to find an inode again. Names change, so
+ * they live in entries: one for each (directory, name) that somebody holds,
+ * found by hash. A rename moves one entry, and everybody who holds it has the
+ * new name; a removal marks it as gone. A renamed directory needs nothing, as
+ * entries know their directory by node.
+ */
+#include "qemu/osdep.h"
+#include "fsdriver.h"
+
+static guint entry_hash(gconstpointer p)
+{
+    const FsEntry *entry = p;
+
+    return g_str_hash(entry->name) ^ (guint)((uintptr_t)entry->parent >> 4);
+}
+
+static gboolean entry_equal(gconstpointer pa, gconstpointer pb)
+{
+    const FsEntry *a = pa;
+    const FsEntry *b = pb;
+
+    return a->parent == b->parent && !strcmp(a->name, b->name);
+}
+
+static FsEntry *entry_lookup(FsExport *fs, FsNode *parent, const char *name)
+{
+    FsEntry want = { .parent = parent, .name = (char *)name };
+
+    return fs->entries ? g_hash_table_lookup(fs->entries, &want) : NULL;
+}
+
+/* @entry says something that holds. */
+static void entry_insert(FsEntry *entry)
+{
+    FsExport *fs = entry->parent->fs;
+
+    if (!fs->entries) {
+        fs->entries = g_hash_table_new(entry_hash, entry_equal);
+    }
+    g_hash_table_add(fs->entries, entry);
+    QLIST_INSERT_HEAD(&entry->node->names, entry, of_node);
+    entry->gone = false;
+}
+
+FsEntry *fs_entry_find(FsExport *fs, FsNode *parent, const char *name)
+{
+    FsEntry *entry = entry_lookup(fs, parent, name);
+
+    return entry ? fs_entry_ref(entry) : NULL;
+}
+
+FsEntry *fs_entry_get(FsExport *fs, FsNode *parent, const char *name,
+                      FsNode *node)
+{
+    FsEntry *entry = entry_lookup(fs, parent, name);
+
+    if (entry) {
+        if (entry->node == node) {
+            return fs_entry_ref(entry);
+        }
+        fs_entry_gone(entry);
+    }
+
+    entry = g_new0(FsEntry, 1);
+    entry->parent = fs_node_ref(parent);
+    entry->node = node;
+    entry->name = g_strdup(name);
+    entry->refs = 1;
+    entry_insert(entry);
+    return entry;
+}
+
+FsEntry *fs_entry_ref(FsEntry *entry)
+{
+    entry->refs++;
+    return entry;
+}
+
+void fs_entry_put(FsEntry *entry)
+{
+    if (--entry->refs) {
+        return;
+    }
+    fs_entry_gone(entry);
+    fs_node_unref(entry->parent);
+    g_free(entry->name);
+    g_free(entry);
+}
+
+void fs_entry_gone(FsEntry *entry)
+{
+    if (!entry->gone) {
+        g_hash_table_remove(entry->parent->fs->entries, entry);
+        QLIST_REMOVE(entry, of_node);
+        entry->gone = true;
+    }
+}
+
+void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name)
+{
+    FsEntry *there = entry_lookup(parent->fs, parent, name);
+    FsNode *old_parent = entry->parent;
+
+    if (there == entry) {
+        return;
+    }
+    if (there) {
+        fs_entry_gone(there);
+    }
+    /* Its hash changes, so it has to leave the table for that. */
+    fs_entry_gone(entry);
+    entry->parent = fs_node_ref(parent);
+    g_free(entry->name);
+    entry->name = g_strdup(name);
+    entry_insert(entry);
+    fs_node_unref(old_parent);
+}
+
+bool fs_entry_is(const FsEntry *entry, const FsNode *parent, const char *name)
+{
+    return !entry->gone && entry->parent == parent &&
+           !strcmp(entry->name, name);
+}
+
+void fs_rename_begin(FsExport *fs)
+{
+    fs->renaming++;
+}
+
+void coroutine_fn fs_rename_end(FsExport *fs)
+{
+    fs->renaming--;
+    qemu_co_queue_restart_all(&fs->renamed);
+}
+
+bool coroutine_fn fs_rename_wait(FsExport *fs)
+{
+    if (!fs->renaming) {
+        return false;
+    }
+    qemu_co_queue_wait(&fs->renamed, NULL);
+    return true;
+}

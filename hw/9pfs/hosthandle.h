@@ -1,0 +1,54 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The process's budget of descriptors: handles of inodes (O_PATH), which can
+ * be closed and got again, and open files, which cannot.
+ *
+ * Handles of all exports are in one list, the least recently used first. When
+ * there are too many (half of RLIMIT_NOFILE, which is raised to its hard
+ * limit; fewer when open files need the room), the first that nobody uses at
+ * the moment is closed, after its owner was told.
+ *
+ * Main thread only.
+ */
+#ifndef HW_9PFS_HOSTHANDLE_H
+#define HW_9PFS_HOSTHANDLE_H
+
+#include "qemu/queue.h"
+
+typedef struct HostHandle {
+    int fd;                     /* or -1 */
+    unsigned pins;              /* > 0: in use by a thread, or cannot be got
+                                   again: is not closed */
+    /* Called before the descriptor is closed to keep to the budget; or NULL */
+    void (*evict)(struct HostHandle *h);
+    QTAILQ_ENTRY(HostHandle) lru;
+} HostHandle;
+
+/* Raises RLIMIT_NOFILE and sets the budget. More than once does no harm. */
+void host_handles_init(void);
+
+/* Without a descriptor */
+void host_handle_init(HostHandle *h, void (*evict)(HostHandle *h));
+
+/*
+ * Takes over @fd for a handle that has none, and makes room for it if need be.
+ * @h itself is not closed for that.
+ */
+void host_handle_set(HostHandle *h, int fd);
+
+/* The descriptor, which counts as used now; -1 if there is none. */
+int host_handle_use(HostHandle *h);
+
+/* Keeps the descriptor open until as many unpins. */
+void host_handle_pin(HostHandle *h);
+void host_handle_unpin(HostHandle *h);
+
+/* Closes the descriptor, if there is one. */
+void host_handle_drop(HostHandle *h);
+
+/* One more open file: 0, or -ENFILE when they are too many. */
+int host_files_add(void);
+void host_files_remove(void);
+
+#endif /* HW_9PFS_HOSTHANDLE_H */
