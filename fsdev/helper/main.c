@@ -15,7 +15,8 @@
  *                   it, the user namespace
  *   4. sandbox.c    leave the host: only the export is left
  *   5. identity.c   stop being root, keep five capabilities
- *   6. serve.c      accept, and serve: channel.c takes messages off the
+ *   6. seccomp.c    allow no system call but those that serving needs
+ *   7. serve.c      accept, and serve: channel.c takes messages off the
  *                   socket, requests.c carries them out by way of hostfs,
  *                   handles.c keeps the inodes that QEMU knows
  */
@@ -26,6 +27,7 @@
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/options.h"
 #include "fsdev/helper/sandbox.h"
+#include "fsdev/helper/seccomp.h"
 #include "fsdev/helper/serve.h"
 #include "fsdev/helper/userns.h"
 
@@ -84,6 +86,8 @@ int main(int argc, char **argv)
     config.ids = &ids;
     identity_drop(&o, IDENTITY_SERVE);
     keeper_follow(&keeper);
+
+    seccomp_enter(o.seccomp);
 
     keeper_tell_ready(&keeper);
     if (o.socket) {

@@ -25,6 +25,7 @@ enum {
     OPT_GROUP,
     OPT_READONLY,
     OPT_THREADS,
+    OPT_SECCOMP,
     OPT_VERSION,
 };
 
@@ -42,6 +43,7 @@ static const struct option long_options[] = {
     { "group",    required_argument, NULL, OPT_GROUP },
     { "readonly", no_argument,       NULL, OPT_READONLY },
     { "threads",  required_argument, NULL, OPT_THREADS },
+    { "seccomp",  required_argument, NULL, OPT_SECCOMP },
     { "version",  no_argument,       NULL, OPT_VERSION },
     { NULL }
 };
@@ -65,6 +67,11 @@ static const char help_text[] =
     "      --threads N     requests worked on at a time (1-"
                            G_STRINGIFY(THREADS_MAX) ", default "
                            G_STRINGIFY(THREADS_DEFAULT) ")\n"
+    "      --seccomp kill|trap|log|none\n"
+    "                      what a system call does that serving does not\n"
+    "                      need: end the helper (default), the same with a\n"
+    "                      signal for debuggers, leave a line in the kernel's\n"
+    "                      log, nothing\n"
     "  -h, --help          print this text\n"
     "      --version       print the version\n"
     "\n"
@@ -264,6 +271,12 @@ void options_parse(Options *o, int argc, char **argv)
                       THREADS_MAX);
             }
             o->threads = number;
+            break;
+        case OPT_SECCOMP:
+            if (!seccomp_parse(optarg, &o->seccomp)) {
+                fatal("--seccomp %s: not one of kill, trap, log, none",
+                      optarg);
+            }
             break;
         case 'h':
             fputs(help_text, stdout);

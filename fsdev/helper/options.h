@@ -8,6 +8,7 @@
 #define HELPER_OPTIONS_H
 
 #include "qemu/osdep.h"
+#include "fsdev/helper/seccomp.h"
 
 #define THREADS_DEFAULT         4
 #define THREADS_MAX             64
@@ -26,6 +27,7 @@ typedef struct Options {
     bool foreground;
     bool readonly;
     unsigned threads;
+    SeccompMode seccomp;
 } Options;
 
 /*

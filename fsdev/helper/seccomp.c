@@ -1,0 +1,202 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's system call filter: see seccomp.h.
+ *
+ * The list says for each group of calls what needs it. What is not in the
+ * list, kills: no socket is made, no program run, no process traced or
+ * signalled, nothing mounted, no namespace joined, no memory made
+ * executable. Arguments are looked at where one call does too much: clone(2)
+ * only makes threads, fcntl(2), ioctl(2) and prctl(2) do what is named. Some
+ * calls get an error instead, because the C library tries them and has
+ * another way.
+ *
+ * The rules are made for the architecture that the helper was built for; calls
+ * by another one's numbers kill as well.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/seccomp.h"
+#include "fsdev/helper/log.h"
+#include <linux/fs.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+/* By name, so that what this libseccomp or architecture lacks is left out */
+static const char *const allowed[] = {
+    /* taking the connection, then messages; descriptors go with sendmsg */
+    "accept", "accept4", "recvmsg", "sendmsg", "shutdown",
+    "poll", "ppoll", "read", "write", "writev", "close",
+    /* a daemon that is ready gives up the starter's stderr */
+    "dup2", "dup3",
+    /* finding inodes, and what is known of them */
+    "openat", "openat2", "statx", "fstat", "newfstatat", "fstatat64",
+    "fstatfs", "fstatfs64", "readlinkat", "getxattr", "listxattr",
+    "lseek", "_llseek",
+    /* changing them */
+    "fchownat", "fchmodat", "fchmodat2", "fchmod", "utimensat",
+    "utimensat_time64", "truncate", "truncate64", "ftruncate", "ftruncate64",
+    "setxattr", "removexattr",
+    /* changing directories */
+    "mkdirat", "mknodat", "symlinkat", "linkat", "renameat", "renameat2",
+    "unlinkat",
+    /* memory of malloc and of threads; never executable, see below */
+    "brk", "munmap", "mremap", "madvise",
+    /* threads, and locks between them */
+    "futex", "futex_time64", "set_robust_list", "rseq", "sched_yield",
+    "sched_getaffinity", "gettid", "getpid", "set_tid_address",
+    "membarrier",
+    /* signals, and the ways to end */
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall",
+    "tgkill", "exit", "exit_group",
+    /* who we are: hostfs tells by that what is freshly made */
+    "geteuid", "geteuid32", "getegid", "getegid32", "getuid", "getuid32",
+    /* the time in log lines; seeds of hash tables */
+    "clock_gettime", "clock_gettime64", "gettimeofday", "getrandom",
+    /* lines for syslog, on the socket that is open already */
+    "sendto",
+};
+
+/* Asked for by the C library, which can do without */
+static const struct {
+    const char *name;
+    int error;
+} refused[] = {
+    { "clone3", ENOSYS },       /* its flags are in memory; clone is used */
+    { "socket", EACCES },       /* syslog(3), to connect again */
+    { "sysinfo", ENOSYS },      /* qsort(3), to see how much memory there is */
+    { "prlimit64", EPERM },     /* pthread_create(3): the stack's size */
+    { "getrlimit", EPERM },
+    { "ugetrlimit", EPERM },
+};
+
+static const unsigned fcntl_commands[] = {
+    F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL,
+};
+
+static const unsigned long ioctl_requests[] = {
+    FS_IOC_GETVERSION,
+};
+
+static const unsigned prctl_options[] = {
+    PR_SET_NAME,
+#ifdef PR_SET_VMA
+    PR_SET_VMA,                 /* malloc names its arenas */
+#endif
+};
+
+static const char *const mode_names[] = {
+    [SECCOMP_KILL] = "kill",
+    [SECCOMP_TRAP] = "trap",
+    [SECCOMP_LOG] = "log",
+    [SECCOMP_NONE] = "none",
+};
+
+bool seccomp_parse(const char *name, SeccompMode *mode)
+{
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(mode_names); i++) {
+        if (g_str_equal(name, mode_names[i])) {
+            *mode = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One rule; @call is a name that may mean nothing here. */
+static void rule(scmp_filter_ctx ctx, uint32_t action, const char *call,
+                 unsigned n, const struct scmp_arg_cmp *args)
+{
+    int nr = seccomp_syscall_resolve_name(call);
+    int ret;
+
+    if (nr == __NR_SCMP_ERROR) {
+        return;
+    }
+    ret = seccomp_rule_add_array(ctx, action, nr, n, args);
+    if (ret < 0) {
+        fatal("the system call filter has no rule for %s: %s", call,
+              strerror(-ret));
+    }
+}
+
+static void allow_if(scmp_filter_ctx ctx, const char *call,
+                     struct scmp_arg_cmp arg)
+{
+    rule(ctx, SCMP_ACT_ALLOW, call, 1, &arg);
+}
+
+static void add_rules(scmp_filter_ctx ctx)
+{
+    const unsigned long thread = CLONE_VM | CLONE_FS | CLONE_FILES |
+                                 CLONE_SIGHAND | CLONE_THREAD;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(allowed); i++) {
+        rule(ctx, SCMP_ACT_ALLOW, allowed[i], 0, NULL);
+    }
+    for (i = 0; i < G_N_ELEMENTS(refused); i++) {
+        rule(ctx, SCMP_ACT_ERRNO(refused[i].error), refused[i].name, 0, NULL);
+    }
+
+    /* A thread of this process, and no new namespace */
+    allow_if(ctx, "clone",
+             SCMP_A0_64(SCMP_CMP_MASKED_EQ,
+                        thread | CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID |
+                        CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                        CLONE_NEWCGROUP | CLONE_PTRACE,
+                        thread));
+    allow_if(ctx, "mmap", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    allow_if(ctx, "mmap2", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    allow_if(ctx, "mprotect", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    for (i = 0; i < G_N_ELEMENTS(fcntl_commands); i++) {
+        allow_if(ctx, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, fcntl_commands[i]));
+        allow_if(ctx, "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, fcntl_commands[i]));
+    }
+    for (i = 0; i < G_N_ELEMENTS(ioctl_requests); i++) {
+        allow_if(ctx, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, ioctl_requests[i]));
+    }
+    for (i = 0; i < G_N_ELEMENTS(prctl_options); i++) {
+        allow_if(ctx, "prctl", SCMP_A0_32(SCMP_CMP_EQ, prctl_options[i]));
+    }
+}
+
+void seccomp_enter(SeccompMode mode)
+{
+    static const uint32_t actions[] = {
+        [SECCOMP_KILL] = SCMP_ACT_KILL_PROCESS,
+        [SECCOMP_TRAP] = SCMP_ACT_TRAP,
+        [SECCOMP_LOG] = SCMP_ACT_LOG,
+    };
+    scmp_filter_ctx ctx;
+    int ret;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    /* Sanitizers ask the kernel for much that the list does not have. */
+    if (mode == SECCOMP_KILL) {
+        return;
+    }
+#endif
+    if (mode == SECCOMP_NONE) {
+        return;
+    }
+    ctx = seccomp_init(actions[mode]);
+    if (!ctx) {
+        fatal("no system call filter: out of memory");
+    }
+    if (mode == SECCOMP_KILL) {
+        /* By foreign numbers: SIGSYS for the process, not for a thread */
+        seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    }
+    /* The most frequent calls are found in few steps. */
+    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    add_rules(ctx);
+    ret = seccomp_load(ctx);
+    if (ret < 0) {
+        fatal("the system call filter cannot be set: %s", strerror(-ret));
+    }
+    seccomp_release(ctx);
+}

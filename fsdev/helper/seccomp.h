@@ -1,0 +1,25 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's system call filter: the last stage before it serves.
+ */
+#ifndef HELPER_SECCOMP_H
+#define HELPER_SECCOMP_H
+
+typedef enum SeccompMode {
+    SECCOMP_KILL,               /* a call outside the list ends the process */
+    SECCOMP_TRAP,               /* the same by SIGSYS, which a debugger sees */
+    SECCOMP_LOG,                /* it is allowed, and the kernel logs it */
+    SECCOMP_NONE,               /* no filter */
+} SeccompMode;
+
+/* Whether @name is the mode's of --seccomp; sets *@mode. */
+bool seccomp_parse(const char *name, SeccompMode *mode);
+
+/*
+ * Allows this process, and the threads that it starts from here on, only the
+ * calls that serving needs. Ends the process when that fails.
+ */
+void seccomp_enter(SeccompMode mode);
+
+#endif /* HELPER_SECCOMP_H */

@@ -1,0 +1,160 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Tests of virtfs-proxy-helper's system call filter on the real process. The
+ * helper never makes a call that the filter forbids, so the test makes it in
+ * the helper's place: as a debugger it stops the helper at the entry of a
+ * call and changes the number. The kernel looks at the filter after that.
+ */
+#include "qemu/osdep.h"
+#include "proxy-client.h"
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+
+static char *dir;
+
+#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__) || \
+    defined(__SANITIZE_THREAD__)
+
+static const char *cannot_trace(void)
+{
+    return "the test knows the registers of x86-64 only, and a helper with "
+           "sanitizers has no filter";
+}
+
+static int forced_call(const char *mode, long nr)
+{
+    return 0;
+}
+
+#else
+
+static const char *cannot_trace(void)
+{
+    return geteuid() ? "needs root, to trace the helper" : NULL;
+}
+
+static void wait_stop(pid_t pid)
+{
+    int status;
+
+    g_assert_cmpint(waitpid(pid, &status, __WALL), ==, pid);
+    g_assert_true(WIFSTOPPED(status));
+}
+
+/*
+ * Has a helper with --seccomp=@mode make the call @nr instead of its next
+ * recvmsg(2). Returns the helper's exit status: PC_KILLED(SIGSYS), or 0 when
+ * the call was allowed and returned 0, which the helper takes for the end of
+ * the connection.
+ */
+static int forced_call(const char *mode, long nr)
+{
+    g_autofree char *option = g_strconcat("--seccomp=", mode, NULL);
+    const char *const options[] = { option, "--threads=1", NULL };
+    ProxyClient *c = pc_open(dir, options);
+    struct user_regs_struct regs;
+    pid_t pid = c->server_pid;
+    int status;
+
+    /* It sleeps in recvmsg(2), which is interrupted and begins again. */
+    g_assert_cmpint(ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD),
+                    ==, 0);
+    g_assert_cmpint(ptrace(PTRACE_INTERRUPT, pid, 0, 0), ==, 0);
+    wait_stop(pid);
+    g_assert_cmpint(ptrace(PTRACE_SYSCALL, pid, 0, 0), ==, 0);
+    wait_stop(pid);
+    g_assert_cmpint(ptrace(PTRACE_GETREGS, pid, 0, &regs), ==, 0);
+    g_assert_cmpint(regs.orig_rax, ==, __NR_recvmsg);
+    regs.orig_rax = nr;
+    g_assert_cmpint(ptrace(PTRACE_SETREGS, pid, 0, &regs), ==, 0);
+    g_assert_cmpint(ptrace(PTRACE_DETACH, pid, 0, 0), ==, 0);
+    status = pc_wait(c->pid);   /* of its own accord */
+    c->pid = 0;
+    pc_close(c);
+    return status;
+}
+
+#endif
+
+static bool skip(void)
+{
+    const char *why = cannot_trace();
+
+    if (why) {
+        g_test_skip(why);
+    }
+    return why != NULL;
+}
+
+static void test_kill(void)
+{
+    /* What a shell code would like to do */
+    static const long calls[] = {
+        __NR_getppid, __NR_execve, __NR_ptrace, __NR_mount, __NR_unshare,
+        __NR_setns, __NR_bpf, __NR_io_uring_setup, __NR_keyctl, __NR_kill,
+        __NR_setuid, __NR_capset, __NR_open_by_handle_at, __NR_fork,
+    };
+    unsigned i;
+
+    if (skip()) {
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_test_message("system call %ld", calls[i]);
+        g_assert_cmpint(forced_call("kill", calls[i]), ==,
+                        PC_KILLED(SIGSYS));
+    }
+}
+
+static void test_trap(void)
+{
+    if (!skip()) {
+        g_assert_cmpint(forced_call("trap", __NR_getppid), ==,
+                        PC_KILLED(SIGSYS));
+    }
+}
+
+/* Neither ends the helper; that shows that the filter does, above. */
+static void test_allowed(void)
+{
+    if (!skip()) {
+        g_assert_cmpint(forced_call("log", __NR_getppid), ==, 0);
+        g_assert_cmpint(forced_call("none", __NR_getppid), ==, 0);
+        g_assert_cmpint(forced_call("kill", __NR_sched_yield), ==, 0);
+    }
+}
+
+static void test_bad_mode(void)
+{
+    static const char *const args[] = {
+        "-p", "/", "-f", "3", "--seccomp=yes", NULL
+    };
+    g_autofree char *text = NULL;
+
+    g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 1);
+    g_assert_nonnull(strstr(text, "--seccomp yes: not one of kill, trap, "
+                            "log, none"));
+}
+
+int main(int argc, char **argv)
+{
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    alarm(120);                 /* nothing in here takes that long */
+    dir = g_dir_make_tmp("test-9p-seccomp-XXXXXX", NULL);
+    g_assert_nonnull(dir);
+
+    g_test_add_func("/9p-helper-seccomp/kill", test_kill);
+    g_test_add_func("/9p-helper-seccomp/trap", test_trap);
+    g_test_add_func("/9p-helper-seccomp/allowed", test_allowed);
+    g_test_add_func("/9p-helper-seccomp/bad-mode", test_bad_mode);
+    ret = g_test_run();
+    rmdir(dir);
+    g_free(dir);
+    return ret;
+}
