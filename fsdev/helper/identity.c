@@ -15,8 +15,12 @@
  *   DAC_READ_SEARCH  the same, and link(2) by handle
  *   FOWNER           chmod, utimes, sticky directories, for every owner
  *   FSETID           keep set-id bits over a write or chmod
- * None of them lets a process leave its mount namespace, become root, trace
- * or signal another, load code into the kernel, or make a device node.
+ * and, where --modcaps asks for it:
+ *   MKNOD            make device nodes (which the helper's mount does not
+ *                    open, but other mounts of the directory may)
+ *   SETFCAP          set the xattr security.capability
+ * None of the five lets a process leave its mount namespace, become root,
+ * trace or signal another, load code into the kernel, or make a device node.
  */
 #include "qemu/osdep.h"
 #include "fsdev/helper/identity.h"
@@ -29,7 +33,66 @@
 
 #define MAX_FILES       (1024 * 1024)
 
-static void set_caps(Privilege keep)
+static const struct {
+    const char *name;           /* as in --modcaps, capabilities(7) */
+    unsigned cap;
+    bool usual;
+} known_caps[] = {
+    { "chown", CAP_CHOWN, true },
+    { "dac_override", CAP_DAC_OVERRIDE, true },
+    { "dac_read_search", CAP_DAC_READ_SEARCH, true },
+    { "fowner", CAP_FOWNER, true },
+    { "fsetid", CAP_FSETID, true },
+    { "mknod", CAP_MKNOD, false },
+    { "setfcap", CAP_SETFCAP, false },
+};
+
+uint64_t identity_usual_caps(void)
+{
+    uint64_t caps = 0;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(known_caps); i++) {
+        if (known_caps[i].usual) {
+            caps |= 1ull << known_caps[i].cap;
+        }
+    }
+    return caps;
+}
+
+bool identity_modify_caps(uint64_t *caps, const char *change)
+{
+    unsigned i;
+
+    if (*change != '+' && *change != '-') {
+        return false;
+    }
+    for (i = 0; i < G_N_ELEMENTS(known_caps); i++) {
+        if (!g_ascii_strcasecmp(change + 1, known_caps[i].name)) {
+            uint64_t bit = 1ull << known_caps[i].cap;
+
+            *caps = *change == '+' ? *caps | bit : *caps & ~bit;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int add_caps(uint64_t caps)
+{
+    int ret = 0;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(known_caps) && ret == 0; i++) {
+        if (caps & 1ull << known_caps[i].cap) {
+            ret = capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+                               known_caps[i].cap);
+        }
+    }
+    return ret;
+}
+
+static void set_caps(Privilege keep, uint64_t caps)
 {
     int ret = 0;
 
@@ -38,9 +101,7 @@ static void set_caps(Privilege keep)
         ret = capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
                             CAP_DAC_OVERRIDE, CAP_FOWNER, -1);
     } else if (keep == IDENTITY_SERVE) {
-        ret = capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-                            CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
-                            CAP_FOWNER, CAP_FSETID, -1);
+        ret = add_caps(caps);
     }
     if (ret < 0 || capng_apply(CAPNG_SELECT_CAPS) < 0) {
         fatal("capabilities cannot be set: %s", strerror(errno));
@@ -118,7 +179,7 @@ void identity_drop(const Options *o, Privilege keep)
         fatal("PR_SET_KEEPCAPS: %s", strerror(errno));
     }
     set_ids(o, in_userns);
-    set_caps(keep);
+    set_caps(keep, o->caps);
     if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
@@ -131,5 +192,5 @@ void identity_drop(const Options *o, Privilege keep)
 
 void identity_drop_capabilities(void)
 {
-    set_caps(IDENTITY_NOTHING);
+    set_caps(IDENTITY_NOTHING, 0);
 }

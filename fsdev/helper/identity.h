@@ -15,6 +15,12 @@ typedef enum Privilege {
     IDENTITY_SERVE,             /* to act on files for all their owners */
 } Privilege;
 
+/* The capabilities to serve with unless --modcaps says otherwise: bits. */
+uint64_t identity_usual_caps(void);
+
+/* "+NAME" or "-NAME": false if the helper never serves with that. */
+bool identity_modify_caps(uint64_t *caps, const char *change);
+
 /*
  * Raises the limit of open files as far as it goes. Returns the limit.
  */

@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "fsdev/helper/options.h"
+#include "fsdev/helper/identity.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/userns.h"
 #include <getopt.h>
@@ -26,6 +27,7 @@ enum {
     OPT_READONLY,
     OPT_THREADS,
     OPT_SECCOMP,
+    OPT_MODCAPS,
     OPT_VERSION,
 };
 
@@ -43,6 +45,7 @@ static const struct option long_options[] = {
     { "group",    required_argument, NULL, OPT_GROUP },
     { "readonly", no_argument,       NULL, OPT_READONLY },
     { "threads",  required_argument, NULL, OPT_THREADS },
+    { "modcaps",  required_argument, NULL, OPT_MODCAPS },
     { "seccomp",  required_argument, NULL, OPT_SECCOMP },
     { "version",  no_argument,       NULL, OPT_VERSION },
     { NULL }
@@ -67,6 +70,10 @@ static const char help_text[] =
     "      --threads N     requests worked on at a time (1-"
                            G_STRINGIFY(THREADS_MAX) ", default "
                            G_STRINGIFY(THREADS_DEFAULT) ")\n"
+    "      --modcaps +CAP:-CAP...\n"
+    "                      serve with more (mknod, setfcap) or fewer (chown,\n"
+    "                      dac_override, dac_read_search, fowner, fsetid)\n"
+    "                      capabilities\n"
     "      --seccomp kill|trap|log|none\n"
     "                      what a system call does that serving does not\n"
     "                      need: end the helper (default), the same with a\n"
@@ -153,6 +160,23 @@ static void check_socket_path(const char *path)
     }
 }
 
+static void modify_caps(Options *o, const char *value)
+{
+    g_auto(GStrv) changes = g_strsplit(value, ":", -1);
+    unsigned i;
+
+    if (!changes[0]) {
+        fatal("--modcaps: its value is empty");
+    }
+    for (i = 0; changes[i]; i++) {
+        if (!identity_modify_caps(&o->caps, changes[i])) {
+            fatal("--modcaps %s: '%s' is not + or - with one of chown, "
+                  "dac_override, dac_read_search, fowner, fsetid, mknod, "
+                  "setfcap", value, changes[i]);
+        }
+    }
+}
+
 /*
  * The identity while serving, for a helper started as root. @user_gid is the
  * primary group of --user, if that is known.
@@ -228,6 +252,7 @@ void options_parse(Options *o, int argc, char **argv)
         .user = NO_ID,
         .group = NO_ID,
         .threads = THREADS_DEFAULT,
+        .caps = identity_usual_caps(),
     };
 
     opterr = 0;
@@ -271,6 +296,9 @@ void options_parse(Options *o, int argc, char **argv)
                       THREADS_MAX);
             }
             o->threads = number;
+            break;
+        case OPT_MODCAPS:
+            modify_caps(o, optarg);
             break;
         case OPT_SECCOMP:
             if (!seccomp_parse(optarg, &o->seccomp)) {

@@ -28,6 +28,7 @@ typedef struct Options {
     bool readonly;
     unsigned threads;
     SeccompMode seccomp;
+    uint64_t caps;              /* bits: capabilities while serving */
 } Options;
 
 /*

@@ -13,6 +13,7 @@
 #include <pwd.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 
 /* A uid that nobody has: no name, no subordinate ids */
@@ -115,6 +116,10 @@ static void test_bad_options(void)
         { { "-p", "/", "-f", "3", "--user", "0", NULL }, "--user" },
         { { "-p", "/", "-f", "3", "--group", "0", NULL }, "--group" },
         { { "-p", "/", "-f", "3", "--user", "root", NULL }, "--user" },
+        { { "-p", "/", "-f", "3", "--modcaps=", NULL }, "--modcaps" },
+        { { "-p", "/", "-f", "3", "--modcaps=mknod", NULL }, "'mknod'" },
+        { { "-p", "/", "-f", "3", "--modcaps=+mknod:+sys_admin", NULL },
+          "'+sys_admin'" },
     };
     unsigned i;
 
@@ -205,7 +210,7 @@ static pid_t child_of(pid_t pid)
 }
 
 /* Waits until the server has gone through its stages. */
-static pid_t wait_ready(pid_t pid)
+static pid_t wait_ready_caps(pid_t pid, const char *wanted)
 {
     gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
 
@@ -215,13 +220,18 @@ static pid_t wait_ready(pid_t pid)
         g_autofree char *bound = status_of(server, "NoNewPrivs");
         g_autofree char *filter = status_of(server, "Seccomp");
 
-        if (server && g_str_equal(caps, FIVE) && g_str_equal(bound, "1") &&
+        if (server && g_str_equal(caps, wanted) && g_str_equal(bound, "1") &&
             g_str_equal(filter, FILTERED)) {
             return server;
         }
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
+}
+
+static pid_t wait_ready(pid_t pid)
+{
+    return wait_ready_caps(pid, FIVE);
 }
 
 static void expect_id(pid_t pid, const char *name, unsigned id)
@@ -454,6 +464,67 @@ static int make_as(ProxyClient *c, const char *dir, const char *name,
         g_assert_cmpint(lstat(path, st), ==, 0);
     }
     return ret;
+}
+
+static int make_device(ProxyClient *c, const char *name)
+{
+    MarshalWriter *w = pc_begin(c);
+
+    marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    marshal_put_str(w, name);
+    marshal_put_u32(w, S_IFCHR | 0600);
+    marshal_put_u32(w, 0);
+    marshal_put_u32(w, 0);
+    marshal_put_u64(w, makedev(1, 3));
+    marshal_put_str(w, "");
+    return pc_call(c, PROXY_MAKE);
+}
+
+/* Two more and two fewer, and what they are for */
+static void test_root_modcaps(void)
+{
+    static const char *const options[] = {
+        "--modcaps=+mknod:-chown:+SETFCAP:-fsetid", NULL
+    };
+    static const char caps[] = "000000008800000e";
+    ProxyClient *c;
+    struct stat st;
+    pid_t server;
+    char *dir;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    dir = make_dir(PC_NOBODY);
+    c = pc_start(dir, PC_NOBODY, options);
+    server = wait_ready_caps(c->pid, caps);
+    expect_status(server, "CapPrm", caps);
+    expect_status(server, "CapBnd", NONE);
+    expect_status(server, "CapInh", NONE);
+    expect_status(server, "CapAmb", NONE);
+    pc_hello(c, 0);
+    /* Without CHOWN it cannot be given to root, so it is not made at all. */
+    g_assert_cmpint(make_device(c, "null"), ==, -EPERM);
+    g_assert_cmpint(make_as(c, dir, "other's", 1234, 4321, &st), ==, -EPERM);
+    g_assert_cmpint(pc_close(c), ==, 0);
+
+    c = pc_open(dir, (const char *const[]) { "--modcaps=+mknod", NULL });
+    if (make_device(c, "null") == -EPERM) {
+        g_test_skip("root may not make device nodes here");
+    } else {
+        g_autofree char *path = g_build_filename(dir, "null", NULL);
+
+        g_assert_cmpint(lstat(path, &st), ==, 0);
+        g_assert_true(S_ISCHR(st.st_mode));
+        g_assert_cmpint(st.st_rdev, ==, makedev(1, 3));
+        g_assert_cmpint(st.st_uid, ==, 0);
+    }
+    g_assert_cmpint(pc_close(c), ==, 0);
+
+    c = pc_open(dir, NULL);
+    g_assert_cmpint(make_device(c, "zero"), ==, -EPERM);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    remove_dir(dir);
 }
 
 /* Whether this user may make user namespaces here, else a skip */
@@ -928,6 +999,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-start/help", test_help);
     g_test_add_func("/9p-helper-start/root/privileges", test_root_privileges);
     g_test_add_func("/9p-helper-start/root/identity", test_root_identity);
+    g_test_add_func("/9p-helper-start/root/modcaps", test_root_modcaps);
     g_test_add_func("/9p-helper-start/root/submount", test_root_submount);
     g_test_add_func("/9p-helper-start/rootless/user-option",
                     test_ordinary_user_error);
