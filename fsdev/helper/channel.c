@@ -23,6 +23,15 @@ void channel_init(Channel *c, int fd)
     pthread_mutex_init(&c->state, NULL);
 }
 
+void channel_destroy(Channel *c)
+{
+    close(c->fd);
+    g_free(c->buf);
+    pthread_mutex_destroy(&c->receive);
+    pthread_mutex_destroy(&c->send);
+    pthread_mutex_destroy(&c->state);
+}
+
 ChannelEnd channel_ended(Channel *c)
 {
     ChannelEnd ended;

@@ -30,6 +30,9 @@ typedef struct Channel {
 /* @fd: a connected UNIX stream socket, blocking. */
 void channel_init(Channel *c, int fd);
 
+/* Closes it; no thread uses it any more. */
+void channel_destroy(Channel *c);
+
 /*
  * Reads QEMU's HELLO. False if the connection ended or was something else,
  * which has been logged.

@@ -170,6 +170,19 @@ Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino)
     return t;
 }
 
+void handles_free(Handles *t)
+{
+    uint32_t i;
+
+    for (i = ROOT_SLOT + 1; i < t->n; i++) {
+        close_dropped(t->slots[i].fd);
+    }
+    g_hash_table_destroy(t->by_inode);
+    pthread_mutex_destroy(&t->lock);
+    g_free(t->slots);
+    g_free(t);
+}
+
 int handles_get(Handles *t, uint64_t handle)
 {
     int fd = -EBADF;

@@ -28,6 +28,9 @@ typedef struct Handles Handles;
  */
 Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino);
 
+/* Closes all handles but @root; none is in use. */
+void handles_free(Handles *t);
+
 /*
  * The descriptor of @handle, to be used until handles_put(). -EBADF if QEMU
  * has no reference to such a handle.

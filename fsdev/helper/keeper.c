@@ -177,7 +177,7 @@ static void drop_keeper(const Options *o, const SocketFile *file,
                         pid_t starter)
 {
     identity_drop(o, file->dir >= 0 ? IDENTITY_UNLINK : IDENTITY_NOTHING);
-    if (o->foreground && o->fd >= 0) {
+    if (o->foreground && o->fd >= 0 && !o->activated) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
             fatal("PR_SET_PDEATHSIG: %s", strerror(errno));
         }

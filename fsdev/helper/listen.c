@@ -24,9 +24,28 @@
 #define SOCKET_MODE     0600
 #define PRIVATE_NAME    "socket"
 
-void listen_check_fd(int fd)
+/* First of the descriptors that are passed (SD_LISTEN_FDS_START) */
+#define ACTIVATED_FD    3
+
+int listen_activated(void)
 {
+    const char *pid = getenv("LISTEN_PID");
+    const char *n = getenv("LISTEN_FDS");
+
+    if (!pid || !n || strtoul(pid, NULL, 10) != (unsigned long)getpid()) {
+        return -1;
+    }
+    if (strcmp(n, "1")) {
+        fatal("LISTEN_FDS=%s: the service manager is to pass one socket", n);
+    }
+    return ACTIVATED_FD;
+}
+
+bool listen_check_fd(const Options *o)
+{
+    bool listening = false;
     struct sockaddr_un peer;
+    int fd = o->fd;
     socklen_t len;
     int value;
 
@@ -48,8 +67,13 @@ void listen_check_fd(int fd)
         value != SOCK_STREAM) {
         fatal("--fd %d: not a stream socket", fd);
     }
+    len = sizeof(value);
+    if (o->activated && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value,
+                                   &len) == 0) {
+        listening = value;
+    }
     len = sizeof(peer);
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
+    if (!listening && getpeername(fd, (struct sockaddr *)&peer, &len) < 0) {
         fatal("--fd %d: not a connected socket", fd);
     }
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0) {
@@ -59,6 +83,7 @@ void listen_check_fd(int fd)
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
         fatal("--fd %d: %s", fd, strerror(errno));
     }
+    return listening;
 }
 
 /* The address of @name in @dir, whatever the length of the directory's path */
@@ -206,7 +231,7 @@ int listen_start(const Options *o, SocketFile *file)
     return fd;
 }
 
-int listen_accept(int fd)
+static int accept_any(int fd)
 {
     int conn;
 
@@ -217,6 +242,27 @@ int listen_accept(int fd)
         fatal("no connection: %s", strerror(errno));
     }
     return conn;
+}
+
+int listen_accept(int fd, uint32_t allowed)
+{
+    struct ucred peer;
+    socklen_t len;
+    int conn;
+
+    for (;;) {
+        conn = accept_any(fd);
+        len = sizeof(peer);
+        if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+            fatal("SO_PEERCRED: %s", strerror(errno));
+        }
+        if (allowed == NO_ID || peer.uid == allowed || peer.uid == 0) {
+            return conn;
+        }
+        log_line("a connection by user %u is refused: only user %u may "
+                 "connect", peer.uid, allowed);
+        close(conn);
+    }
 }
 
 void listen_remove_file(SocketFile *file)

@@ -17,10 +17,17 @@ typedef struct SocketFile {
 } SocketFile;
 
 /*
- * Checks that @fd (of --fd) is a connected UNIX stream socket. Ends the
- * process if it is not.
+ * The socket that a service manager passes (sd_listen_fds(3)), or -1 if there
+ * is none. Ends the process if there are several.
  */
-void listen_check_fd(int fd);
+int listen_activated(void);
+
+/*
+ * Checks that o->fd is a UNIX stream socket, connected unless a service
+ * manager gave it. Returns whether it is a listening one; ends the process if
+ * it is of no use.
+ */
+bool listen_check_fd(const Options *o);
 
 /*
  * Listens on o->socket. The file appears at once with its owner (--uid,
@@ -29,8 +36,12 @@ void listen_check_fd(int fd);
  */
 int listen_start(const Options *o, SocketFile *file);
 
-/* Waits for a connection. Ends the process on error. */
-int listen_accept(int fd);
+/*
+ * Waits for a connection by the user @allowed, as this process' user namespace
+ * has him, or by root; NO_ID is anybody. Others are told off in the log and
+ * not served. Ends the process on error.
+ */
+int listen_accept(int fd, uint32_t allowed);
 
 /* Removes the file if it still is the one that was made. */
 void listen_remove_file(SocketFile *file);

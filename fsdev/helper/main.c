@@ -54,19 +54,51 @@ static uint32_t outer_pid(void)
     return strtoul(text, NULL, 10);
 }
 
+/*
+ * Who may connect, as the server has him: the owner of the socket's file. In
+ * a user namespace of our own that is the user himself, who is 0 there. A
+ * service manager decides for its socket, unless --uid says more.
+ */
+static uint32_t client_uid(const Options *o, uid_t starter)
+{
+    if (o->user == NO_ID) {
+        return 0;
+    }
+    if (o->socket_uid != NO_ID || o->activated) {
+        return o->socket_uid;
+    }
+    return starter;
+}
+
+/* Serves one client, or with --persist one after another. */
+static int serve_clients(const Options *o, int listener, uid_t starter,
+                         Keeper *keeper, const ServeConfig *config)
+{
+    uint32_t uid = client_uid(o, starter);
+    int fd;
+
+    while (o->persist) {
+        serve(listen_accept(listener, uid), config);
+    }
+    fd = listen_accept(listener, uid);
+    close(listener);
+    keeper_tell_connected(keeper);
+    return serve(fd, config);
+}
+
 int main(int argc, char **argv)
 {
     SocketFile file = { .dir = -1 };
     ServeConfig config = { .fd_prefix = "" };
+    uid_t starter = geteuid();
+    bool listening;
     Options o;
     Keeper keeper;
     IdMaps ids;
     int export, fd;
 
     options_parse(&o, argc, argv);
-    if (!o.socket) {
-        listen_check_fd(o.fd);
-    }
+    listening = o.socket || listen_check_fd(&o);
     sandbox_close_files(o.fd);
     umask(0);
 
@@ -90,12 +122,6 @@ int main(int argc, char **argv)
     seccomp_enter(o.seccomp);
 
     keeper_tell_ready(&keeper);
-    if (o.socket) {
-        int listener = fd;
-
-        fd = listen_accept(listener);
-        close(listener);
-        keeper_tell_connected(&keeper);
-    }
-    return serve(fd, &config);
+    return listening ? serve_clients(&o, fd, starter, &keeper, &config)
+                     : serve(fd, &config);
 }

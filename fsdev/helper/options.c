@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "fsdev/helper/options.h"
 #include "fsdev/helper/identity.h"
+#include "fsdev/helper/listen.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/userns.h"
 #include <getopt.h>
@@ -27,6 +28,7 @@ enum {
     OPT_READONLY,
     OPT_THREADS,
     OPT_SECCOMP,
+    OPT_PERSIST,
     OPT_MODCAPS,
     OPT_VERSION,
 };
@@ -46,19 +48,20 @@ static const struct option long_options[] = {
     { "readonly", no_argument,       NULL, OPT_READONLY },
     { "threads",  required_argument, NULL, OPT_THREADS },
     { "modcaps",  required_argument, NULL, OPT_MODCAPS },
+    { "persist",  no_argument,       NULL, OPT_PERSIST },
     { "seccomp",  required_argument, NULL, OPT_SECCOMP },
     { "version",  no_argument,       NULL, OPT_VERSION },
     { NULL }
 };
 
 static const char help_text[] =
-    "Usage: " HELPER_NAME " -p DIR (-f FD | -s FILE) [option...]\n"
+    "Usage: " HELPER_NAME " -p DIR [-f FD | -s FILE] [option...]\n"
     "Serves a directory to QEMU's fsdev driver 'proxy'.\n"
     "\n"
     "  -p, --path DIR      the directory to serve\n"
     "  -f, --fd FD         serve on this connected UNIX stream socket\n"
     "  -s, --socket FILE   listen on this UNIX socket, for one connection\n"
-    "  -u, --uid USER      owner of the socket file\n"
+    "  -u, --uid USER      owner of the socket file, who alone may connect\n"
     "  -g, --gid GROUP     group of the socket file\n"
     "  -n, --nodaemon      stay in the foreground; with --fd, end with the\n"
     "                      process that started the helper\n"
@@ -74,6 +77,7 @@ static const char help_text[] =
     "                      serve with more (mknod, setfcap) or fewer (chown,\n"
     "                      dac_override, dac_read_search, fowner, fsetid)\n"
     "                      capabilities\n"
+    "      --persist       when a client is gone, wait for the next one\n"
     "      --seccomp kill|trap|log|none\n"
     "                      what a system call does that serving does not\n"
     "                      need: end the helper (default), the same with a\n"
@@ -84,7 +88,9 @@ static const char help_text[] =
     "\n"
     "Started as root, it serves as another user with a few capabilities.\n"
     "Started by an ordinary user, it serves in a user namespace with the ids\n"
-    "that subuid(5) and subgid(5) give that user.\n";
+    "that subuid(5) and subgid(5) give that user.\n"
+    "Without --fd and --socket it takes the socket that a service manager\n"
+    "passes (LISTEN_FDS of sd_listen_fds(3)).\n";
 
 static bool parse_number(const char *s, unsigned long max, unsigned long *v)
 {
@@ -225,11 +231,18 @@ static void check_options(Options *o, uint32_t user_gid)
     if (!o->path) {
         fatal("--path DIR is missing; try --help");
     }
-    if (o->fd < 0 && !o->socket) {
-        fatal("one of --fd FD and --socket FILE is needed; try --help");
-    }
     if (o->fd >= 0 && o->socket) {
         fatal("--fd and --socket cannot be used together");
+    }
+    if (o->fd >= 0 && o->persist) {
+        fatal("--persist needs a socket to listen on, not --fd");
+    }
+    if (o->fd < 0 && !o->socket) {
+        o->fd = listen_activated();
+        o->activated = true;
+    }
+    if (o->fd < 0 && !o->socket) {
+        fatal("one of --fd FD and --socket FILE is needed; try --help");
     }
     if (userns_is_root()) {
         choose_identity(o, user_gid);
@@ -299,6 +312,9 @@ void options_parse(Options *o, int argc, char **argv)
             break;
         case OPT_MODCAPS:
             modify_caps(o, optarg);
+            break;
+        case OPT_PERSIST:
+            o->persist = true;
             break;
         case OPT_SECCOMP:
             if (!seccomp_parse(optarg, &o->seccomp)) {

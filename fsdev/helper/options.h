@@ -24,6 +24,9 @@ typedef struct Options {
     uint32_t socket_gid;
     uint32_t user;              /* identity while serving, or NO_ID */
     uint32_t group;
+    bool activated;             /* fd is from a service manager, and may be
+                                   a listening socket */
+    bool persist;               /* one client after another */
     bool foreground;
     bool readonly;
     unsigned threads;

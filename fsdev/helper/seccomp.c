@@ -26,7 +26,8 @@
 /* By name, so that what this libseccomp or architecture lacks is left out */
 static const char *const allowed[] = {
     /* taking the connection, then messages; descriptors go with sendmsg */
-    "accept", "accept4", "recvmsg", "sendmsg", "shutdown",
+    "accept", "accept4", "getsockopt",
+    "recvmsg", "sendmsg", "shutdown",
     "poll", "ppoll", "read", "write", "writev", "close",
     /* a daemon that is ready gives up the starter's stderr */
     "dup2", "dup3",

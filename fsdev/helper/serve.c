@@ -168,10 +168,12 @@ static unsigned max_handles(const ServeConfig *config)
 
 int serve(int fd, const ServeConfig *config)
 {
+    int root = fcntl(config->root, F_DUPFD_CLOEXEC, 0);
     Server s = { .config = config };
+    ChannelEnd ended;
     int ret;
 
-    ret = hostfs_init(&s.export.fs, config->root, config->fd_prefix);
+    ret = hostfs_init(&s.export.fs, root, config->fd_prefix);
     if (ret < 0) {
         fatal("the export: %s", strerror(-ret));
     }
@@ -184,6 +186,9 @@ int serve(int fd, const ServeConfig *config)
     if (serve_hello(&s)) {
         run_threads(&s);
     }
-    return channel_ended(&s.channel) == CHANNEL_BROKEN ? EXIT_FAILURE :
-                                                         EXIT_SUCCESS;
+    ended = channel_ended(&s.channel);
+    channel_destroy(&s.channel);
+    handles_free(s.export.handles);
+    hostfs_destroy(&s.export.fs);
+    return ended == CHANNEL_BROKEN ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -19,9 +19,10 @@ typedef struct ServeConfig {
 } ServeConfig;
 
 /*
- * Serves the connected socket @fd until QEMU closes it. Returns the exit
- * status for the process: failure if the connection was ended for a breach of
- * the protocol or an error, which has been logged.
+ * Serves the connected socket @fd until QEMU closes it, and closes it. Returns
+ * the exit status for the process: failure if the connection was ended for a
+ * breach of the protocol or an error, which has been logged. Nothing of the
+ * connection is left, so the next can be served.
  */
 int serve(int fd, const ServeConfig *config);
 

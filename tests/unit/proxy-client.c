@@ -11,11 +11,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define SOCK_FD         3
 
 unsigned pc_max_files;
+bool pc_activated;
 
 const char *pc_helper(void)
 {
@@ -80,6 +82,12 @@ static G_NORETURN void run_child(const char *const *args, uid_t uid, int sock,
          setresuid(uid, uid, uid) < 0)) {
         _exit(126);
     }
+    if (pc_activated) {
+        g_autofree char *pid = g_strdup_printf("%d", getpid());
+
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+    }
     g_ptr_array_add(argv, (char *)pc_helper());
     while (*args) {
         g_ptr_array_add(argv, (char *)*args++);
@@ -98,6 +106,19 @@ pid_t pc_spawn(const char *const *args, uid_t uid, int sock, int output)
         run_child(args, uid, sock, output);
     }
     return pid;
+}
+
+int pc_connect(const char *path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
+    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
 int pc_wait(pid_t pid)

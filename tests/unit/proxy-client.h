@@ -46,6 +46,9 @@ typedef struct PcNode {
 /* Limit of open files for helpers started from now on; 0: none */
 extern unsigned pc_max_files;
 
+/* Whether they are told that descriptor 3 is from a service manager */
+extern bool pc_activated;
+
 /* The program: $VIRTFS_PROXY_HELPER, or where the build puts it. */
 const char *pc_helper(void);
 
@@ -61,6 +64,9 @@ int pc_wait(pid_t pid);
 
 /* Runs the helper to its end. *@text (g_free) gets what it printed. */
 int pc_run(const char *const *args, uid_t uid, int sock, char **text);
+
+/* Connects to a helper's socket: the descriptor, or -1. */
+int pc_connect(const char *path);
 
 /* Starts the helper on @dir with --nodaemon and @options; no HELLO yet. */
 ProxyClient *pc_start(const char *dir, uid_t uid, const char *const *options);

@@ -669,19 +669,6 @@ static void wait_for_file(const char *path, bool there)
     }
 }
 
-static int connect_to(const char *path)
-{
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
-    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 /* No files left over beside the export: the private directory is gone. */
 static void expect_only(const char *dir, unsigned n)
 {
@@ -732,7 +719,7 @@ static void test_socket(void)
     expect_error(args, -1, "another process listens");
     g_assert_true(is_there(path));
 
-    c = pc_new(connect_to(path), pid);
+    c = pc_new(pc_connect(path), pid);
     pc_hello(c, 0);
     wait_for_file(path, false);
     expect_only(run, 0);
@@ -761,7 +748,7 @@ static void test_socket_stale(void)
     g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
     close(fd);
     pid = pc_spawn(args, PC_NOBODY, -1, -1);
-    while ((fd = connect_to(path)) < 0) {
+    while ((fd = pc_connect(path)) < 0) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
@@ -822,7 +809,7 @@ static void test_daemon(void)
 
     /* The pipe that is read here ends when nobody holds it open. */
     g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 0);
-    c = pc_new(connect_to(path), 0);
+    c = pc_new(pc_connect(path), 0);
     pc_hello(c, 0);
     server = c->server_pid;
     expect_status(server, "CapEff", FIVE);
