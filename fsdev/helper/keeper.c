@@ -227,7 +227,7 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
     make_pipe(alive);
 
     /* It is for children: the keeper stays where it is. */
-    if (unshare(CLONE_NEWPID) < 0) {
+    if (o->sandbox == SANDBOX_NAMESPACE && unshare(CLONE_NEWPID) < 0) {
         log_line("goes on without a PID namespace: %s", strerror(errno));
     }
     pid = make_process();

@@ -112,7 +112,7 @@ int main(int argc, char **argv)
 
     config.pid = outer_pid();
     config.max_files = identity_raise_files();
-    config.root = sandbox_enter(export, o.readonly);
+    config.root = sandbox_enter(o.sandbox, export, o.readonly);
     config.readonly = o.readonly;
     config.threads = o.threads;
     config.ids = &ids;

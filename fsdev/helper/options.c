@@ -27,6 +27,7 @@ enum {
     OPT_GROUP,
     OPT_READONLY,
     OPT_THREADS,
+    OPT_SANDBOX,
     OPT_SECCOMP,
     OPT_PERSIST,
     OPT_MODCAPS,
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
     { "threads",  required_argument, NULL, OPT_THREADS },
     { "modcaps",  required_argument, NULL, OPT_MODCAPS },
     { "persist",  no_argument,       NULL, OPT_PERSIST },
+    { "sandbox",  required_argument, NULL, OPT_SANDBOX },
     { "seccomp",  required_argument, NULL, OPT_SECCOMP },
     { "version",  no_argument,       NULL, OPT_VERSION },
     { NULL }
@@ -78,6 +80,10 @@ static const char help_text[] =
     "                      dac_override, dac_read_search, fowner, fsetid)\n"
     "                      capabilities\n"
     "      --persist       when a client is gone, wait for the next one\n"
+    "      --sandbox namespace|chroot|none\n"
+    "                      what the helper is shut in: namespaces of its own\n"
+    "                      with the export alone (default), or less where\n"
+    "                      that cannot be had\n"
     "      --seccomp kill|trap|log|none\n"
     "                      what a system call does that serving does not\n"
     "                      need: end the helper (default), the same with a\n"
@@ -315,6 +321,12 @@ void options_parse(Options *o, int argc, char **argv)
             break;
         case OPT_PERSIST:
             o->persist = true;
+            break;
+        case OPT_SANDBOX:
+            if (!sandbox_parse(optarg, &o->sandbox)) {
+                fatal("--sandbox %s: not one of namespace, chroot, none",
+                      optarg);
+            }
             break;
         case OPT_SECCOMP:
             if (!seccomp_parse(optarg, &o->seccomp)) {

@@ -8,6 +8,7 @@
 #define HELPER_OPTIONS_H
 
 #include "qemu/osdep.h"
+#include "fsdev/helper/sandbox.h"
 #include "fsdev/helper/seccomp.h"
 
 #define THREADS_DEFAULT         4
@@ -30,6 +31,7 @@ typedef struct Options {
     bool foreground;
     bool readonly;
     unsigned threads;
+    Sandbox sandbox;
     SeccompMode seccomp;
     uint64_t caps;              /* bits: capabilities while serving */
 } Options;

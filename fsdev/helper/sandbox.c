@@ -3,7 +3,7 @@
  *
  * The sandbox: see sandbox.h.
  *
- * Theory of operation. The new mount API (open_tree(2), mount_setattr(2),
+ * Theory of operation, for namespaces. The new mount API (open_tree(2), mount_setattr(2),
  * move_mount(2)) works on descriptors, so no path is looked up twice:
  *
  *  1. chdir to the export, and only then unshare the mount namespace: the
@@ -121,9 +121,51 @@ static void change_root(int tree)
     close(tree);
 }
 
-int sandbox_enter(int export, bool readonly)
+bool sandbox_parse(const char *name, Sandbox *sandbox)
+{
+    static const char *const names[] = {
+        [SANDBOX_NAMESPACE] = "namespace",
+        [SANDBOX_CHROOT] = "chroot",
+        [SANDBOX_NONE] = "none",
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (g_str_equal(name, names[i])) {
+            *sandbox = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without a mount namespace: @export is the root's handle as it is. */
+static int enter_without_mounts(Sandbox sandbox, int export)
+{
+    int fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fds < 0) {
+        fatal("/proc/self/fd: %s", strerror(errno));
+    }
+    if (sandbox == SANDBOX_CHROOT &&
+        (fchdir(export) < 0 || chroot(".") < 0)) {
+        fatal("the export cannot be made the root directory: %s",
+              strerror(errno));
+    }
+    if (fchdir(fds) < 0) {
+        fatal("/proc/self/fd cannot be entered: %s", strerror(errno));
+    }
+    close(fds);
+    return export;
+}
+
+int sandbox_enter(Sandbox sandbox, int export, bool readonly)
 {
     int fds, tree, root;
+
+    if (sandbox != SANDBOX_NAMESPACE) {
+        return enter_without_mounts(sandbox, export);
+    }
 
     if (fchdir(export) < 0) {
         fatal("--path: cannot be entered: %s", strerror(errno));
@@ -137,10 +179,13 @@ int sandbox_enter(int export, bool readonly)
     try_unshare(CLONE_NEWNET, "network");
     try_unshare(CLONE_NEWIPC, "IPC");
     try_unshare(CLONE_NEWUTS, "UTS");
+    try_unshare(CLONE_NEWCGROUP, "cgroup");
 
     if (set_mounts(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_PRIVATE) < 0) {
         fatal("the mounts cannot be made private: %s%s", strerror(errno),
-              errno == ENOSYS ? " (Linux 5.12 is needed)" : "");
+              errno == ENOSYS ? " (Linux 5.12 is needed)" :
+              errno == EINVAL ? " (the root directory is no mount point; "
+                                "--sandbox=chroot does without)" : "");
     }
     fds = open_tree_at(AT_FDCWD, "/proc/self/fd", OPEN_TREE_FLAGS);
     if (fds < 0) {

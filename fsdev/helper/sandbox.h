@@ -8,19 +8,33 @@
 
 #include "qemu/osdep.h"
 
+typedef enum Sandbox {
+    SANDBOX_NAMESPACE,          /* its own namespaces, see below */
+    SANDBOX_CHROOT,             /* the export as root directory, only */
+    SANDBOX_NONE,               /* nothing but the checks of each lookup */
+} Sandbox;
+
+/* Whether @name is one of --sandbox; sets *@sandbox. */
+bool sandbox_parse(const char *name, Sandbox *sandbox);
+
 /*
- * Puts this process into its own mount, network, IPC and UTS namespaces.
- * Of the file systems only a copy of the mounts at @export (an O_PATH
- * descriptor, closed here) is left, as the root directory: without devices
- * and set-id programs, and read-only if @readonly. Mounts made on the host
- * later do not show up in it.
+ * SANDBOX_NAMESPACE puts this process into its own mount, network, IPC, UTS
+ * and cgroup namespaces. Of the file systems only a copy of the mounts at
+ * @export (an O_PATH descriptor, which is this function's) is left, as the
+ * root directory: without devices and set-id programs, and read-only if
+ * @readonly. Mounts made on the host later do not show up in it.
  *
- * The working directory becomes /proc/self/fd of this process, which is not
- * in the name space: HostFs.fd_prefix is "".
+ * SANDBOX_CHROOT is for where namespaces cannot be had (a container, a chroot
+ * that is no mount point). The mounts are the host's: only the helper itself
+ * sees to @readonly, and its working directory leads to the rest of /proc.
  *
- * Returns an O_PATH descriptor of the root. Ends the process on error.
+ * The working directory becomes /proc/self/fd of this process, so
+ * HostFs.fd_prefix is "" in every case.
+ *
+ * Returns an O_PATH descriptor of the export's root. Ends the process on
+ * error.
  */
-int sandbox_enter(int export, bool readonly);
+int sandbox_enter(Sandbox sandbox, int export, bool readonly);
 
 /*
  * Closes every descriptor but the standard ones and @keep, and opens

@@ -117,6 +117,7 @@ static void test_bad_options(void)
         { { "-p", "/", "-f", "3", "--group", "0", NULL }, "--group" },
         { { "-p", "/", "-f", "3", "--user", "root", NULL }, "--user" },
         { { "-p", "/", "-f", "3", "--modcaps=", NULL }, "--modcaps" },
+        { { "-p", "/", "-f", "3", "--sandbox=jail", NULL }, "--sandbox jail" },
         { { "-p", "/", "-f", "3", "--modcaps=mknod", NULL }, "'mknod'" },
         { { "-p", "/", "-f", "3", "--modcaps=+mknod:+sys_admin", NULL },
           "'+sys_admin'" },
@@ -337,6 +338,7 @@ static void test_root_privileges(void)
     expect_other_namespace(server, "ipc");
     expect_other_namespace(server, "uts");
     expect_other_namespace(server, "pid");
+    expect_other_namespace(server, "cgroup");
     /* The process beside it has nothing at all. */
     expect_privileges(c->pid, NONE, uid, gid);
     expect_status(c->pid, "Groups", "");
@@ -478,6 +480,63 @@ static int make_device(ProxyClient *c, const char *name)
     marshal_put_u64(w, makedev(1, 3));
     marshal_put_str(w, "");
     return pc_call(c, PROXY_MAKE);
+}
+
+static void expect_root_dir(pid_t pid, const char *wanted)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/root", pid);
+    struct stat root, st;
+
+    g_assert_cmpint(g_stat(path, &root), ==, 0);
+    g_assert_cmpint(g_stat(wanted, &st), ==, 0);
+    g_assert_cmpint(root.st_dev, ==, st.st_dev);
+    g_assert_cmpint(root.st_ino, ==, st.st_ino);
+}
+
+/* Less of a sandbox: the same privileges, and lookups stay in the export. */
+static void test_root_sandboxes(void)
+{
+    static const struct {
+        const char *option;
+        bool root;              /* the export is the root directory */
+    } modes[] = {
+        { "--sandbox=namespace", true },
+        { "--sandbox=chroot", true },
+        { "--sandbox=none", false },
+    };
+    unsigned i;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(modes); i++) {
+        const char *options[] = { modes[i].option, NULL };
+        char *dir = make_dir(PC_NOBODY);
+        g_autofree char *link = g_build_filename(dir, "link", NULL);
+        ProxyClient *c = pc_start(dir, PC_NOBODY, options);
+        pid_t server = wait_ready(c->pid);
+        struct stat st;
+        FsAttr attr;
+        PcNode node;
+
+        expect_privileges(server, FIVE, 65534, 65534);
+        expect_descriptors(server, dir);
+        expect_root_dir(server, modes[i].root ? dir : "/");
+        pc_hello(c, 0);
+        g_assert_cmpint(make_as(c, dir, "sub", 1234, 4321, &st), ==, 0);
+        g_assert_cmpint(st.st_uid, ==, 1234);
+        g_assert_cmpint(symlink("/etc", link), ==, 0);
+        g_assert_cmpint(pc_walk(c, "link/passwd", &node, &attr), <, 0);
+        /* ".." at the root stays there. */
+        g_assert_cmpint(pc_walk1(c, PROXY_ROOT_HANDLE, "..", &node, &attr),
+                        ==, 0);
+        g_assert_cmpint(attr.ino, ==, c->root_attr.ino);
+        if (node.fd >= 0) {
+            close(node.fd);
+        }
+        g_assert_cmpint(pc_close(c), ==, 0);
+        remove_dir(dir);
+    }
 }
 
 /* Two more and two fewer, and what they are for */
@@ -986,6 +1045,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-start/help", test_help);
     g_test_add_func("/9p-helper-start/root/privileges", test_root_privileges);
     g_test_add_func("/9p-helper-start/root/identity", test_root_identity);
+    g_test_add_func("/9p-helper-start/root/sandboxes", test_root_sandboxes);
     g_test_add_func("/9p-helper-start/root/modcaps", test_root_modcaps);
     g_test_add_func("/9p-helper-start/root/submount", test_root_submount);
     g_test_add_func("/9p-helper-start/rootless/user-option",
