@@ -15,11 +15,11 @@ static struct timespec get_time(const struct statx_timestamp *t)
     return (struct timespec) { .tv_sec = t->tv_sec, .tv_nsec = t->tv_nsec };
 }
 
-int hostfs_getattr(int fd, FsAttr *attr)
+static int read_attr(int fd, int flags, FsAttr *attr)
 {
     struct statx stx;
 
-    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | flags,
               STATX_BASIC_STATS | STATX_BTIME, &stx) < 0) {
         return -errno;
     }
@@ -45,33 +45,56 @@ int hostfs_getattr(int fd, FsAttr *attr)
     return 0;
 }
 
+int hostfs_get_attr(int fd, int flags, FsAttr *attr)
+{
+    int number, ret;
+
+    do {
+        number = g_atomic_int_get(&hostfs_access_number);
+        ret = read_attr(fd, flags, attr);
+    } while (ret == 0 && !hostfs_access_hide(number, attr));
+    return ret;
+}
+
+int hostfs_getattr(int fd, FsAttr *attr)
+{
+    return hostfs_get_attr(fd, 0, attr);
+}
+
 int hostfs_set_owner(const HostFs *fs, int node, uint32_t uid, uint32_t gid)
 {
+    int ret;
+
     if (uid == (uint32_t)-1 && gid == (uint32_t)-1) {
         return 0;
     }
-    if (fchownat(node, "", uid, gid, AT_EMPTY_PATH) == 0) {
-        return 0;
-    }
+    hostfs_access_lock(fs);
+    ret = fchownat(node, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    hostfs_access_unlock(fs);
     /* EINVAL: an id that this user namespace does not have */
     if (fs->ignore_chown_failure &&
-        (errno == EPERM || errno == EINVAL || errno == EOPNOTSUPP)) {
+        (ret == -EPERM || ret == -EINVAL || ret == -EOPNOTSUPP)) {
         return 0;
     }
-    return -errno;
+    return ret;
 }
 
 int hostfs_set_mode(const HostFs *fs, int node, uint32_t mode)
 {
     HostFdName name;
+    int ret;
 
-    return fchmodat(AT_FDCWD, hostfs_fd_name(fs, node, name), mode & 07777,
-                    0) < 0 ? -errno : 0;
+    hostfs_access_lock(fs);
+    ret = fchmodat(AT_FDCWD, hostfs_fd_name(fs, node, name), mode & 07777,
+                   0) < 0 ? -errno : 0;
+    hostfs_access_unlock(fs);
+    return ret;
 }
 
 /* The kernel answers EISDIR and EINVAL for what is no regular file. */
 static int set_size(const HostFs *fs, int node, int file, uint64_t size)
 {
+    HostAccess access[] = { { .fd = node, .bits = S_IWUSR } };
     HostFdName name;
     int ret;
 
@@ -79,11 +102,13 @@ static int set_size(const HostFs *fs, int node, int file, uint64_t size)
         return -EFBIG;
     }
     if (file >= 0) {
-        ret = ftruncate(file, size);
-    } else {
-        ret = truncate(hostfs_fd_name(fs, node, name), size);
+        return ftruncate(file, size) < 0 ? -errno : 0;
     }
-    return ret < 0 ? -errno : 0;
+    hostfs_fd_name(fs, node, name);
+    do {
+        ret = truncate(name, size) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
 }
 
 /*

@@ -107,26 +107,61 @@ static bool same_inode(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+static int stat_name(const HostFs *fs, int dir, const char *name,
+                     struct stat *st)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
+    int ret;
+
+    do {
+        ret = fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
 /* 0 if @name in @dir is the inode of @fd, -ESTALE if it is another. */
-static int check_name(int dir, const char *name, int fd, struct stat *st)
+static int check_name(const HostFs *fs, int dir, const char *name, int fd,
+                      struct stat *st)
 {
     struct stat named;
+    int ret;
 
-    if (fstat(fd, st) < 0 ||
-        fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (fstat(fd, st) < 0) {
         return -errno;
+    }
+    ret = stat_name(fs, dir, name, &named);
+    if (ret < 0) {
+        return ret;
     }
     return same_inode(st, &named) ? 0 : -ESTALE;
 }
 
+static int remove_name(const HostFs *fs, int dir, const char *name,
+                       bool rmdir)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    int ret;
+
+    do {
+        ret = unlinkat(dir, name, rmdir ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
 /* Takes back what was made, if @name still is the inode of @fd. */
-static void unmake(int dir, const char *name, int fd)
+static void unmake(const HostFs *fs, int dir, const char *name, int fd)
 {
     struct stat st;
 
-    if (check_name(dir, name, fd, &st) == 0) {
-        unlinkat(dir, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+    if (check_name(fs, dir, name, fd, &st) == 0) {
+        remove_name(fs, dir, name, S_ISDIR(st.st_mode));
     }
+}
+
+/* Whether an object is to belong to whom the file system gives it. */
+static bool keeps_owner(const FsMake *make)
+{
+    return make->uid == (uint32_t)-1 && make->gid == (uint32_t)-1;
 }
 
 /* Owner and mode for a new object, whose handle is @node. */
@@ -148,7 +183,12 @@ static int give(const HostFs *fs, int dir, const FsMake *make, int node,
         /* mkdir(2): inherited from the directory above */
         mode |= fresh->mode & S_ISGID;
     }
-    return hostfs_set_mode(fs, node, mode);
+    ret = hostfs_set_mode(fs, node, mode);
+    if (ret == -EPERM && keeps_owner(make)) {
+        /* Ours, and nonetheless: the file system has no such modes (vfat). */
+        return 0;
+    }
+    return ret;
 }
 
 static int check_make(const HostFs *fs, const FsMake *make)
@@ -169,17 +209,37 @@ static bool makes_regular(const FsMake *make)
     return type == S_IFREG || type == 0;
 }
 
-/* A new regular file: returns it open, with a handle in *@node. */
+/* Sets O_DIRECT, if the file system has it (fcntl(2)). */
+static void set_direct(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0) {
+        fcntl(fd, F_SETFL, flags | O_DIRECT);
+    }
+}
+
+/*
+ * A new regular file: returns it open, with a handle in *@node. O_DIRECT comes
+ * afterwards, because an open(2) that fails for it may have made the file.
+ */
 static int make_regular(const HostFs *fs, int dir, const FsMake *make,
                         int flags, int *node, FsAttr *attr)
 {
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
     HostFdName name;
     int fd, ret;
 
-    fd = openat(dir, make->name, flags | O_CREAT | O_EXCL | O_NOFOLLOW |
-                O_CLOEXEC | O_NOCTTY, 0);
+    do {
+        fd = openat(dir, make->name, (flags & ~O_DIRECT) | O_CREAT | O_EXCL |
+                    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
     if (fd < 0) {
-        return -errno;
+        return fd;
+    }
+    if (flags & O_DIRECT) {
+        set_direct(fd);
     }
 
     *node = openat(AT_FDCWD, hostfs_fd_name(fs, fd, name),
@@ -192,7 +252,7 @@ static int make_regular(const HostFs *fs, int dir, const FsMake *make,
         ret = hostfs_getattr(*node, attr);
     }
     if (ret < 0) {
-        unmake(dir, make->name, fd);
+        unmake(fs, dir, make->name, fd);
         if (*node >= 0) {
             close(*node);
             *node = -1;
@@ -210,7 +270,7 @@ static int open_existing(const HostFs *fs, int dir, const char *name,
     int fd = -1;
     int ret;
 
-    *node = hostfs_lookup(dir, name);
+    *node = hostfs_lookup(fs, dir, name);
     if (*node < 0) {
         return *node;
     }
@@ -264,8 +324,8 @@ int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
     return ret;
 }
 
-/* Makes what cannot be opened, with no permissions. */
-static int make_bare(int dir, const FsMake *make)
+/* One try of make_bare() */
+static int make_once(int dir, const FsMake *make)
 {
     uint32_t type = make->mode & S_IFMT;
     int ret;
@@ -294,6 +354,18 @@ static int make_bare(int dir, const FsMake *make)
     return ret < 0 ? -errno : 0;
 }
 
+/* Makes what cannot be opened, with no permissions. */
+static int make_bare(const HostFs *fs, int dir, const FsMake *make)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    int ret;
+
+    do {
+        ret = make_once(dir, make);
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
 /*
  * Whether an inode is as make_bare() left it. Some file systems (vfat, and
  * others that keep neither owner nor mode) always fail this.
@@ -311,17 +383,17 @@ static bool is_fresh(const FsMake *make, const FsAttr *attr)
  * Takes back what make_bare() made when no handle of it is to be had: there
  * are too many descriptors.
  */
-static void unmake_unseen(int dir, const FsMake *make)
+static void unmake_unseen(const HostFs *fs, int dir, const FsMake *make)
 {
     struct stat st;
 
-    if (fstatat(dir, make->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (stat_name(fs, dir, make->name, &st) == 0) {
         FsAttr attr = {
             .mode = st.st_mode, .uid = st.st_uid, .nlink = st.st_nlink,
         };
 
         if (is_fresh(make, &attr)) {
-            unlinkat(dir, make->name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0);
+            remove_name(fs, dir, make->name, S_ISDIR(st.st_mode));
         }
     }
 }
@@ -331,7 +403,7 @@ static bool is_good_enough(const HostFs *fs, const FsMake *make,
                            const FsAttr *attr)
 {
     return (attr->mode & S_IFMT) == (make->mode & S_IFMT) &&
-           (fs->ignore_chown_failure ||
+           (fs->ignore_chown_failure || keeps_owner(make) ||
             (attr->uid == make->uid && attr->gid == make->gid));
 }
 
@@ -353,13 +425,13 @@ int hostfs_make(const HostFs *fs, int dir, const FsMake *make, FsAttr *attr)
         return 0;
     }
 
-    ret = make_bare(dir, make);
+    ret = make_bare(fs, dir, make);
     if (ret < 0) {
         return ret;
     }
-    node = hostfs_lookup(dir, make->name);
+    node = hostfs_lookup(fs, dir, make->name);
     if (node < 0) {
-        unmake_unseen(dir, make);
+        unmake_unseen(fs, dir, make);
         return node;
     }
     ret = hostfs_getattr(node, attr);
@@ -369,7 +441,7 @@ int hostfs_make(const HostFs *fs, int dir, const FsMake *make, FsAttr *attr)
             ret = hostfs_getattr(node, attr);
         }
         if (ret < 0) {
-            unmake(dir, make->name, node);
+            unmake(fs, dir, make->name, node);
         }
     } else if (ret == 0 && !is_good_enough(fs, make, attr)) {
         ret = -ESTALE;
@@ -385,6 +457,7 @@ int hostfs_make(const HostFs *fs, int dir, const FsMake *make, FsAttr *attr)
  */
 int hostfs_link(const HostFs *fs, int node, int dir, const char *name)
 {
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
     HostFdName link;
     int ret = fs_name_check(name);
 
@@ -394,8 +467,41 @@ int hostfs_link(const HostFs *fs, int node, int dir, const char *name)
     if (fs->readonly) {
         return -EROFS;
     }
-    return linkat(AT_FDCWD, hostfs_fd_name(fs, node, link), dir, name,
-                  AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+    hostfs_fd_name(fs, node, link);
+    do {
+        ret = linkat(AT_FDCWD, link, dir, name, AT_SYMLINK_FOLLOW) < 0 ?
+              -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
+/*
+ * With the permissions that it takes. A directory that gets another parent
+ * must be writable itself: its ".." changes (rename(2), EACCES).
+ */
+static int rename_widened(const HostFs *fs, int olddir, const char *oldname,
+                          int newdir, const char *newname)
+{
+    HostAccess access[] = {
+        { .fd = olddir, .bits = S_IWUSR | S_IXUSR },
+        { .fd = newdir, .bits = S_IWUSR | S_IXUSR },
+        { .fd = hostfs_lookup(fs, olddir, oldname), .bits = S_IWUSR },
+    };
+    struct stat st;
+    int ret = -EACCES;
+
+    if (access[2].fd >= 0 &&
+        (fstat(access[2].fd, &st) < 0 || !S_ISDIR(st.st_mode))) {
+        close(access[2].fd);
+        access[2].fd = -1;
+    }
+    while (hostfs_access_again(fs, ret, access, G_N_ELEMENTS(access))) {
+        ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
+    }
+    if (access[2].fd >= 0) {
+        close(access[2].fd);
+    }
+    return ret;
 }
 
 int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
@@ -412,7 +518,11 @@ int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
     if (fs->readonly) {
         return -EROFS;
     }
-    return renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
+    ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
+    if (ret == -EACCES && fs->own_access) {
+        ret = rename_widened(fs, olddir, oldname, newdir, newname);
+    }
+    return ret;
 }
 
 /*
@@ -432,10 +542,10 @@ int hostfs_unlink(const HostFs *fs, int dir, const char *name, bool rmdir,
         return -EROFS;
     }
     if (expect >= 0) {
-        ret = check_name(dir, name, expect, &st);
+        ret = check_name(fs, dir, name, expect, &st);
         if (ret < 0) {
             return ret;
         }
     }
-    return unlinkat(dir, name, rmdir ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+    return remove_name(fs, dir, name, rmdir);
 }

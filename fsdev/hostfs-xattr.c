@@ -12,26 +12,33 @@
 #include "fsdev/hostfs-internal.h"
 #include <sys/xattr.h>
 
+/* xattr(7): reading a user.* attribute needs permission to read the file. */
 ssize_t hostfs_getxattr(const HostFs *fs, int node, const char *name,
                         void *buf, size_t size)
 {
+    HostAccess access[] = { { .fd = node, .bits = S_IRUSR } };
     HostFdName link;
     ssize_t len;
 
     hostfs_fd_name(fs, node, link);
     size = MIN(size, FS_XATTR_MAX);
-    if (name) {
-        len = getxattr(link, name, buf, size);
-    } else {
-        len = listxattr(link, buf, size);
-    }
-    return len < 0 ? -errno : len;
+    do {
+        if (name) {
+            len = getxattr(link, name, buf, size);
+        } else {
+            len = listxattr(link, buf, size);
+        }
+        len = len < 0 ? -errno : len;
+    } while (hostfs_access_again(fs, len, access, 1));
+    return len;
 }
 
 int hostfs_setxattr(const HostFs *fs, int node, const char *name,
                     const void *value, size_t size, int flags)
 {
+    HostAccess access[] = { { .fd = node, .bits = S_IWUSR } };
     HostFdName link;
+    int ret;
 
     if (fs->readonly) {
         return -EROFS;
@@ -39,16 +46,25 @@ int hostfs_setxattr(const HostFs *fs, int node, const char *name,
     if (size > FS_XATTR_MAX) {
         return -E2BIG;
     }
-    return setxattr(hostfs_fd_name(fs, node, link), name, value, size,
-                    flags) < 0 ? -errno : 0;
+    hostfs_fd_name(fs, node, link);
+    do {
+        ret = setxattr(link, name, value, size, flags) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
 }
 
 int hostfs_removexattr(const HostFs *fs, int node, const char *name)
 {
+    HostAccess access[] = { { .fd = node, .bits = S_IWUSR } };
     HostFdName link;
+    int ret;
 
     if (fs->readonly) {
         return -EROFS;
     }
-    return removexattr(hostfs_fd_name(fs, node, link), name) < 0 ? -errno : 0;
+    hostfs_fd_name(fs, node, link);
+    do {
+        ret = removexattr(link, name) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
 }

@@ -11,17 +11,27 @@
  */
 #include "qemu/osdep.h"
 #include "fsdev/hostfs-internal.h"
+#include <linux/fs.h>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+
+/* Linux 5.12; the headers may be older */
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED  0x20
+#endif
 
 #define HANDLE_FLAGS    (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 /* openat2(2): EAGAIN may come of a rename elsewhere; the call can be retried */
 #define LOOKUP_TRIES    16
 
-/* How many levels above a directory are searched for the export's root */
-#define DEPTH_MAX       4096
+/*
+ * How many levels above a directory are searched for the export's root. Names
+ * and handles have no limit such as PATH_MAX; this one only makes an end.
+ */
+#define DEPTH_MAX       (1024 * 1024)
 
 int hostfs_init(HostFs *fs, int root, const char *fd_prefix)
 {
@@ -63,29 +73,54 @@ const char *hostfs_fd_name(const HostFs *fs, int fd, HostFdName name)
     return name;
 }
 
-int hostfs_lookup(int dir, const char *name)
+static int open_handle(int dir, const char *name, uint64_t resolve)
 {
     struct open_how how = {
         .flags = HANDLE_FLAGS,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
-                   RESOLVE_NO_MAGICLINKS,
+                   RESOLVE_NO_MAGICLINKS | resolve,
     };
+    /* glibc has no wrapper */
+    int fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
+
+    return fd < 0 ? -errno : fd;
+}
+
+int hostfs_lookup(const HostFs *fs, int dir, const char *name)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
     int tries = LOOKUP_TRIES;
     int fd;
 
     do {
-        /* glibc has no wrapper */
-        fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
-    } while (fd < 0 && errno == EAGAIN && --tries);
-    return fd < 0 ? -errno : fd;
+        fd = open_handle(dir, name, 0);
+    } while ((fd == -EAGAIN && --tries) ||
+             hostfs_access_again(fs, fd, access, 1));
+    return fd;
+}
+
+/*
+ * -EAGAIN also where only the other way can tell: before Linux 5.12 the flag
+ * is EINVAL, and permissions that are lacking may be ours to give.
+ */
+static int lookup_cached(const HostFs *fs, int dir, const char *name)
+{
+    int fd = open_handle(dir, name, RESOLVE_CACHED);
+
+    return fd == -EINVAL || (fd == -EACCES && fs->own_access) ? -EAGAIN : fd;
 }
 
 /* The directory above @dir, wherever that is */
-static int open_above(int dir)
+static int open_above(const HostFs *fs, int dir)
 {
-    int fd = openat(dir, "..", HANDLE_FLAGS | O_DIRECTORY);
+    HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
+    int fd;
 
-    return fd < 0 ? -errno : fd;
+    do {
+        fd = openat(dir, "..", HANDLE_FLAGS | O_DIRECTORY);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
+    return fd;
 }
 
 /* Where a directory is: the same inode may be mounted in several places. */
@@ -144,7 +179,7 @@ static int check_inside(const HostFs *fs, int dir)
         }
         last = here;
 
-        above = open_above(cur);
+        above = open_above(fs, cur);
         if (above < 0) {
             /* An EACCES would tell something of the world outside. */
             ret = above == -EACCES ? -ENOENT : above;
@@ -176,7 +211,7 @@ static int walk_up(const HostFs *fs, int dir)
         return fd < 0 ? -errno : fd;
     }
 
-    fd = open_above(dir);
+    fd = open_above(fs, dir);
     if (fd < 0) {
         return fd;
     }
@@ -189,14 +224,41 @@ static int walk_up(const HostFs *fs, int dir)
 }
 
 /* One step of a walk by a name. "." is no name of anything in 9P. */
-static int walk_down(int dir, const char *name)
+static int walk_down(const HostFs *fs, int dir, const char *name, bool cached)
 {
     int ret = fs_name_check(name);
 
     if (ret < 0) {
         return ret == -EINVAL ? -ENOENT : ret;
     }
-    return hostfs_lookup(dir, name);
+    return cached ? lookup_cached(fs, dir, name)
+                  : hostfs_lookup(fs, dir, name);
+}
+
+/*
+ * The way up is not looked for in the cache: it has many steps. Attributes of
+ * an inode just found there are those that the kernel has: it, too, would ask
+ * a file server for newer ones only (AT_STATX_DONT_SYNC).
+ */
+int hostfs_step(const HostFs *fs, int dir, const char *name, bool cached,
+                FsAttr *attr)
+{
+    bool up = g_str_equal(name, "..");
+    int fd, ret;
+
+    if (up && cached) {
+        return -EAGAIN;
+    }
+    fd = up ? walk_up(fs, dir) : walk_down(fs, dir, name, cached);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = hostfs_get_attr(fd, cached ? AT_STATX_DONT_SYNC : 0, attr);
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    return fd;
 }
 
 int hostfs_walk(const HostFs *fs, int from, const char *const *names,
@@ -206,7 +268,7 @@ int hostfs_walk(const HostFs *fs, int from, const char *const *names,
     int cur = from;
     bool up = false;
     unsigned i;
-    int next, ret;
+    int next;
 
     walk->walked = 0;
     walk->node = -1;
@@ -217,9 +279,8 @@ int hostfs_walk(const HostFs *fs, int from, const char *const *names,
 
     for (i = 0; i < n; i++) {
         up = g_str_equal(names[i], "..");
-        next = up ? walk_up(fs, cur) : walk_down(cur, names[i]);
-        ret = next < 0 ? next : hostfs_getattr(next, &walk->attr[i]);
-        if (ret < 0) {
+        next = hostfs_step(fs, cur, names[i], false, &walk->attr[i]);
+        if (next < 0) {
             goto fail;
         }
         if (parent >= 0) {
@@ -240,16 +301,13 @@ int hostfs_walk(const HostFs *fs, int from, const char *const *names,
     return 0;
 
 fail:
-    if (next >= 0) {
-        close(next);
-    }
     if (parent >= 0) {
         close(parent);
     }
     if (cur != from) {
         close(cur);
     }
-    return ret;
+    return next;
 }
 
 /* readlinkat(2): an empty name means the handle itself, since Linux 2.6.39. */
@@ -297,15 +355,37 @@ int hostfs_statfs(int node, FsStatfs *st)
     return 0;
 }
 
+/* Opens the inode itself, by the handle's magic link. */
+static int reopen(const HostFs *fs, int node, int flags)
+{
+    HostAccess access[] = { { .fd = node } };
+    HostFdName name;
+    int fd;
+
+    if ((flags & O_ACCMODE) != O_WRONLY) {
+        access[0].bits |= S_IRUSR;
+    }
+    if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
+        access[0].bits |= S_IWUSR;
+    }
+    hostfs_fd_name(fs, node, name);
+    do {
+        fd = openat(AT_FDCWD, name, flags | O_CLOEXEC | O_NOCTTY);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
+    return fd;
+}
+
 /*
  * O_NONBLOCK has no meaning for regular files and directories, other than to
  * fail instead of waiting for a lease to be broken; the guest's file does not
  * have it. O_NOATIME fails with EPERM where open(2) says so: Linux'
- * applications expect that and try again.
+ * applications expect that and try again. O_DIRECT is no promise to the guest
+ * but a wish: EINVAL says that the file system does not have it, and nothing
+ * was truncated then.
  */
 int hostfs_open(const HostFs *fs, int node, int flags)
 {
-    HostFdName name;
     struct stat st;
     int fd;
 
@@ -328,6 +408,7 @@ int hostfs_open(const HostFs *fs, int node, int flags)
         if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
             return -EISDIR;
         }
+        flags &= ~O_DIRECT;
     } else if (!S_ISREG(st.st_mode)) {
         return -ENXIO;
     }
@@ -336,7 +417,38 @@ int hostfs_open(const HostFs *fs, int node, int flags)
         return -EROFS;
     }
 
-    fd = openat(AT_FDCWD, hostfs_fd_name(fs, node, name),
-                flags | O_CLOEXEC | O_NOCTTY);
-    return fd < 0 ? -errno : fd;
+    fd = reopen(fs, node, flags);
+    if (fd == -EINVAL && (flags & O_DIRECT)) {
+        fd = reopen(fs, node, flags & ~O_DIRECT);
+    }
+    return fd;
+}
+
+/*
+ * The kernel copies an int, though the number's type says long
+ * (ioctl_iflags(2), BUGS). O_NONBLOCK: not to wait for a lease to be broken.
+ */
+int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
+{
+    unsigned int number = 0;
+    struct stat st;
+    int fd, ret;
+
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        return -EOPNOTSUPP;
+    }
+    fd = reopen(fs, node, O_RDONLY | O_NONBLOCK);
+    if (fd < 0) {
+        /* Not to be told is as good as not to have one */
+        return -EOPNOTSUPP;
+    }
+    ret = ioctl(fd, FS_IOC_GETVERSION, &number) < 0 ? -EOPNOTSUPP : 0;
+    close(fd);
+    if (ret == 0) {
+        *gen = number;
+    }
+    return ret;
 }

@@ -37,7 +37,8 @@ typedef struct HostFs {
      * Where the host answers EACCES for an inode that belongs to this process
      * (its effective user), gives its owner the missing permissions for the
      * time of the operation: an owner who is not root is bound by his own mode
-     * bits, and the guest's root is not. For the local driver.
+     * bits, and the guest's root is not. For the local driver. A process that
+     * dies within the operation leaves them there (hostfs-access.c).
      */
     bool own_access;
 } HostFs;
@@ -101,12 +102,13 @@ int hostfs_statfs(int node, FsStatfs *st);
 /* The open(2) flags that a guest may choose; all others are dropped. */
 #define HOSTFS_OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_NONBLOCK | \
                            O_DSYNC | O_SYNC | O_DIRECTORY | O_NOATIME | \
-                           O_NOFOLLOW | O_LARGEFILE)
+                           O_NOFOLLOW | O_LARGEFILE | O_DIRECT)
 
 /*
  * Opens the inode again for I/O. Only regular files and directories: -ENXIO
  * for everything else, -ELOOP for a symbolic link (it never opens a device or
- * waits for a fifo's other end). Returns the descriptor.
+ * waits for a fifo's other end). Returns the descriptor, with O_DIRECT only
+ * if the file system has it.
  */
 int hostfs_open(const HostFs *fs, int node, int flags);
 

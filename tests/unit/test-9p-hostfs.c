@@ -6,7 +6,9 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-fixture.h"
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -309,13 +311,32 @@ static bool try_mount(const char *source, int dir, const char *name,
     return mount(source, target, type, flags, NULL) == 0;
 }
 
-static void mounts_child(Fixture *f)
+static void unshare_mounts(Fixture *f)
 {
-    g_autofree char *self = g_strdup_printf("/proc/self/fd/%d", f->export);
-    FsAttr attr;
+    g_autofree char *export = g_strconcat(f->dir, "/export", NULL);
 
+    /* What was opened before stays in the name space of before. */
+    if (unshare(CLONE_NEWNS) < 0) {
+        g_assert_cmpint(errno, ==, EPERM);
+        _exit(CHILD_SKIPS);
+    }
+    hostfs_destroy(&f->fs);
+    close(f->export);
+    f->export = open(export, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_assert_cmpint(f->export, >=, 0);
+    assert_ok(hostfs_init(&f->fs, open(export, O_PATH | O_CLOEXEC),
+                          "/proc/self/fd/"));
     g_assert_cmpint(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), ==,
                     0);
+}
+
+static void mounts_child(Fixture *f)
+{
+    g_autofree char *self = NULL;
+    FsAttr attr;
+
+    unshare_mounts(f);
+    self = g_strdup_printf("/proc/self/fd/%d", f->export);
 
     /* A mount point in the export belongs to it. */
     g_assert_true(try_mount("none", f->export, "a/b", "tmpfs", 0));
@@ -343,24 +364,6 @@ static void mounts_child(Fixture *f)
     assert_error(try_walk(f, "proc/1/cwd/.."), ENOTDIR);
 }
 
-static void mounts_unshared(Fixture *f)
-{
-    g_autofree char *export = g_strconcat(f->dir, "/export", NULL);
-
-    /* What was opened before stays in the name space of before. */
-    if (unshare(CLONE_NEWNS) < 0) {
-        g_assert_cmpint(errno, ==, EPERM);
-        _exit(CHILD_SKIPS);
-    }
-    hostfs_destroy(&f->fs);
-    close(f->export);
-    f->export = open(export, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    g_assert_cmpint(f->export, >=, 0);
-    assert_ok(hostfs_init(&f->fs, open(export, O_PATH | O_CLOEXEC),
-                          "/proc/self/fd/"));
-    mounts_child(f);
-}
-
 static void test_walk_mounts(Fixture *f)
 {
     if (!need_root("mounts in a mount name space of its own")) {
@@ -371,7 +374,7 @@ static void test_walk_mounts(Fixture *f)
     g_assert_cmpint(mkdirat(f->export, "proc", 0755), ==, 0);
     g_assert_cmpint(mkdirat(f->export, "outer", 0755), ==, 0);
     g_assert_cmpint(mkdirat(f->export, "outer/inner", 0755), ==, 0);
-    in_child(f, mounts_unshared);
+    in_child(f, mounts_child);
 }
 
 static void walk_denied_child(Fixture *f)
@@ -509,9 +512,8 @@ static void assert_open(Fixture *f, const char *path, int flags, int err)
 
         g_assert_cmpint(fd, >=, 0);
         got = fcntl(fd, F_GETFL);
-        g_assert_cmphex(got & (O_ACCMODE | O_APPEND | O_PATH | O_DIRECT |
-                               O_NONBLOCK), ==,
-                        flags & (O_ACCMODE | O_APPEND));
+        g_assert_cmphex(got & (O_ACCMODE | O_APPEND | O_PATH | O_NONBLOCK),
+                        ==, flags & (O_ACCMODE | O_APPEND));
         g_assert_cmpint(fcntl(fd, F_GETFD), ==, FD_CLOEXEC);
         close(fd);
     }
@@ -531,7 +533,7 @@ static void test_open(Fixture *f)
     assert_open(f, "a/file", O_ACCMODE, EINVAL);
     assert_open(f, "a/file", O_DIRECTORY, ENOTDIR);
     /* What a guest has no say in is dropped. */
-    assert_open(f, "a/file", O_RDWR | O_CREAT | O_EXCL | O_DIRECT, 0);
+    assert_open(f, "a/file", O_RDWR | O_CREAT | O_EXCL | O_ASYNC, 0);
     assert_open(f, "a/file", O_RDONLY | O_PATH, 0);
     assert_open(f, "a/b", O_RDWR | __O_TMPFILE, EISDIR);
     g_assert_cmpuint(count_entries(f->export), ==, 3);
@@ -552,6 +554,146 @@ static void test_open(Fixture *f)
     assert_open(f, "a/file", O_WRONLY | O_TRUNC, 0);
     assert_file(f->export, "a/file", "");
     assert_error(hostfs_open(&f->fs, -1, O_RDONLY), EBADF);
+}
+
+/* O_DIRECT where the file system has it, and no error where it does not */
+static void open_direct(Fixture *f, bool none)
+{
+    FsMake make = { .name = "new", .mode = 0640, .uid = geteuid(),
+                    .gid = getegid() };
+    FsAttr attr;
+    int has, node, fd, i;
+
+    make_tree(f);
+    fd = openat(f->export, "a/file", O_RDONLY | O_DIRECT | O_CLOEXEC);
+    has = fd >= 0 ? O_DIRECT : 0;
+    if (fd >= 0) {
+        close(fd);
+    } else {
+        g_assert_cmpint(errno, ==, EINVAL);
+    }
+    g_assert_false(none && has);
+    g_test_message("%s O_DIRECT", has ? "with" : "without");
+
+    node = node_of(f, "a/file");
+    fd = hostfs_open(&f->fs, node, O_WRONLY | O_DIRECT | O_TRUNC | O_APPEND);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmphex(fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_DIRECT),
+                    ==, O_WRONLY | O_APPEND | has);
+    close(fd);
+    close(node);
+    g_assert_cmpuint(attr_of(f, "a/file").size, ==, 0);
+
+    /* Made, and opened because it exists */
+    for (i = 0; i < 2; i++) {
+        fd = hostfs_create(&f->fs, f->fs.root, &make, O_RDWR | O_DIRECT,
+                           &node, &attr);
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmphex(fcntl(fd, F_GETFL) & O_DIRECT, ==, has);
+        close(fd);
+        close(node);
+    }
+    assert_open(f, "a", O_RDONLY | O_DIRECT | O_DIRECTORY, 0);
+}
+
+static void test_open_direct(Fixture *f)
+{
+    open_direct(f, false);
+}
+
+static void open_no_direct_child(Fixture *f)
+{
+    g_autofree char *export = g_strconcat(f->dir, "/export", NULL);
+
+    unshare_mounts(f);
+    g_assert_true(try_mount("none", f->export, ".", "ramfs", 0));
+    hostfs_destroy(&f->fs);
+    f->export = open(export, O_RDONLY | O_DIRECTORY);
+    g_assert_cmpint(f->export, >=, 0);
+    assert_ok(hostfs_init(&f->fs, openat(f->export, ".", O_PATH),
+                          "/proc/self/fd/"));
+    open_direct(f, true);
+}
+
+static void test_open_no_direct(Fixture *f)
+{
+    if (!need_root("mounts a ramfs in a mount name space of its own")) {
+        return;
+    }
+    in_child(f, open_no_direct_child);
+    g_assert_cmpuint(count_entries(f->export), ==, 0);
+}
+
+static void test_step(Fixture *f)
+{
+    FsAttr attr, same;
+    int cached, a, up;
+
+    make_tree(f);
+    a = hostfs_step(&f->fs, f->fs.root, "a", false, &attr);
+    g_assert_cmpint(a, >=, 0);
+    g_assert_cmpuint(attr.ino, ==, ino_of(f->export, "a"));
+
+    /* Just looked up, so it is in the cache of a kernel that can tell */
+    cached = hostfs_step(&f->fs, f->fs.root, "a", true, &same);
+    if (cached == -EAGAIN) {
+        g_test_message("nothing comes from the cache here");
+    } else {
+        g_assert_cmpint(cached, >=, 0);
+        g_assert_cmpmem(&attr, sizeof(attr), &same, sizeof(same));
+        g_assert_cmpint(fcntl(cached, F_GETFD), ==, FD_CLOEXEC);
+        close(cached);
+    }
+    cached = hostfs_step(&f->fs, a, "none", true, &same);
+    g_assert_true(cached == -ENOENT || cached == -EAGAIN);
+    assert_error(hostfs_step(&f->fs, a, "none", false, &same), ENOENT);
+    assert_error(hostfs_step(&f->fs, a, "file/x", true, &same), ENOENT);
+    assert_error(hostfs_step(&f->fs, a, ".", true, &same), ENOENT);
+
+    assert_error(hostfs_step(&f->fs, a, "..", true, &same), EAGAIN);
+    up = hostfs_step(&f->fs, a, "..", false, &attr);
+    g_assert_cmpint(up, >=, 0);
+    g_assert_cmpuint(attr.ino, ==, f->fs.root_ino);
+    close(up);
+    close(a);
+}
+
+static void test_generation(Fixture *f)
+{
+    uint64_t gen = UINT64_MAX, again;
+    long host = 0;
+    int file, dir, fifo, link, fd, ret;
+
+    make_tree(f);
+    g_assert_cmpint(mkfifoat(f->export, "fifo", 0666), ==, 0);
+    g_assert_cmpint(symlinkat("a", f->export, "link"), ==, 0);
+    file = node_of(f, "a/file");
+    dir = node_of(f, "a");
+    fifo = node_of(f, "fifo");
+    link = node_of(f, "link");
+
+    assert_error(hostfs_generation(&f->fs, fifo, &gen), EOPNOTSUPP);
+    assert_error(hostfs_generation(&f->fs, link, &gen), EOPNOTSUPP);
+    assert_error(hostfs_generation(&f->fs, -1, &gen), EBADF);
+    g_assert_cmphex(gen, ==, UINT64_MAX);
+
+    fd = openat(f->export, "a/file", O_RDONLY | O_CLOEXEC);
+    ret = ioctl(fd, FS_IOC_GETVERSION, &host);
+    close(fd);
+    if (ret < 0) {
+        assert_error(hostfs_generation(&f->fs, file, &gen), EOPNOTSUPP);
+        g_test_message("TMPDIR's file system has no generations");
+    } else {
+        assert_ok(hostfs_generation(&f->fs, file, &gen));
+        g_assert_cmphex(gen, ==, (uint32_t)host);
+        assert_ok(hostfs_generation(&f->fs, file, &again));
+        g_assert_cmphex(gen, ==, again);
+        assert_ok(hostfs_generation(&f->fs, dir, &again));
+    }
+    close(file);
+    close(dir);
+    close(fifo);
+    close(link);
 }
 
 static void test_open_device(Fixture *f)
@@ -1067,12 +1209,16 @@ int main(int argc, char **argv)
     hostfs_test("walk/removed", test_walk_removed);
     hostfs_test("walk/mounts", test_walk_mounts);
     hostfs_test("walk/denied", test_walk_denied);
+    hostfs_test("walk/step", test_step);
+    hostfs_test("generation", test_generation);
     hostfs_test("getattr/all", test_getattr);
     hostfs_test("getattr/device", test_getattr_device);
     hostfs_test("readlink", test_readlink);
     hostfs_test("statfs", test_statfs);
     hostfs_test("open/types-and-flags", test_open);
     hostfs_test("open/device", test_open_device);
+    hostfs_test("open/direct", test_open_direct);
+    hostfs_test("open/no-direct", test_open_no_direct);
     hostfs_test("open/user", test_open_user);
     hostfs_test("unlinked", test_unlinked);
     hostfs_test("setattr/size", test_set_size);
