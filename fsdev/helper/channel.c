@@ -11,6 +11,7 @@
 #include "qemu/osdep.h"
 #include "fsdev/helper/channel.h"
 #include "fsdev/helper/log.h"
+#include "fsdev/proxy-proto1.h"
 #include <sys/socket.h>
 
 #define BUFFER_SIZE     (2 * PROXY_MAX_MESSAGE)
@@ -65,7 +66,7 @@ void channel_break(Channel *c, const char *fmt, ...)
     text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
     if (note_end(c, CHANNEL_BROKEN)) {
-        log_line("connection closed: %s", text);
+        log_line(LOG_LEVEL_WARNING, "connection closed: %s", text);
     }
     shutdown(c->fd, SHUT_RDWR);
 }
@@ -159,9 +160,15 @@ bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
         return false;
     }
     memcpy(head, c->buf + c->start, sizeof(head));
+    /* Its integers are the host's, and the marshaller's little endian. */
+    if (G_BYTE_ORDER == G_LITTLE_ENDIAN &&
+        head[0] >= PROXY1_OPEN && head[0] < PROXY1_TYPE_END) {
+        *version = 1;
+        return true;
+    }
     if (head[0] != PROXY_HELLO_TYPE) {
-        channel_break(c, "the first message is no HELLO (type %u): protocol "
-                      "version 1 is not served", head[0]);
+        channel_break(c, "the first message, of type %u, is of no protocol "
+                      "version", head[0]);
         return false;
     }
     if (head[1] != PROXY_HELLO_SIZE - sizeof(head)) {
@@ -223,6 +230,33 @@ bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload)
     ok = take_message(c, h, payload);
     pthread_mutex_unlock(&c->receive);
     return ok;
+}
+
+bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
+                        uint32_t *size)
+{
+    uint32_t head[2];           /* in host byte order */
+
+    if (channel_ended(c) != CHANNEL_OPEN || !need(c, sizeof(head))) {
+        return false;
+    }
+    memcpy(head, c->buf + c->start, sizeof(head));
+    if (head[0] < PROXY1_OPEN || head[0] >= PROXY1_TYPE_END) {
+        channel_break(c, "unknown request type %u (version 1)", head[0]);
+        return false;
+    }
+    if (head[1] > PROXY1_MAX_PAYLOAD) {
+        channel_break(c, "a request of %u bytes (version 1)", head[1]);
+        return false;
+    }
+    if (!need(c, sizeof(head) + head[1])) {
+        return false;
+    }
+    memcpy(payload, c->buf + c->start + sizeof(head), head[1]);
+    c->start += sizeof(head) + head[1];
+    *type = head[0];
+    *size = head[1];
+    return true;
 }
 
 /* One sendmsg(2), descriptors with the first byte. Returns what went out. */

@@ -34,8 +34,9 @@ void channel_init(Channel *c, int fd);
 void channel_destroy(Channel *c);
 
 /*
- * Reads QEMU's HELLO. False if the connection ended or was something else,
- * which has been logged.
+ * Reads QEMU's HELLO. *@version 1 means that there was none, but a request of
+ * protocol version 1, which channel_receive_v1() gives. False if the connection
+ * ended or was something else, which has been logged.
  */
 bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags);
 
@@ -45,6 +46,13 @@ bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags);
  * the others for their turn. False at the end of the channel.
  */
 bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload);
+
+/*
+ * The same in protocol version 1: @payload has PROXY1_MAX_PAYLOAD bytes, of
+ * which *@size are filled. *@type is one of a request.
+ */
+bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
+                        uint32_t *size);
 
 /*
  * Sends @size bytes with @nfds descriptors, which stay the caller's. May

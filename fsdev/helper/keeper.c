@@ -89,6 +89,32 @@ static int become_daemon(void)
     _exit(EXIT_FAILURE);
 }
 
+/*
+ * Writes the keeper's pid. The lock, which the keeper holds as long as it
+ * lives, tells a file that is left over from one that is not; the file stays,
+ * since the keeper gives up what it took to make it.
+ */
+static void write_pidfile(const char *path)
+{
+    g_autofree char *text = g_strdup_printf("%d\n", getpid());
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    size_t len = strlen(text);
+    int fd;
+
+    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        fatal("--pidfile %s: %s", path, strerror(errno));
+    }
+    if (fcntl(fd, F_SETLK, &lock) < 0) {
+        fatal("--pidfile %s: %s", path, errno == EACCES || errno == EAGAIN ?
+              "another process holds it" : strerror(errno));
+    }
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len) {
+        fatal("--pidfile %s: cannot be written: %s", path, strerror(errno));
+    }
+    /* Stays open: closing it would give up the lock. */
+}
+
 /* Ends as the server did. */
 static G_NORETURN void end_like(int status)
 {
@@ -216,6 +242,9 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
     pid_t pid;
 
     k->ready = o->foreground ? -1 : become_daemon();
+    if (o->pidfile) {
+        write_pidfile(o->pidfile);
+    }
     userns_enter(ids);
 
     sigemptyset(&wanted);
@@ -228,7 +257,8 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
 
     /* It is for children: the keeper stays where it is. */
     if (o->sandbox == SANDBOX_NAMESPACE && unshare(CLONE_NEWPID) < 0) {
-        log_line("goes on without a PID namespace: %s", strerror(errno));
+        log_line(LOG_LEVEL_WARNING, "goes on without a PID namespace: %s",
+                 strerror(errno));
     }
     pid = make_process();
     if (pid) {

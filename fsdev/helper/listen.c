@@ -259,8 +259,8 @@ int listen_accept(int fd, uint32_t allowed)
         if (allowed == NO_ID || peer.uid == allowed || peer.uid == 0) {
             return conn;
         }
-        log_line("a connection by user %u is refused: only user %u may "
-                 "connect", peer.uid, allowed);
+        log_line(LOG_LEVEL_WARNING, "a connection by user %u is refused: only "
+                 "user %u may connect", peer.uid, allowed);
         close(conn);
     }
 }

@@ -11,15 +11,48 @@
 #include "fsdev/helper/log.h"
 #include <syslog.h>
 
+static const struct {
+    const char *name;
+    int priority;               /* of syslog(3) */
+} levels[] = {
+    [LOG_LEVEL_ERROR] = { "error", LOG_ERR },
+    [LOG_LEVEL_WARNING] = { "warning", LOG_WARNING },
+    [LOG_LEVEL_INFO] = { "info", LOG_INFO },
+    [LOG_LEVEL_DEBUG] = { "debug", LOG_DEBUG },
+};
+
+static LogLevel wanted = LOG_LEVEL_WARNING;
 static bool to_syslog;
 
-static void G_GNUC_PRINTF(1, 0) put_line(const char *fmt, va_list ap)
+bool log_set_level(const char *name)
+{
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(levels); i++) {
+        if (g_str_equal(name, levels[i].name)) {
+            wanted = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_wants(LogLevel level)
+{
+    return level <= wanted;
+}
+
+static void G_GNUC_PRINTF(2, 0) put_line(LogLevel level, const char *fmt,
+                                         va_list ap)
 {
     char line[1024];
     int start = snprintf(line, sizeof(line), "%s: ", HELPER_NAME);
     size_t len;
     char *p;
 
+    if (!log_wants(level)) {
+        return;
+    }
     vsnprintf(line + start, sizeof(line) - start - 1, fmt, ap);
     for (p = line; *p; p++) {
         if ((unsigned char)*p < ' ' || *p == 0x7f) {
@@ -27,7 +60,7 @@ static void G_GNUC_PRINTF(1, 0) put_line(const char *fmt, va_list ap)
         }
     }
     if (to_syslog) {
-        syslog(LOG_ERR, "%s", line + start);
+        syslog(levels[level].priority, "%s", line + start);
         return;
     }
     len = p - line;
@@ -37,12 +70,12 @@ static void G_GNUC_PRINTF(1, 0) put_line(const char *fmt, va_list ap)
     }
 }
 
-void log_line(const char *fmt, ...)
+void log_line(LogLevel level, const char *fmt, ...)
 {
     va_list ap;
 
     va_start(ap, fmt);
-    put_line(fmt, ap);
+    put_line(level, fmt, ap);
     va_end(ap);
 }
 
@@ -51,7 +84,7 @@ void fatal(const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    put_line(fmt, ap);
+    put_line(LOG_LEVEL_ERROR, fmt, ap);
     va_end(ap);
     exit(EXIT_FAILURE);
 }

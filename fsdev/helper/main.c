@@ -18,7 +18,8 @@
  *   6. seccomp.c    allow no system call but those that serving needs
  *   7. serve.c      accept, and serve: channel.c takes messages off the
  *                   socket, requests.c carries them out by way of hostfs,
- *                   handles.c keeps the inodes that QEMU knows
+ *                   handles.c keeps the inodes that QEMU knows;
+ *                   requests-v1.c is for a QEMU before 9.2
  */
 #include "qemu/osdep.h"
 #include "fsdev/helper/identity.h"
@@ -104,7 +105,7 @@ int main(int argc, char **argv)
 
     export = open_export(o.path);
     fd = o.socket ? listen_start(&o, &file) : o.fd;
-    if (!o.foreground) {
+    if (!o.foreground || o.syslog) {
         log_open_syslog();
     }
 
@@ -121,6 +122,9 @@ int main(int argc, char **argv)
 
     seccomp_enter(o.seccomp);
 
+    if (o.syslog) {
+        log_use_syslog();
+    }
     keeper_tell_ready(&keeper);
     return listening ? serve_clients(&o, fd, starter, &keeper, &config)
                      : serve(fd, &config);

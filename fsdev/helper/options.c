@@ -29,8 +29,11 @@ enum {
     OPT_THREADS,
     OPT_SANDBOX,
     OPT_SECCOMP,
+    OPT_LOG_LEVEL,
     OPT_PERSIST,
+    OPT_PIDFILE,
     OPT_MODCAPS,
+    OPT_SYSLOG,
     OPT_VERSION,
 };
 
@@ -48,6 +51,9 @@ static const struct option long_options[] = {
     { "group",    required_argument, NULL, OPT_GROUP },
     { "readonly", no_argument,       NULL, OPT_READONLY },
     { "threads",  required_argument, NULL, OPT_THREADS },
+    { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+    { "pidfile",  required_argument, NULL, OPT_PIDFILE },
+    { "syslog",   no_argument,       NULL, OPT_SYSLOG },
     { "modcaps",  required_argument, NULL, OPT_MODCAPS },
     { "persist",  no_argument,       NULL, OPT_PERSIST },
     { "sandbox",  required_argument, NULL, OPT_SANDBOX },
@@ -89,6 +95,12 @@ static const char help_text[] =
     "                      need: end the helper (default), the same with a\n"
     "                      signal for debuggers, leave a line in the kernel's\n"
     "                      log, nothing\n"
+    "      --log-level error|warning|info|debug\n"
+    "                      what to tell (default: warning)\n"
+    "      --syslog        tell it to syslog, once all is ready; a daemon\n"
+    "                      does so anyway\n"
+    "      --pidfile FILE  write the process id there; the file stays locked\n"
+    "                      as long as the helper runs\n"
     "  -h, --help          print this text\n"
     "      --version       print the version\n"
     "\n"
@@ -315,6 +327,18 @@ void options_parse(Options *o, int argc, char **argv)
                       THREADS_MAX);
             }
             o->threads = number;
+            break;
+        case OPT_LOG_LEVEL:
+            if (!log_set_level(optarg)) {
+                fatal("--log-level %s: not one of error, warning, info, "
+                      "debug", optarg);
+            }
+            break;
+        case OPT_PIDFILE:
+            o->pidfile = optarg;
+            break;
+        case OPT_SYSLOG:
+            o->syslog = true;
             break;
         case OPT_MODCAPS:
             modify_caps(o, optarg);

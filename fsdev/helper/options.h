@@ -28,6 +28,8 @@ typedef struct Options {
     bool activated;             /* fd is from a service manager, and may be
                                    a listening socket */
     bool persist;               /* one client after another */
+    const char *pidfile;
+    bool syslog;
     bool foreground;
     bool readonly;
     unsigned threads;

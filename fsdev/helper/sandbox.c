@@ -78,8 +78,8 @@ void sandbox_close_files(int keep)
 static void try_unshare(int flag, const char *name)
 {
     if (unshare(flag) < 0) {
-        log_line("goes on without its own %s namespace: %s", name,
-                 strerror(errno));
+        log_line(LOG_LEVEL_WARNING, "goes on without its own %s namespace: %s",
+                 name, strerror(errno));
     }
 }
 

@@ -17,6 +17,7 @@
 #include "fsdev/helper/channel.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/requests.h"
+#include "fsdev/helper/requests-v1.h"
 
 /* What HELLO tells as the number of requests worth having in flight */
 #define MAX_IN_FLIGHT   128
@@ -85,6 +86,10 @@ static bool serve_one(Server *s, Worker *w)
     }
     start_request(&rq, s, w, h.size - PROXY_HEADER_SIZE);
     ret = request_execute(&rq, h.type);
+    if (log_wants(LOG_LEVEL_DEBUG)) {
+        log_line(LOG_LEVEL_DEBUG, "%s, tag %u: %s", proxy_type_name(h.type),
+                 h.tag, ret > 0 ? "malformed" : strerror(-ret));
+    }
     if (ret == REQUEST_MALFORMED) {
         channel_break(&s->channel, "malformed %s of %u bytes",
                       proxy_type_name(h.type), h.size);
@@ -111,18 +116,14 @@ static void *serve_thread(void *opaque)
     return NULL;
 }
 
-/* The first request, which tells both sides what they have before them */
-static bool serve_hello(Server *s)
+/* Answers HELLO, which tells QEMU what it has before it. */
+static bool answer_hello(Server *s, uint32_t flags)
 {
     g_autofree Worker *w = g_new(Worker, 1);
     const ServeConfig *config = s->config;
-    uint32_t version, flags;
     Request rq;
     int ret;
 
-    if (!channel_hello(&s->channel, &version, &flags)) {
-        return false;
-    }
     s->export.donate = !(flags & PROXY_HELLO_NO_DONATE);
 
     start_request(&rq, s, w, 0);
@@ -147,8 +148,8 @@ static void run_threads(Server *s)
     for (n = 1; n < threads; n++) {
         ret = pthread_create(&ids[n], NULL, serve_thread, s);
         if (ret) {
-            log_line("goes on with %u of %u threads: %s", n, threads,
-                     strerror(ret));
+            log_line(LOG_LEVEL_WARNING, "goes on with %u of %u threads: %s",
+                     n, threads, strerror(ret));
             break;
         }
     }
@@ -170,6 +171,7 @@ int serve(int fd, const ServeConfig *config)
 {
     int root = fcntl(config->root, F_DUPFD_CLOEXEC, 0);
     Server s = { .config = config };
+    uint32_t version, flags;
     ChannelEnd ended;
     int ret;
 
@@ -183,10 +185,17 @@ int serve(int fd, const ServeConfig *config)
                                    s.export.fs.root_ino);
     channel_init(&s.channel, fd);
 
-    if (serve_hello(&s)) {
-        run_threads(&s);
+    if (channel_hello(&s.channel, &version, &flags)) {
+        log_line(LOG_LEVEL_INFO, "a client connected, protocol version %u",
+                 version);
+        if (version == 1) {
+            requests_v1_serve(&s.channel, &s.export.fs);
+        } else if (answer_hello(&s, flags)) {
+            run_threads(&s);
+        }
     }
     ended = channel_ended(&s.channel);
+    log_line(LOG_LEVEL_INFO, "the connection ended");
     channel_destroy(&s.channel);
     handles_free(s.export.handles);
     hostfs_destroy(&s.export.fs);

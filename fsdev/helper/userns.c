@@ -265,8 +265,9 @@ void userns_enter(IdMaps *ids)
         lack = "newuidmap or newgidmap failed";
     }
     if (lack) {
-        log_line("%s: the guest has the ids of user %u and group %u only",
-                 lack, ids->uid[0].outside, ids->gid[0].outside);
+        log_line(LOG_LEVEL_WARNING, "%s: the guest has the ids of user %u and "
+                 "group %u only", lack, ids->uid[0].outside,
+                 ids->gid[0].outside);
         map_user_only(ids);
     }
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {

@@ -244,8 +244,9 @@ static void hello_is_refused(ProxyFixture *f, const uint32_t *words, unsigned n)
 
 static void test_bad_hello(ProxyFixture *f, gconstpointer opaque)
 {
-    /* LSTAT of protocol version 1, of the path "//" */
-    static const uint32_t v1[] = { 8, 4, 0x2f2f0002 };
+    /* One more than version 1 has, and its SUCCESS */
+    static const uint32_t after_v1[] = { 22, 4, 0x2f2f0002 };
+    static const uint32_t success[] = { 0, 4, 0 };
     uint32_t small[] = { PROXY_HELLO_TYPE, 4, GUINT32_TO_LE(2) };
     uint32_t large[] = { PROXY_HELLO_TYPE, 0x7fffffff, GUINT32_TO_LE(2), 0 };
     uint32_t old[] = { PROXY_HELLO_TYPE, 8, GUINT32_TO_LE(1), 0 };
@@ -253,7 +254,8 @@ static void test_bad_hello(ProxyFixture *f, gconstpointer opaque)
     static const uint8_t half[] = { 0x39, 0x50 };
     ProxyClient *c;
 
-    hello_is_refused(f, v1, 3);
+    hello_is_refused(f, after_v1, 3);
+    hello_is_refused(f, success, 3);
     hello_is_refused(f, small, 3);
     hello_is_refused(f, large, 4);
     hello_is_refused(f, old, 4);

@@ -140,6 +140,84 @@ static void test_peer(void)
     end(pid);
 }
 
+/* Lines on stderr, as many as the level says */
+static void test_log_level(void)
+{
+    static const struct {
+        const char *level;
+        bool debug, info, warning;
+    } levels[] = {
+        { "error", false, false, false },
+        { "warning", false, false, true },
+        { "info", false, true, true },
+        { "debug", true, true, true },
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(levels); i++) {
+        const char *args[] = {
+            "-n", "-p", dir, "-s", path, "--log-level", levels[i].level, NULL
+        };
+        char text[4096];
+        size_t len = 0;
+        ssize_t n;
+        int out[2];
+        ProxyClient *c;
+        PcNode node;
+        FsAttr attr;
+        pid_t pid;
+
+        g_assert_cmpint(pipe2(out, O_CLOEXEC), ==, 0);
+        pid = pc_spawn(args, PC_NOBODY, -1, out[1]);
+        close(out[1]);
+        c = pc_new(must_connect(), pid);
+        pc_hello(c, 0);
+        g_assert_cmpint(pc_walk(c, "none", &node, &attr), ==, -ENOENT);
+        g_assert_true(pc_send_raw(c, "half a header", 5));
+        pc_close(c);
+        while ((n = read(out[0], text + len, sizeof(text) - 1 - len)) > 0) {
+            len += n;
+        }
+        close(out[0]);
+        text[len] = '\0';
+        g_assert_true(!!strstr(text, "WALK, tag 1: No such file") ==
+                      levels[i].debug);
+        g_assert_true(!!strstr(text, "a client connected") == levels[i].info);
+        g_assert_true(!!strstr(text, "ended within") == levels[i].warning);
+    }
+}
+
+/* The pid to signal, in a file that only one helper can have */
+static void test_pidfile(void)
+{
+    g_autofree char *file = g_strconcat(path, ".pid", NULL);
+    g_autofree char *other = g_strconcat(path, ".other", NULL);
+    const char *args[] = {
+        "-n", "-p", dir, "-s", path, "--pidfile", file, "--persist", NULL
+    };
+    const char *again[] = {
+        "-n", "-p", dir, "-s", other, "--pidfile", file, NULL
+    };
+    g_autofree char *text = NULL;
+    g_autofree char *error = NULL;
+    ProxyClient *c;
+    pid_t pid;
+
+    g_assert_true(g_file_set_contents(file, "99999999 left over", -1, NULL));
+    pid = pc_spawn(args, PC_NOBODY, -1, -1);
+    c = pc_new(must_connect(), 0);
+    pc_hello(c, 0);
+    pc_close(c);
+    g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+    g_assert_cmpint(atoi(text), ==, pid);
+    g_assert_cmpint(strlen(text), <, 12);
+    g_assert_cmpint(pc_run(again, PC_NOBODY, -1, &error), ==, 1);
+    g_assert_nonnull(strstr(error, "another process holds it"));
+    unlink(other);
+    end(pid);
+    unlink(file);
+}
+
 static int bound_socket(void)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -227,6 +305,8 @@ int main(int argc, char **argv)
 
     g_test_add_func("/9p-helper-clients/persist", test_persist);
     g_test_add_func("/9p-helper-clients/peer", test_peer);
+    g_test_add_func("/9p-helper-clients/log-level", test_log_level);
+    g_test_add_func("/9p-helper-clients/pidfile", test_pidfile);
     g_test_add_func("/9p-helper-clients/activated", test_activated);
     g_test_add_func("/9p-helper-clients/not-activated", test_not_activated);
     ret = g_test_run();
