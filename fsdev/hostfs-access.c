@@ -157,19 +157,41 @@ static bool widen(const HostFs *fs, HostAccess *access, unsigned n)
     return true;
 }
 
+/*
+ * Whether nothing is missing any more: somebody, who was just making the
+ * inode or changing its mode, has given the permissions meanwhile.
+ */
+static bool is_permitted(const HostAccess *access, unsigned n)
+{
+    struct stat st;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (access[i].fd >= 0 &&
+            (fstat(access[i].fd, &st) < 0 || st.st_uid != geteuid() ||
+             (access[i].bits & ~st.st_mode))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool hostfs_access_retry(const HostFs *fs, int ret, HostAccess *access,
                          unsigned n)
 {
     if (access->held) {
         take_back(fs, access, n);
-        unpublish();
+        if (n_published) {
+            unpublish();
+        }
         access->held = false;
         g_mutex_unlock(&turn);
         return false;
     }
     assert(n <= WIDENED_MAX);
     g_mutex_lock(&turn);
-    access->held = ret == -EACCES && widen(fs, access, n);
+    access->held = ret == -EACCES &&
+                   (widen(fs, access, n) || is_permitted(access, n));
     if (!access->held) {
         g_mutex_unlock(&turn);
     }

@@ -263,6 +263,48 @@ static int make_regular(const HostFs *fs, int dir, const FsMake *make,
     return fd;
 }
 
+int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
+                          int *node)
+{
+    const FsMake make = { .mode = S_IFREG | mode, .uid = -1, .gid = -1 };
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    HostFdName name;
+    struct stat st;
+    FsAttr attr;
+    int fd, ret;
+
+    *node = -1;
+    if (fs->readonly) {
+        return -EROFS;
+    }
+    do {
+        fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
+    if (fd == -EPERM && fstat(dir, &st) == 0 && st.st_nlink == 0) {
+        return -ENOENT;         /* ext4's words for a removed directory */
+    }
+    if (fd < 0) {
+        return fd == -EISDIR ? -EOPNOTSUPP : fd;
+    }
+
+    *node = openat(AT_FDCWD, hostfs_fd_name(fs, fd, name),
+                   O_PATH | O_CLOEXEC);
+    ret = *node < 0 ? -errno : hostfs_getattr(*node, &attr);
+    if (ret == 0) {
+        ret = give(fs, dir, &make, *node, &attr);
+    }
+    if (ret < 0) {
+        if (*node >= 0) {
+            close(*node);
+            *node = -1;
+        }
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
 /* What is there already, if it is a regular file. */
 static int open_existing(const HostFs *fs, int dir, const char *name,
                          int flags, int *node, FsAttr *attr)

@@ -427,10 +427,13 @@ int hostfs_open(const HostFs *fs, int node, int flags)
 /*
  * The kernel copies an int, though the number's type says long
  * (ioctl_iflags(2), BUGS). O_NONBLOCK: not to wait for a lease to be broken.
+ * Permissions are not given for it (own_access): that would change the ctime
+ * of an inode that a guest only looks at.
  */
 int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
 {
     unsigned int number = 0;
+    HostFdName name;
     struct stat st;
     int fd, ret;
 
@@ -440,7 +443,8 @@ int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
         return -EOPNOTSUPP;
     }
-    fd = reopen(fs, node, O_RDONLY | O_NONBLOCK);
+    fd = openat(AT_FDCWD, hostfs_fd_name(fs, node, name),
+                O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
         /* Not to be told is as good as not to have one */
         return -EOPNOTSUPP;

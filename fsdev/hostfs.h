@@ -50,7 +50,7 @@ typedef struct HostFs {
 int hostfs_init(HostFs *fs, int root, const char *fd_prefix);
 void hostfs_destroy(HostFs *fs);
 
-/* Result of a walk. Handles are the caller's to close; -1 where there is none. */
+/* Result of a walk. Handles are the caller's to close; -1: there is none. */
 typedef struct HostWalk {
     unsigned walked;            /* names that were found */
     FsAttr attr[FS_WALK_MAX];   /* of each of them */
@@ -79,7 +79,7 @@ int hostfs_step(const HostFs *fs, int dir, const char *name, bool cached,
 
 /*
  * The inode's generation (FS_IOC_GETVERSION) of a regular file or directory;
- * -EOPNOTSUPP where there is none.
+ * -EOPNOTSUPP where there is none, or where the inode may not be read.
  */
 int hostfs_generation(const HostFs *fs, int node, uint64_t *gen);
 
@@ -116,11 +116,22 @@ int hostfs_open(const HostFs *fs, int node, int flags);
  * Makes make->name in @dir, with owner and mode, and opens it. The object is
  * made with no permissions first and gets its owner before its mode, so
  * nobody can open it in between with rights that its owner would not give.
- * An existing regular file is opened instead unless @flags has O_EXCL (open(2)).
- * Returns the open descriptor, with a handle in *@node and its attributes.
+ * Ids of -1 leave the owner as it is, and the mode too where the file system
+ * has no such modes. An existing regular file is opened instead unless @flags
+ * has O_EXCL (open(2)). Returns the open descriptor, with a handle in *@node
+ * and its attributes.
  */
 int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
                   int *node, FsAttr *attr);
+
+/*
+ * A regular file in @dir that has no name until it gets one by hostfs_link():
+ * nobody sees it before. It belongs to whom the file system gives it. Returns
+ * it open for reading and writing, with a handle in *@node; -EOPNOTSUPP where
+ * the file system has no O_TMPFILE (open(2)).
+ */
+int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
+                          int *node);
 
 /*
  * Makes a directory, symbolic link, fifo, socket, device node or (unopened)

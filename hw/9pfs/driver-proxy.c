@@ -15,12 +15,10 @@
  * are counted here and given back all at once when the node is freed, so an
  * inode that is found again and again costs nothing.
  *
- * Donated descriptors are a budget, half of what the process may open: beyond
- * it the one that was not used for longest is closed, and its node falls back
- * to messages. Open files make them fewer, so that together they stay below
- * three quarters; more files than that are refused with ENFILE. The rest is
- * for QEMU, and for replies that are on their way: a descriptor that cannot be
- * received would be lost, and the channel with it.
+ * Donated descriptors are in the process's budget (hosthandle.h): one that was
+ * closed to keep to it has its node fall back to messages. The budget leaves
+ * room for replies that are on their way: a descriptor that cannot be received
+ * would be lost, and the channel with it.
  *
  * The helper is not trusted. A descriptor is used only if it is of the kind
  * and of the inode that it came for; the type of a node never changes; while a
@@ -32,7 +30,8 @@
  * (user_namespaces(7)).
  */
 #include "qemu/osdep.h"
-#include <sys/resource.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include "block/aio.h"
 #include "block/thread-pool.h"
 #include "fsdev/hostfs.h"
@@ -43,6 +42,7 @@
 #include "qemu/module.h"
 #include "fsdriver.h"
 #include "hostfile.h"
+#include "hosthandle.h"
 #include "proxy-channel.h"
 #include "proxy-launch.h"
 
@@ -56,15 +56,13 @@ typedef struct ProxyFs {
     ProxyChannel *channel;
     ProxyPeer *peer;
     bool writeout;
-    QTAILQ_HEAD(, ProxyNode) lru;   /* nodes that have one; last used last */
 } ProxyFs;
 
 typedef struct ProxyNode {
     FsNode node;
     uint64_t handle;
     uint32_t handle_refs;       /* to give back */
-    int fd;                     /* donated O_PATH descriptor, or -1 */
-    QTAILQ_ENTRY(ProxyNode) lru;
+    HostHandle donated;         /* O_PATH descriptor, or none */
 } ProxyNode;
 
 /* `node` of a reply, not looked into yet */
@@ -72,14 +70,6 @@ typedef struct NodeReply {
     uint64_t handle;            /* 0: none */
     int fd;                     /* ours to close, or -1 */
 } NodeReply;
-
-/* The process's descriptors are all exports' together. */
-static struct {
-    unsigned donated;
-    unsigned donated_max;
-    unsigned files;
-    unsigned max;               /* of both */
-} fds;
 
 static ProxyFs *proxy_fs(const FsNode *node)
 {
@@ -133,25 +123,6 @@ static int fd_getattr(ProxyFs *ps, int fd, FsAttr *attr)
  * Donated descriptors
  */
 
-static void node_drop_fd(ProxyFs *ps, ProxyNode *n)
-{
-    if (n->fd >= 0) {
-        QTAILQ_REMOVE(&ps->lru, n, lru);
-        fds.donated--;
-        close(n->fd);
-        n->fd = -1;
-    }
-}
-
-/* After one more descriptor came: closes a donated one if they are too many. */
-static void fds_keep_budget(ProxyFs *ps)
-{
-    if ((fds.donated > fds.donated_max ||
-         fds.donated + fds.files > fds.max) && !QTAILQ_EMPTY(&ps->lru)) {
-        node_drop_fd(ps, QTAILQ_FIRST(&ps->lru));
-    }
-}
-
 /* Whether @fd is an O_PATH descriptor of the inode that @attr tells of. */
 static bool donation_good(int fd, const FsAttr *attr)
 {
@@ -164,12 +135,12 @@ static bool donation_good(int fd, const FsAttr *attr)
 }
 
 /* Takes over @fd (or -1) for a node that has none. */
-static void node_take_fd(ProxyFs *ps, ProxyNode *n, int fd, const FsAttr *attr)
+static void node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
 {
     if (fd < 0) {
         return;
     }
-    if (n->fd >= 0) {
+    if (n->donated.fd >= 0) {
         close(fd);
         return;
     }
@@ -180,24 +151,13 @@ static void node_take_fd(ProxyFs *ps, ProxyNode *n, int fd, const FsAttr *attr)
         close(fd);
         return;
     }
-    n->fd = fd;
-    QTAILQ_INSERT_TAIL(&ps->lru, n, lru);
-    fds.donated++;
-    fds_keep_budget(ps);
+    host_handle_set(&n->donated, fd);
 }
 
 /* The node's descriptor for use until the coroutine yields, or -1. */
 static int node_use_fd(FsNode *node)
 {
-    ProxyNode *n = proxy_node(node);
-
-    if (n->fd >= 0) {
-        ProxyFs *ps = proxy_fs(node);
-
-        QTAILQ_REMOVE(&ps->lru, n, lru);
-        QTAILQ_INSERT_TAIL(&ps->lru, n, lru);
-    }
-    return n->fd;
+    return host_handle_use(&proxy_node(node)->donated);
 }
 
 /*
@@ -257,14 +217,14 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
     } else {
         n = g_new0(ProxyNode, 1);
         n->handle = nr->handle;
-        n->fd = -1;
+        host_handle_init(&n->donated, NULL);
         fs_node_init(&n->node, fs, attr);
     }
     if (n->handle != PROXY_ROOT_HANDLE && ++n->handle_refs > HANDLE_REFS_MAX) {
         proxy_forget(ps->channel, n->handle, n->handle_refs - 1);
         n->handle_refs = 1;
     }
-    node_take_fd(ps, n, nr->fd, attr);
+    node_take_fd(n, nr->fd, attr);
     *node = &n->node;
     return 0;
 }
@@ -274,7 +234,7 @@ static void proxy_node_free(FsNode *node)
     ProxyNode *n = proxy_node(node);
     ProxyFs *ps = proxy_fs(node);
 
-    node_drop_fd(ps, n);
+    host_handle_drop(&n->donated);
     if (n->handle_refs) {
         proxy_forget(ps->channel, n->handle, n->handle_refs);
     }
@@ -413,6 +373,37 @@ static int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
     return (attr->mode & S_IFMT) == node->type ? 0 : -EIO;
 }
 
+typedef struct GenerationWork {
+    int fd;
+    uint64_t *gen;
+} GenerationWork;
+
+static int generation_work(void *opaque)
+{
+    GenerationWork *work = opaque;
+    unsigned int version;
+
+    /* The kernel writes an int, whatever the number's definition says. */
+    if (ioctl(work->fd, FS_IOC_GETVERSION, &version) < 0) {
+        return -EOPNOTSUPP;
+    }
+    *work->gen = version;
+    return 0;
+}
+
+/* An O_PATH descriptor does not do for it, and the helper is not asked. */
+static int coroutine_fn proxy_generation(FsCall *call, FsNode *node,
+                                         FsFile *file, uint64_t *gen)
+{
+    GenerationWork work = { .gen = gen };
+
+    if (!file) {
+        return -EAGAIN;
+    }
+    work.fd = container_of(file, HostFile, file)->fd;
+    return thread_pool_submit_co(generation_work, &work);
+}
+
 static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
                                        char *buf, size_t size)
 {
@@ -519,13 +510,13 @@ static int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
 
 /*
  * A file for the descriptor that came as @node's, which is closed if it is
- * not one.
+ * not one. The file was counted (host_files_add()).
  */
 static int file_accept(FsNode *node, int fd, int flags, FsFile **file)
 {
     ProxyFs *ps = proxy_fs(node);
     int fl = fcntl(fd, F_GETFL);
-    int held = proxy_node(node)->fd;
+    int held = proxy_node(node)->donated.fd;
     struct stat st, own;
 
     if (fl < 0 || (fl & O_PATH) || fstat(fd, &st) < 0 ||
@@ -543,8 +534,6 @@ static int file_accept(FsNode *node, int fd, int flags, FsFile **file)
         goto bad;
     }
     *file = host_file_new(node, fd, flags, ps->writeout);
-    fds.files++;
-    fds_keep_budget(ps);
     return 0;
 
 bad:
@@ -556,7 +545,7 @@ bad:
 
 static void proxy_file_free(FsFile *file)
 {
-    fds.files--;
+    host_files_remove();
     host_file_free(file);
 }
 
@@ -566,26 +555,34 @@ static int coroutine_fn proxy_open_file(FsCall *call, FsNode *node, int flags,
     ProxyRequest req;
     int ret, fd;
 
-    if (fds.files >= fds.max) {
-        return -ENFILE;
+    ret = host_files_add();
+    if (ret < 0) {
+        return ret;
     }
     ret = proxy_begin(proxy_fs(node)->channel, call, &req, PROXY_OPEN, 0);
     if (ret < 0) {
-        return ret;
+        goto fail;
     }
     marshal_put_u64(&req.w, handle_of(node));
     marshal_put_u32(&req.w, flags);
     ret = proxy_call(&req);
     if (ret < 0) {
-        return ret;
+        goto fail;
     }
     fd = proxy_take_fd(&req);
     ret = proxy_finish(&req);
     if (ret < 0) {
         close_fd(fd);
-        return ret;
+        goto fail;
     }
-    return file_accept(node, fd, flags, file);
+    ret = file_accept(node, fd, flags, file);
+    if (ret == 0) {
+        return 0;
+    }
+
+fail:
+    host_files_remove();
+    return ret;
 }
 
 static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
@@ -598,12 +595,13 @@ static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
     ProxyRequest req;
     int ret, fd;
 
-    if (fds.files >= fds.max) {
-        return -ENFILE;
+    ret = host_files_add();
+    if (ret < 0) {
+        return ret;
     }
     ret = proxy_begin(ps->channel, call, &req, PROXY_CREATE, 0);
     if (ret < 0) {
-        return ret;
+        goto fail;
     }
     marshal_put_u64(&req.w, handle_of(dir));
     marshal_put_str(&req.w, make->name);
@@ -613,7 +611,7 @@ static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
     marshal_put_u32(&req.w, make->gid);
     ret = proxy_call(&req);
     if (ret < 0) {
-        return ret;
+        goto fail;
     }
     get_attr(&req, attr);
     get_node(&req, &nr);
@@ -625,18 +623,22 @@ static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
     if (ret < 0) {
         close_fd(nr.fd);
         close_fd(fd);
-        return ret;
+        goto fail;
     }
     ret = node_accept(dir->fs, &nr, attr, node);
     if (ret < 0) {
         close(fd);
-        return ret;
+        goto fail;
     }
     ret = file_accept(*node, fd, flags, file);
-    if (ret < 0) {
-        fs_node_unref(*node);
-        *node = NULL;
+    if (ret == 0) {
+        return 0;
     }
+    fs_node_unref(*node);
+    *node = NULL;
+
+fail:
+    host_files_remove();
     return ret;
 }
 
@@ -811,28 +813,6 @@ static int coroutine_fn proxy_removexattr(FsCall *call, FsNode *node,
  * The export
  */
 
-/* Of what may be open, after the limit was raised as far as it goes. */
-static void fds_set_budget(void)
-{
-    struct rlimit limit;
-    unsigned n;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-        limit.rlim_cur = limit.rlim_max = 512;
-    }
-    if (limit.rlim_cur < limit.rlim_max) {
-        rlim_t old = limit.rlim_cur;
-
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
-            limit.rlim_cur = old;
-        }
-    }
-    n = MIN(limit.rlim_cur, INT_MAX);
-    fds.donated_max = n / 2;
-    fds.max = n - n / 4;
-}
-
 static void proxy_open_root(FsExport *fs)
 {
     ProxyFs *ps = fs->priv;
@@ -840,9 +820,9 @@ static void proxy_open_root(FsExport *fs)
     ProxyNode *root = g_new0(ProxyNode, 1);
 
     root->handle = PROXY_ROOT_HANDLE;
-    root->fd = -1;
+    host_handle_init(&root->donated, NULL);
     fs_node_init(&root->node, fs, &hello->root);
-    node_take_fd(ps, root, hello->root_fd, &hello->root);
+    node_take_fd(root, hello->root_fd, &hello->root);
     hello->root_fd = -1;
     fs->root = &root->node;
 }
@@ -857,16 +837,21 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     ProxyChannel *channel;
     int sock;
 
-    fds_set_budget();           /* for the helper, too */
+    host_handles_init();        /* for the helper, too */
+    if (!fs_export_init(fs, opts, errp)) {
+        return false;
+    }
     peer = proxy_launch(fs->id, o, opts->has_readonly && opts->readonly,
                         &sock, errp);
     if (!peer) {
+        fs_export_release(fs);
         return false;
     }
     channel = proxy_channel_new(qemu_get_aio_context(), fs->id, sock, donate,
                                 errp);
     if (!channel) {
         proxy_launch_failed(peer, errp);
+        fs_export_release(fs);
         return false;
     }
 
@@ -874,9 +859,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     ps->channel = channel;
     ps->peer = peer;
     ps->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
-    QTAILQ_INIT(&ps->lru);
     fs->priv = ps;
-    fs_export_init(fs);
     if (proxy_channel_hello(channel)->features & PROXY_FEATURE_READONLY) {
         fs->readonly = true;
     }
@@ -907,6 +890,7 @@ static const FsDriver proxy_driver = {
     .file_free = proxy_file_free,
     .walk = proxy_walk,
     .getattr = proxy_getattr,
+    .generation = proxy_generation,
     .setattr = proxy_setattr,
     .readlink = proxy_readlink,
     .statfs = proxy_statfs,

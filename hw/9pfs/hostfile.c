@@ -11,6 +11,13 @@
  * that came back short at the end of the file is complete, which a statx(2)
  * that may not ask a server (AT_STATX_DONT_SYNC) tells without blocking.
  *
+ * O_DIRECT goes past the page cache, so such a file's reads and writes are for
+ * the thread pool: RWF_NOWAIT only keeps them from waiting for locks, and then
+ * the call would wait for the device. The host wants memory, offset and length
+ * aligned for it, which the guest's own kernel does not promise to a 9p client.
+ * What the host refuses with EINVAL is done without, and all later I/O on that
+ * open file.
+ *
  * Everything else, which may wait for storage or for a file server, always
  * runs in the thread pool: fsync(2), getdents64(2) and OFD locks (F_OFD_SETLK
  * itself never waits for another lock, but on a network file system it asks
@@ -68,9 +75,25 @@ FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout)
     fs_file_init(&f->file, node, flags);
     f->fd = fd;
     f->writeout = writeout;
+    /* Whoever opened it may have had to leave that out. */
+    f->direct = (flags & O_DIRECT) && (fcntl(fd, F_GETFL) & O_DIRECT);
     /* RWF_NOWAIT is about the cache: such a write would go on to storage. */
-    f->write_waits = flags & O_DSYNC;
+    f->read_waits = f->direct;
+    f->write_waits = f->direct || (flags & O_DSYNC);
     return &f->file;
+}
+
+/* From here on through the page cache */
+static void host_file_undirect(HostFile *f)
+{
+    int flags = fcntl(f->fd, F_GETFL);
+
+    f->direct = false;
+    f->read_waits = false;
+    f->write_waits = f->file.flags & O_DSYNC;
+    if (flags >= 0) {
+        fcntl(f->fd, F_SETFL, flags & ~O_DIRECT);
+    }
 }
 
 static int close_work(void *opaque)
@@ -113,6 +136,7 @@ typedef struct HostIo {
     uint64_t offset;
     size_t left;
     size_t done;
+    int error;                  /* of the last system call in the pool */
 } HostIo;
 
 static void host_io_advance(HostIo *io, size_t n)
@@ -211,6 +235,7 @@ static int host_io_work(void *opaque)
             break;
         }
     }
+    io->error = n < 0 ? n : 0;
 #ifdef CONFIG_SYNC_FILE_RANGE
     if (io->write && io->f->writeout && io->offset > start) {
         /*
@@ -225,7 +250,7 @@ static int host_io_work(void *opaque)
         }
     }
 #endif
-    return n < 0 && !io->done ? n : 0;
+    return 0;
 }
 
 static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
@@ -240,6 +265,7 @@ static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
         .offset = offset,
         .left = iov_size(iov, niov),
     };
+    bool direct = io.f->direct;
     ssize_t ret;
 
     host_io_advance(&io, 0);    /* past empty vectors */
@@ -248,8 +274,14 @@ static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
     if (!(write && io.f->writeout) && host_io_nowait(&io, &ret)) {
         return ret;
     }
-    ret = thread_pool_submit_co(host_io_work, &io);
-    return ret < 0 ? ret : (ssize_t)io.done;
+    thread_pool_submit_co(host_io_work, &io);
+    if (io.error == -EINVAL && direct) {
+        if (io.f->direct) {
+            host_file_undirect(io.f);
+        }
+        thread_pool_submit_co(host_io_work, &io);
+    }
+    return io.error < 0 && !io.done ? io.error : (ssize_t)io.done;
 }
 
 ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,

@@ -15,6 +15,7 @@ typedef struct HostFile {
     FsFile file;
     int fd;
     bool writeout;              /* start writing back with every write */
+    bool direct;                /* O_DIRECT is on */
     bool read_waits;            /* the kernel has no RWF_NOWAIT reads here */
     bool write_waits;           /* nor such writes, or they sync */
     bool locked;                /* a lock was asked for */

@@ -18,9 +18,12 @@
 
 typedef struct HostHandle {
     int fd;                     /* or -1 */
-    unsigned pins;              /* > 0: in use by a thread, or cannot be got
-                                   again: is not closed */
-    /* Called before the descriptor is closed to keep to the budget; or NULL */
+    unsigned pins:31;           /* > 0: in use by a thread: is not closed */
+    bool kept:1;                /* host_handle_keep() */
+    /*
+     * NULL, or called before the descriptor is closed to keep to the budget;
+     * it may host_handle_keep() it, and then it is not closed.
+     */
     void (*evict)(struct HostHandle *h);
     QTAILQ_ENTRY(HostHandle) lru;
 } HostHandle;
@@ -40,12 +43,30 @@ void host_handle_set(HostHandle *h, int fd);
 /* The descriptor, which counts as used now; -1 if there is none. */
 int host_handle_use(HostHandle *h);
 
-/* Keeps the descriptor open until as many unpins. */
+/*
+ * Keeps the descriptor open until as many unpins, and does no harm to a handle
+ * that gets its descriptor later. The last unpin does not close it.
+ */
 void host_handle_pin(HostHandle *h);
 void host_handle_unpin(HostHandle *h);
 
+/*
+ * The inode cannot be got again: the descriptor stays open as long as the
+ * handle, and counts as an open file. False, and it may be closed as any
+ * other, when there are too many of the kind (a quarter of RLIMIT_NOFILE).
+ */
+bool host_handle_keep(HostHandle *h);
+/* It can be got again after all. */
+void host_handle_unkeep(HostHandle *h);
+
 /* Closes the descriptor, if there is one. */
 void host_handle_drop(HostHandle *h);
+
+/*
+ * The process ran out of descriptors nonetheless: closes some of the least
+ * recently used. Whether there were any.
+ */
+bool host_handles_relieve(void);
 
 /* One more open file: 0, or -ENFILE when they are too many. */
 int host_files_add(void);

@@ -10,6 +10,7 @@
 #include "qapi/error.h"
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
+#include "qemu/memalign.h"
 #include "hw/9pfs/hostfile.h"
 
 typedef struct Job Job;
@@ -29,6 +30,7 @@ struct Job {
 };
 
 static FsExport export;
+static const FsdevOptions options;
 static char *folder;
 
 static void host_node_free(FsNode *node)
@@ -218,6 +220,126 @@ static void test_writeout(void)
     g_assert_cmpint(do_buf(file, run_write, (char *)"def", 3, 0), ==, 3);
     g_assert_cmpint(do_buf(file, run_read, buf, sizeof(buf), 0), ==, 6);
     g_assert_cmpmem(buf, 6, "abcdef", 6);
+    fs_file_unref(file);
+}
+
+/* A file as FsDriver.open_file gives it for O_DIRECT */
+static FsFile *open_direct(const char *name, int flags)
+{
+    FsFile *file = open_file(name, flags, false);
+    HostFile *host = container_of(file, HostFile, file);
+    bool has = fcntl(host->fd, F_SETFL, flags | O_DIRECT) == 0;
+    FsFile *again = host_file_new(file->node, dup(host->fd), flags | O_DIRECT,
+                                  false);
+
+    fs_file_unref(file);
+    g_assert_cmpint(container_of(again, HostFile, file)->direct, ==, has);
+    if (!has) {
+        g_test_skip("the current folder's file system has no O_DIRECT");
+        fs_file_unref(again);
+        return NULL;
+    }
+    return again;
+}
+
+static bool is_direct(FsFile *file)
+{
+    HostFile *host = container_of(file, HostFile, file);
+    bool direct = fcntl(host->fd, F_GETFL) & O_DIRECT;
+
+    g_assert_cmpint(direct, ==, host->direct);
+    g_assert_cmphex(fcntl(host->fd, F_GETFL) & O_APPEND, ==,
+                    file->flags & O_APPEND);
+    return direct;
+}
+
+/* What is aligned goes past the cache; what is not works all the same. */
+static void test_direct(void)
+{
+    const size_t block = 4096, size = 64 * block;
+    char *data = qemu_memalign(block, size + block);
+    char *back = qemu_memalign(block, size + block);
+    FsFile *file = open_direct("direct", O_RDWR | O_CREAT);
+    size_t i;
+
+    if (!file) {
+        goto out;
+    }
+    for (i = 0; i < size + block; i++) {
+        data[i] = g_test_rand_int();
+    }
+    g_assert_cmpint(do_buf(file, run_write, data, size, 0), ==, size);
+    g_assert_cmpint(do_buf(file, run_read, back, size, 0), ==, size);
+    g_assert_cmpmem(data, size, back, size);
+    g_assert_true(is_direct(file));
+    /* At the end, and past it */
+    g_assert_cmpint(do_buf(file, run_read, back, size, size), ==, 0);
+    g_assert_cmpint(do_buf(file, run_read, back, size, size - block), ==,
+                    block);
+    g_assert_true(is_direct(file));
+
+    /* File systems may do the unaligned with a copy, as tmpfs does */
+    memset(back, 0, size);
+    g_assert_cmpint(do_buf(file, run_write, data + 3, size - 10, 5), ==,
+                    size - 10);
+    g_test_message("O_DIRECT is %s after unaligned I/O",
+                   is_direct(file) ? "on" : "off");
+    g_assert_cmpint(do_buf(file, run_read, back + 1, 999, 5), ==, 999);
+    g_assert_cmpmem(data + 3, 999, back + 1, 999);
+    is_direct(file);
+    g_assert_cmpint(do_buf(file, run_read, back, size, 5), ==, size - 5);
+    g_assert_cmpmem(data + 3, size - 10, back, size - 10);
+
+    /* An error that is one stays: the offset cannot be. */
+    g_assert_cmpint(do_buf(file, run_read, back, 1, 1ull << 63), ==, -EINVAL);
+    fs_file_unref(file);
+out:
+    qemu_vfree(data);
+    qemu_vfree(back);
+}
+
+/* Several at once that find out, one of them with vectors of any size */
+static void test_direct_many(void)
+{
+    const size_t size = 8192;
+    g_autofree char *data = g_malloc(4 * size);
+    g_autofree char *back = g_malloc(4 * size + 1);
+    g_autofree struct iovec *iov = NULL;
+    FsFile *file = open_direct("direct-many", O_RDWR | O_CREAT);
+    struct iovec v[4];
+    Job job[4];
+    int niov, i;
+
+    if (!file) {
+        return;
+    }
+    for (i = 0; i < 4 * size; i++) {
+        data[i] = g_test_rand_int();
+    }
+    for (i = 0; i < 4; i++) {
+        v[i].iov_base = data + i * size;
+        v[i].iov_len = size;
+        job[i] = (Job) { .file = file, .iov = &v[i], .niov = 1,
+                         .offset = i * size + 1 };
+        job_start(&job[i], run_write);
+    }
+    for (i = 0; i < 4; i++) {
+        job_wait(&job[i]);
+        g_assert_cmpint(job[i].ret, ==, size);
+    }
+    is_direct(file);
+    iov = cut(back, 4 * size, &niov);
+    g_assert_cmpint(do_io(file, run_read, iov, niov, 1), ==, 4 * size);
+    g_assert_cmpmem(data, 4 * size, back, 4 * size);
+    fs_file_unref(file);
+
+    /* The rest of the flags stays. */
+    file = open_direct("direct-append", O_RDWR | O_CREAT | O_APPEND);
+    g_assert_cmpint(do_buf(file, run_write, data, 11, 0), ==, 11);
+    is_direct(file);
+    g_assert_cmpint(do_buf(file, run_write, data + 11, 11, 0), ==, 11);
+    g_assert_cmpint(do_buf(file, run_read, back, 100, 0), ==, 22);
+    g_assert_cmpmem(data, 22, back, 22);
     fs_file_unref(file);
 }
 
@@ -445,13 +567,15 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     export.driver = &driver;
-    fs_export_init(&export);
+    fs_export_init(&export, &options, &error_abort);
     folder = g_strdup("test-hostfile-XXXXXX");
     g_assert_nonnull(g_mkdtemp(folder));
 
     g_test_add_func("/hostfile/read-write", test_read_write);
     g_test_add_func("/hostfile/writeout", test_writeout);
     g_test_add_func("/hostfile/cold", test_cold);
+    g_test_add_func("/hostfile/direct", test_direct);
+    g_test_add_func("/hostfile/direct-many", test_direct_many);
     g_test_add_func("/hostfile/errors", test_errors);
     g_test_add_func("/hostfile/lock", test_lock);
     g_test_add_func("/hostfile/readdir", test_readdir);
