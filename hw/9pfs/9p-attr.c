@@ -13,9 +13,40 @@ static void put_time(MarshalWriter *w, const struct timespec *ts)
 }
 
 /*
+ * The generation, where getattr did not give it. It stays the same as long as
+ * the inode lives, so the driver is asked once.
+ */
+static void coroutine_fn get_generation(P9Request *req, P9Fid *fid,
+                                        FsAttr *attr)
+{
+    FsNode *node = fid->node;
+    uint64_t gen;
+    int ret;
+
+    if (!p9_driver(req)->generation) {
+        return;
+    }
+    if (node->gen_state == FS_GEN_UNKNOWN) {
+        ret = p9_driver(req)->generation(&req->call, node, fid->file, &gen);
+        if (ret == 0) {
+            node->gen = gen;
+            node->gen_state = FS_GEN_KNOWN;
+        } else if (ret == -EOPNOTSUPP) {
+            node->gen_state = FS_GEN_NONE;
+        }
+    }
+    if (node->gen_state == FS_GEN_KNOWN) {
+        attr->gen = node->gen;
+        attr->valid |= FS_ATTR_GEN;
+    }
+}
+
+/*
  * Tgetattr fid[4] request_mask[8]. All of the reply's members are filled in as
  * far as the driver has them; valid[8] tells which of those that were asked
- * for hold.
+ * for hold. The data version is not among them with files of the host: Linux
+ * has a number that changes with the data (STATX_CHANGE_COOKIE), but tells
+ * programs nothing of it.
  */
 int coroutine_fn p9_getattr(P9Request *req)
 {
@@ -40,6 +71,10 @@ int coroutine_fn p9_getattr(P9Request *req)
     ret = p9_driver(req)->getattr(&req->call, fid->node, fid->file, &attr);
     if (ret < 0) {
         return ret;
+    }
+
+    if ((mask & P9_GETATTR_GEN) && !(attr.valid & FS_ATTR_GEN)) {
+        get_generation(req, fid, &attr);
     }
 
     have = P9_GETATTR_BASIC;
@@ -83,6 +118,28 @@ static void get_time(MarshalReader *r, struct timespec *ts)
     ts->tv_nsec = nsec < 1000000000 ? nsec : -1;
 }
 
+int p9_setattr_check(const P9Fid *fid, const FsSetAttr *set)
+{
+    if (((set->valid & FS_SET_UID) && !p9_id_valid(set->uid)) ||
+        ((set->valid & FS_SET_GID) && !p9_id_valid(set->gid)) ||
+        ((set->valid & FS_SET_ATIME_SET) && set->atime.tv_nsec < 0) ||
+        ((set->valid & FS_SET_MTIME_SET) && set->mtime.tv_nsec < 0)) {
+        return -EINVAL;
+    }
+    if (set->valid & FS_SET_SIZE) {
+        if (S_ISDIR(fid->node->type)) {
+            return -EISDIR;
+        }
+        if (!S_ISREG(fid->node->type)) {
+            return -EINVAL;
+        }
+        if (set->size > INT64_MAX) {
+            return -EFBIG;
+        }
+    }
+    return 0;
+}
+
 /*
  * Tsetattr fid[4] valid[4] mode[4] uid[4] gid[4] size[8] atime_sec[8]
  * atime_nsec[8] mtime_sec[8] mtime_nsec[8]
@@ -92,6 +149,7 @@ int coroutine_fn p9_setattr(P9Request *req)
     g_autoptr(P9Fid) fid = NULL;
     FsSetAttr set;
     uint32_t id;
+    int ret;
 
     id = marshal_get_u32(&req->r);
     set.valid = marshal_get_u32(&req->r);
@@ -119,25 +177,9 @@ int coroutine_fn p9_setattr(P9Request *req)
     if (!(set.valid & FS_SET_MTIME)) {
         set.valid &= ~FS_SET_MTIME_SET;
     }
-    if (((set.valid & FS_SET_UID) && !p9_id_valid(set.uid)) ||
-        ((set.valid & FS_SET_GID) && !p9_id_valid(set.gid)) ||
-        ((set.valid & FS_SET_ATIME_SET) && set.atime.tv_nsec < 0) ||
-        ((set.valid & FS_SET_MTIME_SET) && set.mtime.tv_nsec < 0)) {
-        return -EINVAL;
-    }
-    if (set.valid & FS_SET_SIZE) {
-        if (S_ISDIR(fid->node->type)) {
-            return -EISDIR;
-        }
-        if (!S_ISREG(fid->node->type)) {
-            return -EINVAL;
-        }
-        if (set.size > INT64_MAX) {
-            return -EFBIG;
-        }
-    }
-    if (set.valid == 0) {
-        return 0;
+    ret = p9_setattr_check(fid, &set);
+    if (ret < 0 || set.valid == 0) {
+        return ret;
     }
     return p9_driver(req)->setattr(&req->call, fid->node, fid->file, &set);
 }

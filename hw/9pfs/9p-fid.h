@@ -27,6 +27,10 @@ typedef struct P9Fid {
     FsEntry *entry;             /* NULL: the root, or its name is not known */
     FsFile *file;               /* once open */
     P9Xattr *xattr;             /* it is an extended attribute, not a file */
+    bool remove_on_clunk;       /* ORCLOSE of 9P2000.u */
+    /* Of a directory in 9P2000.u: where the last Tread ended, in bytes ... */
+    uint64_t dir_end;
+    uint64_t dir_next;          /* ... and the driver's offset there */
     QLIST_HEAD(, P9LockUse) locks;
 } P9Fid;
 

@@ -13,6 +13,8 @@
  *   9p-io.c        open, read, write, readdir, fsync
  *   9p-xattr.c     extended attributes
  *   9p-lock.c      byte range locks
+ *   9p-dotu.c      what 9P2000.u has instead of these: open, create, stat,
+ *                  wstat, directories that are read
  *
  * They stand on the tables of fids (9p-fid.c) and qids (9p-qid.c), and on the
  * driver. Everything runs in one thread, so state only changes where a
@@ -39,6 +41,13 @@
  */
 #define P9_FIDS_MAX     (4 * 1024 * 1024)
 
+/* What was agreed on in Tversion */
+typedef enum P9Dialect {
+    P9_DIALECT_NONE,
+    P9_DIALECT_L,               /* 9P2000.L */
+    P9_DIALECT_U,               /* 9P2000.u */
+} P9Dialect;
+
 struct P9Server {
     FsExport *fs;
     const P9TransportOps *ops;
@@ -46,6 +55,7 @@ struct P9Server {
     AioContext *ctx;
 
     uint32_t msize;             /* 0: no version agreed on */
+    P9Dialect dialect;          /* of the session */
     bool resetting;
 
     QTAILQ_HEAD(, P9Request) requests;  /* under way, oldest first */
@@ -72,6 +82,7 @@ struct P9Request {
     uint32_t size;              /* as the header says */
     uint16_t tag;
     uint8_t type;
+    P9Dialect dialect;          /* of its errors; others are the same in all */
     bool tagged;                /* in the list of its tag */
     bool cancel_sent;
     /*
@@ -135,6 +146,7 @@ P9Handler p9_getattr, p9_setattr, p9_statfs, p9_readlink;
 P9Handler p9_lopen, p9_read, p9_write, p9_readdir, p9_fsync;
 P9Handler p9_xattrwalk, p9_xattrcreate;
 P9Handler p9_lock, p9_getlock;
+P9Handler p9_open, p9_create, p9_stat, p9_wstat;
 
 /*
  * open(2) flags of the host for those of Tlopen and Tlcreate (Linux' generic
@@ -145,6 +157,64 @@ int p9_open_flags(uint32_t wire, int *host);
 bool p9_open_exclusive(uint32_t wire);
 /* Rlopen's and Rlcreate's iounit */
 uint32_t p9_iounit(const P9Server *s);
+
+/*
+ * Opens a fid with the host's @flags and replies with qid[13] iounit[4]. -EBADF
+ * if it is open; -ENXIO for what is neither file nor directory.
+ */
+int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags);
+
+/* The fid @id, which must be a directory: 0, -EBADF or -ENOTDIR. */
+int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
+
+/*
+ * What all messages that make something have in common: checks name and
+ * group, and fills in @make. The owner is the user who attached.
+ */
+int p9_make_init(FsMake *make, const P9Fid *dir, const char *name,
+                 uint32_t mode, uint32_t gid);
+/* The same for a symbolic link; the target is checked, too. */
+int p9_make_init_symlink(FsMake *make, const P9Fid *dir, const char *name,
+                         const char *target, uint32_t gid);
+
+/*
+ * Makes a regular file, or without O_EXCL opens one that is there: the
+ * directory's fid becomes it, open with the host's @flags. Replies with
+ * qid[13] iounit[4].
+ */
+int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMake *make,
+                                int flags, bool remove_on_clunk);
+
+/* Gives the fid's file one more name; as link(2). */
+int coroutine_fn p9_link_fid(P9Request *req, P9Fid *fid, P9Fid *dir,
+                             const char *name);
+
+/*
+ * The name that a fid has now: 0 with a reference on the directory and a copy
+ * of the name, -EBUSY for the root, -ENOENT if it has none or it is not known.
+ */
+int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name);
+
+/* rename(2), which entries are told of */
+int coroutine_fn p9_rename_name(P9Request *req,
+                                FsNode *olddir, const char *oldname,
+                                FsNode *newdir, const char *newname);
+
+/*
+ * Removes the file or directory under the fid's name; not another that has
+ * taken the name.
+ */
+int coroutine_fn p9_remove_fid(P9Request *req, const P9Fid *fid);
+
+/* Checks a change of attributes: 0 or the error it will get. */
+int p9_setattr_check(const P9Fid *fid, const FsSetAttr *set);
+
+/*
+ * Tread of a directory in 9P2000.u: at most @count bytes, whole entries. @count
+ * fits into the reply.
+ */
+int coroutine_fn p9_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
+                             uint32_t count);
 
 /* Reads and writes of an extended attribute's fid: bytes or -errno */
 ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,

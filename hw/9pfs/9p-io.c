@@ -7,6 +7,7 @@
 #include "qemu/bswap.h"
 #include "qemu/iov.h"
 #include "9p-internal.h"
+#include "fs-throttle.h"
 
 /* Page size of most guests, and block size of most file systems */
 #define IOUNIT_ALIGN    4096
@@ -14,9 +15,11 @@
 /*
  * Flags of Tlopen and Tlcreate: Linux' generic numbers (asm-generic/fcntl.h),
  * whatever those of guest and host are. Flags that are not here are about the
- * guest's own descriptor (O_CLOEXEC, FASYNC, O_NONBLOCK, O_LARGEFILE), have no
- * use below a cache (O_DIRECT), or could fail on the host though the guest has
- * allowed them already (O_NOATIME).
+ * guest's own descriptor (O_CLOEXEC, FASYNC, O_NONBLOCK, O_LARGEFILE), or could
+ * fail on the host though the guest has allowed them already (O_NOATIME).
+ *
+ * O_DIRECT keeps data out of the host's page cache, where the host's file
+ * system can do that; the client need not align anything (hostfile.c).
  *
  * O_APPEND goes to the host, whose pwrite(2) then appends whatever the offset:
  * in 9P it is the server that appends (open(5) of Plan 9 on DMAPPEND), so that
@@ -32,6 +35,7 @@ static const struct {
     { 000001000, O_TRUNC },
     { 000002000, O_APPEND },
     { 000010000, O_DSYNC },
+    { 000040000, O_DIRECT },
     { 000200000, O_DIRECTORY },
     { 000400000, O_NOFOLLOW },
     { 004010000, O_SYNC },
@@ -77,36 +81,21 @@ uint32_t p9_iounit(const P9Server *s)
     return room - aligned <= room / 8 ? aligned : 0;
 }
 
-/* Tlopen fid[4] flags[4] */
-int coroutine_fn p9_lopen(P9Request *req)
+int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags)
 {
     P9Server *s = req->s;
-    g_autoptr(P9Fid) fid = NULL;
-    uint32_t id, flags;
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
     FsFile *file;
     FsAttr attr;
     P9Qid qid;
-    bool writes;
-    int host, ret;
+    int ret;
 
-    id = marshal_get_u32(&req->r);
-    flags = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_node(s, id);
-    if (!fid || fid->file) {
+    if (fid->file) {
         return -EBADF;
     }
-    ret = p9_open_flags(flags, &host);
-    if (ret < 0) {
-        return ret;
-    }
-
-    writes = (host & O_ACCMODE) != O_RDONLY || (host & O_TRUNC);
     switch (fid->node->type) {
     case S_IFREG:
-        if (host & O_DIRECTORY) {
+        if (flags & O_DIRECTORY) {
             return -ENOTDIR;
         }
         break;
@@ -128,7 +117,7 @@ int coroutine_fn p9_lopen(P9Request *req)
         return -EROFS;
     }
 
-    ret = p9_driver(req)->open_file(&req->call, fid->node, host, &file);
+    ret = p9_driver(req)->open_file(&req->call, fid->node, flags, &file);
     if (ret < 0) {
         return ret;
     }
@@ -149,6 +138,29 @@ int coroutine_fn p9_lopen(P9Request *req)
     return 0;
 }
 
+/* Tlopen fid[4] flags[4] */
+int coroutine_fn p9_lopen(P9Request *req)
+{
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, flags;
+    int host, ret;
+
+    id = marshal_get_u32(&req->r);
+    flags = marshal_get_u32(&req->r);
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    fid = p9_fid_get_node(req->s, id);
+    if (!fid || fid->file) {
+        return -EBADF;
+    }
+    ret = p9_open_flags(flags, &host);
+    if (ret < 0) {
+        return ret;
+    }
+    return p9_fid_open(req, fid, host);
+}
+
 /* Whether the fid is open for this: 0, -EBADF, or -EISDIR for a directory. */
 static int io_check(const P9Fid *fid, int not_access)
 {
@@ -163,7 +175,7 @@ static int io_check(const P9Fid *fid, int not_access)
 
 /*
  * Tread fid[4] offset[8] count[4]. As pread(2): -EINVAL for an offset beyond
- * what a file can have.
+ * what a file can have. 9P2000.u reads directories with it as well.
  */
 int coroutine_fn p9_read(P9Request *req)
 {
@@ -192,8 +204,15 @@ int coroutine_fn p9_read(P9Request *req)
 
     if (fid->xattr) {
         ret = p9_xattr_read(req, fid, offset, count);
+    } else if (req->dialect == P9_DIALECT_U && fid->file &&
+               S_ISDIR(fid->node->type)) {
+        return p9_read_dir(req, fid, offset, count);
     } else {
         ret = io_check(fid, O_WRONLY);
+        if (ret == 0 && count > 0) {
+            ret = fs_throttle_wait(req->s->fs->throttle, &req->call, false,
+                                   count);
+        }
         if (ret == 0 && count > 0) {
             iov = p9_request_in_iov(req, P9_RREAD_HEADER, count, &num);
             ret = p9_driver(req)->read(&req->call, fid->file, iov, num,
@@ -282,6 +301,10 @@ int coroutine_fn p9_write(P9Request *req)
         ret = p9_xattr_write(req, fid, offset, count);
     } else {
         ret = io_check(fid, O_RDONLY);
+        if (ret == 0 && count > 0) {
+            ret = fs_throttle_wait(req->s->fs->throttle, &req->call, true,
+                                   count);
+        }
         if (ret == 0 && count > 0) {
             iov = p9_request_out_iov(req, P9_TWRITE_HEADER, count, &num);
             ret = write_all(req, fid->file, iov, num, offset, count);

@@ -16,8 +16,7 @@
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFile, fs_file_unref)
 
-/* The fid @id, which must be a directory: 0, -EBADF or -ENOTDIR. */
-static int fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
+int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
 {
     *fid = p9_fid_get_node(s, id);
     if (!*fid) {
@@ -136,6 +135,17 @@ int coroutine_fn p9_walk(P9Request *req)
         return -EIO;
     }
 
+    /* A file system that is not to be shown ends the walk like a lost name. */
+    for (i = 0; i < walk.walked; i++) {
+        ret = fs_export_admit_dev(s->fs, walk.attr[i].dev);
+        if (ret < 0) {
+            if (i == 0) {
+                return ret;
+            }
+            walk.walked = i;
+        }
+    }
+
     if (walk.walked == num) {
         if (parent) {
             entry = fs_entry_get(s->fs, parent, names[num - 1], node);
@@ -157,12 +167,8 @@ int coroutine_fn p9_walk(P9Request *req)
     return 0;
 }
 
-/*
- * What all messages that make something have in common: checks name and
- * group, and fills in @make. The owner is the user who attached.
- */
-static int make_init(FsMake *make, const P9Fid *dir, const char *name,
-                     uint32_t mode, uint32_t gid)
+int p9_make_init(FsMake *make, const P9Fid *dir, const char *name,
+                 uint32_t mode, uint32_t gid)
 {
     int ret;
 
@@ -182,22 +188,83 @@ static int make_init(FsMake *make, const P9Fid *dir, const char *name,
 }
 
 /*
+ * With multidevs=forbid, a file of another file system that is mounted there
+ * must not be opened instead, and perhaps truncated.
+ */
+static int coroutine_fn create_admit(P9Request *req, FsNode *dir,
+                                     const char *name)
+{
+    FsExport *fs = req->s->fs;
+    FsWalk walk = { .walked = 0 };
+    int ret;
+
+    if (fs->multidevs != FSDEV_MULTIDEVS_FORBID) {
+        return 0;
+    }
+    ret = p9_driver(req)->walk(&req->call, dir, &name, 1, &walk);
+    if (ret == 0) {
+        ret = fs_export_admit_dev(fs, walk.attr[0].dev);
+        fs_node_unref(walk.node);
+        if (walk.parent) {
+            fs_node_unref(walk.parent);
+        }
+    }
+    return ret == -ENOENT ? 0 : ret;
+}
+
+int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMake *make,
+                                int flags, bool remove_on_clunk)
+{
+    P9Server *s = req->s;
+    g_autoptr(P9Fid) fid = NULL;
+    g_autoptr(FsNode) node = NULL;
+    g_autoptr(FsFile) file = NULL;
+    FsEntry *entry;
+    FsAttr attr;
+    P9Qid qid;
+    int ret;
+
+    if (!(flags & O_EXCL)) {
+        ret = create_admit(req, dir->node, make->name);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    ret = p9_driver(req)->create(&req->call, dir->node, make, flags | O_CREAT,
+                                 &node, &file, &attr);
+    if (ret < 0) {
+        return ret;
+    }
+    if (!S_ISREG(node->type)) {
+        return S_ISDIR(node->type) ? -EISDIR : -ENXIO;
+    }
+
+    entry = fs_entry_get(s->fs, dir->node, make->name, node);
+    fid = p9_fid_new(s, dir->id, dir->uid, node, entry);
+    fs_entry_put(entry);
+    fid->file = g_steal_pointer(&file);
+    fid->remove_on_clunk = remove_on_clunk;
+    ret = p9_fid_replace(dir, fid);
+    if (ret < 0) {
+        return ret;
+    }
+
+    qid = p9_qid_make(&s->fs->qids, &attr);
+    p9_put_qid(&req->w, &qid);
+    marshal_put_u32(&req->w, p9_iounit(s));
+    return 0;
+}
+
+/*
  * Tlcreate fid[4] name[s] flags[4] mode[4] gid[4]: the directory's fid becomes
  * the new file, open. As open(2) with O_CREAT; O_EXCL if the client says so.
  */
 int coroutine_fn p9_lcreate(P9Request *req)
 {
-    P9Server *s = req->s;
     g_autoptr(P9Fid) dir = NULL;
-    g_autoptr(P9Fid) fid = NULL;
-    g_autoptr(FsNode) node = NULL;
-    g_autoptr(FsFile) file = NULL;
     uint32_t id, flags, mode, gid;
     const char *name;
-    FsEntry *entry;
     FsMake make;
-    FsAttr attr;
-    P9Qid qid;
     int host, ret;
 
     id = marshal_get_u32(&req->r);
@@ -208,14 +275,14 @@ int coroutine_fn p9_lcreate(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = fid_get_dir(s, id, &dir);
+    ret = p9_fid_get_dir(req->s, id, &dir);
     if (ret < 0) {
         return ret;
     }
     if (dir->file) {
         return -EBADF;
     }
-    ret = make_init(&make, dir, name, S_IFREG | (mode & 07777), gid);
+    ret = p9_make_init(&make, dir, name, S_IFREG | (mode & 07777), gid);
     if (ret < 0) {
         return ret;
     }
@@ -223,33 +290,11 @@ int coroutine_fn p9_lcreate(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    host = (host & ~O_DIRECTORY) | O_CREAT;
+    host &= ~O_DIRECTORY;
     if (p9_open_exclusive(flags)) {
         host |= O_EXCL;
     }
-
-    ret = p9_driver(req)->create(&req->call, dir->node, &make, host,
-                                 &node, &file, &attr);
-    if (ret < 0) {
-        return ret;
-    }
-    if (!S_ISREG(node->type)) {
-        return S_ISDIR(node->type) ? -EISDIR : -ENXIO;
-    }
-
-    entry = fs_entry_get(s->fs, dir->node, name, node);
-    fid = p9_fid_new(s, id, dir->uid, node, entry);
-    fs_entry_put(entry);
-    fid->file = g_steal_pointer(&file);
-    ret = p9_fid_replace(dir, fid);
-    if (ret < 0) {
-        return ret;
-    }
-
-    qid = p9_qid_make(&s->fs->qids, &attr);
-    p9_put_qid(&req->w, &qid);
-    marshal_put_u32(&req->w, p9_iounit(s));
-    return 0;
+    return p9_create_file(req, dir, &make, host, false);
 }
 
 /* Makes anything but a file that is to be open, and replies with its qid. */
@@ -285,11 +330,11 @@ int coroutine_fn p9_mkdir(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = fid_get_dir(req->s, id, &dir);
+    ret = p9_fid_get_dir(req->s, id, &dir);
     if (ret < 0) {
         return ret;
     }
-    ret = make_init(&make, dir, name, S_IFDIR | (mode & 07777), gid);
+    ret = p9_make_init(&make, dir, name, S_IFDIR | (mode & 07777), gid);
     if (ret < 0) {
         return ret;
     }
@@ -321,11 +366,11 @@ int coroutine_fn p9_mknod(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = fid_get_dir(req->s, id, &dir);
+    ret = p9_fid_get_dir(req->s, id, &dir);
     if (ret < 0) {
         return ret;
     }
-    ret = make_init(&make, dir, name, mode & (S_IFMT | 07777), gid);
+    ret = p9_make_init(&make, dir, name, mode & (S_IFMT | 07777), gid);
     if (ret < 0) {
         return ret;
     }
@@ -357,39 +402,64 @@ int coroutine_fn p9_mknod(P9Request *req)
     }
 }
 
+int p9_make_init_symlink(FsMake *make, const P9Fid *dir, const char *name,
+                         const char *target, uint32_t gid)
+{
+    size_t len = strlen(target);
+    int ret;
+
+    if (len == 0) {
+        return -ENOENT;
+    }
+    if (len >= PATH_MAX) {
+        return -ENAMETOOLONG;
+    }
+    ret = p9_make_init(make, dir, name, S_IFLNK | 0777, gid);
+    if (ret == 0) {
+        make->target = target;
+    }
+    return ret;
+}
+
 /* Tsymlink fid[4] name[s] symtgt[s] gid[4], as symlink(2) */
 int coroutine_fn p9_symlink(P9Request *req)
 {
     g_autoptr(P9Fid) dir = NULL;
     const char *name, *target;
-    size_t target_len;
     uint32_t id, gid;
     FsMake make;
     int ret;
 
     id = marshal_get_u32(&req->r);
     name = marshal_get_str(&req->r, NULL);
-    target = marshal_get_str(&req->r, &target_len);
+    target = marshal_get_str(&req->r, NULL);
     gid = marshal_get_u32(&req->r);
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = fid_get_dir(req->s, id, &dir);
+    ret = p9_fid_get_dir(req->s, id, &dir);
     if (ret < 0) {
         return ret;
     }
-    if (target_len == 0) {
-        return -ENOENT;
-    }
-    if (target_len >= PATH_MAX) {
-        return -ENAMETOOLONG;
-    }
-    ret = make_init(&make, dir, name, S_IFLNK | 0777, gid);
+    ret = p9_make_init_symlink(&make, dir, name, target, gid);
     if (ret < 0) {
         return ret;
     }
-    make.target = target;
     return make_reply(req, dir, &make);
+}
+
+int coroutine_fn p9_link_fid(P9Request *req, P9Fid *fid, P9Fid *dir,
+                             const char *name)
+{
+    int ret = fs_name_check(name);
+
+    if (ret < 0) {
+        return ret == -EINVAL ? -EEXIST : ret;
+    }
+    if (S_ISDIR(fid->node->type)) {
+        return -EPERM;
+    }
+    return p9_driver(req)->link(&req->call, fid->node, dir->node, name);
 }
 
 /* Tlink dfid[4] fid[4] name[s], as link(2) */
@@ -407,28 +477,17 @@ int coroutine_fn p9_link(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = fid_get_dir(req->s, dirid, &dir);
+    ret = p9_fid_get_dir(req->s, dirid, &dir);
     if (ret < 0) {
         return ret;
     }
     fid = p9_fid_get_node(req->s, id);
-    if (!fid) {
-        return -EBADF;
-    }
-    ret = fs_name_check(name);
-    if (ret < 0) {
-        return ret == -EINVAL ? -EEXIST : ret;
-    }
-    if (S_ISDIR(fid->node->type)) {
-        return -EPERM;
-    }
-    return p9_driver(req)->link(&req->call, fid->node, dir->node, name);
+    return fid ? p9_link_fid(req, fid, dir, name) : -EBADF;
 }
 
-/* Renames, and tells the entries. */
-static int coroutine_fn rename_name(P9Request *req,
-                                    FsNode *olddir, const char *oldname,
-                                    FsNode *newdir, const char *newname)
+int coroutine_fn p9_rename_name(P9Request *req,
+                                FsNode *olddir, const char *oldname,
+                                FsNode *newdir, const char *newname)
 {
     P9Server *s = req->s;
     FsEntry *from, *over;
@@ -478,11 +537,11 @@ int coroutine_fn p9_renameat(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = fid_get_dir(req->s, oldid, &olddir);
+    ret = p9_fid_get_dir(req->s, oldid, &olddir);
     if (ret < 0) {
         return ret;
     }
-    ret = fid_get_dir(req->s, newid, &newdir);
+    ret = p9_fid_get_dir(req->s, newid, &newdir);
     if (ret < 0) {
         return ret;
     }
@@ -494,14 +553,10 @@ int coroutine_fn p9_renameat(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    return rename_name(req, olddir->node, oldname, newdir->node, newname);
+    return p9_rename_name(req, olddir->node, oldname, newdir->node, newname);
 }
 
-/*
- * The name that a fid has now: 0 with a reference on the directory and a copy
- * of the name, -EBUSY for the root, -ENOENT if it has none or it is not known.
- */
-static int fid_name(const P9Fid *fid, FsNode **dir, char **name)
+int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name)
 {
     if (fid->node == fid->s->fs->root) {
         return -EBUSY;
@@ -535,7 +590,7 @@ int coroutine_fn p9_rename(P9Request *req)
     if (!fid) {
         return -EBADF;
     }
-    ret = fid_get_dir(req->s, dirid, &newdir);
+    ret = p9_fid_get_dir(req->s, dirid, &newdir);
     if (ret < 0) {
         return ret;
     }
@@ -543,11 +598,11 @@ int coroutine_fn p9_rename(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    ret = fid_name(fid, &olddir, &oldname);
+    ret = p9_fid_name(fid, &olddir, &oldname);
     if (ret < 0) {
         return ret;
     }
-    return rename_name(req, olddir, oldname, newdir->node, newname);
+    return p9_rename_name(req, olddir, oldname, newdir->node, newname);
 }
 
 /* Removes a name, and tells the entries. */
@@ -583,7 +638,7 @@ int coroutine_fn p9_unlinkat(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = fid_get_dir(req->s, id, &dir);
+    ret = p9_fid_get_dir(req->s, id, &dir);
     if (ret < 0) {
         return ret;
     }
@@ -597,18 +652,31 @@ int coroutine_fn p9_unlinkat(P9Request *req)
     return remove_name(req, dir->node, name, flags & P9_AT_REMOVEDIR, NULL);
 }
 
+int coroutine_fn p9_remove_fid(P9Request *req, const P9Fid *fid)
+{
+    g_autoptr(FsNode) dir = NULL;
+    g_autofree char *name = NULL;
+    int ret;
+
+    if (req->s->fs->readonly) {
+        return -EROFS;
+    }
+    ret = p9_fid_name(fid, &dir, &name);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = remove_name(req, dir, name, S_ISDIR(fid->node->type), fid->node);
+    return ret == -ESTALE ? -ENOENT : ret;
+}
+
 /*
  * Tremove fid[4]: removes the file and clunks the fid, the latter even if the
- * former fails (remove(5) of Plan 9). Another file that has taken the name is
- * left alone.
+ * former fails (remove(5) of Plan 9).
  */
 int coroutine_fn p9_remove(P9Request *req)
 {
     g_autoptr(P9Fid) fid = NULL;
-    g_autoptr(FsNode) dir = NULL;
-    g_autofree char *name = NULL;
     uint32_t id;
-    int ret;
 
     id = marshal_get_u32(&req->r);
     if (!marshal_done(&req->r)) {
@@ -620,16 +688,5 @@ int coroutine_fn p9_remove(P9Request *req)
     }
     p9_fid_remove(fid);
     req->must_answer = true;
-    if (fid->xattr) {
-        return -EBADF;
-    }
-    if (req->s->fs->readonly) {
-        return -EROFS;
-    }
-    ret = fid_name(fid, &dir, &name);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = remove_name(req, dir, name, S_ISDIR(fid->node->type), fid->node);
-    return ret == -ESTALE ? -ENOENT : ret;
+    return fid->xattr ? -EBADF : p9_remove_fid(req, fid);
 }

@@ -1,8 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Numbers of 9P2000.L: message types, flags and limits as Linux' client has
- * them (include/net/9p/9p.h of Linux; diod's protocol.md describes them).
+ * Numbers of 9P2000.L and 9P2000.u: message types, flags and limits as Linux'
+ * client has them (include/net/9p/9p.h of Linux; diod's protocol.md describes
+ * the former; section 5 of Plan 9's manual and the "Unix extension" the
+ * latter).
  */
 #ifndef HW_9PFS_9P_PROTO_H
 #define HW_9PFS_9P_PROTO_H
@@ -11,6 +13,8 @@
 #define P9_HEADER_SIZE      7
 /* Rlerror: header ecode[4] */
 #define P9_RLERROR_SIZE     (P9_HEADER_SIZE + 4)
+/* Rerror of 9P2000.u: header ename[s] errno[4], with an empty name */
+#define P9_RERROR_SIZE      (P9_HEADER_SIZE + 2 + 4)
 /* Bytes of Rread and Twrite that are not data */
 #define P9_RREAD_HEADER     (P9_HEADER_SIZE + 4)
 #define P9_TWRITE_HEADER    (P9_HEADER_SIZE + 4 + 8 + 4)
@@ -58,10 +62,14 @@ enum P9Type {
     P9_RERROR = 107,
     P9_TFLUSH = 108,
     P9_TWALK = 110,
+    P9_TOPEN = 112,
+    P9_TCREATE = 114,
     P9_TREAD = 116,
     P9_TWRITE = 118,
     P9_TCLUNK = 120,
     P9_TREMOVE = 122,
+    P9_TSTAT = 124,
+    P9_TWSTAT = 126,
 };
 
 /* Qid types */
@@ -87,5 +95,35 @@ enum P9Type {
 #define P9_LOCK_SUCCESS     0
 #define P9_LOCK_BLOCKED     1
 #define P9_LOCK_ERROR       2
+
+/* Mode byte of Topen and Tcreate (open(5) of Plan 9; OAPPEND is Linux') */
+#define P9_OREAD            0x00
+#define P9_OWRITE           0x01
+#define P9_ORDWR            0x02
+#define P9_OEXEC            0x03
+#define P9_OACCESS          0x03
+#define P9_OTRUNC           0x10
+#define P9_OCEXEC           0x20
+#define P9_ORCLOSE          0x40
+#define P9_OAPPEND          0x80
+
+/* Mode of a stat, and perm of Tcreate, above the permission bits */
+#define P9_DMDIR            0x80000000u
+#define P9_DMSYMLINK        0x02000000u
+#define P9_DMLINK           0x01000000u
+#define P9_DMDEVICE         0x00800000u
+#define P9_DMNAMEDPIPE      0x00200000u
+#define P9_DMSOCKET         0x00100000u
+#define P9_DMSETUID         0x00080000u
+#define P9_DMSETGID         0x00040000u
+#define P9_DMSETVTX         0x00010000u
+
+/*
+ * Bytes of a stat: size[2] type[2] dev[4] qid[13] mode[4] atime[4] mtime[4]
+ * length[8] and, of 9P2000.u, n_uid[4] n_gid[4] n_muid[4]; and five strings
+ * among them, name, uid, gid, muid and extension.
+ */
+#define P9_STAT_SIZE        (2 + 2 + 4 + P9_QID_SIZE + 4 + 4 + 4 + 8 + \
+                             3 * 4 + 5 * 2)
 
 #endif /* HW_9PFS_9P_PROTO_H */

@@ -7,11 +7,17 @@
  * not unique: the path number must be made of (device, inode number), which
  * together do not fit into its 64 bits. In practice inode numbers leave their
  * upper bits unused or nearly so. The upper 16 bits of an inode number and
- * its device are therefore mapped, together, to a 16-bit prefix, given out in
+ * its device are therefore mapped, together, to a 15-bit prefix, given out in
  * the order of first use; the lower 48 bits stay as they are. The first
  * device's small inode numbers get prefix 0, so there path and inode number
- * are equal. Should 65535 prefixes be in use, further inodes are numbered one
- * by one below the last prefix.
+ * are equal.
+ *
+ * Some file systems make up inode numbers from all 64 bits. Should all
+ * prefixes but the last be in use, further inodes are numbered one by one
+ * below that. Each costs memory until the export ends, so there is a bound:
+ * after it the number is a hash, marked by the highest bit, which leaves 63
+ * bits to tell apart. Two of ten million such inodes have the same with a
+ * probability of 1 to 180,000.
  */
 #include "qemu/osdep.h"
 #include "9p-qid.h"
@@ -20,7 +26,8 @@
 #define LOWER_BITS      48
 #define LOWER_MASK      ((1ull << LOWER_BITS) - 1)
 /* Prefix of the inodes that are numbered one by one */
-#define PREFIX_SINGLES  0xffffu
+#define PREFIX_SINGLES  (P9_QID_PREFIXES - 1)
+#define HASHED          (1ull << 63)
 
 typedef struct QidKey {
     uint64_t dev;
@@ -52,6 +59,14 @@ void p9_qid_map_destroy(P9QidMap *map)
     memset(map, 0, sizeof(*map));
 }
 
+/* Every bit of the result depends on every one of @h (SplitMix64). */
+static uint64_t qid_mix(uint64_t h)
+{
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
+    h = (h ^ h >> 27) * 0x94d049bb133111ebull;
+    return h ^ h >> 31;
+}
+
 static uint64_t qid_path_single(P9QidMap *map, uint64_t dev, uint64_t ino)
 {
     QidKey want = { .dev = dev, .ino = ino };
@@ -63,6 +78,9 @@ static uint64_t qid_path_single(P9QidMap *map, uint64_t dev, uint64_t ino)
     }
     key = g_hash_table_lookup(map->singles, &want);
     if (!key) {
+        if (map->next_single == P9_QID_SINGLES) {
+            return HASHED | qid_mix(qid_mix(dev) + ino);
+        }
         key = g_memdup2(&want, sizeof(want));
         key->value = map->next_single++;
         g_hash_table_add(map->singles, key);

@@ -16,6 +16,10 @@ typedef struct P9Qid {
     uint64_t path;
 } P9Qid;
 
+/* How many an export tells apart without doubt: see 9p-qid.c */
+#define P9_QID_PREFIXES 0x8000u
+#define P9_QID_SINGLES  (1024 * 1024)
+
 /* Gives (dev, ino) pairs their numbers; see 9p-qid.c. All zero is empty. */
 typedef struct P9QidMap {
     GHashTable *prefixes;       /* (dev, upper bits of ino) -> prefix */
@@ -31,7 +35,10 @@ typedef struct P9QidMap {
 
 void p9_qid_map_destroy(P9QidMap *map);
 
-/* The path number of an inode: the same for ever, and no other's. */
+/*
+ * The path number of an inode: the same for ever, and no other's. Past all
+ * that the map can keep, it is no other's in all likelihood.
+ */
 uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino);
 
 /* The qid of the object with attributes @attr. */

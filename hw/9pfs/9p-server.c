@@ -20,8 +20,9 @@
  * If it was too late, the reply goes out as usual; in both cases Rflush comes
  * after it.
  *
- * What a client does wrong is answered with an Rlerror. Only when there is no
- * header, or no room for an Rlerror, the transport is told that it is broken.
+ * What a client does wrong is answered with an Rlerror, or in a session of
+ * 9P2000.u with an Rerror. Only when there is no header, or no room for that
+ * error, the transport is told that it is broken.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
@@ -44,46 +45,55 @@
 #define RESET_PATIENCE_S    10
 
 /*
- * One message type. @reply is the least that its reply has after the header:
- * it is checked before anything is done. Read-only exports refuse what
- * @changes files; Tlopen, which may, and Tremove, which clunks its fid in any
- * case, check for themselves.
+ * One message type of some dialects. @reply is the least that its reply has
+ * after the header: it is checked before anything is done. Read-only exports
+ * refuse what @changes files; those which may (Tlopen, Topen, Twstat) and
+ * Tremove, which clunks its fid in any case, check for themselves.
  */
 typedef struct P9Op {
     const char *name;
     P9Handler *handler;
+    enum {
+        IN_L = 1 << P9_DIALECT_L,
+        IN_U = 1 << P9_DIALECT_U,
+        IN_BOTH = IN_L | IN_U,
+    } dialects;
     uint16_t reply;
     bool changes;
 } P9Op;
 
 static const P9Op p9_ops[] = {
-    [P9_TSTATFS] = { "statfs", p9_statfs, 60 },
-    [P9_TLOPEN] = { "lopen", p9_lopen, P9_QID_SIZE + 4 },
-    [P9_TLCREATE] = { "lcreate", p9_lcreate, P9_QID_SIZE + 4, true },
-    [P9_TSYMLINK] = { "symlink", p9_symlink, P9_QID_SIZE, true },
-    [P9_TMKNOD] = { "mknod", p9_mknod, P9_QID_SIZE, true },
-    [P9_TRENAME] = { "rename", p9_rename, 0, true },
-    [P9_TREADLINK] = { "readlink", p9_readlink, 2 },
-    [P9_TGETATTR] = { "getattr", p9_getattr, 153 },
-    [P9_TSETATTR] = { "setattr", p9_setattr, 0, true },
-    [P9_TXATTRWALK] = { "xattrwalk", p9_xattrwalk, 8 },
-    [P9_TXATTRCREATE] = { "xattrcreate", p9_xattrcreate, 0, true },
-    [P9_TREADDIR] = { "readdir", p9_readdir, 4 },
-    [P9_TFSYNC] = { "fsync", p9_fsync, 0 },
-    [P9_TLOCK] = { "lock", p9_lock, 1 },
-    [P9_TGETLOCK] = { "getlock", p9_getlock, 1 + 8 + 8 + 4 + 2 },
-    [P9_TLINK] = { "link", p9_link, 0, true },
-    [P9_TMKDIR] = { "mkdir", p9_mkdir, P9_QID_SIZE, true },
-    [P9_TRENAMEAT] = { "renameat", p9_renameat, 0, true },
-    [P9_TUNLINKAT] = { "unlinkat", p9_unlinkat, 0, true },
-    [P9_TVERSION] = { "version", p9_version, 4 + 2 + 8 },
-    [P9_TATTACH] = { "attach", p9_attach, P9_QID_SIZE },
-    [P9_TFLUSH] = { "flush", p9_flush, 0 },
-    [P9_TWALK] = { "walk", p9_walk, 2 },
-    [P9_TREAD] = { "read", p9_read, 4 },
-    [P9_TWRITE] = { "write", p9_write, 4, true },
-    [P9_TCLUNK] = { "clunk", p9_clunk, 0 },
-    [P9_TREMOVE] = { "remove", p9_remove, 0 },
+    [P9_TSTATFS] = { "statfs", p9_statfs, IN_L, 60 },
+    [P9_TLOPEN] = { "lopen", p9_lopen, IN_L, P9_QID_SIZE + 4 },
+    [P9_TLCREATE] = { "lcreate", p9_lcreate, IN_L, P9_QID_SIZE + 4, true },
+    [P9_TSYMLINK] = { "symlink", p9_symlink, IN_L, P9_QID_SIZE, true },
+    [P9_TMKNOD] = { "mknod", p9_mknod, IN_L, P9_QID_SIZE, true },
+    [P9_TRENAME] = { "rename", p9_rename, IN_L, 0, true },
+    [P9_TREADLINK] = { "readlink", p9_readlink, IN_L, 2 },
+    [P9_TGETATTR] = { "getattr", p9_getattr, IN_L, 153 },
+    [P9_TSETATTR] = { "setattr", p9_setattr, IN_L, 0, true },
+    [P9_TXATTRWALK] = { "xattrwalk", p9_xattrwalk, IN_L, 8 },
+    [P9_TXATTRCREATE] = { "xattrcreate", p9_xattrcreate, IN_L, 0, true },
+    [P9_TREADDIR] = { "readdir", p9_readdir, IN_L, 4 },
+    [P9_TFSYNC] = { "fsync", p9_fsync, IN_L, 0 },
+    [P9_TLOCK] = { "lock", p9_lock, IN_L, 1 },
+    [P9_TGETLOCK] = { "getlock", p9_getlock, IN_L, 1 + 8 + 8 + 4 + 2 },
+    [P9_TLINK] = { "link", p9_link, IN_L, 0, true },
+    [P9_TMKDIR] = { "mkdir", p9_mkdir, IN_L, P9_QID_SIZE, true },
+    [P9_TRENAMEAT] = { "renameat", p9_renameat, IN_L, 0, true },
+    [P9_TUNLINKAT] = { "unlinkat", p9_unlinkat, IN_L, 0, true },
+    [P9_TVERSION] = { "version", p9_version, IN_BOTH, 4 + 2 + 8 },
+    [P9_TATTACH] = { "attach", p9_attach, IN_BOTH, P9_QID_SIZE },
+    [P9_TFLUSH] = { "flush", p9_flush, IN_BOTH, 0 },
+    [P9_TWALK] = { "walk", p9_walk, IN_BOTH, 2 },
+    [P9_TOPEN] = { "open", p9_open, IN_U, P9_QID_SIZE + 4 },
+    [P9_TCREATE] = { "create", p9_create, IN_U, P9_QID_SIZE + 4, true },
+    [P9_TREAD] = { "read", p9_read, IN_BOTH, 4 },
+    [P9_TWRITE] = { "write", p9_write, IN_BOTH, 4, true },
+    [P9_TCLUNK] = { "clunk", p9_clunk, IN_BOTH, 0 },
+    [P9_TREMOVE] = { "remove", p9_remove, IN_BOTH, 0 },
+    [P9_TSTAT] = { "stat", p9_stat, IN_U, 2 + P9_STAT_SIZE },
+    [P9_TWSTAT] = { "wstat", p9_wstat, IN_U, 0 },
     /* Tauth is not among them: nobody needs to authenticate here. */
 };
 
@@ -182,6 +192,7 @@ void p9_server_reset(P9Server *s)
     trace_p9_reset(s);
     s->resetting = true;
     s->msize = 0;
+    s->dialect = P9_DIALECT_NONE;
     /*
      * Cancelling may end this request at once, and others that wait for it:
      * look from the start each time.
@@ -347,7 +358,36 @@ static uint32_t p9_errno(int ret)
     return ret < 0 && ret > -4096 ? -ret : EIO;
 }
 
-/* Writes the reply and returns its length; 0 when not even Rlerror fits. */
+/*
+ * Puts an error into req->w and returns the whole reply's size, or 0 without
+ * room for it. Rerror has a text for people first, which is cut to the room.
+ */
+static size_t p9_request_error(P9Request *req, int ret, uint8_t *type)
+{
+    const char *text;
+    size_t len;
+
+    if (req->dialect != P9_DIALECT_U) {
+        if (req->in_size < P9_RLERROR_SIZE) {
+            return 0;
+        }
+        *type = P9_RLERROR;
+        p9_reply_reserve(req, P9_RLERROR_SIZE - P9_HEADER_SIZE);
+    } else {
+        if (req->in_size < P9_RERROR_SIZE) {
+            return 0;
+        }
+        *type = P9_RERROR;
+        text = g_strerror(p9_errno(ret));
+        len = MIN(strlen(text), p9_request_room(req) - P9_RERROR_SIZE);
+        p9_reply_reserve(req, P9_RERROR_SIZE - P9_HEADER_SIZE + len);
+        marshal_put_strn(&req->w, text, len);
+    }
+    marshal_put_u32(&req->w, p9_errno(ret));
+    return P9_HEADER_SIZE + marshal_size(&req->w);
+}
+
+/* Writes the reply and returns its length; 0 when not even an error fits. */
 static size_t p9_request_reply(P9Request *req, int *ret)
 {
     size_t size = P9_HEADER_SIZE + marshal_size(&req->w);
@@ -359,13 +399,10 @@ static size_t p9_request_reply(P9Request *req, int *ret)
         *ret = -EMSGSIZE;
     }
     if (*ret < 0) {
-        if (req->in_size < P9_RLERROR_SIZE) {
+        size = total = p9_request_error(req, *ret, &type);
+        if (size == 0) {
             return 0;
         }
-        p9_reply_reserve(req, P9_RLERROR_SIZE - P9_HEADER_SIZE);
-        marshal_put_u32(&req->w, p9_errno(*ret));
-        type = P9_RLERROR;
-        size = total = P9_RLERROR_SIZE;
     }
     stl_le_p(req->reply, total);
     req->reply[4] = type;
@@ -443,7 +480,7 @@ static int p9_request_take(P9Request *req)
             return -EPROTO;
         }
     }
-    if (!op) {
+    if (!op || (s->msize && !(op->dialects & 1 << s->dialect))) {
         return -EOPNOTSUPP;
     }
     if (p9_request_room(req) < P9_HEADER_SIZE + op->reply) {
@@ -486,6 +523,7 @@ void p9_request_submit(P9Request *req, void *elem,
     req->in_size = iov_size(in, in_num);
     req->type = 0;
     req->tag = P9_NOTAG;
+    req->dialect = s->dialect;
     req->tagged = false;
     req->cancel_sent = false;
     req->must_answer = false;

@@ -13,6 +13,16 @@
 #define UID_NOBODY  65534
 
 /*
+ * Plain 9P2000 is not among them: it has no errno, links or devices, and Linux'
+ * client speaks one of these.
+ */
+static P9Dialect version_dialect(const char *version)
+{
+    return !strcmp(version, "9P2000.L") ? P9_DIALECT_L
+           : !strcmp(version, "9P2000.u") ? P9_DIALECT_U : P9_DIALECT_NONE;
+}
+
+/*
  * Tversion msize[4] version[s] begins a session: whatever was before, requests
  * and fids, is over (version(5) of Plan 9). Until it is done, newer requests
  * are refused.
@@ -21,6 +31,7 @@ int coroutine_fn p9_version(P9Request *req)
 {
     P9Server *s = req->s;
     P9Request *old;
+    P9Dialect dialect;
     uint32_t msize;
     const char *version;
 
@@ -30,7 +41,11 @@ int coroutine_fn p9_version(P9Request *req)
         return -EINVAL;
     }
 
+    /* A client that asks for a dialect can read its errors. */
+    dialect = version_dialect(version);
+    req->dialect = dialect;
     s->msize = 0;
+    s->dialect = P9_DIALECT_NONE;
     QTAILQ_FOREACH(old, &s->requests, next) {
         if (old == req) {
             break;
@@ -43,7 +58,7 @@ int coroutine_fn p9_version(P9Request *req)
     }
     p9_fids_clear(s);
 
-    if (strcmp(version, "9P2000.L")) {
+    if (dialect == P9_DIALECT_NONE) {
         version = "unknown";
     } else if (msize < P9_MSIZE_MIN) {
         return -EMSGSIZE;
@@ -52,6 +67,7 @@ int coroutine_fn p9_version(P9Request *req)
         /* A newer Tversion waits already: the session will be that one's. */
         if (!req->cancel_sent) {
             s->msize = msize;
+            s->dialect = dialect;
         }
     }
     trace_p9_version(s, version, s->msize);
@@ -159,7 +175,8 @@ int coroutine_fn p9_flush(P9Request *req)
 
 /*
  * Tclunk fid[4]: the fid is gone whatever is answered (clunk(5) of Plan 9).
- * The attribute of a Txattrcreate is set now, and that may fail.
+ * The attribute of a Txattrcreate is set now, and a file opened with ORCLOSE
+ * removed; both may fail. A session that ends without Tclunk removes nothing.
  */
 int coroutine_fn p9_clunk(P9Request *req)
 {
@@ -176,5 +193,8 @@ int coroutine_fn p9_clunk(P9Request *req)
     }
     p9_fid_remove(fid);
     req->must_answer = true;
+    if (fid->remove_on_clunk) {
+        return p9_remove_fid(req, fid);
+    }
     return fid->xattr ? p9_xattr_commit(req, fid) : 0;
 }
