@@ -6,9 +6,10 @@
  *
  * An argument is key=value,... with the driver first, or JSON. It is taken
  * apart at once, so that a mistake is told with the option that has it; the
- * exports are made later. -virtfs is -fsdev with mount_tag: that key is taken
- * out here and goes to a virtio-9p-pci device, as if there was a -device for
- * it.
+ * exports are made later, with those of sections in files of -readconfig
+ * (fsdev-config.c), which all are read by then. -virtfs is -fsdev with
+ * mount_tag: that key is taken out here and goes to a virtio-9p-pci device, as
+ * if there was a -device for it.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -16,6 +17,7 @@
 #include "qobject/qdict.h"
 #include "qobject/qjson.h"
 #include "qapi/qobject-input-visitor.h"
+#include "block/qdict.h"
 #include "qemu/config-file.h"
 #include "qemu/error-report.h"
 #include "qemu/id.h"
@@ -46,9 +48,44 @@ static G_NORETURN void list_drivers(void)
     exit(0);
 }
 
+/*
+ * key=value,... with "readonly" and "noreadonly" written out: they need no
+ * value, as they never did.
+ */
+static char *complete_argument(const char *arg)
+{
+    GString *text = g_string_new(NULL);
+    const char *p = arg;
+    const char *end;
+
+    while (*p) {
+        end = p + strcspn(p, "=,");
+        if (*end == '=') {
+            /* In a value, two commas are one that does not end it. */
+            while (*end && (end[0] != ',' || end[1] == ',')) {
+                end += *end == ',' ? 2 : 1;
+            }
+        }
+        if (p != arg && g_str_has_prefix(p, "readonly") && end - p == 8) {
+            g_string_append(text, "readonly=on");
+        } else if (p != arg && g_str_has_prefix(p, "noreadonly") &&
+                   end - p == 10) {
+            g_string_append(text, "readonly=off");
+        } else {
+            g_string_append_len(text, p, end - p);
+        }
+        p = end;
+        if (*p == ',') {
+            g_string_append_c(text, *p++);
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
 /* The argument as a dictionary; its values are all strings unless @json. */
 static QDict *parse_argument(const char *arg, bool *json, Error **errp)
 {
+    g_autofree char *complete = NULL;
     bool help = false;
     QDict *dict;
 
@@ -57,21 +94,63 @@ static QDict *parse_argument(const char *arg, bool *json, Error **errp)
         /* What begins like this is a dictionary, or an error. */
         return qobject_to(QDict, qobject_from_json(arg, errp));
     }
-    dict = keyval_parse(arg, "fsdriver", &help, errp);
+    complete = complete_argument(arg);
+    dict = keyval_parse(complete, "fsdriver", &help, errp);
     if (dict && help) {
         list_drivers();
     }
     return dict;
 }
 
+/*
+ * If @err is about a word where there is a choice of some, returns another
+ * error that names them; else @err.
+ */
+static Error *explain_choice(const QDict *dict, Error *err)
+{
+    static const struct {
+        const char *key;
+        const QEnumLookup *words;
+    } choices[] = {
+        { "fsdriver", &FsdevDriver_lookup },
+        { "security_model", &FsdevSecurityModel_lookup },
+        { "multidevs", &FsdevMultidevs_lookup },
+        { "writeout", &FsdevWriteout_lookup },
+    };
+    Error *better = NULL;
+    unsigned i, j;
+
+    for (i = 0; i < ARRAY_SIZE(choices); i++) {
+        const char *value = qdict_get_try_str(dict, choices[i].key);
+        g_autofree char *start = g_strdup_printf(
+            "Parameter '%s' does not accept value ", choices[i].key);
+        g_autoptr(GString) words = g_string_new(NULL);
+
+        if (!value || !g_str_has_prefix(error_get_pretty(err), start)) {
+            continue;
+        }
+        for (j = 0; j < choices[i].words->size; j++) {
+            g_string_append_printf(words, "%s%s", j ? ", " : "",
+                                   choices[i].words->array[j]);
+        }
+        error_setg(&better, "%s'%s', only: %s", start, value, words->str);
+        error_free(err);
+        return better;
+    }
+    return err;
+}
+
 static FsdevOptions *parse_options(QDict *dict, bool json, Error **errp)
 {
     FsdevOptions *opts = NULL;
+    Error *err = NULL;
     Visitor *v;
 
     v = json ? qobject_input_visitor_new(QOBJECT(dict))
              : qobject_input_visitor_new_keyval(QOBJECT(dict));
-    visit_type_FsdevOptions(v, NULL, &opts, errp);
+    if (!visit_type_FsdevOptions(v, NULL, &opts, &err)) {
+        error_propagate(errp, explain_choice(dict, err));
+    }
     visit_free(v);
     return opts;
 }
@@ -85,17 +164,10 @@ static void enqueue(FsdevOptions *opts)
     QSIMPLEQ_INSERT_TAIL(&queue, option, next);
 }
 
-static bool fsdev_parse(const char *arg, Error **errp)
+static bool fsdev_take(QDict *dict, bool json, Error **errp)
 {
-    g_autoptr(QDict) dict = NULL;
-    FsdevOptions *opts;
-    bool json;
+    FsdevOptions *opts = parse_options(dict, json, errp);
 
-    dict = parse_argument(arg, &json, errp);
-    if (!dict) {
-        return false;
-    }
-    opts = parse_options(dict, json, errp);
     if (!opts) {
         return false;
     }
@@ -114,17 +186,11 @@ static void add_device(const char *id, const char *tag)
     qemu_opt_set(device, "mount_tag", tag, &error_abort);
 }
 
-static bool virtfs_parse(const char *arg, Error **errp)
+static bool virtfs_take(QDict *dict, bool json, Error **errp)
 {
-    g_autoptr(QDict) dict = NULL;
     g_autofree char *tag = NULL;
     FsdevOptions *opts;
-    bool json;
 
-    dict = parse_argument(arg, &json, errp);
-    if (!dict) {
-        return false;
-    }
     if (!qdict_haskey(dict, "mount_tag")) {
         error_setg(errp, "Parameter 'mount_tag' is missing: the guest mounts "
                    "by it");
@@ -157,18 +223,43 @@ static bool virtfs_parse(const char *arg, Error **errp)
 
 void fsdev_option(const char *optarg)
 {
-    fsdev_parse(optarg, &error_fatal);
+    bool json;
+    g_autoptr(QDict) dict = parse_argument(optarg, &json, &error_fatal);
+
+    fsdev_take(dict, json, &error_fatal);
 }
 
 void virtfs_option(const char *optarg)
 {
-    virtfs_parse(optarg, &error_fatal);
+    bool json;
+    g_autoptr(QDict) dict = parse_argument(optarg, &json, &error_fatal);
+
+    virtfs_take(dict, json, &error_fatal);
+}
+
+/* A section of a file of -readconfig; @opaque is whether it is "virtfs". */
+static int take_section(void *opaque, QemuOpts *section, Error **errp)
+{
+    g_autoptr(QDict) flat = qemu_opts_to_qdict(section, NULL);
+    /* throttling.KEY becomes a dictionary, as everywhere else. */
+    g_autoptr(QDict) dict = qobject_to(QDict, qdict_crumple(flat, errp));
+    bool *virtfs = opaque;
+
+    if (!dict) {
+        return -1;
+    }
+    return (*virtfs ? virtfs_take : fsdev_take)(dict, false, errp) ? 0 : -1;
 }
 
 void fsdev_create_all(void)
 {
+    bool fsdev = false, virtfs = true;
     FsdevOption *option;
 
+    qemu_opts_foreach(qemu_find_opts("fsdev"), take_section, &fsdev,
+                      &error_fatal);
+    qemu_opts_foreach(qemu_find_opts("virtfs"), take_section, &virtfs,
+                      &error_fatal);
     while ((option = QSIMPLEQ_FIRST(&queue))) {
         QSIMPLEQ_REMOVE_HEAD(&queue, next);
         loc_push_restore(&option->loc);

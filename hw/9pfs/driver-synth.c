@@ -445,10 +445,13 @@ static void synth_add_qtest(FsExport *fs, SynthNode *root)
 
 static bool synth_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
 {
-    SynthFs *synth = g_new0(SynthFs, 1);
+    SynthFs *synth;
     SynthNode *root, *dir;
 
-    fs_export_init(fs);
+    if (!fs_export_init(fs, opts, errp)) {
+        return false;
+    }
+    synth = g_new0(SynthFs, 1);
     clock_gettime(CLOCK_REALTIME, &synth->made);
     synth->nodes = g_ptr_array_new();
     fs->priv = synth;

@@ -15,6 +15,7 @@
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "fsdriver.h"
+#include "fs-throttle.h"
 
 /*
  * Calls
@@ -71,10 +72,17 @@ bool fs_call_abandon(FsCall *call)
  * Exports
  */
 
-void fs_export_init(FsExport *fs)
+bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp)
 {
+    if (opts->throttling) {
+        fs->throttle = fs_throttle_new(opts->throttling, errp);
+        if (!fs->throttle) {
+            return false;
+        }
+    }
     QSIMPLEQ_INIT(&fs->dying);
     qemu_co_queue_init(&fs->renamed);
+    return true;
 }
 
 void fs_export_release(FsExport *fs)
@@ -82,6 +90,7 @@ void fs_export_release(FsExport *fs)
     g_clear_pointer(&fs->nodes, g_hash_table_unref);
     g_clear_pointer(&fs->entries, g_hash_table_unref);
     p9_qid_map_destroy(&fs->qids);
+    g_clear_pointer(&fs->throttle, fs_throttle_free);
 }
 
 int fs_export_admit_dev(FsExport *fs, uint64_t dev)
@@ -139,6 +148,7 @@ void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr)
     node->ino = attr->ino;
     node->type = attr->mode & S_IFMT;
     node->refs = 1;
+    node->gen_state = FS_GEN_UNKNOWN;
     node->detached = false;
     QLIST_INIT(&node->names);
     added = g_hash_table_add(fs->nodes, node);

@@ -34,6 +34,13 @@ typedef struct FsDriver FsDriver;
 typedef struct FsExport FsExport;
 typedef struct FsEntry FsEntry;
 
+/* What is known of an inode's generation (FsDriver.generation) */
+typedef enum FsGenState {
+    FS_GEN_UNKNOWN,
+    FS_GEN_KNOWN,
+    FS_GEN_NONE,
+} FsGenState;
+
 /* One inode of an export. Drivers embed it at the start of theirs. */
 typedef struct FsNode {
     FsExport *fs;
@@ -41,6 +48,8 @@ typedef struct FsNode {
     uint64_t ino;
     uint32_t type;              /* S_IFMT bits, as the guest sees it */
     uint32_t refs;
+    FsGenState gen_state;
+    uint64_t gen;
     bool detached;              /* not in the table: fs_node_detach() */
     QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
     QSIMPLEQ_ENTRY(FsNode) dying;
@@ -147,8 +156,10 @@ struct FsDriver {
                                 FsAttr *attr);
     /*
      * The inode's generation, which tells apart the files that had its number
-     * (FS_IOC_GETVERSION): asked for when getattr did not give it. NULL when
-     * the driver never knows; -EOPNOTSUPP when the file system does not.
+     * (FS_IOC_GETVERSION): asked for when getattr did not give it, and not
+     * again once it is known. NULL when the driver never knows; -EOPNOTSUPP
+     * when the file system does not; -EAGAIN when it cannot be told now, but
+     * maybe with another @file.
      */
     int coroutine_fn (*generation)(FsCall *call, FsNode *node, FsFile *file,
                                    uint64_t *gen);
@@ -244,10 +255,11 @@ struct FsExport {
 void fs_driver_register(const FsDriver *driver);
 
 /*
- * To be called by a driver at the start of its open, before any node is made,
- * and at the end of its close, or when open fails after all.
+ * To be called by a driver at the start of its open, before any node is made:
+ * false with an error that names the option, and nothing to undo; and at the
+ * end of its close, or when open fails after all.
  */
-void fs_export_init(FsExport *fs);
+bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp);
 void fs_export_release(FsExport *fs);
 
 /*

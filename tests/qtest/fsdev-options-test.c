@@ -9,9 +9,12 @@
  * every binary that has these options.
  */
 #include "qemu/osdep.h"
+#include <grp.h>
 #include "libqtest.h"
 #include "qemu/module.h"
 #include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "qobject/qlist.h"
 #include "libqos/qgraph.h"
 
 /* Runs QEMU with @option @arg, twice if @twice; returns what it says. */
@@ -26,20 +29,24 @@ static char *run_qemu(const char *option, const char *arg, bool twice,
         option, arg, twice ? option : NULL, arg, NULL,
     };
     g_autofree char *out = NULL;
-    char *err = NULL;
+    g_autofree char *err = NULL;
+    const char *own;
     GError *error = NULL;
 
     g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
                  &out, &err, status, &error);
     g_assert_no_error(error);
-    if (out[0]) {
-        char *both = g_strconcat(out, err, NULL);
-
-        g_free(err);
-        return both;
+    if (g_str_has_prefix(err, "==") && strstr(err, "WARNING: ASan")) {
+        /* What the sanitizer of such a build thinks of coroutines */
+        own = strchr(err, '\n') ? strchr(err, '\n') + 1 : err;
+    } else {
+        own = err;
     }
-    return err;
+    return g_strconcat(out, own, NULL);
 }
+
+/* A -fsdev that is right but for what follows it */
+#define LOCAL(model)    "local,id=a,path=/,security_model=" model
 
 static void test_wrong(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -71,6 +78,94 @@ static void test_wrong(void *obj, void *data, QGuestAllocator *alloc)
           "'max_xattr'" },
         { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'colour': 'red'}",
           "'colour' is unexpected" },
+        /* Words are told with those that would do. */
+        { "-fsdev", "floppy,id=a", "'floppy', only: local, proxy, synth" },
+        { "-fsdev", "synth,id=a,multidevs=no",
+          "'multidevs' does not accept value 'no', only: remap, warn, "
+          "forbid" },
+        { "-fsdev", LOCAL("none") ",writeout=later",
+          "'writeout' does not accept value 'later', only: immediate" },
+        { "-fsdev", LOCAL("mapped-foo"),
+          "'security_model' does not accept value 'mapped-foo', only: "
+          "passthrough, none, mapped, mapped-xattr, mapped-file" },
+        { "-fsdev", "{'fsdriver': 'local', 'id': 'a', 'path': '/', "
+          "'security_model': ''}", "'security_model' does not accept value "
+          "'', only: passthrough" },
+        /* Only readonly is short for anything. */
+        { "-fsdev", "synth,id=a,readonly,readwrite",
+          "Expected '=' after parameter 'readwrite'" },
+        { "-fsdev", "readonly,id=a", "'readonly', only: local" },
+        { "-fsdev", "synth,readonly", "'id' is missing" },
+
+        { "-fsdev", "local,id=a,path=/", "'security_model' is missing" },
+        { "-fsdev", "local,id=a,security_model=none", "'path' is missing" },
+        { "-fsdev", LOCAL("none") ",colour=red", "'colour' is unexpected" },
+        { "-fsdev", LOCAL("none") ",socket=a", "'socket' is unexpected" },
+        { "-fsdev", "local,id=a,security_model=none,path=/nonesuch",
+          "path '/nonesuch': No such file or directory" },
+        { "-fsdev", "local,id=a,security_model=none,path=",
+          "path '': a directory is needed" },
+        { "-fsdev", "local,id=a,security_model=none,path=/dev/null",
+          "path '/dev/null' is not a directory" },
+        { "-fsdev", LOCAL("mapped-xattr") ",fmode=rwx", "'fmode'" },
+        { "-fsdev", LOCAL("mapped-xattr") ",fmode=0688", "'fmode'" },
+        { "-fsdev", LOCAL("mapped-xattr") ",fmode=-1", "'fmode'" },
+        { "-fsdev", LOCAL("mapped-xattr") ",fmode=644",
+          "fmode=01204: permission bits are at most 0777 (octal, with a "
+          "leading 0)" },
+        { "-fsdev", LOCAL("mapped-file") ",dmode=01777",
+          "dmode=01777: permission bits are at most 0777" },
+        { "-fsdev", LOCAL("mapped") ",dmode=4294967295",
+          "dmode=037777777777: permission bits are at most 0777" },
+        { "-fsdev", LOCAL("passthrough") ",fmode=0644",
+          "fmode=0644: only with security_model=mapped-xattr or "
+          "mapped-file" },
+        { "-fsdev", LOCAL("none") ",dmode=0755",
+          "dmode=0755: only with security_model=mapped-xattr or "
+          "mapped-file" },
+
+        { "-fsdev", "synth,id=a,throttling=5", "'throttling'" },
+        { "-fsdev", "synth,id=a,throttling.bps=5",
+          "'throttling.bps' is unexpected" },
+        { "-fsdev", "synth,id=a,throttling.bps-total=much",
+          "'throttling.bps-total'" },
+        { "-fsdev", "synth,id=a,throttling.bps-read=-1",
+          "throttling.bps-read=-1: it must be from 0 to 1000000000000000" },
+        { "-fsdev", "synth,id=a,throttling.iops-write=1,"
+          "throttling.iops-write-max=1000000000000001",
+          "throttling.iops-write-max=1000000000000001: it must be from 0" },
+        { "-fsdev", "synth,id=a,throttling.bps-total=1,"
+          "throttling.bps-read=1", "throttling.bps-total and "
+          "throttling.bps-read exclude each other" },
+        { "-fsdev", LOCAL("none") ",throttling.iops-write=1,"
+          "throttling.iops-total=1", "throttling.iops-total and "
+          "throttling.iops-write exclude each other" },
+        { "-fsdev", "synth,id=a,throttling.bps-write-max=1",
+          "throttling.bps-write-max needs throttling.bps-write" },
+        { "-fsdev", "synth,id=a,throttling.iops-read=9,"
+          "throttling.iops-read-max=8", "throttling.iops-read-max=8: it must "
+          "not be lower than throttling.iops-read" },
+        { "-fsdev", "synth,id=a,throttling.bps-read=1,"
+          "throttling.bps-read-max-length=2",
+          "throttling.bps-read-max-length needs throttling.bps-read-max" },
+        { "-fsdev", "synth,id=a,throttling.bps-read=1,"
+          "throttling.bps-read-max=1,throttling.bps-read-max-length=0",
+          "throttling.bps-read-max-length=0: it must be from 1 to "
+          "4294967295" },
+        { "-fsdev", "synth,id=a,throttling.bps-read=1,"
+          "throttling.bps-read-max=1000000000,"
+          "throttling.bps-read-max-length=1000001",
+          "throttling.bps-read-max-length=1000001: it is too high" },
+        { "-fsdev", "synth,id=a,throttling.iops-size=512",
+          "throttling.iops-size needs one of" },
+        { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'throttling': "
+          "{'bps-total': 1, 'bps-write': 1}}",
+          "throttling.bps-total and throttling.bps-write" },
+
+        { "-virtfs", "local,mount_tag=a,path=/", "'security_model' is "
+          "missing" },
+        { "-virtfs", "local,mount_tag=a,security_model=none,path=/nonesuch",
+          "path '/nonesuch': No such file or directory" },
         { "-virtfs", "synth", "'mount_tag' is missing" },
         { "-virtfs", "mount_tag=a", "'fsdriver' is missing" },
         { "-virtfs", "synth,mount_tag=/a", "'id' is missing, and mount_tag "
@@ -107,6 +202,61 @@ static void test_wrong(void *obj, void *data, QGuestAllocator *alloc)
     }
 }
 
+/* In the child, before it becomes QEMU: somebody without privilege */
+static void become_nobody(gpointer opaque)
+{
+    if (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0) {
+        _exit(125);
+    }
+}
+
+/* A folder that QEMU has no permission for, and one below that */
+static void test_denied(void *obj, void *data, QGuestAllocator *alloc)
+{
+    bool root = geteuid() == 0;
+    g_autofree char *folder = g_strdup("/tmp/qtest-9p-options-XXXXXX");
+    g_autofree char *below = NULL;
+    /* Nobody may have no way to it either, but finds it as this. */
+    int qemu = open(getenv("QTEST_QEMU_BINARY"), O_RDONLY);
+    g_autofree char *program = g_strdup_printf("/proc/self/fd/%d", qemu);
+    unsigned i;
+
+    g_assert_cmpint(qemu, >=, 0);
+    g_assert_nonnull(g_mkdtemp(folder));
+    below = g_build_filename(folder, "below", NULL);
+    g_assert_cmpint(mkdir(below, 0755), ==, 0);
+    g_assert_cmpint(chmod(folder, 0), ==, 0);
+    for (i = 0; i < 2; i++) {
+        g_autofree char *arg = g_strdup_printf(
+            "local,id=a,security_model=%s,path=%s",
+            i ? "passthrough" : "mapped-xattr", below);
+        g_autofree char *expected = g_strdup_printf(
+            ": -fsdev %s: path '%s': Permission denied\n", arg, below);
+        const char *argv[] = {
+            "timeout", "30", program, "-accel", "qtest", "-machine", "none",
+            "-display", "none", "-nodefaults", "-fsdev", arg, NULL,
+        };
+        g_autofree char *err = NULL;
+        GError *error = NULL;
+        int status;
+
+        g_spawn_sync("/", (char **)argv, NULL,
+                     G_SPAWN_SEARCH_PATH | G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
+                     root ? become_nobody : NULL, NULL, NULL, &err, &status,
+                     &error);
+        g_assert_no_error(error);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
+            !g_str_has_suffix(err, expected)) {
+            g_error("wait status 0x%x: \"%s\" was expected, not\n%s",
+                    status, expected, err);
+        }
+    }
+    g_assert_cmpint(chmod(folder, 0700), ==, 0);
+    g_assert_cmpint(rmdir(below), ==, 0);
+    g_assert_cmpint(rmdir(folder), ==, 0);
+    close(qemu);
+}
+
 static void test_help(void *obj, void *data, QGuestAllocator *alloc)
 {
     g_autofree char *said = NULL;
@@ -115,6 +265,7 @@ static void test_help(void *obj, void *data, QGuestAllocator *alloc)
     said = run_qemu("-fsdev", "help", false, &status);
     g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     g_assert_nonnull(strstr(said, "\nsynth\n"));
+    g_assert_nonnull(strstr(said, "\nlocal\n"));
     g_assert_nonnull(strstr(said, "\nproxy\n"));
 }
 
@@ -154,12 +305,126 @@ static void test_right(void *obj, void *data, QGuestAllocator *alloc)
         { "-virtfs '{\"fsdriver\":\"synth\",\"mount_tag\":\"t\"}'",
           "t", "t" },
         { "-virtfs synth,mount_tag=a -virtfs synth,mount_tag=b", "b", "b" },
+
+        /* All that local takes, as it was always written */
+        { "-fsdev local,security_model=mapped,writeout=immediate,readonly,"
+          "fmode=0644,dmode=0755,multidevs=remap,id=a,path=.,max_xattr=0 "
+          "-device virtio-9p-pci,id=b,fsdev=a,mount_tag=b", "b", "a" },
+        { "-fsdev local,id=a,path=.,security_model=mapped-file,fmode=0x1a4,"
+          "dmode=493,noreadonly,multidevs=warn "
+          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+        { "-virtfs local,path=.,mount_tag=b,security_model=none,id=a,"
+          "readonly=off,multidevs=forbid", "b", "a" },
+        { "-virtfs local,path=.,mount_tag=b,security_model=mapped-xattr,"
+          "readonly,writeout=immediate,fmode=0600,dmode=0700", "b", "b" },
+        { "-virtfs fsdriver=local,path=.,mount_tag=b,"
+          "security_model=passthrough", "b", "b" },
+        { "-fsdev '{\"fsdriver\":\"local\",\"id\":\"a\",\"path\":\".\","
+          "\"security_model\":\"mapped-xattr\",\"fmode\":420,"
+          "\"throttling\":{\"bps-total\":1000}}' "
+          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+        { "-virtfs local,path=.,mount_tag=b,security_model=none,"
+          "throttling.bps-total=10,throttling.bps-total-max=20,"
+          "throttling.bps-total-max-length=2,throttling.iops-total=10,"
+          "throttling.iops-total-max=20,throttling.iops-total-max-length=2,"
+          "throttling.iops-size=4096", "b", "b" },
+        { "-virtfs local,path=.,mount_tag=b,security_model=none,"
+          "throttling.bps-read=10,throttling.bps-read-max=20,"
+          "throttling.bps-read-max-length=2,throttling.bps-write=10,"
+          "throttling.bps-write-max=20,throttling.bps-write-max-length=2,"
+          "throttling.iops-read=10,throttling.iops-read-max=20,"
+          "throttling.iops-read-max-length=2,throttling.iops-write=10,"
+          "throttling.iops-write-max=20,throttling.iops-write-max-length=2",
+          "b", "b" },
+        { "-virtfs synth,mount_tag=b,throttling.bps-total=0", "b", "b" },
     };
     unsigned i;
 
     for (i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_device(cases[i].options, cases[i].tag, cases[i].fsdev);
     }
+}
+
+/* Sections of a file of -readconfig */
+static void test_config(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char right[] =
+        "[fsdev \"a\"]\n  fsdriver = \"local\"\n  path = \".\"\n"
+        "  security_model = \"mapped-file\"\n  fmode = \"0640\"\n"
+        "  readonly = \"on\"\n  throttling.bps-total = \"1000\"\n"
+        "[device]\n  driver = \"virtio-9p-pci\"\n  fsdev = \"a\"\n"
+        "  mount_tag = \"b\"\n"
+        "[virtfs]\n  fsdriver = \"synth\"\n  mount_tag = \"c\"\n";
+    static const struct {
+        const char *text;
+        const char *says;
+    } wrong[] = {
+        { "[fsdev]\n  fsdriver = \"synth\"\n", "'id' is missing" },
+        { "[fsdev \"a\"]\n  fsdriver = \"synth\"\n  fmode = \"0640\"\n",
+          "'fmode' is unexpected" },
+        { "[fsdev \"a\"]\n  fsdriver = \"synth\"\n  colour = \"red\"\n",
+          "'colour'" },
+        { "[fsdev \"a\"]\n  fsdriver = \"synth\"\n"
+          "  throttling.bps-total = \"1\"\n"
+          "  throttling.bps-read = \"1\"\n", "throttling.bps-read" },
+        { "[virtfs]\n  fsdriver = \"synth\"\n", "'mount_tag' is missing" },
+    };
+    g_autofree char *name = g_strdup("qtest-9p-options-XXXXXX");
+    g_autofree char *options = NULL;
+    int fd = g_mkstemp(name);
+    unsigned i;
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    options = g_strdup_printf("-readconfig %s", name);
+    g_assert_true(g_file_set_contents(name, right, -1, NULL));
+    assert_device(options, "b", "a");
+    assert_device(options, "c", "c");
+
+    for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+        g_autofree char *said = NULL;
+        int status;
+
+        g_assert_true(g_file_set_contents(name, wrong[i].text, -1, NULL));
+        said = run_qemu("-readconfig", name, false, &status);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
+            !strstr(said, name) || !strstr(said, wrong[i].says)) {
+            g_error("wait status 0x%x: \"%s\" was expected, not\n%s",
+                    status, wrong[i].says, said);
+        }
+    }
+    g_assert_cmpint(unlink(name), ==, 0);
+}
+
+/* What management software asks, to know whether it may use an option */
+static void test_query(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char *const keys[] = {
+        "fsdriver", "path", "security_model", "readonly", "writeout", "fmode",
+        "dmode", "multidevs", "max_xattr", "socket", "sock_fd",
+        "throttling.bps-total", "throttling.iops-write-max-length",
+        "throttling.iops-size",
+    };
+    QTestState *qts = qtest_init("-machine none -nodefaults");
+    static const char *const options[] = { "fsdev", "virtfs" };
+    unsigned i, j;
+
+    for (i = 0; i < ARRAY_SIZE(options); i++) {
+        QDict *reply = qtest_qmp(qts, "{'execute': 'query-command-line-"
+                                 "options', 'arguments': {'option': %s}}",
+                                 options[i]);
+        g_autoptr(GString) json = qobject_to_json(
+            QOBJECT(qdict_get_qlist(reply, "return")));
+
+        for (j = 0; j < ARRAY_SIZE(keys); j++) {
+            g_autofree char *named = g_strdup_printf("\"name\": \"%s\"",
+                                                     keys[j]);
+
+            g_assert_nonnull(strstr(json->str, named));
+        }
+        qobject_unref(reply);
+    }
+    qtest_quit(qts);
 }
 
 /* Tags that no guest could mount by, and the longest that one can */
@@ -186,8 +451,11 @@ static void test_device(void *obj, void *data, QGuestAllocator *alloc)
 static void register_tests(void)
 {
     qos_add_test("options/wrong", "virtio-9p", test_wrong, NULL);
+    qos_add_test("options/denied", "virtio-9p", test_denied, NULL);
     qos_add_test("options/help", "virtio-9p", test_help, NULL);
     qos_add_test("options/right", "virtio-9p", test_right, NULL);
+    qos_add_test("options/config", "virtio-9p", test_config, NULL);
+    qos_add_test("options/query", "virtio-9p", test_query, NULL);
     qos_add_test("options/device", "virtio-9p", test_device, NULL);
 }
 libqos_init(register_tests);
