@@ -41,6 +41,7 @@ struct P9Call {
     uint16_t tag;
     GByteArray *msg;            /* the request, header included */
     bool size_set;              /* its header says something of its own */
+    bool dotu;                  /* an error has to be an Rerror */
 
     uint32_t head;              /* first descriptor */
     Piece *out;
@@ -51,6 +52,7 @@ struct P9Call {
     unsigned order;
     GByteArray *reply;          /* empty if there was none */
     size_t pos;                 /* next field in it */
+    char *error_text;           /* of an Rerror */
     QTAILQ_ENTRY(P9Call) next;
 };
 
@@ -58,6 +60,7 @@ struct P9Client {
     QVirtio9P *v9p;
     QTestState *qts;
     uint32_t msize;             /* of the session, or 0 */
+    bool dotu;                  /* errors are Rerror: see p9c_version() */
     uint16_t next_tag;
     unsigned done;              /* calls that have come back */
     bool *busy;                 /* of each descriptor */
@@ -115,6 +118,7 @@ void p9c_reset(P9Client *c)
         }
     }
     c->msize = 0;
+    c->dotu = false;
 }
 
 void p9c_free(P9Client *c)
@@ -312,6 +316,7 @@ void p9c_submit_chain(P9Call *call, const uint32_t *out, unsigned num_out,
         qvirtqueue_add(c->qts, vq, p->addr, p->len, i >= num_out, i + 1 < num);
     }
     call->state = CALL_SUBMITTED;
+    call->dotu = c->dotu;
     qvirtqueue_kick(c->qts, c->v9p->vdev, vq, call->head);
 }
 
@@ -361,8 +366,10 @@ static void call_done(P9Call *call, uint16_t len)
 
         type = call->reply->data[4];
         g_assert_cmphex(lduw_le_p(call->reply->data + 5), ==, call->tag);
-        if (type == P9C_RLERROR) {
+        if (type == P9C_RLERROR && !call->dotu) {
             g_assert_cmpuint(size, ==, P9C_HEADER + 4);
+        } else if (type == P9C_RERROR && call->dotu) {
+            g_assert_cmpuint(size, >=, P9C_HEADER + 2 + 4);
         } else {
             g_assert_cmpuint(type, ==, call->type + 1);
         }
@@ -420,7 +427,20 @@ int p9c_wait(P9Call *call)
         g_error("message of type %u, tag %u, came back without reply",
                 call->type, call->tag);
     }
-    return call->reply->data[4] == P9C_RLERROR ? p9c_get_u32(call) : 0;
+    switch (call->reply->data[4]) {
+    case P9C_RERROR:
+        call->error_text = p9c_get_str(call);
+        /* fall through */
+    case P9C_RLERROR:
+        return p9c_get_u32(call);
+    default:
+        return 0;
+    }
+}
+
+const char *p9c_error_text(P9Call *call)
+{
+    return call->error_text;
 }
 
 void p9c_wait_flushed(P9Call *call)
@@ -511,6 +531,7 @@ void p9c_call_end(P9Call *call)
     QTAILQ_REMOVE(&call->c->calls, call, next);
     g_byte_array_unref(call->msg);
     g_byte_array_unref(call->reply);
+    g_free(call->error_text);
     g_free(call);
 }
 
@@ -575,12 +596,16 @@ int p9c_version(P9Client *c, uint32_t msize, const char *version,
     p9c_put_u32(call, msize);
     p9c_put_str(call, version);
     c->msize = 0;
+    /* Who asks for 9P2000.u can read its errors. */
+    c->dotu = !strcmp(version, P9C_VERSION_U);
     err = call_run(call);
+    c->dotu = false;
     if (!err) {
         m = p9c_get_u32(call);
         v = p9c_get_str(call);
         if (!strcmp(v, version)) {
             c->msize = m;
+            c->dotu = !strcmp(version, P9C_VERSION_U);
         }
         if (got_msize) {
             *got_msize = m;
@@ -741,7 +766,10 @@ int p9c_read(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
     if (!err) {
         n = p9c_get_u32(call);
         g_assert_cmpuint(n, <=, count);
-        memcpy(buf, p9c_get_bytes(call, n), n);
+        if (n) {
+            /* Who wants nothing may give no buffer */
+            memcpy(buf, p9c_get_bytes(call, n), n);
+        }
         if (got) {
             *got = n;
         }

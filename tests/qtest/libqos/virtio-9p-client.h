@@ -13,9 +13,10 @@
  *     g_assert_cmpint(p9c_lopen(c, 1, P9C_O_RDONLY, NULL, NULL), ==, 0);
  *     p9c_free(c);
  *
- * Each returns 0 or the errno of the Rlerror; results go through pointers,
- * which may be NULL. Everything else that could go wrong (no reply in time, a
- * reply of another type or tag, too short or too long) fails the test.
+ * Each returns 0 or the errno of the Rlerror (in 9P2000.u, of the Rerror);
+ * results go through pointers, which may be NULL. Everything else that could
+ * go wrong (no reply in time, a reply of another type or tag, too short or too
+ * long) fails the test.
  *
  * Underneath are calls, for several requests at once, malformed messages and
  * odd descriptor chains:
@@ -28,6 +29,9 @@
  *     err = p9c_wait(call);
  *     value = p9c_get_u32(call);
  *     p9c_call_end(call);
+ *
+ * The messages of 9P2000.u are virtio-9p-dotu.h's; those which both have, and
+ * calls, serve for either.
  *
  * The client knows the protocol on its own (9P2000.L as Linux' client speaks
  * it, include/net/9p/9p.h), and shares no code with the server it tests.
@@ -63,12 +67,17 @@ enum {
     P9C_TVERSION = 100,
     P9C_TAUTH = 102,
     P9C_TATTACH = 104,
+    P9C_RERROR = 107,
     P9C_TFLUSH = 108,
     P9C_TWALK = 110,
+    P9C_TOPEN = 112,
+    P9C_TCREATE = 114,
     P9C_TREAD = 116,
     P9C_TWRITE = 118,
     P9C_TCLUNK = 120,
     P9C_TREMOVE = 122,
+    P9C_TSTAT = 124,
+    P9C_TWSTAT = 126,
 };
 
 #define P9C_HEADER          7           /* size[4] type[1] tag[2] */
@@ -76,6 +85,7 @@ enum {
 #define P9C_NOFID           0xffffffffu
 #define P9C_NOUID           0xffffffffu
 #define P9C_VERSION         "9P2000.L"
+#define P9C_VERSION_U       "9P2000.u"
 #define P9C_MSIZE           8192        /* what p9c_session() asks for */
 #define P9C_ROOT            0u          /* fid of the root after that */
 #define P9C_WALK_MAX        16
@@ -241,6 +251,9 @@ void p9c_submit_chain(P9Call *call, const uint32_t *out, unsigned num_out,
  * p9c_wait_flushed()).
  */
 int p9c_wait(P9Call *call);
+
+/* What an Rerror said in words; NULL after anything else */
+const char *p9c_error_text(P9Call *call);
 
 /* Waits until the request comes back without a reply. */
 void p9c_wait_flushed(P9Call *call);

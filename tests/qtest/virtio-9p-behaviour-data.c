@@ -1,0 +1,525 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Behaviour of open files: their data, how they are opened and made, locks on
+ * them, and requests that are under way at once.
+ */
+#include "qemu/osdep.h"
+#include "virtio-9p-behaviour.h"
+
+#define PARALLEL    32
+#define FAR         (5 * GiB)
+
+static void test_read_write(Test *t)
+{
+    char buf[64];
+    uint32_t n;
+
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "new", P9C_O_RDWR, 0640));
+    write_all(t, 1, 0, "hello world");
+    write_all(t, 1, 6, "earth");
+    read_is(t, 1, 0, "hello earth");
+    ok(p9c_read(t->c, 1, 4, 3, buf, &n));
+    g_assert_cmpmem(buf, n, "o e", 3);
+    read_is(t, 1, 11, "");
+    read_is(t, 1, 1 << 30, "");
+    host_is(t, "new", "hello earth");
+    /* What the host writes is read at once. */
+    host_write(t, "new", "the host's");
+    read_is(t, 1, 0, "the host's");
+
+    /* What the fid is not open for */
+    ok(walk(t, ROOT, 2, "new"));
+    fails(p9c_read(t->c, 2, 0, 1, buf, &n), EBADF);
+    fails(p9c_fsync(t->c, 2, false), EBADF);
+    ok(open_fid(t, 2, P9C_O_RDONLY));
+    fails(p9c_write(t->c, 2, 0, "x", 1, &n), EBADF);
+    fails(open_fid(t, 2, P9C_O_RDONLY), EBADF);        /* it is open */
+    fails(create(t, 2, "x", P9C_O_RDWR, 0644), ENOTDIR);
+}
+
+static void test_create(Test *t)
+{
+    P9CQid qid;
+    P9CAttr a;
+
+    ok(walk(t, ROOT, 1, ""));
+    ok(p9c_lcreate(t->c, 1, "f", P9C_O_RDWR | P9C_O_EXCL, 04751, t->gid, &qid,
+                   NULL));
+    /* The fid is the file's now. */
+    ok(getattr(t, 1, &a));
+    g_assert_cmpuint(a.qid.path, ==, qid.path);
+    g_assert_cmphex(a.mode, ==, S_IFREG | 04751);
+    g_assert_cmpuint(a.uid, ==, t->uid);
+    g_assert_cmpuint(a.gid, ==, t->gid);
+    same_inode(t, 1, "f");
+    write_all(t, 1, 0, "data");
+    ok(clunk(t, 1));
+
+    ok(walk(t, ROOT, 1, ""));
+    fails(create(t, 1, "f", P9C_O_RDWR | P9C_O_EXCL, 0600), EEXIST);
+    /* Without O_EXCL it is opened, and stays what it is. */
+    ok(create(t, 1, "f", P9C_O_RDWR, 0600));
+    read_is(t, 1, 0, "data");
+    g_assert_cmphex(attr_of(t, "f").mode & 0777, ==, 0751);
+    ok(clunk(t, 1));
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "f", P9C_O_RDWR | P9C_O_TRUNC, 0600));
+    read_is(t, 1, 0, "");
+    ok(clunk(t, 1));
+
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 1, ""));
+    fails(create(t, 1, "d", P9C_O_RDONLY, 0644), EISDIR);
+    fails(create(t, 1, "d", P9C_O_RDWR | P9C_O_EXCL, 0644), EEXIST);
+    /* Without any permission, and written by who made it */
+    ok(create(t, 1, "locked", P9C_O_RDWR | P9C_O_EXCL, 0));
+    write_all(t, 1, 0, "x");
+    host_mode_is(t, "locked", S_IFREG);
+    /* ... and opened again by the guest's root */
+    ok(walk(t, ROOT, 2, "locked"));
+    ok(open_fid(t, 2, P9C_O_RDWR));
+    read_is(t, 2, 0, "x");
+}
+
+static void test_open(Test *t)
+{
+    char buf[8];
+    uint32_t n;
+
+    host_write(t, "f", "abc");
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 1, "f"));
+    ok(open_fid(t, 1, P9C_O_WRONLY | P9C_O_APPEND));
+    write_all(t, 1, 0, "def");
+    host_is(t, "f", "abcdef");
+    fails(p9c_read(t->c, 1, 0, 1, buf, &n), EBADF);
+    ok(walk(t, ROOT, 2, "f"));
+    fails(open_fid(t, 2, P9C_O_RDONLY | P9C_O_DIRECTORY), ENOTDIR);
+    ok(open_fid(t, 2, P9C_O_RDWR | P9C_O_TRUNC));
+    host_is(t, "f", "");
+    g_assert_cmpuint(attr_of(t, "f").size, ==, 0);
+    write_all(t, 1, 0, "ghi");
+    read_is(t, 2, 0, "ghi");
+
+    ok(walk(t, ROOT, 3, "d"));
+    fails(open_fid(t, 3, P9C_O_RDWR), EISDIR);
+    fails(open_fid(t, 3, P9C_O_WRONLY), EISDIR);
+    ok(open_fid(t, 3, P9C_O_RDONLY));
+    fails(p9c_write(t->c, 3, 0, "x", 1, NULL), EISDIR);
+    fails(p9c_read(t->c, 3, 0, 1, buf, &n), EISDIR);
+    fails(open_fid(t, 99, P9C_O_RDONLY), EBADF);
+}
+
+/* Holes, and offsets that do not fit into 32 bits */
+static void test_sparse(Test *t)
+{
+    char buf[64];
+    uint32_t n;
+    P9CAttr a;
+
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "f", P9C_O_RDWR, 0600));
+    write_all(t, 1, 0, "start");
+    write_all(t, 1, 100000, "x");
+    ok(p9c_read(t->c, 1, 50000, 4, buf, &n));
+    g_assert_cmpmem(buf, n, "\0\0\0\0", 4);
+    write_all(t, 1, FAR, "far");
+    read_is(t, 1, FAR, "far");
+    read_is(t, 1, FAR + 1, "ar");
+    ok(p9c_read(t->c, 1, FAR - 4, 6, buf, &n));
+    g_assert_cmpmem(buf, n, "\0\0\0\0fa", 6);
+    ok(p9c_read(t->c, 1, 0, 5, buf, &n));
+    g_assert_cmpmem(buf, n, "start", 5);
+    ok(getattr(t, 1, &a));
+    g_assert_cmpuint(a.size, ==, FAR + 3);
+    g_assert_cmpuint(a.blocks * 512, <, 4 * MiB);
+    g_assert_cmpuint(host_stat(t, "f").st_size, ==, FAR + 3);
+    ok(setattr(t, 1, (P9CSetAttr) { .valid = P9C_SETATTR_SIZE,
+                                    .size = FAR + 1 }));
+    read_is(t, 1, FAR, "f");
+    /* No file has such an offset. */
+    g_assert_cmpint(p9c_write(t->c, 1, INT64_MAX, "x", 1, NULL), !=, 0);
+    g_assert_cmpint(p9c_write(t->c, 1, UINT64_MAX, "x", 1, NULL), !=, 0);
+    g_assert_cmpuint(attr_of(t, "f").size, ==, FAR + 1);
+}
+
+/* Much data in large pieces, with odd offsets */
+static void test_big(Test *t)
+{
+    size_t size = 3 * MiB + 12345, pos;
+    g_autofree char *data = g_malloc(size), *back = g_malloc(size);
+    g_autofree char *path = host_path(t, "big");
+    g_autofree char *host = NULL;
+    uint32_t n, piece = 400 * KiB + 7;
+    size_t len;
+
+    for (pos = 0; pos < size; pos++) {
+        data[pos] = pos * 2654435761u >> 13;
+    }
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "big", P9C_O_RDWR, 0600));
+    for (pos = 0; pos < size; pos += n) {
+        ok(p9c_write(t->c, 1, pos, data + pos, MIN(piece, size - pos), &n));
+        g_assert_cmpuint(n, ==, MIN(piece, size - pos));
+    }
+    for (pos = 0; pos < size; pos += n) {
+        ok(p9c_read(t->c, 1, pos, piece, back + pos, &n));
+        g_assert_cmpuint(n, ==, MIN(piece, size - pos));
+    }
+    g_assert_cmpmem(back, size, data, size);
+    g_assert_true(g_file_get_contents(path, &host, &len, NULL));
+    g_assert_cmpmem(host, len, data, size);
+}
+
+static void test_fsync(Test *t)
+{
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "f", P9C_O_RDWR, 0644));
+    write_all(t, 1, 0, "data");
+    ok(p9c_fsync(t->c, 1, false));
+    ok(p9c_fsync(t->c, 1, true));
+    host_is(t, "f", "data");
+    ok(walk(t, ROOT, 2, "d"));
+    ok(open_fid(t, 2, P9C_O_DIRECTORY));
+    ok(p9c_fsync(t->c, 2, false));
+    ok(p9c_fsync(t->c, 2, true));
+    fails(p9c_fsync(t->c, 99, false), EBADF);
+}
+
+/* writeout=immediate: the data is there all the same. */
+static void test_writeout(Test *t)
+{
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "f", P9C_O_RDWR, 0600));
+    write_all(t, 1, 0, "data");
+    host_is(t, "f", "data");
+    read_is(t, 1, 0, "data");
+}
+
+/*
+ * Locks
+ */
+
+static const P9CLock any_lock = { .proc_id = 1, .client_id = "qtest" };
+
+/* The status that a Tlock of that process, without waiting, answers */
+static int lock_as(Test *t, uint32_t fid, uint32_t process, uint8_t type,
+                   uint64_t start, uint64_t length)
+{
+    P9CLock l = any_lock;
+    uint8_t status;
+
+    l.type = type;
+    l.start = start;
+    l.length = length;
+    l.proc_id = process;
+    ok(p9c_lock(t->c, fid, &l, &status));
+    return status;
+}
+
+static int lock(Test *t, uint32_t fid, uint8_t type, uint64_t start,
+                uint64_t length)
+{
+    return lock_as(t, fid, any_lock.proc_id, type, start, length);
+}
+
+/* The same of a process on the host: 0 or the errno */
+static int host_lock(int fd, short type, uint64_t start, uint64_t length)
+{
+    struct flock fl = {
+        .l_type = type, .l_whence = SEEK_SET,
+        .l_start = start, .l_len = length,
+    };
+
+    return fcntl(fd, F_OFD_SETLK, &fl) < 0 ? errno : 0;
+}
+
+/* What is in the way of a lock of that process, of the type told */
+static P9CLock in_the_way(Test *t, uint32_t fid, uint32_t process,
+                          uint8_t type, uint64_t start, uint64_t length)
+{
+    P9CLock l = any_lock;
+
+    l.type = type;
+    l.start = start;
+    l.length = length;
+    l.proc_id = process;
+    ok(p9c_getlock(t->c, fid, &l));
+    g_free((char *)l.client_id);
+    l.client_id = NULL;
+    return l;
+}
+
+static int lock_setup(Test *t)
+{
+    g_autofree char *path = host_path(t, "f");
+    int fd;
+
+    host_write(t, "f", "");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(open_fid(t, 1, P9C_O_RDWR));
+    fd = open(path, O_RDWR);
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+static void test_lock(Test *t)
+{
+    int fd = lock_setup(t);
+    P9CLock l;
+
+    /* The host's lock is in the guest's way */
+    ok(host_lock(fd, F_WRLCK, 10, 10));
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 15, 1), ==, P9C_LOCK_BLOCKED);
+    l = in_the_way(t, 1, 1, P9C_LOCK_WRLCK, 15, 1);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.start, ==, 10);
+    g_assert_cmpuint(l.length, ==, 10);
+    /* Linux' client asks like this, about whatever lock there is */
+    l = in_the_way(t, 1, 1, P9C_LOCK_UNLCK, 15, 0);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.start, ==, 10);
+    l = in_the_way(t, 1, 1, P9C_LOCK_WRLCK, 20, 0);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_UNLCK);
+
+    /* The guest's is in the host's way, until it is given up */
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 20, 0), ==, P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_RDLCK, 1000, 1), EAGAIN);
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_UNLCK, 20, 0), ==, P9C_LOCK_SUCCESS);
+    ok(host_lock(fd, F_RDLCK, 1000, 1));
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_RDLCK, 1000, 1), ==,
+                    P9C_LOCK_SUCCESS);
+
+    /* ... and a clunk gives it up, before it is answered */
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 30, 1), ==, P9C_LOCK_SUCCESS);
+    ok(clunk(t, 1));
+    ok(host_lock(fd, F_WRLCK, 30, 1));
+    close(fd);
+}
+
+/* Two processes of the guest: their locks conflict, each with itself never. */
+static void test_lock_owners(Test *t)
+{
+    int fd = lock_setup(t);
+    P9CLock l;
+
+    ok(walk(t, ROOT, 2, "f"));
+    ok(open_fid(t, 2, P9C_O_RDWR));
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_WRLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 5, 10), ==,
+                    P9C_LOCK_BLOCKED);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_RDLCK, 0, 0), ==,
+                    P9C_LOCK_BLOCKED);
+    l = in_the_way(t, 2, 200, P9C_LOCK_RDLCK, 5, 10);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.start, ==, 0);
+    g_assert_cmpuint(l.length, ==, 10);
+    /* Beside it there is room. */
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 10, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_WRLCK, 0, 0), ==,
+                    P9C_LOCK_BLOCKED);
+    /* The same process by another fid */
+    g_assert_cmpint(lock_as(t, 2, 100, P9C_LOCK_RDLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    /* It is a shared lock now. */
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_RDLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 0, 10), ==,
+                    P9C_LOCK_BLOCKED);
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_UNLCK, 0, 0), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_RDLCK, 0, 1), EAGAIN);
+    /* A new session has none of them. */
+    session(t);
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    close(fd);
+}
+
+static P9Call *lock_call(Test *t, uint32_t fid)
+{
+    P9Call *call = p9c_call(t->c, P9C_TLOCK);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u8(call, P9C_LOCK_WRLCK);
+    p9c_put_u32(call, P9C_LOCK_BLOCK);
+    p9c_put_u64(call, 0);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 1);
+    p9c_put_str(call, "qtest");
+    p9c_submit(call);
+    return call;
+}
+
+/* A lock that waits: for the host to give its own up, or until a flush */
+static void test_lock_wait(Test *t)
+{
+    int fd = lock_setup(t);
+    P9Call *call;
+
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    call = lock_call(t, 1);
+    p9c_pause(t->c);
+    g_assert_false(p9c_is_done(call));
+    ok(p9c_flush(t->c, p9c_call_tag(call)));
+    p9c_wait_flushed(call);
+    p9c_call_end(call);
+
+    call = lock_call(t, 1);
+    p9c_pause(t->c);
+    g_assert_false(p9c_is_done(call));
+    ok(host_lock(fd, F_UNLCK, 0, 0));
+    ok(p9c_wait(call));
+    g_assert_cmpuint(p9c_get_u8(call), ==, P9C_LOCK_SUCCESS);
+    p9c_call_end(call);
+    fails(host_lock(fd, F_RDLCK, 0, 0), EAGAIN);
+    close(fd);
+}
+
+/*
+ * Many requests at once
+ */
+
+static void test_parallel(Test *t)
+{
+    P9Call *calls[PARALLEL];
+    int i;
+
+    for (i = 0; i < PARALLEL; i++) {
+        g_autofree char *name = g_strdup_printf("f%d", i);
+
+        host_write(t, name, name);
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        g_autofree char *name = g_strdup_printf("f%d", i);
+
+        calls[i] = p9c_call(t->c, P9C_TWALK);
+        p9c_put_u32(calls[i], ROOT);
+        p9c_put_u32(calls[i], 100 + i);
+        p9c_put_u16(calls[i], 1);
+        p9c_put_str(calls[i], name);
+        p9c_submit(calls[i]);
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        ok(p9c_wait(calls[i]));
+        g_assert_cmpuint(p9c_get_u16(calls[i]), ==, 1);
+        p9c_get_qid(calls[i]);
+        p9c_call_end(calls[i]);
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        g_autofree char *name = g_strdup_printf("f%d", i);
+
+        ok(open_fid(t, 100 + i, P9C_O_RDONLY));
+        read_is(t, 100 + i, 0, name);
+    }
+}
+
+/* One name made many times at once: one of them makes it. */
+static void test_parallel_create(Test *t)
+{
+    P9Call *calls[PARALLEL];
+    int i, err, made = 0;
+
+    for (i = 0; i < PARALLEL; i++) {
+        ok(walk(t, ROOT, 100 + i, ""));
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        calls[i] = p9c_call(t->c, P9C_TLCREATE);
+        p9c_put_u32(calls[i], 100 + i);
+        p9c_put_str(calls[i], "f");
+        p9c_put_u32(calls[i], P9C_O_RDWR | (i % 2 ? P9C_O_EXCL : 0));
+        p9c_put_u32(calls[i], 0600);
+        p9c_put_u32(calls[i], t->gid);
+        p9c_submit(calls[i]);
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        err = p9c_wait(calls[i]);
+        if (err == 0) {
+            p9c_get_bytes(calls[i], p9c_get_left(calls[i]));
+            made += i % 2;
+        } else {
+            g_assert_cmpint(err, ==, EEXIST);
+            g_assert_cmpint(i % 2, ==, 1);
+        }
+        p9c_call_end(calls[i]);
+    }
+    g_assert_cmpint(made, <=, 1);
+    /* All have the same file. */
+    write_all(t, 100, 0, "data");
+    read_is(t, 102, 0, "data");
+    same_inode(t, 130, "f");
+}
+
+/* What was begun is answered, and then the flush is. */
+static void test_flush(Test *t)
+{
+    P9Call *make = p9c_call(t->c, P9C_TMKDIR);
+    P9Call *flush = p9c_call(t->c, P9C_TFLUSH);
+
+    p9c_put_u32(make, ROOT);
+    p9c_put_str(make, "d");
+    p9c_put_u32(make, 0700);
+    p9c_put_u32(make, t->gid);
+    p9c_put_u16(flush, p9c_call_tag(make));
+    p9c_submit(make);
+    p9c_submit(flush);
+    ok(p9c_wait(flush));
+    ok(p9c_wait(make));
+    g_assert_cmpuint(p9c_done_order(make), <, p9c_done_order(flush));
+    p9c_get_qid(make);
+    p9c_call_end(make);
+    p9c_call_end(flush);
+    g_assert_true(host_has(t, "d"));
+}
+
+/* A reset in the midst of changes: each was made whole, or not. */
+static void test_reset(Test *t)
+{
+    int i;
+
+    for (i = 0; i < PARALLEL; i++) {
+        g_autofree char *name = g_strdup_printf("d%d", i);
+        P9Call *call = p9c_call(t->c, P9C_TMKDIR);
+
+        p9c_put_u32(call, ROOT);
+        p9c_put_str(call, name);
+        p9c_put_u32(call, 0711);
+        p9c_put_u32(call, t->gid);
+        p9c_submit(call);
+    }
+    p9c_reset(t->c);
+    session(t);
+    for (i = 0; i < PARALLEL; i++) {
+        g_autofree char *name = g_strdup_printf("d%d", i);
+
+        if (guest_has(t, name)) {
+            g_assert_cmphex(attr_of(t, name).mode, ==, S_IFDIR | 0711);
+        }
+    }
+    make_file(t, ROOT, "f", "data");
+    content_is(t, "f", "data");
+}
+
+const Case behaviour_data[] = {
+    { "read-write", test_read_write, HAS_HOST },
+    { "create", test_create, HAS_HOST },
+    { "open", test_open, HAS_HOST },
+    { "sparse", test_sparse, HAS_HOST },
+    { "big", test_big, HAS_HOST },
+    { "fsync", test_fsync, HAS_HOST },
+    { "lock", test_lock, HAS_HOST },
+    { "lock-owners", test_lock_owners, HAS_HOST },
+    { "lock-wait", test_lock_wait, HAS_HOST },
+    { "parallel", test_parallel, HAS_HOST },
+    { "parallel-create", test_parallel_create, HAS_HOST },
+    { "flush", test_flush, HAS_HOST },
+    { "reset", test_reset, HAS_HOST },
+    { "writeout", test_writeout, HAS_HOST, 0, ",writeout=immediate" },
+    { NULL }
+};

@@ -1,0 +1,936 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Behaviour of names: making things under them, linking, renaming and
+ * removing them, with fids on what they mean; and directories that change
+ * while they are read.
+ */
+#include "qemu/osdep.h"
+#include <dirent.h>
+#include <sys/sysmacros.h>
+#include "virtio-9p-behaviour.h"
+
+#define MANY        1000
+
+static int rename_at(Test *t, uint32_t olddir, const char *oldname,
+                     uint32_t newdir, const char *newname)
+{
+    return p9c_renameat(t->c, olddir, oldname, newdir, newname);
+}
+
+static int unlink_at(Test *t, uint32_t fid, const char *name, uint32_t flags)
+{
+    return p9c_unlinkat(t->c, fid, name, flags);
+}
+
+/*
+ * Walking
+ */
+
+static void test_walk_host(Test *t)
+{
+    host_mkdir(t, "d");
+    host_mkdir(t, "d/e");
+    host_write(t, "d/e/f", "x");
+    ok(walk(t, ROOT, 1, "d/e/f"));
+    same_inode(t, 1, "d/e/f");
+    ok(walk(t, ROOT, 2, "d/../d/e/.."));
+    same_inode(t, 2, "d");
+    ok(walk(t, 2, 5, "e"));
+    same_inode(t, 5, "d/e");
+    /* The root has nothing above */
+    ok(walk(t, ROOT, 3, "../../.."));
+    same_inode(t, 3, ".");
+    /* What the host makes is there at once, and what it removes is not. */
+    host_write(t, "d/new", "");
+    ok(walk(t, 2, 6, "new"));
+    host_unlink(t, "d/new");
+    fails(walk(t, 2, 7, "new"), ENOENT);
+    /* Another file by that name is another file. */
+    host_write(t, "d/new", "other");
+    g_assert_cmpuint(attr_of(t, "d/new").size, ==, 5);
+}
+
+/* A link is never followed, wherever it leads. */
+static void test_symlink_escape(Test *t)
+{
+    const char *const names[] = { "in", "x" };
+    P9CQid qids[2];
+    unsigned walked;
+
+    host_symlink(t, "/etc", "out");
+    host_symlink(t, "../../../../etc/passwd", "passwd");
+    host_mkdir(t, "d");
+    host_write(t, "d/x", "");
+    host_symlink(t, "d", "in");
+    ok(p9c_walk(t->c, ROOT, 1, names, 2, &walked, qids));
+    g_assert_cmpuint(walked, ==, 1);
+    g_assert_cmphex(qids[0].type, ==, P9C_QTSYMLINK);
+    fails(walk(t, ROOT, 1, "out/passwd"), ENOENT);
+    ok(walk(t, ROOT, 1, "in"));
+    fails(walk(t, 1, 2, "x"), ENOTDIR);
+    fails(walk(t, 1, 2, ".."), ENOTDIR);
+    ok(clunk(t, 1));
+    ok(walk(t, ROOT, 1, "passwd"));
+    fails(open_fid(t, 1, P9C_O_RDONLY), ELOOP);
+    readlink_is(t, 1, "../../../../etc/passwd");
+    ok(walk(t, ROOT, 2, ""));
+    fails(create(t, 2, "passwd", P9C_O_RDWR, 0644), ELOOP);
+    fails(create(t, 2, "passwd", P9C_O_RDWR | P9C_O_EXCL, 0644), EEXIST);
+    ok(walk(t, ROOT, 3, "out"));
+    fails(make_dir(t, 3, "x", 0755), ENOTDIR);
+}
+
+/* The same of a link that the guest made, which may be a file to the host */
+static void test_symlink_guest(Test *t)
+{
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(make_symlink(t, ROOT, "in", "d"));
+    ok(make_symlink(t, ROOT, "loop", "loop"));
+    ok(walk(t, ROOT, 1, "in"));
+    fails(walk(t, 1, 2, "x"), ENOTDIR);
+    fails(open_fid(t, 1, P9C_O_RDONLY), ELOOP);
+    fails(open_fid(t, 1, P9C_O_WRONLY | P9C_O_TRUNC), ELOOP);
+    readlink_is(t, 1, "d");
+    ok(walk(t, ROOT, 2, ""));
+    fails(create(t, 2, "loop", P9C_O_RDWR | P9C_O_TRUNC, 0644), ELOOP);
+    ok(walk(t, ROOT, 3, "loop"));
+    readlink_is(t, 3, "loop");
+}
+
+/*
+ * Making
+ */
+
+static void test_mkdir(Test *t)
+{
+    P9CQid qid;
+
+    ok(p9c_mkdir(t->c, ROOT, "d", 01775, t->gid, &qid));
+    g_assert_cmphex(qid.type, ==, P9C_QTDIR);
+    g_assert_cmpuint(qid.path, ==, attr_of(t, "d").qid.path);
+    g_assert_cmphex(attr_of(t, "d").mode, ==, S_IFDIR | 01775);
+    g_assert_cmpuint(attr_of(t, "d").nlink, ==, 2);
+    g_assert_true(S_ISDIR(host_stat(t, "d").st_mode));
+    host_mode_is(t, "d", S_IFDIR | 01775);
+    fails(make_dir(t, ROOT, "d", 0755), EEXIST);
+    make_file(t, ROOT, "f", "");
+    fails(make_dir(t, ROOT, "f", 0755), EEXIST);
+    ok(walk(t, ROOT, 1, "f"));
+    fails(make_dir(t, 1, "x", 0755), ENOTDIR);
+    ok(walk(t, ROOT, 2, "d"));
+    ok(make_dir(t, 2, "e", 0700));
+    ok(walk(t, ROOT, 3, "d/e"));
+    same_inode(t, 3, "d/e");
+    /* A directory without any permission is the guest's root's all the same */
+    ok(make_dir(t, ROOT, "locked", 0));
+    ok(walk(t, ROOT, 4, "locked"));
+    g_assert_cmphex(attr_of(t, "locked").mode, ==, S_IFDIR);
+    ok(make_dir(t, 4, "below", 0));
+    g_assert_true(guest_has(t, "locked/below"));
+    ok(unlink_at(t, 4, "below", P9C_AT_REMOVEDIR));
+}
+
+static void test_symlink(Test *t)
+{
+    g_autofree char *longest = g_strnfill(4095, 'l');
+    g_autofree char *longer = g_strnfill(4096, 'l');
+    P9CAttr a;
+    P9CQid qid;
+
+    ok(p9c_symlink(t->c, ROOT, "link", "../some where/else", t->gid, &qid));
+    g_assert_cmphex(qid.type, ==, P9C_QTSYMLINK);
+    a = attr_of(t, "link");
+    g_assert_cmphex(a.mode, ==, S_IFLNK | 0777);
+    g_assert_cmphex(a.qid.type, ==, P9C_QTSYMLINK);
+    g_assert_cmpuint(a.qid.path, ==, qid.path);
+    g_assert_cmpuint(a.size, ==, strlen("../some where/else"));
+    ok(walk(t, ROOT, 1, "link"));
+    readlink_is(t, 1, "../some where/else");
+    fails(p9c_readlink(t->c, ROOT, NULL), EINVAL);
+    if (has(t, HAS_SAME)) {
+        g_autofree char *path = host_path(t, "link");
+        char target[64];
+        ssize_t n = readlink(path, target, sizeof(target));
+
+        g_assert_cmpmem(target, n, "../some where/else", 18);
+    } else {
+        g_assert_true(S_ISREG(host_stat(t, "link").st_mode));
+        host_mode_is(t, "link", S_IFLNK | 0777);
+        host_is(t, "link", "../some where/else");
+    }
+    fails(make_symlink(t, ROOT, "link", "x"), EEXIST);
+    fails(make_symlink(t, ROOT, "empty", ""), ENOENT);
+    fails(make_symlink(t, ROOT, "longer", longer), ENAMETOOLONG);
+    ok(make_symlink(t, ROOT, "longest", longest));
+    ok(walk(t, ROOT, 2, "longest"));
+    readlink_is(t, 2, longest);
+    g_assert_false(host_has(t, "empty"));
+    g_assert_false(host_has(t, "longer"));
+    make_file(t, ROOT, "f", "");
+    ok(walk(t, ROOT, 3, "f"));
+    fails(p9c_readlink(t->c, 3, NULL), EINVAL);
+}
+
+static void node_is(Test *t, const char *name, uint32_t mode, uint64_t rdev)
+{
+    struct stat st = host_stat(t, name);
+    P9CAttr a = attr_of(t, name);
+    HostView view = host_view(t, name);
+
+    g_assert_cmphex(a.mode, ==, mode);
+    g_assert_cmphex(a.rdev, ==, rdev);
+    g_assert_cmpuint(a.size, ==, 0);
+    g_assert_cmphex(a.qid.type, ==, P9C_QTFILE);
+    g_assert_cmphex(view.mode, ==, mode);
+    g_assert_cmphex(view.rdev, ==, rdev);
+    if (has(t, HAS_VIEW)) {
+        g_assert_true(S_ISREG(st.st_mode));
+        g_assert_cmphex(st.st_mode & 077, ==, 0);
+    }
+}
+
+static void test_mknod(Test *t)
+{
+    P9CQid qid;
+
+    ok(p9c_mknod(t->c, ROOT, "fifo", S_IFIFO | 0622, 0, 0, t->gid, &qid));
+    g_assert_cmpuint(qid.path, ==, attr_of(t, "fifo").qid.path);
+    node_is(t, "fifo", S_IFIFO | 0622, 0);
+    ok(make_node(t, ROOT, "socket", S_IFSOCK | 0777, 0, 0));
+    node_is(t, "socket", S_IFSOCK | 0777, 0);
+    ok(make_node(t, ROOT, "plain", S_IFREG | 0600, 0, 0));
+    node_is(t, "plain", S_IFREG | 0600, 0);
+    ok(make_node(t, ROOT, "no-type", 0640, 0, 0));
+    node_is(t, "no-type", S_IFREG | 0640, 0);
+    fails(make_node(t, ROOT, "fifo", S_IFIFO | 0600, 0, 0), EEXIST);
+    fails(make_node(t, ROOT, "plain", S_IFREG | 0600, 0, 0), EEXIST);
+    fails(make_node(t, ROOT, "d", S_IFDIR | 0600, 0, 0), EPERM);
+    fails(make_node(t, ROOT, "l", S_IFLNK | 0600, 0, 0), EINVAL);
+    g_assert_false(host_has(t, "d"));
+    g_assert_false(host_has(t, "l"));
+
+    /* A fifo and a socket are the guest's own: nobody waits for their ends. */
+    ok(walk(t, ROOT, 1, "fifo"));
+    fails(open_fid(t, 1, P9C_O_RDONLY), ENXIO);
+    ok(walk(t, ROOT, 2, "socket"));
+    fails(open_fid(t, 2, P9C_O_RDWR), ENXIO);
+    ok(walk(t, ROOT, 3, ""));
+    fails(create(t, 3, "fifo", P9C_O_RDWR, 0600), ENXIO);
+    /* They are truncated as little. */
+    fails(setattr(t, 1, (P9CSetAttr) { .valid = P9C_SETATTR_SIZE }), EINVAL);
+    ok(set_mode(t, 1, 0600));
+    node_is(t, "fifo", S_IFIFO | 0600, 0);
+    ok(unlink_at(t, ROOT, "fifo", 0));
+    g_assert_false(host_has(t, "fifo"));
+}
+
+static void test_mknod_device(Test *t)
+{
+    static const struct {
+        const char *name;
+        uint32_t mode;
+        uint32_t major, minor;
+    } devices[] = {
+        { "null", S_IFCHR | 0666, 1, 3 },
+        { "disk", S_IFBLK | 0660, 8, 300 },
+        { "high", S_IFCHR | 0600, 4095, 0xfffff },
+    };
+    int i;
+
+    if (has(t, HAS_SAME)) {
+        g_autofree char *path = host_path(t, "probe");
+
+        if (mknod(path, S_IFCHR | 0600, makedev(1, 3)) < 0) {
+            g_test_skip("the host lets nobody make device nodes here");
+            return;
+        }
+        host_unlink(t, "probe");
+    }
+    for (i = 0; i < ARRAY_SIZE(devices); i++) {
+        const char *name = devices[i].name;
+        uint64_t rdev = makedev(devices[i].major, devices[i].minor);
+
+        ok(make_node(t, ROOT, name, devices[i].mode, devices[i].major,
+                     devices[i].minor));
+        node_is(t, name, devices[i].mode, rdev);
+        ok(walk(t, ROOT, 100 + i, name));
+        /* Never the host's device */
+        fails(open_fid(t, 100 + i, P9C_O_RDWR), ENXIO);
+        ok(set_mode(t, 100 + i, 0640));
+        node_is(t, name, (devices[i].mode & S_IFMT) | 0640, rdev);
+        ok(rename_at(t, ROOT, name, ROOT, "renamed"));
+        node_is(t, "renamed", (devices[i].mode & S_IFMT) | 0640, rdev);
+        ok(unlink_at(t, ROOT, "renamed", 0));
+    }
+}
+
+static void test_link(Test *t)
+{
+    P9CAttr a;
+
+    make_file(t, ROOT, "a", "x");
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(make_symlink(t, ROOT, "l", "target"));
+    ok(walk(t, ROOT, 1, "a"));
+    ok(walk(t, ROOT, 2, "d"));
+    ok(p9c_link(t->c, 2, 1, "b"));
+    g_assert_cmpuint(host_stat(t, "d/b").st_nlink, ==, 2);
+    g_assert_cmpuint(host_stat(t, "d/b").st_ino, ==, host_stat(t, "a").st_ino);
+    same_inode(t, 1, "d/b");
+    g_assert_true(same_file(t, "a", "d/b"));
+    ok(getattr(t, 1, &a));
+    g_assert_cmpuint(a.nlink, ==, 2);
+    fails(p9c_link(t->c, 2, 1, "b"), EEXIST);
+    fails(p9c_link(t->c, ROOT, 2, "e"), EPERM);     /* a directory: link(2) */
+    fails(p9c_link(t->c, 1, 1, "e"), ENOTDIR);
+
+    /* What is done by one name shows by the other. */
+    ok(walk(t, ROOT, 4, "d/b"));
+    ok(set_mode(t, 4, 0604));
+    g_assert_cmphex(attr_of(t, "a").mode, ==, S_IFREG | 0604);
+    host_mode_is(t, "a", S_IFREG | 0604);
+    host_mode_is(t, "d/b", S_IFREG | 0604);
+    ok(set_mode(t, 1, 0640));
+    g_assert_cmphex(attr_of(t, "d/b").mode, ==, S_IFREG | 0640);
+
+    /* Two fids, two names, one file: removing one name leaves the other */
+    ok(walk(t, 2, 3, "b"));
+    ok(p9c_remove(t->c, 3));
+    g_assert_false(host_has(t, "d/b"));
+    g_assert_true(host_has(t, "a"));
+    fails(getattr(t, 3, NULL), EBADF);          /* clunked */
+    ok(getattr(t, 1, &a));
+    g_assert_cmpuint(a.nlink, ==, 1);
+    g_assert_cmphex(a.mode, ==, S_IFREG | 0640);
+    same_inode(t, 4, "a");
+
+    /* A symbolic link has names, too. */
+    ok(walk(t, ROOT, 5, "l"));
+    ok(p9c_link(t->c, 2, 5, "m"));
+    g_assert_cmphex(attr_of(t, "d/m").mode, ==, S_IFLNK | 0777);
+    g_assert_true(same_file(t, "l", "d/m"));
+}
+
+/* The first name goes, with a fid on it, and the file lives on by the other. */
+static void test_link_first(Test *t)
+{
+    make_file(t, ROOT, "a", "data");
+    ok(walk(t, ROOT, 1, "a"));
+    ok(p9c_link(t->c, ROOT, 1, "b"));
+    ok(set_mode(t, 1, 0604));
+    ok(unlink_at(t, ROOT, "a", 0));
+    ok(set_mode(t, 1, 0614));
+    g_assert_cmphex(attr_of(t, "b").mode, ==, S_IFREG | 0614);
+    same_inode(t, 1, "b");
+    ok(open_fid(t, 1, P9C_O_RDWR));
+    write_all(t, 1, 0, "DATA");
+    host_is(t, "b", "DATA");
+}
+
+/*
+ * Renaming
+ */
+
+static void test_rename(Test *t)
+{
+    P9CAttr a, b;
+
+    ok(make_dir(t, ROOT, "d", 0750));
+    make_file(t, ROOT, "f", "one");
+    ok(walk(t, ROOT, 1, "d"));
+    ok(walk(t, ROOT, 2, "f"));
+    ok(set_mode(t, 2, 0604));
+    a = attr_of(t, "f");
+    /* In a directory, across, and to itself */
+    ok(rename_at(t, ROOT, "f", ROOT, "g"));
+    g_assert_false(host_has(t, "f"));
+    host_is(t, "g", "one");
+    ok(rename_at(t, ROOT, "g", 1, "h"));
+    same_inode(t, 2, "d/h");
+    ok(rename_at(t, 1, "h", 1, "h"));
+    same_inode(t, 2, "d/h");
+    b = attr_of(t, "d/h");
+    g_assert_cmpuint(a.qid.path, ==, b.qid.path);
+    g_assert_cmphex(b.mode, ==, S_IFREG | 0604);
+    host_mode_is(t, "d/h", S_IFREG | 0604);
+    /* Trename */
+    ok(p9c_rename(t->c, 2, ROOT, "again"));
+    same_inode(t, 2, "again");
+    ok(p9c_rename(t->c, 2, ROOT, "again"));
+    same_inode(t, 2, "again");
+    fails(p9c_rename(t->c, ROOT, 1, "root"), EBUSY);
+    fails(p9c_rename(t->c, 2, 2, "x"), ENOTDIR);
+
+    fails(rename_at(t, ROOT, "no", ROOT, "x"), ENOENT);
+    fails(rename_at(t, ROOT, "d", 1, "in-itself"), EINVAL);
+    fails(rename_at(t, ROOT, "..", ROOT, "x"), EINVAL);
+    fails(rename_at(t, ROOT, "again", ROOT, "a/b"), ENOENT);
+    same_inode(t, 1, "d");
+    same_inode(t, 2, "again");
+}
+
+static void test_rename_over(Test *t)
+{
+    make_file(t, ROOT, "a", "one");
+    make_file(t, ROOT, "b", "two");
+    ok(make_dir(t, ROOT, "d", 0700));
+    ok(make_dir(t, ROOT, "empty", 0711));
+    ok(make_dir(t, ROOT, "full", 0755));
+    ok(make_symlink(t, ROOT, "l", "b"));
+    ok(walk(t, ROOT, 1, "full"));
+    make_file(t, 1, "x", "");
+    ok(walk(t, ROOT, 2, "a"));
+    ok(set_mode(t, 2, 0604));
+    ok(walk(t, ROOT, 3, "d"));
+
+    fails(rename_at(t, ROOT, "a", ROOT, "empty"), EISDIR);
+    fails(rename_at(t, ROOT, "d", ROOT, "a"), ENOTDIR);
+    fails(rename_at(t, ROOT, "d", ROOT, "full"), ENOTEMPTY);
+    fails(rename_at(t, ROOT, "d", ROOT, "l"), ENOTDIR);
+    same_inode(t, 2, "a");
+    same_inode(t, 3, "d");
+    host_mode_is(t, "a", S_IFREG | 0604);
+    host_mode_is(t, "empty", S_IFDIR | 0711);
+
+    ok(rename_at(t, ROOT, "a", ROOT, "b"));
+    same_inode(t, 2, "b");
+    host_is(t, "b", "one");
+    host_mode_is(t, "b", S_IFREG | 0604);
+    g_assert_false(host_has(t, "a"));
+    ok(rename_at(t, ROOT, "d", ROOT, "empty"));
+    same_inode(t, 3, "empty");
+    host_mode_is(t, "empty", S_IFDIR | 0700);
+    g_assert_false(host_has(t, "d"));
+    /* A link is renamed over as any file, not what it names. */
+    ok(rename_at(t, ROOT, "b", ROOT, "l"));
+    same_inode(t, 2, "l");
+    g_assert_cmphex(attr_of(t, "l").mode, ==, S_IFREG | 0604);
+    content_is(t, "l", "one");
+    /* Onto the full one when it is not any more */
+    ok(unlink_at(t, 1, "x", 0));
+    ok(rename_at(t, ROOT, "empty", ROOT, "full"));
+    same_inode(t, 3, "full");
+    host_mode_is(t, "full", S_IFDIR | 0700);
+}
+
+/* rename(2): two names of one inode stay, both of them. */
+static void test_rename_links(Test *t)
+{
+    make_file(t, ROOT, "a", "x");
+    ok(walk(t, ROOT, 1, "a"));
+    ok(set_mode(t, 1, 0604));
+    ok(p9c_link(t->c, ROOT, 1, "b"));
+    ok(rename_at(t, ROOT, "a", ROOT, "b"));
+    g_assert_true(same_file(t, "a", "b"));
+    same_inode(t, 1, "a");
+    same_inode(t, 1, "b");
+    ok(walk(t, ROOT, 2, "b"));
+    ok(p9c_remove(t->c, 2));
+    g_assert_true(host_has(t, "a"));
+    g_assert_false(host_has(t, "b"));
+    host_mode_is(t, "a", S_IFREG | 0604);
+}
+
+/* Fids, open and idle, on what is renamed over, and on what is renamed */
+static void test_rename_open(Test *t)
+{
+    P9CAttr a;
+
+    make_file(t, ROOT, "a", "one");
+    make_file(t, ROOT, "b", "two");
+    ok(walk(t, ROOT, 1, "a"));
+    ok(walk(t, ROOT, 2, "a"));
+    ok(open_fid(t, 2, P9C_O_RDWR));
+    ok(walk(t, ROOT, 3, "b"));
+    ok(walk(t, ROOT, 4, "b"));
+    ok(open_fid(t, 4, P9C_O_RDWR));
+    ok(rename_at(t, ROOT, "a", ROOT, "b"));
+    host_is(t, "b", "one");
+    same_inode(t, 1, "b");
+    same_inode(t, 2, "b");
+    write_all(t, 2, 3, "+");
+    host_is(t, "b", "one+");
+    read_is(t, 4, 0, "two");
+    write_all(t, 4, 0, "TWO");
+    ok(getattr(t, 3, &a));
+    g_assert_cmpuint(a.nlink, ==, 0);
+    g_assert_cmpuint(a.size, ==, 3);
+    ok(set_mode(t, 3, 0604));
+    ok(getattr(t, 4, &a));
+    g_assert_cmphex(a.mode, ==, S_IFREG | 0604);
+    g_assert_cmphex(attr_of(t, "b").mode, ==, S_IFREG | 0644);
+    ok(open_fid(t, 3, P9C_O_RDONLY));
+    read_is(t, 3, 0, "TWO");
+    ok(open_fid(t, 1, P9C_O_RDONLY));
+    read_is(t, 1, 0, "one+");
+}
+
+/* A directory above fids: they keep their meaning. */
+static void test_rename_above(Test *t)
+{
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(make_dir(t, ROOT, "z", 0755));
+    ok(walk(t, ROOT, 1, "d"));
+    ok(make_dir(t, 1, "e", 0755));
+    ok(walk(t, ROOT, 2, "d/e"));
+    make_file(t, 2, "f", "data");
+    ok(walk(t, ROOT, 3, "d/e/f"));
+    ok(walk(t, ROOT, 4, "z"));
+    ok(walk(t, ROOT, 5, "d/e/f"));
+    ok(open_fid(t, 5, P9C_O_RDWR));
+    ok(walk(t, ROOT, 6, "d/e"));
+    ok(open_fid(t, 6, P9C_O_DIRECTORY));
+
+    ok(rename_at(t, ROOT, "d", 4, "dd"));
+    g_assert_true(host_has(t, "z/dd/e/f"));
+    same_inode(t, 1, "z/dd");
+    same_inode(t, 2, "z/dd/e");
+    same_inode(t, 3, "z/dd/e/f");
+    same_inode(t, 5, "z/dd/e/f");
+    ok(set_mode(t, 3, 0604));
+    host_mode_is(t, "z/dd/e/f", S_IFREG | 0604);
+    ok(walk(t, 2, 10, "f"));
+    ok(make_dir(t, 2, "below", 0700));
+    g_assert_true(host_has(t, "z/dd/e/below"));
+    ok(walk(t, 2, 11, ".."));
+    same_inode(t, 11, "z/dd");
+    read_is(t, 5, 0, "data");
+    {
+        g_autoptr(GPtrArray) all = p9c_readdir_all(t->c, 6, 1000);
+
+        g_assert_nonnull(p9c_dirent_find(all, "f"));
+        g_assert_nonnull(p9c_dirent_find(all, "below"));
+    }
+    ok(open_fid(t, 3, P9C_O_RDONLY));
+    read_is(t, 3, 0, "data");
+    ok(p9c_rename(t->c, 10, ROOT, "top"));
+    host_is(t, "top", "data");
+    g_assert_false(host_has(t, "d"));
+    /* ... and a new directory by the old name is another one. */
+    ok(make_dir(t, ROOT, "d", 0755));
+    fails(walk(t, ROOT, 12, "d/e"), ENOENT);
+    g_assert_false(same_file(t, "d", "z/dd"));
+}
+
+/*
+ * Removing
+ */
+
+static void test_unlink(Test *t)
+{
+    make_file(t, ROOT, "f", "data");
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(make_symlink(t, ROOT, "l", "d"));
+    ok(walk(t, ROOT, 1, "d"));
+    make_file(t, 1, "x", "");
+
+    fails(unlink_at(t, ROOT, "f", P9C_AT_REMOVEDIR), ENOTDIR);
+    fails(unlink_at(t, ROOT, "l", P9C_AT_REMOVEDIR), ENOTDIR);
+    fails(unlink_at(t, ROOT, "d", 0), EISDIR);
+    fails(unlink_at(t, ROOT, "d", P9C_AT_REMOVEDIR), ENOTEMPTY);
+    fails(unlink_at(t, ROOT, ".", P9C_AT_REMOVEDIR), EINVAL);
+    fails(unlink_at(t, ROOT, "no", 0), ENOENT);
+    fails(unlink_at(t, ROOT, "no", P9C_AT_REMOVEDIR), ENOENT);
+    host_mode_is(t, "f", S_IFREG | 0644);
+    host_mode_is(t, "d", S_IFDIR | 0755);
+    host_mode_is(t, "d/x", S_IFREG | 0644);
+
+    ok(unlink_at(t, ROOT, "f", 0));
+    g_assert_false(host_has(t, "f"));
+    fails(unlink_at(t, ROOT, "f", 0), ENOENT);
+    ok(unlink_at(t, ROOT, "l", 0));
+    g_assert_false(host_has(t, "l"));
+    g_assert_true(host_has(t, "d"));
+    ok(unlink_at(t, 1, "x", 0));
+    ok(unlink_at(t, ROOT, "d", P9C_AT_REMOVEDIR));
+    g_assert_false(host_has(t, "d"));
+    /* The directory is gone: nothing can be made in it. */
+    fails(make_dir(t, 1, "x", 0755), ENOENT);
+    fails(create(t, 1, "x", P9C_O_RDWR, 0644), ENOENT);
+    /* A name may be used again, and nothing of the old file shows. */
+    ok(make_symlink(t, ROOT, "f", "x"));
+    g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFLNK | 0777);
+    ok(unlink_at(t, ROOT, "f", 0));
+    make_file(t, ROOT, "f", "new");
+    g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0644);
+    content_is(t, "f", "new");
+}
+
+/* Fids on a file without a name still mean it, and can do all with it. */
+static void test_unlink_open(Test *t)
+{
+    P9CAttr a;
+    uint32_t size;
+    char buf[16];
+
+    make_file(t, ROOT, "f", "data");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(walk(t, ROOT, 2, "f"));
+    ok(open_fid(t, 2, P9C_O_RDWR));
+    ok(unlink_at(t, ROOT, "f", 0));
+    g_assert_false(host_has(t, "f"));
+
+    ok(getattr(t, 1, &a));
+    g_assert_cmpuint(a.nlink, ==, 0);
+    g_assert_cmpuint(a.size, ==, 4);
+    g_assert_cmphex(a.mode, ==, S_IFREG | 0644);
+    g_assert_cmpuint(a.uid, ==, t->uid);
+    ok(getattr(t, 2, &a));
+    g_assert_cmpuint(a.nlink, ==, 0);
+    g_assert_cmpuint(a.size, ==, 4);
+    read_is(t, 2, 0, "data");
+    write_all(t, 2, 4, "more");
+
+    /* Another file gets the name; it is not the one. */
+    make_file(t, ROOT, "f", "other");
+    ok(set_mode(t, 1, 0604));
+    ok(getattr(t, 2, &a));
+    g_assert_cmphex(a.mode, ==, S_IFREG | 0604);
+    g_assert_cmpuint(a.size, ==, 8);
+    ok(set_mode(t, 2, 0624));
+    ok(getattr(t, 1, &a));
+    g_assert_cmphex(a.mode, ==, S_IFREG | 0624);
+    ok(setattr(t, 1, (P9CSetAttr) {
+        .valid = P9C_SETATTR_SIZE | P9C_SETATTR_MTIME | P9C_SETATTR_MTIME_SET,
+        .size = 6, .mtime_sec = 42,
+    }));
+    ok(getattr(t, 2, &a));
+    g_assert_cmpuint(a.size, ==, 6);
+    g_assert_cmpuint(a.mtime_sec, ==, 42);
+    if (has(t, HAS_OWNERS)) {
+        ok(setattr(t, 1, (P9CSetAttr) {
+            .valid = P9C_SETATTR_UID | P9C_SETATTR_GID, .uid = 77, .gid = 88,
+        }));
+        ok(getattr(t, 2, &a));
+        g_assert_cmpuint(a.uid, ==, 77);
+        g_assert_cmpuint(a.gid, ==, 88);
+    }
+    ok(put_xattr(t, 1, "user.test", "value", 5, 0));
+    size = sizeof(buf);
+    ok(take_xattr(t, 2, "user.test", buf, &size));
+    g_assert_cmpmem(buf, size, "value", 5);
+    g_assert_true(lists_xattr(t, 1, "user.test"));
+    ok(walk(t, 1, 3, ""));
+    ok(p9c_fsync(t->c, 2, false));
+    /* ... and be opened again, from any fid */
+    ok(open_fid(t, 1, P9C_O_RDONLY));
+    read_is(t, 1, 0, "datamo");
+    ok(open_fid(t, 3, P9C_O_RDWR | P9C_O_TRUNC));
+    read_is(t, 2, 0, "");
+    ok(clunk(t, 1));
+    ok(clunk(t, 2));
+    ok(getattr(t, 3, &a));
+    g_assert_cmphex(a.mode & 0777, ==, 0624);
+    ok(clunk(t, 3));
+    content_is(t, "f", "other");
+    host_mode_is(t, "f", S_IFREG | 0644);
+    g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0644);
+}
+
+/* Only an idle fid: no open file helps. And a directory, and a link. */
+static void test_unlink_idle(Test *t)
+{
+    P9CAttr a;
+
+    make_file(t, ROOT, "f", "data");
+    ok(make_dir(t, ROOT, "d", 0711));
+    ok(make_symlink(t, ROOT, "l", "target"));
+    ok(make_node(t, ROOT, "p", S_IFIFO | 0644, 0, 0));
+    ok(walk(t, ROOT, 1, "f"));
+    ok(walk(t, ROOT, 2, "d"));
+    ok(walk(t, ROOT, 3, "l"));
+    ok(walk(t, ROOT, 4, "p"));
+    ok(unlink_at(t, ROOT, "f", 0));
+    ok(unlink_at(t, ROOT, "d", P9C_AT_REMOVEDIR));
+    ok(unlink_at(t, ROOT, "l", 0));
+    ok(unlink_at(t, ROOT, "p", 0));
+    ok(getattr(t, 1, &a));
+    g_assert_cmphex(a.mode, ==, S_IFREG | 0644);
+    g_assert_cmpuint(a.nlink, ==, 0);
+    ok(setattr(t, 1, (P9CSetAttr) { .valid = P9C_SETATTR_SIZE, .size = 2 }));
+    ok(getattr(t, 2, &a));
+    g_assert_cmphex(a.mode, ==, S_IFDIR | 0711);
+    g_assert_cmpuint(a.nlink, ==, 0);
+    ok(set_mode(t, 2, 0700));
+    fails(walk(t, 2, 9, "x"), ENOENT);
+    ok(getattr(t, 3, &a));
+    g_assert_cmphex(a.mode, ==, S_IFLNK | 0777);
+    readlink_is(t, 3, "target");
+    ok(getattr(t, 4, &a));
+    g_assert_cmphex(a.mode, ==, S_IFIFO | 0644);
+    ok(open_fid(t, 1, P9C_O_RDONLY));
+    read_is(t, 1, 0, "da");
+}
+
+/* Tremove means the file of the fid, not whatever has its old name now. */
+static void test_remove(Test *t)
+{
+    make_file(t, ROOT, "a", "a");
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 1, "a"));
+    ok(walk(t, ROOT, 2, "a"));
+    ok(rename_at(t, ROOT, "a", ROOT, "b"));
+    make_file(t, ROOT, "a", "other");
+    ok(p9c_remove(t->c, 1));
+    g_assert_false(host_has(t, "b"));
+    g_assert_true(host_has(t, "a"));
+    /* The file is gone; the fid is clunked all the same */
+    fails(p9c_remove(t->c, 2), ENOENT);
+    fails(getattr(t, 2, NULL), EBADF);
+    g_assert_true(host_has(t, "a"));
+    /* What the host put in its place is not the fid's, either. */
+    ok(walk(t, ROOT, 4, "a"));
+    host_unlink(t, "a");
+    host_write(t, "a", "the host's");
+    fails(p9c_remove(t->c, 4), ENOENT);
+    host_is(t, "a", "the host's");
+
+    ok(walk(t, ROOT, 3, "d"));
+    make_file(t, 3, "x", "");
+    ok(walk(t, 3, 5, "x"));
+    fails(p9c_remove(t->c, 3), ENOTEMPTY);
+    fails(getattr(t, 3, NULL), EBADF);
+    ok(p9c_remove(t->c, 5));
+    ok(walk(t, ROOT, 3, "d"));
+    ok(p9c_remove(t->c, 3));
+    g_assert_false(host_has(t, "d"));
+    ok(walk(t, ROOT, 6, ""));
+    fails(p9c_remove(t->c, 6), EBUSY);
+    ok(getattr(t, ROOT, NULL));
+}
+
+/*
+ * What a name may be
+ */
+
+static void name_works(Test *t, const char *name)
+{
+    g_autofree char *below = g_build_filename("d", name, NULL);
+    P9CAttr a;
+
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, name, P9C_O_RDWR | P9C_O_EXCL, 0640));
+    write_all(t, 1, 0, "data");
+    ok(clunk(t, 1));
+    host_is(t, name, "data");
+    host_mode_is(t, name, S_IFREG | 0640);
+    ok(walk(t, ROOT, 1, ""));
+    ok(open_fid(t, 1, P9C_O_DIRECTORY));
+    {
+        g_autoptr(GPtrArray) all = p9c_readdir_all(t->c, 1, 1000);
+
+        g_assert_nonnull(p9c_dirent_find(all, name));
+    }
+    ok(clunk(t, 1));
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 1, "d"));
+    ok(rename_at(t, ROOT, name, 1, name));
+    host_mode_is(t, below, S_IFREG | 0640);
+    a = attr_of(t, below);
+    g_assert_cmphex(a.mode, ==, S_IFREG | 0640);
+    ok(unlink_at(t, 1, name, 0));
+    ok(make_symlink(t, 1, name, name));
+    ok(walk(t, 1, 2, name));
+    readlink_is(t, 2, name);
+    ok(p9c_remove(t->c, 2));
+    ok(make_dir(t, 1, name, 0700));
+    ok(unlink_at(t, 1, name, P9C_AT_REMOVEDIR));
+    ok(clunk(t, 1));
+    ok(unlink_at(t, ROOT, "d", P9C_AT_REMOVEDIR));
+}
+
+static void test_names(Test *t)
+{
+    static const char *const odd[] = {
+        "...", " ", "\n", "\\", "a\tb", "*", "-rf", ".hidden", "%s%n",
+        "\xc3\xa4", "\xff\xfe\x80", ".virtfs_metadata_rootx",
+        ".virtfs_metadat",
+    };
+    g_autofree char *longest = g_strnfill(255, 'x');
+    g_autofree char *longer = g_strnfill(256, 'x');
+    char all[256] = "";
+    int i, n;
+
+    for (i = 0; i < ARRAY_SIZE(odd); i++) {
+        name_works(t, odd[i]);
+    }
+    /* All bytes that can be in a name, which has no more than 255 of them */
+    for (i = 1, n = 0; i < 256; i++) {
+        if (i != '/') {
+            all[n++] = i;
+        }
+    }
+    all[n] = '\0';
+    name_works(t, all);
+    name_works(t, longest);
+    fails(make_dir(t, ROOT, longer, 0755), ENAMETOOLONG);
+    fails(make_symlink(t, ROOT, longer, "x"), ENAMETOOLONG);
+    fails(rename_at(t, ROOT, longest, ROOT, longer), ENAMETOOLONG);
+}
+
+/*
+ * Directories
+ */
+
+static void test_readdir_many(Test *t)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal,
+                                                       g_free, NULL);
+    g_autoptr(GPtrArray) all = NULL, middle = NULL, again = NULL;
+    P9CDirent *third, *fourth;
+    int i;
+
+    host_mkdir(t, "d");
+    for (i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("d/a-file-with-number-%d", i);
+
+        host_write(t, name, "");
+    }
+    ok(walk(t, ROOT, 1, "d"));
+    ok(open_fid(t, 1, P9C_O_RDONLY | P9C_O_DIRECTORY));
+    all = p9c_readdir_all(t->c, 1, 3000);
+    g_assert_cmpint(all->len, ==, MANY + 2);
+    for (i = 0; i < all->len; i++) {
+        P9CDirent *e = g_ptr_array_index(all, i);
+
+        /* Each comes once */
+        g_assert_true(g_hash_table_add(seen, g_strdup(e->name)));
+    }
+    g_assert_nonnull(p9c_dirent_find(all, "."));
+    g_assert_nonnull(p9c_dirent_find(all, ".."));
+    g_assert_nonnull(p9c_dirent_find(all, "a-file-with-number-999"));
+
+    /* From the middle again, and from the start, where a new one shows */
+    third = g_ptr_array_index(all, 2);
+    ok(p9c_readdir(t->c, 1, third->offset, 3000, &middle, NULL));
+    g_assert_cmpint(middle->len, >, 0);
+    fourth = g_ptr_array_index(middle, 0);
+    third = g_ptr_array_index(all, 3);
+    g_assert_cmpstr(third->name, ==, fourth->name);
+    host_write(t, "d/another", "");
+    again = p9c_readdir_all(t->c, 1, IO_MAX);
+    g_assert_cmpint(again->len, ==, MANY + 3);
+}
+
+/* Each entry is told to be what it is. */
+static void test_readdir_types(Test *t)
+{
+    static const struct {
+        const char *name;
+        int type;
+        uint8_t qid;
+    } made[] = {
+        { "file", DT_REG, P9C_QTFILE },
+        { "dir", DT_DIR, P9C_QTDIR },
+        { "link", DT_LNK, P9C_QTSYMLINK },
+        { "fifo", DT_FIFO, P9C_QTFILE },
+        { "socket", DT_SOCK, P9C_QTFILE },
+        { "host", DT_REG, P9C_QTFILE },
+    };
+    g_autoptr(GPtrArray) all = NULL;
+    int i;
+
+    make_file(t, ROOT, "file", "");
+    ok(make_dir(t, ROOT, "dir", 0755));
+    ok(make_symlink(t, ROOT, "link", "x"));
+    ok(make_node(t, ROOT, "fifo", S_IFIFO | 0600, 0, 0));
+    ok(make_node(t, ROOT, "socket", S_IFSOCK | 0600, 0, 0));
+    host_write(t, "host", "");
+    ok(walk(t, ROOT, 1, ""));
+    ok(open_fid(t, 1, P9C_O_DIRECTORY));
+    all = p9c_readdir_all(t->c, 1, 1000);
+    g_assert_cmpuint(all->len, ==, ARRAY_SIZE(made) + 2);
+    for (i = 0; i < ARRAY_SIZE(made); i++) {
+        P9CDirent *e = p9c_dirent_find(all, made[i].name);
+
+        g_assert_nonnull(e);
+        if (e->type != DT_UNKNOWN) {
+            g_assert_cmpint(e->type, ==, made[i].type);
+            g_assert_cmphex(e->qid.type, ==, made[i].qid);
+        }
+        g_assert_cmpuint(e->qid.path, ==, attr_of(t, made[i].name).qid.path);
+    }
+}
+
+/* Entries come and go while the directory is read: the others come once. */
+static void test_readdir_changes(Test *t)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal,
+                                                       g_free, NULL);
+    uint64_t offset = 0;
+    int i, round, stayed = 0;
+
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 1, "d"));
+    ok(walk(t, ROOT, 2, "d"));
+    for (i = 0; i < 200; i++) {
+        g_autofree char *name = g_strdup_printf(i % 2 ? "stays%d" : "goes%d",
+                                                i);
+
+        make_file(t, 2, name, "");
+    }
+    ok(open_fid(t, 1, P9C_O_DIRECTORY));
+    for (round = 0; ; round++) {
+        g_autoptr(GPtrArray) entries = NULL;
+        P9CDirent *e;
+
+        ok(p9c_readdir(t->c, 1, offset, 700, &entries, NULL));
+        if (entries->len == 0) {
+            break;
+        }
+        g_assert_cmpint(round, <, 1000);
+        for (i = 0; i < entries->len; i++) {
+            e = g_ptr_array_index(entries, i);
+            g_assert_true(g_hash_table_add(seen, g_strdup(e->name)));
+            stayed += g_str_has_prefix(e->name, "stays");
+            offset = e->offset;
+        }
+        if (round < 20) {
+            g_autofree char *gone = g_strdup_printf("goes%d", 198 - round * 4);
+            g_autofree char *also = g_strdup_printf("goes%d", round * 4);
+            g_autofree char *come = g_strdup_printf("comes%d", round);
+
+            g_assert_cmpint(unlink_at(t, 2, gone, 0), !=, EIO);
+            g_assert_cmpint(unlink_at(t, 2, also, 0), !=, EIO);
+            make_file(t, 2, come, "");
+        }
+    }
+    g_assert_cmpint(stayed, ==, 100);
+    g_assert_true(g_hash_table_contains(seen, "."));
+    g_assert_true(g_hash_table_contains(seen, ".."));
+    /* From the start, it is as it is now. */
+    {
+        g_autoptr(GPtrArray) all = p9c_readdir_all(t->c, 1, 3000);
+
+        g_assert_null(p9c_dirent_find(all, "goes0"));
+        g_assert_nonnull(p9c_dirent_find(all, "comes0"));
+        g_assert_nonnull(p9c_dirent_find(all, "stays199"));
+    }
+}
+
+const Case behaviour_names[] = {
+    { "walk-host", test_walk_host, HAS_HOST },
+    { "symlink-escape", test_symlink_escape, HAS_HOST },
+    { "symlink-guest", test_symlink_guest, HAS_HOST },
+    { "mkdir", test_mkdir, HAS_HOST },
+    { "symlink", test_symlink, HAS_HOST },
+    { "mknod", test_mknod, HAS_HOST },
+    { "mknod-device", test_mknod_device, HAS_HOST | HAS_DEVICES },
+    { "link", test_link, HAS_HOST },
+    { "link-first", test_link_first, HAS_HOST },
+    { "rename", test_rename, HAS_HOST },
+    { "rename-over", test_rename_over, HAS_HOST },
+    { "rename-links", test_rename_links, HAS_HOST },
+    { "rename-open", test_rename_open, HAS_HOST },
+    { "rename-above", test_rename_above, HAS_HOST },
+    { "unlink", test_unlink, HAS_HOST },
+    { "unlink-open", test_unlink_open, HAS_HOST },
+    { "unlink-idle", test_unlink_idle, HAS_HOST },
+    { "remove", test_remove, HAS_HOST },
+    { "names", test_names, HAS_HOST },
+    { "readdir-many", test_readdir_many, HAS_HOST },
+    { "readdir-types", test_readdir_types, HAS_HOST },
+    { "readdir-changes", test_readdir_changes, HAS_HOST },
+    { NULL }
+};

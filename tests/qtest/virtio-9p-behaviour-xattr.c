@@ -1,0 +1,417 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Behaviour of extended attributes, and of POSIX ACLs, which are some.
+ */
+#include "qemu/osdep.h"
+#include <sys/xattr.h>
+#include "qemu/bswap.h"
+#include "virtio-9p-behaviour.h"
+
+#define VALUE_MAX       65536       /* of setxattr(2) */
+#define ACL_ACCESS      "system.posix_acl_access"
+#define ACL_DEFAULT     "system.posix_acl_default"
+
+/* linux/posix_acl_xattr.h: version 2, then tag, permissions, id for each */
+enum {
+    ACL_USER_OBJ = 1, ACL_USER = 2, ACL_GROUP_OBJ = 4, ACL_MASK = 16,
+    ACL_OTHER = 32,
+};
+
+static bool host_has_xattrs(Test *t)
+{
+    if (setxattr(t->dir, "user.test", "", 0, 0) < 0) {
+        g_test_skip("no user xattrs on this file system");
+        return false;
+    }
+    removexattr(t->dir, "user.test");
+    return true;
+}
+
+static void value_is(Test *t, uint32_t fid, const char *name,
+                     const void *value, uint32_t size)
+{
+    g_autofree char *buf = g_malloc(VALUE_MAX);
+    uint32_t got = VALUE_MAX;
+
+    ok(take_xattr(t, fid, name, buf, &got));
+    g_assert_cmpmem(buf, got, value, size);
+}
+
+static void no_value(Test *t, uint32_t fid, const char *name)
+{
+    fails(p9c_xattrwalk(t->c, fid, 999, name, NULL), ENODATA);
+}
+
+static void host_value_is(Test *t, const char *file, const char *name,
+                          const void *value, size_t size)
+{
+    g_autofree char *path = host_path(t, file);
+    g_autofree char *buf = g_malloc(VALUE_MAX);
+    ssize_t got = lgetxattr(path, name, buf, VALUE_MAX);
+
+    g_assert_cmpint(got, >=, 0);
+    g_assert_cmpmem(buf, got, value, size);
+}
+
+static void test_xattr(Test *t)
+{
+    g_autofree char *path = NULL;
+    uint32_t n;
+
+    if (!host_has_xattrs(t)) {
+        return;
+    }
+    make_file(t, ROOT, "f", "");
+    path = host_path(t, "f");
+    ok(walk(t, ROOT, 1, "f"));
+    g_assert_false(lists_xattr(t, 1, "user.test"));
+    no_value(t, 1, "user.test");
+
+    /* In pieces */
+    ok(walk(t, 1, 2, ""));
+    ok(p9c_xattrcreate(t->c, 2, "user.test", 5, 0));
+    write_all(t, 2, 0, "val");
+    write_all(t, 2, 3, "ue");
+    ok(clunk(t, 2));
+    host_value_is(t, "f", "user.test", "value", 5);
+    value_is(t, 1, "user.test", "value", 5);
+    ok(p9c_xattrwalk(t->c, 1, 2, "user.test", NULL));
+    read_is(t, 2, 3, "ue");
+    read_is(t, 2, 5, "");
+    ok(clunk(t, 2));
+    g_assert_true(lists_xattr(t, 1, "user.test"));
+    /* What the host sets is seen. */
+    g_assert_cmpint(setxattr(path, "user.host", "x", 1, 0), ==, 0);
+    value_is(t, 1, "user.host", "x", 1);
+    g_assert_true(lists_xattr(t, 1, "user.host"));
+
+    /* Flags of setxattr(2) */
+    fails(put_xattr(t, 1, "user.test", "x", 1, XATTR_CREATE), EEXIST);
+    fails(put_xattr(t, 1, "user.none", "x", 1, XATTR_REPLACE), ENODATA);
+    value_is(t, 1, "user.test", "value", 5);
+    no_value(t, 1, "user.none");
+    ok(put_xattr(t, 1, "user.new", "x", 1, XATTR_CREATE));
+    ok(put_xattr(t, 1, "user.test", "replaced", 8, XATTR_REPLACE));
+    value_is(t, 1, "user.test", "replaced", 8);
+
+    /* Empty is a value, and with XATTR_REPLACE Linux' way to remove it */
+    ok(put_xattr(t, 1, "user.test", NULL, 0, 0));
+    value_is(t, 1, "user.test", "", 0);
+    host_value_is(t, "f", "user.test", "", 0);
+    ok(put_xattr(t, 1, "user.test", NULL, 0, XATTR_REPLACE));
+    no_value(t, 1, "user.test");
+    g_assert_false(lists_xattr(t, 1, "user.test"));
+    fails(put_xattr(t, 1, "user.test", NULL, 0, XATTR_REPLACE), ENODATA);
+
+    /* A directory's, the root's, and an open file's */
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 3, "d"));
+    ok(put_xattr(t, 3, "user.test", "dir", 3, 0));
+    host_value_is(t, "d", "user.test", "dir", 3);
+    ok(put_xattr(t, ROOT, "user.test", "root", 4, 0));
+    value_is(t, ROOT, "user.test", "root", 4);
+    ok(put_xattr(t, ROOT, "user.test", NULL, 0, XATTR_REPLACE));
+    ok(walk(t, ROOT, 4, "f"));
+    ok(open_fid(t, 4, P9C_O_RDWR));
+    value_is(t, 4, "user.new", "x", 1);
+    fails(p9c_xattrcreate(t->c, 4, "user.test", 1, 0), EBADF);
+    ok(p9c_write(t->c, 4, 0, "x", 1, &n));
+}
+
+static void test_xattr_refused(Test *t)
+{
+    g_autofree char *longest = g_strnfill(255, 'x');
+    g_autofree char *longer = g_strnfill(256, 'x');
+    uint32_t n;
+
+    if (!host_has_xattrs(t)) {
+        return;
+    }
+    make_file(t, ROOT, "f", "");
+    ok(walk(t, ROOT, 1, "f"));
+    fails(p9c_xattrwalk(t->c, 1, 2, longer, NULL), ERANGE);
+    fails(put_xattr(t, 1, longer, "x", 1, 0), ERANGE);
+    fails(put_xattr(t, 1, "", "x", 1, 0), ERANGE);
+    fails(put_xattr(t, 1, "user.x", "x", 1, 4), EINVAL);
+    fails(put_xattr(t, 1, longest, "x", 1, 0), EOPNOTSUPP);
+    memcpy(longest, "user.", 5);
+    ok(put_xattr(t, 1, longest, "x", 1, 0));
+    value_is(t, 1, longest, "x", 1);
+
+    /* Not complete */
+    ok(walk(t, 1, 2, ""));
+    ok(p9c_xattrcreate(t->c, 2, "user.half", 10, 0));
+    write_all(t, 2, 0, "01234");
+    fails(p9c_write(t->c, 2, 10, "x", 1, &n), ENOSPC);
+    fails(clunk(t, 2), EINVAL);
+    fails(clunk(t, 2), EBADF);
+    no_value(t, 1, "user.half");
+    /* Given up */
+    ok(walk(t, 1, 2, ""));
+    ok(p9c_xattrcreate(t->c, 2, "user.half", 10, 0));
+    session(t);
+    ok(walk(t, ROOT, 1, "f"));
+    no_value(t, 1, "user.half");
+    /* A link has none of the user's, and never shows those of its target. */
+    ok(make_symlink(t, ROOT, "l", "f"));
+    ok(walk(t, ROOT, 3, "l"));
+    g_assert_cmpint(put_xattr(t, 3, "user.test", "x", 1, 0), !=, EEXIST);
+    no_value(t, 1, "user.test");
+}
+
+/* The largest, where the file system has such */
+static void test_xattr_size(Test *t)
+{
+    g_autofree char *big = g_strnfill(VALUE_MAX, 'b');
+    g_autofree char *path = NULL;
+    bool has_big;
+
+    if (!host_has_xattrs(t)) {
+        return;
+    }
+    make_file(t, ROOT, "f", "");
+    ok(walk(t, ROOT, 1, "f"));
+    path = host_path(t, "f");
+    has_big = setxattr(path, "user.probe", big, VALUE_MAX, 0) == 0;
+    if (!has_big) {
+        g_assert_true(errno == ENOSPC || errno == ERANGE || errno == E2BIG);
+        g_test_skip("no xattr of 64 KiB on this file system");
+        return;
+    }
+    removexattr(path, "user.probe");
+    ok(put_xattr(t, 1, "user.big", big, VALUE_MAX, 0));
+    host_value_is(t, "f", "user.big", big, VALUE_MAX);
+    value_is(t, 1, "user.big", big, VALUE_MAX);
+    fails(put_xattr(t, 1, "user.huge", big, VALUE_MAX + 1, 0), E2BIG);
+    /* Many: the list is longer than a small buffer. */
+    {
+        int i;
+
+        for (i = 0; i < 100; i++) {
+            g_autofree char *name = g_strdup_printf("user.number-%d", i);
+
+            ok(put_xattr(t, 1, name, name, strlen(name), 0));
+        }
+        g_assert_true(lists_xattr(t, 1, "user.number-0"));
+        g_assert_true(lists_xattr(t, 1, "user.number-99"));
+        g_assert_true(lists_xattr(t, 1, "user.big"));
+    }
+}
+
+/* max_xattr: at most three of them at once */
+static void test_max_xattr(Test *t)
+{
+    int i, round;
+
+    if (!host_has_xattrs(t)) {
+        return;
+    }
+    make_file(t, ROOT, "f", "");
+    ok(walk(t, ROOT, 1, "f"));
+    for (round = 0; round < 2; round++) {
+        for (i = 0; i < 3; i++) {
+            if (i == 1) {
+                ok(walk(t, 1, 10 + i, ""));
+                ok(p9c_xattrcreate(t->c, 10 + i, "user.x", 1, 0));
+            } else {
+                ok(p9c_xattrwalk(t->c, 1, 10 + i, "", NULL));
+            }
+        }
+        fails(p9c_xattrwalk(t->c, 1, 13, "", NULL), ENOSPC);
+        ok(walk(t, 1, 13, ""));
+        fails(p9c_xattrcreate(t->c, 13, "user.y", 1, 0), ENOSPC);
+        /* Each that goes leaves its place. */
+        ok(clunk(t, 10));
+        ok(p9c_xattrcreate(t->c, 13, "user.y", 1, 0));
+        fails(p9c_xattrwalk(t->c, 1, 10, "", NULL), ENOSPC);
+        ok(clunk(t, 11));
+        ok(clunk(t, 12));
+        ok(clunk(t, 13));
+    }
+}
+
+/*
+ * ACLs
+ */
+
+typedef struct Acl {
+    uint8_t data[64];
+    uint32_t size;
+} Acl;
+
+static void acl_add(Acl *acl, uint16_t tag, uint16_t perm, uint32_t id)
+{
+    if (acl->size == 0) {
+        stl_le_p(acl->data, 2);
+        acl->size = 4;
+    }
+    stw_le_p(acl->data + acl->size, tag);
+    stw_le_p(acl->data + acl->size + 2, perm);
+    stl_le_p(acl->data + acl->size + 4, id);
+    acl->size += 8;
+}
+
+/* A user of its own, and that mask */
+static Acl acl_of(uint32_t id, uint16_t mask)
+{
+    Acl acl = { .size = 0 };
+
+    acl_add(&acl, ACL_USER_OBJ, 6, -1);
+    acl_add(&acl, ACL_USER, 7, id);
+    acl_add(&acl, ACL_GROUP_OBJ, 4, -1);
+    acl_add(&acl, ACL_MASK, mask, -1);
+    acl_add(&acl, ACL_OTHER, 0, -1);
+    return acl;
+}
+
+static bool host_has_acls(Test *t)
+{
+    Acl acl = acl_of(1, 7);
+
+    if (setxattr(t->dir, ACL_ACCESS, acl.data, acl.size, 0) < 0) {
+        g_test_skip("no POSIX ACLs on this file system");
+        return false;
+    }
+    removexattr(t->dir, ACL_ACCESS);
+    g_assert_cmpint(chmod(t->dir, 0755), ==, 0);
+    return true;
+}
+
+/* The host's name of the guest's ACL */
+static char *host_acl(Test *t, const char *name)
+{
+    return g_strconcat(has(t, HAS_VIEW) ? "user.virtfs." : "", name, NULL);
+}
+
+static void test_acl(Test *t)
+{
+    Acl acl = acl_of(1000, 5);
+    Acl minimal = { .size = 0 };
+    g_autofree char *access = host_acl(t, ACL_ACCESS);
+    g_autofree char *path = NULL;
+
+    if (has(t, HAS_VIEW) ? !host_has_xattrs(t) : !host_has_acls(t)) {
+        return;
+    }
+    make_file(t, ROOT, "f", "");
+    path = host_path(t, "f");
+    ok(walk(t, ROOT, 1, "f"));
+    no_value(t, 1, ACL_ACCESS);
+    ok(put_xattr(t, 1, ACL_ACCESS, acl.data, acl.size, 0));
+    value_is(t, 1, ACL_ACCESS, acl.data, acl.size);
+    host_value_is(t, "f", access, acl.data, acl.size);
+    g_assert_true(lists_xattr(t, 1, ACL_ACCESS));
+    g_assert_false(lists_xattr(t, 1, "user.virtfs." ACL_ACCESS));
+    if (has(t, HAS_VIEW)) {
+        g_assert_cmpint(getxattr(path, ACL_ACCESS, NULL, 0), ==, -1);
+    }
+    /* The group's permissions are the mask now, and the other way round. */
+    g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0650);
+    host_mode_is(t, "f", S_IFREG | 0650);
+    ok(set_mode(t, 1, 0620));
+    acl = acl_of(1000, 2);
+    value_is(t, 1, ACL_ACCESS, acl.data, acl.size);
+
+    /* One that says no more than a mode is only that. */
+    acl_add(&minimal, ACL_USER_OBJ, 7, -1);
+    acl_add(&minimal, ACL_GROUP_OBJ, 1, -1);
+    acl_add(&minimal, ACL_OTHER, 1, -1);
+    ok(put_xattr(t, 1, ACL_ACCESS, minimal.data, minimal.size, 0));
+    g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0711);
+    no_value(t, 1, ACL_ACCESS);
+
+    /* Bad ones change nothing; and away with it. */
+    acl = acl_of(1000, 7);
+    ok(put_xattr(t, 1, ACL_ACCESS, acl.data, acl.size, 0));
+    fails(put_xattr(t, 1, ACL_ACCESS, acl.data, acl.size - 8, 0), EINVAL);
+    fails(put_xattr(t, 1, ACL_ACCESS, acl.data, acl.size - 1, 0), EINVAL);
+    value_is(t, 1, ACL_ACCESS, acl.data, acl.size);
+    ok(put_xattr(t, 1, ACL_ACCESS, NULL, 0, XATTR_REPLACE));
+    no_value(t, 1, ACL_ACCESS);
+    g_assert_false(lists_xattr(t, 1, ACL_ACCESS));
+    g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0670);
+}
+
+/* What is made in a directory with a default ACL gets that. */
+static void test_acl_default(Test *t)
+{
+    Acl acl = acl_of(1000, 7);
+    Acl inherited = acl;
+    g_autofree char *name = host_acl(t, ACL_DEFAULT);
+
+    if (has(t, HAS_VIEW) ? !host_has_xattrs(t) : !host_has_acls(t)) {
+        return;
+    }
+    ok(make_dir(t, ROOT, "d", 0755));
+    make_file(t, ROOT, "f", "");
+    ok(walk(t, ROOT, 1, "d"));
+    ok(walk(t, ROOT, 2, "f"));
+    fails(put_xattr(t, 2, ACL_DEFAULT, acl.data, acl.size, 0), EACCES);
+    ok(put_xattr(t, 1, ACL_DEFAULT, acl.data, acl.size, 0));
+    value_is(t, 1, ACL_DEFAULT, acl.data, acl.size);
+    host_value_is(t, "d", name, acl.data, acl.size);
+    g_assert_true(lists_xattr(t, 1, ACL_DEFAULT));
+    g_assert_cmphex(attr_of(t, "d").mode, ==, S_IFDIR | 0755);
+
+    ok(make_dir(t, 1, "below", 0777));
+    ok(walk(t, 1, 3, "below"));
+    value_is(t, 3, ACL_DEFAULT, acl.data, acl.size);
+    value_is(t, 3, ACL_ACCESS, acl.data, acl.size);
+    g_assert_cmphex(attr_of(t, "d/below").mode, ==, S_IFDIR | 0670);
+    ok(walk(t, 1, 4, ""));
+    ok(create(t, 4, "file", P9C_O_RDWR | P9C_O_EXCL, 0644));
+    no_value(t, 4, ACL_DEFAULT);
+    /* USER_OBJ 6, MASK 7 & 4, OTHER 0 */
+    inherited = acl_of(1000, 4);
+    value_is(t, 4, ACL_ACCESS, inherited.data, inherited.size);
+    g_assert_cmphex(attr_of(t, "d/file").mode, ==, S_IFREG | 0640);
+    host_mode_is(t, "d/file", S_IFREG | 0640);
+    ok(put_xattr(t, 1, ACL_DEFAULT, NULL, 0, XATTR_REPLACE));
+    no_value(t, 1, ACL_DEFAULT);
+}
+
+/* The names under which a mapped model keeps things are not the guest's. */
+static void test_xattr_hidden(Test *t)
+{
+    static const char *const names[] = {
+        "user.virtfs.uid", "user.virtfs.gid", "user.virtfs.mode",
+        "user.virtfs.rdev", "user.virtfs.system.posix_acl_access",
+        "user.virtfs.anything",
+    };
+    HostView before, after;
+    int i;
+
+    if (!host_has_xattrs(t)) {
+        return;
+    }
+    make_file(t, ROOT, "f", "");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(set_mode(t, 1, 0604));
+    before = host_view(t, "f");
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        g_assert_false(lists_xattr(t, 1, names[i]));
+        no_value(t, 1, names[i]);
+        g_assert_cmpint(put_xattr(t, 1, names[i], "\0\0\0", 4, 0), !=, 0);
+        g_assert_cmpint(put_xattr(t, 1, names[i], NULL, 0, XATTR_REPLACE),
+                        !=, 0);
+        g_assert_false(lists_xattr(t, 1, names[i]));
+    }
+    after = host_view(t, "f");
+    g_assert_cmpmem(&before, sizeof(before), &after, sizeof(after));
+    g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0604);
+    /* A name that only begins alike is the guest's. */
+    ok(put_xattr(t, 1, "user.virtfsx", "x", 1, 0));
+    g_assert_true(lists_xattr(t, 1, "user.virtfsx"));
+}
+
+const Case behaviour_xattr[] = {
+    { "xattr", test_xattr, HAS_HOST | HAS_XATTRS },
+    { "xattr-refused", test_xattr_refused, HAS_HOST | HAS_XATTRS },
+    { "xattr-size", test_xattr_size, HAS_HOST | HAS_XATTRS },
+    { "xattr-hidden", test_xattr_hidden, HAS_VIEW | HAS_XATTRS, CASE_SHORT },
+    { "acl", test_acl, HAS_ACLS },
+    { "acl-default", test_acl_default, HAS_ACLS },
+    { "max-xattr", test_max_xattr, HAS_HOST | HAS_XATTRS, 0, ",max_xattr=3" },
+    { NULL }
+};

@@ -1,0 +1,162 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The behaviour that a 9p share has whichever driver serves it: one table of
+ * cases (virtio-9p-behaviour-*.c, by subject) over one table of targets
+ * (virtio-9p-behaviour.c), which are drivers with their options. Each case
+ * runs on each target that has what it needs, as TARGET/CASE.
+ *
+ * A case finds an export with nothing in it and a session of the guest's root
+ * on it. It checks what the guest is told and, for a target with a folder of
+ * the host, what came of it there.
+ */
+#ifndef TESTS_VIRTIO_9P_BEHAVIOUR_H
+#define TESTS_VIRTIO_9P_BEHAVIOUR_H
+
+#include "libqos/virtio-9p-client.h"
+#include "qemu/units.h"
+
+#define ROOT        P9C_ROOT
+#define MSIZE       (512 * KiB)
+#define IO_MAX      (MSIZE - 24)
+
+/* What a target has, and a case needs */
+enum {
+    HAS_HOST = 1 << 0,          /* a folder of the host, to be changed */
+    HAS_OWNERS = 1 << 1,        /* the guest's root may give files away */
+    HAS_DEVICES = 1 << 2,       /* ... and make device nodes */
+    HAS_XATTRS = 1 << 3,
+    HAS_ACLS = 1 << 4,
+    HAS_SAME = 1 << 5,          /* host files are as the guest sees them */
+    HAS_VIEW_XATTR = 1 << 6,    /* the guest's view is in xattrs */
+    HAS_VIEW_FILE = 1 << 7,     /* ... in files of metadata */
+    HAS_LOCAL = 1 << 8,         /* the local driver's options */
+    HAS_SHORT_LIST = 1 << 9,    /* runs only what asks for it: CASE_SHORT */
+
+    HAS_VIEW = 1 << 10,         /* one of HAS_VIEW_*; never of a target */
+};
+
+/* What a case asks for beyond that */
+enum {
+    CASE_TREE = 1 << 0,         /* the tree of the synth driver */
+    CASE_SHORT = 1 << 1,        /* for HAS_SHORT_LIST, too */
+};
+
+typedef struct Target Target;
+typedef struct Case Case;
+
+typedef struct Test {
+    const Target *target;
+    const Case *cs;
+    char *dir;                  /* the export's folder, absolute, or NULL */
+    const char *cmd_line;       /* QEMU's */
+    P9Client *c;
+    /* The guest's root: who makes files */
+    uint32_t uid, gid;
+} Test;
+
+struct Case {
+    const char *name;
+    void (*run)(Test *t);
+    unsigned needs;             /* HAS_* */
+    unsigned flags;             /* CASE_* */
+    const char *opts;           /* of -fsdev, beyond the target's */
+};
+
+/* Cases by subject; each ends with one without a name. */
+extern const Case behaviour_tree[];
+extern const Case behaviour_names[];
+extern const Case behaviour_data[];
+extern const Case behaviour_attr[];
+extern const Case behaviour_xattr[];
+extern const Case behaviour_view[];
+extern const Case behaviour_share[];
+
+bool has(const Test *t, unsigned what);
+
+/* Results of messages: 0 or a Linux errno */
+#define ok(call)            g_assert_cmpint(call, ==, 0)
+#define fails(call, error)  g_assert_cmpint(call, ==, error)
+
+/*
+ * Messages in the form that most cases need them
+ */
+
+/* Tversion, and Tattach of ROOT for the guest's root */
+void session(Test *t);
+int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path);
+int open_fid(Test *t, uint32_t fid, uint32_t flags);
+/* These make it the guest's root's. */
+int create(Test *t, uint32_t fid, const char *name, uint32_t flags,
+           uint32_t mode);
+int make_dir(Test *t, uint32_t fid, const char *name, uint32_t mode);
+int make_node(Test *t, uint32_t fid, const char *name, uint32_t mode,
+              uint32_t major, uint32_t minor);
+int make_symlink(Test *t, uint32_t fid, const char *name, const char *target);
+int getattr(Test *t, uint32_t fid, P9CAttr *attr);
+int setattr(Test *t, uint32_t fid, P9CSetAttr set);
+int set_mode(Test *t, uint32_t fid, uint32_t mode);
+int clunk(Test *t, uint32_t fid);
+
+/* What Tgetattr says of a path below ROOT; it must be there. */
+P9CAttr attr_of(Test *t, const char *path);
+bool guest_has(Test *t, const char *path);
+
+/* A regular file in @fid's directory, with that content, not open */
+void make_file(Test *t, uint32_t fid, const char *name, const char *data);
+void write_all(Test *t, uint32_t fid, uint64_t offset, const char *data);
+/* A Tread of up to 64 bytes at @offset must give exactly @data. */
+void read_is(Test *t, uint32_t fid, uint64_t offset, const char *data);
+/* The same of a file that is opened for it */
+void content_is(Test *t, const char *path, const char *data);
+void readlink_is(Test *t, uint32_t fid, const char *expected);
+
+/* Sets an xattr: the first error, of Txattrcreate, Twrite or Tclunk. */
+int put_xattr(Test *t, uint32_t fid, const char *name, const void *value,
+              uint32_t size, uint32_t flags);
+/* Its value, or with name "" the list; 0 or an errno. @size: room, and back */
+int take_xattr(Test *t, uint32_t fid, const char *name, void *value,
+               uint32_t *size);
+/* Whether the list has the name */
+bool lists_xattr(Test *t, uint32_t fid, const char *name);
+
+/*
+ * The host's side. Names are relative to the export's folder; "." is that.
+ */
+
+char *host_path(Test *t, const char *name);
+void host_write(Test *t, const char *name, const char *data);
+void host_is(Test *t, const char *name, const char *data);
+void host_mkdir(Test *t, const char *name);
+void host_symlink(Test *t, const char *target, const char *name);
+void host_unlink(Test *t, const char *name);
+struct stat host_stat(Test *t, const char *name);
+bool host_has(Test *t, const char *name);
+
+/*
+ * What the host has of a file's owner, mode and device number: its own, or
+ * those of the guest's view where the target keeps such.
+ */
+typedef struct HostView {
+    uint32_t uid, gid, mode;
+    uint64_t rdev;
+} HostView;
+
+HostView host_view(Test *t, const char *name);
+void host_mode_is(Test *t, const char *name, uint32_t mode);
+
+/* The parts of the view by themselves, raw; false when there is none */
+bool host_view_u32(Test *t, const char *name, const char *part,
+                   uint32_t *value);
+bool host_view_u64(Test *t, const char *name, const char *part,
+                   uint64_t *value);
+/* Path of a file's metadata (HAS_VIEW_FILE), relative as names are */
+char *metadata_of(const char *name);
+
+/* The fid means the inode that has this name on the host. */
+void same_inode(Test *t, uint32_t fid, const char *name);
+
+/* Whether two paths of the guest mean one inode, and are told so */
+bool same_file(Test *t, const char *a, const char *b);
+
+#endif

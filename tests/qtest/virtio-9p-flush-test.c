@@ -1,0 +1,811 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Requests that are given up, on exports with real files: Tflush while their
+ * helper stands still or a thread has them, Tversion, a reset of the device
+ * and one of the machine (flush(5) and version(5) of Plan 9). What comes back
+ * is in order, what was answered was done and nothing else, and neither QEMU
+ * nor the helper keeps a descriptor of what is over.
+ */
+#include "qemu/osdep.h"
+#include <sys/xattr.h>
+#include "libqtest-single.h"
+#include "qemu/module.h"
+#include "qemu/units.h"
+#include "virtio-9p-host.h"
+
+#define ROOT        P9C_ROOT
+#define ROUNDS      20
+#define IO_ROUNDS   6           /* fsync may take its time */
+#define FLUSHES     4
+
+typedef struct Driver {
+    const char *name;
+    const char *fsdev;
+    bool helper;
+} Driver;
+
+static const Driver drivers[] = {
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+    { "proxy", "proxy,path=%s", true },
+    { "proxy-donate-off", "proxy,path=%s,donate=off", true },
+#endif
+    { "local", "local,path=%s,security_model=none" },
+    { "mapped-file", "local,path=%s,security_model=mapped-file" },
+};
+
+typedef struct Test {
+    const Driver *driver;
+    void (*run)(struct Test *t);
+    char *dir;                  /* the export; absolute */
+    QVirtio9P *v9p;
+    P9Client *c;
+} Test;
+
+/* Results of messages: 0 or a Linux errno */
+#define ok(call)            g_assert_cmpint(call, ==, 0)
+#define fails(call, error)  g_assert_cmpint(call, ==, error)
+
+static bool host_has(Test *t, const char *name)
+{
+    g_autofree char *path = g_build_filename(t->dir, name, NULL);
+    struct stat st;
+
+    return lstat(path, &st) == 0;
+}
+
+static int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
+{
+    return p9c_walk_to(t->c, fid, newfid, path);
+}
+
+static int create(Test *t, uint32_t fid, const char *name)
+{
+    ok(walk(t, ROOT, fid, ""));
+    return p9c_lcreate(t->c, fid, name, P9C_O_RDWR, 0644, 0, NULL, NULL);
+}
+
+static void assert_alive(Test *t)
+{
+    P9CAttr attr;
+
+    g_assert_false(p9c_needs_reset(t->c));
+    ok(p9c_getattr(t->c, ROOT, P9C_GETATTR_BASIC, &attr));
+    g_assert_cmphex(attr.mode & S_IFMT, ==, S_IFDIR);
+}
+
+static P9Call *flush_call(Test *t, uint16_t oldtag)
+{
+    P9Call *call = p9c_call(t->c, P9C_TFLUSH);
+
+    p9c_put_u16(call, oldtag);
+    return call;
+}
+
+/* The rest of a reply, whatever it is, if there is one; the end of the call */
+static void end_call(P9Call *call)
+{
+    if (p9c_is_done(call)) {
+        p9c_get_bytes(call, p9c_get_left(call));
+    }
+    p9c_call_end(call);
+}
+
+/*
+ * One request of each kind that goes to the driver. Each round has names of
+ * its own, of which prepare() makes those that there have to be.
+ */
+
+enum {
+    FID_FILE = 1,               /* named f */
+    FID_OPEN,                   /* the same, open */
+    FID_NEW,                    /* free */
+    FID_ROOT,                   /* for Tlcreate */
+    FID_GONE,                   /* named gone; Tremove */
+    FID_XATTR,                  /* an attribute that its Tclunk sets */
+    FID_DIR,                    /* open, with some entries */
+    FID_END,
+};
+
+static void prepare(Test *t)
+{
+    ok(create(t, FID_OPEN, "f"));
+    ok(p9c_write(t->c, FID_OPEN, 0, "0123456789", 10, NULL));
+    ok(walk(t, ROOT, FID_FILE, "f"));
+    ok(walk(t, ROOT, FID_ROOT, ""));
+    ok(create(t, FID_GONE, "gone"));
+    ok(p9c_mkdir(t->c, ROOT, "d", 0755, 0, NULL));
+    ok(p9c_symlink(t->c, ROOT, "old", "target", 0, NULL));
+    ok(p9c_symlink(t->c, ROOT, "older", "target", 0, NULL));
+    ok(walk(t, ROOT, FID_XATTR, "f"));
+    ok(p9c_xattrcreate(t->c, FID_XATTR, "user.x", 1, 0));
+    ok(p9c_write(t->c, FID_XATTR, 0, "x", 1, NULL));
+    ok(walk(t, ROOT, FID_DIR, ""));
+    ok(p9c_lopen(t->c, FID_DIR, P9C_O_RDONLY, NULL, NULL));
+}
+
+static void clean_up(Test *t)
+{
+    static const char *const names[] = {
+        "f", "gone", "old", "older", "new", "made", "link", "symlink", "node",
+    };
+    unsigned i;
+
+    for (i = 0; i < FID_END; i++) {
+        if (i != ROOT) {
+            p9c_clunk(t->c, i);
+        }
+    }
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        p9c_unlinkat(t->c, ROOT, names[i], 0);
+    }
+    p9c_unlinkat(t->c, ROOT, "d", P9C_AT_REMOVEDIR);
+    p9c_unlinkat(t->c, ROOT, "dir", P9C_AT_REMOVEDIR);
+}
+
+static void put_walk(P9Call *call)
+{
+    p9c_put_u32(call, ROOT);
+    p9c_put_u32(call, FID_NEW);
+    p9c_put_u16(call, 1);
+    p9c_put_str(call, "d");
+}
+
+static bool walked(Test *t)
+{
+    return p9c_clunk(t->c, FID_NEW) == 0;
+}
+
+static void put_lopen(P9Call *call)
+{
+    p9c_put_u32(call, FID_FILE);
+    p9c_put_u32(call, P9C_O_RDWR);
+}
+
+static bool opened(Test *t)
+{
+    return p9c_read(t->c, FID_FILE, 0, 0, NULL, NULL) == 0;
+}
+
+static void put_lcreate(P9Call *call)
+{
+    p9c_put_u32(call, FID_ROOT);
+    p9c_put_str(call, "new");
+    p9c_put_u32(call, P9C_O_RDWR);
+    p9c_put_u32(call, 0644);
+    p9c_put_u32(call, 0);
+}
+
+static bool created(Test *t)
+{
+    return host_has(t, "new") &&
+           p9c_write(t->c, FID_ROOT, 0, "x", 1, NULL) == 0;
+}
+
+static void put_mkdir(P9Call *call)
+{
+    p9c_put_u32(call, ROOT);
+    p9c_put_str(call, "dir");
+    p9c_put_u32(call, 0755);
+    p9c_put_u32(call, 0);
+}
+
+static bool made_dir(Test *t)
+{
+    return host_has(t, "dir");
+}
+
+static void put_mknod(P9Call *call)
+{
+    p9c_put_u32(call, ROOT);
+    p9c_put_str(call, "node");
+    p9c_put_u32(call, S_IFIFO | 0600);
+    p9c_put_u32(call, 0);
+    p9c_put_u32(call, 0);
+    p9c_put_u32(call, 0);
+}
+
+static bool made_node(Test *t)
+{
+    return host_has(t, "node");
+}
+
+static void put_link(P9Call *call)
+{
+    p9c_put_u32(call, ROOT);
+    p9c_put_u32(call, FID_FILE);
+    p9c_put_str(call, "link");
+}
+
+static bool linked(Test *t)
+{
+    return host_has(t, "link");
+}
+
+static void put_renameat(P9Call *call)
+{
+    p9c_put_u32(call, ROOT);
+    p9c_put_str(call, "old");
+    p9c_put_u32(call, ROOT);
+    p9c_put_str(call, "made");
+}
+
+static bool renamed(Test *t)
+{
+    return host_has(t, "made") && !host_has(t, "old");
+}
+
+static void put_unlinkat(P9Call *call)
+{
+    p9c_put_u32(call, ROOT);
+    p9c_put_str(call, "older");
+    p9c_put_u32(call, 0);
+}
+
+static bool unlinked(Test *t)
+{
+    return !host_has(t, "older");
+}
+
+static void put_remove(P9Call *call)
+{
+    p9c_put_u32(call, FID_GONE);
+}
+
+static bool removed(Test *t)
+{
+    return !host_has(t, "gone") && p9c_clunk(t->c, FID_GONE) == EBADF;
+}
+
+static void put_setattr(P9Call *call)
+{
+    unsigned i;
+
+    p9c_put_u32(call, FID_OPEN);
+    p9c_put_u32(call, P9C_SETATTR_SIZE);
+    for (i = 0; i < 3; i++) {
+        p9c_put_u32(call, 0);
+    }
+    p9c_put_u64(call, 3);
+    for (i = 0; i < 4; i++) {
+        p9c_put_u64(call, 0);
+    }
+}
+
+static bool attr_set(Test *t)
+{
+    P9CAttr attr;
+
+    ok(p9c_getattr(t->c, FID_OPEN, P9C_GETATTR_BASIC, &attr));
+    return attr.size == 3;
+}
+
+static void put_clunk(P9Call *call)
+{
+    p9c_put_u32(call, FID_XATTR);
+}
+
+static bool xattr_set(Test *t)
+{
+    uint64_t size = 0;
+    bool is = p9c_xattrwalk(t->c, ROOT, FID_NEW, "", &size) == 0;
+
+    g_assert_true(is);
+    ok(p9c_clunk(t->c, FID_NEW));
+    return p9c_clunk(t->c, FID_XATTR) == EBADF;
+}
+
+static void put_xattrwalk(P9Call *call)
+{
+    p9c_put_u32(call, FID_FILE);
+    p9c_put_u32(call, FID_NEW);
+    p9c_put_str(call, "");
+}
+
+static void put_readdir(P9Call *call)
+{
+    p9c_put_u32(call, FID_DIR);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 4096);
+}
+
+static void put_read(P9Call *call)
+{
+    p9c_put_u32(call, FID_OPEN);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 4096);
+}
+
+static bool always(Test *t)
+{
+    return true;
+}
+
+static const struct {
+    uint8_t type;
+    void (*put)(P9Call *call);
+    bool (*is_done)(Test *t);
+} requests[] = {
+    { P9C_TWALK, put_walk, walked },
+    { P9C_TLOPEN, put_lopen, opened },
+    { P9C_TLCREATE, put_lcreate, created },
+    { P9C_TMKDIR, put_mkdir, made_dir },
+    { P9C_TMKNOD, put_mknod, made_node },
+    { P9C_TLINK, put_link, linked },
+    { P9C_TRENAMEAT, put_renameat, renamed },
+    { P9C_TUNLINKAT, put_unlinkat, unlinked },
+    { P9C_TREMOVE, put_remove, removed },
+    { P9C_TSETATTR, put_setattr, attr_set },
+    { P9C_TCLUNK, put_clunk, xattr_set },
+    { P9C_TXATTRWALK, put_xattrwalk, walked },
+    { P9C_TREADDIR, put_readdir, always },
+    { P9C_TREAD, put_read, always },
+};
+
+static P9Call *request(Test *t, unsigned i)
+{
+    P9Call *call = p9c_call(t->c, requests[i].type);
+
+    requests[i].put(call);
+    return call;
+}
+
+/*
+ * Tflush
+ */
+
+/*
+ * Each request with some flushes of it and one of the first flush, while the
+ * helper stands still if @stop. Once a request is on its way it is answered,
+ * and before its first Rflush.
+ */
+static void flush_each(Test *t, bool stop)
+{
+    P9Call *call, *flush[FLUSHES], *again;
+    unsigned i, j;
+    uint16_t tag;
+
+    for (i = 0; i < ARRAY_SIZE(requests); i++) {
+        prepare(t);
+        if (stop) {
+            p9_host_signal_helpers(SIGSTOP);
+        }
+        call = request(t, i);
+        tag = p9c_call_tag(call);
+        p9c_submit(call);
+        for (j = 0; j < FLUSHES; j++) {
+            flush[j] = flush_call(t, tag);
+            p9c_submit(flush[j]);
+        }
+        again = flush_call(t, p9c_call_tag(flush[0]));
+        p9c_submit(again);
+        if (stop) {
+            g_usleep(20000);
+            g_assert_cmpint(p9c_is_done(call), ==, p9c_is_done(flush[0]));
+            p9_host_signal_helpers(SIGCONT);
+        }
+
+        /* The last can only come when all before it did. */
+        ok(p9c_wait(flush[FLUSHES - 1]));
+        g_assert_true(p9c_is_done(call));
+        ok(p9c_wait(call));
+        end_call(call);
+
+        /* From now on the tag may mean another. */
+        call = p9c_call(t->c, P9C_TSTATFS);
+        p9c_call_set_tag(call, tag);
+        p9c_put_u32(call, ROOT);
+        p9c_submit(call);
+        ok(p9c_wait(call));
+        end_call(call);
+
+        ok(p9c_wait(again));
+        g_assert_cmpuint(p9c_done_order(flush[0]), <, p9c_done_order(again));
+        end_call(again);
+        for (j = 0; j < FLUSHES; j++) {
+            ok(p9c_wait(flush[j]));
+            if (j > 0) {
+                g_assert_cmpuint(p9c_done_order(flush[j - 1]), <,
+                                 p9c_done_order(flush[j]));
+            }
+        }
+        for (j = 0; j < FLUSHES; j++) {
+            end_call(flush[j]);
+        }
+        g_assert_true(requests[i].is_done(t));
+        clean_up(t);
+    }
+    assert_alive(t);
+}
+
+static void test_flush(Test *t)
+{
+    flush_each(t, false);
+}
+
+static void test_flush_stopped(Test *t)
+{
+    flush_each(t, true);
+}
+
+/* The tag is used again as soon as Rflush is there, many times over. */
+static void test_tag_again(Test *t)
+{
+    const uint16_t tag = 4711;
+    P9Call *call, *flush;
+    unsigned i;
+
+    prepare(t);
+    for (i = 0; i < 300; i++) {
+        call = p9c_call(t->c, P9C_TREADDIR);
+        p9c_call_set_tag(call, tag);
+        put_readdir(call);
+        flush = flush_call(t, tag);
+        p9c_submit(call);
+        p9c_submit(flush);
+        ok(p9c_wait(flush));
+        g_assert_true(p9c_is_done(call));
+        g_assert_cmpuint(p9c_done_order(call), <, p9c_done_order(flush));
+        end_call(call);
+        end_call(flush);
+    }
+    clean_up(t);
+    assert_alive(t);
+}
+
+/* Reads and writes of much, in threads or not, all of them flushed */
+static void test_flush_io(Test *t)
+{
+    static const uint8_t data[64 * KiB];
+    P9Call *call[12], *flush[12];
+    unsigned round, i;
+    uint32_t n;
+
+    p9c_session_msize(t->c, 128 * KiB);
+    ok(walk(t, ROOT, 1, ""));
+    ok(p9c_lcreate(t->c, 1, "big", P9C_O_RDWR, 0644, 0, NULL, NULL));
+    for (i = 0; i < 64; i++) {
+        ok(p9c_write(t->c, 1, i * sizeof(data), data, sizeof(data), &n));
+    }
+    for (round = 0; round < IO_ROUNDS; round++) {
+        for (i = 0; i < ARRAY_SIZE(call); i++) {
+            switch (i % 3) {
+            case 0:
+                call[i] = p9c_call(t->c, P9C_TWRITE);
+                p9c_put_u32(call[i], 1);
+                p9c_put_u64(call[i], (round * 64 + i) * sizeof(data));
+                p9c_put_u32(call[i], sizeof(data));
+                p9c_put_bytes(call[i], data, sizeof(data));
+                break;
+            case 1:
+                call[i] = p9c_call(t->c, P9C_TREAD);
+                p9c_put_u32(call[i], 1);
+                p9c_put_u64(call[i], i * sizeof(data));
+                p9c_put_u32(call[i], sizeof(data));
+                break;
+            default:
+                call[i] = p9c_call(t->c, P9C_TFSYNC);
+                p9c_put_u32(call[i], 1);
+                p9c_put_u32(call[i], 0);
+                break;
+            }
+            flush[i] = flush_call(t, p9c_call_tag(call[i]));
+            p9c_submit(call[i]);
+        }
+        for (i = 0; i < ARRAY_SIZE(call); i++) {
+            p9c_submit(flush[i]);
+        }
+        for (i = 0; i < ARRAY_SIZE(call); i++) {
+            ok(p9c_wait(flush[i]));
+            g_assert_true(p9c_is_done(call[i]));
+            g_assert_cmpuint(p9c_done_order(call[i]), <,
+                             p9c_done_order(flush[i]));
+            end_call(call[i]);
+            end_call(flush[i]);
+        }
+    }
+    assert_alive(t);
+}
+
+/* Tlock that waits: a lock of another process is in the way. */
+static P9Call *lock_call(Test *t, uint32_t fid)
+{
+    P9Call *call = p9c_call(t->c, P9C_TLOCK);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u8(call, P9C_LOCK_WRLCK);
+    p9c_put_u32(call, P9C_LOCK_BLOCK);
+    p9c_put_u64(call, 0);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 4711);
+    p9c_put_str(call, "guest");
+    return call;
+}
+
+static void test_flush_lock(Test *t)
+{
+    P9CLock lock = { .type = P9C_LOCK_WRLCK, .client_id = "guest" };
+    P9Call *waiting, *flush, *again;
+    uint8_t status;
+
+    prepare(t);
+    ok(walk(t, ROOT, 100, "f"));
+    ok(p9c_lopen(t->c, 100, P9C_O_RDWR, NULL, NULL));
+    ok(p9c_lock(t->c, FID_OPEN, &lock, &status));
+    g_assert_cmpuint(status, ==, P9C_LOCK_SUCCESS);
+    waiting = lock_call(t, 100);
+    p9c_submit(waiting);
+    p9c_pause(t->c);
+    g_assert_false(p9c_is_done(waiting));
+    flush = flush_call(t, p9c_call_tag(waiting));
+    again = flush_call(t, p9c_call_tag(waiting));
+    p9c_submit(flush);
+    p9c_submit(again);
+    ok(p9c_wait(again));
+    ok(p9c_wait(flush));
+    p9c_wait_flushed(waiting);
+    g_assert_cmpuint(p9c_done_order(waiting), <, p9c_done_order(flush));
+    g_assert_cmpuint(p9c_done_order(flush), <, p9c_done_order(again));
+    end_call(waiting);
+    end_call(flush);
+    end_call(again);
+
+    /* Nobody has it but who had it. */
+    lock.type = P9C_LOCK_UNLCK;
+    ok(p9c_lock(t->c, FID_OPEN, &lock, &status));
+    lock.type = P9C_LOCK_WRLCK;
+    lock.proc_id = 1;
+    ok(p9c_getlock(t->c, FID_OPEN, &lock));
+    g_assert_cmpuint(lock.type, ==, P9C_LOCK_UNLCK);
+    g_free((char *)lock.client_id);
+    ok(p9c_clunk(t->c, 100));
+    clean_up(t);
+    assert_alive(t);
+}
+
+/*
+ * Ends of the session
+ */
+
+/* All kinds of fids, and requests on them under way */
+static unsigned under_way(Test *t, P9Call **calls)
+{
+    unsigned i, n = 0;
+    uint8_t status;
+    P9CLock lock = { .type = P9C_LOCK_WRLCK, .client_id = "guest" };
+
+    prepare(t);
+    for (i = 0; i < 10; i++) {
+        ok(walk(t, ROOT, 100 + i, "f"));
+        ok(p9c_lopen(t->c, 100 + i, P9C_O_RDWR, NULL, NULL));
+    }
+    ok(p9c_lock(t->c, 100, &lock, &status));
+    g_assert_cmpuint(status, ==, P9C_LOCK_SUCCESS);
+    ok(p9c_xattrwalk(t->c, FID_FILE, 200, "", NULL));
+    /* An inode that only a fid has */
+    ok(create(t, 201, "unlinked"));
+    ok(p9c_unlinkat(t->c, ROOT, "unlinked", 0));
+
+    calls[n] = lock_call(t, 101);
+    p9c_submit(calls[n++]);
+    if (t->driver->helper) {
+        p9_host_signal_helpers(SIGSTOP);
+    }
+    for (i = 0; i < ARRAY_SIZE(requests); i++) {
+        calls[n] = request(t, i);
+        p9c_submit(calls[n++]);
+    }
+    /* More names that end up in nothing, and flushes among them */
+    for (i = 0; i < 4; i++) {
+        calls[n] = flush_call(t, p9c_call_tag(calls[i]));
+        p9c_submit(calls[n++]);
+    }
+    return n;
+}
+
+#define UNDER_WAY_MAX   (ARRAY_SIZE(requests) + 5)
+
+/* What of it the next round would stumble on, from the host's side */
+static void host_clean(Test *t)
+{
+    g_autofree char *cmd = g_strdup_printf("find '%s' -mindepth 1 -delete",
+                                           t->dir);
+
+    g_assert_cmpint(system(cmd), ==, 0);
+}
+
+/* Nothing of the previous session is there, and a new one works. */
+static void assert_new(Test *t, unsigned descriptors)
+{
+    unsigned i;
+
+    p9c_session(t->c);
+    for (i = 1; i < FID_END; i++) {
+        fails(p9c_clunk(t->c, i), EBADF);
+    }
+    fails(p9c_clunk(t->c, 100), EBADF);
+    fails(p9c_clunk(t->c, 200), EBADF);
+    fails(p9c_clunk(t->c, 201), EBADF);
+    assert_alive(t);
+    if (descriptors) {
+        p9_host_wait_descriptors(descriptors);
+    }
+    host_clean(t);
+}
+
+static void continue_helpers(Test *t)
+{
+    if (t->driver->helper) {
+        p9_host_signal_helpers(SIGCONT);
+    }
+}
+
+static void test_version(Test *t)
+{
+    P9Call *calls[UNDER_WAY_MAX], *version;
+    unsigned round, i, n, descriptors = 0;
+
+    for (round = 0; round < ROUNDS; round++) {
+        n = under_way(t, calls);
+        version = p9c_call(t->c, P9C_TVERSION);
+        p9c_put_u32(version, P9C_MSIZE);
+        p9c_put_str(version, P9C_VERSION);
+        p9c_submit(version);
+        continue_helpers(t);
+        ok(p9c_wait(version));
+        for (i = 0; i < n; i++) {
+            g_assert_true(p9c_is_done(calls[i]));
+            g_assert_cmpuint(p9c_done_order(calls[i]), <,
+                             p9c_done_order(version));
+            end_call(calls[i]);
+        }
+        g_assert_cmpuint(p9c_get_u32(version), ==, P9C_MSIZE);
+        end_call(version);
+        assert_new(t, descriptors);
+        if (round == 1) {
+            descriptors = p9_host_descriptors();
+        }
+    }
+}
+
+static gpointer continue_later(gpointer opaque)
+{
+    g_usleep(300000);
+    p9_host_signal_helpers(SIGCONT);
+    return NULL;
+}
+
+/* One that resets the device while the helper stands still */
+static void reset_stopped(Test *t)
+{
+    GThread *thread = NULL;
+
+    if (t->driver->helper) {
+        thread = g_thread_new("continue", continue_later, t);
+    }
+    p9c_reset(t->c);
+    if (thread) {
+        g_thread_join(thread);
+    }
+}
+
+static void test_reset(Test *t)
+{
+    P9Call *calls[UNDER_WAY_MAX];
+    unsigned round, i, n, descriptors = 0;
+
+    for (round = 0; round < ROUNDS; round++) {
+        n = under_way(t, calls);
+        if (round % 5) {
+            continue_helpers(t);
+            p9c_reset(t->c);
+        } else {
+            reset_stopped(t);
+        }
+        for (i = 0; i < n; i++) {
+            end_call(calls[i]);
+        }
+        assert_new(t, descriptors);
+        if (round == 1) {
+            descriptors = p9_host_descriptors();
+        }
+    }
+}
+
+/* The guest's machine is reset: whoever was in it did not say good-bye. */
+static void test_system_reset(Test *t)
+{
+    QVirtioPCIDevice *pci = container_of(t->v9p->vdev, QVirtioPCIDevice,
+                                         vdev);
+    P9Call *calls[UNDER_WAY_MAX];
+    unsigned round, i, n, descriptors = 0;
+
+    for (round = 0; round < ROUNDS; round++) {
+        n = under_way(t, calls);
+        continue_helpers(t);
+        qtest_qmp_assert_success(global_qtest,
+                                 "{ 'execute': 'system_reset' }");
+        qtest_qmp_eventwait(global_qtest, "RESET");
+        /* As firmware does it */
+        qvirtio_pci_device_enable(pci);
+        p9c_reset(t->c);
+        for (i = 0; i < n; i++) {
+            end_call(calls[i]);
+        }
+        assert_new(t, descriptors);
+        if (round == 1) {
+            descriptors = p9_host_descriptors();
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(Test *t);
+    bool pci;
+    bool helper;                /* needs one */
+} cases[] = {
+    { "each", test_flush },
+    { "stopped", test_flush_stopped, .helper = true },
+    { "tag-again", test_tag_again },
+    { "io", test_flush_io },
+    { "lock", test_flush_lock },
+    { "version", test_version },
+    { "reset", test_reset },
+    { "system-reset", test_system_reset, .pci = true },
+};
+
+static void *before(GString *cmd_line, void *arg)
+{
+    Test *t = arg;
+
+    t->dir = p9_host_folder(cmd_line, t->driver->fsdev);
+    return t;
+}
+
+static void run(void *obj, void *data, QGuestAllocator *alloc)
+{
+    Test *t = data;
+
+    t->v9p = obj;
+    t->c = p9c_new(t->v9p);
+    p9c_session(t->c);
+    t->run(t);
+    p9c_free(t->c);
+}
+
+static void run_pci(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9PPCI *pci = obj;
+
+    run(&pci->v9p, data, alloc);
+}
+
+static void virtio_9p_flush_register(void)
+{
+    static Test tests[ARRAY_SIZE(drivers)][ARRAY_SIZE(cases)];
+    unsigned d, i;
+
+    for (d = 0; d < ARRAY_SIZE(drivers); d++) {
+        for (i = 0; i < ARRAY_SIZE(cases); i++) {
+            Test *t = &tests[d][i];
+            QOSGraphTestOptions opts = { .arg = t, .before = before };
+            g_autofree char *name = g_strdup_printf("flush/%s/%s",
+                                                    drivers[d].name,
+                                                    cases[i].name);
+
+            if (cases[i].helper && !drivers[d].helper) {
+                continue;
+            }
+            t->driver = &drivers[d];
+            t->run = cases[i].run;
+            if (cases[i].pci) {
+                qos_add_test(name, "virtio-9p-pci", run_pci, &opts);
+            } else {
+                qos_add_test(name, "virtio-9p", run, &opts);
+            }
+        }
+    }
+}
+
+libqos_init(virtio_9p_flush_register);

@@ -1,0 +1,158 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See virtio-9p-host.h.
+ */
+#include "qemu/osdep.h"
+#include <dirent.h>
+#include "libqtest-single.h"
+#include "qemu/cutils.h"
+#include "virtio-9p-host.h"
+
+#define SETTLE_US   (10 * G_USEC_PER_SEC)
+#define POLL_US     2000
+
+static void folder_remove(void *opaque)
+{
+    const char *argv[] = { "rm", "-rf", "--", opaque, NULL };
+
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+                 NULL, NULL, NULL, NULL);
+    g_free(opaque);
+}
+
+char *p9_host_folder(GString *cmd_line, const char *fsdev)
+{
+    g_autofree char *name = g_strdup("qtest-9p-host-XXXXXX");
+    g_autofree char *cwd = g_get_current_dir();
+    g_auto(GStrv) parts = g_strsplit(fsdev, "%s", 2);
+    g_autofree char *opts = NULL;
+    char *dir;
+
+    g_assert_nonnull(g_mkdtemp_full(name, 0755));
+    g_assert_cmpint(g_strv_length(parts), ==, 2);
+    dir = g_build_filename(cwd, name, NULL);
+    /* Relative: the folder above may have blanks in its name */
+    opts = g_strconcat(parts[0], name, parts[1], NULL);
+    qvirtio_9p_set_fsdev(cmd_line, opts);
+    g_test_queue_destroy(folder_remove, dir);
+    return dir;
+}
+
+/* Calls @fn for all processes that descend from @parent. */
+static void each_child(int parent, void (*fn)(int pid, void *opaque),
+                       void *opaque)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children",
+                                            parent, parent);
+    g_autofree char *text = NULL;
+    g_auto(GStrv) pids = NULL;
+    unsigned i;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return;
+    }
+    pids = g_strsplit(g_strstrip(text), " ", -1);
+    for (i = 0; pids[i]; i++) {
+        if (pids[i][0]) {
+            each_child(atoi(pids[i]), fn, opaque);
+            fn(atoi(pids[i]), opaque);
+        }
+    }
+}
+
+static void send_signal(int pid, void *opaque)
+{
+    kill(pid, *(int *)opaque);
+}
+
+void p9_host_signal_helpers(int sig)
+{
+    each_child(qtest_pid(global_qtest), send_signal, &sig);
+}
+
+static void count_descriptors(int pid, void *opaque)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", pid);
+    unsigned *n = opaque;
+    DIR *dir = opendir(path);
+
+    /* A helper's may not be ours to see; QEMU's are. */
+    if (!dir) {
+        return;
+    }
+    while (readdir(dir)) {
+        (*n)++;
+    }
+    closedir(dir);
+}
+
+/* "flags:" of /proc/PID/fdinfo/FD, in octal (proc(5)) */
+static int fdinfo_flags(const char *fds, const char *name)
+{
+    g_autofree char *path = g_strdup_printf("%sinfo/%s", fds, name);
+    g_autofree char *text = NULL;
+    const char *at;
+    int flags;
+
+    if (!g_file_get_contents(path, &text, NULL, NULL)) {
+        return -1;
+    }
+    at = strstr(text, "flags:");
+    if (!at || qemu_strtoi(at + strlen("flags:"), &at, 8, &flags) < 0) {
+        return -1;
+    }
+    return flags;
+}
+
+int p9_host_open_flags(const char *path)
+{
+    g_autofree char *fds = g_strdup_printf("/proc/%d/fd",
+                                           qtest_pid(global_qtest));
+    DIR *dir = opendir(fds);
+    struct stat file, st;
+    struct dirent *entry;
+    int flags = -1;
+
+    g_assert_nonnull(dir);
+    g_assert_cmpint(stat(path, &file), ==, 0);
+    while (flags < 0 && (entry = readdir(dir))) {
+        g_autofree char *link = g_build_filename(fds, entry->d_name, NULL);
+
+        /* By inode: a helper's descriptors have paths of its own. */
+        if (stat(link, &st) == 0 && st.st_dev == file.st_dev &&
+            st.st_ino == file.st_ino) {
+            flags = fdinfo_flags(fds, entry->d_name);
+            if (flags >= 0 && (flags & O_PATH)) {
+                flags = -1;
+            }
+        }
+    }
+    closedir(dir);
+    return flags;
+}
+
+unsigned p9_host_descriptors(void)
+{
+    int pid = qtest_pid(global_qtest);
+    unsigned n = 0;
+
+    count_descriptors(pid, &n);
+    g_assert_cmpuint(n, >, 0);
+    each_child(pid, count_descriptors, &n);
+    return n;
+}
+
+void p9_host_wait_descriptors(unsigned before)
+{
+    gint64 end = g_get_monotonic_time() + SETTLE_US;
+    unsigned now;
+
+    while ((now = p9_host_descriptors()) > before) {
+        if (g_get_monotonic_time() > end) {
+            g_error("%u descriptors are open, and %u were before", now,
+                    before);
+        }
+        g_usleep(POLL_US);
+    }
+}

@@ -1,0 +1,459 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the host's file system decides on, from a 9p message to the host and
+ * back: O_DIRECT, generations of inodes, offsets in directories, and what the
+ * owner of files may do with them if that is QEMU. Where the file system of the
+ * current folder has something, the guest has it; where it has not, nothing
+ * fails.
+ */
+#include "qemu/osdep.h"
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include "libqtest-single.h"
+#include "qemu/module.h"
+#include "virtio-9p-host.h"
+
+#define ROOT            P9C_ROOT
+#define O_DIRECT_WIRE   000040000u
+#define BLOCK           4096
+#define STAYING         2000        /* entries that stay */
+#define COMING          4           /* that come, or go, between two reads */
+#define NOBODY          65534
+
+typedef struct Driver {
+    const char *name;
+    const char *fsdev;
+    bool local;                 /* QEMU opens files itself */
+} Driver;
+
+static const Driver drivers[] = {
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+    { "proxy", "proxy,path=%s" },
+    { "proxy-donate-off", "proxy,path=%s,donate=off" },
+#endif
+    { "local", "local,path=%s,security_model=none", true },
+    { "mapped-file", "local,path=%s,security_model=mapped-file", true },
+    { "mapped-xattr", "local,path=%s,security_model=mapped-xattr", true },
+};
+
+typedef struct Test {
+    const Driver *driver;
+    void (*run)(struct Test *t);
+    bool user;                  /* QEMU is to be an ordinary one */
+    char *dir;                  /* the export; absolute */
+    P9Client *c;
+} Test;
+
+/* Results of messages: 0 or a Linux errno */
+#define ok(call)            g_assert_cmpint(call, ==, 0)
+
+static char *host_path(Test *t, const char *name)
+{
+    return g_build_filename(t->dir, name, NULL);
+}
+
+static int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
+{
+    return p9c_walk_to(t->c, fid, newfid, path);
+}
+
+/*
+ * O_DIRECT
+ */
+
+/* Whether the current folder's file system has it */
+static bool host_has_direct(Test *t)
+{
+    g_autofree char *path = host_path(t, "probe");
+    int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0600);
+    bool has = fd >= 0;
+
+    if (has) {
+        close(fd);
+    } else {
+        g_assert_cmpint(errno, ==, EINVAL);
+    }
+    unlink(path);
+    return has;
+}
+
+static bool is_direct(Test *t, const char *name)
+{
+    g_autofree char *path = host_path(t, name);
+    int flags = p9_host_open_flags(path);
+
+    g_assert_cmpint(flags, >=, 0);
+    return flags & O_DIRECT;
+}
+
+/* A block each way, with the data in a descriptor of its own: aligned */
+static void direct_io(Test *t, uint32_t fid, uint64_t offset)
+{
+    uint32_t out[] = { P9C_HEADER + 16, BLOCK };
+    uint32_t in[] = { P9C_HEADER + 4, BLOCK };
+    g_autofree uint8_t *data = g_malloc(BLOCK);
+    unsigned i;
+    P9Call *call;
+
+    for (i = 0; i < BLOCK; i++) {
+        data[i] = g_test_rand_int();
+    }
+    call = p9c_call(t->c, P9C_TWRITE);
+    p9c_put_u32(call, fid);
+    p9c_put_u64(call, offset);
+    p9c_put_u32(call, BLOCK);
+    p9c_put_bytes(call, data, BLOCK);
+    p9c_submit_chain(call, out, 2, in, 1);
+    ok(p9c_wait(call));
+    g_assert_cmpuint(p9c_get_u32(call), ==, BLOCK);
+    p9c_call_end(call);
+
+    call = p9c_call(t->c, P9C_TREAD);
+    p9c_put_u32(call, fid);
+    p9c_put_u64(call, offset);
+    p9c_put_u32(call, BLOCK);
+    p9c_submit_chain(call, out, 1, in, 2);
+    ok(p9c_wait(call));
+    g_assert_cmpuint(p9c_get_u32(call), ==, BLOCK);
+    g_assert_cmpmem(p9c_get_bytes(call, BLOCK), BLOCK, data, BLOCK);
+    p9c_call_end(call);
+}
+
+static void test_direct(Test *t)
+{
+    bool has = host_has_direct(t);
+    const char data[] = "not a block, and not where one begins";
+    char back[sizeof(data)];
+    uint32_t n;
+
+    g_test_message("O_DIRECT %s", has ? "is there" : "is not there");
+    /* Made with it, and opened with it */
+    ok(walk(t, ROOT, 1, ""));
+    ok(p9c_lcreate(t->c, 1, "file", P9C_O_RDWR | O_DIRECT_WIRE, 0644, 0, NULL,
+                   NULL));
+    g_assert_cmpint(is_direct(t, "file"), ==, has);
+    direct_io(t, 1, 0);
+    g_assert_cmpint(is_direct(t, "file"), ==, has);
+    ok(p9c_clunk(t->c, 1));
+    ok(walk(t, ROOT, 1, "file"));
+    ok(p9c_lopen(t->c, 1, P9C_O_RDWR | O_DIRECT_WIRE, NULL, NULL));
+    g_assert_cmpint(is_direct(t, "file"), ==, has);
+    direct_io(t, 1, BLOCK);
+    g_assert_cmpint(is_direct(t, "file"), ==, has);
+
+    /* What the host cannot do so is done all the same. */
+    ok(p9c_write(t->c, 1, 17, data, sizeof(data), &n));
+    g_assert_cmpuint(n, ==, sizeof(data));
+    ok(p9c_read(t->c, 1, 17, sizeof(data), back, &n));
+    g_assert_cmpmem(back, n, data, sizeof(data));
+    g_test_message("O_DIRECT is %s after unaligned I/O",
+                   is_direct(t, "file") ? "on" : "off");
+    direct_io(t, 1, 2 * BLOCK);
+    ok(p9c_read(t->c, 1, 17, sizeof(data), back, &n));
+    g_assert_cmpmem(back, n, data, sizeof(data));
+    /* A directory has none, wherever it is. */
+    ok(walk(t, ROOT, 2, ""));
+    ok(p9c_lopen(t->c, 2, P9C_O_RDONLY | O_DIRECT_WIRE, NULL, NULL));
+}
+
+/*
+ * Generations
+ */
+
+static void generation_is(Test *t, uint32_t fid, const char *name, bool open)
+{
+    g_autofree char *path = host_path(t, name);
+    const uint64_t mask = P9C_GETATTR_ALL & ~P9C_GETATTR_BASIC;
+    unsigned int host = 0;
+    int fd = openat(AT_FDCWD, path, O_RDONLY);
+    bool has = ioctl(fd, FS_IOC_GETVERSION, &host) == 0;
+    bool told = has && (open || t->driver->local);
+    P9CAttr attr;
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    if (!has) {
+        g_test_message("%s has no generation here", name);
+    }
+    /* 0x1000 is the generation's bit, 0x2000 the data version's */
+    ok(p9c_getattr(t->c, fid, P9C_GETATTR_ALL, &attr));
+    g_assert_cmphex(attr.valid & 0x1000, ==, told ? 0x1000 : 0);
+    g_assert_cmphex(attr.valid & 0x2000, ==, 0);
+    g_assert_cmphex(attr.gen, ==, told ? host : 0);
+    g_assert_cmphex(attr.data_version, ==, 0);
+    ok(p9c_getattr(t->c, fid, mask, &attr));
+    g_assert_cmphex(attr.valid & ~mask, ==, 0);
+    g_assert_cmphex(attr.gen, ==, told ? host : 0);
+    /* Not asked for, not told of */
+    ok(p9c_getattr(t->c, fid, P9C_GETATTR_BASIC, &attr));
+    g_assert_cmphex(attr.valid, ==, P9C_GETATTR_BASIC);
+}
+
+static void test_generation(Test *t)
+{
+    P9CAttr attr;
+
+    ok(walk(t, ROOT, 1, ""));
+    ok(p9c_lcreate(t->c, 1, "file", P9C_O_WRONLY, 0600, 0, NULL, NULL));
+    generation_is(t, 1, "file", true);
+    ok(p9c_clunk(t->c, 1));
+    ok(walk(t, ROOT, 1, "file"));
+    generation_is(t, 1, "file", false);
+    ok(p9c_lopen(t->c, 1, P9C_O_RDONLY, NULL, NULL));
+    generation_is(t, 1, "file", true);
+    /* Once known it is known for all fids. */
+    ok(walk(t, ROOT, 5, "file"));
+    generation_is(t, 5, "file", true);
+    ok(p9c_mkdir(t->c, ROOT, "dir", 0755, 0, NULL));
+    ok(walk(t, ROOT, 2, "dir"));
+    generation_is(t, 2, "dir", false);
+    generation_is(t, ROOT, ".", false);
+
+    ok(p9c_mknod(t->c, ROOT, "fifo", S_IFIFO | 0600, 0, 0, 0, NULL));
+    ok(p9c_symlink(t->c, ROOT, "link", "file", 0, NULL));
+    ok(walk(t, ROOT, 3, "fifo"));
+    ok(walk(t, ROOT, 4, "link"));
+    ok(p9c_getattr(t->c, 4, P9C_GETATTR_ALL, &attr));
+    g_assert_cmphex(attr.mode & S_IFMT, ==, S_IFLNK);
+    ok(p9c_getattr(t->c, 3, P9C_GETATTR_ALL, &attr));
+    g_assert_cmphex(attr.mode & S_IFMT, ==, S_IFIFO);
+
+    /* Held by a fid alone */
+    ok(p9c_unlinkat(t->c, ROOT, "file", 0));
+    ok(p9c_getattr(t->c, 1, P9C_GETATTR_ALL, &attr));
+    g_assert_cmpuint(attr.nlink, ==, 0);
+}
+
+/*
+ * Directories
+ */
+
+static char *stay_name(unsigned i)
+{
+    return g_strdup_printf("entry-that-stays-%u", i);
+}
+
+/* Some entries go and others come: by the guest and by the host. */
+static void come_and_go(Test *t, unsigned *serial)
+{
+    unsigned i;
+
+    for (i = 0; i < COMING; i++) {
+        g_autofree char *come = g_strdup_printf("c%u", *serial + COMING);
+        g_autofree char *go = g_strdup_printf("c%u", *serial);
+
+        if (*serial % 2) {
+            g_autofree char *path = host_path(t, come);
+
+            g_assert_cmpint(mkdir(path, 0700), ==, 0);
+        } else {
+            ok(p9c_mkdir(t->c, ROOT, come, 0700, 0, NULL));
+        }
+        p9c_unlinkat(t->c, ROOT, go, P9C_AT_REMOVEDIR);
+        (*serial)++;
+    }
+}
+
+/*
+ * Reads the directory to its end from @offset, @count bytes at a time, and
+ * counts how often each entry that stays is seen.
+ */
+static void read_rest(Test *t, uint32_t fid, uint64_t offset, uint32_t count,
+                      unsigned *serial, unsigned *seen)
+{
+    bool end = false;
+    unsigned i;
+
+    while (!end) {
+        g_autoptr(GPtrArray) entries = NULL;
+
+        ok(p9c_readdir(t->c, fid, offset, count, &entries, NULL));
+        end = entries->len == 0;
+        for (i = 0; i < entries->len; i++) {
+            const P9CDirent *entry = entries->pdata[i];
+            unsigned n;
+
+            if (sscanf(entry->name, "entry-that-stays-%u", &n) == 1) {
+                g_assert_cmpuint(n, <, STAYING);
+                seen[n]++;
+            }
+            offset = entry->offset;
+        }
+        come_and_go(t, serial);
+    }
+}
+
+/* No entry that stays is lost, and none is seen twice. */
+static void test_readdir(Test *t)
+{
+    static const uint32_t counts[] = { 1000, 4000, 8000 };
+    unsigned seen[STAYING], serial = 0;
+    g_autoptr(GPtrArray) entries = NULL;
+    unsigned i, j;
+
+    for (i = 0; i < STAYING; i++) {
+        g_autofree char *name = stay_name(i);
+        g_autofree char *path = host_path(t, name);
+
+        g_assert_cmpint(mkdir(path, 0700), ==, 0);
+    }
+    ok(walk(t, ROOT, 1, ""));
+    ok(p9c_lopen(t->c, 1, P9C_O_RDONLY, NULL, NULL));
+    ok(walk(t, ROOT, 2, ""));
+    ok(p9c_lopen(t->c, 2, P9C_O_RDONLY, NULL, NULL));
+    for (i = 0; i < ARRAY_SIZE(counts); i++) {
+        memset(seen, 0, sizeof(seen));
+        read_rest(t, 1, 0, counts[i], &serial, seen);
+        for (j = 0; j < STAYING; j++) {
+            g_assert_cmpuint(seen[j], ==, 1);
+        }
+    }
+
+    /* From an offset that was told a while ago, by another fid */
+    ok(p9c_readdir(t->c, 2, 0, 4000, &entries, NULL));
+    g_assert_cmpuint(entries->len, >, 10);
+    memset(seen, 0, sizeof(seen));
+    for (i = 0; i < entries->len; i++) {
+        const P9CDirent *entry = entries->pdata[i];
+        unsigned n;
+
+        if (sscanf(entry->name, "entry-that-stays-%u", &n) == 1) {
+            seen[n]++;
+        }
+    }
+    come_and_go(t, &serial);
+    read_rest(t, 1, ((P9CDirent *)entries->pdata[entries->len - 1])->offset,
+              1000, &serial, seen);
+    for (j = 0; j < STAYING; j++) {
+        g_assert_cmpuint(seen[j], ==, 1);
+    }
+}
+
+/*
+ * Permissions
+ */
+
+static uint32_t host_mode(Test *t, const char *name)
+{
+    g_autofree char *path = host_path(t, name);
+    struct stat st;
+
+    g_assert_cmpint(lstat(path, &st), ==, 0);
+    g_assert_cmpuint(st.st_uid, ==, geteuid() ?: NOBODY);
+    return st.st_mode & 07777;
+}
+
+/* Takes all permissions away on the host, as others than the guest may do */
+static void host_lock(Test *t, const char *name)
+{
+    g_autofree char *path = host_path(t, name);
+
+    g_assert_cmpint(chmod(path, 0), ==, 0);
+}
+
+/*
+ * QEMU is an ordinary user, and the owner of files that have no permissions.
+ * The guest's root may do with them what root may.
+ */
+static void test_own_files(Test *t)
+{
+    P9CSetAttr set = { .valid = P9C_SETATTR_SIZE, .size = 2 };
+    g_autoptr(GPtrArray) entries = NULL;
+    char buf[8];
+    P9CAttr attr;
+    uint32_t n;
+
+    ok(p9c_mkdir(t->c, ROOT, "d", 0755, geteuid() ? getegid() : NOBODY, NULL));
+    ok(walk(t, ROOT, 1, "d"));
+    ok(p9c_lcreate(t->c, 1, "f", P9C_O_RDWR, 0644,
+                   geteuid() ? getegid() : NOBODY, NULL, NULL));
+    ok(p9c_write(t->c, 1, 0, "text", 4, &n));
+    host_lock(t, "d/f");
+    ok(walk(t, ROOT, 2, "d"));
+    host_lock(t, "d");
+
+    ok(walk(t, ROOT, 3, "d/f"));
+    ok(walk(t, 2, 4, "f"));
+    ok(p9c_setattr(t->c, 4, &set));
+    ok(p9c_lopen(t->c, 3, P9C_O_RDWR, NULL, NULL));
+    ok(p9c_read(t->c, 3, 0, 8, buf, &n));
+    g_assert_cmpmem(buf, n, "te", 2);
+    ok(walk(t, ROOT, 5, "d"));
+    ok(p9c_lopen(t->c, 5, P9C_O_RDONLY, NULL, NULL));
+    entries = p9c_readdir_all(t->c, 5, 4096);
+    g_assert_nonnull(p9c_dirent_find(entries, "f"));
+    ok(p9c_renameat(t->c, 2, "f", 2, "g"));
+    ok(p9c_link(t->c, 2, 4, "h"));
+    ok(p9c_mkdir(t->c, 2, "sub", 0700, geteuid() ? getegid() : NOBODY, NULL));
+    ok(p9c_unlinkat(t->c, 2, "sub", P9C_AT_REMOVEDIR));
+    ok(p9c_unlinkat(t->c, 2, "g", 0));
+    ok(walk(t, 2, 6, "h"));
+    ok(p9c_getattr(t->c, 6, P9C_GETATTR_BASIC, &attr));
+    g_assert_cmpuint(attr.size, ==, 2);
+
+    g_assert_cmphex(host_mode(t, "d"), ==, 0);
+    g_assert_cmpint(p9c_walk_to(t->c, 6, 7, ".."), ==, ENOTDIR);
+    ok(p9c_unlinkat(t->c, 2, "h", 0));
+    ok(p9c_unlinkat(t->c, ROOT, "d", P9C_AT_REMOVEDIR));
+}
+
+static const struct {
+    const char *name;
+    void (*run)(Test *t);
+    bool user;                  /* QEMU is to be one, and opens files itself */
+} cases[] = {
+    { "direct", test_direct },
+    { "generation", test_generation },
+    { "readdir", test_readdir },
+    { "own-files", test_own_files, true },
+};
+
+static void *before(GString *cmd_line, void *arg)
+{
+    Test *t = arg;
+
+    t->dir = p9_host_folder(cmd_line, t->driver->fsdev);
+    if (t->user && geteuid() == 0) {
+        g_assert_cmpint(chown(t->dir, NOBODY, NOBODY), ==, 0);
+        g_string_append_printf(cmd_line, " -run-with user=%d:%d", NOBODY,
+                               NOBODY);
+    }
+    return t;
+}
+
+static void run(void *obj, void *data, QGuestAllocator *alloc)
+{
+    Test *t = data;
+
+    t->c = p9c_new(obj);
+    p9c_session(t->c);
+    t->run(t);
+    p9c_free(t->c);
+}
+
+static void virtio_9p_hostfs_register(void)
+{
+    static Test tests[ARRAY_SIZE(drivers)][ARRAY_SIZE(cases)];
+    unsigned d, i;
+
+    for (d = 0; d < ARRAY_SIZE(drivers); d++) {
+        for (i = 0; i < ARRAY_SIZE(cases); i++) {
+            Test *t = &tests[d][i];
+            QOSGraphTestOptions opts = { .arg = t, .before = before };
+            g_autofree char *name = g_strdup_printf("hostfs/%s/%s",
+                                                    drivers[d].name,
+                                                    cases[i].name);
+
+            if (cases[i].user && !drivers[d].local) {
+                continue;
+            }
+            t->user = cases[i].user;
+            t->driver = &drivers[d];
+            t->run = cases[i].run;
+            qos_add_test(name, "virtio-9p", run, &opts);
+        }
+    }
+}
+
+libqos_init(virtio_9p_hostfs_register);
