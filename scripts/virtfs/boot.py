@@ -34,7 +34,10 @@ whose QEMU is gone), with a message on stderr.
 
 Started by root, files on the share have the owners that the guest gives them,
 and QEMU runs as nobody. Started by an ordinary user, owners are taken from the
-user's subordinate ids (/etc/subuid, /etc/subgid).'''
+user's subordinate ids (/etc/subuid, /etc/subgid).
+
+With --driver local there is no helper: QEMU acts on the folder itself and runs
+as whoever starts ./boot. What owners mean then depends on --security-model.'''
 
 EXAMPLE = '''\
 This folder is on the host, and in the guest at /mnt/share. It is an example,
@@ -59,8 +62,17 @@ def _parser():
     add('--tag', default='share',
         help='the name by which the guest mounts it (default: share)')
     add('--driver', metavar='NAME', default='proxy',
-        help="QEMU's file system driver: proxy (default), synth, or another "
-        'that QEMU has')
+        help="QEMU's file system driver: proxy (default), local, synth, or "
+        'another that QEMU has')
+    add('--security-model', metavar='MODEL',
+        help='how the local driver keeps owners and modes: mapped-xattr '
+        '(default), mapped-file, passthrough or none')
+    add('--mount-options', metavar='OPTIONS', default='',
+        help='what the guest mounts the share with, after options of its own; '
+        'for instance posixacl or version=9p2000.u')
+    add('--root', action='store_true',
+        help='the shared folder holds a Linux system: it is the root file '
+        'system of the guest, and what runs is of it')
     add('--readonly', action='store_true',
         help='the guest can change nothing')
     add('--run', metavar='COMMAND',
@@ -69,6 +81,8 @@ def _parser():
     add('--kernel', metavar='FILE',
         help="another kernel than Debian's; its modules are looked for where "
         'its package has them')
+    add('--qemu', metavar='FILE',
+        help='another qemu-system-x86_64 than the one built here')
     add('--accel', choices=('auto', 'kvm', 'tcg'), default='auto',
         help='kvm, or emulation by tcg; auto (default) is kvm where it works')
     add('--memory', metavar='SIZE', default='512M',
@@ -88,8 +102,20 @@ def _options(argv):
             re.search(r'[\0-\x20]', options.tag):
         raise Failure(f'--tag {options.tag!r}: it must have 1 to {TAG_MAX} '
                       'bytes, without spaces')
+    if options.root and options.share is None:
+        raise Failure('--root: there must be a --share with a system')
+    if options.qemu is not None and not os.access(options.qemu, os.X_OK):
+        raise Failure(f'--qemu {options.qemu}: not a program')
     if not re.fullmatch(r'[a-z0-9-]+', options.driver):
         raise Failure(f'--driver {options.driver!r}: not the name of a driver')
+    if options.driver == 'local':
+        options.security_model = options.security_model or 'mapped-xattr'
+    elif options.security_model is not None:
+        raise Failure('--security-model: only the local driver has it '
+                      '(--driver local)')
+    if re.search(r'[\0-\x20]', options.mount_options):
+        raise Failure(f'--mount-options {options.mount_options!r}: options '
+                      'are separated by commas, without spaces')
     if not re.fullmatch(r'[0-9]+[kKMGT]?', options.memory):
         raise Failure(f'--memory {options.memory}: a number with M or G, '
                       'for instance 512M')
@@ -132,10 +158,13 @@ def _initramfs(guest_kernel, settings, command):
 def _boot(options, mark):
     interactive = options.run is None
     rows, columns = session.Terminal.size() if interactive else (24, 80)
+    mount_options = 'trans=virtio,version=9p2000.L,msize=512000,cache=none' \
+        + (',ro' if options.readonly else '') \
+        + (f',{options.mount_options}' if options.mount_options else '')
+    options.append = f'root={options.tag} rootfstype=9p ' \
+        f'rootflags={mount_options}' if options.root else ''
     settings = {
-        'MARK': mark, 'TAG': options.tag,
-        'MOUNT_OPTIONS': 'trans=virtio,version=9p2000.L,msize=512000,'
-        'cache=none' + (',ro' if options.readonly else ''),
+        'MARK': mark, 'TAG': options.tag, 'MOUNT_OPTIONS': mount_options,
         'INTERACTIVE': 'yes' if interactive else '',
         'TERM': os.environ.get('TERM', 'vt100'),
         'ROWS': rows, 'COLUMNS': columns,

@@ -3,6 +3,9 @@
 
 A build folder that is there is used as it is configured. One that this module
 configured itself is configured again when what configure works from changes.
+
+The environment may name another build folder (VIRTFS_BUILD) and arguments for
+./configure (VIRTFS_CONFIGURE), as ./check --sanitize does for what it starts.
 """
 
 import contextlib
@@ -10,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -17,7 +21,9 @@ from . import debian
 from .failure import Failure, message
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
-BUILD = TREE / 'build'
+BUILD = pathlib.Path(os.environ.get('VIRTFS_BUILD')
+                     or TREE / 'build').absolute()
+ARGUMENTS = ('--lean', *shlex.split(os.environ.get('VIRTFS_CONFIGURE', '')))
 
 QEMU = BUILD / 'qemu-system-x86_64'
 HELPER = BUILD / 'fsdev/virtfs-proxy-helper'
@@ -74,26 +80,26 @@ def _locked(folder):
         yield
 
 
-def configure(program, build=BUILD, arguments=('--lean',)):
-    """Configures a build folder, unless that is done."""
+def configure(program):
+    """Configures the build folder, unless that is done."""
     if os.access(TREE, os.W_OK):
-        with _locked(build):
-            _configure(program, build, arguments)
-    elif not (build / 'build.ninja').exists():
-        raise Failure(f'{build} is not built and {TREE} cannot be written to')
+        with _locked(BUILD):
+            _configure(program)
+    elif not (BUILD / 'build.ninja').exists():
+        raise Failure(f'{BUILD} is not built and {TREE} cannot be written to')
 
 
-def _configure(program, build, arguments):
-    stamp = build / 'virtfs-configured'
-    ready = (build / 'build.ninja').exists()
+def _configure(program):
+    stamp = BUILD / 'virtfs-configured'
+    ready = (BUILD / 'build.ninja').exists()
     if ready and not stamp.exists():
         return                          # somebody else's choice of arguments
-    key = _configure_key(arguments)
+    key = _configure_key(ARGUMENTS)
     if ready and stamp.read_text() == key:
         return
     debian.need(['build'], program)
     message(f'{program}: configuring')
-    _run([TREE / 'configure', f'--builddir={build}', *arguments],
+    _run([TREE / 'configure', f'--builddir={BUILD}', *ARGUMENTS],
          './configure')
     stamp.write_text(key)
 
@@ -102,15 +108,15 @@ def _newest():
     return max(path.stat().st_mtime_ns for path in _sources())
 
 
-def build(program, targets, folder=BUILD, name='boot'):
+def build(program, targets, name='boot'):
     """Builds targets with ninja; says nothing when there is nothing to do.
 
     name: of this set of targets.
     """
-    stamp = folder / f'virtfs-built-{name}'
+    stamp = BUILD / f'virtfs-built-{name}'
 
     def is_built():
-        return all((folder / target).exists() for target in targets)
+        return all((BUILD / target).exists() for target in targets)
 
     def is_fresh():
         return is_built() and stamp.exists() and \
@@ -121,24 +127,24 @@ def build(program, targets, folder=BUILD, name='boot'):
     if not os.access(TREE, os.W_OK):
         if is_built():
             return                      # whoever may write here builds it
-        raise Failure(f'{folder} is not built and {TREE} cannot be written to')
-    with _locked(folder):
+        raise Failure(f'{BUILD} is not built and {TREE} cannot be written to')
+    with _locked(BUILD):
         if is_fresh():
             return                      # somebody else did it meanwhile
-        _configure(program, folder, ('--lean',))
+        _configure(program)
         debian.need(['build'], program)
         started = _newest()
-        if not (is_built() and _nothing_to_do(folder, targets)):
+        if not (is_built() and _nothing_to_do(targets)):
             message(f'{program}: building; this takes some minutes the first '
                     'time')
-            _run(['ninja', '-C', folder, *targets], 'the build')
+            _run(['ninja', '-C', BUILD, *targets], 'the build')
         stamp.touch()
         os.utime(stamp, ns=(started + 1, started + 1))
 
 
-def _nothing_to_do(folder, targets):
+def _nothing_to_do(targets):
     """Whether only dates have changed, if anything."""
-    said = subprocess.run(['ninja', '-C', folder, '-n', *targets],
+    said = subprocess.run(['ninja', '-C', BUILD, '-n', *targets],
                           cwd=TREE, capture_output=True, text=True)
     return 'no work to do' in said.stdout
 

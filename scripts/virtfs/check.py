@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from . import build, debian, tap, testuser
+from . import build, debian, sanitize, tap, testuser
 from .failure import Failure, message
 
 TREE = build.TREE
@@ -21,8 +21,8 @@ BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
 
 DESCRIPTION = '''\
-Installs (as root) and builds what is missing, and runs the tests: all of
-them, or those of the named tiers.'''
+Installs (as root) and builds what is missing, and runs the tests: all but the
+long ones, or those of the named tiers.'''
 
 EPILOG = '''\
 tiers:
@@ -32,6 +32,12 @@ tiers:
             once as an ordinary user
   qtest     9P messages through QEMU's virtio-9p device
   guest     a Linux guest works on a share, and the host looks at the result
+  long      only when named: a Debian with its root file system on 9p, guests
+            that share a file, shares made by Debian's QEMU; needs 3 GB more
+
+With --sanitize the tiers, or those of them that make sense, run on a build of
+their own that the compiler's sanitizers watch: address and undefined, or
+thread.
 
 Started by root, the tests of what an ordinary user can do run as the system
 user virtfs-test, which is made with a range of subordinate ids when it is not
@@ -73,12 +79,18 @@ def _built(test):
         return None
 
 
-def _targets():
+def _targets(tiers):
     """Everything that the tests need, for ninja."""
-    targets = [_built(t) for t in _meson_tests()]
-    targets = [t for t in targets if t and not t.startswith('pyvenv/')]
-    return sorted({*targets, QOS_TEST, *(
-        str(p.relative_to(BUILD)) for p in (build.QEMU, build.HELPER))})
+    programs = {str(build.HELPER.relative_to(BUILD))}
+    if not {'unit', 'helper'}.isdisjoint(tiers):
+        targets = [_built(t) for t in _meson_tests()
+                   if 'unit' in tiers or _is_helper(t)]
+        programs |= {t for t in targets if t and not t.startswith('pyvenv/')}
+    if not {'qtest', 'guest', 'long'}.isdisjoint(tiers):
+        programs.add(str(build.QEMU.relative_to(BUILD)))
+    if 'qtest' in tiers:
+        programs.add(QOS_TEST)
+    return sorted(programs)
 
 
 def _program(test, name=None):
@@ -86,7 +98,7 @@ def _program(test, name=None):
     if argv[-1].endswith('.py') and protocol == 'exitcode':
         argv, protocol = [*argv, '-v', '-b'], 'unittest'
     return tap.Program(name or test['name'], argv, protocol,
-                       max(60, 4 * test['timeout']),
+                       max(60, 4 * test['timeout']) * sanitize.patience(),
                        {**os.environ, **test['env']},
                        test['workdir'] or str(BUILD))
 
@@ -159,21 +171,40 @@ def qtest(context):
     folder = _memory_folder(context.stack)
     return [tap.Program(path, [str(BUILD / QOS_TEST), '--tap', '-k',
                                '-m', 'slow', '-r', path],
-                        'tap', 900, env, folder)
+                        'tap', 900 * sanitize.patience(), env, folder)
             for path in paths]
 
 
-def guest(context):
-    """The programs in tests/guest."""
+def _guest_programs(context, pattern, limit):
     env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1',
            'TMPDIR': str(context.folder)}
-    return [tap.Program(path.stem, [sys.executable, str(path)], 'tap', 1200,
-                        env, str(TREE))
-            for path in sorted((TREE / 'tests/guest').glob('test-*.py'))]
+    return [tap.Program(path.stem, [sys.executable, str(path)], 'tap',
+                        limit * sanitize.patience(), env, str(TREE))
+            for path in sorted((TREE / 'tests/guest').glob(pattern))]
+
+
+def guest(context):
+    """The programs in tests/guest that ./check always runs."""
+    return _guest_programs(context, 'test-*.py', 1200)
+
+
+def long(context):
+    """Those that take too long for that."""
+    debian.need(['long'], './check')
+    return _guest_programs(context, 'long-*.py', 3600)
 
 
 TIERS = {'warnings': warnings, 'unit': unit, 'helper': helper, 'qtest': qtest,
-         'guest': guest}
+         'guest': guest, 'long': long}
+
+
+def _default_tiers(sanitizers):
+    """The tiers of a ./check that names none."""
+    if 'thread' in sanitizers:
+        return ['unit', 'helper']
+    if sanitizers:
+        return ['unit', 'helper', 'qtest', 'guest']
+    return [t for t in TIERS if t != 'long']
 
 
 def _show(report):
@@ -217,6 +248,10 @@ def _run(tiers):
                                                     str(e))))
             for program in programs:
                 report = tap.run(program)
+                found = sanitize.report(report.output)
+                if found and sanitize.active():
+                    report.results.append(tap.Result('sanitizer', tap.FAIL,
+                                                     found))
                 _show(report)
                 done += [(tier, program.name, r) for r in report.results]
             if all(r.outcome == tap.SKIP for _, _, r in done[before:]):
@@ -228,15 +263,25 @@ def _run(tiers):
 def main(argv):
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog='./check', usage='./check [TIER...]', description=DESCRIPTION,
+        prog='./check', usage='./check [--sanitize=LIST] [TIER...]',
+        description=DESCRIPTION,
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('tiers', nargs='*', metavar='TIER',
                         help=', '.join(TIERS))
-    tiers = parser.parse_args(argv).tiers
+    parser.add_argument('--sanitize', metavar='LIST',
+                        help='address,undefined or thread,undefined, or one '
+                        'of these')
+    options = parser.parse_args(argv)
+    tiers = options.tiers or _default_tiers(sanitize.active())
     for tier in tiers:
         if tier not in TIERS:
             parser.error(f'{tier}: no such tier; there are '
                          + ', '.join(TIERS))
+    if options.sanitize is not None:
+        try:
+            sanitize.start(sanitize.parse(options.sanitize), options.tiers)
+        except Failure as e:
+            parser.error(str(e))
     start = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -245,10 +290,14 @@ def main(argv):
     try:
         debian.need(['build', 'boot', 'test'], './check')
         build.configure('./check')
-        build.build('./check', _targets(), name='check')
-        # What ./boot asks for is among it
-        build.emulator('./check')
-        done = _run([t for t in TIERS if not tiers or t in tiers])
+        # Each set of targets has a mark of its own that they are built
+        every = set(TIERS) - {'long'} <= set(tiers)
+        build.build('./check', _targets(tiers), name='-'.join(
+            ['check', *(() if every else sorted(tiers))]))
+        if not {'guest', 'long'}.isdisjoint(tiers):
+            # What ./boot asks for is among it
+            build.emulator('./check')
+        done = _run([t for t in TIERS if t in tiers])
     except (Failure, OSError) as e:
         message(f'./check: {e}')
         print('0 passed, 1 failed, 0 skipped')

@@ -9,6 +9,9 @@ program included.
 
 Started by an ordinary user, everything runs as that user. QEMU starts the
 helper, which makes a user namespace with the user's subordinate ids.
+
+The local driver has no helper: QEMU itself is the one who acts on the folder,
+so it is not made somebody else.
 """
 
 import os
@@ -26,8 +29,9 @@ FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu')
 UNPRIVILEGED = 'nobody'
 
 
-def accelerator(wanted, groups):
-    """('kvm' or 'tcg'); groups: who else the emulator may become."""
+def accelerator(wanted, groups, as_nobody):
+    """'kvm' or 'tcg'. groups: takes those that the emulator has to be in, if
+    it will run as nobody."""
     why = None
     try:
         with open('/proc/cpuinfo', encoding='ascii', errors='replace') as f:
@@ -40,7 +44,7 @@ def accelerator(wanted, groups):
         try:
             os.close(os.open('/dev/kvm', os.O_RDWR | os.O_CLOEXEC))
             node = os.stat('/dev/kvm')
-            if os.geteuid() == 0 and not node.st_mode & stat.S_IWOTH:
+            if as_nobody and not node.st_mode & stat.S_IWOTH:
                 if node.st_mode & stat.S_IWGRP and node.st_gid != 0:
                     groups.append(node.st_gid)
                 else:
@@ -68,10 +72,11 @@ class Machine:
 
     def __init__(self, options, image, initramfs):
         self.qemu = self.helper = None
+        self._program = options.qemu or build.QEMU
         self._fds = []                  # for QEMU, closed here once it runs
-        self.as_root = os.geteuid() == 0
+        self.as_root = os.geteuid() == 0 and options.driver != 'local'
         groups = []
-        self.accel = accelerator(options.accel, groups)
+        self.accel = accelerator(options.accel, groups, self.as_root)
         self.console, console = socket.socketpair()
         self.out, out = socket.socketpair()
         self.err, err = socket.socketpair()
@@ -126,7 +131,9 @@ class Machine:
             words.append(f'helper={_value(build.HELPER)}')
         elif options.driver != 'synth':
             words.append(f'path={_value(options.share)}')
-            words.append('security_model=mapped-xattr')
+        if options.driver == 'local':
+            words.append('security_model='
+                         + _value(options.security_model))
         return ','.join(words)
 
     def _start_helper(self, options, log):
@@ -161,7 +168,8 @@ class Machine:
         argv += [
             '-kernel', f'/proc/self/fd/{self._open(image)}',
             '-initrd', f'/proc/self/fd/{self._memory(initramfs)}',
-            '-append', 'console=ttyS0 quiet panic=-1 random.trust_cpu=on',
+            '-append', 'console=ttyS0 quiet panic=-1 random.trust_cpu=on '
+            + options.append,
             '-chardev', f'socket,id=boot.console,fd={console}',
             '-serial', 'chardev:boot.console',
             '-device', 'virtio-serial-pci,id=boot.ports',
@@ -176,8 +184,8 @@ class Machine:
         return argv + options.qemu_arguments
 
     def _start(self, argv, groups, log):
-        identity, executable = None, str(build.QEMU)
-        program = self._open(build.QEMU)
+        identity, executable = None, str(self._program)
+        program = self._open(self._program)
         if self.as_root:
             user = pwd.getpwnam(UNPRIVILEGED)
             identity = process.Identity(user.pw_uid, user.pw_gid, groups)

@@ -17,6 +17,7 @@ import shutil
 import stat
 import subprocess
 
+from . import sanitize
 from .failure import Failure
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -140,7 +141,7 @@ class TestUser:
         env = {'HOME': str(home), 'XDG_CACHE_HOME': str(home),
                'TMPDIR': str(home), 'USER': self.user.pw_name,
                'LOGNAME': self.user.pw_name}
-        for name in ('PATH', 'LANG'):
+        for name in ('PATH', 'LANG', *sanitize.ENVIRONMENT):
             if name in os.environ:
                 env[name] = os.environ[name]
         return env

@@ -326,6 +326,63 @@ static void readdir_remove(char **arg)
     printf("removed %d\n", n);
 }
 
+/* Waits for an exclusive lock by asking again and again */
+static void lock_soon(int fd, const char *name, bool of_file)
+{
+    struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    int tries;
+
+    for (tries = 0; tries < 60000; tries++) {
+        if (of_file ? flock(fd, LOCK_EX | LOCK_NB) == 0
+                    : fcntl(fd, F_SETLK, &fl) == 0) {
+            return;
+        }
+        if (errno != EAGAIN && errno != EACCES) {
+            break;
+        }
+        usleep(1000 + rand() % 5000);
+    }
+    die("lock", name);
+}
+
+/*
+ * share FILE NUMBER fcntl|flock NAME COUNT: COUNT times, under a lock on
+ * FILE: appends the line "NAME I NAME I." to it in two writes, and adds one to
+ * what stands in the file NUMBER, in eight digits.
+ */
+static void share(char **arg)
+{
+    bool of_file = !strcmp(arg[2], "flock");
+    int count = atoi(arg[4]);
+    int fd = xopen(arg[0], O_RDWR | O_APPEND | O_CREAT, 0666);
+    int number = xopen(arg[1], O_RDWR, 0);
+    struct flock fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+    char buf[64];
+    int i;
+
+    srand(getpid());
+    for (i = 0; i < count; i++) {
+        lock_soon(fd, arg[0], of_file);
+        snprintf(buf, sizeof(buf), "%s %d ", arg[3], i);
+        put(fd, arg[0], buf);
+        if (pread(number, buf, 8, 0) != 8) {
+            die("read", arg[1]);
+        }
+        buf[8] = '\0';
+        snprintf(buf, sizeof(buf), "%08d", atoi(buf) + 1);
+        if (pwrite(number, buf, 8, 0) != 8) {
+            die("write", arg[1]);
+        }
+        snprintf(buf, sizeof(buf), "%s %d.\n", arg[3], i);
+        put(fd, arg[0], buf);
+        if (of_file ? flock(fd, LOCK_UN) < 0
+                    : fcntl(fd, F_SETLK, &fl) < 0) {
+            die("unlock", arg[0]);
+        }
+    }
+    printf("done\n");
+}
+
 /*
  * race SECONDS READ WRITE: opens READ and shows what is in it, and writes
  * into WRITE, again and again; each different content is shown once.
@@ -393,6 +450,7 @@ static const struct {
     { "flock", 1, try_flock },
     { "hold-flock", 3, hold_flock },
     { "wait-lock", 4, wait_lock },
+    { "share", 5, share },
     { "sync", 1, synced },
     { "readdir-remove", 1, readdir_remove },
     { "race", 3, race },

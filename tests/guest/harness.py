@@ -12,7 +12,9 @@ then finds what its part said (self.said, self.status) and its folder
 (self.folder), and checks what came of it.
 
 A class runs for several hosts' users: started by root with real owners (Root),
-and rootless, by an ordinary user with subordinate ids (User).
+and rootless, by an ordinary user with subordinate ids (User). Those are for the
+proxy driver, which ./boot uses when not told otherwise; with options =
+local(MODEL) it is the local one, and the users are Root and Owner.
 """
 
 import inspect
@@ -32,13 +34,13 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / 'scripts'))
 sys.dont_write_bytecode = True
 
-from virtfs import kernel, testuser                         # noqa: E402
+from virtfs import kernel, sanitize, testuser                         # noqa: E402
 
 BOOT = TREE / 'boot'
 HERE = pathlib.Path(__file__).resolve().parent
 
 # Seconds for a whole ./boot
-LIMIT = 420
+LIMIT = 420 * sanitize.patience()
 
 
 # The programs that run in the guest
@@ -132,6 +134,20 @@ class User:
         return self.user.environment(User._home)
 
 
+class Owner(User):
+    """An ordinary user whose files are all its own: the local driver."""
+
+    name = 'by an ordinary user'
+
+    def __init__(self):
+        super().__init__()
+        self.host_uid = lambda uid: self.user.user.pw_uid
+        self.host_gid = lambda gid: self.user.user.pw_gid
+
+    def lacks(self):
+        return None
+
+
 # Guests
 
 def _default_signals():
@@ -145,13 +161,15 @@ def _default_signals():
 class Guest:
     """A ./boot that runs."""
 
-    def __init__(self, who, share, command=None, options=()):
+    def __init__(self, who, share, command=None, options=(), qemu=()):
         argv = [BOOT]
         if share is not None:
             argv += ['--share', share]
         argv += options
         if command is not None:
             argv += ['--run', command]
+        if qemu:
+            argv += ['--', *qemu]
         self.out = tempfile.TemporaryFile()
         self.err = tempfile.TemporaryFile()
         self.child = subprocess.Popen(
@@ -234,10 +252,10 @@ def wait_for(what, condition, limit=LIMIT, guest=None):
         time.sleep(0.05)
 
 
-def run(who, share, command, options=(), limit=LIMIT):
+def run(who, share, command, options=(), limit=LIMIT, qemu=()):
     """Runs a command in a guest: (status, stdout, stderr), the latter bytes.
     """
-    with Guest(who, share, command, options) as guest:
+    with Guest(who, share, command, options, qemu) as guest:
         status = guest.wait(limit)
         return status, guest.stdout(), guest.stderr()
 
@@ -248,6 +266,14 @@ def new_share(who):
     os.chmod(path, 0o755)
     who.give(path)
     return path
+
+
+def remove(path):
+    """Removes a share before its time."""
+    # Files of subordinate ids are not an ordinary user's to remove
+    inside = [] if os.geteuid() == 0 else ['unshare', '--map-root-user',
+                                           '--map-auto']
+    subprocess.run([*inside, 'rm', '-rf', str(path)], check=False)
 
 
 # Test cases
@@ -266,8 +292,10 @@ class GuestCase(unittest.TestCase):
     """One guest, used by all test methods."""
 
     who = Root
-    options = ()
+    options = ()                # for ./boot
+    qemu = ()                   # further arguments for QEMU
     limit = LIMIT
+    wanted = None               # names of methods, where not all are
     # What to say for tests whose part never ran
     _missing = 'the guest did not come to this test'
 
@@ -275,7 +303,8 @@ class GuestCase(unittest.TestCase):
     def methods(cls):
         """(name, method) of those with a part for the guest, in order."""
         found = [(n, m) for n, m in inspect.getmembers(cls)
-                 if n.startswith('test') and hasattr(m, 'script')]
+                 if n.startswith('test') and hasattr(m, 'script')
+                 and (cls.wanted is None or n in cls.wanted)]
         return sorted(found, key=lambda nm: nm[1].__code__.co_firstlineno)
 
     @classmethod
@@ -299,8 +328,13 @@ class GuestCase(unittest.TestCase):
             parts.append(
                 f'(cd {name} && exec sh ../{name}.sh) 2>&1 </dev/null; '
                 f'echo "{mark} {name} $?"')
-        status, out, err = run(cls.host, cls.share, '\n'.join(parts),
-                               cls.options, cls.limit)
+        cls.take(mark, run(cls.host, cls.share, '\n'.join(parts),
+                           cls.options, cls.limit, cls.qemu))
+
+    @classmethod
+    def take(cls, mark, result):
+        """Keeps what run() gave, in the parts that the mark ends."""
+        status, out, err = result
         cls.boot_status, cls.boot_err = status, err.decode(errors='replace')
         cls.parts = {}
         text = out.decode(errors='replace')
@@ -325,6 +359,13 @@ class GuestCase(unittest.TestCase):
 
     def assert_mode(self, path, mode):
         self.assertEqual(oct(os.lstat(path).st_mode & 0o7777), oct(mode))
+
+
+def local(model, mount=None):
+    """Options of ./boot for a share of the local driver; mount: what the guest
+    mounts it with besides."""
+    options = ('--driver', 'local', '--security-model', model)
+    return options if mount is None else (*options, '--mount-options', mount)
 
 
 def for_each(*hosts):
@@ -403,7 +444,8 @@ def main():
     """Runs the test program that calls this."""
     module = sys.modules['__main__']
     result = _Tap()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # A KeyboardInterrupt is what unittest does not take for a failed test
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     suites = []
     for name, cls in list(vars(module).items()):
         if isinstance(cls, type) and issubclass(cls, unittest.TestCase) and \
@@ -420,6 +462,9 @@ def main():
         suites = [unittest.TestSuite(t for t in suite if any(
             w in t.tap_name or w in str(t) for w in wanted))
             for suite in suites]
+        for suite in suites:            # no others in the guest, either
+            for test in suite:
+                type(test).wanted = {t._testMethodName for t in suite}
     unittest.TestSuite(suites).run(result)
     print(f'1..{result.number}')
     sys.stdout.flush()

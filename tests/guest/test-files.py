@@ -322,6 +322,19 @@ class Files(GuestCase):
         self.assertIn('open f: EEXIST', self.said)
         self.assertTrue((self.folder / 'g').exists())
 
+    @guest('''dd if=/dev/urandom of=r bs=64k count=16 2>/dev/null
+              dd if=r of=f bs=64k oflag=direct 2>/dev/null
+              dd if=f bs=4k iflag=direct 2>/dev/null | cmp - r && echo equal
+              dd if=/dev/zero of=f bs=512 seek=3 count=1 conv=notrunc \\
+                  oflag=direct 2>/dev/null; stat -c %s f
+              dd if=f bs=1000 iflag=direct 2>/dev/null | cmp - f''')
+    def test_direct(self):
+        """O_DIRECT, in whole blocks and not"""
+        data = bytearray((self.folder / 'r').read_bytes())
+        self.assertEqual((self.said, self.status), ('equal\n1048576\n', 0))
+        data[1536:2048] = bytes(512)
+        self.assertEqual((self.folder / 'f').read_bytes(), data)
+
     @guest('$TOOL sync f')
     def test_sync(self):
         """O_SYNC, fsync and fdatasync"""

@@ -7,6 +7,7 @@ and that it ends, with everything it started, whatever happens.
 import hashlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -166,6 +167,34 @@ class Boot(unittest.TestCase):
                                      '/proc/mounts', '--driver', 'synth')
         self.assertEqual((status, out, err), (0, b'1\n', ''))
 
+    def test_local(self):
+        """--driver local: mapped-xattr, when no model is given"""
+        share = harness.new_share(self.who) / 'a,b=c  d'
+        share.mkdir()
+        self.who.give(share)
+        self.assertEqual(
+            self.boot('touch f; chown 1:2 f; stat -c %u:%g f',
+                      '--driver', 'local', share=share), (0, b'1:2\n', ''))
+        self.assertIn('user.virtfs.uid', os.listxattr(share / 'f'))
+
+    def test_security_model(self):
+        """--security-model, with QEMU's message when it has no such one"""
+        self.assertEqual(
+            self.boot('touch f; cat .virtfs_metadata/f; echo end',
+                      *harness.local('mapped-file'))[:2], (0, b'end\n'))
+        status, _, err = self.boot('true', *harness.local('nonesuch'))
+        self.assertEqual(status, FAILED)
+        self.assertIn("'nonesuch', only: passthrough, none, mapped", err)
+
+    def test_mount_options(self):
+        """--mount-options come after those of ./boot"""
+        status, out, err = self.boot(
+            "grep /mnt/share /proc/mounts", '--mount-options',
+            'msize=65536,posixacl,nodev')
+        self.assertEqual((status, err), (0, ''))
+        for word in ('msize=65536', 'posixacl', 'nodev'):
+            self.assertIn(word, re.split('[ ,]', out.decode()))
+
     def test_no_such_driver(self):
         """A driver that QEMU does not have is named"""
         status, _, err = self.boot('true', '--driver', 'nonesuch')
@@ -218,6 +247,10 @@ class Boot(unittest.TestCase):
                 (['--run', 'true', '--kernel', '/nonesuch'], '/nonesuch'),
                 (['--run', 'true', '--kernel', '/etc/passwd'],
                  'not an x86 Linux kernel'),
+                (['--run', 'true', '--security-model', 'none'],
+                 '--security-model'),
+                (['--run', 'true', '--mount-options', 'ro, posixacl'],
+                 '--mount-options'),
                 (['--driver', 'synth', '--share', '/', '--run', 'true'],
                  'synth')):
             with self.subTest(options[-1][:40]):
@@ -240,7 +273,8 @@ class Boot(unittest.TestCase):
         with Guest(self.who, None, None, ['--help']) as guest:
             self.assertEqual(guest.wait(30), 0)
             said = guest.stdout().decode()
-        for word in ('--share', '--readonly', '--run', '125', '-- QEMU'):
+        for word in ('--share', '--readonly', '--run', '125', '-- QEMU',
+                     '--security-model', '--mount-options'):
             self.assertIn(word, said)
 
     # Ends

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A whole Debian system for guests that have their root file system on 9p.
+
+debootstrap makes it, once, from the mirror that the machine's apt uses; the
+cache keeps it as an archive (tar), which is unpacked for each guest in the way
+in which the share's driver and its user keep owners:
+
+  real()       as root: everything belongs to whom it belongs to in the guest
+  own_ids()    as an ordinary user: to the user's subordinate ids, as the helper
+               maps them
+  mapped()     as an ordinary user: everything belongs to that user, and the
+               guest's view of it is in extended attributes, as the local
+               driver keeps it with security_model=mapped-xattr
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+
+from .failure import Failure, message
+from .kernel import TREE, fail, fetch
+
+SUITE = 'bookworm'
+PACKAGES = ('acl', 'attr', 'fio', 'gcc', 'git', 'libc6-dev', 'make', 'sqlite3',
+            'stress-ng')
+
+# Not in the archive: what the guest mounts something over, and what only
+# debootstrap and apt needed
+_WITHOUT = ('./dev/*', './proc/*', './sys/*', './run/*',
+            './var/cache/apt/*.bin', './var/cache/apt/archives/*.deb',
+            './var/lib/apt/lists/*_*')
+
+
+def _bootstrap(to):
+    """Makes the system, in a new folder."""
+    with open(TREE / 'base/base.toml', 'rb') as f:
+        keyring = tomllib.load(f)['keyring']
+    for program in ('debootstrap', '/usr/sbin/debootstrap'):
+        if shutil.which(program):
+            break
+    else:
+        raise Failure('debootstrap is not installed')
+    said = ["apt's configuration names no mirror of the Debian archive"]
+    for mirror in fetch.machine_mirrors():
+        message(f'making a Debian system ({SUITE}) from {mirror}')
+        done = subprocess.run(
+            [program, '--variant=minbase', f'--keyring={keyring}',
+             '--include=' + ','.join(PACKAGES), SUITE, to, mirror],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            env={**os.environ, 'LC_ALL': 'C',
+                 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'})
+        if done.returncode == 0:
+            # The guest has no network
+            pathlib.Path(to, 'etc/apt/sources.list').write_text('')
+            return
+        said = (done.stdout + done.stderr).splitlines()
+        shutil.rmtree(to, ignore_errors=True)
+    raise Failure('debootstrap failed:\n' + '\n'.join(said[-10:]))
+
+
+def archive():
+    """The archive's path."""
+    cache = fetch.Cache.of_user()
+    key = hashlib.sha256(repr((PACKAGES, _WITHOUT)).encode()).hexdigest()[:8]
+    name = f'rootfs-{SUITE}-{key}.tar'
+    path = cache.get(name)
+    if path:
+        return path
+    if os.geteuid() != 0:
+        raise Failure('only root can make the Debian system '
+                      '(run ./check long as root once)')
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.folder, prefix='rootfs-',
+                                     ignore_cleanup_errors=True) as work:
+        work = pathlib.Path(work)
+        try:
+            _bootstrap(work / 'root')
+            subprocess.run(['tar', '--numeric-owner', '-C', work / 'root',
+                            *(f'--exclude={w}' for w in _WITHOUT),
+                            '-cf', work / name, '.'], check=True)
+            return cache.put(work / name)
+        except (fail.Fail, subprocess.CalledProcessError) as e:
+            raise Failure(str(e)) from None
+
+
+def _extract(command, source, what):
+    with open(source, 'rb') as f:
+        done = subprocess.run(command, stdin=f, capture_output=True, text=True)
+    if done.returncode:
+        raise Failure(f'unpacking {source} {what}: {done.stderr.strip()}')
+
+
+def real(source, to, _user=None):
+    """Unpacks with the real owners; root only."""
+    _extract(['tar', '--numeric-owner', '-xpf', '-', '-C', to], source,
+             'as root')
+
+
+def own_ids(source, to, user):
+    """Unpacks with a user's subordinate ids. user: a testuser.TestUser."""
+    command = ['unshare', '--map-root-user', '--map-auto',
+               'tar', '--numeric-owner', '-xpf', '-', '-C', str(to)]
+    _extract(user.command(command), source, f'as {user.user.pw_name}')
+
+
+def mapped(source, to, user):
+    """Unpacks with owners and types in extended attributes."""
+    command = [sys.executable, '-B', '-c', 'import sys; '
+               f'sys.path.insert(0, {str(TREE / "scripts")!r}); '
+               'from virtfs import rootfs; '
+               f'rootfs.unpack_mapped(sys.stdin.buffer, {str(to)!r})']
+    _extract(user.command(command), source, f'as {user.user.pw_name}')
+
+
+_TYPES = {tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG,
+          tarfile.SYMTYPE: stat.S_IFLNK, tarfile.DIRTYPE: stat.S_IFDIR,
+          tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK,
+          tarfile.FIFOTYPE: stat.S_IFIFO}
+
+
+def unpack_mapped(stream, to):
+    """Unpacks a tar stream as the current user. The attributes are those of
+    hw/9pfs/local-mapped-xattr.c: 32 bits each, the device's number 64, little
+    endian, the mode with its type."""
+    with tarfile.open(fileobj=stream, mode='r|') as source:
+        for member in source:
+            path = os.path.join(to, member.name)
+            if member.islnk():
+                os.link(os.path.join(to, member.linkname), path)
+                continue
+            if member.isdir():
+                if not os.path.isdir(path):
+                    os.mkdir(path)
+                os.chmod(path, 0o700)
+            else:
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL,
+                                  0o600), 'wb') as f:
+                    if member.isfile():
+                        shutil.copyfileobj(source.extractfile(member), f)
+                    elif member.issym():
+                        f.write(os.fsencode(member.linkname))
+            mode = _TYPES[member.type] | stat.S_IMODE(member.mode)
+            for name, value in (('uid', member.uid), ('gid', member.gid),
+                                ('mode', mode)):
+                os.setxattr(path, f'user.virtfs.{name}',
+                            struct.pack('<I', value))
+            if member.isdev():
+                number = os.makedev(member.devmajor, member.devminor)
+                os.setxattr(path, 'user.virtfs.rdev',
+                            struct.pack('<Q', number))
