@@ -118,9 +118,9 @@ static void parse_line(const char *line, LocalView *view)
         text = line + strlen(keys[i].key);
         /*
          * Other QEMUs write 32 bits with a sign, device numbers too: what is
-         * 4294967294 here, is -2 there.
+         * 4294967294 here, is -2 there. No mode has that many bits.
          */
-        negative = *text == '-';
+        negative = bit != LOCAL_VIEW_MODE && *text == '-';
         if (!parse_number(text + negative,
                           negative ? 1ULL << 31 :
                           wide ? UINT64_MAX : UINT32_MAX, &value)) {
