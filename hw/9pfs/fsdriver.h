@@ -27,6 +27,7 @@
 
 #include "fsdev/fs-types.h"
 #include "qemu/coroutine.h"
+#include "qemu/notify.h"
 #include "qapi/qapi-types-fsdev.h"
 #include "9p-qid.h"
 
@@ -226,6 +227,13 @@ struct FsDriver {
                                     const char *name);
 };
 
+/* What FsExport.on_helper tells of, in the main loop's thread */
+typedef struct FsHelperEvent {
+    FsExport *fs;
+    bool found;                 /* the helper is there again; else it is lost */
+    const char *why;            /* it is lost; NULL with found */
+} FsHelperEvent;
+
 struct FsExport {
     char *id;
     const FsDriver *driver;
@@ -245,6 +253,11 @@ struct FsExport {
     bool freeing;
     unsigned renaming;          /* renames under way */
     CoQueue renamed;            /* woken when one of them is over */
+    /*
+     * Told with a FsHelperEvent whenever the driver's helper process is lost
+     * and found again; not of the first. All zero is empty.
+     */
+    NotifierList on_helper;
     QTAILQ_ENTRY(FsExport) next;
 };
 
