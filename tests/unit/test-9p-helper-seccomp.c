@@ -45,6 +45,26 @@ static void wait_stop(pid_t pid)
 }
 
 /*
+ * Lets the process run until it is about to make the call @nr. If it sleeps in
+ * that already, it is interrupted and begins again.
+ */
+static void stop_before(pid_t pid, long nr)
+{
+    struct __ptrace_syscall_info info = { .op = PTRACE_SYSCALL_INFO_NONE };
+
+    g_assert_cmpint(ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD),
+                    ==, 0);
+    g_assert_cmpint(ptrace(PTRACE_INTERRUPT, pid, 0, 0), ==, 0);
+    wait_stop(pid);
+    while (info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != nr) {
+        g_assert_cmpint(ptrace(PTRACE_SYSCALL, pid, 0, 0), ==, 0);
+        wait_stop(pid);
+        g_assert_cmpint(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info),
+                               &info), >, 0);
+    }
+}
+
+/*
  * Has a helper with --seccomp=@mode make the call @nr instead of its next
  * recvmsg(2). Returns the helper's exit status: PC_KILLED(SIGSYS), or 0 when
  * the call was allowed and returned 0, which the helper takes for the end of
@@ -59,15 +79,8 @@ static int forced_call(const char *mode, long nr)
     pid_t pid = c->server_pid;
     int status;
 
-    /* It sleeps in recvmsg(2), which is interrupted and begins again. */
-    g_assert_cmpint(ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD),
-                    ==, 0);
-    g_assert_cmpint(ptrace(PTRACE_INTERRUPT, pid, 0, 0), ==, 0);
-    wait_stop(pid);
-    g_assert_cmpint(ptrace(PTRACE_SYSCALL, pid, 0, 0), ==, 0);
-    wait_stop(pid);
+    stop_before(pid, __NR_recvmsg);
     g_assert_cmpint(ptrace(PTRACE_GETREGS, pid, 0, &regs), ==, 0);
-    g_assert_cmpint(regs.orig_rax, ==, __NR_recvmsg);
     regs.orig_rax = nr;
     g_assert_cmpint(ptrace(PTRACE_SETREGS, pid, 0, &regs), ==, 0);
     g_assert_cmpint(ptrace(PTRACE_DETACH, pid, 0, 0), ==, 0);
