@@ -10,7 +10,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "       [,throttling.LIMIT=value]...\n"
     "                export a host directory with QEMU's own privileges\n"
     "-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path]\n"
-    "       [,writeout=immediate][,readonly=on|off]\n"
+    "       [,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "       [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "                export a host directory through virtfs-proxy-helper\n"
     "-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]...\n"
@@ -21,7 +21,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
 SRST
 ``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
-``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
 ``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
     Define an export: files that a guest can mount over 9p. A device
@@ -113,6 +113,12 @@ SRST
         virtfs-proxy-helper that was installed with this QEMU.
         (``proxy`` only)
 
+    ``donate=on|off``
+        Whether the helper hands over descriptors that let QEMU look at
+        attributes of files without asking it. The default is ``on``, which
+        is faster and gives QEMU nothing that it could not ask for.
+        (``proxy`` only)
+
     ``writeout=immediate``
         Hand what the guest writes to the host's storage right away,
         instead of when the host sees fit. The guest's write is answered
@@ -178,7 +184,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "        [,writeout=immediate][,readonly=on|off]\n"
     "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id]\n"
-    "        [,helper=path][,writeout=immediate][,readonly=on|off]\n"
+    "        [,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max]\n"
     "                -fsdev and a virtio-9p-pci device for it at once\n",
@@ -187,7 +193,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
 SRST
 ``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
 ``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it in one option. All

@@ -27,6 +27,7 @@ long ones, or those of the named tiers.'''
 EPILOG = '''\
 tiers:
   warnings  this tree's C files compile without any, with gcc and with clang
+  docs      the manual is built, and says what the programs do
   unit      functions and single parts, in their own processes
   helper    the real virtfs-proxy-helper; started by root, once as root and
             once as an ordinary user
@@ -108,6 +109,13 @@ def warnings(_context):
     script = TREE / 'tests/compile/test-warnings.py'
     return [tap.Program(script.stem, [sys.executable, str(script)], 'tap',
                         900, dict(os.environ), str(TREE))]
+
+
+def docs(_context):
+    """The manual, and what it says."""
+    script = TREE / 'tests/docs/test-manual.py'
+    return [tap.Program(script.stem, [sys.executable, str(script), '-v', '-b'],
+                        'unittest', 1200, dict(os.environ), str(TREE))]
 
 
 def unit(_context):
@@ -194,8 +202,8 @@ def long(context):
     return _guest_programs(context, 'long-*.py', 3600)
 
 
-TIERS = {'warnings': warnings, 'unit': unit, 'helper': helper, 'qtest': qtest,
-         'guest': guest, 'long': long}
+TIERS = {'warnings': warnings, 'docs': docs, 'unit': unit, 'helper': helper,
+         'qtest': qtest, 'guest': guest, 'long': long}
 
 
 def _default_tiers(sanitizers):
