@@ -6,11 +6,16 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/timer.h"
 #include "9p-internal.h"
 #include "trace.h"
 
 /* Who a client is that tells neither a number nor a name that means one */
 #define UID_NOBODY  65534
+
+/* How long Tflush waits for what cannot be cancelled */
+#define FLUSH_PATIENCE_S    10
 
 /*
  * Plain 9P2000 is not among them: it has no errno, links or devices, and Linux'
@@ -142,14 +147,28 @@ int coroutine_fn p9_attach(P9Request *req)
     return 0;
 }
 
+static void flush_patience_over(void *opaque)
+{
+    P9Request *old = opaque;
+
+    if (fs_call_abandon(&old->call)) {
+        warn_report_once("fsdev '%s': a request that the guest flushed had "
+                         "no answer for %d seconds; it is given up",
+                         old->s->fs->id, FLUSH_PATIENCE_S);
+    }
+}
+
 /*
  * Tflush oldtag[2]: Rflush once that request is over, whether it was stopped
- * in time or not. Tags that are not in use were answered before.
+ * in time or not. Tags that are not in use were answered before. Whoever is
+ * silent for long does not keep the guest: the request then ends with an
+ * error, as nobody knows what became of it.
  */
 int coroutine_fn p9_flush(P9Request *req)
 {
     P9Server *s = req->s;
     P9Request *old;
+    QEMUTimer timer;
     uint16_t oldtag;
 
     oldtag = marshal_get_u16(&req->r);
@@ -166,9 +185,15 @@ int coroutine_fn p9_flush(P9Request *req)
     if (p9_request_find(s, oldtag) == old) {
         /*
          * Only older requests are waited for, so no two can wait for each
-         * other. @old may be another request when this returns.
+         * other. @old may be another request when this returns: its end runs
+         * us before anything else.
          */
+        aio_timer_init(s->ctx, &timer, QEMU_CLOCK_REALTIME, SCALE_NS,
+                       flush_patience_over, old);
+        timer_mod(&timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
+                  FLUSH_PATIENCE_S * NANOSECONDS_PER_SECOND);
         qemu_co_queue_wait(&old->flushers, NULL);
+        timer_del(&timer);
     }
     return 0;
 }

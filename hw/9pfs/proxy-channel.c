@@ -17,8 +17,9 @@
  * A request in flight has a slot, and its tag is the slot's number and, above
  * that, a serial number, so that a reply to an earlier user of the slot is not
  * taken for this one's. There are as many slots as the helper allows; callers
- * beyond that queue and get a freed slot handed on in order. Only in this queue
- * can a call be cancelled: once a request is in the out buffer it is on its
+ * beyond that queue and get a freed slot handed on in order; so do they while
+ * the helper is too slow to take what is sent. Only in this queue can a call
+ * be cancelled: once a request is in the out buffer it is on its
  * way, and what it does to files must be known. Only a device that is reset
  * does not care; then a call that the helper leaves without an answer is
  * abandoned. Its slot stays taken until the answer comes after all, and what
@@ -45,6 +46,12 @@
 #define IN_SIZE             (2 * PROXY_MAX_MESSAGE)
 #define OUT_SIZE            (64 * 1024)
 
+/*
+ * Bytes that wait to be sent, beyond which no request is begun. A helper that
+ * does not read could answer nonetheless: tags can be guessed.
+ */
+#define OUT_MAX             (1024 * 1024)
+
 /* Payload beside SETXATTR's value: 16 names, or a name and a target */
 #define PAYLOAD_MAX         (16 * 1024)
 
@@ -58,6 +65,13 @@
 #define HELLO_TIMEOUT_MS    15000
 
 #define FORGET_DELAY_MS     5
+
+/*
+ * Errors from here on are the kernel's own, and mean other things to a guest's
+ * kernel than that a file was not found (include/linux/errno.h of Linux).
+ */
+#define KERNEL_ERRNO        512
+#define MAX_ERRNO           4095
 
 typedef struct ProxyForget {
     uint64_t handle;
@@ -193,6 +207,33 @@ static void proxy_broken_bh(void *opaque)
 }
 
 /*
+ * Slots
+ */
+
+/* Whether another request may be begun */
+static bool slot_free(const ProxyChannel *ch)
+{
+    return ch->n_free > 0 && ch->out_end - ch->out_start <= OUT_MAX;
+}
+
+static void slot_take(ProxyChannel *ch, ProxyRequest *req)
+{
+    req->slot = ch->free_slots[--ch->n_free];
+    ch->slots[req->slot] = req;
+}
+
+/* Some may be free for those who wait. */
+static void slots_hand_on(ProxyChannel *ch)
+{
+    ProxyRequest *req;
+
+    while (slot_free(ch) && (req = waiting_pop(ch))) {
+        slot_take(ch, req);
+        proxy_wake(req, 0);
+    }
+}
+
+/*
  * Sending
  */
 
@@ -264,6 +305,7 @@ static void proxy_send(ProxyChannel *ch)
         ch->out_waits = waits;
         proxy_set_handlers(ch);
     }
+    slots_hand_on(ch);
 }
 
 static void proxy_flush(void *opaque)
@@ -308,6 +350,8 @@ void proxy_forget(ProxyChannel *ch, uint64_t handle, uint32_t count)
  * Receiving
  */
 
+#define REPLY_FDS_MAX       2
+
 /* Descriptors that a reply may bring: to the nodes and the file in it */
 static unsigned reply_max_fds(unsigned type)
 {
@@ -317,7 +361,7 @@ static unsigned reply_max_fds(unsigned type)
         return 1;
     case PROXY_WALK:
     case PROXY_CREATE:
-        return 2;
+        return REPLY_FDS_MAX;
     default:
         return 0;
     }
@@ -414,7 +458,10 @@ static int proxy_take_message(ProxyChannel *ch, const ProxyHeader *h,
     marshal_reader_init(&req->r, ch->in + ch->in_start + PROXY_HEADER_SIZE,
                         h->size - PROXY_HEADER_SIZE);
     err = marshal_get_u32(&req->r);
-    if (err && (err > 4095 || h->nfds || !marshal_done(&req->r))) {
+    if (err >= KERNEL_ERRNO && err <= MAX_ERRNO) {
+        err = EIO;
+    }
+    if (err && (err > MAX_ERRNO || h->nfds || !marshal_done(&req->r))) {
         return -EPROTO;
     }
     req->ret = -(int)err;
@@ -433,16 +480,9 @@ static int proxy_take_message(ProxyChannel *ch, const ProxyHeader *h,
 
 static void slot_put(ProxyChannel *ch, uint32_t slot)
 {
-    ProxyRequest *next = waiting_pop(ch);
-
-    if (next) {
-        ch->slots[slot] = next;
-        next->slot = slot;
-        proxy_wake(next, 0);
-    } else {
-        ch->slots[slot] = NULL;
-        ch->free_slots[ch->n_free++] = slot;
-    }
+    ch->slots[slot] = NULL;
+    ch->free_slots[ch->n_free++] = slot;
+    slots_hand_on(ch);
 }
 
 /* The answer to a request that was abandoned: nobody wants what it brings. */
@@ -528,6 +568,13 @@ static void proxy_readable(void *opaque)
     } else {
         defer_call_begin();
         proxy_dispatch(ch);
+        /*
+         * Those of messages that are still to come may have come with earlier
+         * ones, but no more than can be answered.
+         */
+        if (ch->nfds > (ch->n_slots - ch->n_free) * REPLY_FDS_MAX) {
+            proxy_break(ch, "the helper sent descriptors without a message");
+        }
         defer_call_end();
     }
 }
@@ -565,9 +612,8 @@ static void proxy_abandon(FsCall *call, void *opaque)
 static int coroutine_fn slot_get(ProxyChannel *ch, FsCall *call,
                                  ProxyRequest *req)
 {
-    if (ch->n_free > 0) {
-        req->slot = ch->free_slots[--ch->n_free];
-        ch->slots[req->slot] = req;
+    if (slot_free(ch) && QTAILQ_EMPTY(&ch->waiting)) {
+        slot_take(ch, req);
         return 0;
     }
     req->done = false;

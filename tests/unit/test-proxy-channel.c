@@ -243,6 +243,72 @@ static void test_hello_bad(void)
     hello_fails(hello, size + 1, "malformed");
 }
 
+/* One number of HELLO's that cannot be */
+static void test_hello_lies(void)
+{
+    static const struct {
+        size_t at;              /* in the payload, after the error */
+        uint32_t value;
+    } lies[] = {
+        { 8, 0 },               /* max_message */
+        { 8, PROXY_HEADER_SIZE },
+        { 12, 0 },              /* max_in_flight */
+        { 20, 0 },              /* handle */
+        { 29 + 4, S_IFREG | 0644 },     /* mode of the root */
+        { 29 + 4, 0 },
+        { 181, PROXY_IDMAP_MAX + 1 },   /* ranges of ids */
+        { 181, 0xffff },
+        { 183 + 8, 0 },         /* a range of no ids, */
+        { 183 + 8, UINT32_MAX },        /* and one beyond 32 bits */
+    };
+    uint8_t hello[1024];
+    size_t size, i;
+
+    for (i = 0; i < ARRAY_SIZE(lies); i++) {
+        size = put_hello(hello, sizeof(hello), PROXY_VERSION,
+                         PROXY_ROOT_HANDLE, 0, &root);
+        stl_le_p(hello + PROXY_HEADER_SIZE + 4 + lies[i].at, lies[i].value);
+        hello_fails(hello, size, "malformed");
+    }
+    /* It says that it donates, and does not; and it must not */
+    size = put_hello(hello, sizeof(hello), PROXY_VERSION, PROXY_ROOT_HANDLE,
+                     1, &root);
+    hello_fails(hello, size, "does not speak protocol version 2");
+    stw_le_p(hello + 6, 0);
+    hello_fails(hello, size, "malformed");
+}
+
+/* Limits beyond what QEMU has: its own hold. */
+static void test_hello_huge(void)
+{
+    uint8_t hello[1024], said[PROXY_HELLO_SIZE];
+    size_t size = put_hello(hello, sizeof(hello), PROXY_VERSION,
+                            PROXY_ROOT_HANDLE, 0, &root);
+    Call *c = g_new0(Call, 1025);
+    int sv[2], i;
+    Test t;
+
+    stl_le_p(hello + PROXY_HEADER_SIZE + 4 + 4, UINT32_MAX);    /* features */
+    stl_le_p(hello + PROXY_HEADER_SIZE + 4 + 8, UINT32_MAX);
+    stl_le_p(hello + PROXY_HEADER_SIZE + 4 + 12, UINT32_MAX);
+    setup_pair(&t, sv);
+    peer_send(t.peer, hello, size, NULL, 0);
+    t.ch = proxy_channel_new(ctx, "test", sv[0], true, &error_abort);
+    g_assert_cmpint(recv(t.peer, said, sizeof(said), 0), ==, sizeof(said));
+    for (i = 0; i < 1025; i++) {
+        call_start(&t, &c[i], PROXY_GETATTR, i);
+        g_assert_true(!c[i].call.on_cancel == (i < 1024));
+    }
+    close(t.peer);
+    t.peer = -1;
+    for (i = 0; i < 1025; i++) {
+        call_wait(&c[i]);
+        g_assert_cmpint(c[i].ret, ==, -EIO);
+    }
+    finish(&t);
+    g_free(c);
+}
+
 /*
  * Requests
  */
@@ -489,6 +555,69 @@ static void test_backpressure(void)
     finish(&t);
 }
 
+/*
+ * A peer that answers what it did not read, as it can guess the tags, does not
+ * have requests pile up here: they wait, and can be given up.
+ */
+static void test_guessed(void)
+{
+    Call c[40] = { };
+    uint32_t serial = 1;
+    size_t i, waits = 0;
+    Test t;
+
+    setup(&t);
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        c[i].extra = 100000;
+        call_start(&t, &c[i], PROXY_SETXATTR, i);
+        if (c[i].call.on_cancel) {
+            waits++;
+            continue;
+        }
+        g_assert_cmpuint(waits, ==, 0);
+        /* Slots are handed out from the first on, and one is in use. */
+        peer_reply(&t, PROXY_SETXATTR, serial++ * 1024, 0, 7);
+        call_wait(&c[i]);
+        g_assert_cmpint(c[i].ret, ==, 0);
+    }
+    /* Less than what OUT_MAX has room for is on its way, and in the socket */
+    g_assert_cmpuint(waits, >, 20);
+    i = ARRAY_SIZE(c) - 1;
+    c[i].call.cancelled = true;
+    c[i].call.on_cancel(&c[i].call, c[i].call.on_cancel_opaque);
+    g_assert_true(c[i].done);
+    g_assert_cmpint(c[i].ret, ==, -EINTR);
+    close(t.peer);
+    t.peer = -1;
+    for (i = 0; i < ARRAY_SIZE(c) - 1; i++) {
+        call_wait(&c[i]);
+        g_assert_cmpint(c[i].ret, ==, i < ARRAY_SIZE(c) - waits ? 0 : -EIO);
+    }
+    finish(&t);
+}
+
+/* Errors that only the kernel may see */
+static void test_kernel_errno(void)
+{
+    static const int errors[] = { 1, 511, 512, 4095 };
+    uint64_t handle;
+    Test t;
+    int i;
+
+    setup(&t);
+    for (i = 0; i < ARRAY_SIZE(errors); i++) {
+        Call c = { };
+        ProxyHeader h;
+
+        call_start(&t, &c, PROXY_GETATTR, 1);
+        h = peer_recv(t.peer, &handle, sizeof(handle));
+        peer_reply(&t, PROXY_GETATTR, h.tag, errors[i], 0);
+        call_wait(&c);
+        g_assert_cmpint(c.ret, ==, errors[i] < 512 ? -errors[i] : -EIO);
+    }
+    finish(&t);
+}
+
 /* Descriptors go to the messages in order, though they came together */
 static void test_descriptors(void)
 {
@@ -711,6 +840,29 @@ static void test_fd_flood(void)
     finish(&t);
 }
 
+/* One that nobody can be waiting for */
+static void test_fd_excess(void)
+{
+    uint8_t buf[64];
+    uint64_t handle;
+    Call c = { .take_fds = 1 };
+    int fds[2] = { STDERR_FILENO, STDERR_FILENO };
+    ProxyHeader h;
+    size_t size;
+    Test t;
+
+    setup(&t);
+    call_start(&t, &c, PROXY_OPEN, 1);
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    size = put_reply(buf, PROXY_OPEN, h.tag, 1, 0, 0);
+    peer_send(t.peer, buf, size, fds, 2);
+    call_wait(&c);
+    g_assert_cmpint(c.ret, ==, 0);
+    close(c.fd);
+    all_fail(&t, NULL, 0);
+    finish(&t);
+}
+
 int main(int argc, char **argv)
 {
     int i;
@@ -721,16 +873,21 @@ int main(int argc, char **argv)
 
     g_test_add_func("/proxy-channel/hello", test_hello);
     g_test_add_func("/proxy-channel/hello-bad", test_hello_bad);
+    g_test_add_func("/proxy-channel/hello-lies", test_hello_lies);
+    g_test_add_func("/proxy-channel/hello-huge", test_hello_huge);
     g_test_add_func("/proxy-channel/batch", test_batch);
     g_test_add_func("/proxy-channel/limit", test_limit);
     g_test_add_func("/proxy-channel/cancel-sent", test_cancel_sent);
     g_test_add_func("/proxy-channel/abandon", test_abandon);
     g_test_add_func("/proxy-channel/pieces", test_pieces);
     g_test_add_func("/proxy-channel/backpressure", test_backpressure);
+    g_test_add_func("/proxy-channel/guessed", test_guessed);
+    g_test_add_func("/proxy-channel/kernel-errno", test_kernel_errno);
     g_test_add_func("/proxy-channel/descriptors", test_descriptors);
     g_test_add_func("/proxy-channel/forget", test_forget);
     g_test_add_func("/proxy-channel/gone", test_gone);
     g_test_add_func("/proxy-channel/fd-flood", test_fd_flood);
+    g_test_add_func("/proxy-channel/fd-excess", test_fd_excess);
     for (i = 0; i < ARRAY_SIZE(bad_replies); i++) {
         g_autofree char *path = g_strdup_printf("/proxy-channel/bad/%s",
                                                 bad_replies[i].name);
