@@ -128,6 +128,73 @@ bool fs_entry_is(const FsEntry *entry, const FsNode *parent, const char *name)
            !strcmp(entry->name, name);
 }
 
+static void set_where(FsNode *node, FsEntry *entry)
+{
+    FsEntry *old = node->where;
+
+    node->where = entry;
+    if (old) {
+        fs_entry_put(old);
+    }
+}
+
+/*
+ * @node is about to get an entry in @dir: takes @node out of the way from there
+ * to the root. False if that cannot be, as they are the same.
+ */
+static bool cut_circle(FsNode *node, FsNode *dir)
+{
+    FsNode *at = dir;
+
+    if (node == dir) {
+        return false;
+    }
+    while (at->where) {
+        FsNode *above = at->where->parent;
+
+        if (above == node || at->where->gone) {
+            fs_entry_gone(at->where);
+            set_where(at, NULL);
+            break;
+        }
+        at = above;
+    }
+    return true;
+}
+
+void fs_node_adopt(FsNode *node, FsEntry *entry)
+{
+    if (node == node->fs->root ||
+        (S_ISDIR(node->type) && !cut_circle(node, entry->parent))) {
+        fs_entry_put(entry);
+        return;
+    }
+    set_where(node, entry);
+}
+
+FsEntry *fs_node_where(FsNode *node)
+{
+    FsEntry *entry;
+
+    if (node->where && !node->where->gone) {
+        return node->where;
+    }
+    QLIST_FOREACH(entry, &node->names, of_node) {
+        if (entry != node->where) {
+            fs_node_adopt(node, fs_entry_ref(entry));
+            break;
+        }
+    }
+    return node->where && !node->where->gone ? node->where : NULL;
+}
+
+void fs_node_moved(FsNode *node, FsNode *dir)
+{
+    if (S_ISDIR(node->type)) {
+        cut_circle(node, dir);
+    }
+}
+
 void fs_rename_begin(FsExport *fs)
 {
     fs->renaming++;

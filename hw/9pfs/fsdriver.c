@@ -151,6 +151,7 @@ void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr)
     node->gen_state = FS_GEN_UNKNOWN;
     node->detached = false;
     QLIST_INIT(&node->names);
+    node->where = NULL;
     added = g_hash_table_add(fs->nodes, node);
     assert(added);
 }
@@ -172,7 +173,7 @@ FsNode *fs_node_ref(FsNode *node)
 void fs_node_unref(FsNode *node)
 {
     FsExport *fs = node->fs;
-    FsEntry *entry;
+    FsEntry *entry, *where;
 
     assert(node->refs > 0);
     if (--node->refs) {
@@ -190,7 +191,11 @@ void fs_node_unref(FsNode *node)
             fs_entry_gone(entry);
             entry->node = NULL;
         }
+        where = node->where;
         fs->driver->node_free(node);
+        if (where) {
+            fs_entry_put(where);
+        }
     }
     fs->freeing = false;
 }

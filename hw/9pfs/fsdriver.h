@@ -53,6 +53,11 @@ typedef struct FsNode {
     uint64_t gen;
     bool detached;              /* not in the table: fs_node_detach() */
     QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
+    /*
+     * Of drivers that find inodes by name: one of the names, with a reference;
+     * fs_node_where() has it. NULL for the root.
+     */
+    FsEntry *where;
     QSIMPLEQ_ENTRY(FsNode) dying;
 } FsNode;
 
@@ -326,6 +331,16 @@ void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name);
 /* Whether @entry is still @name in @parent */
 bool fs_entry_is(const FsEntry *entry, const FsNode *parent,
                  const char *name);
+
+/*
+ * An entry to find @node by, without a reference: the one it has, or another
+ * that is known. NULL if there is none.
+ */
+FsEntry *fs_node_where(FsNode *node);
+/* @entry, with a reference that is taken over, becomes the one. */
+void fs_node_adopt(FsNode *node, FsEntry *entry);
+/* @node was renamed into @dir, and the server is about to move its entry. */
+void fs_node_moved(FsNode *node, FsNode *dir);
 
 /*
  * Around a driver's rename and what it does to entries. Whoever looks an

@@ -21,24 +21,15 @@
  * another file once its first one is gone. Otherwise the node is stale: ESTALE
  * is what Linux says of such an inode on any network file system.
  *
- * Names are entries of the export (fs-entry.c). A node holds one of its own,
- * and there may be others, which fids hold; it changes over to one of those
- * when its own is gone, or turns out to be wrong, as the host may rename files
- * behind our back. While a rename by the guest is under way, a name may be
- * wrong on either side of it: whoever does not find an inode then waits for
- * the rename to be over, and tries again.
+ * Names are entries of the export (fs-entry.c: how a node comes to one). The
+ * host may rename files behind our back, and then one turns out to be wrong.
+ * While a rename by the guest is under way, a name may be wrong on either side
+ * of it: whoever does not find an inode then waits for the rename to be over,
+ * and tries again.
  *
  * When the last name is removed the handle has to stay open: it is kept, in
  * the terms of hosthandle.h. The same holds for an inode that nobody could
  * find again for other reasons, which is seen when it is about to be closed.
- *
- * A node's entry refers to its directory, whose entry refers to the next one.
- * These references must not run in a circle, which would never be freed.
- * There is none on the host, but there could be one here if an entry is out of
- * date: host and guest rename at different times. So before a directory that
- * has entries below it gets another entry, the way from there to the root is
- * followed, and cut where it passes the directory itself: what is below the
- * directory cannot be above it.
  */
 #include "qemu/osdep.h"
 #include <sys/vfs.h>
@@ -144,69 +135,6 @@ void coroutine_fn local_learn_dev(LocalFs *lf, int fd, uint64_t dev)
  * Names
  */
 
-static void set_where(LocalNode *n, FsEntry *entry)
-{
-    FsEntry *old = n->where;
-
-    n->where = entry;
-    if (old) {
-        fs_entry_put(old);
-    }
-}
-
-/*
- * @n is about to get an entry in @dir: takes @n out of the way from there to
- * the root. False if that cannot be, as they are the same.
- */
-static bool cut_circle(LocalNode *n, LocalNode *dir)
-{
-    LocalNode *at = dir;
-
-    if (n == dir) {
-        return false;
-    }
-    while (at->where) {
-        LocalNode *above = local_node(at->where->parent);
-
-        if (above == n || at->where->gone) {
-            fs_entry_gone(at->where);
-            set_where(at, NULL);
-            break;
-        }
-        at = above;
-    }
-    return true;
-}
-
-/* @entry, with a reference that is taken over, becomes the one to find @n by */
-static void adopt_entry(LocalNode *n, FsEntry *entry)
-{
-    if (n == local_node(n->node.fs->root) ||
-        (S_ISDIR(n->node.type) &&
-         !cut_circle(n, local_node(entry->parent)))) {
-        fs_entry_put(entry);
-        return;
-    }
-    set_where(n, entry);
-}
-
-/* The entry to find @n by, without a reference; NULL if there is none. */
-static FsEntry *valid_where(LocalNode *n)
-{
-    FsEntry *entry;
-
-    if (n->where && !n->where->gone) {
-        return n->where;
-    }
-    QLIST_FOREACH(entry, &n->node.names, of_node) {
-        if (entry != n->where) {
-            adopt_entry(n, fs_entry_ref(entry));
-            break;
-        }
-    }
-    return n->where && !n->where->gone ? n->where : NULL;
-}
-
 LocalNode *local_node_named(LocalNode *dir, const char *name)
 {
     FsEntry *entry = fs_entry_find(dir->node.fs, &dir->node, name);
@@ -244,7 +172,7 @@ void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
         }
         fs_entry_put(entry);
     }
-    if (valid_where(n)) {
+    if (fs_node_where(&n->node)) {
         if (kept >= 0) {
             close(kept);
         }
@@ -260,16 +188,17 @@ void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
 
 void local_node_linked(LocalNode *n, LocalNode *dir, const char *name)
 {
-    if (!valid_where(n)) {
-        adopt_entry(n, fs_entry_get(n->node.fs, &dir->node, name, &n->node));
+    if (!fs_node_where(&n->node)) {
+        fs_node_adopt(&n->node, fs_entry_get(n->node.fs, &dir->node, name,
+                                             &n->node));
         host_handle_unkeep(&n->handle);
     }
 }
 
 void local_node_moved(LocalNode *n, LocalNode *dir)
 {
-    if (n && S_ISDIR(n->node.type)) {
-        cut_circle(n, dir);
+    if (n) {
+        fs_node_moved(&n->node, &dir->node);
     }
 }
 
@@ -415,7 +344,6 @@ void local_node_free(FsNode *node)
         close(n->kept);
         host_files_remove();
     }
-    set_where(n, NULL);
     g_free(n->memo);
     g_free(n);
 }
@@ -456,17 +384,19 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
         return n;
     }
 
-    where = is_new ? NULL : valid_where(n);
+    where = is_new ? NULL : fs_node_where(&n->node);
     if (is_new) {
-        n->where = fs_entry_get(lf->fs, &dir->node, name, &n->node);
+        n->node.where = fs_entry_get(lf->fs, &dir->node, name, &n->node);
     } else if (!where) {
-        adopt_entry(n, fs_entry_get(lf->fs, &dir->node, name, &n->node));
+        fs_node_adopt(&n->node,
+                      fs_entry_get(lf->fs, &dir->node, name, &n->node));
         host_handle_unkeep(&n->handle);
     } else if (S_ISDIR(n->node.type) &&
                !fs_entry_is(where, &dir->node, name) &&
                !lf->fs->renaming && !local_dir_changed_since(dir, since)) {
         /* A directory has one name, and this is it now. */
-        adopt_entry(n, fs_entry_get(lf->fs, &dir->node, name, &n->node));
+        fs_node_adopt(&n->node,
+                      fs_entry_get(lf->fs, &dir->node, name, &n->node));
     }
     return n;
 }
@@ -530,7 +460,7 @@ static bool find_gather(Find *f, LocalNode *n, bool by_name)
         .parent_fd = -1,
     };
     while (n->handle.fd < 0 && (by_name || !n->memo)) {
-        FsEntry *entry = valid_where(n);
+        FsEntry *entry = fs_node_where(&n->node);
         FindStep s;
 
         if (!entry || n->node.detached ||
@@ -803,13 +733,13 @@ static int coroutine_fn hold_name(LocalHold *hold, LocalNode *n)
     int ret = 0;
 
     for (tries = 0; tries < HOLD_TRIES; tries++) {
-        entry = valid_where(n);
+        entry = fs_node_where(&n->node);
         if (!entry) {
             return 0;
         }
         dir = local_node(fs_node_ref(entry->parent));
         ret = local_node_pin(dir);
-        entry = valid_where(n);
+        entry = fs_node_where(&n->node);
         if (ret >= 0 && entry && entry->parent == &dir->node) {
             hold->dir = dir;
             hold->name = g_strdup(entry->name);
@@ -861,7 +791,7 @@ int coroutine_fn local_hold(LocalHold *hold, LocalNode *n, int file)
 bool coroutine_fn local_release(LocalHold *hold, LocalNode *n, int ret)
 {
     bool stale = ret == -ESTALE && hold->name && ++hold->tries < HOLD_TRIES;
-    FsEntry *entry = valid_where(n);
+    FsEntry *entry = fs_node_where(&n->node);
     bool changed = !entry || !hold->dir ||
                    !fs_entry_is(entry, &hold->dir->node, hold->name);
 

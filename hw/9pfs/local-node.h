@@ -35,11 +35,6 @@ typedef struct LocalFs {
 typedef struct LocalNode {
     FsNode node;
     HostHandle handle;
-    /*
-     * A name to find the inode by, with a reference; it may be gone, and then
-     * node.names may have another. NULL for the root.
-     */
-    FsEntry *where;
     struct file_handle *memo;   /* name_to_handle_at(2), while closed */
     uint64_t born;              /* ns, tells inodes of one number apart; or 0 */
     int kept;                   /* LocalInode.kept, or -1 */
