@@ -1,0 +1,49 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The kinds of work: for each, the 9P2000.L messages that are measured, and
+ * those before and after them that make it possible and are not.
+ */
+#ifndef BENCH_WORK_H
+#define BENCH_WORK_H
+
+#include <stdint.h>
+
+/* A message while it is written */
+typedef struct Message {
+    uint8_t *start;
+    uint8_t *pos;
+} Message;
+
+/*
+ * A phase: messages made by @make for i from 0 to Work.n - 1, or to @n - 1 if
+ * that is not 0. None depends on another of the same phase.
+ */
+typedef struct Phase {
+    void (*make)(Message *m, unsigned i);
+    unsigned n;
+} Phase;
+
+#define PHASES  5
+
+typedef struct Work {
+    const char *name;
+    const char *says;           /* what is measured */
+    unsigned n;                 /* messages in a run */
+    unsigned bytes;             /* of file data that one moves */
+    Phase before[PHASES];       /* ends with one without make */
+    Phase measured;
+    Phase after[PHASES];
+} Work;
+
+extern const Work works[];
+extern const unsigned n_works;
+
+/* Tversion and Tattach, with the size of messages that is wanted */
+void make_version(Message *m, uint32_t msize);
+void make_attach(Message *m, unsigned i);
+
+/* Makes the files that work is done on, in the export's directory. */
+void make_files(const char *dir);
+
+#endif /* BENCH_WORK_H */
