@@ -28,10 +28,13 @@
 #include "fsdev/helper/userns.h"
 #include <cap-ng.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #define MAX_FILES       (1024 * 1024)
+#define KEEPER_FILES    16
 
 static const struct {
     const char *name;           /* as in --modcaps, capabilities(7) */
@@ -166,14 +169,35 @@ unsigned identity_raise_files(void)
     return limit.rlim_cur;
 }
 
+static void set_limit(int resource, const char *name, rlim_t value)
+{
+    struct rlimit limit = { value, value };
+
+    if (setrlimit(resource, &limit) < 0) {
+        fatal("%s: %s", name, strerror(errno));
+    }
+}
+
+/*
+ * What nobody here needs, and for a process that does not serve, almost
+ * nothing. Those of serving: identity_raise_files().
+ */
+static void limit_resources(Privilege keep)
+{
+    set_limit(RLIMIT_CORE, "RLIMIT_CORE", 0);
+    set_limit(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", 0);
+    set_limit(RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0);
+    if (keep != IDENTITY_SERVE) {
+        set_limit(RLIMIT_NPROC, "RLIMIT_NPROC", 0);
+        set_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", KEEPER_FILES);
+    }
+}
+
 void identity_drop(const Options *o, Privilege keep)
 {
-    struct rlimit no_core = { 0, 0 };
-    bool in_userns = o->user == NO_ID;
+    bool in_userns = userns_entered();
 
-    if (setrlimit(RLIMIT_CORE, &no_core) < 0) {
-        fatal("RLIMIT_CORE: %s", strerror(errno));
-    }
+    limit_resources(keep);
     clear_bounds();
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) {
         fatal("PR_SET_KEEPCAPS: %s", strerror(errno));
@@ -190,7 +214,18 @@ void identity_drop(const Options *o, Privilege keep)
     }
 }
 
+/*
+ * Not by libcap-ng, which may ask the kernel for more than the filter of the
+ * process that calls this allows.
+ */
 void identity_drop_capabilities(void)
 {
-    set_caps(IDENTITY_NOTHING, 0);
+    struct __user_cap_header_struct header = {
+        .version = _LINUX_CAPABILITY_VERSION_3,
+    };
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+    if (syscall(SYS_capset, &header, none) < 0) {
+        fatal("capabilities cannot be dropped: %s", strerror(errno));
+    }
 }

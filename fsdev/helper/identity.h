@@ -28,10 +28,11 @@ unsigned identity_raise_files(void);
 
 /*
  * Becomes o->user and o->group (in a user namespace of our own: stays its
- * root, who is the starting user on the host), with the capabilities of
+ * root, whoever that is on the host), with the capabilities of
  * @keep and no way to get another: the bounding, inheritable and ambient sets
  * are emptied and no_new_privs is set. No core dump will be written, and
- * nobody of the same user can trace the process. The process must have one
+ * nobody of the same user can trace the process. A process that does not
+ * serve can open no more than a few files, and make no other process. The process must have one
  * thread. Ends it if anything fails.
  */
 void identity_drop(const Options *o, Privilege keep);

@@ -10,6 +10,7 @@
 #include "fsdev/helper/keeper.h"
 #include "fsdev/helper/identity.h"
 #include "fsdev/helper/log.h"
+#include "fsdev/helper/seccomp.h"
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -90,11 +91,11 @@ static int become_daemon(void)
 }
 
 /*
- * Writes the keeper's pid. The lock, which the keeper holds as long as it
+ * Writes the keeper's pid, and returns the file. The lock, which the keeper holds as long as it
  * lives, tells a file that is left over from one that is not; the file stays,
  * since the keeper gives up what it took to make it.
  */
-static void write_pidfile(const char *path)
+static int write_pidfile(const char *path)
 {
     g_autofree char *text = g_strdup_printf("%d\n", getpid());
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -112,7 +113,8 @@ static void write_pidfile(const char *path)
     if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len) {
         fatal("--pidfile %s: cannot be written: %s", path, strerror(errno));
     }
-    /* Stays open: closing it would give up the lock. */
+    /* Stays open in the keeper: closing it would give up the lock. */
+    return fd;
 }
 
 /* Ends as the server did. */
@@ -154,8 +156,8 @@ static int wait_for_news(int signals, int news)
  * The keeper's life. @news: a byte when there is a connection, end of file
  * when there is no server any more.
  */
-static G_NORETURN void keep(pid_t server, int news, const sigset_t *wanted,
-                            SocketFile *file)
+static G_NORETURN void keep(const Options *o, pid_t server, int news,
+                            const sigset_t *wanted, SocketFile *file)
 {
     int signals = signalfd(-1, wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     bool asked = false;
@@ -165,6 +167,7 @@ static G_NORETURN void keep(pid_t server, int news, const sigset_t *wanted,
     if (signals < 0) {
         fatal("no signalfd: %s", strerror(errno));
     }
+    seccomp_enter_keeper(o->seccomp, server, file->dir, file->name);
     while (!asked) {
         sig = wait_for_news(signals, news);
         if (sig) {
@@ -238,14 +241,15 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
     pid_t starter = getppid();
     sigset_t wanted, old;
     int news[2], alive[2];
+    int pidfile = -1;
     unsigned i;
     pid_t pid;
 
     k->ready = o->foreground ? -1 : become_daemon();
     if (o->pidfile) {
-        write_pidfile(o->pidfile);
+        pidfile = write_pidfile(o->pidfile);
     }
-    userns_enter(ids);
+    userns_enter(&o->maps, ids);
 
     sigemptyset(&wanted);
     for (i = 0; i < G_N_ELEMENTS(end_signals); i++) {
@@ -271,11 +275,14 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
             dup2(STDIN_FILENO, STDERR_FILENO);
         }
         drop_keeper(o, file, starter);
-        keep(pid, news[0], &wanted, file);
+        keep(o, pid, news[0], &wanted, file);
     }
 
     close(news[0]);
     close(alive[1]);
+    if (pidfile >= 0) {
+        close(pidfile);
+    }
     k->tell = news[1];
     k->alive = alive[0];
     if (file->dir >= 0) {

@@ -11,8 +11,9 @@
  *
  *   1. options.c    understand the command line
  *   2. listen.c     find or make the socket; open the export
- *   3. keeper.c     the processes; with userns.c, if an ordinary user started
- *                   it, the user namespace
+ *   3. keeper.c     the processes; with userns.c and idmap.c, if an ordinary
+ *                   user started it or maps of ids are given, the user
+ *                   namespace
  *   4. sandbox.c    leave the host: only the export is left
  *   5. identity.c   stop being root, keep five capabilities
  *   6. seccomp.c    allow no system call but those that serving needs
@@ -56,26 +57,30 @@ static uint32_t outer_pid(void)
 }
 
 /*
- * Who may connect, as the server has him: the owner of the socket's file. In
- * a user namespace of our own that is the user himself, who is 0 there. A
+ * Who may connect, as the server has him: the owner of the socket's file. A
  * service manager decides for its socket, unless --uid says more.
+ *
+ * In a user namespace of our own whoever is not in its map looks like everybody
+ * who is not. Then it is the socket file's mode, 0600, that tells them apart.
  */
-static uint32_t client_uid(const Options *o, uid_t starter)
+static uint32_t client_uid(const Options *o, const IdMaps *ids, uid_t starter)
 {
-    if (o->user == NO_ID) {
-        return 0;
-    }
+    uint32_t uid = starter;
+
     if (o->socket_uid != NO_ID || o->activated) {
-        return o->socket_uid;
+        uid = o->socket_uid;
     }
-    return starter;
+    if (uid != NO_ID && userns_entered()) {
+        uid = idmap_inside(ids->uid, ids->n_uid, uid);
+        return uid == IDMAP_NONE ? userns_unmapped_uid() : uid;
+    }
+    return uid;
 }
 
-/* Serves one client, or with --persist one after another. */
-static int serve_clients(const Options *o, int listener, uid_t starter,
+/* Serves one client, a user @uid, or with --persist one after another. */
+static int serve_clients(const Options *o, int listener, uint32_t uid,
                          Keeper *keeper, const ServeConfig *config)
 {
-    uint32_t uid = client_uid(o, starter);
     int fd;
 
     while (o->persist) {
@@ -93,6 +98,7 @@ int main(int argc, char **argv)
     ServeConfig config = { .fd_prefix = "" };
     uid_t starter = geteuid();
     bool listening;
+    uint32_t client;
     Options o;
     Keeper keeper;
     IdMaps ids;
@@ -113,6 +119,8 @@ int main(int argc, char **argv)
 
     config.pid = outer_pid();
     config.max_files = identity_raise_files();
+    userns_enter_as_root(&ids, config.pid);
+    client = client_uid(&o, &ids, starter);
     config.root = sandbox_enter(o.sandbox, export, o.readonly);
     config.readonly = o.readonly;
     config.threads = o.threads;
@@ -126,6 +134,6 @@ int main(int argc, char **argv)
         log_use_syslog();
     }
     keeper_tell_ready(&keeper);
-    return listening ? serve_clients(&o, fd, starter, &keeper, &config)
+    return listening ? serve_clients(&o, fd, client, &keeper, &config)
                      : serve(fd, &config);
 }

@@ -22,6 +22,8 @@
 #define NOBODY_NAME     "nobody"
 #define NOBODY_ID       65534
 
+#define PRINT_CAPABILITIES      "print-capabilities"
+
 enum {
     OPT_USER = 256,
     OPT_GROUP,
@@ -34,6 +36,9 @@ enum {
     OPT_PIDFILE,
     OPT_MODCAPS,
     OPT_SYSLOG,
+    OPT_UID_MAP,
+    OPT_GID_MAP,
+    OPT_PRINT_CAPABILITIES,
     OPT_VERSION,
 };
 
@@ -55,9 +60,12 @@ static const struct option long_options[] = {
     { "pidfile",  required_argument, NULL, OPT_PIDFILE },
     { "syslog",   no_argument,       NULL, OPT_SYSLOG },
     { "modcaps",  required_argument, NULL, OPT_MODCAPS },
+    { "uid-map",  required_argument, NULL, OPT_UID_MAP },
+    { "gid-map",  required_argument, NULL, OPT_GID_MAP },
     { "persist",  no_argument,       NULL, OPT_PERSIST },
     { "sandbox",  required_argument, NULL, OPT_SANDBOX },
     { "seccomp",  required_argument, NULL, OPT_SECCOMP },
+    { PRINT_CAPABILITIES, no_argument, NULL, OPT_PRINT_CAPABILITIES },
     { "version",  no_argument,       NULL, OPT_VERSION },
     { NULL }
 };
@@ -85,6 +93,16 @@ static const char help_text[] =
     "                      serve with more (mknod, setfcap) or fewer (chown,\n"
     "                      dac_override, dac_read_search, fowner, fsetid)\n"
     "                      capabilities\n"
+    "      --uid-map INSIDE:OUTSIDE:COUNT[,...]\n"
+    "      --gid-map INSIDE:OUTSIDE:COUNT[,...]\n"
+    "                      serve in a user namespace in which COUNT ids from\n"
+    "                      INSIDE on are the host's from OUTSIDE on; may be\n"
+    "                      repeated. The guest can use no other ids. The\n"
+    "                      helper is id 0 inside. An ordinary user may map his\n"
+    "                      own id and those of /etc/subuid and /etc/subgid;\n"
+    "                      default: 0 is the user, from 1 on the others. Root\n"
+    "                      must give both maps, and map 0 to another than 0;\n"
+    "                      default: no map\n"
     "      --persist       when a client is gone, wait for the next one\n"
     "      --sandbox namespace|chroot|none\n"
     "                      what the helper is shut in: namespaces of its own\n"
@@ -102,6 +120,8 @@ static const char help_text[] =
     "      --pidfile FILE  write the process id there; the file stays locked\n"
     "                      as long as the helper runs\n"
     "  -h, --help          print this text\n"
+    "      --print-capabilities\n"
+    "                      print what this helper can do, as JSON\n"
     "      --version       print the version\n"
     "\n"
     "Started as root, it serves as another user with a few capabilities.\n"
@@ -201,6 +221,58 @@ static void modify_caps(Options *o, const char *value)
     }
 }
 
+static void add_map(const char *option, const char *value, ProxyIdRange *map,
+                    unsigned *n)
+{
+    g_autofree char *why = idmap_add(map, n, value);
+
+    if (why) {
+        fatal("--%s %s: %s", option, value, why);
+    }
+}
+
+/* Id 0 of a map on the host; there must be one. */
+static uint32_t map_root(const char *option, const ProxyIdRange *map,
+                         unsigned n)
+{
+    uint32_t id = idmap_outside(map, n, 0);
+
+    if (id == IDMAP_NONE) {
+        fatal("--%s: no range has id 0 inside, as which the helper serves",
+              option);
+    }
+    return id;
+}
+
+/*
+ * With maps, a helper started as root serves as id 0 of its user namespace,
+ * which must not be the host's root: the helper never serves as that.
+ */
+static void choose_mapped_identity(Options *o)
+{
+    const IdMaps *m = &o->maps;
+
+    if (!m->n_uid || !m->n_gid) {
+        fatal("--%s: as root, --%s is needed too", m->n_uid ? "uid-map" :
+              "gid-map", m->n_uid ? "gid-map" : "uid-map");
+    }
+    if (o->user != NO_ID || o->group != NO_ID) {
+        fatal("--%s: with --uid-map and --gid-map the helper serves as whom "
+              "they map id 0 to", o->user != NO_ID ? "user" : "group");
+    }
+    o->user = map_root("uid-map", m->uid, m->n_uid);
+    o->group = map_root("gid-map", m->gid, m->n_gid);
+    if (o->user == 0 || o->group == 0) {
+        fatal("--%s: id 0 inside is 0 on the host, as which the helper does "
+              "not serve", o->user == 0 ? "uid-map" : "gid-map");
+    }
+    if (o->activated && o->socket_uid != NO_ID &&
+        idmap_inside(m->uid, m->n_uid, o->socket_uid) == IDMAP_NONE) {
+        fatal("--uid %u: is not in --uid-map, so a connection by that user "
+              "cannot be told from others", o->socket_uid);
+    }
+}
+
 /*
  * The identity while serving, for a helper started as root. @user_gid is the
  * primary group of --user, if that is known.
@@ -262,12 +334,42 @@ static void check_options(Options *o, uint32_t user_gid)
     if (o->fd < 0 && !o->socket) {
         fatal("one of --fd FD and --socket FILE is needed; try --help");
     }
-    if (userns_is_root()) {
+    if (o->maps.n_uid) {
+        map_root("uid-map", o->maps.uid, o->maps.n_uid);
+    }
+    if (o->maps.n_gid) {
+        map_root("gid-map", o->maps.gid, o->maps.n_gid);
+    }
+    if (userns_is_root() && (o->maps.n_uid || o->maps.n_gid)) {
+        choose_mapped_identity(o);
+    } else if (userns_is_root()) {
         choose_identity(o, user_gid);
     } else if (geteuid() != 0 && (o->user != NO_ID || o->group != NO_ID)) {
         fatal("--%s: only a helper started as root can change its identity",
               o->user != NO_ID ? "user" : "group");
     }
+}
+
+/*
+ * For management software, as docs/interop/vhost-user.rst has it for another
+ * kind of program: JSON on stdout, whatever else the command line says. No
+ * string in it needs quoting.
+ */
+static G_NORETURN void print_capabilities(void)
+{
+    const struct option *option;
+
+    printf("{\n"
+           "  \"type\": \"fsdev-proxy\",\n"
+           "  \"protocol-versions\": [ 1, %d ],\n"
+           "  \"features\": [ \"donate\", \"id-maps\", \"readonly\" ],\n"
+           "  \"options\": [", PROXY_VERSION);
+    for (option = long_options; option->name; option++) {
+        printf("%s\n    \"%s\"", option == long_options ? "" : ",",
+               option->name);
+    }
+    printf("\n  ]\n}\n");
+    exit(fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 void options_parse(Options *o, int argc, char **argv)
@@ -286,6 +388,11 @@ void options_parse(Options *o, int argc, char **argv)
         .caps = identity_usual_caps(),
     };
 
+    for (opt = 1; opt < argc; opt++) {
+        if (g_str_equal(argv[opt], "--" PRINT_CAPABILITIES)) {
+            print_capabilities();
+        }
+    }
     opterr = 0;
     while ((opt = getopt_long(argc, argv, short_options, long_options,
                               NULL)) != -1) {
@@ -343,6 +450,12 @@ void options_parse(Options *o, int argc, char **argv)
         case OPT_MODCAPS:
             modify_caps(o, optarg);
             break;
+        case OPT_UID_MAP:
+            add_map("uid-map", optarg, o->maps.uid, &o->maps.n_uid);
+            break;
+        case OPT_GID_MAP:
+            add_map("gid-map", optarg, o->maps.gid, &o->maps.n_gid);
+            break;
         case OPT_PERSIST:
             o->persist = true;
             break;
@@ -358,6 +471,8 @@ void options_parse(Options *o, int argc, char **argv)
                       optarg);
             }
             break;
+        case OPT_PRINT_CAPABILITIES:        /* abbreviated */
+            print_capabilities();
         case 'h':
             fputs(help_text, stdout);
             exit(EXIT_SUCCESS);

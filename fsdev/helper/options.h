@@ -8,6 +8,7 @@
 #define HELPER_OPTIONS_H
 
 #include "qemu/osdep.h"
+#include "fsdev/helper/idmap.h"
 #include "fsdev/helper/sandbox.h"
 #include "fsdev/helper/seccomp.h"
 
@@ -36,11 +37,13 @@ typedef struct Options {
     Sandbox sandbox;
     SeccompMode seccomp;
     uint64_t caps;              /* bits: capabilities while serving */
+    IdMaps maps;                /* of the user namespace; empty: the usual */
 } Options;
 
 /*
  * Takes the command line apart. Ends the process with one line on stderr and
- * status 1 if it is bad, with status 0 after --help and --version.
+ * status 1 if it is bad, with status 0 after --help, --version and
+ * --print-capabilities.
  */
 void options_parse(Options *o, int argc, char **argv);
 

@@ -168,7 +168,9 @@ int sandbox_enter(Sandbox sandbox, int export, bool readonly)
     }
 
     if (fchdir(export) < 0) {
-        fatal("--path: cannot be entered: %s", strerror(errno));
+        fatal("--path: cannot be entered: %s%s", strerror(errno),
+              errno == EACCES && userns_entered() ?
+              " (its owner is not in the user namespace's id map)" : "");
     }
     close(export);
     if (unshare(CLONE_NEWNS) < 0) {

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The helper's system call filter: see seccomp.h.
+ * The helper's system call filters: see seccomp.h.
  *
  * The list says for each group of calls what needs it. What is not in the
  * list, kills: no socket is made, no program run, no process traced or
@@ -57,6 +57,21 @@ static const char *const allowed[] = {
     "clock_gettime", "clock_gettime64", "gettimeofday", "getrandom",
     /* lines for syslog, on the socket that is open already */
     "sendto",
+};
+
+/* What the keeper does; more in add_keeper_rules() */
+static const char *const allowed_keeper[] = {
+    /* waiting for signals, for news, and for the server's end */
+    "poll", "ppoll", "read", "wait4", "waitid", "close",
+    /* giving up its capabilities: without a bounding set there is only less */
+    "capset",
+    /* ending as the server did, or as it was told to */
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall",
+    "gettid", "getpid", "exit", "exit_group",
+    /* a last line on stderr */
+    "write",
+    /* freeing memory */
+    "brk", "munmap", "madvise", "futex", "futex_time64",
 };
 
 /* Asked for by the C library, which can do without */
@@ -165,7 +180,38 @@ static void add_rules(scmp_filter_ctx ctx)
     }
 }
 
-void seccomp_enter(SeccompMode mode)
+static void allow_if2(scmp_filter_ctx ctx, const char *call,
+                      struct scmp_arg_cmp a, struct scmp_arg_cmp b)
+{
+    const struct scmp_arg_cmp args[] = { a, b };
+
+    rule(ctx, SCMP_ACT_ALLOW, call, 2, args);
+}
+
+/* Signals for two processes only, and one file's name */
+static void add_keeper_rules(scmp_filter_ctx ctx, pid_t server, int dir,
+                             const char *name)
+{
+    struct scmp_arg_cmp its_dir = SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)dir);
+    struct scmp_arg_cmp its_name = SCMP_A1_64(SCMP_CMP_EQ, (uintptr_t)name);
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(allowed_keeper); i++) {
+        rule(ctx, SCMP_ACT_ALLOW, allowed_keeper[i], 0, NULL);
+    }
+    allow_if2(ctx, "kill", SCMP_A0_32(SCMP_CMP_EQ, server),
+              SCMP_A1_32(SCMP_CMP_EQ, SIGKILL));
+    allow_if(ctx, "tgkill", SCMP_A0_32(SCMP_CMP_EQ, getpid()));
+    if (dir >= 0) {
+        allow_if2(ctx, "newfstatat", its_dir, its_name);
+        allow_if2(ctx, "fstatat64", its_dir, its_name);
+        allow_if2(ctx, "statx", its_dir, its_name);
+        allow_if2(ctx, "unlinkat", its_dir, its_name);
+    }
+}
+
+/* A filter without rules, or NULL if there is to be none */
+static scmp_filter_ctx make_filter(SeccompMode mode)
 {
     static const uint32_t actions[] = {
         [SECCOMP_KILL] = SCMP_ACT_KILL_PROCESS,
@@ -173,16 +219,15 @@ void seccomp_enter(SeccompMode mode)
         [SECCOMP_LOG] = SCMP_ACT_LOG,
     };
     scmp_filter_ctx ctx;
-    int ret;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     /* Sanitizers ask the kernel for much that the list does not have. */
     if (mode == SECCOMP_KILL) {
-        return;
+        return NULL;
     }
 #endif
     if (mode == SECCOMP_NONE) {
-        return;
+        return NULL;
     }
     ctx = seccomp_init(actions[mode]);
     if (!ctx) {
@@ -194,10 +239,36 @@ void seccomp_enter(SeccompMode mode)
     }
     /* The most frequent calls are found in few steps. */
     seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    add_rules(ctx);
-    ret = seccomp_load(ctx);
+    return ctx;
+}
+
+static void load_filter(scmp_filter_ctx ctx)
+{
+    int ret = seccomp_load(ctx);
+
     if (ret < 0) {
         fatal("the system call filter cannot be set: %s", strerror(-ret));
     }
     seccomp_release(ctx);
+}
+
+void seccomp_enter(SeccompMode mode)
+{
+    scmp_filter_ctx ctx = make_filter(mode);
+
+    if (ctx) {
+        add_rules(ctx);
+        load_filter(ctx);
+    }
+}
+
+void seccomp_enter_keeper(SeccompMode mode, pid_t server, int dir,
+                          const char *name)
+{
+    scmp_filter_ctx ctx = make_filter(mode);
+
+    if (ctx) {
+        add_keeper_rules(ctx, server, dir, name);
+        load_filter(ctx);
+    }
 }

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The helper's system call filter: the last stage before it serves.
+ * The helper's system call filters: the last stage before it serves.
  */
 #ifndef HELPER_SECCOMP_H
 #define HELPER_SECCOMP_H
@@ -21,5 +21,13 @@ bool seccomp_parse(const char *name, SeccompMode *mode);
  * calls that serving needs. Ends the process when that fails.
  */
 void seccomp_enter(SeccompMode mode);
+
+/*
+ * The same for the keeper: what it takes to wait for @server, to end it, and
+ * to remove the file @name in the directory @dir (-1: there is none). @name
+ * is not to move.
+ */
+void seccomp_enter_keeper(SeccompMode mode, pid_t server, int dir,
+                          const char *name);
 
 #endif /* HELPER_SECCOMP_H */

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The user namespace of a helper that an ordinary user started: see userns.h.
+ * The helper's user namespace: see userns.h.
  *
  * Theory of operation. In a user namespace of his own a user has every
  * capability, but only over ids that are mapped into it. The kernel lets him
@@ -9,6 +9,11 @@
  * that the administrator gave him. They must run outside and name the process
  * inside, so a child is forked before: it waits for the word that the
  * namespace is there, runs both, and tells by its exit status.
+ *
+ * Root needs no programs for that: the child writes the maps. Only the server
+ * enters the namespace then. The keeper stays outside, where the socket's file
+ * is, as the user who is id 0 inside: the two are one user to the kernel, which
+ * would not let the death of the one end the other otherwise.
  */
 #include "qemu/osdep.h"
 #include "fsdev/helper/userns.h"
@@ -22,6 +27,10 @@
 #define SUBUID_FILE     "/etc/subuid"
 #define SUBGID_FILE     "/etc/subgid"
 
+#define OVERFLOW_UID_FILE "/proc/sys/kernel/overflowuid"
+#define OVERFLOW_UID    65534
+
+static bool entered;
 static bool setgroups_denied;
 
 bool userns_is_root(void)
@@ -36,6 +45,19 @@ bool userns_is_root(void)
     }
     return data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &
            CAP_TO_MASK(CAP_SYS_ADMIN);
+}
+
+bool userns_entered(void)
+{
+    return entered;
+}
+
+uint32_t userns_unmapped_uid(void)
+{
+    g_autofree char *text = NULL;
+
+    return g_file_get_contents(OVERFLOW_UID_FILE, &text, NULL, NULL) ?
+           strtoul(text, NULL, 10) : OVERFLOW_UID;
 }
 
 bool userns_denies_setgroups(void)
@@ -116,7 +138,7 @@ static unsigned add_ranges(const char *file, const char *name, uid_t uid,
     return n;
 }
 
-static void find_ranges(IdMaps *ids)
+static void find_ranges(const IdMaps *wanted, IdMaps *ids)
 {
     uid_t uid = geteuid();
     struct passwd *pw = getpwuid(uid);
@@ -126,6 +148,14 @@ static void find_ranges(IdMaps *ids)
     ids->gid[0] = (ProxyIdRange) { 0, getegid(), 1 };
     ids->n_uid = add_ranges(SUBUID_FILE, name, uid, ids->uid, 1);
     ids->n_gid = add_ranges(SUBGID_FILE, name, uid, ids->gid, 1);
+    if (wanted->n_uid) {
+        memcpy(ids->uid, wanted->uid, sizeof(ids->uid));
+        ids->n_uid = wanted->n_uid;
+    }
+    if (wanted->n_gid) {
+        memcpy(ids->gid, wanted->gid, sizeof(ids->gid));
+        ids->n_gid = wanted->n_gid;
+    }
 }
 
 /* Runs newuidmap(1) or newgidmap(1); it says itself what it does not like. */
@@ -155,13 +185,47 @@ static bool run_mapper(const char *tool, pid_t target, const ProxyIdRange *map,
            WEXITSTATUS(status) == 0;
 }
 
-/*
- * Forks the process that maps the ids of this one, once it gets a byte on
- * *@go. It exits with 0 when both maps are written.
- */
-static pid_t start_mapper(const IdMaps *ids, int *go)
+static bool write_file(const char *file, const char *text)
 {
-    pid_t target = getpid();
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+    ssize_t len = strlen(text);
+    bool done;
+
+    if (fd < 0) {
+        return false;
+    }
+    done = write(fd, text, len) == len;
+    close(fd);
+    return done;
+}
+
+/* Writes one map of the process @target, in one go as it has to be. */
+static bool write_map(const char *file, pid_t target, const ProxyIdRange *map,
+                      unsigned n)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/%s", target, file);
+    g_autoptr(GString) text = g_string_new(NULL);
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        g_string_append_printf(text, "%u %u %u\n", map[i].inside,
+                               map[i].outside, map[i].count);
+    }
+    if (!write_file(path, text->str)) {
+        log_line(LOG_LEVEL_ERROR, "%s cannot be written: %s", path,
+                 strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Forks the process that maps the ids of this one, @target, once it gets a
+ * byte on *@go: itself if it is root's, else by the programs that may. It exits
+ * with 0 when both maps are written.
+ */
+static pid_t start_mapper(const IdMaps *ids, pid_t target, bool root, int *go)
+{
     int fds[2];
     char c;
     pid_t pid;
@@ -178,11 +242,13 @@ static pid_t start_mapper(const IdMaps *ids, int *go)
         if (read(fds[0], &c, 1) != 1) {
             _exit(EXIT_FAILURE);
         }
-        if (!run_mapper("newuidmap", target, ids->uid, ids->n_uid) ||
-            !run_mapper("newgidmap", target, ids->gid, ids->n_gid)) {
-            _exit(EXIT_FAILURE);
+        if (root ? write_map("uid_map", target, ids->uid, ids->n_uid) &&
+                   write_map("gid_map", target, ids->gid, ids->n_gid)
+                 : run_mapper("newuidmap", target, ids->uid, ids->n_uid) &&
+                   run_mapper("newgidmap", target, ids->gid, ids->n_gid)) {
+            _exit(EXIT_SUCCESS);
         }
-        _exit(EXIT_SUCCESS);
+        _exit(EXIT_FAILURE);
     }
     close(fds[0]);
     *go = fds[1];
@@ -199,20 +265,6 @@ static bool finish_mapper(pid_t pid, int go)
            WEXITSTATUS(status) == 0;
 }
 
-static bool write_file(const char *file, const char *text)
-{
-    int fd = open(file, O_WRONLY | O_CLOEXEC);
-    ssize_t len = strlen(text);
-    bool done;
-
-    if (fd < 0) {
-        return false;
-    }
-    done = write(fd, text, len) == len;
-    close(fd);
-    return done;
-}
-
 /* Maps the user alone, which takes no privilege (user_namespaces(7)). */
 static void map_user_only(IdMaps *ids)
 {
@@ -227,19 +279,48 @@ static void map_user_only(IdMaps *ids)
         fatal("the user cannot be mapped into a user namespace: %s",
               userns_why(errno));
     }
-    setgroups_denied = true;
 }
 
-void userns_enter(IdMaps *ids)
+/* The namespace has its maps: become its root. */
+static void become_inner_root(void)
 {
+    setgroups_denied = setting_is("/proc/self/setgroups", "deny");
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {
+        fatal("the user namespace has no id 0: %s", strerror(errno));
+    }
+    entered = true;
+}
+
+void userns_enter_as_root(const IdMaps *ids, uint32_t pid)
+{
+    pid_t mapper;
+    int go;
+
+    if (entered || !ids->n_uid) {
+        return;
+    }
+    mapper = start_mapper(ids, pid, true, &go);
+    if (unshare(CLONE_NEWUSER) < 0) {
+        fatal("no user namespace for --uid-map and --gid-map: %s",
+              userns_why(errno));
+    }
+    if (!finish_mapper(mapper, go)) {
+        fatal("--uid-map and --gid-map: the kernel does not take them");
+    }
+    become_inner_root();
+}
+
+void userns_enter(const IdMaps *wanted, IdMaps *ids)
+{
+    bool explicit = wanted->n_uid || wanted->n_gid;
+    bool alone = true;
     g_autofree char *newuidmap = g_find_program_in_path("newuidmap");
     g_autofree char *newgidmap = g_find_program_in_path("newgidmap");
     const char *lack = NULL;
     pid_t mapper = 0;
     int go = -1;
 
-    ids->n_uid = 0;
-    ids->n_gid = 0;
+    *ids = *wanted;
     if (userns_is_root()) {
         return;
     }
@@ -248,13 +329,21 @@ void userns_enter(IdMaps *ids)
               "namespaces");
     }
 
-    find_ranges(ids);
-    if (ids->n_uid < 2 || ids->n_gid < 2) {
+    find_ranges(wanted, ids);
+    if (explicit) {
+        alone = idmap_is_only(ids->uid, ids->n_uid, geteuid()) &&
+                idmap_is_only(ids->gid, ids->n_gid, getegid());
+    } else if (ids->n_uid < 2 || ids->n_gid < 2) {
         lack = "no subordinate ids in " SUBUID_FILE " and " SUBGID_FILE;
-    } else if (!newuidmap || !newgidmap) {
-        lack = "newuidmap and newgidmap are not installed";
     } else {
-        mapper = start_mapper(ids, &go);
+        alone = false;
+    }
+    if (!alone && (!newuidmap || !newgidmap)) {
+        lack = "newuidmap and newgidmap are not installed";
+        alone = true;
+    }
+    if (!alone) {
+        mapper = start_mapper(ids, getpid(), false, &go);
     }
 
     if (unshare(CLONE_NEWUSER) < 0) {
@@ -263,14 +352,19 @@ void userns_enter(IdMaps *ids)
     }
     if (mapper && !finish_mapper(mapper, go)) {
         lack = "newuidmap or newgidmap failed";
+        alone = true;
+    }
+    if (lack && explicit) {
+        fatal("--uid-map and --gid-map: %s; a user has the ids that "
+              SUBUID_FILE " and " SUBGID_FILE " say, and his own as one", lack);
     }
     if (lack) {
         log_line(LOG_LEVEL_WARNING, "%s: the guest has the ids of user %u and "
                  "group %u only", lack, ids->uid[0].outside,
                  ids->gid[0].outside);
+    }
+    if (alone) {
         map_user_only(ids);
     }
-    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {
-        fatal("the user namespace has no id 0: %s", strerror(errno));
-    }
+    become_inner_root();
 }
