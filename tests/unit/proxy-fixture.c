@@ -65,15 +65,26 @@ void pf_setup(ProxyFixture *f, gconstpointer options)
     f->c = pc_open(f->dir, options);
 }
 
-static void remove_export(ProxyFixture *f)
+char *pf_new_dir(const char *parent, uid_t uid)
 {
-    const char *argv[] = { "rm", "-rf", f->tmp, NULL };
+    char *dir = g_build_filename(parent, "export-XXXXXX", NULL);
+
+    g_assert_nonnull(g_mkdtemp(dir));
+    g_assert_cmpint(chmod(dir, 0755), ==, 0);
+    if (uid != PC_NOBODY) {
+        g_assert_cmpint(chown(dir, uid, uid), ==, 0);
+    }
+    return dir;
+}
+
+void pf_remove_dir(char *dir)
+{
+    const char *argv[] = { "rm", "-rf", dir, NULL };
 
     g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL,
                                G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
                                NULL, NULL));
-    g_free(f->dir);
-    g_free(f->tmp);
+    g_free(dir);
 }
 
 void pf_teardown(ProxyFixture *f, gconstpointer unused)
@@ -81,5 +92,6 @@ void pf_teardown(ProxyFixture *f, gconstpointer unused)
     if (f->c) {
         g_assert_cmpint(pc_close(f->c), ==, 0);
     }
-    remove_export(f);
+    g_free(f->dir);
+    pf_remove_dir(f->tmp);
 }

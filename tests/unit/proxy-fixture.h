@@ -27,6 +27,12 @@ void pf_setup(ProxyFixture *f, gconstpointer options);
 /* Ends the client, which is to go well, and removes all files. */
 void pf_teardown(ProxyFixture *f, gconstpointer unused);
 
+/* A new folder in @parent that belongs to @uid (PC_NOBODY: to us), mode 0755 */
+char *pf_new_dir(const char *parent, uid_t uid);
+
+/* Removes the folder with all that is in it, and frees @dir. */
+void pf_remove_dir(char *dir);
+
 /* On the host, with names relative to the export */
 void pf_put_file(const ProxyFixture *f, const char *name, const char *text);
 void pf_put_dir(const ProxyFixture *f, const char *name);

@@ -1,14 +1,16 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper's system call filter on the real process. The
- * helper never makes a call that the filter forbids, so the test makes it in
- * the helper's place: as a debugger it stops the helper at the entry of a
- * call and changes the number. The kernel looks at the filter after that.
+ * Tests of virtfs-proxy-helper's system call filters on the real processes,
+ * the server and the keeper beside it. They never make a call that the filter
+ * forbids, so the test makes it in their place: as a debugger it stops one at
+ * the entry of a call and changes the number. The kernel looks at the filter
+ * after that.
  */
 #include "qemu/osdep.h"
 #include "proxy-client.h"
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -24,7 +26,7 @@ static const char *cannot_trace(void)
            "sanitizers has no filter";
 }
 
-static int forced_call(const char *mode, long nr)
+static int forced_call(const char *mode, bool keeper, long nr)
 {
     return 0;
 }
@@ -46,7 +48,8 @@ static void wait_stop(pid_t pid)
 
 /*
  * Lets the process run until it is about to make the call @nr. If it sleeps in
- * that already, it is interrupted and begins again.
+ * that already, it is interrupted and begins again, some calls by the number of
+ * restart_syscall(2).
  */
 static void stop_before(pid_t pid, long nr)
 {
@@ -56,7 +59,8 @@ static void stop_before(pid_t pid, long nr)
                     ==, 0);
     g_assert_cmpint(ptrace(PTRACE_INTERRUPT, pid, 0, 0), ==, 0);
     wait_stop(pid);
-    while (info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != nr) {
+    while (info.op != PTRACE_SYSCALL_INFO_ENTRY ||
+           (info.entry.nr != nr && info.entry.nr != __NR_restart_syscall)) {
         g_assert_cmpint(ptrace(PTRACE_SYSCALL, pid, 0, 0), ==, 0);
         wait_stop(pid);
         g_assert_cmpint(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info),
@@ -65,25 +69,29 @@ static void stop_before(pid_t pid, long nr)
 }
 
 /*
- * Has a helper with --seccomp=@mode make the call @nr instead of its next
- * recvmsg(2). Returns the helper's exit status: PC_KILLED(SIGSYS), or 0 when
- * the call was allowed and returned 0, which the helper takes for the end of
- * the connection.
+ * Has a helper with --seccomp=@mode make the call @nr: the server instead of
+ * its next recvmsg(2), or the keeper instead of its next poll(2). Returns the
+ * helper's exit status: PC_KILLED(SIGSYS), or 0 when the call was allowed. The
+ * server takes a 0 that it returned for the end of the connection; the keeper
+ * waits for that.
  */
-static int forced_call(const char *mode, long nr)
+static int forced_call(const char *mode, bool keeper, long nr)
 {
     g_autofree char *option = g_strconcat("--seccomp=", mode, NULL);
     const char *const options[] = { option, "--threads=1", NULL };
     ProxyClient *c = pc_open(dir, options);
     struct user_regs_struct regs;
-    pid_t pid = c->server_pid;
+    pid_t pid = keeper ? c->pid : c->server_pid;
     int status;
 
-    stop_before(pid, __NR_recvmsg);
+    stop_before(pid, keeper ? __NR_poll : __NR_recvmsg);
     g_assert_cmpint(ptrace(PTRACE_GETREGS, pid, 0, &regs), ==, 0);
     regs.orig_rax = nr;
     g_assert_cmpint(ptrace(PTRACE_SETREGS, pid, 0, &regs), ==, 0);
     g_assert_cmpint(ptrace(PTRACE_DETACH, pid, 0, 0), ==, 0);
+    if (keeper) {
+        shutdown(c->fd, SHUT_RDWR);
+    }
     status = pc_wait(c->pid);   /* of its own accord */
     c->pid = 0;
     pc_close(c);
@@ -117,15 +125,41 @@ static void test_kill(void)
     }
     for (i = 0; i < G_N_ELEMENTS(calls); i++) {
         g_test_message("system call %ld", calls[i]);
-        g_assert_cmpint(forced_call("kill", calls[i]), ==,
+        g_assert_cmpint(forced_call("kill", false, calls[i]), ==,
                         PC_KILLED(SIGSYS));
     }
+}
+
+static void test_keeper(void)
+{
+    /* Among them calls that are allowed for the server, or with others' ids */
+    static const long calls[] = {
+        __NR_getppid, __NR_execve, __NR_ptrace, __NR_mount, __NR_unshare,
+        __NR_setns, __NR_clone, __NR_kill, __NR_tgkill, __NR_openat,
+        __NR_unlinkat, __NR_recvmsg, __NR_socket, __NR_setuid, __NR_mmap,
+        __NR_prctl,
+    };
+    unsigned i;
+
+    if (skip()) {
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(calls); i++) {
+        g_test_message("system call %ld", calls[i]);
+        g_assert_cmpint(forced_call("kill", true, calls[i]), ==,
+                        PC_KILLED(SIGSYS));
+    }
+    g_assert_cmpint(forced_call("trap", true, __NR_getppid), ==,
+                    PC_KILLED(SIGSYS));
+    g_assert_cmpint(forced_call("log", true, __NR_getppid), ==, 0);
+    g_assert_cmpint(forced_call("none", true, __NR_getppid), ==, 0);
+    g_assert_cmpint(forced_call("kill", true, __NR_getpid), ==, 0);
 }
 
 static void test_trap(void)
 {
     if (!skip()) {
-        g_assert_cmpint(forced_call("trap", __NR_getppid), ==,
+        g_assert_cmpint(forced_call("trap", false, __NR_getppid), ==,
                         PC_KILLED(SIGSYS));
     }
 }
@@ -134,9 +168,9 @@ static void test_trap(void)
 static void test_allowed(void)
 {
     if (!skip()) {
-        g_assert_cmpint(forced_call("log", __NR_getppid), ==, 0);
-        g_assert_cmpint(forced_call("none", __NR_getppid), ==, 0);
-        g_assert_cmpint(forced_call("kill", __NR_sched_yield), ==, 0);
+        g_assert_cmpint(forced_call("log", false, __NR_getppid), ==, 0);
+        g_assert_cmpint(forced_call("none", false, __NR_getppid), ==, 0);
+        g_assert_cmpint(forced_call("kill", false, __NR_sched_yield), ==, 0);
     }
 }
 
@@ -163,6 +197,7 @@ int main(int argc, char **argv)
     g_assert_nonnull(dir);
 
     g_test_add_func("/9p-helper-seccomp/kill", test_kill);
+    g_test_add_func("/9p-helper-seccomp/keeper", test_keeper);
     g_test_add_func("/9p-helper-seccomp/trap", test_trap);
     g_test_add_func("/9p-helper-seccomp/allowed", test_allowed);
     g_test_add_func("/9p-helper-seccomp/bad-mode", test_bad_mode);

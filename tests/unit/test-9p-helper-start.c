@@ -7,7 +7,13 @@
  * VIRTFS_TEST_USER names. What is not possible here is skipped by name.
  */
 #include "qemu/osdep.h"
-#include "proxy-client.h"
+#include "proxy-fixture.h"
+#include "proxy-proc.h"
+#include "qapi/error.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "qobject/qlist.h"
+#include "qobject/qstring.h"
 #include <glib/gstdio.h>
 #include <grp.h>
 #include <pwd.h>
@@ -19,39 +25,11 @@
 /* A uid that nobody has: no name, no subordinate ids */
 #define LONELY_UID      54321
 
-/* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: capabilities 0 to 4 */
-#define FIVE            "000000000000001f"
-#define NONE            "0000000000000000"
-
-/* Seccomp of /proc/PID/status: 2 is a filter; sanitizers do without */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FILTERED        "0"
-#else
-#define FILTERED        "2"
-#endif
-
 static char *tmp;               /* everybody's */
 
 static char *make_dir(uid_t uid)
 {
-    char *dir = g_strdup_printf("%s/export-XXXXXX", tmp);
-
-    g_assert_nonnull(g_mkdtemp(dir));
-    g_assert_cmpint(chmod(dir, 0755), ==, 0);
-    if (uid != PC_NOBODY) {
-        g_assert_cmpint(chown(dir, uid, uid), ==, 0);
-    }
-    return dir;
-}
-
-static void remove_dir(char *dir)
-{
-    const char *argv[] = { "rm", "-rf", dir, NULL };
-
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL,
-                               G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
-                               NULL, NULL));
-    g_free(dir);
+    return pf_new_dir(tmp, uid);
 }
 
 static bool skip_unless_root(void)
@@ -79,7 +57,7 @@ static void expect_error(const char *const *args, int sock, const char *word)
 static void test_bad_options(void)
 {
     static const struct {
-        const char *args[8];
+        const char *args[9];
         const char *word;
     } bad[] = {
         { { NULL }, "--path" },
@@ -119,6 +97,33 @@ static void test_bad_options(void)
         { { "-p", "/", "-f", "3", "--modcaps=", NULL }, "--modcaps" },
         { { "-p", "/", "-f", "3", "--sandbox=jail", NULL }, "--sandbox jail" },
         { { "-p", "/", "-f", "3", "--modcaps=mknod", NULL }, "'mknod'" },
+        { { "-p", "/", "-f", "3", "--uid-map=", NULL }, "--uid-map : '' is" },
+        { { "-p", "/", "-f", "3", "--uid-map", "0:1", NULL },
+          "--uid-map 0:1: '0:1' is not INSIDE:OUTSIDE:COUNT" },
+        { { "-p", "/", "-f", "3", "--uid-map", "0:1:1,x:2:1", NULL },
+          "'x:2:1' is not INSIDE:OUTSIDE:COUNT" },
+        { { "-p", "/", "-f", "3", "--gid-map", "0:-1:1", NULL },
+          "--gid-map 0:-1:1: '0:-1:1' is not" },
+        { { "-p", "/", "-f", "3", "--gid-map", ":0:1:1", NULL },
+          "':0:1:1' is not" },
+        { { "-p", "/", "-f", "3", "--gid-map", "0:1:1,", NULL }, "'' is not" },
+        { { "-p", "/", "-f", "3", "--uid-map", "0:1:0", NULL },
+          "'0:1:0' has no ids" },
+        { { "-p", "/", "-f", "3", "--uid-map", "0:4294967295:1", NULL },
+          "goes beyond" },
+        { { "-p", "/", "-f", "3", "--uid-map", "1:1:4294967295", NULL },
+          "goes beyond" },
+        { { "-p", "/", "-f", "3", "--uid-map", "0:1:4294967296", NULL },
+          "is not INSIDE:OUTSIDE:COUNT" },
+        { { "-p", "/", "-f", "3", "--uid-map", "0:10:5,4:20:1", NULL },
+          "'4:20:1' has ids that a range before it has" },
+        { { "-p", "/", "-f", "3", "--uid-map", "0:10:5",
+            "--uid-map", ":5:14:9:", NULL },
+          "':5:14:9:' has ids that a range before it has" },
+        { { "-p", "/", "-f", "3", "--uid-map", "1:10:5", NULL },
+          "--uid-map: no range has id 0" },
+        { { "-p", "/", "-f", "3", "--gid-map", "1:10:5", NULL },
+          "--gid-map: no range has id 0" },
         { { "-p", "/", "-f", "3", "--modcaps=+mknod:+sys_admin", NULL },
           "'+sys_admin'" },
     };
@@ -153,6 +158,83 @@ static void test_bad_sockets(void)
     close(null);
 }
 
+/* What root may not ask for with maps, and an ordinary user neither */
+static void test_bad_maps(void)
+{
+    static const struct {
+        const char *args[12];
+        const char *word;
+    } root[] = {
+        { { "-p", "/", "-f", "3", "--uid-map", "0:1000:1", NULL },
+          "--uid-map: as root, --gid-map is needed" },
+        { { "-p", "/", "-f", "3", "--gid-map", "0:1000:1", NULL },
+          "--gid-map: as root, --uid-map is needed" },
+        { { "-p", "/", "-f", "3", "--gid-map", "0:1000:1", "--uid-map",
+            "0:0:65536", NULL }, "--uid-map: id 0 inside is 0 on the host" },
+        { { "-p", "/", "-f", "3", "--gid-map", "0:0:1", "--uid-map",
+            "0:1000:1", NULL }, "--gid-map: id 0 inside is 0 on the host" },
+        { { "-p", "/", "-f", "3", "--gid-map", "0:1000:1", "--uid-map",
+            "0:1000:1", "--user", "7001", NULL }, "--user: with --uid-map" },
+    }, user[] = {
+        /* Not his, by /etc/subuid */
+        { { "-n", "-p", "/", "-f", "3", "--uid-map", "0:4000000000:10", NULL },
+          "--uid-map and --gid-map:" },
+        { { "-n", "-p", "/", "-f", "3", "--gid-map", "0:0:1", NULL },
+          "--uid-map and --gid-map:" },
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(user); i++) {
+        g_autofree char *text = NULL;
+        int fds[2];
+
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+                                   fds), ==, 0);
+        g_assert_cmpint(pc_run(user[i].args, geteuid() ? PC_NOBODY :
+                               LONELY_UID, fds[1], &text), ==, 1);
+        close(fds[0]);
+        close(fds[1]);
+        if (!strstr(text, user[i].word) && !strstr(text, "no user namespace")) {
+            g_error("no '%s': '%s'", user[i].word, text);
+        }
+    }
+    if (skip_unless_root()) {
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(root); i++) {
+        expect_error(root[i].args, -1, root[i].word);
+    }
+}
+
+/* JSON for management software, whatever else is asked for */
+static void test_print_capabilities(void)
+{
+    static const char *const args[] = {
+        "--bogus", "--print-capabilities", "-f", "x", NULL
+    };
+    g_autofree char *text = NULL;
+    QDict *answer;
+    QList *options;
+    const QListEntry *entry;
+    bool found = false;
+
+    g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 0);
+    answer = qobject_to(QDict, qobject_from_json(text, &error_abort));
+    g_assert_nonnull(answer);
+    g_assert_cmpstr(qdict_get_str(answer, "type"), ==, "fsdev-proxy");
+    g_assert_cmpint(qlist_size(qdict_get_qlist(answer, "protocol-versions")),
+                    ==, 2);
+    g_assert_false(qlist_empty(qdict_get_qlist(answer, "features")));
+    options = qdict_get_qlist(answer, "options");
+    QLIST_FOREACH_ENTRY(options, entry) {
+        QString *name = qobject_to(QString, qlist_entry_obj(entry));
+
+        found |= g_str_equal(qstring_get_str(name), "uid-map");
+    }
+    g_assert_true(found);
+    qobject_unref(answer);
+}
+
 static void test_help(void)
 {
     static const char *const help[] = { "--help", NULL };
@@ -165,194 +247,6 @@ static void test_help(void)
     g_assert_nonnull(strstr(text, "--user"));
     g_assert_cmpint(pc_run(version, PC_NOBODY, -1, &version_text), ==, 0);
     g_assert_true(g_str_has_prefix(version_text, "virtfs-proxy-helper "));
-}
-
-/* A line of /proc/PID/status without its name; "" when there is no process */
-static char *status_of(pid_t pid, const char *name)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", pid);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) lines = NULL;
-    unsigned i;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        return g_strdup("");
-    }
-    lines = g_strsplit(text, "\n", -1);
-    for (i = 0; lines[i]; i++) {
-        if (g_str_has_prefix(lines[i], name) &&
-            lines[i][strlen(name)] == ':') {
-            return g_strdup(g_strstrip(lines[i] + strlen(name) + 1));
-        }
-    }
-    return g_strdup("");
-}
-
-static void expect_status(pid_t pid, const char *name, const char *value)
-{
-    g_autofree char *got = status_of(pid, name);
-
-    if (!g_str_equal(got, value)) {
-        g_error("pid %d: %s is '%s' and not '%s'", pid, name, got, value);
-    }
-}
-
-/* The server process of the helper @pid, or 0 */
-static pid_t child_of(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", pid,
-                                            pid);
-    g_autofree char *text = NULL;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        return 0;
-    }
-    return strtoul(text, NULL, 10);
-}
-
-/* Waits until the server has gone through its stages. */
-static pid_t wait_ready_caps(pid_t pid, const char *wanted)
-{
-    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
-
-    for (;;) {
-        pid_t server = child_of(pid);
-        g_autofree char *caps = status_of(server, "CapEff");
-        g_autofree char *bound = status_of(server, "NoNewPrivs");
-        g_autofree char *filter = status_of(server, "Seccomp");
-
-        if (server && g_str_equal(caps, wanted) && g_str_equal(bound, "1") &&
-            g_str_equal(filter, FILTERED)) {
-            return server;
-        }
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
-}
-
-static pid_t wait_ready(pid_t pid)
-{
-    return wait_ready_caps(pid, FIVE);
-}
-
-static void expect_id(pid_t pid, const char *name, unsigned id)
-{
-    g_autofree char *four = g_strdup_printf("%u\t%u\t%u\t%u", id, id, id, id);
-
-    expect_status(pid, name, four);
-}
-
-static void expect_privileges(pid_t pid, const char *caps, unsigned uid,
-                              unsigned gid)
-{
-    expect_id(pid, "Uid", uid);
-    expect_id(pid, "Gid", gid);
-    expect_status(pid, "CapEff", caps);
-    expect_status(pid, "CapPrm", caps);
-    expect_status(pid, "CapBnd", NONE);
-    expect_status(pid, "CapInh", NONE);
-    expect_status(pid, "CapAmb", NONE);
-    expect_status(pid, "NoNewPrivs", "1");
-}
-
-static void expect_other_namespace(pid_t pid, const char *name)
-{
-    g_autofree char *own_path = g_strdup_printf("/proc/self/ns/%s", name);
-    g_autofree char *path = g_strdup_printf("/proc/%d/ns/%s", pid, name);
-    g_autofree char *own = g_file_read_link(own_path, NULL);
-    g_autofree char *its = g_file_read_link(path, NULL);
-
-    g_assert_nonnull(own);
-    g_assert_nonnull(its);
-    g_assert_cmpstr(own, !=, its);
-}
-
-/* The one mount that the server has: the export as its root */
-static void expect_one_mount(pid_t pid, const char *options)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/mountinfo", pid);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) fields = NULL;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    if (strchr(text, '\n') != text + strlen(text) - 1) {
-        g_error("more than one mount: %s", text);
-    }
-    fields = g_strsplit(text, " ", -1);
-    g_assert_cmpstr(fields[4], ==, "/");
-    g_assert_true(g_str_has_prefix(fields[5], options));
-}
-
-/* Nothing of the host is open in the server but what it needs. */
-static void expect_descriptors(pid_t pid, const char *dir)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd", pid);
-    GDir *fds = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    g_assert_nonnull(fds);
-    while ((name = g_dir_read_name(fds))) {
-        g_autofree char *link = g_build_filename(path, name, NULL);
-        g_autofree char *target = g_file_read_link(link, NULL);
-        struct stat st, export;
-
-        if (g_stat(link, &st) < 0 || !S_ISDIR(st.st_mode)) {
-            continue;
-        }
-        /* The export's root, or the directory of these very descriptors */
-        g_assert_cmpint(g_stat(dir, &export), ==, 0);
-        if (st.st_ino != export.st_ino && strcmp(target, "/")) {
-            g_error("descriptor %s is %s", name, target);
-        }
-    }
-    g_dir_close(fds);
-}
-
-static void test_root_privileges(void)
-{
-    static const char *const readonly[] = { "--readonly", NULL };
-    static const gid_t groups[] = { 0, 7005 };
-    struct passwd *nobody = getpwnam("nobody");
-    unsigned uid = nobody ? nobody->pw_uid : 65534;
-    unsigned gid = nobody ? nobody->pw_gid : 65534;
-    ProxyClient *c;
-    pid_t server;
-    char *dir;
-
-    if (skip_unless_root()) {
-        return;
-    }
-    dir = make_dir(PC_NOBODY);
-    /* To see them go */
-    g_assert_cmpint(setgroups(G_N_ELEMENTS(groups), groups), ==, 0);
-    c = pc_start(dir, PC_NOBODY, NULL);
-    g_assert_cmpint(setgroups(0, NULL), ==, 0);
-    server = wait_ready(c->pid);
-    /* All of it before the first byte is sent */
-    expect_privileges(server, FIVE, uid, gid);
-    expect_status(server, "Groups", "");
-    expect_one_mount(server, "rw,nosuid,nodev");
-    expect_descriptors(server, dir);
-    expect_other_namespace(server, "mnt");
-    expect_other_namespace(server, "net");
-    expect_other_namespace(server, "ipc");
-    expect_other_namespace(server, "uts");
-    expect_other_namespace(server, "pid");
-    expect_other_namespace(server, "cgroup");
-    /* The process beside it has nothing at all. */
-    expect_privileges(c->pid, NONE, uid, gid);
-    expect_status(c->pid, "Groups", "");
-
-    pc_hello(c, 0);
-    g_assert_cmpint(c->server_pid, ==, server);
-    expect_privileges(server, FIVE, uid, gid);
-    g_assert_cmpint(pc_close(c), ==, 0);
-
-    c = pc_start(dir, PC_NOBODY, readonly);
-    server = wait_ready(c->pid);
-    expect_one_mount(server, "ro,nosuid,nodev");
-    g_assert_cmpint(pc_close(c), ==, 0);
-    remove_dir(dir);
 }
 
 static void test_root_identity(void)
@@ -377,11 +271,11 @@ static void test_root_identity(void)
     for (i = 0; i < G_N_ELEMENTS(cases); i++) {
         ProxyClient *c = pc_start(dir, PC_NOBODY, cases[i].options);
 
-        expect_privileges(wait_ready(c->pid), FIVE, cases[i].uid,
+        pp_expect_privileges(pp_wait_ready(c->pid), PP_FIVE, cases[i].uid,
                           cases[i].gid);
         g_assert_cmpint(pc_close(c), ==, 0);
     }
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 /*
@@ -409,7 +303,7 @@ static void test_root_submount(void)
     g_assert_cmpint(g_mkdir(sub, 0755), ==, 0);
     if (mount("tmpfs", sub, "tmpfs", 0, "mode=755") < 0) {
         g_test_skip("cannot mount a tmpfs");
-        remove_dir(dir);
+        pf_remove_dir(dir);
         return;
     }
     c = pc_open(dir, readonly);
@@ -429,7 +323,7 @@ static void test_root_submount(void)
     file = g_build_filename(sub, "x", NULL);
     g_assert_true(g_file_set_contents(file, "x", -1, NULL));
     g_assert_cmpint(umount(sub), ==, 0);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 static void test_ordinary_user_error(void)
@@ -514,13 +408,12 @@ static void test_root_sandboxes(void)
         char *dir = make_dir(PC_NOBODY);
         g_autofree char *link = g_build_filename(dir, "link", NULL);
         ProxyClient *c = pc_start(dir, PC_NOBODY, options);
-        pid_t server = wait_ready(c->pid);
+        pid_t server = pp_wait_ready(c->pid);
         struct stat st;
         FsAttr attr;
         PcNode node;
 
-        expect_privileges(server, FIVE, 65534, 65534);
-        expect_descriptors(server, dir);
+        pp_expect_privileges(server, PP_FIVE, 65534, 65534);
         expect_root_dir(server, modes[i].root ? dir : "/");
         pc_hello(c, 0);
         g_assert_cmpint(make_as(c, dir, "sub", 1234, 4321, &st), ==, 0);
@@ -535,7 +428,7 @@ static void test_root_sandboxes(void)
             close(node.fd);
         }
         g_assert_cmpint(pc_close(c), ==, 0);
-        remove_dir(dir);
+        pf_remove_dir(dir);
     }
 }
 
@@ -556,11 +449,11 @@ static void test_root_modcaps(void)
     }
     dir = make_dir(PC_NOBODY);
     c = pc_start(dir, PC_NOBODY, options);
-    server = wait_ready_caps(c->pid, caps);
-    expect_status(server, "CapPrm", caps);
-    expect_status(server, "CapBnd", NONE);
-    expect_status(server, "CapInh", NONE);
-    expect_status(server, "CapAmb", NONE);
+    server = pp_wait_ready_caps(c->pid, caps);
+    pp_expect_status(server, "CapPrm", caps);
+    pp_expect_status(server, "CapBnd", PP_NONE);
+    pp_expect_status(server, "CapInh", PP_NONE);
+    pp_expect_status(server, "CapAmb", PP_NONE);
     pc_hello(c, 0);
     /* Without CHOWN it cannot be given to root, so it is not made at all. */
     g_assert_cmpint(make_device(c, "null"), ==, -EPERM);
@@ -583,7 +476,7 @@ static void test_root_modcaps(void)
     c = pc_open(dir, NULL);
     g_assert_cmpint(make_device(c, "zero"), ==, -EPERM);
     g_assert_cmpint(pc_close(c), ==, 0);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 /* Whether this user may make user namespaces here, else a skip */
@@ -622,6 +515,51 @@ static uint32_t outside_of(const ProxyIdRange *map, unsigned n, uint32_t id)
     g_error("the guest's id %u is not mapped", id);
 }
 
+/*
+ * Root with maps: the server is in a user namespace, as somebody who is not
+ * root on the host, and the guest's ids are where the maps say.
+ */
+static void test_root_maps(void)
+{
+    static const char *const options[] = {
+        "--uid-map", "0:300000:1000,5000:400000:10",
+        "--gid-map", ":0:310000:1000:", "--gid-map", ":5000:410000:10:", NULL
+    };
+    ProxyClient *c;
+    struct stat st;
+    FsAttr attr;
+    PcNode node;
+    char *dir;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    dir = make_dir(300000);
+    c = pc_open(dir, options);
+    g_assert_cmpint(c->n_uid, ==, 2);
+    g_assert_cmpint(c->n_gid, ==, 2);
+    g_assert_cmpint(c->uid_map[1].inside, ==, 5000);
+    g_assert_cmpint(c->uid_map[1].outside, ==, 400000);
+    g_assert_cmpint(c->uid_map[1].count, ==, 10);
+    g_assert_cmpint(c->gid_map[0].outside, ==, 310000);
+
+    g_assert_cmpint(make_as(c, dir, "root's", 0, 0, &st), ==, 0);
+    g_assert_cmpint(st.st_uid, ==, 300000);
+    g_assert_cmpint(st.st_gid, ==, 310000);
+    g_assert_cmpint(make_as(c, dir, "user's", 999, 5009, &st), ==, 0);
+    g_assert_cmpint(st.st_uid, ==, 300999);
+    g_assert_cmpint(st.st_gid, ==, 410009);
+    g_assert_cmpint(pc_walk(c, "user's", &node, &attr), ==, 0);
+    g_assert_cmpint(attr.uid, ==, 999);
+    g_assert_cmpint(attr.gid, ==, 5009);
+    close(node.fd);
+    /* Nobody else's: not the host's root, not the next one */
+    g_assert_cmpint(make_as(c, dir, "x", 1000, 0, &st), ==, -EINVAL);
+    g_assert_cmpint(make_as(c, dir, "x", 0, 5010, &st), ==, -EINVAL);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    pf_remove_dir(dir);
+}
+
 static void test_rootless_alone(void)
 {
     ProxyClient *c;
@@ -634,17 +572,16 @@ static void test_rootless_alone(void)
     }
     dir = make_dir(LONELY_UID);
     if (skip_unless_userns(dir)) {
-        remove_dir(dir);
+        pf_remove_dir(dir);
         return;
     }
     c = pc_start(dir, LONELY_UID, NULL);
-    server = wait_ready(c->pid);
-    expect_privileges(server, FIVE, LONELY_UID, LONELY_UID);
-    expect_privileges(c->pid, NONE, LONELY_UID, LONELY_UID);
-    expect_one_mount(server, "rw,nosuid,nodev");
-    expect_descriptors(server, dir);
-    expect_other_namespace(server, "user");
-    expect_other_namespace(server, "pid");
+    server = pp_wait_ready(c->pid);
+    pp_expect_privileges(server, PP_FIVE, LONELY_UID, LONELY_UID);
+    pp_expect_privileges(c->pid, PP_NONE, LONELY_UID, LONELY_UID);
+    pp_expect_one_mount(server, "rw,nosuid,nodev");
+    g_assert_true(pp_other_namespace(server, "user"));
+    g_assert_true(pp_other_namespace(server, "pid"));
 
     pc_hello(c, 0);
     g_assert_cmpint(c->server_pid, ==, server);
@@ -660,7 +597,7 @@ static void test_rootless_alone(void)
     g_assert_cmpint(st.st_uid, ==, LONELY_UID);
     g_assert_cmpint(make_as(c, dir, "other's", 1234, 4321, &st), ==, -EINVAL);
     g_assert_cmpint(pc_close(c), ==, 0);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 static void test_rootless_subids(void)
@@ -683,15 +620,15 @@ static void test_rootless_subids(void)
     uid = pw->pw_uid;
     dir = make_dir(uid);
     if (skip_unless_userns(dir)) {
-        remove_dir(dir);
+        pf_remove_dir(dir);
         return;
     }
     c = pc_start(dir, uid, NULL);
-    server = wait_ready(c->pid);
-    expect_privileges(server, FIVE, uid, pw->pw_gid);
-    expect_privileges(c->pid, NONE, uid, pw->pw_gid);
-    expect_status(server, "Groups", "");
-    expect_one_mount(server, "rw,nosuid,nodev");
+    server = pp_wait_ready(c->pid);
+    pp_expect_privileges(server, PP_FIVE, uid, pw->pw_gid);
+    pp_expect_privileges(c->pid, PP_NONE, uid, pw->pw_gid);
+    pp_expect_status(server, "Groups", "");
+    pp_expect_one_mount(server, "rw,nosuid,nodev");
 
     pc_hello(c, 0);
     g_assert_cmpint(c->n_uid, >=, 2);
@@ -710,7 +647,7 @@ static void test_rootless_subids(void)
     g_assert_cmpint(make_as(c, dir, "nobody's", 0x7fffffff, 0, &st), ==,
                     -EINVAL);
     g_assert_cmpint(pc_close(c), ==, 0);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 static bool is_there(const char *path)
@@ -723,6 +660,21 @@ static void wait_for_file(const char *path, bool there)
     gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
 
     while (is_there(path) != there) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
+static void wait_for_caps(pid_t pid, const char *caps)
+{
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
+
+    for (;;) {
+        g_autofree char *got = pp_status(pid, "CapEff");
+
+        if (g_str_equal(got, caps)) {
+            return;
+        }
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
@@ -768,12 +720,11 @@ static void test_socket(void)
 
     /* Sandboxed while it waits for a connection, and alone there */
     if (geteuid() == 0) {
-        pid_t server = wait_ready(pid);
+        pid_t server = pp_wait_ready(pid);
 
-        expect_privileges(server, FIVE, 7003, 7004);
-        expect_one_mount(server, "rw,nosuid,nodev");
-        expect_descriptors(server, dir);
-        expect_id(pid, "Uid", 7003);
+        pp_expect_privileges(server, PP_FIVE, 7003, 7004);
+        pp_expect_one_mount(server, "rw,nosuid,nodev");
+        pp_expect_id(pid, "Uid", 7003);
     }
     expect_error(args, -1, "another process listens");
     g_assert_true(is_there(path));
@@ -783,10 +734,11 @@ static void test_socket(void)
     wait_for_file(path, false);
     expect_only(run, 0);
     if (geteuid() == 0) {
-        expect_privileges(pid, NONE, 7003, 7004);
+        wait_for_caps(pid, PP_NONE);
+        pp_expect_privileges(pid, PP_NONE, 7003, 7004);
     }
     g_assert_cmpint(pc_close(c), ==, 0);
-    remove_dir(dir);
+    pf_remove_dir(dir);
     rmdir(run);
 }
 
@@ -824,7 +776,7 @@ static void test_socket_stale(void)
     g_assert_cmpint(symlink("/etc/passwd", path), ==, 0);
     expect_error(args, -1, "not a socket");
     unlink(path);
-    remove_dir(dir);
+    pf_remove_dir(dir);
     rmdir(run);
 }
 
@@ -837,21 +789,21 @@ static void test_socket_end(void)
     const char *args[] = { "-n", "-p", dir, "-s", path, NULL };
     pid_t pid = pc_spawn(args, PC_NOBODY, -1, -1);
 
-    wait_ready(pid);
+    pp_wait_ready(pid);
     g_assert_true(is_there(path));
     kill(pid, SIGTERM);
     g_assert_cmpint(pc_wait(pid), ==, PC_KILLED(SIGTERM));
     expect_only(run, 0);
 
     pid = pc_spawn(args, PC_NOBODY, -1, -1);
-    wait_ready(pid);
+    pp_wait_ready(pid);
     unlink(path);
     g_assert_true(g_file_set_contents(path, "other", -1, NULL));
     kill(pid, SIGTERM);
     g_assert_cmpint(pc_wait(pid), ==, PC_KILLED(SIGTERM));
     expect_only(run, 1);
     unlink(path);
-    remove_dir(dir);
+    pf_remove_dir(dir);
     rmdir(run);
 }
 
@@ -871,7 +823,7 @@ static void test_daemon(void)
     c = pc_new(pc_connect(path), 0);
     pc_hello(c, 0);
     server = c->server_pid;
-    expect_status(server, "CapEff", FIVE);
+    pp_expect_status(server, "CapEff", PP_FIVE);
     pc_close(c);
     while (kill(server, 0) == 0) {
         g_usleep(1000);
@@ -883,7 +835,7 @@ static void test_daemon(void)
     args[1] = "/none";
     g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 1);
     g_assert_nonnull(strstr(text, "/none"));
-    remove_dir(dir);
+    pf_remove_dir(dir);
     rmdir(run);
 }
 
@@ -902,9 +854,9 @@ static void test_daemon_fd(void)
     close(fds[1]);
     c = pc_new(fds[0], 0);
     pc_hello(c, 0);
-    expect_status(c->server_pid, "CapEff", FIVE);
+    pp_expect_status(c->server_pid, "CapEff", PP_FIVE);
     pc_close(c);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 static void wait_gone(pid_t pid)
@@ -912,7 +864,7 @@ static void wait_gone(pid_t pid)
     gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
 
     for (;;) {
-        g_autofree char *state = status_of(pid, "State");
+        g_autofree char *state = pp_status(pid, "State");
 
         if (!*state || *state == 'Z') {
             return;
@@ -953,7 +905,7 @@ static void test_ends_together(void)
     g_assert_cmpint(pc_wait(c->pid), ==, 128 + SIGTERM);
     c->pid = 0;
     pc_close(c);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 /* Whoever started it with --fd --nodaemon ends, even with the socket open */
@@ -979,7 +931,7 @@ static void test_starter_killed(void)
     }
     g_assert_cmpint(read(report[0], &keeper, sizeof(keeper)), ==,
                     sizeof(keeper));
-    server = wait_ready(keeper);
+    server = pp_wait_ready(keeper);
     kill(starter, SIGKILL);
     g_assert_cmpint(pc_wait(starter), ==, PC_KILLED(SIGKILL));
     wait_gone(keeper);
@@ -988,7 +940,7 @@ static void test_starter_killed(void)
     close(fds[1]);
     close(report[0]);
     close(report[1]);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 /* What the starter left open does not stay open in the helper. */
@@ -1008,7 +960,7 @@ static void test_inherited_files(void)
     g_assert_cmpint(read(leak[0], &byte, 1), ==, 0);
     close(leak[0]);
     g_assert_cmpint(pc_close(c), ==, 0);
-    remove_dir(dir);
+    pf_remove_dir(dir);
 }
 
 /* The export itself, renamed after the start, is still what is served. */
@@ -1023,7 +975,7 @@ static void test_export_renamed(void)
     g_assert_cmpint(make_as(c, moved, "x", geteuid() ? 0 : 1234,
                             geteuid() ? 0 : 1234, &st), ==, 0);
     g_assert_cmpint(pc_close(c), ==, 0);
-    remove_dir(g_steal_pointer(&moved));
+    pf_remove_dir(g_steal_pointer(&moved));
     g_free(dir);
 }
 
@@ -1042,12 +994,15 @@ int main(int argc, char **argv)
 
     g_test_add_func("/9p-helper-start/bad-options", test_bad_options);
     g_test_add_func("/9p-helper-start/bad-sockets", test_bad_sockets);
+    g_test_add_func("/9p-helper-start/bad-maps", test_bad_maps);
     g_test_add_func("/9p-helper-start/help", test_help);
-    g_test_add_func("/9p-helper-start/root/privileges", test_root_privileges);
+    g_test_add_func("/9p-helper-start/print-capabilities",
+                    test_print_capabilities);
     g_test_add_func("/9p-helper-start/root/identity", test_root_identity);
     g_test_add_func("/9p-helper-start/root/sandboxes", test_root_sandboxes);
     g_test_add_func("/9p-helper-start/root/modcaps", test_root_modcaps);
     g_test_add_func("/9p-helper-start/root/submount", test_root_submount);
+    g_test_add_func("/9p-helper-start/root/maps", test_root_maps);
     g_test_add_func("/9p-helper-start/rootless/user-option",
                     test_ordinary_user_error);
     g_test_add_func("/9p-helper-start/rootless/alone", test_rootless_alone);
@@ -1062,6 +1017,6 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-start/inherited-files", test_inherited_files);
     g_test_add_func("/9p-helper-start/export-renamed", test_export_renamed);
     ret = g_test_run();
-    remove_dir(tmp);
+    pf_remove_dir(tmp);
     return ret;
 }

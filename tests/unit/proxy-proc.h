@@ -1,0 +1,61 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What /proc tells of a running virtfs-proxy-helper: for tests of what its
+ * processes hold. Whatever is not as it should be fails the test.
+ */
+#ifndef TESTS_UNIT_PROXY_PROC_H
+#define TESTS_UNIT_PROXY_PROC_H
+
+#include "proxy-client.h"
+
+/* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: capabilities 0 to 4 */
+#define PP_FIVE         "000000000000001f"
+#define PP_NONE         "0000000000000000"
+/* DAC_OVERRIDE and FOWNER, of a keeper that has a socket's file to remove */
+#define PP_UNLINK       "000000000000000a"
+
+/* Seccomp of /proc/PID/status: 2 is a filter; sanitizers do without */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PP_FILTERED     "0"
+#else
+#define PP_FILTERED     "2"
+#endif
+
+/* A line of /proc/PID/status without its name; "" when there is no process */
+char *pp_status(pid_t pid, const char *name);
+void pp_expect_status(pid_t pid, const char *name, const char *value);
+
+/* A line of /proc/PID/limits: both limits, in its unit */
+void pp_expect_limit(pid_t pid, const char *name, const char *value);
+
+/* The first child of @pid, which is the keeper's server; or 0 */
+pid_t pp_child(pid_t pid);
+
+/*
+ * Waits until the server of the keeper @pid and the keeper have gone through
+ * their stages, at the end of which the server has @caps. Returns it.
+ */
+pid_t pp_wait_ready_caps(pid_t pid, const char *caps);
+pid_t pp_wait_ready(pid_t pid);         /* PP_FIVE */
+
+/* "Uid" or "Gid": all four of them */
+void pp_expect_id(pid_t pid, const char *name, unsigned id);
+
+/* Ids, the five capability sets, groups, filter, and no way to get more */
+void pp_expect_privileges(pid_t pid, const char *caps, unsigned uid,
+                          unsigned gid);
+
+/* Whether its namespace @name is another one than ours; needs the right to */
+bool pp_other_namespace(pid_t pid, const char *name);
+
+/* Its only mount is its root, with options that begin with @options. */
+void pp_expect_one_mount(pid_t pid, const char *options);
+
+/* Resident memory that is its own, in KiB */
+unsigned pp_private_kib(pid_t pid);
+
+/* How many descriptors are open */
+unsigned pp_open_files(pid_t pid);
+
+#endif /* TESTS_UNIT_PROXY_PROC_H */
