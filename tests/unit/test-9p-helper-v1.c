@@ -5,8 +5,7 @@
  * the real program over a real socket, for each request, well and badly sent.
  */
 #include "qemu/osdep.h"
-#include "proxy-client.h"
-#include "fsdev/proxy-proto1.h"
+#include "proxy-client1.h"
 #include <glib/gstdio.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -15,11 +14,7 @@
 
 typedef struct Test {
     char *dir;
-    ProxyClient *c;
-    MarshalWriter w;            /* payload of the next request */
-    MarshalReader r;            /* payload of the last reply */
-    uint8_t out[PROXY1_HEADER_SIZE + PROXY1_MAX_PAYLOAD];
-    uint8_t in[PROXY1_MAX_PAYLOAD];
+    ProxyClient1 p;
 } Test;
 
 static void setup(Test *t, gconstpointer opaque)
@@ -29,15 +24,15 @@ static void setup(Test *t, gconstpointer opaque)
     t->dir = g_dir_make_tmp("test-9p-v1-XXXXXX", NULL);
     g_assert_nonnull(t->dir);
     g_assert_cmpint(chmod(t->dir, 0777), ==, 0);
-    t->c = pc_start(t->dir, PC_NOBODY, options);
+    t->p.c = pc_start(t->dir, PC_NOBODY, options);
 }
 
 static void teardown(Test *t, gconstpointer opaque)
 {
     const char *argv[] = { "rm", "-rf", t->dir, NULL };
 
-    if (t->c) {
-        g_assert_cmpint(pc_close(t->c), ==, 0);
+    if (t->p.c) {
+        g_assert_cmpint(pc_close(t->p.c), ==, 0);
     }
     g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL,
                                G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL,
@@ -52,79 +47,12 @@ static char *host(Test *t, const char *name)
 
 static MarshalWriter *begin(Test *t)
 {
-    marshal_writer_init(&t->w, t->out + PROXY1_HEADER_SIZE,
-                        PROXY1_MAX_PAYLOAD);
-    return &t->w;
-}
-
-static void send_request(Test *t, uint32_t type)
-{
-    uint32_t head[2] = { type, marshal_size(&t->w) };
-
-    g_assert_true(marshal_fits(&t->w));
-    memcpy(t->out, head, sizeof(head));
-    g_assert_true(pc_send_raw(t->c, t->out, sizeof(head) + head[1]));
-}
-
-static void receive(Test *t, void *buf, size_t size)
-{
-    g_assert_cmpint(recv(t->c->fd, buf, size, MSG_WAITALL), ==, size);
-}
-
-/* The reply to a request: 0 or what a status says, or -errno. */
-static int answer(Test *t)
-{
-    uint32_t head[2];
-    int32_t value = 0;
-
-    receive(t, head, sizeof(head));
-    g_assert_cmpuint(head[0], <=, PROXY1_ERROR);
-    g_assert_cmpuint(head[1], <=, sizeof(t->in));
-    receive(t, t->in, head[1]);
-    marshal_reader_init(&t->r, t->in, head[1]);
-    if (head[1] == sizeof(value)) {
-        memcpy(&value, t->in, sizeof(value));
-    }
-    if (head[0] == PROXY1_ERROR) {
-        g_assert_cmpint(value, <, 0);
-    }
-    return value;
+    return p1_begin(&t->p);
 }
 
 static int call(Test *t, uint32_t type)
 {
-    send_request(t, type);
-    return answer(t);
-}
-
-/* The reply to OPEN and CREATE: a descriptor or -errno */
-static int call_fd(Test *t, uint32_t type)
-{
-    union {
-        char buf[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    int32_t value;
-    struct iovec iov = { &value, sizeof(value) };
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1,
-        .msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-    };
-    struct cmsghdr *cmsg;
-    int fd;
-
-    send_request(t, type);
-    g_assert_cmpint(recvmsg(t->c->fd, &msg, MSG_CMSG_CLOEXEC), ==,
-                    sizeof(value));
-    cmsg = CMSG_FIRSTHDR(&msg);
-    if (value < 0) {
-        g_assert_null(cmsg);
-        return value;
-    }
-    g_assert_cmpint(value, ==, PROXY1_FD_COMES);
-    g_assert_nonnull(cmsg);
-    memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-    return fd;
+    return p1_call(&t->p, type);
 }
 
 static int path_call(Test *t, uint32_t type, const char *path)
@@ -148,7 +76,7 @@ static int open_path(Test *t, const char *path, uint32_t flags)
 
     marshal_put_str(w, path);
     marshal_put_u32(w, flags);
-    return call_fd(t, PROXY1_OPEN);
+    return call(t, PROXY1_OPEN);
 }
 
 static int create(Test *t, const char *path, uint32_t flags, uint32_t mode,
@@ -161,7 +89,7 @@ static int create(Test *t, const char *path, uint32_t flags, uint32_t mode,
     marshal_put_u32(w, mode);
     marshal_put_u32(w, id);
     marshal_put_u32(w, id);
-    return call_fd(t, PROXY1_CREATE);
+    return call(t, PROXY1_CREATE);
 }
 
 static int make(Test *t, uint32_t type, const char *path, uint32_t mode,
@@ -193,7 +121,7 @@ static int make_link(Test *t, const char *target, const char *path)
 /* LSTAT: mode, and the rest in *st */
 static int lstat_path(Test *t, const char *path, struct stat *st)
 {
-    MarshalReader *r = &t->r;
+    MarshalReader *r = &t->p.r;
     int ret = path_call(t, PROXY1_LSTAT, path);
 
     if (ret < 0) {
@@ -328,11 +256,10 @@ static void test_links(Test *t, gconstpointer opaque)
     w = begin(t);
     marshal_put_str(w, "//link");
     marshal_put_u32(w, PATH_MAX);
-    send_request(t, PROXY1_READLINK);
-    answer(t);
-    text = marshal_get_str(&t->r, NULL);
+    call(t, PROXY1_READLINK);
+    text = marshal_get_str(&t->p.r, NULL);
     g_assert_cmpstr(text, ==, "some/where");
-    g_assert_true(marshal_done(&t->r));
+    g_assert_true(marshal_done(&t->p.r));
     w = begin(t);
     marshal_put_str(w, "//file");
     marshal_put_u32(w, PATH_MAX);
@@ -452,7 +379,7 @@ static void test_changes(Test *t, gconstpointer opaque)
 
 static void test_statfs(Test *t, gconstpointer opaque)
 {
-    MarshalReader *r = &t->r;
+    MarshalReader *r = &t->p.r;
     struct statfs st;
     unsigned i;
 
@@ -513,16 +440,16 @@ static void test_xattrs(Test *t, gconstpointer opaque)
     g_assert_cmpint(set_xattr(t, "va\0ue", 5, 5, XATTR_CREATE), ==, -EEXIST);
     g_assert_cmpint(get_xattr(t, 0), ==, 5);
     get_xattr(t, 100);
-    len = marshal_get_u16(&t->r);
+    len = marshal_get_u16(&t->p.r);
     g_assert_cmpint(len, ==, 5);
-    g_assert_cmpint(memcmp(marshal_get_bytes(&t->r, len), "va\0ue", 5), ==,
+    g_assert_cmpint(memcmp(marshal_get_bytes(&t->p.r, len), "va\0ue", 5), ==,
                     0);
     g_assert_cmpint(get_xattr(t, 3), ==, -ERANGE);
     w = begin(t);
     marshal_put_u32(w, 100);
     marshal_put_str(w, "//file");
     call(t, PROXY1_LLISTXATTR);
-    len = marshal_get_u16(&t->r);
+    len = marshal_get_u16(&t->p.r);
     g_assert_cmpint(len, ==, sizeof("user.name"));
     /* A size beyond the value that came: the old helper read past its end. */
     g_assert_cmpint(set_xattr(t, "abc", 3, 4, 0), ==, -EINVAL);
@@ -543,11 +470,8 @@ static void test_bad_payloads(Test *t, gconstpointer opaque)
 
     for (type = PROXY1_OPEN; type < PROXY1_TYPE_END; type++) {
         for (size = 0; size < sizeof(junk); size += 3) {
-            bool fd = type == PROXY1_OPEN || type == PROXY1_CREATE;
-
             marshal_put_bytes(begin(t), junk, size);
-            g_assert_cmpint(fd ? call_fd(t, type) : call(t, type), ==,
-                            -EINVAL);
+            g_assert_cmpint(call(t, type), ==, -EINVAL);
         }
     }
     /* A path with a NUL, an empty one, one that is too long */
@@ -559,7 +483,7 @@ static void test_bad_payloads(Test *t, gconstpointer opaque)
     g_assert_cmpint(call(t, PROXY1_LSTAT), ==, 0);
     marshal_put_strn(begin(t), "/\0", 3);
     g_assert_cmpint(call(t, PROXY1_LSTAT), ==, -EINVAL);
-    marshal_put_strn(begin(t), memset(t->in, 'x', 300), 300);
+    marshal_put_strn(begin(t), memset(t->p.in, 'x', 300), 300);
     g_assert_cmpint(call(t, PROXY1_LSTAT), ==, -ENAMETOOLONG);
 }
 
@@ -567,9 +491,9 @@ static void expect_closed(Test *t)
 {
     char byte;
 
-    g_assert_cmpint(recv(t->c->fd, &byte, 1, 0), ==, 0);
-    g_assert_cmpint(pc_close(t->c), ==, 1);
-    t->c = NULL;
+    g_assert_cmpint(recv(t->p.c->fd, &byte, 1, 0), ==, 0);
+    g_assert_cmpint(pc_close(t->p.c), ==, 1);
+    t->p.c = NULL;
 }
 
 static void test_bad_type(Test *t, gconstpointer opaque)
@@ -578,7 +502,7 @@ static void test_bad_type(Test *t, gconstpointer opaque)
     struct stat st;
 
     g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
-    g_assert_true(pc_send_raw(t->c, head, sizeof(head)));
+    g_assert_true(pc_send_raw(t->p.c, head, sizeof(head)));
     expect_closed(t);
 }
 
@@ -586,7 +510,7 @@ static void test_bad_size(Test *t, gconstpointer opaque)
 {
     uint32_t head[2] = { PROXY1_LSTAT, PROXY1_MAX_PAYLOAD + 1 };
 
-    g_assert_true(pc_send_raw(t->c, head, sizeof(head)));
+    g_assert_true(pc_send_raw(t->p.c, head, sizeof(head)));
     expect_closed(t);
 }
 
