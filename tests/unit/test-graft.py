@@ -522,8 +522,8 @@ class TestRest(Scratch):
             words = line.partition("#")[0].split()
             if words:
                 self.assertEqual(len(words), 3, line)
-                self.assertIn(words[0], ("build", "boot", "test",
-                                         "long"), line)
+                self.assertIn(words[0], ("build", "boot", "test", "long",
+                                         "bench"), line)
                 self.assertIn(words[2].partition(":")[0], packages.PROBES,
                               line)
 
