@@ -29,7 +29,7 @@ QEMU = BUILD / 'qemu-system-x86_64'
 HELPER = BUILD / 'fsdev/virtfs-proxy-helper'
 
 # What the build does not read
-_NO_SOURCE = {'.git', '.ci', 'docs', 'boot', 'check', 'README.md', 'LICENSE',
+_NO_SOURCE = {'.git', '.ci', 'boot', 'check', 'README.md', 'LICENSE',
               '.gitignore'}
 # Linked into the base: an edit there needs ninja only
 _LINKED = {'hw', 'fsdev', 'tests'}
@@ -48,7 +48,8 @@ def _sources():
             if pathlib.Path(at) == TREE / 'scripts':
                 folders[:] = [f for f in folders if f != 'virtfs']
             if pathlib.Path(at) == TREE / 'tests':
-                folders[:] = [f for f in folders if f in ('unit', 'qtest')]
+                folders[:] = [f for f in folders
+                              if f in ('unit', 'qtest', 'bench')]
             for name in files:
                 yield pathlib.Path(at, name)
 
