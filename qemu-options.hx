@@ -11,6 +11,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "                export a host directory with QEMU's own privileges\n"
     "-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path]\n"
     "       [,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
+    "       [,reconnect=seconds][,on-disconnect=eio|wait]\n"
     "       [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "                export a host directory through virtfs-proxy-helper\n"
     "-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]...\n"
@@ -21,7 +22,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
 SRST
 ``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
-``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
 ``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
     Define an export: files that a guest can mount over 9p. A device
@@ -119,6 +120,25 @@ SRST
         is faster and gives QEMU nothing that it could not ask for.
         (``proxy`` only)
 
+    ``reconnect=seconds``
+        When the helper goes away, start it again (``path``) or connect to
+        it again (``socket``), at intervals of so many seconds, until that
+        goes well. The default, 0, is never to do so. Files that the guest
+        has open go on working meanwhile: QEMU has descriptors of them, so
+        written data is not lost, and fsync does what it does with a helper.
+        Other files are found again by their names when they are next used,
+        and must be the same inodes as before: for what is not found, such
+        as a file whose name was removed while a program had it open, the
+        guest gets ESTALE where it needs the helper. (``proxy`` only, and
+        not with ``sock_fd``)
+
+    ``on-disconnect=eio|wait``
+        With ``eio``, the default, requests that need a helper fail with an
+        I/O error while there is none. With ``wait`` they wait until there
+        is one again, and requests that were under way are made anew: one
+        that makes or renames something may then find its own work, and
+        fail with EEXIST or ENOENT. It needs ``reconnect``. (``proxy`` only)
+
     ``writeout=immediate``
         Hand what the guest writes to the host's storage right away,
         instead of when the host sees fit. The guest's write is answered
@@ -185,6 +205,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id]\n"
     "        [,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
+    "        [,reconnect=seconds][,on-disconnect=eio|wait]\n"
     "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max]\n"
     "                -fsdev and a virtio-9p-pci device for it at once\n",
@@ -193,7 +214,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
 SRST
 ``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
 ``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it in one option. All

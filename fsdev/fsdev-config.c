@@ -34,6 +34,8 @@
     STRING("sock_fd", "descriptor of a socket to the helper"),          \
     STRING("helper", "program to start as helper"),                     \
     BOOL("donate", "the helper may hand over descriptors"),             \
+    STRING("on-disconnect", "eio or wait, while there is no helper"),    \
+    NUMBER("reconnect", "seconds after which to look for a lost helper"), \
     BOOL("readonly", "refuse every change by the guest"),               \
     NUMBER("fmode", "host's mode of new files"),                        \
     NUMBER("dmode", "host's mode of new directories"),                  \

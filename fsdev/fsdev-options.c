@@ -116,6 +116,7 @@ static Error *explain_choice(const QDict *dict, Error *err)
         { "security_model", &FsdevSecurityModel_lookup },
         { "multidevs", &FsdevMultidevs_lookup },
         { "writeout", &FsdevWriteout_lookup },
+        { "on-disconnect", &FsdevOnDisconnect_lookup },
     };
     Error *better = NULL;
     unsigned i, j;

@@ -24,6 +24,13 @@
  * and of the inode that it came for; the type of a node never changes; while a
  * node is held its inode cannot come under another handle.
  *
+ * A helper may go away and another take its place (proxy-link.h). Handles are
+ * of one helper only: those of nodes that were found with an earlier one are
+ * got when they are needed, by name, from the nearest directory that the new
+ * helper has told of; its root it has from the start. What is found must be
+ * the inode that the node is. Nodes remember their names only for this, that
+ * is, if the options ask for another helper at all.
+ *
  * Ids in messages are the guest's. Those that the kernel tells us of donated
  * descriptors are the host's; the id maps of the helper's HELLO translate them,
  * and what they do not have becomes the overflow id, as in the kernel
@@ -45,6 +52,8 @@
 #include "hosthandle.h"
 #include "proxy-channel.h"
 #include "proxy-launch.h"
+#include "proxy-v1.h"
+#include "proxy-link.h"
 
 /* /proc/sys/kernel/overflowuid unless somebody changed it */
 #define OVERFLOW_ID         65534
@@ -53,8 +62,7 @@
 #define HANDLE_REFS_MAX     0x80000000u
 
 typedef struct ProxyFs {
-    ProxyChannel *channel;
-    ProxyPeer *peer;
+    ProxyLink *link;
     bool writeout;
 } ProxyFs;
 
@@ -62,6 +70,8 @@ typedef struct ProxyNode {
     FsNode node;
     uint64_t handle;
     uint32_t handle_refs;       /* to give back */
+    uint32_t number;            /* of the helper that the handle is of */
+    uint64_t born;              /* time of the inode's birth, or 0 */
     HostHandle donated;         /* O_PATH descriptor, or none */
 } ProxyNode;
 
@@ -81,9 +91,21 @@ static ProxyNode *proxy_node(FsNode *node)
     return container_of(node, ProxyNode, node);
 }
 
+/* Of the helper that there is: see nodes_find() */
 static uint64_t handle_of(FsNode *node)
 {
     return proxy_node(node)->handle;
+}
+
+static ProxyChannel *channel_of(const FsNode *node)
+{
+    return proxy_link_channel(proxy_fs(node)->link);
+}
+
+/* Whether the node's handle is an earlier helper's */
+static bool node_is_old(FsNode *node)
+{
+    return proxy_node(node)->number != proxy_link_number(proxy_fs(node)->link);
 }
 
 /*
@@ -108,7 +130,8 @@ static uint32_t id_inside(const ProxyIdRange *map, unsigned n, uint32_t id)
 /* Attributes of an open descriptor, with the guest's ids. */
 static int fd_getattr(ProxyFs *ps, int fd, FsAttr *attr)
 {
-    const ProxyHello *hello = proxy_channel_hello(ps->channel);
+    const ProxyHello *hello =
+        proxy_channel_hello(proxy_link_channel(ps->link));
     int ret = hostfs_getattr(fd, attr);
 
     if (ret < 0) {
@@ -189,8 +212,33 @@ static void node_refuse(ProxyFs *ps, NodeReply *nr)
     close_fd(nr->fd);
     nr->fd = -1;
     if (nr->handle && nr->handle != PROXY_ROOT_HANDLE) {
-        proxy_forget(ps->channel, nr->handle, 1);
+        proxy_forget(proxy_link_channel(ps->link), nr->handle, 1);
     }
+}
+
+static uint64_t attr_born(const FsAttr *attr)
+{
+    return attr->valid & FS_ATTR_BTIME
+           ? attr->btime.tv_sec * UINT64_C(1000000000) + attr->btime.tv_nsec
+           : 0;
+}
+
+/*
+ * What another helper says of the inode of a node that is known: takes its
+ * handle. False if it is another inode, to which the number was given.
+ */
+static bool node_renew(ProxyNode *n, const NodeReply *nr, const FsAttr *attr)
+{
+    uint64_t born = attr_born(attr);
+
+    if (n->node.type != (attr->mode & S_IFMT) ||
+        (n->donated.fd < 0 && n->born && born && n->born != born)) {
+        return false;
+    }
+    n->handle = nr->handle;
+    n->handle_refs = 0;
+    n->number = proxy_link_number(proxy_fs(&n->node)->link);
+    return true;
 }
 
 /*
@@ -204,6 +252,12 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
     FsNode *found = fs_node_find(fs, attr->dev, attr->ino);
     ProxyNode *n;
 
+    if (found && node_is_old(found) &&
+        !node_renew(proxy_node(found), nr, attr)) {
+        fs_node_detach(found);
+        fs_node_unref(found);
+        found = NULL;
+    }
     if (found) {
         n = proxy_node(found);
         if (n->handle != nr->handle ||
@@ -217,11 +271,14 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
     } else {
         n = g_new0(ProxyNode, 1);
         n->handle = nr->handle;
+        n->number = proxy_link_number(ps->link);
+        n->born = attr_born(attr);
         host_handle_init(&n->donated, NULL);
         fs_node_init(&n->node, fs, attr);
     }
     if (n->handle != PROXY_ROOT_HANDLE && ++n->handle_refs > HANDLE_REFS_MAX) {
-        proxy_forget(ps->channel, n->handle, n->handle_refs - 1);
+        proxy_forget(proxy_link_channel(ps->link), n->handle,
+                     n->handle_refs - 1);
         n->handle_refs = 1;
     }
     node_take_fd(n, nr->fd, attr);
@@ -232,11 +289,10 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
 static void proxy_node_free(FsNode *node)
 {
     ProxyNode *n = proxy_node(node);
-    ProxyFs *ps = proxy_fs(node);
 
     host_handle_drop(&n->donated);
-    if (n->handle_refs) {
-        proxy_forget(ps->channel, n->handle, n->handle_refs);
+    if (n->handle_refs && !node_is_old(node)) {
+        proxy_forget(channel_of(node), n->handle, n->handle_refs);
     }
     g_free(n);
 }
@@ -263,9 +319,26 @@ static void get_attr(ProxyRequest *req, FsAttr *attr)
  * Finding
  */
 
-static int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
-                                   const char *const *names, unsigned n,
-                                   FsWalk *walk)
+/* @node was found, or made, as @name in @dir. */
+static void node_named(FsNode *node, FsNode *dir, const char *name)
+{
+    FsEntry *where;
+
+    if (!proxy_link_reconnects(proxy_fs(node)->link) || !strcmp(name, "..")) {
+        return;
+    }
+    where = fs_node_where(node);
+    /* A directory has one name, and this is it now; others may have several. */
+    if (!where || (S_ISDIR(node->type) && !node->fs->renaming &&
+                   !fs_entry_is(where, dir, name))) {
+        fs_node_adopt(node, fs_entry_get(node->fs, dir, name, node));
+    }
+}
+
+/* Walks from a @dir that is not old. */
+static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
+                                  const char *const *names, unsigned n,
+                                  FsWalk *walk)
 {
     NodeReply node = { .fd = -1 }, parent = { .fd = -1 };
     bool up = strcmp(names[n - 1], "..") == 0;
@@ -277,7 +350,7 @@ static int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
 
     walk->walked = 0;
     walk->node = walk->parent = NULL;
-    ret = proxy_begin(ps->channel, call, &req, PROXY_WALK, 0);
+    ret = proxy_begin(channel_of(dir), call, &req, PROXY_WALK, 0);
     if (ret < 0) {
         return ret;
     }
@@ -333,7 +406,173 @@ static int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
         }
         walk->node = NULL;
         walk->walked = 0;
+        return ret;
     }
+    if (walk->parent && n == 2) {
+        node_named(walk->parent, dir, names[0]);
+    }
+    if (walk->parent) {
+        node_named(walk->node, walk->parent, names[n - 1]);
+    }
+    return 0;
+}
+
+/*
+ * Finding again
+ */
+
+/* Asks for what @entry names in a directory that is not old. */
+static int coroutine_fn entry_find(FsCall *call, FsEntry *entry)
+{
+    g_autofree char *name = g_strdup(entry->name);
+    const char *names[] = { name };
+    FsNode *dir = fs_node_ref(entry->parent);
+    FsExport *fs = dir->fs;
+    FsNode *node = NULL;
+    FsWalk walk;
+    int ret;
+
+    fs_entry_ref(entry);
+    ret = walk_from(call, dir, names, 1, &walk);
+    if (ret == 0) {
+        node = walk.node;
+        fs_node_unref(walk.parent);
+    }
+    if ((ret == 0 && node == entry->node) || !fs_entry_is(entry, dir, name)) {
+        ret = 0;                /* found, or renamed meanwhile: look again */
+    } else if (ret == 0 || ret == -ENOENT || ret == -ENOTDIR) {
+        if (!fs_rename_wait(fs)) {
+            fs_entry_gone(entry);
+        }
+        ret = 0;
+    }
+    if (node) {
+        fs_node_unref(node);
+    }
+    fs_entry_put(entry);
+    fs_node_unref(dir);
+    return ret;
+}
+
+/*
+ * Sees to it that the node's handle is one of the helper that there is: finds
+ * it again by name, directories on the way to it first. -ESTALE if it has no
+ * name any more.
+ */
+static int coroutine_fn node_find(FsCall *call, FsNode *node)
+{
+    while (node_is_old(node)) {
+        FsEntry *first = NULL;
+        FsNode *at = node;
+        int ret;
+
+        while (node_is_old(at)) {
+            first = at->detached ? NULL : fs_node_where(at);
+            if (!first) {
+                return -ESTALE;
+            }
+            at = first->parent;
+        }
+        ret = entry_find(call, first);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    return 0;
+}
+
+/* The same for all that an operation needs; @b and @c may be NULL. */
+static int coroutine_fn nodes_find(FsCall *call, FsNode *a, FsNode *b,
+                                   FsNode *c)
+{
+    FsNode *nodes[] = { a, b, c };
+    unsigned i = 0;
+
+    while (i < ARRAY_SIZE(nodes)) {
+        int ret;
+
+        if (!nodes[i] || !node_is_old(nodes[i])) {
+            i++;
+            continue;
+        }
+        ret = node_find(call, nodes[i]);
+        if (ret < 0) {
+            return ret;
+        }
+        i = 0;                  /* there may be yet another helper */
+    }
+    return 0;
+}
+
+/*
+ * A request about @a, and maybe about two more: its handles are to be put into
+ * it at once.
+ */
+static int coroutine_fn begin(FsCall *call, ProxyRequest *req, ProxyType type,
+                              size_t extra, FsNode *a, FsNode *b, FsNode *c)
+{
+    int ret = nodes_find(call, a, b, c);
+
+    return ret < 0 ? ret : proxy_begin(channel_of(a), call, req, type, extra);
+}
+
+#define PROXY_TRY(call_, node) \
+    { .link = proxy_fs(node)->link, .call = (call_) }
+
+/* A walk of one piece */
+static int coroutine_fn walk_piece(FsCall *call, FsNode *dir,
+                                   const char *const *names, unsigned n,
+                                   FsWalk *walk)
+{
+    ProxyTry t = PROXY_TRY(call, dir);
+    int ret;
+
+    walk->walked = 0;
+    walk->node = walk->parent = NULL;
+    while (proxy_try(&t, &ret)) {
+        ret = nodes_find(call, dir, NULL, NULL);
+        if (ret == 0) {
+            ret = walk_from(call, dir, names, n, walk);
+        }
+    }
+    return ret;
+}
+
+/*
+ * The helper tells of the last two inodes of a walk only. If nodes have to be
+ * found again, it is asked in pieces of two, so that all directories on the
+ * way are known.
+ */
+static int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
+                                   const char *const *names, unsigned n,
+                                   FsWalk *walk)
+{
+    unsigned step = proxy_link_reconnects(proxy_fs(dir)->link) ? 2 : n;
+    FsNode *at = fs_node_ref(dir);
+    unsigned done = 0;
+    int ret = 0;
+
+    while (done < n && ret == 0) {
+        FsWalk piece;
+        unsigned k = MIN(step, n - done);
+
+        ret = walk_piece(call, at, names + done, k, &piece);
+        memcpy(walk->attr + done, piece.attr,
+               piece.walked * sizeof(piece.attr[0]));
+        done += piece.walked;
+        if (ret == 0 && done < n) {
+            if (piece.parent) {
+                fs_node_unref(piece.parent);
+            }
+            fs_node_unref(at);
+            at = piece.node;
+        } else {
+            walk->node = piece.node;
+            walk->parent = piece.parent;
+        }
+    }
+    walk->walked = done;
+    fs_node_unref(at);
     return ret;
 }
 
@@ -341,8 +580,8 @@ static int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
  * What is known of an inode
  */
 
-static int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
-                                      FsAttr *attr)
+static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
+                                     FsAttr *attr)
 {
     ProxyFs *ps = proxy_fs(node);
     ProxyRequest req;
@@ -356,7 +595,7 @@ static int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
         return fd_getattr(ps, fd, attr);
     }
 
-    ret = proxy_begin(ps->channel, call, &req, PROXY_GETATTR, 0);
+    ret = begin(call, &req, PROXY_GETATTR, 0, node, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -371,6 +610,18 @@ static int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
         return ret;
     }
     return (attr->mode & S_IFMT) == node->type ? 0 : -EIO;
+}
+
+static int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
+                                      FsAttr *attr)
+{
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = getattr_once(call, node, file, attr);
+    }
+    return ret;
 }
 
 typedef struct GenerationWork {
@@ -404,10 +655,9 @@ static int coroutine_fn proxy_generation(FsCall *call, FsNode *node,
     return thread_pool_submit_co(generation_work, &work);
 }
 
-static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
-                                       char *buf, size_t size)
+static int coroutine_fn readlink_once(FsCall *call, FsNode *node,
+                                      char *buf, size_t size)
 {
-    ProxyFs *ps = proxy_fs(node);
     ProxyRequest req;
     const char *target;
     size_t len;
@@ -418,7 +668,7 @@ static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
         return hostfs_readlink(fd, buf, size);
     }
 
-    ret = proxy_begin(ps->channel, call, &req, PROXY_READLINK, 0);
+    ret = begin(call, &req, PROXY_READLINK, 0, node, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -438,6 +688,18 @@ static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
     return len < size ? 0 : -ENAMETOOLONG;
 }
 
+static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
+                                       char *buf, size_t size)
+{
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = readlink_once(call, node, buf, size);
+    }
+    return ret;
+}
+
 typedef struct StatfsWork {
     int fd;
     FsStatfs *st;
@@ -450,9 +712,8 @@ static int statfs_work(void *opaque)
     return hostfs_statfs(work->fd, work->st);
 }
 
-static int coroutine_fn proxy_statfs(FsCall *call, FsNode *node, FsStatfs *st)
+static int coroutine_fn statfs_once(FsCall *call, FsNode *node, FsStatfs *st)
 {
-    ProxyFs *ps = proxy_fs(node);
     ProxyRequest req;
     int fd = node_use_fd(node);
     int ret;
@@ -468,7 +729,7 @@ static int coroutine_fn proxy_statfs(FsCall *call, FsNode *node, FsStatfs *st)
         }
     }
 
-    ret = proxy_begin(ps->channel, call, &req, PROXY_STATFS, 0);
+    ret = begin(call, &req, PROXY_STATFS, 0, node, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -481,6 +742,17 @@ static int coroutine_fn proxy_statfs(FsCall *call, FsNode *node, FsStatfs *st)
     return proxy_finish(&req);
 }
 
+static int coroutine_fn proxy_statfs(FsCall *call, FsNode *node, FsStatfs *st)
+{
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = statfs_once(call, node, st);
+    }
+    return ret;
+}
+
 /* Sends a request whose reply is empty. */
 static int coroutine_fn call_empty(ProxyRequest *req)
 {
@@ -489,19 +761,31 @@ static int coroutine_fn call_empty(ProxyRequest *req)
     return ret < 0 ? ret : proxy_finish(req);
 }
 
-static int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
-                                      const FsSetAttr *set)
+static int coroutine_fn setattr_once(FsCall *call, FsNode *node,
+                                     const FsSetAttr *set)
 {
     ProxyRequest req;
     int ret;
 
-    ret = proxy_begin(proxy_fs(node)->channel, call, &req, PROXY_SETATTR, 0);
+    ret = begin(call, &req, PROXY_SETATTR, 0, node, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
     marshal_put_u64(&req.w, handle_of(node));
     proxy_put_setattr(&req.w, set);
     return call_empty(&req);
+}
+
+static int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
+                                      const FsSetAttr *set)
+{
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = setattr_once(call, node, set);
+    }
+    return ret;
 }
 
 /*
@@ -549,8 +833,8 @@ static void proxy_file_free(FsFile *file)
     host_file_free(file);
 }
 
-static int coroutine_fn proxy_open_file(FsCall *call, FsNode *node, int flags,
-                                        FsFile **file)
+static int coroutine_fn open_file_once(FsCall *call, FsNode *node, int flags,
+                                       FsFile **file)
 {
     ProxyRequest req;
     int ret, fd;
@@ -559,7 +843,7 @@ static int coroutine_fn proxy_open_file(FsCall *call, FsNode *node, int flags,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy_begin(proxy_fs(node)->channel, call, &req, PROXY_OPEN, 0);
+    ret = begin(call, &req, PROXY_OPEN, 0, node, NULL, NULL);
     if (ret < 0) {
         goto fail;
     }
@@ -585,12 +869,23 @@ fail:
     return ret;
 }
 
-static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
-                                     const FsMake *make, int flags,
-                                     FsNode **node, FsFile **file,
-                                     FsAttr *attr)
+static int coroutine_fn proxy_open_file(FsCall *call, FsNode *node, int flags,
+                                        FsFile **file)
 {
-    ProxyFs *ps = proxy_fs(dir);
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = open_file_once(call, node, flags, file);
+    }
+    return ret;
+}
+
+static int coroutine_fn create_once(FsCall *call, FsNode *dir,
+                                    const FsMake *make, int flags,
+                                    FsNode **node, FsFile **file,
+                                    FsAttr *attr)
+{
     NodeReply nr = { .fd = -1 };
     ProxyRequest req;
     int ret, fd;
@@ -599,7 +894,7 @@ static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy_begin(ps->channel, call, &req, PROXY_CREATE, 0);
+    ret = begin(call, &req, PROXY_CREATE, 0, dir, NULL, NULL);
     if (ret < 0) {
         goto fail;
     }
@@ -630,6 +925,7 @@ static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
         close(fd);
         goto fail;
     }
+    node_named(*node, dir, make->name);
     ret = file_accept(*node, fd, flags, file);
     if (ret == 0) {
         return 0;
@@ -642,13 +938,27 @@ fail:
     return ret;
 }
 
-static int coroutine_fn proxy_make(FsCall *call, FsNode *dir,
-                                   const FsMake *make, FsAttr *attr)
+static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
+                                     const FsMake *make, int flags,
+                                     FsNode **node, FsFile **file,
+                                     FsAttr *attr)
+{
+    ProxyTry t = PROXY_TRY(call, dir);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = create_once(call, dir, make, flags, node, file, attr);
+    }
+    return ret;
+}
+
+static int coroutine_fn make_once(FsCall *call, FsNode *dir,
+                                  const FsMake *make, FsAttr *attr)
 {
     ProxyRequest req;
     int ret;
 
-    ret = proxy_begin(proxy_fs(dir)->channel, call, &req, PROXY_MAKE, 0);
+    ret = begin(call, &req, PROXY_MAKE, 0, dir, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -670,17 +980,29 @@ static int coroutine_fn proxy_make(FsCall *call, FsNode *dir,
     return proxy_finish(&req);
 }
 
+static int coroutine_fn proxy_make(FsCall *call, FsNode *dir,
+                                   const FsMake *make, FsAttr *attr)
+{
+    ProxyTry t = PROXY_TRY(call, dir);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = make_once(call, dir, make, attr);
+    }
+    return ret;
+}
+
 /*
  * Names
  */
 
-static int coroutine_fn proxy_link(FsCall *call, FsNode *node,
-                                   FsNode *dir, const char *name)
+static int coroutine_fn link_once(FsCall *call, FsNode *node,
+                                  FsNode *dir, const char *name)
 {
     ProxyRequest req;
     int ret;
 
-    ret = proxy_begin(proxy_fs(node)->channel, call, &req, PROXY_LINK, 0);
+    ret = begin(call, &req, PROXY_LINK, 0, node, dir, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -690,14 +1012,26 @@ static int coroutine_fn proxy_link(FsCall *call, FsNode *node,
     return call_empty(&req);
 }
 
-static int coroutine_fn proxy_rename(FsCall *call,
-                                     FsNode *olddir, const char *oldname,
-                                     FsNode *newdir, const char *newname)
+static int coroutine_fn proxy_link(FsCall *call, FsNode *node,
+                                   FsNode *dir, const char *name)
+{
+    ProxyTry t = PROXY_TRY(call, dir);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = link_once(call, node, dir, name);
+    }
+    return ret;
+}
+
+static int coroutine_fn rename_once(FsCall *call,
+                                    FsNode *olddir, const char *oldname,
+                                    FsNode *newdir, const char *newname)
 {
     ProxyRequest req;
     int ret;
 
-    ret = proxy_begin(proxy_fs(olddir)->channel, call, &req, PROXY_RENAME, 0);
+    ret = begin(call, &req, PROXY_RENAME, 0, olddir, newdir, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -708,14 +1042,37 @@ static int coroutine_fn proxy_rename(FsCall *call,
     return call_empty(&req);
 }
 
-static int coroutine_fn proxy_unlink(FsCall *call, FsNode *dir,
-                                     const char *name, bool rmdir,
-                                     FsNode *expect)
+static int coroutine_fn proxy_rename(FsCall *call,
+                                     FsNode *olddir, const char *oldname,
+                                     FsNode *newdir, const char *newname)
+{
+    ProxyTry t = PROXY_TRY(call, olddir);
+    FsEntry *entry;
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = rename_once(call, olddir, oldname, newdir, newname);
+    }
+    if (ret == 0) {
+        entry = fs_entry_find(olddir->fs, olddir, oldname);
+        if (entry) {
+            if (entry->node) {
+                fs_node_moved(entry->node, newdir);
+            }
+            fs_entry_put(entry);
+        }
+    }
+    return ret;
+}
+
+static int coroutine_fn unlink_once(FsCall *call, FsNode *dir,
+                                    const char *name, bool rmdir,
+                                    FsNode *expect)
 {
     ProxyRequest req;
     int ret;
 
-    ret = proxy_begin(proxy_fs(dir)->channel, call, &req, PROXY_UNLINK, 0);
+    ret = begin(call, &req, PROXY_UNLINK, 0, dir, expect, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -726,13 +1083,29 @@ static int coroutine_fn proxy_unlink(FsCall *call, FsNode *dir,
     return call_empty(&req);
 }
 
+static int coroutine_fn proxy_unlink(FsCall *call, FsNode *dir,
+                                     const char *name, bool rmdir,
+                                     FsNode *expect)
+{
+    ProxyTry t = PROXY_TRY(call, dir);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = unlink_once(call, dir, name, rmdir, expect);
+    }
+    if (ret == -ENOENT && t.doubt) {
+        ret = 0;                /* an earlier try did it */
+    }
+    return ret;
+}
+
 /*
  * Extended attributes
  */
 
-static int coroutine_fn proxy_getxattr(FsCall *call, FsNode *node,
-                                       const char *name,
-                                       uint8_t **value, size_t *size)
+static int coroutine_fn getxattr_once(FsCall *call, FsNode *node,
+                                      const char *name,
+                                      uint8_t **value, size_t *size)
 {
     g_autofree uint8_t *copy = NULL;
     ProxyRequest req;
@@ -740,7 +1113,7 @@ static int coroutine_fn proxy_getxattr(FsCall *call, FsNode *node,
     void *bytes;
     int ret;
 
-    ret = proxy_begin(proxy_fs(node)->channel, call, &req, PROXY_GETXATTR, 0);
+    ret = begin(call, &req, PROXY_GETXATTR, 0, node, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -770,9 +1143,22 @@ static int coroutine_fn proxy_getxattr(FsCall *call, FsNode *node,
     return 0;
 }
 
-static int coroutine_fn proxy_setxattr(FsCall *call, FsNode *node,
-                                       const char *name, const void *value,
-                                       size_t size, int flags)
+static int coroutine_fn proxy_getxattr(FsCall *call, FsNode *node,
+                                       const char *name,
+                                       uint8_t **value, size_t *size)
+{
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = getxattr_once(call, node, name, value, size);
+    }
+    return ret;
+}
+
+static int coroutine_fn setxattr_once(FsCall *call, FsNode *node,
+                                      const char *name, const void *value,
+                                      size_t size, int flags)
 {
     ProxyRequest req;
     int ret;
@@ -780,8 +1166,7 @@ static int coroutine_fn proxy_setxattr(FsCall *call, FsNode *node,
     if (size > FS_XATTR_MAX) {
         return -E2BIG;          /* setxattr(2) */
     }
-    ret = proxy_begin(proxy_fs(node)->channel, call, &req, PROXY_SETXATTR,
-                      size);
+    ret = begin(call, &req, PROXY_SETXATTR, size, node, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
@@ -793,20 +1178,44 @@ static int coroutine_fn proxy_setxattr(FsCall *call, FsNode *node,
     return call_empty(&req);
 }
 
-static int coroutine_fn proxy_removexattr(FsCall *call, FsNode *node,
-                                          const char *name)
+static int coroutine_fn proxy_setxattr(FsCall *call, FsNode *node,
+                                       const char *name, const void *value,
+                                       size_t size, int flags)
+{
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = setxattr_once(call, node, name, value, size, flags);
+    }
+    return ret;
+}
+
+static int coroutine_fn removexattr_once(FsCall *call, FsNode *node,
+                                         const char *name)
 {
     ProxyRequest req;
     int ret;
 
-    ret = proxy_begin(proxy_fs(node)->channel, call, &req, PROXY_REMOVEXATTR,
-                      0);
+    ret = begin(call, &req, PROXY_REMOVEXATTR, 0, node, NULL, NULL);
     if (ret < 0) {
         return ret;
     }
     marshal_put_u64(&req.w, handle_of(node));
     marshal_put_str(&req.w, name);
     return call_empty(&req);
+}
+
+static int coroutine_fn proxy_removexattr(FsCall *call, FsNode *node,
+                                          const char *name)
+{
+    ProxyTry t = PROXY_TRY(call, node);
+    int ret;
+
+    while (proxy_try(&t, &ret)) {
+        ret = removexattr_once(call, node, name);
+    }
+    return ret;
 }
 
 /*
@@ -816,15 +1225,38 @@ static int coroutine_fn proxy_removexattr(FsCall *call, FsNode *node,
 static void proxy_open_root(FsExport *fs)
 {
     ProxyFs *ps = fs->priv;
-    ProxyHello *hello = proxy_channel_hello(ps->channel);
+    ProxyHello *hello = proxy_channel_hello(proxy_link_channel(ps->link));
     ProxyNode *root = g_new0(ProxyNode, 1);
 
     root->handle = PROXY_ROOT_HANDLE;
+    root->number = proxy_link_number(ps->link);
     host_handle_init(&root->donated, NULL);
     fs_node_init(&root->node, fs, &hello->root);
     node_take_fd(root, hello->root_fd, &hello->root);
     hello->root_fd = -1;
     fs->root = &root->node;
+}
+
+/* ProxyFound: another helper must serve the same directory. */
+static bool proxy_found(FsExport *fs, ProxyHello *hello, Error **errp)
+{
+    ProxyFs *ps = fs->priv;
+    ProxyNode *root = proxy_node(fs->root);
+
+    if (hello->root.dev != fs->root->dev || hello->root.ino != fs->root->ino) {
+        error_setg(errp, "it serves another directory now (device %" PRIu64
+                   ", inode %" PRIu64 ", and not %" PRIu64 ", %" PRIu64 ")",
+                   hello->root.dev, hello->root.ino,
+                   fs->root->dev, fs->root->ino);
+        return false;
+    }
+    if (hello->features & PROXY_FEATURE_READONLY) {
+        fs->readonly = true;
+    }
+    node_take_fd(root, hello->root_fd, &hello->root);
+    hello->root_fd = -1;
+    root->number = proxy_link_number(ps->link);
+    return true;
 }
 
 static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
@@ -835,7 +1267,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     ProxyFs *ps;
     ProxyPeer *peer;
     ProxyChannel *channel;
-    int sock;
+    int sock, version;
 
     host_handles_init();        /* for the helper, too */
     if (!fs_export_init(fs, opts, errp)) {
@@ -847,8 +1279,17 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
         fs_export_release(fs);
         return false;
     }
-    channel = proxy_channel_new(qemu_get_aio_context(), fs->id, sock, donate,
-                                errp);
+    version = proxy1_version(o, sock, errp);
+    if (version == 1) {
+        return proxy1_open_export(fs, o, peer, sock, errp);
+    }
+    if (version < 0) {
+        close(sock);
+        channel = NULL;
+    } else {
+        channel = proxy_channel_new(qemu_get_aio_context(), fs->id, sock,
+                                    donate, errp);
+    }
     if (!channel) {
         proxy_launch_failed(peer, errp);
         fs_export_release(fs);
@@ -856,8 +1297,8 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     }
 
     ps = g_new0(ProxyFs, 1);
-    ps->channel = channel;
-    ps->peer = peer;
+    ps->link = proxy_link_new(fs, o, opts->has_readonly && opts->readonly,
+                              peer, channel, proxy_found);
     ps->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     fs->priv = ps;
     if (proxy_channel_hello(channel)->features & PROXY_FEATURE_READONLY) {
@@ -875,8 +1316,7 @@ static void proxy_close(FsExport *fs)
         fs_node_unref(fs->root);
         fs->root = NULL;
     }
-    proxy_channel_free(ps->channel);
-    proxy_launch_done(ps->peer);
+    proxy_link_free(ps->link);
     g_free(ps);
     fs->priv = NULL;
     fs_export_release(fs);

@@ -83,7 +83,10 @@ struct ProxyChannel {
     char *id;
     int fd;                     /* -1 once broken */
     bool broken;
+    char *why;
     QEMUBH *broken_bh;
+    ProxyLost *lost;            /* to be told of it, or NULL */
+    void *lost_opaque;
     ProxyHello hello;
 
     uint8_t *out;
@@ -153,6 +156,7 @@ proxy_break(ProxyChannel *ch, const char *fmt, ...)
     error_report("fsdev '%s': %s", ch->id, why);
 
     ch->broken = true;
+    ch->why = g_steal_pointer(&why);
     proxy_disconnect(ch);
     qemu_bh_schedule(ch->broken_bh);
 }
@@ -204,6 +208,20 @@ static void proxy_broken_bh(void *opaque)
     while ((req = waiting_pop(ch))) {
         proxy_wake(req, -EIO);
     }
+    if (ch->lost) {
+        ch->lost(ch->lost_opaque, ch->why);
+    }
+}
+
+void proxy_channel_on_lost(ProxyChannel *ch, ProxyLost *lost, void *opaque)
+{
+    ch->lost = lost;
+    ch->lost_opaque = opaque;
+}
+
+bool proxy_channel_broken(const ProxyChannel *ch)
+{
+    return ch->broken;
 }
 
 /*
@@ -845,11 +863,9 @@ static void proxy_setup_slots(ProxyChannel *ch)
     ch->n_free = ch->n_slots;
 }
 
-ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
-                                bool donate, Error **errp)
+ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
 {
     ProxyChannel *ch = g_new0(ProxyChannel, 1);
-    ProxyHeader h;
 
     ch->ctx = ctx;
     ch->id = g_strdup(id);
@@ -863,14 +879,38 @@ ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
                                      proxy_flush, ch);
     ch->broken_bh = aio_bh_new(ctx, proxy_broken_bh, ch);
     QTAILQ_INIT(&ch->waiting);
+    return ch;
+}
 
-    if (!hello_send(ch, donate, errp) || !hello_recv(ch, &h, errp) ||
-        !hello_parse(ch, &h, donate, errp)) {
+bool proxy_channel_greet(ProxyChannel *ch, bool donate, Error **errp)
+{
+    ProxyHeader h;
+
+    return hello_send(ch, donate, errp) && hello_recv(ch, &h, errp) &&
+           hello_parse(ch, &h, donate, errp);
+}
+
+void proxy_channel_hurry(ProxyChannel *ch)
+{
+    shutdown(ch->fd, SHUT_RDWR);
+}
+
+void proxy_channel_serve(ProxyChannel *ch)
+{
+    proxy_setup_slots(ch);
+    proxy_set_handlers(ch);
+}
+
+ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
+                                bool donate, Error **errp)
+{
+    ProxyChannel *ch = proxy_channel_prepare(ctx, id, fd);
+
+    if (!proxy_channel_greet(ch, donate, errp)) {
         proxy_channel_free(ch);
         return NULL;
     }
-    proxy_setup_slots(ch);
-    proxy_set_handlers(ch);
+    proxy_channel_serve(ch);
     return ch;
 }
 
@@ -895,6 +935,7 @@ void proxy_channel_free(ProxyChannel *ch)
     g_free(ch->free_slots);
     g_free(ch->out);
     g_free(ch->in);
+    g_free(ch->why);
     g_free(ch->id);
     g_free(ch);
 }

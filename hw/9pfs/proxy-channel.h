@@ -73,6 +73,27 @@ typedef struct ProxyHello {
 ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
                                 bool donate, Error **errp);
 
+/*
+ * The same in three steps, for the middle one may take seconds: it may run in
+ * any thread, and proxy_channel_hurry() makes it fail at once. After failure
+ * the channel can only be freed.
+ */
+ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd);
+bool proxy_channel_greet(ProxyChannel *ch, bool donate, Error **errp);
+void proxy_channel_serve(ProxyChannel *ch);
+void proxy_channel_hurry(ProxyChannel *ch);
+
+/*
+ * @lost is to be called once, from the main loop, when the helper is gone or
+ * made nonsense, after all requests under way have ended. It may not free the
+ * channel.
+ */
+typedef void ProxyLost(void *opaque, const char *why);
+void proxy_channel_on_lost(ProxyChannel *ch, ProxyLost *lost, void *opaque);
+
+/* Whether no request can be made any more */
+bool proxy_channel_broken(const ProxyChannel *ch);
+
 /* No request may be under way but abandoned ones. */
 void proxy_channel_free(ProxyChannel *ch);
 

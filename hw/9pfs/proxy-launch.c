@@ -45,7 +45,8 @@ struct ProxyPeer {
     char *how;                  /* option and value, for messages */
     pid_t pid;                  /* of a helper that was started, else 0 */
     int pidfd;
-    bool done;                  /* nobody but us cares for its end */
+    bool done;                  /* nobody but us cares for its end, */
+    bool tell;                  /* or for more than to be told */
 };
 
 static void peer_free(ProxyPeer *peer)
@@ -65,6 +66,11 @@ static void peer_free(ProxyPeer *peer)
 /* @status of waitpid(2) in words */
 static char *status_text(int status)
 {
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+        return g_strdup_printf("it was killed by signal %d (%s), because it "
+                               "made a system call that it is not allowed",
+                               SIGSYS, strsignal(SIGSYS));
+    }
     if (WIFSIGNALED(status)) {
         return g_strdup_printf("it was killed by signal %d (%s)",
                                WTERMSIG(status),
@@ -85,13 +91,14 @@ static void peer_ended(void *opaque)
     qemu_set_fd_handler(peer->pidfd, NULL, NULL, NULL);
     close(peer->pidfd);
     peer->pidfd = -1;
-    if (peer->done) {
-        peer_free(peer);
-    } else if (status) {
+    if (status && (peer->tell || !peer->done)) {
         g_autofree char *text = status_text(status);
 
         error_report("fsdev '%s': about the helper (process %d): %s",
                      peer->id, (int)peer->pid, text);
+    }
+    if (peer->done) {
+        peer_free(peer);
     }
 }
 
@@ -262,7 +269,7 @@ static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
  * Reaching one that runs
  */
 
-static bool peer_connect(const char *path, int *sock, Error **errp)
+static bool peer_connect(const char *path, bool wait, int *sock, Error **errp)
 {
     ERRP_GUARD();
     struct timeval timeout = { .tv_sec = CONNECT_TIMEOUT_S };
@@ -285,7 +292,11 @@ static bool peer_connect(const char *path, int *sock, Error **errp)
         error_setg_errno(errp, errno, "cannot make a socket");
         return false;
     }
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    if (wait) {
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    } else {
+        qemu_socket_set_nonblock(fd);
+    }
     if (RETRY_ON_EINTR(connect(fd, (struct sockaddr *)&addr,
                                sizeof(addr))) < 0) {
         if (errno == EAGAIN) {
@@ -371,6 +382,17 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
         }
         given = i;
     }
+    if (opts->sock_fd && opts->reconnect) {
+        error_setg(errp, "reconnect '%" PRIu32 "' and sock_fd '%s' exclude "
+                   "each other: only who made that connection can make "
+                   "another", opts->reconnect, opts->sock_fd);
+        return false;
+    }
+    if (opts->on_disconnect == FSDEV_ON_DISCONNECT_WAIT && !opts->reconnect) {
+        error_setg(errp, "on-disconnect 'wait' needs reconnect: nobody would "
+                   "end the wait");
+        return false;
+    }
     if (given < 0) {
         error_setg(errp, "one of path, socket and sock_fd is needed");
         return false;
@@ -384,8 +406,8 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
     return true;
 }
 
-ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
-                        bool readonly, int *sock, Error **errp)
+static ProxyPeer *launch(const char *id, const FsdevProxyOptions *opts,
+                         bool readonly, bool wait, int *sock, Error **errp)
 {
     ProxyPeer *peer;
     bool ok;
@@ -400,7 +422,7 @@ ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
         ok = peer_start(peer, opts, readonly, sock, errp);
     } else if (opts->socket) {
         peer->how = g_strdup_printf("socket '%s'", opts->socket);
-        ok = peer_connect(opts->socket, sock, errp);
+        ok = peer_connect(opts->socket, wait, sock, errp);
     } else {
         peer->how = g_strdup_printf("sock_fd '%s'", opts->sock_fd);
         ok = peer_take(opts->sock_fd, sock, errp);
@@ -410,6 +432,18 @@ ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
         return NULL;
     }
     return peer;
+}
+
+ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
+                        bool readonly, int *sock, Error **errp)
+{
+    return launch(id, opts, readonly, true, sock, errp);
+}
+
+ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
+                              bool readonly, int *sock, Error **errp)
+{
+    return launch(id, opts, readonly, false, sock, errp);
 }
 
 void proxy_launch_failed(ProxyPeer *peer, Error **errp)
@@ -448,4 +482,10 @@ void proxy_launch_done(ProxyPeer *peer)
     } else {
         peer_free(peer);
     }
+}
+
+void proxy_launch_lost(ProxyPeer *peer)
+{
+    peer->tell = true;
+    proxy_launch_done(peer);
 }

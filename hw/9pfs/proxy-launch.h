@@ -20,6 +20,13 @@ ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
                         bool readonly, int *sock, Error **errp);
 
 /*
+ * The same while the VM runs: does not wait for a helper that takes no
+ * connection, but fails then.
+ */
+ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
+                              bool readonly, int *sock, Error **errp);
+
+/*
  * The HELLO with the helper failed with *@errp, and the socket is closed:
  * adds what became of a helper that was started, and whose it was. Frees
  * @peer.
@@ -31,5 +38,8 @@ void proxy_launch_failed(ProxyPeer *peer, Error **errp);
  * and is waited for in the background. Frees @peer.
  */
 void proxy_launch_done(ProxyPeer *peer);
+
+/* The same for one that was lost: what became of it will be told. */
+void proxy_launch_lost(ProxyPeer *peer);
 
 #endif /* HW_9PFS_PROXY_LAUNCH_H */
