@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 
-from . import build, debian, initramfs, kernel, machine, session
+from . import build, debian, initramfs, kernel, machine, sanitize, session
 from .failure import Failure, message
 
 # Exit status for failures of ./boot itself
@@ -83,6 +83,8 @@ def _parser():
         'its package has them')
     add('--qemu', metavar='FILE',
         help='another qemu-system-x86_64 than the one built here')
+    add('--helper', metavar='FILE',
+        help='another virtfs-proxy-helper than the one built here')
     add('--accel', choices=('auto', 'kvm', 'tcg'), default='auto',
         help='kvm, or emulation by tcg; auto (default) is kvm where it works')
     add('--memory', metavar='SIZE', default='512M',
@@ -106,6 +108,11 @@ def _options(argv):
         raise Failure('--root: there must be a --share with a system')
     if options.qemu is not None and not os.access(options.qemu, os.X_OK):
         raise Failure(f'--qemu {options.qemu}: not a program')
+    if options.helper is not None:
+        if not os.access(options.helper, os.X_OK):
+            raise Failure(f'--helper {options.helper}: not a program')
+        if options.driver != 'proxy':
+            raise Failure('--helper: only the proxy driver has one')
     if not re.fullmatch(r'[a-z0-9-]+', options.driver):
         raise Failure(f'--driver {options.driver!r}: not the name of a driver')
     if options.driver == 'local':
@@ -174,16 +181,19 @@ def _boot(options, mark):
     archive = _initramfs(guest_kernel, settings,
                          os.fsencode(options.run or ''))
     guest = machine.Machine(options, guest_kernel.image, archive)
+    said = session.Session(guest, mark.encode(), interactive)
     try:
-        run = session.Session(guest, mark.encode(), interactive).run
         if not interactive:
-            return run()
+            return said.run()
         message(f'The guest starts; {options.share or "the share"} is its '
                 '/mnt/share. Leave it with exit.')
         with session.Terminal():
-            return run()
+            return said.run()
     finally:
         guest.end()
+        found = sanitize.report(said.log()) if sanitize.active() else None
+        if found:
+            raise Failure(f'{found}\n{said.log()}')
 
 
 def _on_signal(number, _frame):

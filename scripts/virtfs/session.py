@@ -172,6 +172,16 @@ class Session:
                     return ended
         return self.status
 
+    def log(self):
+        """What QEMU and the helper said, to the end; once both are gone."""
+        os.set_blocking(self.machine.log.fileno(), False)
+        try:
+            while data := os.read(self.machine.log.fileno(), 65536):
+                self._log = (self._log + data)[-CONSOLE_KEPT:]
+        except BlockingIOError:
+            pass                        # somebody still holds the other end
+        return self._log.decode(errors='replace')
+
     # Streams
 
     def _read(self, source):
