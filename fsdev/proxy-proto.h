@@ -8,7 +8,8 @@
  * version 1 frames its requests: u32 type, u32 size of the payload, both in
  * host byte order, with a type that version 1 does not have; a helper that
  * knows only version 1 closes the connection on it. (The payload is little
- * endian like all of version 2.) From the helper's HELLO reply on, which has
+ * endian like all of version 2.) Before it QEMU may send version 1's probe
+ * (proxy-proto1.h), to learn whether the helper knows version 2. From the helper's HELLO reply on, which has
  * tag 0, every message starts with a PROXY_HEADER_SIZE header:
  *
  *     size[4] type[2] nfds[2] tag[4]

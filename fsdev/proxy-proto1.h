@@ -40,6 +40,15 @@
  *  GETVERSION   path[s]        generation[8], 0 where there is none
  *
  * An unknown type, or a larger size, ends the connection.
+ *
+ * The probe. As that is what a helper of version 1 does on version 2's HELLO,
+ * and some serve only one connection, a QEMU that does not know its helper asks
+ * first, with a request that is good in version 1: LGETXATTR with size 0 of "/"
+ * and the name PROXY1_PROBE. Linux refuses a name without a namespace
+ * (xattr(7)), so a helper of version 1 answers with an error. A helper that
+ * knows more, when this is the first it is asked, answers with its highest
+ * protocol version as the status, and goes on as if nothing had been asked:
+ * HELLO may follow, or requests of version 1.
  */
 #ifndef FSDEV_PROXY_PROTO1_H
 #define FSDEV_PROXY_PROTO1_H
@@ -47,6 +56,10 @@
 #define PROXY1_HEADER_SIZE      8
 #define PROXY1_MAX_PAYLOAD      65536
 #define PROXY1_FD_COMES         INT32_MAX
+
+#define PROXY1_PROBE            "virtfs-protocol-2"
+/* Its payload: size[4] path[s] name[s] */
+#define PROXY1_PROBE_SIZE       (4 + 2 + 1 + 2 + sizeof(PROXY1_PROBE) - 1)
 
 typedef enum Proxy1Type {
     PROXY1_SUCCESS,

@@ -151,15 +151,51 @@ static bool need(Channel *c, size_t size)
     return true;
 }
 
+/* Whether the request with @head, as far as it has come, is the probe. */
+static bool is_probe(Channel *c, const uint32_t head[2])
+{
+    uint8_t probe[PROXY1_PROBE_SIZE];
+    MarshalWriter w;
+
+    marshal_writer_init(&w, probe, sizeof(probe));
+    marshal_put_u32(&w, 0);
+    marshal_put_str(&w, "/");
+    marshal_put_str(&w, PROXY1_PROBE);
+    return head[0] == PROXY1_LGETXATTR && head[1] == sizeof(probe) &&
+           need(c, PROXY1_HEADER_SIZE + sizeof(probe)) &&
+           memcmp(c->buf + c->start + PROXY1_HEADER_SIZE, probe,
+                  sizeof(probe)) == 0;
+}
+
+/*
+ * Waits for the first request, and answers probes that come before it. False
+ * at the end of the channel.
+ */
+static bool first_request(Channel *c, uint32_t head[2])
+{
+    static const uint32_t answer[] = { PROXY1_SUCCESS, 4, PROXY_VERSION };
+
+    while (need(c, PROXY1_HEADER_SIZE)) {
+        memcpy(head, c->buf + c->start, PROXY1_HEADER_SIZE);
+        if (!is_probe(c, head)) {
+            return channel_ended(c) == CHANNEL_OPEN;
+        }
+        c->start += PROXY1_HEADER_SIZE + head[1];
+        if (!channel_send(c, answer, sizeof(answer), NULL, 0)) {
+            return false;
+        }
+    }
+    return false;
+}
+
 bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
 {
     uint32_t head[2];           /* in host byte order, as in version 1 */
     MarshalReader r;
 
-    if (!need(c, sizeof(head))) {
+    if (!first_request(c, head)) {
         return false;
     }
-    memcpy(head, c->buf + c->start, sizeof(head));
     /* Its integers are the host's, and the marshaller's little endian. */
     if (G_BYTE_ORDER == G_LITTLE_ENDIAN &&
         head[0] >= PROXY1_OPEN && head[0] < PROXY1_TYPE_END) {

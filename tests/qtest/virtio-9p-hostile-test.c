@@ -1005,7 +1005,7 @@ static void *before(GString *cmd_line, void *arg)
     share = t->dir;
     make_files();
     relay_start(&t->relay, t->dir);
-    opts = g_strdup_printf("proxy,sock_fd=%d%s", t->relay.qemu_end,
+    opts = g_strdup_printf("proxy,sock_fd=%d,protocol=2%s", t->relay.qemu_end,
                            a_case->donate_off ? ",donate=off" : "");
     qvirtio_9p_set_fsdev(cmd_line, opts);
     /* With arguments that were there before, QEMU would not be started anew */

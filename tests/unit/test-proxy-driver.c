@@ -52,7 +52,8 @@ static void setup(Test *t, bool donate)
         .fsdriver = FSDEV_DRIVER_PROXY,
         .id = (char *)"test",
         .u.proxy = { .sock_fd = number, .has_donate = true,
-                     .donate = donate },
+                     .donate = donate, .has_protocol = true,
+                     .protocol = 2 },
     };
     uint8_t buf[1024], said[PROXY_HELLO_SIZE];
     int sv[2], fd;
@@ -546,8 +547,13 @@ static void test_start(void)
     write_script(script, "not a program\n");
     FAILS("cannot start helper", .path = folder, .helper = script);
     write_script(script, "#!/bin/sh\necho nonsense >&3\n");
+    FAILS("of no known protocol version", .path = folder, .helper = script);
+    FAILS("of no known protocol version", .path = folder, .helper = script,
+          .has_protocol = true, .protocol = 1);
     FAILS("does not speak protocol version 2", .path = folder,
-          .helper = script);
+          .helper = script, .has_protocol = true, .protocol = 2);
+    FAILS("protocol '3': there are versions 1 and 2", .path = folder,
+          .helper = script, .has_protocol = true, .protocol = 3);
 
     /* What it is started with: arguments, descriptors, signals */
     text = g_strdup_printf(
