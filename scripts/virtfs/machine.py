@@ -128,7 +128,7 @@ class Machine:
             words.append(f'sock_fd={self._start_helper(options, log)}')
         elif options.driver == 'proxy':
             words.append(f'path={_value(options.share)}')
-            words.append(f'helper={_value(build.HELPER)}')
+            words.append(f'helper={_value(options.helper or build.HELPER)}')
         elif options.driver != 'synth':
             words.append(f'path={_value(options.share)}')
         if options.driver == 'local':
@@ -140,9 +140,10 @@ class Machine:
         """Starts the helper with privilege; returns QEMU's end."""
         ours, theirs = socket.socketpair()
         user = pwd.getpwnam(UNPRIVILEGED)
-        argv = [str(build.HELPER), '-n', '-p', options.share,
-                '-f', str(theirs.fileno()),
-                '--user', str(user.pw_uid), '--group', str(user.pw_gid)]
+        argv = [str(options.helper or build.HELPER), '-n',
+                '-p', options.share, '-f', str(theirs.fileno())]
+        if not options.helper:          # others may not know these
+            argv += ['--user', str(user.pw_uid), '--group', str(user.pw_gid)]
         if options.readonly:
             argv.append('--readonly')
         with theirs:
