@@ -141,7 +141,7 @@ def _options(argv):
     return options
 
 
-def _initramfs(guest_kernel, settings, command):
+def initial_files(guest_kernel, settings, command):
     """The guest's whole initial file system, as bytes."""
     cache = kernel.fetch.Cache.of_user().folder
     cache.mkdir(parents=True, exist_ok=True)
@@ -178,8 +178,8 @@ def _boot(options, mark):
     }
     guest_kernel = kernel.given(options.kernel) if options.kernel \
         else kernel.debian()
-    archive = _initramfs(guest_kernel, settings,
-                         os.fsencode(options.run or ''))
+    archive = initial_files(guest_kernel, settings,
+                            os.fsencode(options.run or ''))
     guest = machine.Machine(options, guest_kernel.image, archive)
     said = session.Session(guest, mark.encode(), interactive)
     try:

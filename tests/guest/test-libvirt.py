@@ -1,0 +1,186 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""libvirt's session instance runs the domains of the manual.
+
+They are taken out of docs/system/devices/virtfs-libvirt.rst as they stand there,
+with the paths of this machine put in place of the manual's, and two channels added
+by which the guest says what it sees. Everything runs as an ordinary user.
+"""
+
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import harness
+from harness import Owner, User, wait_for
+from virtfs import boot, build, kernel
+
+PAGE = harness.TREE / 'docs/system/devices/virtfs-libvirt.rst'
+LIMIT = 180
+COMMAND = b'''cat from-host
+              echo from-guest >f && chown 12:34 f && stat -c %u:%g:%a f'''
+CHANNEL = '''<channel type='file'><source path='{path}'/>
+<target type='virtio' name='{name}'/></channel>'''
+
+
+def example(name):
+    """A domain of the manual"""
+    text = PAGE.read_text(encoding='utf-8')
+    found = re.search(rf'^\.\. example: {name}\n\.\. code-block:: xml\n\n'
+                      r'((?:  .*\n|\n)+)', text, re.M)
+    return '\n'.join(line[2:] for line in found[1].splitlines())
+
+
+class Libvirt(unittest.TestCase):
+    """One libvirtd, and a domain for each test"""
+
+    @classmethod
+    def setUpClass(cls):
+        for program in ('virsh', 'libvirtd'):
+            if not shutil.which(program, path='/usr/sbin:/usr/bin'):
+                raise unittest.SkipTest(f'{program} is not installed')
+        cls.who = User()
+        if cls.who.lacks():
+            raise unittest.SkipTest(cls.who.lacks())
+        # A short name: sockets go below it
+        # pylint: disable=consider-using-with
+        folder = tempfile.TemporaryDirectory(prefix='vl-', dir='/tmp',
+                                             ignore_cleanup_errors=True)
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.folder.chmod(0o755)
+        cls.environment = {**cls.who.environment(),
+                           'XDG_RUNTIME_DIR': f'{cls.folder}/run',
+                           'XDG_CONFIG_HOME': f'{cls.folder}/config',
+                           'XDG_CACHE_HOME': f'{cls.folder}/cache'}
+        for name in ('run', 'config', 'cache', 'vm'):
+            (cls.folder / name).mkdir(mode=0o700)
+            cls.who.give(cls.folder / name)
+        cls.mark = f'@virtfs-{secrets.token_hex(16)}@ '
+        cls.guest = kernel.debian()
+        cls.addClassCleanup(cls.end_libvirtd)
+
+    @classmethod
+    def end_libvirtd(cls):
+        """Ends the one that virsh has started."""
+        try:
+            pid = int((cls.folder / 'run/libvirt/libvirtd.pid').read_text(
+                encoding='ascii'))
+            os.kill(pid, 15)
+            wait_for('end of libvirtd',
+                     lambda: not os.path.exists(f'/proc/{pid}'))
+        except (OSError, ValueError):
+            pass
+
+    def setUp(self):
+        # pylint: disable=consider-using-with
+        folder = tempfile.TemporaryDirectory(dir=self.folder / 'vm',
+                                             ignore_cleanup_errors=True)
+        self.addCleanup(folder.cleanup)
+        self.vm = pathlib.Path(folder.name)
+        share = self.vm / 'share'
+        share.mkdir()
+        (share / 'from-host').write_text('the host was here\n',
+                                         encoding='ascii')
+        settings = {
+            'MARK': self.mark, 'TAG': 'share', 'INTERACTIVE': '',
+            'MOUNT_OPTIONS': 'trans=virtio,version=9p2000.L,msize=512000',
+            'TERM': 'vt100', 'ROWS': 24, 'COLUMNS': 80,
+        }
+        (self.vm / 'initrd').write_bytes(
+            boot.initial_files(self.guest, settings, COMMAND))
+        shutil.copy(self.guest.image, self.vm / 'vmlinuz')
+        for name, target in (
+                ('qemu-system-x86_64', build.QEMU),
+                ('qemu-system-x86_64-virtfs',
+                 harness.TREE / 'fsdev/virtfs-launcher')):
+            (self.vm / name).symlink_to(target)
+        for path in [self.vm, *self.vm.rglob('*')]:
+            self.who.give(path)
+
+    def virsh(self, *arguments):
+        """What it says"""
+        done = subprocess.run(
+            self.who.command(['virsh', '-q', '-c', 'qemu:///session',
+                              *arguments]),
+            env=self.environment, cwd='/', stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=LIMIT, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        return done.stdout
+
+    def run_domain(self, name):
+        """Starts a domain, and returns what the guest says; then ends it."""
+        xml = example(name).replace('/srv/vm', str(self.vm)).replace(
+            '/usr/bin/', f'{self.vm}/')
+        channels = ''.join(
+            CHANNEL.format(path=self.vm / name, name=f'guest.{name}')
+            for name in ('out', 'err'))
+        self.assertEqual(xml.count('</devices>'), 1)
+        path = self.vm / 'domain.xml'
+        path.write_text(xml.replace('</devices>', channels + '</devices>'),
+                        encoding='utf-8')
+        self.who.give(path)
+        self.virsh('create', path)
+        domain = re.search('<name>(.*)</name>', xml)[1]
+        try:
+            said = self.said()
+        finally:
+            self.virsh('destroy', domain)
+        self.assertEqual(self.virsh('list', '--name').strip(), '')
+        return said
+
+    def said(self):
+        """What the guest's command says until it ends"""
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            text = (self.vm / 'out').read_text(encoding='utf-8') \
+                if (self.vm / 'out').exists() else ''
+            if self.mark + 'done' in text:
+                return text.replace(self.mark, '').splitlines()[1:-1]
+            time.sleep(0.1)
+        self.fail(f'the guest does not end; it said: {text}')
+
+    def check(self, said, who):
+        """The guest saw the host's file, and the host the guest's."""
+        self.assertEqual(said, ['the host was here', '12:34:644', 'exit 0'])
+        path = self.vm / 'share/f'
+        self.assertEqual(path.read_text(encoding='ascii'), 'from-guest\n')
+        self.assertEqual((path.stat().st_uid, path.stat().st_gid),
+                         (who.host_uid(12), who.host_gid(34)))
+
+    def helper_ends(self):
+        """The share's helper is gone, or goes."""
+        pattern = f'virtfs-proxy-helper .*{self.vm}/share'
+        wait_for('end of the helper', lambda: subprocess.run(
+            ['pgrep', '-f', pattern], capture_output=True,
+            check=False).returncode == 1)
+
+    def test_local(self):
+        """The element <filesystem>"""
+        self.check(self.run_domain('libvirt-local'), Owner())
+
+    def test_socket(self):
+        """A helper that was started before"""
+        subprocess.run(
+            self.who.command([build.HELPER, '-p', self.vm / 'share', '-s',
+                              self.vm / 'share.sock']),
+            env=self.environment, stdin=subprocess.DEVNULL, check=True,
+            timeout=60)
+        self.check(self.run_domain('libvirt-socket'), self.who)
+        self.helper_ends()
+
+    def test_launcher(self):
+        """A helper that the launcher starts, and that ends with QEMU"""
+        self.check(self.run_domain('libvirt-launcher'), self.who)
+        self.helper_ends()
+
+
+if __name__ == '__main__':
+    sys.exit(harness.main())
