@@ -10,10 +10,14 @@
  * hw/9pfs but through FsDriver.
  */
 #include "qemu/osdep.h"
+#include "qapi/clone-visitor.h"
 #include "qapi/error.h"
+#include "qapi/qapi-builtin-visit.h"
+#include "qapi/qapi-visit-fsdev.h"
 #include "qemu/id.h"
 #include "qemu/queue.h"
 #include "hw/9pfs/fsdriver.h"
+#include "hw/qdev-core.h"
 #include "qemu-fsdev.h"
 
 /* xattr fids that a guest may have open at once, unless max_xattr says more */
@@ -46,8 +50,50 @@ struct FsExport *fsdev_find(const char *id)
     return fs;
 }
 
+struct FsExport *fsdev_next(struct FsExport *fs)
+{
+    return fs ? QTAILQ_NEXT(fs, next) : QTAILQ_FIRST(&exports);
+}
+
+typedef struct DeviceSearch {
+    const FsExport *fs;
+    strList **tail;
+} DeviceSearch;
+
+/* @obj's name, if it is a device on the export */
+static int find_device(Object *obj, void *opaque)
+{
+    DeviceSearch *search = opaque;
+    g_autofree char *id = NULL;
+    DeviceState *dev;
+    BusState *bus;
+
+    if (!object_dynamic_cast(obj, "virtio-9p-device") ||
+        !qdev_is_realized(DEVICE(obj))) {
+        return 0;
+    }
+    id = object_property_get_str(obj, "fsdev", NULL);
+    if (g_strcmp0(id, search->fs->id) == 0) {
+        /* Users know the device by that of the bus that it is on. */
+        bus = qdev_get_parent_bus(DEVICE(obj));
+        dev = bus && bus->parent ? bus->parent : DEVICE(obj);
+        QAPI_LIST_APPEND(search->tail, qdev_get_human_name(dev));
+    }
+    return 0;
+}
+
+strList *fsdev_devices(const struct FsExport *fs)
+{
+    strList *devices = NULL;
+    DeviceSearch search = { .fs = fs, .tail = &devices };
+
+    object_child_foreach_recursive(object_get_root(), find_device, &search);
+    return devices;
+}
+
 static void fsdev_free(FsExport *fs)
 {
+    qapi_free_FsdevOptions(fs->opts);
     g_free(fs->id);
     g_free(fs);
 }
@@ -74,6 +120,7 @@ struct FsExport *fsdev_add(const FsdevOptions *opts, Error **errp)
 
     fs = g_new0(FsExport, 1);
     fs->id = g_strdup(opts->id);
+    fs->opts = QAPI_CLONE(FsdevOptions, opts);
     fs->driver = drivers[opts->fsdriver];
     fs->readonly = opts->has_readonly && opts->readonly;
     fs->max_xattr = opts->has_max_xattr ? opts->max_xattr : MAX_XATTR_DEFAULT;
@@ -84,24 +131,35 @@ struct FsExport *fsdev_add(const FsdevOptions *opts, Error **errp)
         return NULL;
     }
     QTAILQ_INSERT_TAIL(&exports, fs, next);
+    fsdev_watch_helper(fs);
     return fs;
 }
 
 bool fsdev_del(const char *id, Error **errp)
 {
     FsExport *fs = fsdev_find(id);
+    g_autoptr(strList) devices = NULL;
+    g_autoptr(GString) names = NULL;
+    strList *name;
 
     if (!fs) {
         error_setg(errp, "there is no fsdev with id '%s'", id);
         return false;
     }
     if (fs->users) {
-        error_setg(errp, "fsdev '%s' is in use by %u device%s", id, fs->users,
-                   fs->users == 1 ? "" : "s");
+        devices = fsdev_devices(fs);
+        names = g_string_new(NULL);
+        for (name = devices; name; name = name->next) {
+            g_string_append_printf(names, "%s'%s'",
+                                   name == devices ? ": " : ", ", name->value);
+        }
+        error_setg(errp, "fsdev '%s' is in use by %u device%s%s", id,
+                   fs->users, fs->users == 1 ? "" : "s", names->str);
         return false;
     }
     QTAILQ_REMOVE(&exports, fs, next);
     fs->driver->close(fs);
+    notifier_remove(&fs->helper_notifier);
     fsdev_free(fs);
     return true;
 }

@@ -33,6 +33,18 @@ struct FsExport *fsdev_add(const FsdevOptions *opts, Error **errp);
  */
 bool fsdev_del(const char *id, Error **errp);
 
+/* All exports: the one that was made after @fs, the first after NULL. */
+struct FsExport *fsdev_next(struct FsExport *fs);
+
+/*
+ * What uses the export: names of the devices, which are ids, or QOM paths
+ * where they have none.
+ */
+strList *fsdev_devices(const struct FsExport *fs);
+
+/* Has the events of its helper sent (fsdev-qmp.c). */
+void fsdev_watch_helper(struct FsExport *fs);
+
 /* The export of that id, or NULL. */
 struct FsExport *fsdev_find(const char *id);
 

@@ -83,6 +83,7 @@ struct P9Request {
     uint16_t tag;
     uint8_t type;
     P9Dialect dialect;          /* of its errors; others are the same in all */
+    int64_t start_ns;           /* when it was taken off the queue */
     bool tagged;                /* in the list of its tag */
     bool cancel_sent;
     /*

@@ -337,6 +337,7 @@ static void p9_request_leave(P9Request *req)
         QLIST_REMOVE(req, tag_next);
         req->tagged = false;
     }
+    req->s->fs->in_flight--;
     QTAILQ_REMOVE(&req->s->requests, req, next);
     if (req->s->resetting) {
         aio_wait_kick();
@@ -411,10 +412,27 @@ static size_t p9_request_reply(P9Request *req, int *ret)
     return total;
 }
 
+/* The export's figures, for query-fsdevs; returns the request's time. */
+static uint64_t p9_request_count(P9Request *req, bool error)
+{
+    const P9Op *op = p9_op(req->type);
+    FsMessageStats *stats = &req->s->fs->messages[op ? req->type : 0];
+    uint64_t ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - req->start_ns;
+
+    QEMU_BUILD_BUG_ON(ARRAY_SIZE(p9_ops) > FS_MESSAGES);
+    stats->name = op ? op->name : "unknown";
+    stats->count++;
+    stats->errors += error;
+    stats->total_ns += ns;
+    stats->max_ns = MAX(stats->max_ns, ns);
+    return ns;
+}
+
 static void p9_request_end(P9Request *req, int ret)
 {
     P9Server *s = req->s;
     size_t len = 0;
+    uint64_t ns;
 
     if (!s->resetting &&
         !(ret == -EINTR && req->cancel_sent && !req->must_answer)) {
@@ -424,8 +442,9 @@ static void p9_request_end(P9Request *req, int ret)
             return;
         }
     }
+    ns = p9_request_count(req, len && ret < 0);
     trace_p9_request_done(s, req->tag, req->type, p9_op_name(req->type),
-                          ret, len);
+                          ret, len, ns);
     p9_request_leave(req);
     s->ops->done(req, len);
 }
@@ -531,6 +550,8 @@ void p9_request_submit(P9Request *req, void *elem,
     memset(&req->call, 0, sizeof(req->call));
     qemu_co_queue_init(&req->flushers);
     p9_reply_reserve(req, 0);
+    req->start_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    s->fs->in_flight++;
     QTAILQ_INSERT_TAIL(&s->requests, req, next);
 
     if (req->out_size < P9_HEADER_SIZE) {

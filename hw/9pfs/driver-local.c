@@ -549,6 +549,11 @@ static void local_close(FsExport *fs)
     local_fs_free(lf);
 }
 
+static void local_query(FsExport *fs, FsdevInfo *info)
+{
+    info->descriptors = host_handles_info();
+}
+
 static const FsDriver local_driver = {
     .type = FSDEV_DRIVER_LOCAL,
     .open = local_open,
@@ -575,6 +580,7 @@ static const FsDriver local_driver = {
     .getxattr = local_getxattr,
     .setxattr = local_setxattr,
     .removexattr = local_removexattr,
+    .query = local_query,
 };
 
 static void local_driver_init(void)

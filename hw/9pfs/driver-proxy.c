@@ -1322,6 +1322,38 @@ static void proxy_close(FsExport *fs)
     fs_export_release(fs);
 }
 
+static void add_feature(FsdevHelperInfo *helper, FsdevHelperFeature feature)
+{
+    QAPI_LIST_PREPEND(helper->features, feature);
+}
+
+static void proxy_query(FsExport *fs, FsdevInfo *info)
+{
+    ProxyFs *ps = fs->priv;
+    ProxyChannel *channel = proxy_link_channel(ps->link);
+    const ProxyHello *hello = proxy_channel_hello(channel);
+    FsdevHelperInfo *helper = g_new0(FsdevHelperInfo, 1);
+
+    helper->connection = proxy_channel_broken(channel)
+        ? FSDEV_CONNECTION_LOST : FSDEV_CONNECTION_CONNECTED;
+    helper->has_pid = true;
+    helper->pid = hello->pid;
+    helper->process = proxy_link_process(ps->link);
+    helper->has_process = helper->process != 0;
+    helper->protocol = PROXY_VERSION;
+    if (hello->n_uids || hello->n_gids) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_ID_MAP);
+    }
+    if (hello->donates) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_DONATE);
+    }
+    if (hello->features & PROXY_FEATURE_READONLY) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_READONLY);
+    }
+    info->helper = helper;
+    info->descriptors = host_handles_info();
+}
+
 static const FsDriver proxy_driver = {
     .type = FSDEV_DRIVER_PROXY,
     .open = proxy_open,
@@ -1348,6 +1380,7 @@ static const FsDriver proxy_driver = {
     .getxattr = proxy_getxattr,
     .setxattr = proxy_setxattr,
     .removexattr = proxy_removexattr,
+    .query = proxy_query,
 };
 
 static void proxy_driver_init(void)

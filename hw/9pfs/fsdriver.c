@@ -209,6 +209,7 @@ void fs_file_init(FsFile *file, FsNode *node, int flags)
     file->node = fs_node_ref(node);
     file->flags = flags;
     file->refs = 1;
+    node->fs->open_files++;
 }
 
 FsFile *fs_file_ref(FsFile *file)
@@ -223,6 +224,7 @@ void fs_file_unref(FsFile *file)
 
     assert(file->refs > 0);
     if (--file->refs == 0) {
+        node->fs->open_files--;
         node->fs->driver->file_free(file);
         fs_node_unref(node);
     }

@@ -230,7 +230,29 @@ struct FsDriver {
                                  const void *value, size_t size, int flags);
     int coroutine_fn (*removexattr)(FsCall *call, FsNode *node,
                                     const char *name);
+
+    /*
+     * NULL, or adds what only the driver knows to @info, which is new: @helper
+     * and @descriptors. Main thread.
+     */
+    void (*query)(FsExport *fs, FsdevInfo *info);
 };
+
+/*
+ * What became of messages of one kind. Only the thread that serves the export
+ * writes these; another one that reads them may find one message counted in
+ * some of them and not yet in others.
+ */
+typedef struct FsMessageStats {
+    const char *name;           /* NULL: there were none */
+    aligned_uint64_t count;     /* ended, in whatever way */
+    aligned_uint64_t errors;
+    aligned_uint64_t total_ns;
+    aligned_uint64_t max_ns;
+} FsMessageStats;
+
+/* Kinds of messages: the T-types' numbers, 0 for those that there are not */
+#define FS_MESSAGES     128
 
 /* What FsExport.on_helper tells of, in the main loop's thread */
 typedef struct FsHelperEvent {
@@ -241,6 +263,7 @@ typedef struct FsHelperEvent {
 
 struct FsExport {
     char *id;
+    FsdevOptions *opts;         /* what it was made of */
     const FsDriver *driver;
     void *priv;                 /* the driver's */
     FsNode *root;               /* a reference of the export's own */
@@ -263,6 +286,11 @@ struct FsExport {
      * and found again; not of the first. All zero is empty.
      */
     NotifierList on_helper;
+    Notifier helper_notifier;   /* of those who make QMP's events of it */
+    uint64_t helpers_lost;
+    FsMessageStats messages[FS_MESSAGES];
+    unsigned in_flight;         /* requests under way */
+    uint64_t open_files;
     QTAILQ_ENTRY(FsExport) next;
 };
 

@@ -24,6 +24,7 @@ static struct {
     unsigned files;             /* kept handles among them */
     unsigned kept;
     unsigned max;               /* of handles and files */
+    uint64_t closed;            /* to keep to the budget, so far */
     QTAILQ_HEAD(, HostHandle) lru;  /* last used last */
 } fds = {
     .lru = QTAILQ_HEAD_INITIALIZER(fds.lru),
@@ -78,6 +79,7 @@ static bool close_first(const HostHandle *but)
     }
     if (!h->kept) {
         host_handle_drop(h);
+        fds.closed++;
     }
     return true;
 }
@@ -192,6 +194,18 @@ bool host_handles_relieve(void)
         more = close_first(NULL);
     }
     return fds.handles < before;
+}
+
+FsdevDescriptors *host_handles_info(void)
+{
+    FsdevDescriptors *info = g_new0(FsdevDescriptors, 1);
+
+    info->handles = fds.handles;
+    info->handles_max = fds.handles_max;
+    info->files = fds.files;
+    info->max = fds.max;
+    info->closed = fds.closed;
+    return info;
 }
 
 int host_files_add(void)

@@ -14,6 +14,7 @@
 #ifndef HW_9PFS_HOSTHANDLE_H
 #define HW_9PFS_HOSTHANDLE_H
 
+#include "qapi/qapi-types-fsdev.h"
 #include "qemu/queue.h"
 
 typedef struct HostHandle {
@@ -67,6 +68,9 @@ void host_handle_drop(HostHandle *h);
  * recently used. Whether there were any.
  */
 bool host_handles_relieve(void);
+
+/* Figures of the whole process; the caller's to free */
+FsdevDescriptors *host_handles_info(void);
 
 /* One more open file: 0, or -ENFILE when they are too many. */
 int host_files_add(void);

@@ -834,6 +834,7 @@ static bool hello_parse(ProxyChannel *ch, const ProxyHeader *h, bool donate,
     proxy_get_attr(r, &hello->root);
     hello->uids = proxy_get_idmap(r, &hello->n_uids);
     hello->gids = proxy_get_idmap(r, &hello->n_gids);
+    hello->donates = donated;
     if (donated) {
         hello->root_fd = proxy_take_fd(&req);
     }

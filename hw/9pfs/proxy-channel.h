@@ -57,7 +57,8 @@ typedef struct ProxyHello {
     uint32_t max_message;       /* bytes that it takes in one message */
     uint32_t max_in_flight;
     uint32_t pid;
-    int root_fd;                /* donated, or -1; the driver takes it */
+    bool donates;               /* whether it donated its root */
+    int root_fd;                /* that, or -1; the driver takes it */
     FsAttr root;
     ProxyIdRange *uids;
     unsigned n_uids;

@@ -475,6 +475,11 @@ void proxy_launch_failed(ProxyPeer *peer, Error **errp)
     peer_free(peer);
 }
 
+pid_t proxy_launch_process(const ProxyPeer *peer)
+{
+    return peer->pidfd >= 0 ? peer->pid : 0;
+}
+
 void proxy_launch_done(ProxyPeer *peer)
 {
     if (peer->pidfd >= 0) {

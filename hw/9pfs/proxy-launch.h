@@ -33,6 +33,9 @@ ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
  */
 void proxy_launch_failed(ProxyPeer *peer, Error **errp);
 
+/* Process id of a helper that was started and has not ended yet, else 0 */
+pid_t proxy_launch_process(const ProxyPeer *peer);
+
 /*
  * Leaves the helper: one that was started ends because its socket was closed,
  * and is waited for in the background. Frees @peer.

@@ -281,6 +281,11 @@ ProxyChannel *proxy_link_channel(const ProxyLink *l)
     return l->channel;
 }
 
+pid_t proxy_link_process(const ProxyLink *l)
+{
+    return l->peer ? proxy_launch_process(l->peer) : 0;
+}
+
 uint32_t proxy_link_number(const ProxyLink *l)
 {
     return l->number;

@@ -40,6 +40,9 @@ void proxy_link_free(ProxyLink *l);
 /* The channel of now, or the last one */
 ProxyChannel *proxy_link_channel(const ProxyLink *l);
 
+/* Process id of the helper, if it was started and has not ended, else 0 */
+pid_t proxy_link_process(const ProxyLink *l);
+
 /* How many there were before it: a handle belongs to one of them. */
 uint32_t proxy_link_number(const ProxyLink *l);
 
