@@ -333,6 +333,77 @@ MarshalWriter *pc_begin(ProxyClient *c)
     return &c->out;
 }
 
+void pc_put_request(ProxyClient *c, unsigned type, const PcArgs *args)
+{
+    MarshalWriter *w = pc_begin(c);
+
+    if (type != PROXY_FORGET) {
+        marshal_put_u64(w, args->handle);
+    }
+    switch (type) {
+    case PROXY_FORGET:
+        marshal_put_u16(w, 1);
+        marshal_put_u64(w, args->handle);
+        marshal_put_u32(w, 1);
+        break;
+    case PROXY_WALK:
+        marshal_put_u16(w, args->other_name ? 2 : 1);
+        marshal_put_str(w, args->name);
+        if (args->other_name) {
+            marshal_put_str(w, args->other_name);
+        }
+        break;
+    case PROXY_SETATTR:
+        proxy_put_setattr(w, args->set);
+        break;
+    case PROXY_OPEN:
+        marshal_put_u32(w, args->flags);
+        break;
+    case PROXY_CREATE:
+        marshal_put_str(w, args->name);
+        marshal_put_u32(w, args->flags);
+        marshal_put_u32(w, args->mode);
+        marshal_put_u32(w, args->id);
+        marshal_put_u32(w, args->id);
+        break;
+    case PROXY_MAKE:
+        marshal_put_str(w, args->name);
+        marshal_put_u32(w, args->mode);
+        marshal_put_u32(w, args->id);
+        marshal_put_u32(w, args->id);
+        marshal_put_u64(w, 0);
+        marshal_put_str(w, args->other_name);
+        break;
+    case PROXY_LINK:
+        marshal_put_u64(w, args->other);
+        marshal_put_str(w, args->name);
+        break;
+    case PROXY_RENAME:
+        marshal_put_str(w, args->name);
+        marshal_put_u64(w, args->other);
+        marshal_put_str(w, args->other_name);
+        break;
+    case PROXY_UNLINK:
+        marshal_put_str(w, args->name);
+        marshal_put_u8(w, args->flags);
+        marshal_put_u64(w, args->other);
+        break;
+    case PROXY_GETXATTR:
+        marshal_put_u8(w, 0);
+        marshal_put_str(w, args->name);
+        break;
+    case PROXY_SETXATTR:
+        marshal_put_str(w, args->name);
+        marshal_put_u32(w, args->flags);
+        marshal_put_u32(w, 2);
+        marshal_put_bytes(w, "ab", 2);
+        break;
+    case PROXY_REMOVEXATTR:
+        marshal_put_str(w, args->name);
+        break;
+    }
+}
+
 uint32_t pc_send(ProxyClient *c, unsigned type)
 {
     ProxyHeader h = {

@@ -86,6 +86,23 @@ int pc_close(ProxyClient *c);
 /* Begins a request; its payload goes to the writer that is returned. */
 MarshalWriter *pc_begin(ProxyClient *c);
 
+/* What a request is about; each type takes what it has a use for. */
+typedef struct PcArgs {
+    uint64_t handle;            /* the inode, or the directory of @name */
+    const char *name;
+    uint64_t other;             /* LINK, RENAME: the other directory; UNLINK:
+                                   the inode that is expected, or 0 */
+    const char *other_name;     /* RENAME: the new name; MAKE: the target */
+    uint32_t flags;             /* OPEN, CREATE, SETXATTR; UNLINK: 1 for a
+                                   directory */
+    uint32_t mode;              /* CREATE, MAKE */
+    uint32_t id;                /* user and group for CREATE, MAKE */
+    const FsSetAttr *set;       /* SETATTR */
+} PcArgs;
+
+/* Begins a request of @type, of the right form, with all its payload. */
+void pc_put_request(ProxyClient *c, unsigned type, const PcArgs *args);
+
 /* Sends what was begun as @type. Returns its tag. */
 uint32_t pc_send(ProxyClient *c, unsigned type);
 

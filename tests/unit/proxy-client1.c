@@ -14,6 +14,76 @@ MarshalWriter *p1_begin(ProxyClient1 *p)
     return &p->w;
 }
 
+void p1_put_request(ProxyClient1 *p, uint32_t type, const P1Args *args)
+{
+    MarshalWriter *w = p1_begin(p);
+
+    switch (type) {
+    case PROXY1_MKNOD:
+    case PROXY1_MKDIR:
+    case PROXY1_SYMLINK:
+        marshal_put_u32(w, args->id);
+        marshal_put_u32(w, args->id);
+        break;
+    case PROXY1_LGETXATTR:
+    case PROXY1_LLISTXATTR:
+        marshal_put_u32(w, args->size);
+        break;
+    }
+    if (type == PROXY1_SYMLINK) {
+        marshal_put_str(w, args->other);
+    }
+    marshal_put_str(w, args->path);
+    switch (type) {
+    case PROXY1_OPEN:
+        marshal_put_u32(w, args->flags);
+        break;
+    case PROXY1_CREATE:
+        marshal_put_u32(w, args->flags);
+        marshal_put_u32(w, args->mode);
+        marshal_put_u32(w, args->id);
+        marshal_put_u32(w, args->id);
+        break;
+    case PROXY1_MKNOD:
+        marshal_put_u32(w, args->mode);
+        marshal_put_u64(w, 0);
+        break;
+    case PROXY1_MKDIR:
+    case PROXY1_CHMOD:
+        marshal_put_u32(w, args->mode);
+        break;
+    case PROXY1_CHOWN:
+        marshal_put_u32(w, args->id);
+        marshal_put_u32(w, args->id);
+        break;
+    case PROXY1_READLINK:
+        marshal_put_u32(w, args->size);
+        break;
+    case PROXY1_TRUNCATE:
+        marshal_put_u64(w, args->size);
+        break;
+    case PROXY1_UTIME:
+        /* Both to the second 1 */
+        marshal_put_u64(w, 1);
+        marshal_put_u64(w, 0);
+        marshal_put_u64(w, 1);
+        marshal_put_u64(w, 0);
+        break;
+    case PROXY1_LINK:
+    case PROXY1_RENAME:
+    case PROXY1_LGETXATTR:
+    case PROXY1_LREMOVEXATTR:
+        marshal_put_str(w, args->other);
+        break;
+    case PROXY1_LSETXATTR:
+        marshal_put_str(w, args->other);
+        marshal_put_strn(w, "ab", 2);
+        marshal_put_u32(w, 2);
+        marshal_put_u32(w, args->flags);
+        break;
+    }
+}
+
 void p1_send(ProxyClient1 *p, uint32_t type)
 {
     uint32_t head[2] = { type, marshal_size(&p->w) };

@@ -21,6 +21,20 @@ typedef struct ProxyClient1 {
 /* Begins a request; its payload goes to the writer that is returned. */
 MarshalWriter *p1_begin(ProxyClient1 *p);
 
+/* What a request is about; each type takes what it has a use for. */
+typedef struct P1Args {
+    const char *path;
+    const char *other;          /* LINK, RENAME: the new path; SYMLINK: the
+                                   target; *XATTR: the name */
+    uint32_t flags;             /* OPEN, CREATE, LSETXATTR */
+    uint32_t mode;              /* CREATE, MKNOD, MKDIR, CHMOD */
+    uint32_t id;                /* user and group for those, and CHOWN */
+    uint64_t size;              /* TRUNCATE; room for what is asked for */
+} P1Args;
+
+/* Begins a request of @type, of the right form, with all its payload. */
+void p1_put_request(ProxyClient1 *p, uint32_t type, const P1Args *args);
+
 /* Sends what was begun as @type. */
 void p1_send(ProxyClient1 *p, uint32_t type);
 

@@ -12,72 +12,29 @@
 /* A payload of the right form for each type, in c->out */
 static void put_good_payload(ProxyClient *c, unsigned type)
 {
-    MarshalWriter *w = pc_begin(c);
-    FsSetAttr set = { .valid = FS_SET_MODE, .mode = 0755 };
+    static const FsSetAttr set = { .valid = FS_SET_MODE, .mode = 0755 };
+    static const PcArgs args[PROXY_TYPE_END] = {
+        [PROXY_FORGET] = { .handle = 12345 },
+        [PROXY_WALK] = { .name = "dir", .other_name = "sub" },
+        [PROXY_SETATTR] = { .set = &set },
+        [PROXY_OPEN] = { .flags = O_RDONLY },
+        [PROXY_CREATE] = { .name = "n", .flags = O_RDWR, .mode = 0600 },
+        [PROXY_MAKE] = { .name = "m", .mode = S_IFLNK | 0777,
+                         .other_name = "t" },
+        [PROXY_LINK] = { .name = "l", .other = PROXY_ROOT_HANDLE },
+        [PROXY_RENAME] = { .name = "x", .other = PROXY_ROOT_HANDLE,
+                           .other_name = "y" },
+        [PROXY_UNLINK] = { .name = "x" },
+        [PROXY_GETXATTR] = { .name = "user.x" },
+        [PROXY_SETXATTR] = { .name = "user.x" },
+        [PROXY_REMOVEXATTR] = { .name = "user.x" },
+    };
+    PcArgs its = args[type];
 
-    if (type != PROXY_FORGET) {
-        marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    if (!its.handle) {
+        its.handle = PROXY_ROOT_HANDLE;
     }
-    switch (type) {
-    case PROXY_FORGET:
-        marshal_put_u16(w, 1);
-        marshal_put_u64(w, 12345);
-        marshal_put_u32(w, 1);
-        break;
-    case PROXY_WALK:
-        marshal_put_u16(w, 2);
-        marshal_put_str(w, "dir");
-        marshal_put_str(w, "sub");
-        break;
-    case PROXY_SETATTR:
-        proxy_put_setattr(w, &set);
-        break;
-    case PROXY_OPEN:
-        marshal_put_u32(w, O_RDONLY);
-        break;
-    case PROXY_CREATE:
-        marshal_put_str(w, "n");
-        marshal_put_u32(w, O_RDWR);
-        marshal_put_u32(w, 0600);
-        marshal_put_u32(w, 0);
-        marshal_put_u32(w, 0);
-        break;
-    case PROXY_MAKE:
-        marshal_put_str(w, "m");
-        marshal_put_u32(w, S_IFLNK | 0777);
-        marshal_put_u32(w, 0);
-        marshal_put_u32(w, 0);
-        marshal_put_u64(w, 0);
-        marshal_put_str(w, "t");
-        break;
-    case PROXY_LINK:
-        marshal_put_u64(w, PROXY_ROOT_HANDLE);
-        marshal_put_str(w, "l");
-        break;
-    case PROXY_RENAME:
-        marshal_put_str(w, "x");
-        marshal_put_u64(w, PROXY_ROOT_HANDLE);
-        marshal_put_str(w, "y");
-        break;
-    case PROXY_UNLINK:
-        marshal_put_str(w, "x");
-        marshal_put_u8(w, 0);
-        marshal_put_u64(w, 0);
-        break;
-    case PROXY_GETXATTR:
-        marshal_put_u8(w, 0);
-        marshal_put_str(w, "user.x");
-        break;
-    case PROXY_SETXATTR:
-        marshal_put_str(w, "user.x");
-        marshal_put_u32(w, 0);
-        marshal_put_u32(w, 2);
-        marshal_put_bytes(w, "ab", 2);
-        break;
-    case PROXY_REMOVEXATTR:
-        marshal_put_str(w, "user.x");
-        break;
-    }
+    pc_put_request(c, type, &its);
 }
 
 /* Every type's payload, cut at every length: the connection is closed. */

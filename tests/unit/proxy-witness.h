@@ -1,0 +1,32 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What lies outside of an export, for tests of a helper that somebody wants to
+ * lead there: whether any of it was changed, or given away.
+ */
+#ifndef TESTS_UNIT_PROXY_WITNESS_H
+#define TESTS_UNIT_PROXY_WITNESS_H
+
+#include "proxy-fixture.h"
+
+typedef struct Witness Witness;
+
+/*
+ * Puts files and directories beside the export of @f ("../outside"), and notes
+ * all that is there: kind, owner, mode, links, size, times of change, xattrs,
+ * content. Nobody may touch them from here on.
+ */
+Witness *pw_new(const ProxyFixture *f);
+
+/* All is as it was, to the nanosecond. */
+void pw_check(Witness *w);
+
+/* Whether an inode is one of those, or the host's root or /etc/passwd */
+bool pw_is_outside(Witness *w, uint64_t dev, uint64_t ino);
+
+/* Checks that @fd is not of the outside, and closes it. */
+void pw_take_fd(Witness *w, int fd);
+
+void pw_free(Witness *w);
+
+#endif /* TESTS_UNIT_PROXY_WITNESS_H */
