@@ -576,6 +576,24 @@ static int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
     return ret;
 }
 
+/* Whether @node is @name in @dir now */
+static bool coroutine_fn name_is(FsCall *call, FsNode *dir, const char *name,
+                                 FsNode *node)
+{
+    FsWalk walk;
+    bool same;
+
+    if (walk_piece(call, dir, &name, 1, &walk) < 0) {
+        return false;
+    }
+    same = walk.node == node;
+    fs_node_unref(walk.node);
+    if (walk.parent) {
+        fs_node_unref(walk.parent);
+    }
+    return same;
+}
+
 /*
  * What is known of an inode
  */
@@ -1021,6 +1039,9 @@ static int coroutine_fn proxy_link(FsCall *call, FsNode *node,
     while (proxy_try(&t, &ret)) {
         ret = link_once(call, node, dir, name);
     }
+    if (ret == -EEXIST && t.doubt && name_is(call, dir, name, node)) {
+        ret = 0;                /* an earlier try did it */
+    }
     return ret;
 }
 
@@ -1047,20 +1068,25 @@ static int coroutine_fn proxy_rename(FsCall *call,
                                      FsNode *newdir, const char *newname)
 {
     ProxyTry t = PROXY_TRY(call, olddir);
-    FsEntry *entry;
+    FsEntry *entry = fs_entry_find(olddir->fs, olddir, oldname);
+    FsNode *node = entry && entry->node ? fs_node_ref(entry->node) : NULL;
     int ret;
 
     while (proxy_try(&t, &ret)) {
         ret = rename_once(call, olddir, oldname, newdir, newname);
     }
-    if (ret == 0) {
-        entry = fs_entry_find(olddir->fs, olddir, oldname);
-        if (entry) {
-            if (entry->node) {
-                fs_node_moved(entry->node, newdir);
-            }
-            fs_entry_put(entry);
-        }
+    if (node && ret == -ENOENT && t.doubt &&
+        name_is(call, newdir, newname, node)) {
+        ret = 0;                /* an earlier try did it */
+    }
+    if (node && ret == 0) {
+        fs_node_moved(node, newdir);
+    }
+    if (node) {
+        fs_node_unref(node);
+    }
+    if (entry) {
+        fs_entry_put(entry);
     }
     return ret;
 }

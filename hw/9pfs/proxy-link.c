@@ -51,6 +51,7 @@ struct ProxyLink {
     QTAILQ_HEAD(, LinkWaiter) waiters;
 
     /* An attempt */
+    bool closing;               /* it does not matter any more */
     bool greeting;              /* in the thread pool */
     ProxyChannel *next;
     ProxyPeer *next_peer;
@@ -135,6 +136,12 @@ static void greet_done(void *opaque, int ret)
 
     l->greeting = false;
     aio_wait_kick();
+    if (l->closing) {
+        proxy_channel_free(l->next);
+        proxy_launch_done(l->next_peer);
+        error_free(l->error);
+        return;
+    }
     if (!l->error) {
         l->number++;
         if (!l->found(l->fs, proxy_channel_hello(l->next), &l->error)) {
@@ -262,6 +269,7 @@ ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
 void proxy_link_free(ProxyLink *l)
 {
     if (l->timer) {
+        l->closing = true;
         if (l->greeting) {
             proxy_channel_hurry(l->next);
             AIO_WAIT_WHILE(qemu_get_aio_context(), l->greeting);
