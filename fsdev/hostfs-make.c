@@ -9,6 +9,21 @@
  * names hold whatever a set-group-id directory or the file system would give.
  * If a step fails the object is removed again.
  *
+ * Compared with an object that the guest's user makes on the host himself:
+ *  - Owner, group and mode are what the request says. The group of a
+ *    set-group-id directory is the guest's to ask for, as a Linux client does;
+ *    a directory made in one becomes one here.
+ *  - Default ACLs come out the same (mode_in()). With one the host applies no
+ *    umask; whether the guest does is its client's business (acl(5)).
+ *  - Quota: the inode is charged to this process' user first, and to the owner
+ *    with his uid. If the owner has none left, that step fails with EDQUOT and
+ *    nothing stays; if this process' user has none left, nobody can make files.
+ *    What is written later is charged to the owner.
+ *  - A security label is the one that this process' objects get there.
+ *  - Until it has its owner, other processes of the very user that this one
+ *    runs as could change its mode, as its owner. A helper that serves several
+ *    users is best run as a user of its own, whom nothing else runs as.
+ *
  * Where somebody else may write to the directory too, a name can come to mean
  * something else at any time. A regular file is opened in the moment when it
  * is made, so the descriptor is it. For everything else a handle is looked up

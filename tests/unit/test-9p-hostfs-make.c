@@ -490,6 +490,207 @@ static void owner_denied_child(Fixture *f)
     }
 }
 
+#define USER            1234
+#define USER_GROUP      1235
+#define DIR_GROUP       2345
+
+/* Makes a file, a directory, a fifo and a link with the kernel's own calls. */
+static void make_locally(int dir, uint32_t mode)
+{
+    if (openat(dir, "f", O_CREAT | O_EXCL | O_RDWR, mode) < 0 ||
+        mkdirat(dir, "d", mode) < 0 ||
+        mknodat(dir, "p", S_IFIFO | mode, 0) < 0 ||
+        symlinkat("target", dir, "l") < 0) {
+        _exit(1);
+    }
+}
+
+/*
+ * Becomes the user, with no way back, and without libc, which would tell all
+ * threads
+ */
+static void become_user(void)
+{
+    if (syscall(SYS_setgroups, 0, NULL) < 0 ||
+        syscall(SYS_setresgid, USER_GROUP, USER_GROUP, USER_GROUP) < 0 ||
+        syscall(SYS_setresuid, USER, USER, USER) < 0) {
+        _exit(1);
+    }
+}
+
+static void wait_good(pid_t pid)
+{
+    int status;
+
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+}
+
+static void assert_same_owner(Fixture *f, const char *ours, const char *theirs)
+{
+    FsAttr a = attr_of(f, ours);
+    FsAttr b = attr_of(f, theirs);
+
+    g_assert_cmpuint(a.uid, ==, b.uid);
+    g_assert_cmpuint(a.gid, ==, b.gid);
+    g_assert_cmphex(a.mode, ==, b.mode);
+}
+
+/*
+ * Everything lands as if the user had made it on the host, in a directory that
+ * is plain, set-group-id, with a default ACL, or both. The group is the one
+ * that a Linux client names: the user's, or the set-group-id directory's.
+ */
+static void test_like_local(Fixture *f)
+{
+    static const AclEntry acl[] = {
+        { 0x01, 7, -1 }, { 0x02, 7, 4321 }, { 0x04, 7, -1 }, { 0x10, 7, -1 },
+        { 0x20, 5, -1 },
+    };
+    static const uint32_t modes[] = { 0777, 0664, 0600, 0 };
+    static const char *const names[] = { "f", "d", "p", "l" };
+    uint8_t buf[4 + 8 * G_N_ELEMENTS(acl)];
+    size_t size = acl_bytes(acl, G_N_ELEMENTS(acl), buf);
+    mode_t old_umask;
+    unsigned kind, i, j;
+    pid_t pid;
+
+    if (!need_root("a local user to compare with")) {
+        return;
+    }
+    old_umask = umask(0);
+    for (kind = 0; kind < 4; kind++) {
+        for (i = 0; i < G_N_ELEMENTS(modes); i++) {
+            uint32_t gid = kind & 1 ? DIR_GROUP : USER_GROUP;
+            FsMake make[] = {
+                { .name = "of", .mode = S_IFREG | modes[i] },
+                { .name = "od", .mode = S_IFDIR | modes[i] },
+                { .name = "op", .mode = S_IFIFO | modes[i] },
+                { .name = "ol", .mode = S_IFLNK | 0777, .target = "target" },
+            };
+            int dir;
+
+            g_assert_cmpint(mkdirat(f->export, "dir", 0777), ==, 0);
+            g_assert_cmpint(fchownat(f->export, "dir", 0, DIR_GROUP, 0), ==, 0);
+            g_assert_cmpint(fchmodat(f->export, "dir",
+                                     kind & 1 ? 02777 : 0777, 0), ==, 0);
+            dir = openat(f->export, "dir", O_RDONLY | O_CLOEXEC);
+            if (kind & 2 && fsetxattr(dir, ACL_DEFAULT, buf, size, 0) < 0) {
+                g_assert_cmpint(errno, ==, EOPNOTSUPP);
+                g_test_skip("the file system of TMPDIR has no POSIX ACLs");
+                close(dir);
+                umask(old_umask);
+                return;
+            }
+            pid = fork();
+            if (pid == 0) {
+                become_user();
+                make_locally(dir, modes[i]);
+                _exit(0);
+            }
+            wait_good(pid);
+            for (j = 0; j < G_N_ELEMENTS(make); j++) {
+                g_autofree char *ours = g_strdup_printf("dir/o%s", names[j]);
+                g_autofree char *theirs = g_strdup_printf("dir/%s", names[j]);
+
+                make[j].uid = USER;
+                make[j].gid = gid;
+                if (j == 0) {
+                    FsAttr attr;
+
+                    assert_ok(try_create(f, dir, &make[j], O_RDWR, &attr));
+                } else {
+                    assert_ok(try_make(f, dir, &make[j], NULL));
+                }
+                assert_same_owner(f, ours, theirs);
+                if (j < 3) {
+                    assert_same_acl(f, ours, theirs);
+                }
+                g_assert_cmpint(unlinkat(f->export, ours, j == 1 ?
+                                         AT_REMOVEDIR : 0), ==, 0);
+                g_assert_cmpint(unlinkat(f->export, theirs, j == 1 ?
+                                         AT_REMOVEDIR : 0), ==, 0);
+            }
+            close(dir);
+            g_assert_cmpint(unlinkat(f->export, "dir", AT_REMOVEDIR), ==, 0);
+        }
+    }
+    umask(old_umask);
+}
+
+/* A process of the user tries to get in, for as long as it lives. */
+static G_NORETURN void intrude(int dir)
+{
+    become_user();
+    for (;;) {
+        if (openat(dir, "f", O_RDWR | O_NONBLOCK) >= 0 ||
+            openat(dir, "f", O_RDONLY | O_NONBLOCK) >= 0 ||
+            openat(dir, "d", O_RDONLY | O_DIRECTORY) >= 0 ||
+            openat(dir, "d/x", O_CREAT | O_RDWR, 0600) >= 0 ||
+            openat(dir, "p", O_RDONLY | O_NONBLOCK) >= 0 ||
+            fchmodat(dir, "f", 0666, 0) == 0 ||
+            fchmodat(dir, "d", 0777, 0) == 0) {
+            _exit(3);
+        }
+    }
+}
+
+/*
+ * Nobody opens a new object before it has its owner and mode, also where a
+ * default ACL would let him: these are another user's, of mode 0600.
+ */
+static void test_never_open(Fixture *f)
+{
+    static const AclEntry acl[] = {
+        { 0x01, 7, -1 }, { 0x02, 7, USER }, { 0x04, 7, -1 }, { 0x10, 7, -1 },
+        { 0x20, 7, -1 },
+    };
+    uint8_t buf[4 + 8 * G_N_ELEMENTS(acl)];
+    size_t size = acl_bytes(acl, G_N_ELEMENTS(acl), buf);
+    FsMake make[] = {
+        { .name = "f", .mode = S_IFREG | 0600, .uid = 2000, .gid = 2000 },
+        { .name = "d", .mode = S_IFDIR | 0700, .uid = 2000, .gid = 2000 },
+        { .name = "p", .mode = S_IFIFO | 0600, .uid = 2000, .gid = 2000 },
+    };
+    mode_t old_umask;
+    unsigned i, j;
+    int status;
+    pid_t pid;
+
+    if (!need_root("a local user who wants to get in")) {
+        return;
+    }
+    old_umask = umask(0);
+    g_assert_cmpint(fchmod(f->export, 0755), ==, 0);
+    if (fsetxattr(f->export, ACL_DEFAULT, buf, size, 0) < 0) {
+        g_assert_cmpint(errno, ==, EOPNOTSUPP);
+    }
+    pid = fork();
+    if (pid == 0) {
+        intrude(f->export);
+    }
+    for (i = 0; i < 3000; i++) {
+        for (j = 0; j < G_N_ELEMENTS(make); j++) {
+            FsAttr attr;
+
+            if (j == 0) {
+                assert_ok(try_create(f, f->fs.root, &make[j], O_RDWR, &attr));
+            } else {
+                assert_ok(try_make(f, f->fs.root, &make[j], NULL));
+            }
+        }
+        for (j = 0; j < G_N_ELEMENTS(make); j++) {
+            g_assert_cmpint(unlinkat(f->export, make[j].name, j == 1 ?
+                                     AT_REMOVEDIR : 0), ==, 0);
+        }
+    }
+    g_assert_cmpint(kill(pid, SIGKILL), ==, 0);
+    g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+    g_assert_true(WIFSIGNALED(status));         /* and not status 3 */
+    umask(old_umask);
+}
+
 static void test_owner_denied(Fixture *f)
 {
     as_user(f, owner_denied_child);
@@ -925,6 +1126,8 @@ int main(int argc, char **argv)
     hostfs_test("make/owner", test_make_owner);
     hostfs_test("make/set-gid-dir", test_set_gid_dir);
     hostfs_test("make/default-acl", test_default_acl);
+    hostfs_test("make/like-local", test_like_local);
+    hostfs_test("make/never-open", test_never_open);
     hostfs_test("make/owner-denied", test_owner_denied);
     hostfs_test("make/dir-denied", test_dir_denied);
     hostfs_test("make/no-descriptors", test_no_descriptors);
