@@ -27,7 +27,8 @@
  * Open files are descriptors, on which everything else happens here
  * (hostfile.c): I/O, locks, reading directories, attributes, and setting the
  * size where they are writable. Those of a node are known to it, so that a file
- * without a name is still looked at, and changed as far as QEMU itself may.
+ * without a name is still looked at, and changed and opened again as far as
+ * QEMU itself may.
  *
  * What version 1 has no words for:
  * - handles: an inode that has no name and is not open is gone (ESTALE), as is
@@ -59,6 +60,9 @@
 /* Rounds in which the host makes and removes a file that is to be made */
 #define CREATE_TRIES        4
 
+/* Names that a node remembers beside the one that it is found by */
+#define SPARE_NAMES         4
+
 /* What the helper is to open with, in any case */
 #define SAFE_FLAGS          (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 /* What is done here instead */
@@ -74,6 +78,7 @@ typedef struct Proxy1Fs {
 typedef struct Proxy1Node {
     FsNode node;
     GSList *files;              /* FsFile: open, without references */
+    FsEntry *spare[SPARE_NAMES];    /* of hard links; references, or NULL */
     uint32_t uid;               /* as LSTAT told them last */
     uint32_t gid;
 } Proxy1Node;
@@ -123,7 +128,15 @@ static FsFile *any_file(FsNode *node, FsFile *file, bool write)
 
 static void proxy1_node_free(FsNode *node)
 {
-    g_free(node_of(node));
+    Proxy1Node *n = node_of(node);
+    int i;
+
+    for (i = 0; i < SPARE_NAMES; i++) {
+        if (n->spare[i]) {
+            fs_entry_put(n->spare[i]);
+        }
+    }
+    g_free(n);
 }
 
 static FsNode *node_new(FsExport *fs, const FsAttr *attr)
@@ -132,6 +145,29 @@ static FsNode *node_new(FsExport *fs, const FsAttr *attr)
 
     fs_node_init(&n->node, fs, attr);
     return &n->node;
+}
+
+/* Remembers another name of a node, for when the one it has is gone. */
+static void add_spare(FsNode *node, FsNode *dir, const char *name)
+{
+    FsEntry **spare = node_of(node)->spare;
+    FsEntry *entry = fs_entry_get(dir->fs, dir, name, node);
+    FsEntry **room = NULL;
+    int i;
+
+    for (i = 0; i < SPARE_NAMES && spare[i] != entry; i++) {
+        if (!spare[i] || spare[i]->gone) {
+            room = &spare[i];
+        }
+    }
+    if (i < SPARE_NAMES || !room || entry == node->where) {
+        fs_entry_put(entry);
+        return;
+    }
+    if (*room) {
+        fs_entry_put(*room);
+    }
+    *room = entry;
 }
 
 /* The node for what was found as @name in @dir, with a reference */
@@ -156,6 +192,8 @@ static FsNode *node_accept(FsNode *dir, const char *name, const FsAttr *attr)
         if (!where || (S_ISDIR(node->type) &&
                        !fs_entry_is(where, dir, name))) {
             fs_node_adopt(node, fs_entry_get(fs, dir, name, node));
+        } else {
+            add_spare(node, dir, name);
         }
     }
     node_of(node)->uid = attr->uid;
@@ -261,6 +299,9 @@ static int coroutine_fn find_dir(Proxy1Turn *turn, FsNode *dir, Path path)
 {
     FsAttr attr;
 
+    if (dir->detached) {
+        return -ENOENT;         /* as in any directory that was removed */
+    }
     return dir == dir->fs->root ? make_path(dir, path)
                                 : find(turn, dir, path, &attr);
 }
@@ -474,6 +515,7 @@ typedef struct FileWork {
     FsStatfs *st;
     const FsSetAttr *set;
     uint64_t size;
+    int flags;
 } FileWork;
 
 /* Runs @func on an open file in the thread pool. */
@@ -706,6 +748,14 @@ static void set_own_flags(int fd, int flags)
     }
 }
 
+static FsFile *file_new(FsNode *node, int fd, int flags)
+{
+    FsFile *file = host_file_new(node, fd, flags, fs_of(node)->writeout);
+
+    node_of(node)->files = g_slist_prepend(node_of(node)->files, file);
+    return file;
+}
+
 static int empty_work(void *opaque)
 {
     return ftruncate(*(int *)opaque, 0) < 0 ? -errno : 0;
@@ -733,8 +783,7 @@ static int coroutine_fn file_accept(Proxy1Turn *turn, FsNode *node,
         return ret;
     }
     set_own_flags(fd, flags);
-    *file = host_file_new(node, fd, flags, fs_of(node)->writeout);
-    node_of(node)->files = g_slist_prepend(node_of(node)->files, *file);
+    *file = file_new(node, fd, flags);
     return 0;
 }
 
@@ -781,6 +830,32 @@ static int coroutine_fn open_found(Proxy1Turn *turn, FsNode *node,
                    : file_accept(turn, node, path, attr, ret, flags, file);
 }
 
+/* A file without a name, as far as QEMU itself may open it: a descriptor */
+static int reopen_work(void *opaque)
+{
+    static const HostFs host = { .root = -1, .fd_prefix = "/proc/self/fd/" };
+    FileWork *work = opaque;
+
+    return hostfs_open(&host, file_fd(work->file), work->flags);
+}
+
+static int coroutine_fn reopen(FsNode *node, int flags, FsFile **file)
+{
+    FsFile *other = any_file(node, NULL, false);
+    FileWork work = { .flags = flags };
+    int ret;
+
+    if (!other) {
+        return -ESTALE;
+    }
+    ret = file_run(&work, other, reopen_work);
+    if (ret < 0) {
+        return ret;
+    }
+    *file = file_new(node, ret, flags);
+    return 0;
+}
+
 static int coroutine_fn proxy1_open_file(FsCall *call, FsNode *node, int flags,
                                          FsFile **file)
 {
@@ -801,6 +876,8 @@ static int coroutine_fn proxy1_open_file(FsCall *call, FsNode *node, int flags,
     if (ret == 0) {
         ret = open_found(&turn, node, path, &attr, flags, file);
         proxy1_end(&turn);
+    } else if (ret == -ESTALE) {
+        ret = reopen(node, flags, file);
     }
     if (ret < 0) {
         host_files_remove();
@@ -915,6 +992,9 @@ static int coroutine_fn proxy1_link(FsCall *call, FsNode *node,
     ret = find(&turn, node, old, &attr);
     if (ret == 0) {
         ret = proxy1_two_paths(&turn, PROXY1_LINK, old, new);
+    }
+    if (ret == 0) {
+        add_spare(node, dir, name);
     }
     proxy1_end(&turn);
     return ret;
