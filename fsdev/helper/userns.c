@@ -286,7 +286,9 @@ static void become_inner_root(void)
 {
     setgroups_denied = setting_is("/proc/self/setgroups", "deny");
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {
-        fatal("the user namespace has no id 0: %s", strerror(errno));
+        /* Where AppArmor takes the capabilities of a new namespace away */
+        fatal("id 0 of the user namespace cannot be had: %s",
+              userns_why(errno));
     }
     entered = true;
 }

@@ -10,6 +10,7 @@
 #include "proxy-fixture.h"
 #include "proxy-proc.h"
 #include "qapi/error.h"
+#include "qemu/rcu.h"
 #include "qobject/qdict.h"
 #include "qobject/qjson.h"
 #include "qobject/qlist.h"
@@ -17,7 +18,9 @@
 #include <glib/gstdio.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
@@ -600,6 +603,140 @@ static void test_rootless_alone(void)
     pf_remove_dir(dir);
 }
 
+/*
+ * Maps that a user asks for are what he gets, or an error: part of his
+ * subordinate ids, at another place
+ */
+static void test_rootless_maps(void)
+{
+    const char *name = g_getenv("VIRTFS_TEST_USER");
+    struct passwd *pw = name ? getpwnam(name) : NULL;
+    g_autofree char *uid_map = NULL;
+    g_autofree char *gid_map = NULL;
+    const char *options[] = { "--uid-map", NULL, "--gid-map", NULL, NULL };
+    unsigned first_uid, first_gid;
+    ProxyClient *c;
+    struct stat st;
+    char *dir;
+
+    if (!pw || skip_unless_root()) {
+        if (!pw) {
+            g_test_skip("VIRTFS_TEST_USER names no user with subordinate ids");
+        }
+        return;
+    }
+    dir = make_dir(pw->pw_uid);
+    if (skip_unless_userns(dir)) {
+        pf_remove_dir(dir);
+        return;
+    }
+    /* What they are by default */
+    c = pc_start(dir, pw->pw_uid, NULL);
+    pc_hello(c, 0);
+    g_assert_cmpint(c->n_uid, >=, 2);
+    g_assert_cmpint(c->n_gid, >=, 2);
+    first_uid = c->uid_map[1].outside;
+    first_gid = c->gid_map[1].outside;
+    g_assert_cmpint(pc_close(c), ==, 0);
+
+    uid_map = g_strdup_printf("0:%u:1,1000:%u:5", pw->pw_uid, first_uid + 7);
+    gid_map = g_strdup_printf(":0:%u:1:,:2000:%u:5:", pw->pw_gid,
+                              first_gid + 9);
+    options[1] = uid_map;
+    options[3] = gid_map;
+    c = pc_start(dir, pw->pw_uid, options);
+    pc_hello(c, 0);
+    g_assert_cmpint(c->n_uid, ==, 2);
+    g_assert_cmpint(c->n_gid, ==, 2);
+    g_assert_cmpint(make_as(c, dir, "user's", 1004, 2001, &st), ==, 0);
+    g_assert_cmpint(st.st_uid, ==, first_uid + 11);
+    g_assert_cmpint(st.st_gid, ==, first_gid + 10);
+    g_assert_cmpint(make_as(c, dir, "x", 1, 0, &st), ==, -EINVAL);
+    g_assert_cmpint(make_as(c, dir, "x", 1005, 0, &st), ==, -EINVAL);
+    g_assert_cmpint(pc_close(c), ==, 0);
+
+    /* Only one of the two: the other is as usual. */
+    options[2] = NULL;
+    c = pc_start(dir, pw->pw_uid, options);
+    pc_hello(c, 0);
+    g_assert_cmpint(make_as(c, dir, "other's", 1000, 1, &st), ==, 0);
+    g_assert_cmpint(st.st_uid, ==, first_uid + 7);
+    g_assert_cmpint(st.st_gid, ==, first_gid);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    pf_remove_dir(dir);
+}
+
+static bool put_setting(const char *file, const char *value)
+{
+    int fd = open(file, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, value, strlen(value)) ==
+              (ssize_t)strlen(value);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ok;
+}
+
+/*
+ * A child enters a user namespace as an ordinary user, who is the same one in
+ * it, and in which no other may be made. Its exit status: 0 if the helper says
+ * what stands in the way, 77 if there cannot be such a namespace.
+ */
+static G_NORETURN void start_where_forbidden(void)
+{
+    static const char *const args[] = { "-n", "-p", "/", "-f", "3", NULL };
+    uid_t uid = geteuid() ? geteuid() : LONELY_UID;
+    gid_t gid = geteuid() ? getegid() : LONELY_UID;
+    g_autofree char *uid_map = g_strdup_printf("%u %u 1", uid, uid);
+    g_autofree char *gid_map = g_strdup_printf("%u %u 1", gid, gid);
+    g_autofree char *text = NULL;
+    int fds[2];
+
+    if (geteuid() == 0 &&
+        (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
+         setresuid(uid, uid, uid) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0)) {
+        _exit(1);
+    }
+    if (unshare(CLONE_NEWUSER) < 0 ||
+        !put_setting("/proc/self/uid_map", uid_map) ||
+        !put_setting("/proc/self/setgroups", "deny") ||
+        !put_setting("/proc/self/gid_map", gid_map) ||
+        !put_setting("/proc/sys/user/max_user_namespaces", "0")) {
+        _exit(77);
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0 ||
+        pc_run(args, PC_NOBODY, fds[1], &text) != 1) {
+        _exit(2);
+    }
+    if (!strstr(text, "no user namespace") ||
+        !strstr(text, "sysctl user.max_user_namespaces")) {
+        fprintf(stderr, "it said: %s", text);
+        _exit(3);
+    }
+    _exit(0);
+}
+
+static void test_rootless_forbidden(void)
+{
+    pid_t pid;
+    int status;
+
+    /* A process with a second thread cannot enter a user namespace. */
+    rcu_disable_atfork();
+    pid = fork();
+    if (pid == 0) {
+        start_where_forbidden();
+    }
+    rcu_enable_atfork();
+    status = pc_wait(pid);
+    if (status == 77) {
+        g_test_skip("no user namespace to forbid others in");
+        return;
+    }
+    g_assert_cmpint(status, ==, 0);
+}
+
 static void test_rootless_subids(void)
 {
     const char *name = g_getenv("VIRTFS_TEST_USER");
@@ -1007,6 +1144,9 @@ int main(int argc, char **argv)
                     test_ordinary_user_error);
     g_test_add_func("/9p-helper-start/rootless/alone", test_rootless_alone);
     g_test_add_func("/9p-helper-start/rootless/subids", test_rootless_subids);
+    g_test_add_func("/9p-helper-start/rootless/maps", test_rootless_maps);
+    g_test_add_func("/9p-helper-start/rootless/forbidden",
+                    test_rootless_forbidden);
     g_test_add_func("/9p-helper-start/socket", test_socket);
     g_test_add_func("/9p-helper-start/socket/stale", test_socket_stale);
     g_test_add_func("/9p-helper-start/socket/end", test_socket_end);
