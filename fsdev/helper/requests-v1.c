@@ -635,38 +635,8 @@ static int do_lremovexattr(Request1 *rq)
     return ret;
 }
 
-/*
- * Replies
- */
-
-static bool send_fd(Channel *c, Request1 *rq, int ret)
-{
-    int32_t value = ret < 0 ? ret : PROXY1_FD_COMES;
-    bool ok = channel_send(c, &value, sizeof(value), &rq->fd, ret == 0);
-
-    if (ret == 0) {
-        close(rq->fd);
-    }
-    return ok;
-}
-
-/* @ret: what a function returned; its payload, if any, is in @rq->out. */
-static bool send_answer(Channel *c, Request1 *rq, uint8_t *buf, int ret)
-{
-    size_t size = marshal_size(&rq->out);
-    uint32_t head[2] = { PROXY1_SUCCESS, size };
-    int32_t status = ret;
-
-    if (ret < 0 || size == 0) {
-        head[0] = ret < 0 ? PROXY1_ERROR : PROXY1_SUCCESS;
-        head[1] = size = sizeof(status);
-        memcpy(buf + PROXY1_HEADER_SIZE, &status, sizeof(status));
-    }
-    memcpy(buf, head, sizeof(head));
-    return channel_send(c, buf, PROXY1_HEADER_SIZE + size, NULL, 0);
-}
-
-static bool serve_one(Channel *c, const HostFs *fs, uint8_t *in, uint8_t *out)
+int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
+                       uint32_t size, MarshalWriter *out, int *fd)
 {
     static int (*const functions[PROXY1_TYPE_END])(Request1 *rq) = {
         [PROXY1_OPEN] = do_open,
@@ -690,23 +660,69 @@ static bool serve_one(Channel *c, const HostFs *fs, uint8_t *in, uint8_t *out)
         [PROXY1_LREMOVEXATTR] = do_lremovexattr,
         [PROXY1_GETVERSION] = do_getversion,
     };
-    Request1 rq = { .fs = fs, .fd = -1 };
+    Request1 rq = { .fs = fs, .out = *out, .fd = -1 };
+    int ret;
+
+    if (type >= PROXY1_TYPE_END || !functions[type]) {
+        return -EINVAL;
+    }
+    marshal_reader_init(&rq.in, in, size);
+    ret = functions[type](&rq);
+    *out = rq.out;
+    *fd = rq.fd;
+    return ret;
+}
+
+/*
+ * Replies
+ */
+
+static bool send_fd(Channel *c, int fd, int ret)
+{
+    int32_t value = ret < 0 ? ret : PROXY1_FD_COMES;
+    bool ok = channel_send(c, &value, sizeof(value), &fd, ret == 0);
+
+    if (ret == 0) {
+        close(fd);
+    }
+    return ok;
+}
+
+/* @ret: what a function returned; its payload, if any, is in @w. */
+static bool send_answer(Channel *c, const MarshalWriter *w, uint8_t *buf,
+                        int ret)
+{
+    size_t size = marshal_size(w);
+    uint32_t head[2] = { PROXY1_SUCCESS, size };
+    int32_t status = ret;
+
+    if (ret < 0 || size == 0) {
+        head[0] = ret < 0 ? PROXY1_ERROR : PROXY1_SUCCESS;
+        head[1] = size = sizeof(status);
+        memcpy(buf + PROXY1_HEADER_SIZE, &status, sizeof(status));
+    }
+    memcpy(buf, head, sizeof(head));
+    return channel_send(c, buf, PROXY1_HEADER_SIZE + size, NULL, 0);
+}
+
+static bool serve_one(Channel *c, const HostFs *fs, uint8_t *in, uint8_t *out)
+{
+    MarshalWriter w;
     uint32_t type, size;
+    int fd = -1;
     int ret;
 
     if (!channel_receive_v1(c, &type, in, &size)) {
         return false;
     }
-    marshal_reader_init(&rq.in, in, size);
-    marshal_writer_init(&rq.out, out + PROXY1_HEADER_SIZE,
-                        PROXY1_MAX_PAYLOAD);
-    ret = functions[type](&rq);
+    marshal_writer_init(&w, out + PROXY1_HEADER_SIZE, PROXY1_MAX_PAYLOAD);
+    ret = request_v1_execute(fs, type, in, size, &w, &fd);
     if (log_wants(LOG_LEVEL_DEBUG)) {
         log_line(LOG_LEVEL_DEBUG, "version 1, request %u: %s", type,
                  strerror(ret < 0 ? -ret : 0));
     }
     return type == PROXY1_OPEN || type == PROXY1_CREATE
-        ? send_fd(c, &rq, ret) : send_answer(c, &rq, out, ret);
+        ? send_fd(c, fd, ret) : send_answer(c, &w, out, ret);
 }
 
 void requests_v1_serve(Channel *c, const HostFs *fs)
