@@ -31,6 +31,7 @@
 #include "qemu/timer.h"
 #include "block/aio-wait.h"
 #include "9p-internal.h"
+#include "9p-trace.h"
 #include "trace.h"
 
 /* Buffers of a request to begin with; most messages and replies fit */
@@ -443,8 +444,11 @@ static void p9_request_end(P9Request *req, int ret)
         }
     }
     ns = p9_request_count(req, len && ret < 0);
-    trace_p9_request_done(s, req->tag, req->type, p9_op_name(req->type),
-                          ret, len, ns);
+    if (trace_event_get_state_backends(TRACE_P9_REPLY)) {
+        trace_p9_reply(s->fs->id, req->tag, p9_op_name(req->type), req->type,
+                       ret, ret < 0 ? g_strerror(p9_errno(ret)) : "ok", len,
+                       ns);
+    }
     p9_request_leave(req);
     s->ops->done(req, len);
 }
@@ -480,8 +484,6 @@ static int p9_request_take(P9Request *req)
     req->tag = lduw_le_p(header + 5);
 
     op = p9_op(req->type);
-    trace_p9_request(s, req->tag, req->type, p9_op_name(req->type), req->size);
-
     if (req->size < P9_HEADER_SIZE || req->size > req->out_size) {
         return -EINVAL;
     }
@@ -526,6 +528,18 @@ static int p9_request_take(P9Request *req)
     return 0;
 }
 
+/* Tells of the request; with its fields if it was taken. */
+static void p9_request_trace(P9Request *req, int ret)
+{
+    g_autofree char *fields = NULL;
+
+    if (ret == 0) {
+        fields = p9_trace_fields(req->type, req->head, marshal_left(&req->r));
+    }
+    trace_p9_request(req->s->fs->id, req->tag, p9_op_name(req->type),
+                     req->type, req->size, fields ? fields : "");
+}
+
 void p9_request_submit(P9Request *req, void *elem,
                        struct iovec *out, unsigned out_num,
                        struct iovec *in, unsigned in_num)
@@ -540,6 +554,7 @@ void p9_request_submit(P9Request *req, void *elem,
     req->in = in;
     req->in_num = in_num;
     req->in_size = iov_size(in, in_num);
+    req->size = 0;
     req->type = 0;
     req->tag = P9_NOTAG;
     req->dialect = s->dialect;
@@ -559,6 +574,9 @@ void p9_request_submit(P9Request *req, void *elem,
         return;
     }
     ret = s->resetting ? -EINTR : p9_request_take(req);
+    if (trace_event_get_state_backends(TRACE_P9_REQUEST)) {
+        p9_request_trace(req, ret);
+    }
     if (ret < 0) {
         p9_request_end(req, ret);
         return;

@@ -41,6 +41,7 @@
 #include "qemu/defer-call.h"
 #include "qemu/error-report.h"
 #include "proxy-channel.h"
+#include "trace.h"
 
 /* Room in the in buffer: always enough for what is left of a message */
 #define IN_SIZE             (2 * PROXY_MAX_MESSAGE)
@@ -154,6 +155,7 @@ proxy_break(ProxyChannel *ch, const char *fmt, ...)
     why = g_strdup_vprintf(fmt, ap);
     va_end(ap);
     error_report("fsdev '%s': %s", ch->id, why);
+    trace_proxy_lost(ch->id, why);
 
     ch->broken = true;
     ch->why = g_steal_pointer(&why);
@@ -295,6 +297,8 @@ static void out_forgets(ProxyChannel *ch)
         header.size = marshal_size(&w);
         proxy_header_put(&header, ch->out + ch->out_end);
         ch->out_end += header.size;
+        trace_proxy_forget(ch->id, (header.size - PROXY_HEADER_SIZE) / 12,
+                           header.size);
     }
     g_array_set_size(ch->forgets, 0);
     timer_del(ch->forget_timer);
@@ -309,6 +313,7 @@ static void proxy_send(ProxyChannel *ch)
         n = send(ch->fd, ch->out + ch->out_start, ch->out_end - ch->out_start,
                  MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
+            trace_proxy_sent(ch->id, n);
             ch->out_start += n;
         } else if (errno == EAGAIN) {
             waits = true;
@@ -560,6 +565,11 @@ static void proxy_dispatch(ProxyChannel *ch)
                         "(type %s)", proxy_type_name(type));
             return;
         }
+        if (trace_event_get_state_backends(TRACE_PROXY_REPLY)) {
+            trace_proxy_reply(ch->id, h.tag, proxy_type_name(type), req->ret,
+                              req->ret < 0 ? g_strerror(-req->ret) : "ok",
+                              h.size, h.nfds);
+        }
         ch->slots[slot] = NULL;
         ch->tags[slot] = 0;
         if (req->co) {
@@ -584,6 +594,7 @@ static void proxy_readable(void *opaque)
     } else if (n <= 0) {
         proxy_gone(ch, n == -ECONNRESET ? 0 : -n);
     } else {
+        trace_proxy_received(ch->id, n);
         defer_call_begin();
         proxy_dispatch(ch);
         /*
@@ -690,6 +701,7 @@ int coroutine_fn proxy_call(ProxyRequest *req)
     ch->tags[req->slot] = header.tag;
     proxy_header_put(&header, ch->out + ch->out_end);
     ch->out_end += size;
+    trace_proxy_request(ch->id, header.tag, proxy_type_name(req->type), size);
 
     req->done = false;
     req->call->on_abandon = proxy_abandon;
@@ -898,6 +910,10 @@ void proxy_channel_hurry(ProxyChannel *ch)
 
 void proxy_channel_serve(ProxyChannel *ch)
 {
+    const ProxyHello *hello = &ch->hello;
+
+    trace_proxy_hello(ch->id, hello->pid, hello->features, hello->max_message,
+                      hello->max_in_flight);
     proxy_setup_slots(ch);
     proxy_set_handlers(ch);
 }
