@@ -107,7 +107,10 @@ SRST
 
     ``sock_fd=sock_fd``
         The number of a file descriptor that QEMU inherits: a connected
-        socket with a helper at its other end. (``proxy`` only)
+        socket with a helper at its other end. With ``-add-fd``, which
+        closes that number, ``/dev/fdset/SET`` in place of it; in the
+        monitor (``fsdev-add``) also the name that ``getfd`` gave a
+        descriptor. (``proxy`` only)
 
     ``helper=path``
         With ``path``: the program to start. The default is the

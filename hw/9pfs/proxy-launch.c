@@ -12,8 +12,9 @@
  *   socket is closed, and so with QEMU, however that ends. A pidfd tells of
  *   its end while QEMU runs, for reaping it and for a message.
  * - socket=FILE: a helper listens on that UNIX socket.
- * - sock_fd=N: whoever started QEMU gave it a connected socket. With a name in
- *   place of a number, one that the monitor was given with getfd.
+ * - sock_fd=N: whoever started QEMU gave it a connected socket. In place of the
+ *   number there may be the name of one that the monitor was given with getfd,
+ *   or /dev/fdset/SET for one of -add-fd or add-fd.
  */
 #include "qemu/osdep.h"
 #include <poll.h>
@@ -23,7 +24,6 @@
 #include <sys/wait.h>
 #include "monitor/monitor.h"
 #include "qapi/error.h"
-#include "qemu/ctype.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
@@ -322,35 +322,68 @@ static int socket_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
 }
 
-static bool peer_take(const char *value, int *sock, Error **errp)
+/* A copy of the set's descriptor, or -1 with an error. */
+static int fdset_copy(const char *path, Error **errp)
 {
-    ERRP_GUARD();
-    struct sockaddr_un addr;
-    socklen_t len = sizeof(addr);
+    int of_set = qemu_open(path, O_RDWR, errp);
     int fd;
 
-    if (qemu_strtoi(value, NULL, 10, &fd) < 0) {
-        Monitor *mon = qemu_isdigit(value[0]) || value[0] == '-' || !value[0]
-            ? NULL : monitor_cur();
+    if (of_set < 0) {
+        return -1;
+    }
+    fd = fcntl(of_set, F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "cannot copy it");
+    }
+    qemu_close(of_set);
+    return fd;
+}
 
-        if (!mon) {
-            error_setg(errp, "sock_fd '%s' is not a descriptor number", value);
-            return false;
+/*
+ * The descriptor that @value means, which may be no socket; or -1. *@ours is
+ * whether nobody else knows it.
+ */
+static int find_descriptor(const char *value, bool *ours, Error **errp)
+{
+    ERRP_GUARD();
+    Monitor *mon = monitor_cur();
+    int fd;
+
+    *ours = qemu_strtoi(value, NULL, 10, &fd) < 0;
+    if (!*ours) {
+        if (fd < 3) {
+            error_setg(errp, "sock_fd '%s': it must be at least 3%s", value,
+                       fd < 0 ? ""
+                              : ", the others are standard input and output");
+            return -1;
         }
+        if (fcntl(fd, F_GETFD) < 0) {
+            error_setg(errp, "sock_fd '%s' is not an open descriptor", value);
+            return -1;
+        }
+        return fd;
+    }
+    if (g_str_has_prefix(value, "/dev/fdset/")) {
+        fd = fdset_copy(value, errp);
+    } else if (mon && g_ascii_isalpha(value[0])) {
         fd = monitor_get_fd(mon, value, errp);
-        if (fd < 0) {
-            error_prepend(errp, "sock_fd '%s': ", value);
-            return false;
-        }
-    } else if (fd < 3) {
-        error_setg(errp, "sock_fd '%s': it must be at least 3%s", value,
-                   fd < 0 ? "" : ", the others are standard input and output");
-        return false;
+    } else {
+        error_setg(errp, "sock_fd '%s' is not a descriptor number%s", value,
+                   mon || !g_ascii_isalpha(value[0])
+                   ? "" : ", and names are known in the monitor only");
+        return -1;
     }
-    if (fcntl(fd, F_GETFD) < 0) {
-        error_setg(errp, "sock_fd '%s' is not an open descriptor", value);
-        return false;
+    if (fd < 0) {
+        error_prepend(errp, "sock_fd '%s': ", value);
     }
+    return fd;
+}
+
+static bool check_socket(const char *value, int fd, Error **errp)
+{
+    struct sockaddr_un addr;
+    socklen_t len = sizeof(addr);
+
     if (socket_option(fd, SO_TYPE) != SOCK_STREAM ||
         socket_option(fd, SO_DOMAIN) != AF_UNIX) {
         error_setg(errp, "sock_fd '%s' is not a UNIX stream socket", value);
@@ -358,6 +391,23 @@ static bool peer_take(const char *value, int *sock, Error **errp)
     }
     if (getpeername(fd, (struct sockaddr *)&addr, &len) < 0) {
         error_setg(errp, "sock_fd '%s' is not connected", value);
+        return false;
+    }
+    return true;
+}
+
+static bool peer_take(const char *value, int *sock, Error **errp)
+{
+    bool ours;
+    int fd = find_descriptor(value, &ours, errp);
+
+    if (fd < 0) {
+        return false;
+    }
+    if (!check_socket(value, fd, errp)) {
+        if (ours) {
+            close(fd);
+        }
         return false;
     }
     qemu_set_cloexec(fd);
