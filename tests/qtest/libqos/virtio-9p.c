@@ -144,6 +144,22 @@ static void *pci_create(void *pci_bus, QGuestAllocator *alloc, void *addr)
     return obj;
 }
 
+QVirtio9PPCI *qvirtio_9p_pci_new(QPCIBus *bus, QGuestAllocator *alloc,
+                                 int devfn)
+{
+    QPCIAddress addr = { .devfn = devfn };
+    QOSGraphObject *obj = pci_create(bus, alloc, &addr);
+
+    obj->start_hw(obj);
+    return pci_dev(obj);
+}
+
+void qvirtio_9p_pci_free(QVirtio9PPCI *dev)
+{
+    pci_destructor(&dev->pci_vdev.obj);
+    g_free(dev);
+}
+
 static void virtio_9p_register(void)
 {
     QPCIAddress addr = { .devfn = QPCI_DEVFN(4, 0) };

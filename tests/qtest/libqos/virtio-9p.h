@@ -38,6 +38,14 @@ typedef struct QVirtio9PDevice {
  */
 void qvirtio_9p_set_fsdev(GString *cmd_line, const char *opts);
 
+/*
+ * The device at @devfn of @bus, one that was plugged while the machine runs,
+ * started. The second ends it for the test, before or after it is unplugged.
+ */
+QVirtio9PPCI *qvirtio_9p_pci_new(QPCIBus *bus, QGuestAllocator *alloc,
+                                 int devfn);
+void qvirtio_9p_pci_free(QVirtio9PPCI *dev);
+
 /* Resets the device, with all it has under way, and starts it again. */
 void qvirtio_9p_restart(QVirtio9P *v9p);
 
