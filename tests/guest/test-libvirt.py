@@ -10,22 +10,20 @@ by which the guest says what it sees. Everything runs as an ordinary user.
 import os
 import pathlib
 import re
-import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
+import bare
 import harness
 from harness import Owner, User, wait_for
-from virtfs import boot, build, kernel
+from virtfs import build
 
 PAGE = harness.TREE / 'docs/system/devices/virtfs-libvirt.rst'
-LIMIT = 180
-COMMAND = b'''cat from-host
-              echo from-guest >f && chown 12:34 f && stat -c %u:%g:%a f'''
+COMMAND = '''cat from-host
+             echo from-guest >f && chown 12:34 f && stat -c %u:%g:%a f'''
 CHANNEL = '''<channel type='file'><source path='{path}'/>
 <target type='virtio' name='{name}'/></channel>'''
 
@@ -63,8 +61,6 @@ class Libvirt(unittest.TestCase):
         for name in ('run', 'config', 'cache', 'vm'):
             (cls.folder / name).mkdir(mode=0o700)
             cls.who.give(cls.folder / name)
-        cls.mark = f'@virtfs-{secrets.token_hex(16)}@ '
-        cls.guest = kernel.debian()
         cls.addClassCleanup(cls.end_libvirtd)
 
     @classmethod
@@ -89,14 +85,7 @@ class Libvirt(unittest.TestCase):
         share.mkdir()
         (share / 'from-host').write_text('the host was here\n',
                                          encoding='ascii')
-        settings = {
-            'MARK': self.mark, 'TAG': 'share', 'INTERACTIVE': '',
-            'MOUNT_OPTIONS': 'trans=virtio,version=9p2000.L,msize=512000',
-            'TERM': 'vt100', 'ROWS': 24, 'COLUMNS': 80,
-        }
-        (self.vm / 'initrd').write_bytes(
-            boot.initial_files(self.guest, settings, COMMAND))
-        shutil.copy(self.guest.image, self.vm / 'vmlinuz')
+        self.guest = bare.Bare(self.vm, COMMAND)
         for name, target in (
                 ('qemu-system-x86_64', build.QEMU),
                 ('qemu-system-x86_64-virtfs',
@@ -111,7 +100,7 @@ class Libvirt(unittest.TestCase):
             self.who.command(['virsh', '-q', '-c', 'qemu:///session',
                               *arguments]),
             env=self.environment, cwd='/', stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=LIMIT, check=False)
+            capture_output=True, text=True, timeout=bare.LIMIT, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ''))
         return done.stdout
 
@@ -121,7 +110,7 @@ class Libvirt(unittest.TestCase):
             '/usr/bin/', f'{self.vm}/')
         channels = ''.join(
             CHANNEL.format(path=self.vm / name, name=f'guest.{name}')
-            for name in ('out', 'err'))
+            for name in bare.PORTS)
         self.assertEqual(xml.count('</devices>'), 1)
         path = self.vm / 'domain.xml'
         path.write_text(xml.replace('</devices>', channels + '</devices>'),
@@ -130,22 +119,11 @@ class Libvirt(unittest.TestCase):
         self.virsh('create', path)
         domain = re.search('<name>(.*)</name>', xml)[1]
         try:
-            said = self.said()
+            said = self.guest.wait()
         finally:
             self.virsh('destroy', domain)
         self.assertEqual(self.virsh('list', '--name').strip(), '')
         return said
-
-    def said(self):
-        """What the guest's command says until it ends"""
-        end = time.monotonic() + LIMIT
-        while time.monotonic() < end:
-            text = (self.vm / 'out').read_text(encoding='utf-8') \
-                if (self.vm / 'out').exists() else ''
-            if self.mark + 'done' in text:
-                return text.replace(self.mark, '').splitlines()[1:-1]
-            time.sleep(0.1)
-        self.fail(f'the guest does not end; it said: {text}')
 
     def check(self, said, who):
         """The guest saw the host's file, and the host the guest's."""
