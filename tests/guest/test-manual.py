@@ -121,6 +121,23 @@ class Manual(unittest.TestCase):
         """A helper by that command; it comes back when it listens."""
         subprocess.run(who.command(self.words(example)), check=True,
                        stdin=subprocess.DEVNULL, timeout=60)
+        for pid in self.helpers():
+            self.addCleanup(self.end, pid)
+
+    def helpers(self):
+        """Process ids of the share's helper, the server's last"""
+        done = subprocess.run(
+            ['pgrep', '-f', f'virtfs-proxy-helper.*{self.share}'],
+            capture_output=True, text=True, check=False)
+        return sorted(int(word) for word in done.stdout.split())
+
+    @staticmethod
+    def end(pid):
+        """Ends what has not ended by itself."""
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
 
     def test_all(self):
         """There is no example that nobody tries"""
@@ -146,12 +163,9 @@ class Manual(unittest.TestCase):
         """What can be seen of a helper that serves"""
         self.need(Root())
         self.serve(SERVE, Root())
-        pids = subprocess.run(['pgrep', '-f', f'virtfs-proxy-helper.*'
-                               f'{self.share}'], capture_output=True,
-                              text=True, check=True).stdout.split()
-        self.addCleanup(os.kill, int(min(pids, key=int)), signal.SIGTERM)
+        server = str(self.helpers()[-1])
         said = [subprocess.run(
-            ['bash', '-e', '-c', block.replace('PID', max(pids, key=int))],
+            ['bash', '-e', '-c', block.replace('PID', server)],
             capture_output=True, text=True, check=True, timeout=60).stdout
             for block in bare.blocks(SECURITY)]
         self.assertIn('Seccomp:\t2', said[0])
