@@ -3,70 +3,14 @@
  *
  * Tests of virtfs-proxy-helper's system call filters on the real processes,
  * the server and the keeper beside it. They never make a call that the filter
- * forbids, so the test makes it in their place: as a debugger it stops one at
- * the entry of a call and changes the number. The kernel looks at the filter
- * after that.
+ * forbids, so the test has them make it (force-call.h).
  */
 #include "qemu/osdep.h"
-#include "proxy-client.h"
-#include <sys/ptrace.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
-#include <sys/wait.h>
+#include "force-call.h"
+#include "proxy-client.h"
 
 static char *dir;
-
-#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__) || \
-    defined(__SANITIZE_THREAD__)
-
-static const char *cannot_trace(void)
-{
-    return "the test knows the registers of x86-64 only, and a helper with "
-           "sanitizers has no filter";
-}
-
-static int forced_call(const char *mode, bool keeper, long nr)
-{
-    return 0;
-}
-
-#else
-
-static const char *cannot_trace(void)
-{
-    return geteuid() ? "needs root, to trace the helper" : NULL;
-}
-
-static void wait_stop(pid_t pid)
-{
-    int status;
-
-    g_assert_cmpint(waitpid(pid, &status, __WALL), ==, pid);
-    g_assert_true(WIFSTOPPED(status));
-}
-
-/*
- * Lets the process run until it is about to make the call @nr. If it sleeps in
- * that already, it is interrupted and begins again, some calls by the number of
- * restart_syscall(2).
- */
-static void stop_before(pid_t pid, long nr)
-{
-    struct __ptrace_syscall_info info = { .op = PTRACE_SYSCALL_INFO_NONE };
-
-    g_assert_cmpint(ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD),
-                    ==, 0);
-    g_assert_cmpint(ptrace(PTRACE_INTERRUPT, pid, 0, 0), ==, 0);
-    wait_stop(pid);
-    while (info.op != PTRACE_SYSCALL_INFO_ENTRY ||
-           (info.entry.nr != nr && info.entry.nr != __NR_restart_syscall)) {
-        g_assert_cmpint(ptrace(PTRACE_SYSCALL, pid, 0, 0), ==, 0);
-        wait_stop(pid);
-        g_assert_cmpint(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info),
-                               &info), >, 0);
-    }
-}
 
 /*
  * Has a helper with --seccomp=@mode make the call @nr: the server instead of
@@ -80,15 +24,10 @@ static int forced_call(const char *mode, bool keeper, long nr)
     g_autofree char *option = g_strconcat("--seccomp=", mode, NULL);
     const char *const options[] = { option, "--threads=1", NULL };
     ProxyClient *c = pc_open(dir, options);
-    struct user_regs_struct regs;
     pid_t pid = keeper ? c->pid : c->server_pid;
     int status;
 
-    stop_before(pid, keeper ? __NR_poll : __NR_recvmsg);
-    g_assert_cmpint(ptrace(PTRACE_GETREGS, pid, 0, &regs), ==, 0);
-    regs.orig_rax = nr;
-    g_assert_cmpint(ptrace(PTRACE_SETREGS, pid, 0, &regs), ==, 0);
-    g_assert_cmpint(ptrace(PTRACE_DETACH, pid, 0, 0), ==, 0);
+    force_call(pid, keeper ? __NR_poll : __NR_recvmsg, nr);
     if (keeper) {
         shutdown(c->fd, SHUT_RDWR);
     }
@@ -98,11 +37,9 @@ static int forced_call(const char *mode, bool keeper, long nr)
     return status;
 }
 
-#endif
-
 static bool skip(void)
 {
-    const char *why = cannot_trace();
+    const char *why = cannot_force_call();
 
     if (why) {
         g_test_skip(why);
