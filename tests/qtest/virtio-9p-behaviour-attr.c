@@ -18,7 +18,7 @@ static void attr_is(Test *t, const P9CAttr *a, const char *name)
     HostView view = host_view(t, name);
 
     g_assert_cmphex(a->mode, ==, view.mode);
-    if (has(t, HAS_VIEW) || geteuid() == 0) {
+    if (has(t, HAS_VIEW) || t->host_uid == 0) {
         g_assert_cmpuint(a->uid, ==, view.uid);
         g_assert_cmpuint(a->gid, ==, view.gid);
     }
@@ -178,6 +178,37 @@ static void test_owner(Test *t)
     owner_is(t, "", 3, 4);
 }
 
+/* Whose files a session makes that tells a name and no number */
+static void test_attach_names(Test *t)
+{
+    static const struct {
+        const char *uname;
+        uint32_t uid;
+    } names[] = {
+        { "root", 0 }, { "0", 0 }, { "1234", 1234 }, { "4294967294", -2 },
+        { "4294967295", 65534 }, { "bob", 65534 }, { "", 65534 },
+        { "12x", 65534 }, { "99999999999", 65534 },
+    };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        g_autofree char *name = g_strdup_printf("d%u", i);
+        P9Call *call = p9c_call(t->c, P9C_TATTACH);
+
+        p9c_put_u32(call, 10 + i);
+        p9c_put_u32(call, P9C_NOFID);
+        p9c_put_str(call, names[i].uname);
+        p9c_put_str(call, "any/aname");
+        p9c_put_u32(call, P9C_NOUID);
+        p9c_submit(call);
+        ok(p9c_wait(call));
+        p9c_get_qid(call);
+        p9c_call_end(call);
+        ok(p9c_mkdir(t->c, 10 + i, name, 0700, 5, NULL));
+        owner_is(t, name, names[i].uid, 5);
+    }
+}
+
 /* chown(2) takes set-id bits away from files, and from nothing else. */
 static void test_set_id(Test *t)
 {
@@ -317,6 +348,10 @@ static void test_times(Test *t)
     set.atime_nsec = 0x3fffffff;            /* UTIME_NOW */
     fails(p9c_setattr(t->c, 1, &set), EINVAL);
     set.atime_nsec = 0;
+    set.mtime_nsec = 0x3ffffffe;            /* UTIME_OMIT */
+    fails(p9c_setattr(t->c, 1, &set), EINVAL);
+    set.mtime_nsec = UINT64_MAX;
+    fails(p9c_setattr(t->c, 1, &set), EINVAL);
     /* A link's own, never those of what it names */
     set.mtime_sec = 42;
     set.mtime_nsec = 0;
@@ -437,6 +472,7 @@ const Case behaviour_attr[] = {
     { "getattr", test_getattr, HAS_HOST },
     { "setattr-mode", test_mode, HAS_HOST },
     { "setattr-owner", test_owner, HAS_HOST | HAS_OWNERS },
+    { "attach-names", test_attach_names, HAS_HOST | HAS_OWNERS },
     { "setattr-set-id", test_set_id, HAS_HOST | HAS_OWNERS },
     { "setattr-size", test_size, HAS_HOST },
     { "setattr-times", test_times, HAS_HOST },

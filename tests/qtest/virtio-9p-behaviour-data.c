@@ -8,6 +8,8 @@
 #include "virtio-9p-behaviour.h"
 
 #define PARALLEL    32
+#define LOCK_WAITERS    32      /* that the server lets wait */
+#define APPENDED    3000
 #define FAR         (5 * GiB)
 
 static void test_read_write(Test *t)
@@ -73,6 +75,15 @@ static void test_create(Test *t)
     ok(walk(t, ROOT, 1, ""));
     fails(create(t, 1, "d", P9C_O_RDONLY, 0644), EISDIR);
     fails(create(t, 1, "d", P9C_O_RDWR | P9C_O_EXCL, 0644), EEXIST);
+    /* An access mode that is none, a group that is none, an open directory */
+    fails(create(t, 1, "x", 3, 0644), EINVAL);
+    fails(p9c_lcreate(t->c, 1, "x", P9C_O_RDWR, 0644, P9C_NOUID, NULL, NULL),
+          EINVAL);
+    ok(walk(t, ROOT, 3, ""));
+    ok(open_fid(t, 3, P9C_O_DIRECTORY));
+    fails(create(t, 3, "x", P9C_O_RDWR, 0644), EBADF);
+    fails(create(t, 99, "x", P9C_O_RDWR, 0644), EBADF);
+    g_assert_false(host_has(t, "x"));
     /* Without any permission, and written by who made it */
     ok(create(t, 1, "locked", P9C_O_RDWR | P9C_O_EXCL, 0));
     write_all(t, 1, 0, "x");
@@ -175,6 +186,8 @@ static void test_big(Test *t)
 
 static void test_fsync(Test *t)
 {
+    P9Call *call;
+
     ok(make_dir(t, ROOT, "d", 0755));
     ok(walk(t, ROOT, 1, ""));
     ok(create(t, 1, "f", P9C_O_RDWR, 0644));
@@ -187,6 +200,12 @@ static void test_fsync(Test *t)
     ok(p9c_fsync(t->c, 2, false));
     ok(p9c_fsync(t->c, 2, true));
     fails(p9c_fsync(t->c, 99, false), EBADF);
+    /* Older clients do not say what for. */
+    call = p9c_call(t->c, P9C_TFSYNC);
+    p9c_put_u32(call, 1);
+    p9c_submit(call);
+    ok(p9c_wait(call));
+    p9c_call_end(call);
 }
 
 /* writeout=immediate: the data is there all the same. */
@@ -318,6 +337,7 @@ static void test_lock_owners(Test *t)
     g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
     g_assert_cmpuint(l.start, ==, 0);
     g_assert_cmpuint(l.length, ==, 10);
+    g_assert_cmpuint(l.proc_id, ==, 100);
     /* Beside it there is room. */
     g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 10, 10), ==,
                     P9C_LOCK_SUCCESS);
@@ -382,9 +402,143 @@ static void test_lock_wait(Test *t)
     close(fd);
 }
 
+/* What cannot be a lock, or not of that fid, is told to both messages. */
+static void lock_fails(Test *t, uint32_t fid, P9CLock lock, int error)
+{
+    lock.proc_id = 1;
+    lock.client_id = lock.client_id ?: "qtest";
+    fails(p9c_lock(t->c, fid, &lock, NULL), error);
+    fails(p9c_getlock(t->c, fid, &lock), error);
+}
+
+static void test_lock_refused(Test *t)
+{
+    g_autofree char *longest = g_strnfill(255, 'c');
+    g_autofree char *longer = g_strnfill(256, 'c');
+    P9CLock l = any_lock;
+    uint8_t status;
+    int fd = lock_setup(t);
+
+    lock_fails(t, 1, (P9CLock) { .type = 3 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .type = 255 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .start = 1ull << 63 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .length = 1ull << 63 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .start = INT64_MAX, .length = 2 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .client_id = longer }, EINVAL);
+    lock_fails(t, 99, (P9CLock) { .type = 0 }, EBADF);
+    /* It is not open; a directory has none. */
+    ok(walk(t, ROOT, 2, "f"));
+    lock_fails(t, 2, (P9CLock) { .type = 0 }, EBADF);
+    ok(walk(t, ROOT, 3, ""));
+    ok(open_fid(t, 3, P9C_O_DIRECTORY));
+    lock_fails(t, 3, (P9CLock) { .type = 0 }, EINVAL);
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    ok(host_lock(fd, F_UNLCK, 0, 0));
+
+    /* The last byte, and a name as long as it may be */
+    l.client_id = longest;
+    l.start = INT64_MAX;
+    l.length = 1;
+    ok(p9c_lock(t->c, 1, &l, &status));
+    g_assert_cmpint(status, ==, P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_WRLCK, INT64_MAX, 1), EAGAIN);
+    ok(host_lock(fd, F_WRLCK, 0, INT64_MAX));
+    /* Who has it is told by that name. */
+    l.client_id = "another";
+    l.type = P9C_LOCK_WRLCK;
+    ok(p9c_getlock(t->c, 1, &l));
+    g_assert_cmpint(l.type, ==, P9C_LOCK_RDLCK);
+    g_assert_cmpuint(l.start, ==, INT64_MAX);
+    g_assert_cmpstr(l.client_id, ==, longest);
+    g_free((char *)l.client_id);
+    close(fd);
+}
+
+/* So many may wait for a lock; one more is told to come again. */
+static void test_lock_waiters(Test *t)
+{
+    P9Call *calls[LOCK_WAITERS + 1];
+    int fd = lock_setup(t);
+    int i;
+
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    for (i = 0; i <= LOCK_WAITERS; i++) {
+        calls[i] = lock_call(t, 1);
+    }
+    ok(p9c_wait(calls[LOCK_WAITERS]));
+    g_assert_cmpuint(p9c_get_u8(calls[LOCK_WAITERS]), ==, P9C_LOCK_BLOCKED);
+    for (i = 0; i < LOCK_WAITERS; i++) {
+        g_assert_false(p9c_is_done(calls[i]));
+    }
+    /* A clunk of the fid ends them: they would wait in vain. */
+    ok(clunk(t, 1));
+    for (i = 0; i < LOCK_WAITERS; i++) {
+        fails(p9c_wait(calls[i]), EBADF);
+    }
+    for (i = 0; i <= LOCK_WAITERS; i++) {
+        p9c_call_end(calls[i]);
+    }
+    ok(host_lock(fd, F_UNLCK, 0, 0));
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    close(fd);
+}
+
 /*
  * Many requests at once
  */
+
+/*
+ * Each appends, by two fids, with offsets that would overwrite each other, and
+ * so does the host: nothing is lost.
+ */
+static void test_append(Test *t)
+{
+    P9Call *calls[PARALLEL];
+    g_autofree char *path = host_path(t, "f");
+    g_autofree char *got = NULL;
+    unsigned count[PARALLEL + 1] = { 0 };
+    size_t len, pos;
+    int i, fd;
+
+    host_write(t, "f", "");
+    fd = open(path, O_WRONLY | O_APPEND);
+    g_assert_cmpint(fd, >=, 0);
+    for (i = 0; i < 2; i++) {
+        ok(walk(t, ROOT, 1 + i, "f"));
+        ok(open_fid(t, 1 + i, P9C_O_WRONLY | P9C_O_APPEND));
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        uint8_t record[APPENDED];
+
+        memset(record, i, sizeof(record));
+        calls[i] = p9c_call(t->c, P9C_TWRITE);
+        p9c_put_u32(calls[i], 1 + i % 2);
+        p9c_put_u64(calls[i], 0);
+        p9c_put_u32(calls[i], sizeof(record));
+        p9c_put_bytes(calls[i], record, sizeof(record));
+        p9c_submit(calls[i]);
+        memset(record, PARALLEL, sizeof(record));
+        g_assert_cmpint(write(fd, record, sizeof(record)), ==,
+                        sizeof(record));
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        ok(p9c_wait(calls[i]));
+        g_assert_cmpuint(p9c_get_u32(calls[i]), ==, APPENDED);
+        p9c_call_end(calls[i]);
+    }
+    close(fd);
+    g_assert_true(g_file_get_contents(path, &got, &len, NULL));
+    g_assert_cmpuint(len, ==, 2 * PARALLEL * APPENDED);
+    for (pos = 0; pos < len; pos += APPENDED) {
+        g_assert_cmpint(got[pos], <=, PARALLEL);
+        g_assert_cmpint(got[pos], ==, got[pos + APPENDED - 1]);
+        count[(uint8_t)got[pos]]++;
+    }
+    for (i = 0; i < PARALLEL; i++) {
+        g_assert_cmpuint(count[i], ==, 1);
+    }
+}
+
 
 static void test_parallel(Test *t)
 {
@@ -456,28 +610,6 @@ static void test_parallel_create(Test *t)
     same_inode(t, 130, "f");
 }
 
-/* What was begun is answered, and then the flush is. */
-static void test_flush(Test *t)
-{
-    P9Call *make = p9c_call(t->c, P9C_TMKDIR);
-    P9Call *flush = p9c_call(t->c, P9C_TFLUSH);
-
-    p9c_put_u32(make, ROOT);
-    p9c_put_str(make, "d");
-    p9c_put_u32(make, 0700);
-    p9c_put_u32(make, t->gid);
-    p9c_put_u16(flush, p9c_call_tag(make));
-    p9c_submit(make);
-    p9c_submit(flush);
-    ok(p9c_wait(flush));
-    ok(p9c_wait(make));
-    g_assert_cmpuint(p9c_done_order(make), <, p9c_done_order(flush));
-    p9c_get_qid(make);
-    p9c_call_end(make);
-    p9c_call_end(flush);
-    g_assert_true(host_has(t, "d"));
-}
-
 /* A reset in the midst of changes: each was made whole, or not. */
 static void test_reset(Test *t)
 {
@@ -516,9 +648,11 @@ const Case behaviour_data[] = {
     { "lock", test_lock, HAS_HOST },
     { "lock-owners", test_lock_owners, HAS_HOST },
     { "lock-wait", test_lock_wait, HAS_HOST },
+    { "lock-refused", test_lock_refused, HAS_HOST },
+    { "lock-waiters", test_lock_waiters, HAS_HOST },
+    { "append", test_append, HAS_HOST },
     { "parallel", test_parallel, HAS_HOST },
     { "parallel-create", test_parallel_create, HAS_HOST },
-    { "flush", test_flush, HAS_HOST },
     { "reset", test_reset, HAS_HOST },
     { "writeout", test_writeout, HAS_HOST, 0, ",writeout=immediate" },
     { NULL }

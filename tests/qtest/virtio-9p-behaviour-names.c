@@ -131,6 +131,54 @@ static void test_mkdir(Test *t)
     ok(unlink_at(t, 4, "below", P9C_AT_REMOVEDIR));
 }
 
+/*
+ * What is made in a set-group-ID directory has the group that the client says,
+ * which knows of the bit, and the mode as well.
+ */
+static void test_set_gid(Test *t)
+{
+    ok(make_dir(t, ROOT, "d", 02775));
+    ok(walk(t, ROOT, 1, "d"));
+    host_mode_is(t, "d", S_IFDIR | 02775);
+    make_file(t, 1, "f", "");
+    ok(make_dir(t, 1, "with", 02750));
+    ok(make_symlink(t, 1, "l", "f"));
+    ok(make_node(t, 1, "p", S_IFIFO | 0600, 0, 0));
+    host_mode_is(t, "d/f", S_IFREG | 0644);
+    host_mode_is(t, "d/with", S_IFDIR | 02750);
+    host_mode_is(t, "d/p", S_IFIFO | 0600);
+    g_assert_cmphex(attr_of(t, "d/with").mode, ==, S_IFDIR | 02750);
+    g_assert_cmphex(attr_of(t, "d/l").mode, ==, S_IFLNK | 0777);
+    /* A client that does not know has it from the host, or not. */
+    ok(make_dir(t, 1, "without", 0750));
+    g_assert_cmphex(attr_of(t, "d/without").mode & ~S_ISGID, ==,
+                    S_IFDIR | 0750);
+    if (has(t, HAS_OWNERS)) {
+        ok(walk(t, ROOT, 2, "d"));
+        ok(setattr(t, 2, (P9CSetAttr) {
+            .valid = P9C_SETATTR_GID, .gid = 2000,
+        }));
+        g_assert_cmphex(attr_of(t, "d").mode, ==, S_IFDIR | 02775);
+        ok(p9c_mkdir(t->c, 1, "told", 02700, 2000, NULL));
+        g_assert_cmpuint(attr_of(t, "d/told").gid, ==, 2000);
+        ok(p9c_mkdir(t->c, 1, "other", 0700, 3000, NULL));
+        g_assert_cmpuint(attr_of(t, "d/other").gid, ==, 3000);
+        g_assert_cmpuint(host_view(t, "d/other").gid, ==, 3000);
+    }
+}
+
+/* A group that is none, in each message that makes something */
+static void test_no_group(Test *t)
+{
+    fails(p9c_mkdir(t->c, ROOT, "x", 0700, P9C_NOUID, NULL), EINVAL);
+    fails(p9c_symlink(t->c, ROOT, "x", "y", P9C_NOUID, NULL), EINVAL);
+    fails(p9c_mknod(t->c, ROOT, "x", S_IFIFO | 0600, 0, 0, P9C_NOUID, NULL),
+          EINVAL);
+    fails(p9c_mknod(t->c, ROOT, "x", S_IFREG | 0600, 0, 0, P9C_NOUID, NULL),
+          EINVAL);
+    g_assert_false(host_has(t, "x"));
+}
+
 static void test_symlink(Test *t)
 {
     g_autofree char *longest = g_strnfill(4095, 'l');
@@ -661,6 +709,12 @@ static void test_unlink_idle(Test *t)
     g_assert_cmphex(a.mode, ==, S_IFIFO | 0644);
     ok(open_fid(t, 1, P9C_O_RDONLY));
     read_is(t, 1, 0, "da");
+    /* None of them has a name that could be another. */
+    fails(p9c_rename(t->c, 1, ROOT, "again"), ENOENT);
+    fails(p9c_rename(t->c, 2, ROOT, "again"), ENOENT);
+    fails(p9c_link(t->c, 2, 1, "again"), ENOENT);
+    fails(p9c_remove(t->c, 4), ENOENT);
+    g_assert_false(host_has(t, "again"));
 }
 
 /* Tremove means the file of the fid, not whatever has its old name now. */
@@ -743,12 +797,10 @@ static void name_works(Test *t, const char *name)
 static void test_names(Test *t)
 {
     static const char *const odd[] = {
-        "...", " ", "\n", "\\", "a\tb", "*", "-rf", ".hidden", "%s%n",
-        "\xc3\xa4", "\xff\xfe\x80", ".virtfs_metadata_rootx",
-        ".virtfs_metadat",
+        "...", ".hidden", ".virtfs_metadata_rootx", ".virtfs_metadat",
+        "\xff\xfe\x80",
     };
     g_autofree char *longest = g_strnfill(255, 'x');
-    g_autofree char *longer = g_strnfill(256, 'x');
     char all[256] = "";
     int i, n;
 
@@ -764,9 +816,6 @@ static void test_names(Test *t)
     all[n] = '\0';
     name_works(t, all);
     name_works(t, longest);
-    fails(make_dir(t, ROOT, longer, 0755), ENAMETOOLONG);
-    fails(make_symlink(t, ROOT, longer, "x"), ENAMETOOLONG);
-    fails(rename_at(t, ROOT, longest, ROOT, longer), ENAMETOOLONG);
 }
 
 /*
@@ -853,67 +902,13 @@ static void test_readdir_types(Test *t)
     }
 }
 
-/* Entries come and go while the directory is read: the others come once. */
-static void test_readdir_changes(Test *t)
-{
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal,
-                                                       g_free, NULL);
-    uint64_t offset = 0;
-    int i, round, stayed = 0;
-
-    ok(make_dir(t, ROOT, "d", 0755));
-    ok(walk(t, ROOT, 1, "d"));
-    ok(walk(t, ROOT, 2, "d"));
-    for (i = 0; i < 200; i++) {
-        g_autofree char *name = g_strdup_printf(i % 2 ? "stays%d" : "goes%d",
-                                                i);
-
-        make_file(t, 2, name, "");
-    }
-    ok(open_fid(t, 1, P9C_O_DIRECTORY));
-    for (round = 0; ; round++) {
-        g_autoptr(GPtrArray) entries = NULL;
-        P9CDirent *e;
-
-        ok(p9c_readdir(t->c, 1, offset, 700, &entries, NULL));
-        if (entries->len == 0) {
-            break;
-        }
-        g_assert_cmpint(round, <, 1000);
-        for (i = 0; i < entries->len; i++) {
-            e = g_ptr_array_index(entries, i);
-            g_assert_true(g_hash_table_add(seen, g_strdup(e->name)));
-            stayed += g_str_has_prefix(e->name, "stays");
-            offset = e->offset;
-        }
-        if (round < 20) {
-            g_autofree char *gone = g_strdup_printf("goes%d", 198 - round * 4);
-            g_autofree char *also = g_strdup_printf("goes%d", round * 4);
-            g_autofree char *come = g_strdup_printf("comes%d", round);
-
-            g_assert_cmpint(unlink_at(t, 2, gone, 0), !=, EIO);
-            g_assert_cmpint(unlink_at(t, 2, also, 0), !=, EIO);
-            make_file(t, 2, come, "");
-        }
-    }
-    g_assert_cmpint(stayed, ==, 100);
-    g_assert_true(g_hash_table_contains(seen, "."));
-    g_assert_true(g_hash_table_contains(seen, ".."));
-    /* From the start, it is as it is now. */
-    {
-        g_autoptr(GPtrArray) all = p9c_readdir_all(t->c, 1, 3000);
-
-        g_assert_null(p9c_dirent_find(all, "goes0"));
-        g_assert_nonnull(p9c_dirent_find(all, "comes0"));
-        g_assert_nonnull(p9c_dirent_find(all, "stays199"));
-    }
-}
-
 const Case behaviour_names[] = {
     { "walk-host", test_walk_host, HAS_HOST },
     { "symlink-escape", test_symlink_escape, HAS_HOST },
     { "symlink-guest", test_symlink_guest, HAS_HOST },
     { "mkdir", test_mkdir, HAS_HOST },
+    { "set-gid", test_set_gid, HAS_HOST },
+    { "no-group", test_no_group, HAS_HOST },
     { "symlink", test_symlink, HAS_HOST },
     { "mknod", test_mknod, HAS_HOST },
     { "mknod-device", test_mknod_device, HAS_HOST | HAS_DEVICES },
@@ -925,12 +920,11 @@ const Case behaviour_names[] = {
     { "rename-open", test_rename_open, HAS_HOST },
     { "rename-above", test_rename_above, HAS_HOST },
     { "unlink", test_unlink, HAS_HOST },
-    { "unlink-open", test_unlink_open, HAS_HOST },
-    { "unlink-idle", test_unlink_idle, HAS_HOST },
+    { "unlink-open", test_unlink_open, HAS_HOST | HAS_HANDLES },
+    { "unlink-idle", test_unlink_idle, HAS_HOST | HAS_HANDLES },
     { "remove", test_remove, HAS_HOST },
     { "names", test_names, HAS_HOST },
     { "readdir-many", test_readdir_many, HAS_HOST },
     { "readdir-types", test_readdir_types, HAS_HOST },
-    { "readdir-changes", test_readdir_changes, HAS_HOST },
     { NULL }
 };

@@ -117,10 +117,10 @@ static void test_written(Test *t)
     /* On the host all of it is QEMU's, and only QEMU's. */
     st = host_stat(t, "file");
     g_assert_cmphex(st.st_mode, ==, S_IFREG | 0600);
-    g_assert_cmpuint(st.st_uid, ==, geteuid());
+    g_assert_cmpuint(st.st_uid, ==, t->host_uid);
     st = host_stat(t, "dir");
     g_assert_cmphex(st.st_mode, ==, S_IFDIR | 0700);
-    g_assert_cmpuint(st.st_uid, ==, geteuid());
+    g_assert_cmpuint(st.st_uid, ==, t->host_uid);
     g_assert_cmphex(host_stat(t, "link").st_mode, ==, S_IFREG | 0600);
     g_assert_cmphex(host_stat(t, "char").st_mode, ==, S_IFREG | 0600);
     if (has(t, HAS_VIEW_FILE)) {
@@ -223,6 +223,7 @@ static void test_foreign(Test *t)
     guest_sees(t, "file", st.st_uid, st.st_gid, st.st_mode, 0);
     st = host_stat(t, "dir");
     guest_sees(t, "dir", st.st_uid, st.st_gid, st.st_mode, 0);
+    st = host_stat(t, "fifo");
     guest_sees(t, "fifo", st.st_uid, st.st_gid, S_IFIFO | 0600, 0);
     a = attr_of(t, "link");
     g_assert_cmphex(a.mode, ==, S_IFLNK | 0777);
@@ -238,7 +239,7 @@ static void test_foreign(Test *t)
     host_mode_is(t, "file", S_IFREG | 0604);
     a = attr_of(t, "file");
     g_assert_cmphex(a.mode, ==, S_IFREG | 0604);
-    g_assert_cmpuint(a.uid, ==, geteuid());
+    g_assert_cmpuint(a.uid, ==, t->host_uid);
     ok(walk(t, ROOT, 4, "dir/below"));
     ok(setattr(t, 4, (P9CSetAttr) { .valid = P9C_SETATTR_UID, .uid = 5 }));
     g_assert_cmpuint(attr_of(t, "dir/below").uid, ==, 5);

@@ -9,6 +9,7 @@
 #include "virtio-9p-behaviour.h"
 
 #define VALUE_MAX       65536       /* of setxattr(2) */
+#define PIECE           4000
 #define ACL_ACCESS      "system.posix_acl_access"
 #define ACL_DEFAULT     "system.posix_acl_default"
 
@@ -134,6 +135,10 @@ static void test_xattr_refused(Test *t)
     fails(put_xattr(t, 1, longer, "x", 1, 0), ERANGE);
     fails(put_xattr(t, 1, "", "x", 1, 0), ERANGE);
     fails(put_xattr(t, 1, "user.x", "x", 1, 4), EINVAL);
+    fails(put_xattr(t, 1, "user.x", "x", VALUE_MAX + 1, 0), E2BIG);
+    ok(walk(t, 1, 2, ""));
+    fails(p9c_xattrcreate(t->c, 2, "user.x", UINT64_MAX, 0), E2BIG);
+    ok(clunk(t, 2));
     fails(put_xattr(t, 1, longest, "x", 1, 0), EOPNOTSUPP);
     memcpy(longest, "user.", 5);
     ok(put_xattr(t, 1, longest, "x", 1, 0));
@@ -143,7 +148,12 @@ static void test_xattr_refused(Test *t)
     ok(walk(t, 1, 2, ""));
     ok(p9c_xattrcreate(t->c, 2, "user.half", 10, 0));
     write_all(t, 2, 0, "01234");
+    /* More than was announced, and with a hole */
     fails(p9c_write(t->c, 2, 10, "x", 1, &n), ENOSPC);
+    fails(p9c_write(t->c, 2, 5, "567890", 6, &n), ENOSPC);
+    fails(p9c_write(t->c, 2, INT64_MAX - 1, "x", 1, &n), ENOSPC);
+    fails(p9c_write(t->c, 2, UINT64_MAX, "x", 1, &n), EINVAL);
+    fails(p9c_write(t->c, 2, 6, "x", 1, &n), EINVAL);
     fails(clunk(t, 2), EINVAL);
     fails(clunk(t, 2), EBADF);
     no_value(t, 1, "user.half");
@@ -160,75 +170,138 @@ static void test_xattr_refused(Test *t)
     no_value(t, 1, "user.test");
 }
 
-/* The largest, where the file system has such */
-static void test_xattr_size(Test *t)
+/* Sets user.x in pieces; the Tclunk answers @expect. */
+static void set_pieces(Test *t, uint32_t fid, const void *value, uint32_t size,
+                       int expect)
 {
-    g_autofree char *big = g_strnfill(VALUE_MAX, 'b');
-    g_autofree char *path = NULL;
-    bool has_big;
+    const uint32_t most = PIECE;
+    const uint32_t tmp = 0x7a;
+    uint32_t at, n, part;
+
+    ok(walk(t, fid, tmp, ""));
+    ok(p9c_xattrcreate(t->c, tmp, "user.x", size, 0));
+    for (at = 0; at < size; at += n) {
+        part = MIN(size - at, most);
+        ok(p9c_write(t->c, tmp, at, value + at, part, &n));
+        g_assert_cmpuint(n, ==, part);
+    }
+    fails(clunk(t, tmp), expect);
+}
+
+static void pieces_are(Test *t, uint32_t fid, const uint8_t *value,
+                       uint32_t size)
+{
+    const uint32_t most = PIECE;
+    g_autofree uint8_t *buf = g_malloc(most);
+    const uint32_t tmp = 0x7b;
+    uint64_t has;
+    uint32_t at, n;
+
+    ok(p9c_xattrwalk(t->c, fid, tmp, "user.x", &has));
+    g_assert_cmpuint(has, ==, size);
+    for (at = 0; at < size; at += n) {
+        ok(p9c_read(t->c, tmp, at, most, buf, &n));
+        g_assert_cmpuint(n, ==, MIN(size - at, most));
+        g_assert_cmpmem(buf, n, value + at, n);
+    }
+    ok(p9c_read(t->c, tmp, size, most, buf, &n));
+    g_assert_cmpuint(n, ==, 0);
+    ok(clunk(t, tmp));
+}
+
+/* From none to the most that Linux has, in pieces, as the host takes them */
+static void test_xattr_sizes(Test *t)
+{
+    static const uint32_t sizes[] = { 0, 1, 255, 4000, VALUE_MAX };
+    g_autofree uint8_t *value = g_malloc(VALUE_MAX);
+    g_autofree char *same = host_path(t, "same");
+    unsigned i;
+    int host;
 
     if (!host_has_xattrs(t)) {
         return;
     }
+    for (i = 0; i < VALUE_MAX; i++) {
+        value[i] = g_test_rand_int();
+    }
+    host_write(t, "same", "");
     make_file(t, ROOT, "f", "");
     ok(walk(t, ROOT, 1, "f"));
-    path = host_path(t, "f");
-    has_big = setxattr(path, "user.probe", big, VALUE_MAX, 0) == 0;
-    if (!has_big) {
-        g_assert_true(errno == ENOSPC || errno == ERANGE || errno == E2BIG);
-        g_test_skip("no xattr of 64 KiB on this file system");
-        return;
-    }
-    removexattr(path, "user.probe");
-    ok(put_xattr(t, 1, "user.big", big, VALUE_MAX, 0));
-    host_value_is(t, "f", "user.big", big, VALUE_MAX);
-    value_is(t, 1, "user.big", big, VALUE_MAX);
-    fails(put_xattr(t, 1, "user.huge", big, VALUE_MAX + 1, 0), E2BIG);
-    /* Many: the list is longer than a small buffer. */
-    {
-        int i;
-
-        for (i = 0; i < 100; i++) {
-            g_autofree char *name = g_strdup_printf("user.number-%d", i);
-
-            ok(put_xattr(t, 1, name, name, strlen(name), 0));
+    for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+        /* Nothing of the previous one's space is to count. */
+        removexattr(same, "user.x");
+        host = setxattr(same, "user.x", value, sizes[i], 0) < 0 ? errno : 0;
+        set_pieces(t, 1, value, sizes[i], host);
+        if (host == 0) {
+            pieces_are(t, 1, value, sizes[i]);
+            host_value_is(t, "f", "user.x", value, sizes[i]);
+        } else {
+            g_test_message("%u bytes: %s", sizes[i], strerror(host));
         }
-        g_assert_true(lists_xattr(t, 1, "user.number-0"));
-        g_assert_true(lists_xattr(t, 1, "user.number-99"));
-        g_assert_true(lists_xattr(t, 1, "user.big"));
     }
 }
 
-/* max_xattr: at most three of them at once */
-static void test_max_xattr(Test *t)
+/* Many: the list is longer than a small buffer. */
+static void test_xattr_many(Test *t)
 {
-    int i, round;
+    int i;
 
     if (!host_has_xattrs(t)) {
         return;
     }
     make_file(t, ROOT, "f", "");
     ok(walk(t, ROOT, 1, "f"));
-    for (round = 0; round < 2; round++) {
-        for (i = 0; i < 3; i++) {
-            if (i == 1) {
-                ok(walk(t, 1, 10 + i, ""));
-                ok(p9c_xattrcreate(t->c, 10 + i, "user.x", 1, 0));
+    for (i = 0; i < 100; i++) {
+        g_autofree char *name = g_strdup_printf("user.number-%d", i);
+        int err = put_xattr(t, 1, name, name, strlen(name), 0);
+
+        if (err) {
+            fails(err, ENOSPC);
+            g_test_skip("no room for many xattrs on this file system");
+            return;
+        }
+    }
+    for (i = 0; i < 100; i++) {
+        g_autofree char *name = g_strdup_printf("user.number-%d", i);
+
+        g_assert_true(lists_xattr(t, 1, name));
+        value_is(t, 1, name, name, strlen(name));
+    }
+}
+
+/* max_xattr=4: for fids of both kinds, given back whatever becomes of them */
+static void test_max_xattr(Test *t)
+{
+    unsigned round, i;
+
+    if (!host_has_xattrs(t)) {
+        return;
+    }
+    make_file(t, ROOT, "file", "");
+    ok(walk(t, ROOT, 1, "file"));
+    for (round = 0; round < 3; round++) {
+        for (i = 0; i < 4; i++) {
+            ok(walk(t, ROOT, 10 + i, "file"));
+            if (i & 1) {
+                ok(p9c_xattrcreate(t->c, 10 + i, "user.x", 5, 0));
             } else {
-                ok(p9c_xattrwalk(t->c, 1, 10 + i, "", NULL));
+                ok(p9c_xattrwalk(t->c, 10 + i, 20 + i, "", NULL));
             }
         }
-        fails(p9c_xattrwalk(t->c, 1, 13, "", NULL), ENOSPC);
-        ok(walk(t, 1, 13, ""));
-        fails(p9c_xattrcreate(t->c, 13, "user.y", 1, 0), ENOSPC);
-        /* Each that goes leaves its place. */
-        ok(clunk(t, 10));
-        ok(p9c_xattrcreate(t->c, 13, "user.y", 1, 0));
-        fails(p9c_xattrwalk(t->c, 1, 10, "", NULL), ENOSPC);
-        ok(clunk(t, 11));
-        ok(clunk(t, 12));
-        ok(clunk(t, 13));
+        fails(p9c_xattrwalk(t->c, 1, 30, "", NULL), ENOSPC);
+        ok(walk(t, ROOT, 31, "file"));
+        fails(p9c_xattrcreate(t->c, 31, "user.x", 5, 0), ENOSPC);
+        /* An error gives the place back at once. */
+        ok(clunk(t, 20));
+        fails(p9c_xattrwalk(t->c, 1, 30, "user.none", NULL), ENODATA);
+        fails(p9c_xattrwalk(t->c, 1, 30, "user.none", NULL), ENODATA);
+        ok(p9c_xattrwalk(t->c, 1, 30, "", NULL));
+        fails(p9c_xattrwalk(t->c, 1, 32, "", NULL), ENOSPC);
+        /* So does a new session. */
+        session(t);
+        ok(walk(t, ROOT, 1, "file"));
     }
+    assert_alive(t);
 }
 
 /*
@@ -408,10 +481,11 @@ static void test_xattr_hidden(Test *t)
 const Case behaviour_xattr[] = {
     { "xattr", test_xattr, HAS_HOST | HAS_XATTRS },
     { "xattr-refused", test_xattr_refused, HAS_HOST | HAS_XATTRS },
-    { "xattr-size", test_xattr_size, HAS_HOST | HAS_XATTRS },
+    { "xattr-sizes", test_xattr_sizes, HAS_HOST | HAS_XATTRS | HAS_HANDLES },
+    { "xattr-many", test_xattr_many, HAS_HOST | HAS_XATTRS },
     { "xattr-hidden", test_xattr_hidden, HAS_VIEW | HAS_XATTRS, CASE_SHORT },
     { "acl", test_acl, HAS_ACLS },
     { "acl-default", test_acl_default, HAS_ACLS },
-    { "max-xattr", test_max_xattr, HAS_HOST | HAS_XATTRS, 0, ",max_xattr=3" },
+    { "max-xattr", test_max_xattr, HAS_HOST | HAS_XATTRS, 0, ",max_xattr=4" },
     { NULL }
 };

@@ -15,6 +15,7 @@
 #include "qemu/bswap.h"
 #include "qemu/module.h"
 #include "libqos/qgraph.h"
+#include "libqos/virtio-9p-dotu.h"
 #include "virtio-9p-behaviour.h"
 
 #define SCRATCH_FID     0x5a5a5a5a
@@ -24,6 +25,9 @@
 #define METADATA        ".virtfs_metadata"
 #define METADATA_ROOT   ".virtfs_metadata_root"
 
+/* Who QEMU is when it is not root and root runs the test */
+#define USER            65534
+
 struct Target {
     const char *name;
     const char *fsdev;          /* "%s" is the folder */
@@ -31,18 +35,22 @@ struct Target {
     unsigned root_has;          /* only if root runs the test */
 };
 
-#define HAS_PASS    (HAS_HOST | HAS_XATTRS | HAS_ACLS | HAS_SAME | HAS_LOCAL)
+#define HAS_PROXY   (HAS_HOST | HAS_XATTRS | HAS_SAME | HAS_HELPER | \
+                     HAS_HANDLES)
+#define HAS_PASS    (HAS_HOST | HAS_XATTRS | HAS_ACLS | HAS_SAME | HAS_LOCAL | \
+                     HAS_HANDLES)
 #define HAS_MAPPED  (HAS_HOST | HAS_XATTRS | HAS_OWNERS | HAS_DEVICES | \
-                     HAS_LOCAL)
+                     HAS_LOCAL | HAS_HANDLES)
 
 static const Target targets[] = {
     { "synth", NULL, 0 },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
-    { "proxy", "proxy,path=%s", HAS_HOST | HAS_XATTRS | HAS_SAME,
-      HAS_OWNERS | HAS_ACLS },
+    { "proxy", "proxy,path=%s", HAS_PROXY, HAS_OWNERS | HAS_ACLS },
     /* Without donated descriptors everything is a message, to the same end */
-    { "proxy-donate-off", "proxy,path=%s,donate=off",
-      HAS_HOST | HAS_XATTRS | HAS_SAME, HAS_OWNERS | HAS_ACLS },
+    { "proxy-donate-off", "proxy,path=%s,donate=off", HAS_PROXY,
+      HAS_OWNERS | HAS_ACLS },
+    { "proxy-v1", "proxy,path=%s,protocol=1", HAS_PROXY & ~HAS_HANDLES,
+      HAS_OWNERS | HAS_ACLS },
 #endif
     { "local/passthrough", "local,path=%s,security_model=passthrough",
       HAS_PASS, HAS_OWNERS | HAS_DEVICES },
@@ -54,11 +62,23 @@ static const Target targets[] = {
       HAS_MAPPED | HAS_VIEW_FILE },
     { "local/mapped", "local,path=%s,security_model=mapped",
       HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS | HAS_SHORT_LIST },
+    /*
+     * If root runs the test, QEMU once more as somebody else. The helper is
+     * always somebody else.
+     */
+    { "user/passthrough", "local,path=%s,security_model=passthrough",
+      HAS_PASS | HAS_USER },
+    { "user/none", "local,path=%s,security_model=none", HAS_PASS | HAS_USER },
+    { "user/mapped-xattr", "local,path=%s,security_model=mapped-xattr",
+      HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS | HAS_USER },
+    { "user/mapped-file", "local,path=%s,security_model=mapped-file",
+      HAS_MAPPED | HAS_VIEW_FILE | HAS_USER },
 };
 
 static const Case *const subjects[] = {
     behaviour_tree, behaviour_names, behaviour_data, behaviour_attr,
-    behaviour_xattr, behaviour_view, behaviour_share,
+    behaviour_xattr, behaviour_view, behaviour_share, behaviour_limits,
+    behaviour_flush, behaviour_host, behaviour_dotu,
 };
 
 static char *folders[G_N_ELEMENTS(targets)];
@@ -69,6 +89,8 @@ static unsigned target_has(const Target *target)
 
     if (geteuid() == 0) {
         all |= target->root_has;
+    } else if (all & HAS_LOCAL) {
+        all |= HAS_USER;
     }
     if (all & (HAS_VIEW_XATTR | HAS_VIEW_FILE)) {
         all |= HAS_VIEW;
@@ -85,10 +107,32 @@ bool has(const Test *t, unsigned what)
  * Messages
  */
 
+uint32_t session_msize(Test *t, uint32_t msize)
+{
+    uint32_t got;
+
+    ok(p9c_version(t->c, msize, P9C_VERSION, &got, NULL));
+    ok(p9c_attach(t->c, ROOT, t->uid, NULL));
+    return got;
+}
+
 void session(Test *t)
 {
-    ok(p9c_version(t->c, MSIZE, P9C_VERSION, NULL, NULL));
-    ok(p9c_attach(t->c, ROOT, t->uid, NULL));
+    if (t->cs->flags & CASE_DOTU) {
+        p9c_session_u(t->c, P9C_MSIZE, t->uid);
+    } else {
+        session_msize(t, t->cs->flags & CASE_SMALL ? P9C_MSIZE : MSIZE);
+    }
+}
+
+void assert_alive(Test *t)
+{
+    g_assert_false(p9c_needs_reset(t->c));
+    if (t->cs->flags & CASE_DOTU) {
+        ok(p9c_stat(t->c, ROOT, NULL));
+    } else {
+        g_assert_cmphex(attr_of(t, "").mode & S_IFMT, ==, S_IFDIR);
+    }
 }
 
 int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
@@ -269,6 +313,14 @@ char *host_path(Test *t, const char *name)
     return g_build_filename(t->dir, name, NULL);
 }
 
+/* What root makes here belongs to whom QEMU runs as. */
+static void host_give(Test *t, const char *path)
+{
+    if (geteuid() != t->host_uid) {
+        g_assert_cmpint(lchown(path, t->host_uid, t->host_gid), ==, 0);
+    }
+}
+
 void host_write(Test *t, const char *name, const char *data)
 {
     g_autofree char *path = host_path(t, name);
@@ -276,8 +328,10 @@ void host_write(Test *t, const char *name, const char *data)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
     g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(fchmod(fd, 0644), ==, 0);
     g_assert_cmpint(write(fd, data, strlen(data)), ==, strlen(data));
     close(fd);
+    host_give(t, path);
 }
 
 void host_is(Test *t, const char *name, const char *data)
@@ -295,6 +349,8 @@ void host_mkdir(Test *t, const char *name)
     g_autofree char *path = host_path(t, name);
 
     g_assert_cmpint(mkdir(path, 0755), ==, 0);
+    g_assert_cmpint(chmod(path, 0755), ==, 0);
+    host_give(t, path);
 }
 
 void host_symlink(Test *t, const char *target, const char *name)
@@ -302,6 +358,7 @@ void host_symlink(Test *t, const char *target, const char *name)
     g_autofree char *path = host_path(t, name);
 
     g_assert_cmpint(symlink(target, path), ==, 0);
+    host_give(t, path);
 }
 
 void host_unlink(Test *t, const char *name)
@@ -538,6 +595,7 @@ static void make_tree(Test *t)
     for (i = 0; i < SYNTH_DIRS; i++) {
         g_string_append_printf(path, "/WALK%d", i);
         g_assert_cmpint(mkdir(path->str, 0700), ==, 0);
+        host_give(t, path->str);
     }
     host_write(t, "LOPEN", "");
     host_write(t, "WRITE", "");
@@ -546,6 +604,27 @@ static void make_tree(Test *t)
         g_autofree char *name = g_strdup_printf("ReadDirDir/ReadDirFile%d", i);
 
         host_write(t, name, "");
+    }
+}
+
+/*
+ * The next QEMU is started with few descriptors, or again with as many as there
+ * are: libqtest hands the variable to a shell, with the program at its end.
+ */
+static void limit_descriptors(bool limit)
+{
+    static char *program;
+
+    if (!program) {
+        program = g_strdup(getenv("QTEST_QEMU_BINARY"));
+    }
+    if (limit) {
+        g_autofree char *command = g_strdup_printf(
+            "prlimit --nofile=%d:%d %s", FEW_FDS, FEW_FDS, program);
+
+        g_setenv("QTEST_QEMU_BINARY", command, true);
+    } else {
+        g_setenv("QTEST_QEMU_BINARY", program, true);
     }
 }
 
@@ -570,6 +649,8 @@ static void *before(GString *cmd_line, void *arg)
 
     t->target = target;
     t->cs = entry->cs;
+    t->host_uid = geteuid();
+    t->host_gid = getegid();
     if (target->fsdev) {
         char **folder = &folders[target - targets];
         g_auto(GStrv) parts = g_strsplit(target->fsdev, "%s", 2);
@@ -586,14 +667,25 @@ static void *before(GString *cmd_line, void *arg)
         name = g_path_get_basename(t->dir);
         fsdev = g_strconcat(parts[0], name, parts[1], t->cs->opts, NULL);
         qvirtio_9p_set_fsdev(cmd_line, fsdev);
+        if (geteuid() == 0 && has(t, HAS_USER)) {
+            t->host_uid = t->host_gid = USER;
+            g_string_append_printf(cmd_line, " -run-with user=%d:%d ", USER,
+                                   USER);
+            host_give(t, t->dir);
+        }
         /* Files get their owners, and an ordinary user can give none away. */
-        if (geteuid() != 0 && has(t, HAS_LOCAL | HAS_SAME)) {
-            t->uid = geteuid();
-            t->gid = getegid();
+        if (has(t, HAS_USER | HAS_SAME)) {
+            t->uid = t->host_uid;
+            t->gid = t->host_gid;
         }
         if (t->cs->flags & CASE_TREE) {
             make_tree(t);
         }
+    }
+    if (t->cs->flags & CASE_FEW_FDS) {
+        limit_descriptors(true);
+        /* Not one that runs already */
+        g_string_append(cmd_line, " -name few-descriptors ");
     }
     t->cmd_line = g_strdup(cmd_line->str);
     g_test_queue_destroy(test_free, t);
@@ -605,15 +697,26 @@ static void run(void *obj, void *data, QGuestAllocator *alloc)
     Test *t = data;
     unsigned lacks = t->cs->needs & ~target_has(t->target);
 
+    if (t->cs->flags & CASE_FEW_FDS) {
+        limit_descriptors(false);
+    }
     if (lacks) {
         /* Only what the target would have if root ran the test */
         g_test_skip("needs root: owners or devices of the host");
         return;
     }
-    t->c = p9c_new(obj);
+    t->v9p = obj;
+    t->c = p9c_new(t->v9p);
     session(t);
     t->cs->run(t);
     p9c_free(t->c);
+}
+
+static void run_pci(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9PPCI *pci = obj;
+
+    run(&pci->v9p, data, alloc);
 }
 
 static bool applies(const Target *target, const Case *cs)
@@ -622,6 +725,9 @@ static bool applies(const Target *target, const Case *cs)
 
     if (!target->fsdev && !(cs->flags & CASE_TREE)) {
         return false;
+    }
+    if ((target->has & HAS_USER) && geteuid() != 0) {
+        return false;           /* the other targets are that already */
     }
     if ((all & HAS_SHORT_LIST) && !(cs->flags & CASE_SHORT)) {
         return false;
@@ -650,7 +756,11 @@ static void virtio_9p_behaviour_register(void)
                 entry->cs = cs;
                 opts.arg = entry;
                 name = g_strdup_printf("%s/%s", targets[i].name, cs->name);
-                qos_add_test(name, "virtio-9p", run, &opts);
+                if (cs->flags & CASE_PCI) {
+                    qos_add_test(name, "virtio-9p-pci", run_pci, &opts);
+                } else {
+                    qos_add_test(name, "virtio-9p", run, &opts);
+                }
             }
         }
     }

@@ -19,6 +19,7 @@
 #define ROOT        P9C_ROOT
 #define MSIZE       (512 * KiB)
 #define IO_MAX      (MSIZE - 24)
+#define FEW_FDS     256
 
 /* What a target has, and a case needs */
 enum {
@@ -32,14 +33,22 @@ enum {
     HAS_VIEW_FILE = 1 << 7,     /* ... in files of metadata */
     HAS_LOCAL = 1 << 8,         /* the local driver's options */
     HAS_SHORT_LIST = 1 << 9,    /* runs only what asks for it: CASE_SHORT */
+    HAS_HELPER = 1 << 10,       /* a helper process */
+    HAS_USER = 1 << 11,         /* local, and QEMU is an ordinary user */
 
-    HAS_VIEW = 1 << 10,         /* one of HAS_VIEW_*; never of a target */
+    HAS_HANDLES = 1 << 13,      /* of inodes: no need of names, or of paths */
+
+    HAS_VIEW = 1 << 12,         /* one of HAS_VIEW_*; never of a target */
 };
 
 /* What a case asks for beyond that */
 enum {
     CASE_TREE = 1 << 0,         /* the tree of the synth driver */
     CASE_SHORT = 1 << 1,        /* for HAS_SHORT_LIST, too */
+    CASE_SMALL = 1 << 2,        /* a session of P9C_MSIZE, not MSIZE */
+    CASE_DOTU = 1 << 3,         /* the same, and of 9P2000.u */
+    CASE_PCI = 1 << 4,          /* only with virtio-9p-pci */
+    CASE_FEW_FDS = 1 << 5,      /* QEMU and helper have FEW_FDS descriptors */
 };
 
 typedef struct Target Target;
@@ -50,9 +59,13 @@ typedef struct Test {
     const Case *cs;
     char *dir;                  /* the export's folder, absolute, or NULL */
     const char *cmd_line;       /* QEMU's */
+    QVirtio9P *v9p;
     P9Client *c;
-    /* The guest's root: who makes files */
+    /* Whose files those are that the guest's root makes: for the guest */
     uint32_t uid, gid;
+    /* ... and on the host: who QEMU is, or its helper's client */
+    uid_t host_uid;
+    gid_t host_gid;
 } Test;
 
 struct Case {
@@ -71,6 +84,10 @@ extern const Case behaviour_attr[];
 extern const Case behaviour_xattr[];
 extern const Case behaviour_view[];
 extern const Case behaviour_share[];
+extern const Case behaviour_limits[];
+extern const Case behaviour_flush[];
+extern const Case behaviour_host[];
+extern const Case behaviour_dotu[];
 
 bool has(const Test *t, unsigned what);
 
@@ -82,8 +99,12 @@ bool has(const Test *t, unsigned what);
  * Messages in the form that most cases need them
  */
 
-/* Tversion, and Tattach of ROOT for the guest's root */
+/* Tversion as the case wants it, and Tattach of ROOT for the guest's root */
 void session(Test *t);
+/* The same with that msize, of 9P2000.L; returns what it got. */
+uint32_t session_msize(Test *t, uint32_t msize);
+/* The session goes on as if nothing had happened. */
+void assert_alive(Test *t);
 int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path);
 int open_fid(Test *t, uint32_t fid, uint32_t flags);
 /* These make it the guest's root's. */

@@ -7,5 +7,5 @@
  */
 
 /* graft: path-max */
-#define QOS_PATH_MAX_ELEMENT_SIZE 1024
+#define QOS_PATH_MAX_ELEMENT_SIZE 4096
 

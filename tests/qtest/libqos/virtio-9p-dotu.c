@@ -172,6 +172,24 @@ int p9c_stat(P9Client *c, uint32_t fid, P9CStat *st)
     return err;
 }
 
+void p9c_stat_is(P9Client *c, uint32_t fid, uint8_t qid_type, uint32_t mode,
+                 uint64_t length, const char *name, const char *extension)
+{
+    P9CStat st;
+
+    g_assert_cmpint(p9c_stat(c, fid, &st), ==, 0);
+    g_assert_cmphex(st.qid.type, ==, qid_type);
+    g_assert_cmphex(st.mode, ==, mode);
+    g_assert_cmpuint(st.length, ==, length);
+    if (name) {
+        g_assert_cmpstr(st.name, ==, name);
+    }
+    if (extension) {
+        g_assert_cmpstr(st.extension, ==, extension);
+    }
+    p9c_stat_clear(&st);
+}
+
 void p9c_put_stat(P9Call *call, const P9CStat *st)
 {
     p9c_put_u16(call, STAT_FIXED - 2 + strlen(st->name) + strlen(st->uid) +

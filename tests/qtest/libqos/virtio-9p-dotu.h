@@ -63,6 +63,10 @@ int p9c_create(P9Client *c, uint32_t fid, const char *name, uint32_t perm,
 int p9c_stat(P9Client *c, uint32_t fid, P9CStat *st);
 int p9c_wstat(P9Client *c, uint32_t fid, const P9CStat *st);
 
+/* Tstat must tell this; NULL strings are not looked at. */
+void p9c_stat_is(P9Client *c, uint32_t fid, uint8_t qid_type, uint32_t mode,
+                 uint64_t length, const char *name, const char *extension);
+
 /* The fields of a stat, its size first, into a request */
 void p9c_put_stat(P9Call *call, const P9CStat *st);
 

@@ -1,77 +1,25 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Requests that are given up, on exports with real files: Tflush while their
- * helper stands still or a thread has them, Tversion, a reset of the device
- * and one of the machine (flush(5) and version(5) of Plan 9). What comes back
- * is in order, what was answered was done and nothing else, and neither QEMU
- * nor the helper keeps a descriptor of what is over.
+ * Requests that are given up: Tflush while their helper stands still or a
+ * thread has them, Tversion, a reset of the device and one of the machine
+ * (flush(5) and version(5) of Plan 9). What comes back is in order, what was
+ * answered was done and nothing else, and neither QEMU nor the helper keeps a
+ * descriptor of what is over.
  */
 #include "qemu/osdep.h"
-#include <sys/xattr.h>
 #include "libqtest-single.h"
-#include "qemu/module.h"
-#include "qemu/units.h"
+#include "virtio-9p-behaviour.h"
 #include "virtio-9p-host.h"
 
-#define ROOT        P9C_ROOT
-#define ROUNDS      20
+#define ROUNDS      8
 #define IO_ROUNDS   6           /* fsync may take its time */
 #define FLUSHES     4
 
-typedef struct Driver {
-    const char *name;
-    const char *fsdev;
-    bool helper;
-} Driver;
-
-static const Driver drivers[] = {
-#ifdef CONFIG_VIRTFS_PROXY_HELPER
-    { "proxy", "proxy,path=%s", true },
-    { "proxy-donate-off", "proxy,path=%s,donate=off", true },
-#endif
-    { "local", "local,path=%s,security_model=none" },
-    { "mapped-file", "local,path=%s,security_model=mapped-file" },
-};
-
-typedef struct Test {
-    const Driver *driver;
-    void (*run)(struct Test *t);
-    char *dir;                  /* the export; absolute */
-    QVirtio9P *v9p;
-    P9Client *c;
-} Test;
-
-/* Results of messages: 0 or a Linux errno */
-#define ok(call)            g_assert_cmpint(call, ==, 0)
-#define fails(call, error)  g_assert_cmpint(call, ==, error)
-
-static bool host_has(Test *t, const char *name)
-{
-    g_autofree char *path = g_build_filename(t->dir, name, NULL);
-    struct stat st;
-
-    return lstat(path, &st) == 0;
-}
-
-static int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
-{
-    return p9c_walk_to(t->c, fid, newfid, path);
-}
-
-static int create(Test *t, uint32_t fid, const char *name)
+static int new_file(Test *t, uint32_t fid, const char *name)
 {
     ok(walk(t, ROOT, fid, ""));
-    return p9c_lcreate(t->c, fid, name, P9C_O_RDWR, 0644, 0, NULL, NULL);
-}
-
-static void assert_alive(Test *t)
-{
-    P9CAttr attr;
-
-    g_assert_false(p9c_needs_reset(t->c));
-    ok(p9c_getattr(t->c, ROOT, P9C_GETATTR_BASIC, &attr));
-    g_assert_cmphex(attr.mode & S_IFMT, ==, S_IFDIR);
+    return create(t, fid, name, P9C_O_RDWR, 0644);
 }
 
 static P9Call *flush_call(Test *t, uint16_t oldtag)
@@ -109,19 +57,19 @@ enum {
 
 static void prepare(Test *t)
 {
-    ok(create(t, FID_OPEN, "f"));
+    ok(new_file(t, FID_OPEN, "f"));
     ok(p9c_write(t->c, FID_OPEN, 0, "0123456789", 10, NULL));
     ok(walk(t, ROOT, FID_FILE, "f"));
     ok(walk(t, ROOT, FID_ROOT, ""));
-    ok(create(t, FID_GONE, "gone"));
-    ok(p9c_mkdir(t->c, ROOT, "d", 0755, 0, NULL));
-    ok(p9c_symlink(t->c, ROOT, "old", "target", 0, NULL));
-    ok(p9c_symlink(t->c, ROOT, "older", "target", 0, NULL));
+    ok(new_file(t, FID_GONE, "gone"));
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(make_symlink(t, ROOT, "old", "target"));
+    ok(make_symlink(t, ROOT, "older", "target"));
     ok(walk(t, ROOT, FID_XATTR, "f"));
     ok(p9c_xattrcreate(t->c, FID_XATTR, "user.x", 1, 0));
     ok(p9c_write(t->c, FID_XATTR, 0, "x", 1, NULL));
     ok(walk(t, ROOT, FID_DIR, ""));
-    ok(p9c_lopen(t->c, FID_DIR, P9C_O_RDONLY, NULL, NULL));
+    ok(open_fid(t, FID_DIR, P9C_O_RDONLY));
 }
 
 static void clean_up(Test *t)
@@ -133,7 +81,7 @@ static void clean_up(Test *t)
 
     for (i = 0; i < FID_END; i++) {
         if (i != ROOT) {
-            p9c_clunk(t->c, i);
+            clunk(t, i);
         }
     }
     for (i = 0; i < ARRAY_SIZE(names); i++) {
@@ -143,7 +91,7 @@ static void clean_up(Test *t)
     p9c_unlinkat(t->c, ROOT, "dir", P9C_AT_REMOVEDIR);
 }
 
-static void put_walk(P9Call *call)
+static void put_walk(Test *t, P9Call *call)
 {
     p9c_put_u32(call, ROOT);
     p9c_put_u32(call, FID_NEW);
@@ -153,10 +101,10 @@ static void put_walk(P9Call *call)
 
 static bool walked(Test *t)
 {
-    return p9c_clunk(t->c, FID_NEW) == 0;
+    return clunk(t, FID_NEW) == 0;
 }
 
-static void put_lopen(P9Call *call)
+static void put_lopen(Test *t, P9Call *call)
 {
     p9c_put_u32(call, FID_FILE);
     p9c_put_u32(call, P9C_O_RDWR);
@@ -167,13 +115,13 @@ static bool opened(Test *t)
     return p9c_read(t->c, FID_FILE, 0, 0, NULL, NULL) == 0;
 }
 
-static void put_lcreate(P9Call *call)
+static void put_lcreate(Test *t, P9Call *call)
 {
     p9c_put_u32(call, FID_ROOT);
     p9c_put_str(call, "new");
     p9c_put_u32(call, P9C_O_RDWR);
     p9c_put_u32(call, 0644);
-    p9c_put_u32(call, 0);
+    p9c_put_u32(call, t->gid);
 }
 
 static bool created(Test *t)
@@ -182,12 +130,12 @@ static bool created(Test *t)
            p9c_write(t->c, FID_ROOT, 0, "x", 1, NULL) == 0;
 }
 
-static void put_mkdir(P9Call *call)
+static void put_mkdir(Test *t, P9Call *call)
 {
     p9c_put_u32(call, ROOT);
     p9c_put_str(call, "dir");
     p9c_put_u32(call, 0755);
-    p9c_put_u32(call, 0);
+    p9c_put_u32(call, t->gid);
 }
 
 static bool made_dir(Test *t)
@@ -195,14 +143,14 @@ static bool made_dir(Test *t)
     return host_has(t, "dir");
 }
 
-static void put_mknod(P9Call *call)
+static void put_mknod(Test *t, P9Call *call)
 {
     p9c_put_u32(call, ROOT);
     p9c_put_str(call, "node");
     p9c_put_u32(call, S_IFIFO | 0600);
     p9c_put_u32(call, 0);
     p9c_put_u32(call, 0);
-    p9c_put_u32(call, 0);
+    p9c_put_u32(call, t->gid);
 }
 
 static bool made_node(Test *t)
@@ -210,7 +158,7 @@ static bool made_node(Test *t)
     return host_has(t, "node");
 }
 
-static void put_link(P9Call *call)
+static void put_link(Test *t, P9Call *call)
 {
     p9c_put_u32(call, ROOT);
     p9c_put_u32(call, FID_FILE);
@@ -222,7 +170,7 @@ static bool linked(Test *t)
     return host_has(t, "link");
 }
 
-static void put_renameat(P9Call *call)
+static void put_renameat(Test *t, P9Call *call)
 {
     p9c_put_u32(call, ROOT);
     p9c_put_str(call, "old");
@@ -235,7 +183,7 @@ static bool renamed(Test *t)
     return host_has(t, "made") && !host_has(t, "old");
 }
 
-static void put_unlinkat(P9Call *call)
+static void put_unlinkat(Test *t, P9Call *call)
 {
     p9c_put_u32(call, ROOT);
     p9c_put_str(call, "older");
@@ -247,17 +195,17 @@ static bool unlinked(Test *t)
     return !host_has(t, "older");
 }
 
-static void put_remove(P9Call *call)
+static void put_remove(Test *t, P9Call *call)
 {
     p9c_put_u32(call, FID_GONE);
 }
 
 static bool removed(Test *t)
 {
-    return !host_has(t, "gone") && p9c_clunk(t->c, FID_GONE) == EBADF;
+    return !host_has(t, "gone") && clunk(t, FID_GONE) == EBADF;
 }
 
-static void put_setattr(P9Call *call)
+static void put_setattr(Test *t, P9Call *call)
 {
     unsigned i;
 
@@ -276,11 +224,11 @@ static bool attr_set(Test *t)
 {
     P9CAttr attr;
 
-    ok(p9c_getattr(t->c, FID_OPEN, P9C_GETATTR_BASIC, &attr));
+    ok(getattr(t, FID_OPEN, &attr));
     return attr.size == 3;
 }
 
-static void put_clunk(P9Call *call)
+static void put_clunk(Test *t, P9Call *call)
 {
     p9c_put_u32(call, FID_XATTR);
 }
@@ -291,25 +239,25 @@ static bool xattr_set(Test *t)
     bool is = p9c_xattrwalk(t->c, ROOT, FID_NEW, "", &size) == 0;
 
     g_assert_true(is);
-    ok(p9c_clunk(t->c, FID_NEW));
-    return p9c_clunk(t->c, FID_XATTR) == EBADF;
+    ok(clunk(t, FID_NEW));
+    return clunk(t, FID_XATTR) == EBADF;
 }
 
-static void put_xattrwalk(P9Call *call)
+static void put_xattrwalk(Test *t, P9Call *call)
 {
     p9c_put_u32(call, FID_FILE);
     p9c_put_u32(call, FID_NEW);
     p9c_put_str(call, "");
 }
 
-static void put_readdir(P9Call *call)
+static void put_readdir(Test *t, P9Call *call)
 {
     p9c_put_u32(call, FID_DIR);
     p9c_put_u64(call, 0);
     p9c_put_u32(call, 4096);
 }
 
-static void put_read(P9Call *call)
+static void put_read(Test *t, P9Call *call)
 {
     p9c_put_u32(call, FID_OPEN);
     p9c_put_u64(call, 0);
@@ -323,7 +271,7 @@ static bool always(Test *t)
 
 static const struct {
     uint8_t type;
-    void (*put)(P9Call *call);
+    void (*put)(Test *t, P9Call *call);
     bool (*is_done)(Test *t);
 } requests[] = {
     { P9C_TWALK, put_walk, walked },
@@ -346,7 +294,7 @@ static P9Call *request(Test *t, unsigned i)
 {
     P9Call *call = p9c_call(t->c, requests[i].type);
 
-    requests[i].put(call);
+    requests[i].put(t, call);
     return call;
 }
 
@@ -439,7 +387,7 @@ static void test_tag_again(Test *t)
     for (i = 0; i < 300; i++) {
         call = p9c_call(t->c, P9C_TREADDIR);
         p9c_call_set_tag(call, tag);
-        put_readdir(call);
+        put_readdir(t, call);
         flush = flush_call(t, tag);
         p9c_submit(call);
         p9c_submit(flush);
@@ -461,9 +409,9 @@ static void test_flush_io(Test *t)
     unsigned round, i;
     uint32_t n;
 
-    p9c_session_msize(t->c, 128 * KiB);
+    session_msize(t, 128 * KiB);
     ok(walk(t, ROOT, 1, ""));
-    ok(p9c_lcreate(t->c, 1, "big", P9C_O_RDWR, 0644, 0, NULL, NULL));
+    ok(create(t, 1, "big", P9C_O_RDWR, 0644));
     for (i = 0; i < 64; i++) {
         ok(p9c_write(t->c, 1, i * sizeof(data), data, sizeof(data), &n));
     }
@@ -530,7 +478,7 @@ static void test_flush_lock(Test *t)
 
     prepare(t);
     ok(walk(t, ROOT, 100, "f"));
-    ok(p9c_lopen(t->c, 100, P9C_O_RDWR, NULL, NULL));
+    ok(open_fid(t, 100, P9C_O_RDWR));
     ok(p9c_lock(t->c, FID_OPEN, &lock, &status));
     g_assert_cmpuint(status, ==, P9C_LOCK_SUCCESS);
     waiting = lock_call(t, 100);
@@ -558,7 +506,7 @@ static void test_flush_lock(Test *t)
     ok(p9c_getlock(t->c, FID_OPEN, &lock));
     g_assert_cmpuint(lock.type, ==, P9C_LOCK_UNLCK);
     g_free((char *)lock.client_id);
-    ok(p9c_clunk(t->c, 100));
+    ok(clunk(t, 100));
     clean_up(t);
     assert_alive(t);
 }
@@ -577,18 +525,18 @@ static unsigned under_way(Test *t, P9Call **calls)
     prepare(t);
     for (i = 0; i < 10; i++) {
         ok(walk(t, ROOT, 100 + i, "f"));
-        ok(p9c_lopen(t->c, 100 + i, P9C_O_RDWR, NULL, NULL));
+        ok(open_fid(t, 100 + i, P9C_O_RDWR));
     }
     ok(p9c_lock(t->c, 100, &lock, &status));
     g_assert_cmpuint(status, ==, P9C_LOCK_SUCCESS);
     ok(p9c_xattrwalk(t->c, FID_FILE, 200, "", NULL));
     /* An inode that only a fid has */
-    ok(create(t, 201, "unlinked"));
+    ok(new_file(t, 201, "unlinked"));
     ok(p9c_unlinkat(t->c, ROOT, "unlinked", 0));
 
     calls[n] = lock_call(t, 101);
     p9c_submit(calls[n++]);
-    if (t->driver->helper) {
+    if (has(t, HAS_HELPER)) {
         p9_host_signal_helpers(SIGSTOP);
     }
     for (i = 0; i < ARRAY_SIZE(requests); i++) {
@@ -619,13 +567,13 @@ static void assert_new(Test *t, unsigned descriptors)
 {
     unsigned i;
 
-    p9c_session(t->c);
+    session(t);
     for (i = 1; i < FID_END; i++) {
-        fails(p9c_clunk(t->c, i), EBADF);
+        fails(clunk(t, i), EBADF);
     }
-    fails(p9c_clunk(t->c, 100), EBADF);
-    fails(p9c_clunk(t->c, 200), EBADF);
-    fails(p9c_clunk(t->c, 201), EBADF);
+    fails(clunk(t, 100), EBADF);
+    fails(clunk(t, 200), EBADF);
+    fails(clunk(t, 201), EBADF);
     assert_alive(t);
     if (descriptors) {
         p9_host_wait_descriptors(descriptors);
@@ -635,7 +583,7 @@ static void assert_new(Test *t, unsigned descriptors)
 
 static void continue_helpers(Test *t)
 {
-    if (t->driver->helper) {
+    if (has(t, HAS_HELPER)) {
         p9_host_signal_helpers(SIGCONT);
     }
 }
@@ -680,7 +628,7 @@ static void reset_stopped(Test *t)
 {
     GThread *thread = NULL;
 
-    if (t->driver->helper) {
+    if (has(t, HAS_HELPER)) {
         thread = g_thread_new("continue", continue_later, t);
     }
     p9c_reset(t->c);
@@ -739,73 +687,14 @@ static void test_system_reset(Test *t)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(Test *t);
-    bool pci;
-    bool helper;                /* needs one */
-} cases[] = {
-    { "each", test_flush },
-    { "stopped", test_flush_stopped, .helper = true },
-    { "tag-again", test_tag_again },
-    { "io", test_flush_io },
-    { "lock", test_flush_lock },
-    { "version", test_version },
-    { "reset", test_reset },
-    { "system-reset", test_system_reset, .pci = true },
+const Case behaviour_flush[] = {
+    { "flush-each", test_flush, HAS_HOST, CASE_SMALL },
+    { "flush-stopped", test_flush_stopped, HAS_HELPER, CASE_SMALL },
+    { "flush-tag-again", test_tag_again, HAS_HOST, CASE_SMALL },
+    { "flush-io", test_flush_io, HAS_HOST, CASE_SMALL },
+    { "flush-lock", test_flush_lock, HAS_HOST, CASE_SMALL },
+    { "end-version", test_version, HAS_HOST, CASE_SMALL },
+    { "end-reset", test_reset, HAS_HOST, CASE_SMALL },
+    { "end-system-reset", test_system_reset, HAS_HOST, CASE_SMALL | CASE_PCI },
+    { NULL }
 };
-
-static void *before(GString *cmd_line, void *arg)
-{
-    Test *t = arg;
-
-    t->dir = p9_host_folder(cmd_line, t->driver->fsdev);
-    return t;
-}
-
-static void run(void *obj, void *data, QGuestAllocator *alloc)
-{
-    Test *t = data;
-
-    t->v9p = obj;
-    t->c = p9c_new(t->v9p);
-    p9c_session(t->c);
-    t->run(t);
-    p9c_free(t->c);
-}
-
-static void run_pci(void *obj, void *data, QGuestAllocator *alloc)
-{
-    QVirtio9PPCI *pci = obj;
-
-    run(&pci->v9p, data, alloc);
-}
-
-static void virtio_9p_flush_register(void)
-{
-    static Test tests[ARRAY_SIZE(drivers)][ARRAY_SIZE(cases)];
-    unsigned d, i;
-
-    for (d = 0; d < ARRAY_SIZE(drivers); d++) {
-        for (i = 0; i < ARRAY_SIZE(cases); i++) {
-            Test *t = &tests[d][i];
-            QOSGraphTestOptions opts = { .arg = t, .before = before };
-            g_autofree char *name = g_strdup_printf("flush/%s/%s",
-                                                    drivers[d].name,
-                                                    cases[i].name);
-
-            if (cases[i].helper && !drivers[d].helper) {
-                continue;
-            }
-            t->driver = &drivers[d];
-            t->run = cases[i].run;
-            if (cases[i].pci) {
-                qos_add_test(name, "virtio-9p-pci", run_pci, &opts);
-            } else {
-                qos_add_test(name, "virtio-9p", run, &opts);
-            }
-        }
-    }
-}
-
-libqos_init(virtio_9p_flush_register);

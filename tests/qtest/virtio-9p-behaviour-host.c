@@ -10,53 +10,15 @@
 #include "qemu/osdep.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include "libqtest-single.h"
-#include "qemu/module.h"
+#include "virtio-9p-behaviour.h"
 #include "virtio-9p-host.h"
 
-#define ROOT            P9C_ROOT
 #define O_DIRECT_WIRE   000040000u
+#define GETATTR_GEN     0x00001000ull
+#define GETATTR_VERSION 0x00002000ull
 #define BLOCK           4096
 #define STAYING         2000        /* entries that stay */
 #define COMING          4           /* that come, or go, between two reads */
-#define NOBODY          65534
-
-typedef struct Driver {
-    const char *name;
-    const char *fsdev;
-    bool local;                 /* QEMU opens files itself */
-} Driver;
-
-static const Driver drivers[] = {
-#ifdef CONFIG_VIRTFS_PROXY_HELPER
-    { "proxy", "proxy,path=%s" },
-    { "proxy-donate-off", "proxy,path=%s,donate=off" },
-#endif
-    { "local", "local,path=%s,security_model=none", true },
-    { "mapped-file", "local,path=%s,security_model=mapped-file", true },
-    { "mapped-xattr", "local,path=%s,security_model=mapped-xattr", true },
-};
-
-typedef struct Test {
-    const Driver *driver;
-    void (*run)(struct Test *t);
-    bool user;                  /* QEMU is to be an ordinary one */
-    char *dir;                  /* the export; absolute */
-    P9Client *c;
-} Test;
-
-/* Results of messages: 0 or a Linux errno */
-#define ok(call)            g_assert_cmpint(call, ==, 0)
-
-static char *host_path(Test *t, const char *name)
-{
-    return g_build_filename(t->dir, name, NULL);
-}
-
-static int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
-{
-    return p9c_walk_to(t->c, fid, newfid, path);
-}
 
 /*
  * O_DIRECT
@@ -67,15 +29,15 @@ static bool host_has_direct(Test *t)
 {
     g_autofree char *path = host_path(t, "probe");
     int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0600);
-    bool has = fd >= 0;
+    bool there = fd >= 0;
 
-    if (has) {
+    if (there) {
         close(fd);
     } else {
         g_assert_cmpint(errno, ==, EINVAL);
     }
     unlink(path);
-    return has;
+    return there;
 }
 
 static bool is_direct(Test *t, const char *name)
@@ -122,25 +84,24 @@ static void direct_io(Test *t, uint32_t fid, uint64_t offset)
 
 static void test_direct(Test *t)
 {
-    bool has = host_has_direct(t);
+    bool there = host_has_direct(t);
     const char data[] = "not a block, and not where one begins";
     char back[sizeof(data)];
     uint32_t n;
 
-    g_test_message("O_DIRECT %s", has ? "is there" : "is not there");
+    g_test_message("O_DIRECT %s", there ? "is there" : "is not there");
     /* Made with it, and opened with it */
     ok(walk(t, ROOT, 1, ""));
-    ok(p9c_lcreate(t->c, 1, "file", P9C_O_RDWR | O_DIRECT_WIRE, 0644, 0, NULL,
-                   NULL));
-    g_assert_cmpint(is_direct(t, "file"), ==, has);
+    ok(create(t, 1, "file", P9C_O_RDWR | O_DIRECT_WIRE, 0644));
+    g_assert_cmpint(is_direct(t, "file"), ==, there);
     direct_io(t, 1, 0);
-    g_assert_cmpint(is_direct(t, "file"), ==, has);
-    ok(p9c_clunk(t->c, 1));
+    g_assert_cmpint(is_direct(t, "file"), ==, there);
+    ok(clunk(t, 1));
     ok(walk(t, ROOT, 1, "file"));
-    ok(p9c_lopen(t->c, 1, P9C_O_RDWR | O_DIRECT_WIRE, NULL, NULL));
-    g_assert_cmpint(is_direct(t, "file"), ==, has);
+    ok(open_fid(t, 1, P9C_O_RDWR | O_DIRECT_WIRE));
+    g_assert_cmpint(is_direct(t, "file"), ==, there);
     direct_io(t, 1, BLOCK);
-    g_assert_cmpint(is_direct(t, "file"), ==, has);
+    g_assert_cmpint(is_direct(t, "file"), ==, there);
 
     /* What the host cannot do so is done all the same. */
     ok(p9c_write(t->c, 1, 17, data, sizeof(data), &n));
@@ -154,7 +115,7 @@ static void test_direct(Test *t)
     g_assert_cmpmem(back, n, data, sizeof(data));
     /* A directory has none, wherever it is. */
     ok(walk(t, ROOT, 2, ""));
-    ok(p9c_lopen(t->c, 2, P9C_O_RDONLY | O_DIRECT_WIRE, NULL, NULL));
+    ok(open_fid(t, 2, P9C_O_RDONLY | O_DIRECT_WIRE));
 }
 
 /*
@@ -167,19 +128,18 @@ static void generation_is(Test *t, uint32_t fid, const char *name, bool open)
     const uint64_t mask = P9C_GETATTR_ALL & ~P9C_GETATTR_BASIC;
     unsigned int host = 0;
     int fd = openat(AT_FDCWD, path, O_RDONLY);
-    bool has = ioctl(fd, FS_IOC_GETVERSION, &host) == 0;
-    bool told = has && (open || t->driver->local);
+    bool there = ioctl(fd, FS_IOC_GETVERSION, &host) == 0;
+    bool told = there && (open || has(t, HAS_LOCAL));
     P9CAttr attr;
 
     g_assert_cmpint(fd, >=, 0);
     close(fd);
-    if (!has) {
+    if (!there) {
         g_test_message("%s has no generation here", name);
     }
-    /* 0x1000 is the generation's bit, 0x2000 the data version's */
     ok(p9c_getattr(t->c, fid, P9C_GETATTR_ALL, &attr));
-    g_assert_cmphex(attr.valid & 0x1000, ==, told ? 0x1000 : 0);
-    g_assert_cmphex(attr.valid & 0x2000, ==, 0);
+    g_assert_cmphex(attr.valid & GETATTR_GEN, ==, told ? GETATTR_GEN : 0);
+    g_assert_cmphex(attr.valid & GETATTR_VERSION, ==, 0);
     g_assert_cmphex(attr.gen, ==, told ? host : 0);
     g_assert_cmphex(attr.data_version, ==, 0);
     ok(p9c_getattr(t->c, fid, mask, &attr));
@@ -195,23 +155,23 @@ static void test_generation(Test *t)
     P9CAttr attr;
 
     ok(walk(t, ROOT, 1, ""));
-    ok(p9c_lcreate(t->c, 1, "file", P9C_O_WRONLY, 0600, 0, NULL, NULL));
+    ok(create(t, 1, "file", P9C_O_WRONLY, 0600));
     generation_is(t, 1, "file", true);
-    ok(p9c_clunk(t->c, 1));
+    ok(clunk(t, 1));
     ok(walk(t, ROOT, 1, "file"));
     generation_is(t, 1, "file", false);
-    ok(p9c_lopen(t->c, 1, P9C_O_RDONLY, NULL, NULL));
+    ok(open_fid(t, 1, P9C_O_RDONLY));
     generation_is(t, 1, "file", true);
     /* Once known it is known for all fids. */
     ok(walk(t, ROOT, 5, "file"));
     generation_is(t, 5, "file", true);
-    ok(p9c_mkdir(t->c, ROOT, "dir", 0755, 0, NULL));
+    ok(make_dir(t, ROOT, "dir", 0755));
     ok(walk(t, ROOT, 2, "dir"));
     generation_is(t, 2, "dir", false);
     generation_is(t, ROOT, ".", false);
 
-    ok(p9c_mknod(t->c, ROOT, "fifo", S_IFIFO | 0600, 0, 0, 0, NULL));
-    ok(p9c_symlink(t->c, ROOT, "link", "file", 0, NULL));
+    ok(make_node(t, ROOT, "fifo", S_IFIFO | 0600, 0, 0));
+    ok(make_symlink(t, ROOT, "link", "file"));
     ok(walk(t, ROOT, 3, "fifo"));
     ok(walk(t, ROOT, 4, "link"));
     ok(p9c_getattr(t->c, 4, P9C_GETATTR_ALL, &attr));
@@ -248,7 +208,7 @@ static void come_and_go(Test *t, unsigned *serial)
 
             g_assert_cmpint(mkdir(path, 0700), ==, 0);
         } else {
-            ok(p9c_mkdir(t->c, ROOT, come, 0700, 0, NULL));
+            ok(make_dir(t, ROOT, come, 0700));
         }
         p9c_unlinkat(t->c, ROOT, go, P9C_AT_REMOVEDIR);
         (*serial)++;
@@ -299,9 +259,9 @@ static void test_readdir(Test *t)
         g_assert_cmpint(mkdir(path, 0700), ==, 0);
     }
     ok(walk(t, ROOT, 1, ""));
-    ok(p9c_lopen(t->c, 1, P9C_O_RDONLY, NULL, NULL));
+    ok(open_fid(t, 1, P9C_O_RDONLY));
     ok(walk(t, ROOT, 2, ""));
-    ok(p9c_lopen(t->c, 2, P9C_O_RDONLY, NULL, NULL));
+    ok(open_fid(t, 2, P9C_O_RDONLY));
     for (i = 0; i < ARRAY_SIZE(counts); i++) {
         memset(seen, 0, sizeof(seen));
         read_rest(t, 1, 0, counts[i], &serial, seen);
@@ -340,7 +300,7 @@ static uint32_t host_mode(Test *t, const char *name)
     struct stat st;
 
     g_assert_cmpint(lstat(path, &st), ==, 0);
-    g_assert_cmpuint(st.st_uid, ==, geteuid() ?: NOBODY);
+    g_assert_cmpuint(st.st_uid, ==, t->host_uid);
     return st.st_mode & 07777;
 }
 
@@ -364,10 +324,9 @@ static void test_own_files(Test *t)
     P9CAttr attr;
     uint32_t n;
 
-    ok(p9c_mkdir(t->c, ROOT, "d", 0755, geteuid() ? getegid() : NOBODY, NULL));
+    ok(make_dir(t, ROOT, "d", 0755));
     ok(walk(t, ROOT, 1, "d"));
-    ok(p9c_lcreate(t->c, 1, "f", P9C_O_RDWR, 0644,
-                   geteuid() ? getegid() : NOBODY, NULL, NULL));
+    ok(create(t, 1, "f", P9C_O_RDWR, 0644));
     ok(p9c_write(t->c, 1, 0, "text", 4, &n));
     host_lock(t, "d/f");
     ok(walk(t, ROOT, 2, "d"));
@@ -376,20 +335,20 @@ static void test_own_files(Test *t)
     ok(walk(t, ROOT, 3, "d/f"));
     ok(walk(t, 2, 4, "f"));
     ok(p9c_setattr(t->c, 4, &set));
-    ok(p9c_lopen(t->c, 3, P9C_O_RDWR, NULL, NULL));
+    ok(open_fid(t, 3, P9C_O_RDWR));
     ok(p9c_read(t->c, 3, 0, 8, buf, &n));
     g_assert_cmpmem(buf, n, "te", 2);
     ok(walk(t, ROOT, 5, "d"));
-    ok(p9c_lopen(t->c, 5, P9C_O_RDONLY, NULL, NULL));
+    ok(open_fid(t, 5, P9C_O_RDONLY));
     entries = p9c_readdir_all(t->c, 5, 4096);
     g_assert_nonnull(p9c_dirent_find(entries, "f"));
     ok(p9c_renameat(t->c, 2, "f", 2, "g"));
     ok(p9c_link(t->c, 2, 4, "h"));
-    ok(p9c_mkdir(t->c, 2, "sub", 0700, geteuid() ? getegid() : NOBODY, NULL));
+    ok(make_dir(t, 2, "sub", 0700));
     ok(p9c_unlinkat(t->c, 2, "sub", P9C_AT_REMOVEDIR));
     ok(p9c_unlinkat(t->c, 2, "g", 0));
     ok(walk(t, 2, 6, "h"));
-    ok(p9c_getattr(t->c, 6, P9C_GETATTR_BASIC, &attr));
+    ok(getattr(t, 6, &attr));
     g_assert_cmpuint(attr.size, ==, 2);
 
     g_assert_cmphex(host_mode(t, "d"), ==, 0);
@@ -398,62 +357,10 @@ static void test_own_files(Test *t)
     ok(p9c_unlinkat(t->c, ROOT, "d", P9C_AT_REMOVEDIR));
 }
 
-static const struct {
-    const char *name;
-    void (*run)(Test *t);
-    bool user;                  /* QEMU is to be one, and opens files itself */
-} cases[] = {
-    { "direct", test_direct },
-    { "generation", test_generation },
-    { "readdir", test_readdir },
-    { "own-files", test_own_files, true },
+const Case behaviour_host[] = {
+    { "direct", test_direct, HAS_HOST, CASE_SMALL },
+    { "generation", test_generation, HAS_HOST, CASE_SMALL },
+    { "readdir-come-and-go", test_readdir, HAS_HOST, CASE_SMALL },
+    { "own-files", test_own_files, HAS_USER },
+    { NULL }
 };
-
-static void *before(GString *cmd_line, void *arg)
-{
-    Test *t = arg;
-
-    t->dir = p9_host_folder(cmd_line, t->driver->fsdev);
-    if (t->user && geteuid() == 0) {
-        g_assert_cmpint(chown(t->dir, NOBODY, NOBODY), ==, 0);
-        g_string_append_printf(cmd_line, " -run-with user=%d:%d", NOBODY,
-                               NOBODY);
-    }
-    return t;
-}
-
-static void run(void *obj, void *data, QGuestAllocator *alloc)
-{
-    Test *t = data;
-
-    t->c = p9c_new(obj);
-    p9c_session(t->c);
-    t->run(t);
-    p9c_free(t->c);
-}
-
-static void virtio_9p_hostfs_register(void)
-{
-    static Test tests[ARRAY_SIZE(drivers)][ARRAY_SIZE(cases)];
-    unsigned d, i;
-
-    for (d = 0; d < ARRAY_SIZE(drivers); d++) {
-        for (i = 0; i < ARRAY_SIZE(cases); i++) {
-            Test *t = &tests[d][i];
-            QOSGraphTestOptions opts = { .arg = t, .before = before };
-            g_autofree char *name = g_strdup_printf("hostfs/%s/%s",
-                                                    drivers[d].name,
-                                                    cases[i].name);
-
-            if (cases[i].user && !drivers[d].local) {
-                continue;
-            }
-            t->user = cases[i].user;
-            t->driver = &drivers[d];
-            t->run = cases[i].run;
-            qos_add_test(name, "virtio-9p", run, &opts);
-        }
-    }
-}
-
-libqos_init(virtio_9p_hostfs_register);
