@@ -1,0 +1,215 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Shares come to a running guest and go again, over QMP.
+
+The guest has one share from the beginning, through which it and the test agree
+on whose turn it is; the one that comes and goes has a folder of its own.
+"""
+
+import json
+import os
+import pathlib
+import socket
+import sys
+import tempfile
+import unittest
+
+import harness
+from harness import Guest, Root, User, for_each, wait_for
+
+ROUNDS = 10
+
+# Each round: waits for its turn, mounts, works, unmounts. In the last one it
+# is asked to give the device back while it still works there.
+SCRIPT = f'''
+here=$PWD
+mkdir /tmp/hot
+echo 1 >up
+for i in $(seq {ROUNDS}); do
+    until [ -e go$i ]; do sleep 0.1; done
+    until mount -t 9p -o trans=virtio,version=9p2000.L hot /tmp/hot \\
+          2>/tmp/why; do
+        sleep 0.1
+    done
+    echo "round $i" >/tmp/hot/said$i
+    mkdir /tmp/hot/dir$i && ln -s said$i /tmp/hot/link$i
+    cat /tmp/hot/link$i >read$i
+    if [ $i = {ROUNDS} ]; then
+        exec 5>/tmp/hot/late
+        echo 1 >busy
+        until [ -e leave ]; do echo still >&5; sleep 0.1; done
+        echo last >&5; exec 5>&-
+    fi
+    umount /tmp/hot || exit 9
+    echo 1 >done$i
+    until [ -e gone$i ]; do sleep 0.1; done
+    cat /sys/bus/virtio/drivers/9pnet_virtio/virtio*/mount_tag >tags$i
+done
+exit 5
+'''
+
+
+class Qmp:
+    """QEMU's monitor; events are kept until they are asked for."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(harness.LIMIT)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile('rw', encoding='utf-8')
+        self.events = []
+        self.file.readline()            # its greeting
+        self('qmp_capabilities')
+
+    def close(self):
+        """Leaves QEMU."""
+        self.file.close()
+        self.socket.close()
+
+    def _message(self):
+        line = self.file.readline()
+        if not line:
+            raise AssertionError('QEMU closed its monitor')
+        message = json.loads(line)
+        if 'event' in message:
+            self.events.append(message)
+            return None
+        return message
+
+    def __call__(self, command, **arguments):
+        """What a command returns; its error is an AssertionError."""
+        self.file.write(json.dumps({'execute': command,
+                                    'arguments': arguments}) + '\n')
+        self.file.flush()
+        while (answer := self._message()) is None:
+            pass
+        if 'error' in answer:
+            raise AssertionError(f"{command}: {answer['error']['desc']}")
+        return answer['return']
+
+    def wait(self, name, **data):
+        """Waits for an event with that data."""
+        while True:
+            for event in self.events:
+                if event['event'] == name and \
+                        data.items() <= event['data'].items():
+                    self.events.remove(event)
+                    return
+            if self._message():
+                raise AssertionError('QEMU answered without a question')
+
+
+class ComeAndGo:
+    """What holds for all drivers: made is the arguments of fsdev-add."""
+
+    options = ()
+
+    def setUp(self):
+        self.host = self.who()
+        why = self.host.lacks()
+        if why:
+            self.skipTest(why)
+        self.share = harness.new_share(self.host)
+        self.hot = harness.new_share(self.host)
+        self.folder = tempfile.TemporaryDirectory(prefix='virtfs-hotplug-')
+        self.addCleanup(self.folder.cleanup)
+        os.chmod(self.folder.name, 0o755)
+        self.host.give(self.folder.name)
+
+    def arguments(self):
+        """Of fsdev-add, beside the id."""
+        raise NotImplementedError
+
+    def state(self, guest):
+        """Descriptors of QEMU, and the names of all processes."""
+        qemu = harness.one_named(guest, 'qemu-system')
+        return (len(os.listdir(f'/proc/{qemu}/fd')),
+                sorted(guest.processes().values()))
+
+    def round(self, guest, qmp, i):
+        """One share that comes and goes."""
+        qmp('fsdev-add', id='hot', **self.arguments())
+        qmp('device_add', driver='virtio-9p-pci', id='plugged', fsdev='hot',
+            mount_tag='hot', bus='slot0')
+        (self.share / f'go{i}').touch()
+        if i == ROUNDS:
+            self.busy(guest, qmp)
+        wait_for(f'round {i}', (self.share / f'done{i}').exists, guest=guest)
+        if i < ROUNDS:
+            with self.assertRaisesRegex(AssertionError,
+                                        "1 device: 'plugged'"):
+                qmp('fsdev-del', id='hot')
+            qmp('device_del', id='plugged')
+        qmp.wait('DEVICE_DELETED', device='plugged')
+        info = qmp('query-fsdevs')[-1]
+        self.assertEqual((info['id'], info['devices'], info['open-files'],
+                          info['nodes']), ('hot', [], 0, 1))
+        count = {m['message']: m['count'] for m in info['messages']}
+        self.assertEqual((count['mkdir'], count['symlink']), (1, 1))
+        qmp('fsdev-del', id='hot')
+        (self.share / f'gone{i}').touch()
+        wait_for('tags', (self.share / f'tags{i}').exists, guest=guest)
+
+    def busy(self, guest, qmp):
+        """The guest is asked for the device while it works there."""
+        late = self.hot / 'late'
+        wait_for('work', (self.share / 'busy').exists, guest=guest)
+        qmp('device_del', id='plugged')
+        size = late.stat().st_size
+        wait_for('more work', lambda: late.stat().st_size > size + 50, 60,
+                 guest)
+        (self.share / 'leave').touch()
+
+    def test_rounds(self):
+        """Ten shares, one after the other."""
+        path = pathlib.Path(self.folder.name, 'qmp')
+        qemu = ('-qmp', f'unix:{path},server=on,wait=off',
+                '-device', 'pcie-root-port,id=slot0,chassis=1')
+        with Guest(self.host, self.share, SCRIPT, self.options,
+                   qemu) as guest:
+            wait_for('the command', (self.share / 'up').exists, guest=guest)
+            qmp = Qmp(path)
+            self.addCleanup(qmp.close)
+            before = None
+            for i in range(1, ROUNDS + 1):
+                self.round(guest, qmp, i)
+                if before is None:
+                    # With what is made once and for all
+                    before = self.state(guest)
+                wait_for(f'{before}', lambda: self.state(guest) <= before, 20,
+                         guest)
+            self.assertEqual(len(qmp('query-fsdevs')), 1)
+            status = guest.wait()
+            complained = guest.stderr().decode()
+        self.assertEqual(status, 5, complained)
+        for i in range(1, ROUNDS + 1):
+            self.assertEqual((self.share / f'read{i}').read_text(),
+                             f'round {i}\n')
+            self.assertEqual((self.hot / f'said{i}').read_text(),
+                             f'round {i}\n')
+            self.assertTrue((self.hot / f'dir{i}').is_dir())
+            self.assertNotIn('hot', (self.share / f'tags{i}').read_text())
+        self.assertTrue((self.hot / 'late').read_text().endswith('last\n'))
+
+
+@for_each(User)
+class Proxy(ComeAndGo, unittest.TestCase):
+    """QEMU starts a helper for each share, and that ends with it."""
+
+    def arguments(self):
+        return {'fsdriver': 'proxy', 'path': str(self.hot)}
+
+
+@for_each(Root)
+class Local(ComeAndGo, unittest.TestCase):
+    """QEMU works on the folder itself."""
+
+    options = harness.local('passthrough')
+
+    def arguments(self):
+        return {'fsdriver': 'local', 'path': str(self.hot),
+                'security_model': 'passthrough'}
+
+
+if __name__ == '__main__':
+    sys.exit(harness.main())
