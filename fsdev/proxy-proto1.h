@@ -41,6 +41,10 @@
  *
  * An unknown type, or a larger size, ends the connection.
  *
+ * CREATE, MKNOD, MKDIR and SYMLINK with uid 0 and a gid that is not 0 make what
+ * they should, but cost a helper of QEMU 7.2 its capabilities, and it aborts on
+ * the next one of them: they are not to be sent.
+ *
  * The probe. As that is what a helper of version 1 does on version 2's HELLO,
  * and some serve only one connection, a QEMU that does not know its helper asks
  * first, with a request that is good in version 1: LGETXATTR with size 0 of "/"

@@ -659,6 +659,9 @@ static int nameless_work(void *opaque)
         ((set->valid & FS_SET_MODE) && fchmod(fd, set->mode) < 0)) {
         return -errno;
     }
+    if (set->valid == (FS_SET_SIZE | FS_SET_MTIME | FS_SET_CTIME)) {
+        return 0;               /* ftruncate(2) moved both */
+    }
     if (hostfs_getattr(fd, &attr) == 0 && new_times(set, &attr, times) &&
         futimens(fd, times) < 0) {
         return -errno;
@@ -885,14 +888,54 @@ static int coroutine_fn proxy1_open_file(FsCall *call, FsNode *node, int flags,
     return ret;
 }
 
+/*
+ * Debian 12's helper loses its capabilities when it makes something for user 0
+ * and another group than 0, and aborts when it is to do so again. So group 0
+ * gets it first, with no permissions, and then the one whose it is: *@ask is
+ * what the helper is to make. Whether it is to be given away then, or -errno.
+ */
+static int coroutine_fn ask_for(Proxy1Turn *turn, const char *path,
+                                const FsMake *make, FsMake *ask)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+    FsAttr dir;
+    int ret;
+
+    *ask = *make;
+    if (make->uid != 0 || make->gid == 0) {
+        return false;
+    }
+    ret = proxy1_lstat(turn, parent, &dir);
+    if (ret < 0) {
+        return ret;
+    }
+    ask->gid = 0;
+    if (dir.mode & S_ISGID) {
+        return false;           /* its own group is everybody's in there */
+    }
+    ask->mode &= ~(S_ISGID | S_IRWXG);
+    return true;
+}
+
+static int coroutine_fn give_away(Proxy1Turn *turn, const char *path,
+                                  const FsMake *make)
+{
+    int ret = proxy1_chown(turn, path, -1, make->gid);
+
+    return ret < 0 || S_ISLNK(make->mode)
+        ? ret : proxy1_chmod(turn, path, make->mode & 07777);
+}
+
 /* One try: -EEXIST when it is there now but was not before. */
 static int coroutine_fn create_once(Proxy1Turn *turn, FsNode *dir,
                                     const FsMake *make, int flags,
                                     const char *path, FsNode **node,
                                     FsFile **file, FsAttr *attr)
 {
-    int ask = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS;
-    int ret, fd;
+    int how = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS |
+              O_CREAT | O_EXCL;
+    int ret, fd, give;
+    FsMake ask;
 
     if (!(flags & O_EXCL)) {
         ret = proxy1_lstat(turn, path, attr);
@@ -906,11 +949,15 @@ static int coroutine_fn create_once(Proxy1Turn *turn, FsNode *dir,
             return ret;
         }
     }
-    fd = proxy1_create(turn, path, ask | O_CREAT | O_EXCL, make);
+    give = ask_for(turn, path, make, &ask);
+    fd = give < 0 ? give : proxy1_create(turn, path, how, &ask);
     if (fd < 0) {
         return fd;
     }
-    ret = proxy1_lstat(turn, path, attr);
+    ret = give ? give_away(turn, path, make) : 0;
+    if (ret == 0) {
+        ret = proxy1_lstat(turn, path, attr);
+    }
     if (ret < 0) {
         close(fd);
         return ret;
@@ -955,14 +1002,19 @@ static int coroutine_fn proxy1_make_node(FsCall *call, FsNode *dir,
                                          const FsMake *make, FsAttr *attr)
 {
     Proxy1Turn turn;
+    FsMake ask;
     Path path;
-    int ret;
+    int ret, give;
 
     ret = begin_in(&turn, call, dir, make->name, path);
     if (ret < 0) {
         return ret;
     }
-    ret = proxy1_make(&turn, path, make);
+    give = ask_for(&turn, path, make, &ask);
+    ret = give < 0 ? give : proxy1_make(&turn, path, &ask);
+    if (ret == 0 && give) {
+        ret = give_away(&turn, path, make);
+    }
     if (ret == 0) {
         ret = proxy1_lstat(&turn, path, attr);
     }
