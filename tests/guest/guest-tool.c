@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -431,6 +432,16 @@ static void race(char **arg)
     printf("reads %ld writes %ld misses %ld\n", reads, writes, misses);
 }
 
+/* group GID SCRIPT: sh runs the script, as that group and in no others. */
+static void as_group(char **arg)
+{
+    if (setgroups(0, NULL) < 0 || setgid(atoi(arg[0])) < 0) {
+        die("setgid", arg[0]);
+    }
+    execl("/bin/sh", "sh", "-c", arg[1], (char *)NULL);
+    die("exec", "/bin/sh");
+}
+
 static const struct {
     const char *name;
     int args;                   /* -1: any number */
@@ -454,6 +465,7 @@ static const struct {
     { "sync", 1, synced },
     { "readdir-remove", 1, readdir_remove },
     { "race", 3, race },
+    { "group", 2, as_group },
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,89 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""This QEMU with the helper of Debian 12, and Debian 12's QEMU with this
+helper: guests work on files through protocol version 1, in the same way as
+test-files.py does it with version 2, as far as version 1 has the words.
+"""
+
+import os
+import sys
+
+import interop
+from interop import harness
+from harness import guest
+
+files = interop.load('test-files')
+
+# On the share that is reached by a socket file
+SECOND = '''
+mkdir -p /mnt/second
+mount -t 9p -o trans=virtio,version=9p2000.L,cache=none second /mnt/second
+cd /mnt/second
+echo hi >a; chown 1234:4321 a; chmod 4751 a; ln a h; ln -s a l
+mkdir d; mv h d/; setfattr -n user.k -v v a
+stat -c %u:%g:%a d/h; cat l; rm d/h; rmdir d; ls
+seq 100000 >long; sha256sum <long | cut -c1-16
+cd /; umount /mnt/second
+'''
+
+
+class Files(files.Files):
+
+    __test_me__ = False
+    maxDiff = None
+
+    # In place of one that goes on to change the file by its inode
+    @guest('$TOOL unlinked f')
+    def test_open_unlink(self):
+        """An open file without a name: written, read, looked at"""
+        self.assertTrue(self.said.startswith(
+            'links 0 size 6 mode 644\ncontent before after\n'), self.said)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    @guest('''mkdir d; chgrp 78 d; chmod 2755 d; touch g
+              $TOOL group 4711 'umask 022
+                  touch new d/new; mkdir new-d d/new-d; ln -s x new-l
+                  mkdir -m 770 closed; mkfifo -m 620 p'
+              chown 5:5 g; stat -c "%n %u:%g %a" new d/new new-d d/new-d \\
+                  closed p; stat -c "%n %u:%g" new-l g''')
+    def test_other_group(self):
+        """What root makes as another group, and that it still can"""
+        self.assertEqual(self.said, '''\
+new 0:4711 644
+d/new 0:78 644
+new-d 0:4711 755
+d/new-d 0:78 2755
+closed 0:4711 770
+p 0:4711 620
+new-l 0:4711
+g 5:5
+''')
+
+    @guest(SECOND)
+    def test_socket(self):
+        """A share that is reached by a socket file"""
+        self.assertEqual((self.said, self.status), (
+            '1234:4321:4751\nhi\na\nl\n'
+            'b2bc7d3f8b652d2e\n', 0))
+        a = self.second / 'a'
+        self.assertEqual(a.read_bytes(), b'hi\n')
+        self.assert_owner(a, 1234, 4321)
+        self.assert_mode(a, 0o4751)
+        self.assertEqual(os.getxattr(a, 'user.k'), b'v')
+        self.assertEqual(os.readlink(self.second / 'l'), 'a')
+
+    def test_helper_ends(self):
+        """The helper on the socket ended with QEMU, and well"""
+        self.assertEqual(self.ended, 0)
+
+
+class OldHelper(interop.OldHelper, Files):
+    __test_me__ = True
+
+
+class OldQemu(interop.OldQemu, Files):
+    __test_me__ = True
+
+
+if __name__ == '__main__':
+    sys.exit(harness.main())
