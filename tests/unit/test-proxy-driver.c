@@ -546,7 +546,9 @@ static void test_start(void)
     FAILS("killed by signal 15", .path = folder, .helper = script);
     write_script(script, "not a program\n");
     FAILS("cannot start helper", .path = folder, .helper = script);
-    write_script(script, "#!/bin/sh\necho nonsense >&3\n");
+    /* It stays, or sending to it would fail first */
+    write_script(script, "#!/bin/sh\necho this is all nonsense >&3\n"
+                 "exec cat <&3 >/dev/null\n");
     FAILS("of no known protocol version", .path = folder, .helper = script);
     FAILS("of no known protocol version", .path = folder, .helper = script,
           .has_protocol = true, .protocol = 1);
