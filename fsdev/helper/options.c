@@ -22,8 +22,6 @@
 #define NOBODY_NAME     "nobody"
 #define NOBODY_ID       65534
 
-#define PRINT_CAPABILITIES      "print-capabilities"
-
 enum {
     OPT_USER = 256,
     OPT_GROUP,
@@ -65,7 +63,7 @@ static const struct option long_options[] = {
     { "persist",  no_argument,       NULL, OPT_PERSIST },
     { "sandbox",  required_argument, NULL, OPT_SANDBOX },
     { "seccomp",  required_argument, NULL, OPT_SECCOMP },
-    { PRINT_CAPABILITIES, no_argument, NULL, OPT_PRINT_CAPABILITIES },
+    { "print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES },
     { "version",  no_argument,       NULL, OPT_VERSION },
     { NULL }
 };
@@ -389,7 +387,7 @@ void options_parse(Options *o, int argc, char **argv)
     };
 
     for (opt = 1; opt < argc; opt++) {
-        if (g_str_equal(argv[opt], "--" PRINT_CAPABILITIES)) {
+        if (g_str_equal(argv[opt], "--print-capabilities")) {
             print_capabilities();
         }
     }

@@ -96,7 +96,7 @@ class Complete(unittest.TestCase):
         named = {w for row in re.findall(r'^   \* - (.*?)^     - ', rows,
                                          re.M | re.S)
                  for w in re.findall(r'\w+', row)}
-        lists = re.findall(r'^static const char.*? allowed\[\].*?^};'
+        lists = re.findall(r'^static const char.*? allowed\w*\[\].*?^};'
                            r'|^\} refused\[\].*?^};', source, re.M | re.S)
         calls = {*re.findall(r'"([a-z_]\w+)"', ''.join(lists)),
                  *re.findall(r'\(ctx, "(\w+)"', source)}
