@@ -29,7 +29,11 @@ static void make_pipe(int fds[2])
 
 static pid_t make_process(void)
 {
-    pid_t pid = fork();
+    /*
+     * Not fork(), after which ThreadSanitizer starts a thread of its own, and
+     * a process with threads can make no user namespace (unshare(2)).
+     */
+    pid_t pid = _Fork();
 
     if (pid < 0) {
         fatal("no process: %s", strerror(errno));

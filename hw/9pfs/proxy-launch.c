@@ -447,6 +447,11 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
         error_setg(errp, "one of path, socket and sock_fd is needed");
         return false;
     }
+    if (opts->has_protocol && opts->protocol != 1 && opts->protocol != 2) {
+        error_setg(errp, "protocol '%d': there are versions 1 and 2",
+                   (int)opts->protocol);
+        return false;
+    }
     if (opts->helper && !opts->path) {
         error_setg(errp, "helper '%s' and %s '%s' exclude each other: "
                    "that helper runs already", opts->helper,

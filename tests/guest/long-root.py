@@ -23,7 +23,7 @@ import sys
 import harness
 from harness import GuestCase, Owner, Root, User, guest, local
 
-from virtfs import rootfs                                   # noqa: E402
+from virtfs import rootfs, sanitize                         # noqa: E402
 
 # Seconds that each stressor works
 SHORT = 3
@@ -62,7 +62,7 @@ class Rooted(GuestCase):
     unpack = staticmethod(rootfs.real)
     options = ()
     cache = 'mmap'
-    limit = 1200
+    limit = 1800 * sanitize.patience()
     __test_me__ = False
 
     @classmethod
