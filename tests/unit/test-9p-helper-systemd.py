@@ -65,10 +65,16 @@ class Systemd(unittest.TestCase):
                               for c in ' '.join(wanted).split())
             command = ['setpriv', '--no-new-privs',
                        f'--bounding-set=-all,{bounds}', *command]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        # Not between unittest's own lines
+        with open(self.folder / 'said', 'w+', encoding='utf-8') as said, \
+                subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                 stdout=said, stderr=said) as process:
             try:
                 for _ in range(2):      # one client after another
                     self.say_hello(path, process)
+            except (AssertionError, OSError, struct.error) as e:
+                said.seek(0)
+                self.fail(f'{e!r}; the helper said: {said.read()}')
             finally:
                 process.terminate()
 
