@@ -71,6 +71,7 @@
 typedef struct Proxy1Fs {
     Proxy1Channel *channel;
     ProxyPeer *peer;
+    bool lost;                  /* the helper */
     bool writeout;
     bool other_ids;             /* descriptors tell other ids than LSTAT */
 } Proxy1Fs;
@@ -147,14 +148,22 @@ static FsNode *node_new(FsExport *fs, const FsAttr *attr)
     return &n->node;
 }
 
-/* Remembers another name of a node, for when the one it has is gone. */
+/*
+ * Remembers another name of a node, for when the one it has is gone. Not of a
+ * directory, whatever the helper says: in itself, or below, it would never be
+ * freed.
+ */
 static void add_spare(FsNode *node, FsNode *dir, const char *name)
 {
     FsEntry **spare = node_of(node)->spare;
-    FsEntry *entry = fs_entry_get(dir->fs, dir, name, node);
     FsEntry **room = NULL;
+    FsEntry *entry;
     int i;
 
+    if (S_ISDIR(node->type)) {
+        return;
+    }
+    entry = fs_entry_get(dir->fs, dir, name, node);
     for (i = 0; i < SPARE_NAMES && spare[i] != entry; i++) {
         if (!spare[i] || spare[i]->gone) {
             room = &spare[i];
@@ -1202,8 +1211,10 @@ static int coroutine_fn proxy1_remove_xattr(FsCall *call, FsNode *node,
 static void proxy1_lost(void *opaque, const char *why)
 {
     FsExport *fs = opaque;
+    Proxy1Fs *ps = fs->priv;
     FsHelperEvent event = { .fs = fs, .why = why };
 
+    ps->lost = true;
     notifier_list_notify(&fs->on_helper, &event);
 }
 
@@ -1220,6 +1231,20 @@ static void proxy1_close(FsExport *fs)
     g_free(ps);
     fs->priv = NULL;
     fs_export_release(fs);
+}
+
+static void proxy1_query(FsExport *fs, FsdevInfo *info)
+{
+    Proxy1Fs *ps = fs->priv;
+    FsdevHelperInfo *helper = g_new0(FsdevHelperInfo, 1);
+
+    helper->connection = ps->lost ? FSDEV_CONNECTION_LOST
+                                  : FSDEV_CONNECTION_CONNECTED;
+    helper->process = proxy_launch_process(ps->peer);
+    helper->has_process = helper->process != 0;
+    helper->protocol = 1;
+    info->helper = helper;
+    info->descriptors = host_handles_info();
 }
 
 /* Is not registered: proxy1_open_export() puts it in the place of `proxy`. */
@@ -1248,6 +1273,7 @@ static const FsDriver proxy1_driver = {
     .getxattr = proxy1_get_xattr,
     .setxattr = proxy1_set_xattr,
     .removexattr = proxy1_remove_xattr,
+    .query = proxy1_query,
 };
 
 int proxy1_version(const FsdevProxyOptions *opts, int sock, Error **errp)

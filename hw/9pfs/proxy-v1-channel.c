@@ -27,6 +27,7 @@
 #include "qemu/error-report.h"
 #include "hosthandle.h"
 #include "proxy-v1-channel.h"
+#include "trace.h"
 
 #define MESSAGE_MAX         (PROXY1_HEADER_SIZE + PROXY1_MAX_PAYLOAD)
 
@@ -384,6 +385,7 @@ channel_break(Proxy1Channel *ch, const char *fmt, ...)
     why = g_strdup_vprintf(fmt, ap);
     va_end(ap);
     error_report("fsdev '%s': %s", ch->id, why);
+    trace_proxy_lost(ch->id, why);
 
     ch->broken = true;
     disconnect(ch);
@@ -559,6 +561,7 @@ static void writable(void *opaque)
 /* The whole answer is there. */
 static void answered(Proxy1Channel *ch)
 {
+    trace_proxy1_reply(ch->id, ch->in.len, ch->wants_fd);
     ch->asked = false;
     if (ch->stray) {
         ch->stray = false;
@@ -631,6 +634,7 @@ static int coroutine_fn exchange(Proxy1Turn *turn, Proxy1Type type)
     ch->out_end = PROXY1_HEADER_SIZE + marshal_size(&turn->w);
     ch->wants_fd = brings_fd(type);
     ch->asked = true;
+    trace_proxy1_request(ch->id, type, ch->out_end);
 
     turn->type = type;
     turn->done = false;
