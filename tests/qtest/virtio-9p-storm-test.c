@@ -3,8 +3,9 @@
  *
  * Random 9P2000.L messages, many at once, through a virtio-9p device: most
  * make sense, some do not, they are flushed and the device is reset in the
- * midst of them, and the helper of the proxy driver is stopped and killed.
- * Each must come back, and the device must serve a new session after all.
+ * midst of them, and the helper of the proxy driver is stopped, or killed and
+ * replaced by another. Each must come back, and the device must serve a new
+ * session after all.
  *
  * Seconds decide how long it goes on, the seed what is sent; the environment
  * variables P9_STORM_SECONDS and P9_STORM_SEED change them. What a message
@@ -392,7 +393,11 @@ static int64_t setting(const char *name, int64_t value)
     return text ? g_ascii_strtoll(text, NULL, 10) : value;
 }
 
-static void storm(P9Client *c, bool signals)
+/*
+ * With @signals the helper is stopped now and then, and killed at the end; with
+ * @kills it is killed again and again.
+ */
+static void storm(P9Client *c, bool signals, bool kills)
 {
     int64_t seconds = setting("P9_STORM_SECONDS", SECONDS);
     uint32_t seed = setting("P9_STORM_SEED", g_test_rand_int());
@@ -410,6 +415,9 @@ static void storm(P9Client *c, bool signals)
             stopped = !stopped;
             signal_children(qtest_pid(global_qtest),
                             stopped ? SIGSTOP : SIGCONT);
+        }
+        if (kills && one_in(&s, 400)) {
+            signal_children(qtest_pid(global_qtest), SIGKILL);
         }
         if (s.calls[i]) {
             if (p9c_is_done(s.calls[i])) {
@@ -439,7 +447,7 @@ static void test_synth(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = p9c_new(obj);
 
-    storm(c, false);
+    storm(c, false, false);
     p9c_free(c);
 }
 
@@ -448,7 +456,7 @@ static void test_proxy(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = p9c_new(obj);
 
-    storm(c, false);
+    storm(c, false, false);
     p9c_free(c);
 }
 
@@ -456,7 +464,15 @@ static void test_signals(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = p9c_new(obj);
 
-    storm(c, true);
+    storm(c, true, false);
+    p9c_free(c);
+}
+
+static void test_kills(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = p9c_new(obj);
+
+    storm(c, false, true);
     p9c_free(c);
 }
 
@@ -475,7 +491,7 @@ static void *before_proxy(GString *cmd_line, void *arg)
     g_autofree char *fsdev = NULL;
 
     g_assert_nonnull(g_mkdtemp_full(name, 0755));
-    fsdev = g_strdup_printf("proxy,path=%s", name);
+    fsdev = g_strdup_printf("proxy,path=%s%s", name, (char *)arg);
     qvirtio_9p_set_fsdev(cmd_line, fsdev);
     g_test_queue_destroy(folder_remove, name);
     return arg;
@@ -489,8 +505,12 @@ static void virtio_9p_storm_register(void)
     {
         QOSGraphTestOptions opts = { .before = before_proxy };
 
+        opts.arg = (char *)"";
+
         qos_add_test("storm/proxy", "virtio-9p", test_proxy, &opts);
         qos_add_test("storm/signals", "virtio-9p", test_signals, &opts);
+        opts.arg = (char *)",reconnect=1,on-disconnect=wait";
+        qos_add_test("storm/kills", "virtio-9p", test_kills, &opts);
     }
 #endif
 }
