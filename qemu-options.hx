@@ -139,8 +139,8 @@ SRST
         With ``eio``, the default, requests that need a helper fail with an
         I/O error while there is none. With ``wait`` they wait until there
         is one again, and requests that were under way are made anew: one
-        that makes or renames something may then find its own work, and
-        fail with EEXIST or ENOENT. It needs ``reconnect``. (``proxy`` only)
+        that makes a directory, for instance, may then find its own work,
+        and fail with EEXIST. It needs ``reconnect``. (``proxy`` only)
 
     ``writeout=immediate``
         Hand what the guest writes to the host's storage right away,
