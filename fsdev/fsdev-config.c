@@ -33,6 +33,7 @@
     STRING("socket", "file name of the helper's socket"),               \
     STRING("sock_fd", "descriptor of a socket to the helper"),          \
     STRING("helper", "program to start as helper"),                     \
+    NUMBER("protocol", "version that the helper speaks, 1 or 2"),       \
     BOOL("donate", "the helper may hand over descriptors"),             \
     STRING("on-disconnect", "eio or wait, while there is no helper"),    \
     NUMBER("reconnect", "seconds after which to look for a lost helper"), \

@@ -173,6 +173,62 @@ static void test_wrong(void *obj, void *data, QGuestAllocator *alloc)
         { "-virtfs", "synth,mount_tag=a", "id 'a' is another fsdev's", true },
         { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 5}",
           "'mount_tag' must be a string" },
+        { "-virtfs", "synth,mount_tag=a,path=/", "'path' is unexpected" },
+        { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 'a', 'colour': 1}",
+          "'colour' is unexpected" },
+        { "-virtfs", "local,mount_tag=a,path=/dev/null,security_model=none",
+          "path '/dev/null' is not a directory" },
+        { "-virtfs", "local,mount_tag=a,path=/,security_model=none,fmode=0644",
+          "fmode=0644: only with security_model=mapped-xattr" },
+        { "-virtfs", "local,mount_tag=a,path=/,security_model=mapped-foo",
+          "'security_model' does not accept value 'mapped-foo', only: " },
+        { "-virtfs", "synth,mount_tag=a,throttling.bps-total=1,"
+          "throttling.bps-read=1", "throttling.bps-total and "
+          "throttling.bps-read exclude each other" },
+
+        { "-fsdev", "proxy,id=a", "one of path, socket and sock_fd is "
+                                  "needed" },
+        { "-virtfs", "proxy,mount_tag=a", "one of path, socket and sock_fd "
+                                          "is needed" },
+        { "-virtfs", "proxy,mount_tag=a,path=/,socket=s",
+          "path '/' and socket 's' exclude each other" },
+        { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'socket': 's', "
+          "'sock_fd': '9'}", "socket 's' and sock_fd '9' exclude each other" },
+        { "-virtfs", "{'fsdriver': 'proxy', 'mount_tag': 'a', 'socket': 's', "
+          "'sock_fd': '9'}", "socket 's' and sock_fd '9' exclude each other" },
+        { "-virtfs", "proxy,mount_tag=a,socket=s,helper=h",
+          "helper 'h' and socket 's' exclude each other" },
+        { "-virtfs", "proxy,mount_tag=a,path=/nonesuch",
+          "path '/nonesuch': No such file or directory" },
+        { "-virtfs", "proxy,mount_tag=a,path=/dev/null",
+          "path '/dev/null' is not a directory" },
+        { "-virtfs", "proxy,mount_tag=a,path=/,helper=/nonesuch",
+          "helper '/nonesuch': No such file or directory" },
+        { "-virtfs", "proxy,mount_tag=a,socket=/nonesuch",
+          "socket '/nonesuch': No such file or directory" },
+        { "-virtfs", "proxy,mount_tag=a,sock_fd=-1",
+          "sock_fd '-1': it must be at least 3" },
+        { "-virtfs", "proxy,mount_tag=a,sock_fd=1",
+          "sock_fd '1': it must be at least 3, the others are" },
+        { "-virtfs", "proxy,mount_tag=a,sock_fd=987",
+          "sock_fd '987' is not an open descriptor" },
+        { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'sock_fd': '987'}",
+          "sock_fd '987' is not an open descriptor" },
+        { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'sock_fd': 987}",
+          "'sock_fd'" },
+        { "-fsdev", "proxy,id=a,sock_fd=helper", "sock_fd 'helper' is not a "
+          "descriptor number, and names are known in the monitor only" },
+        { "-fsdev", "proxy,id=a,sock_fd=/dev/fdset/7",
+          "sock_fd '/dev/fdset/7': Failed to find fdset" },
+        { "-fsdev", "proxy,id=a,path=/,on-disconnect=panic",
+          "'on-disconnect' does not accept value 'panic', only: eio, wait" },
+        { "-fsdev", "proxy,id=a,path=/,on-disconnect=wait",
+          "on-disconnect 'wait' needs reconnect" },
+        { "-virtfs", "proxy,mount_tag=a,sock_fd=9,reconnect=1",
+          "reconnect '1' and sock_fd '9' exclude each other" },
+        { "-virtfs", "proxy,mount_tag=a,path=/,reconnect=-1", "'reconnect'" },
+        { "-virtfs", "proxy,mount_tag=a,path=/,donate=maybe", "'donate'" },
+
         { "-device", "virtio-9p-pci,mount_tag=a", "'fsdev' is missing" },
         { "-device", "virtio-9p-pci,mount_tag=a,fsdev=b",
           "there is no fsdev with id 'b'" },
@@ -337,6 +393,29 @@ static void test_right(void *obj, void *data, QGuestAllocator *alloc)
           "throttling.iops-write-max=20,throttling.iops-write-max-length=2",
           "b", "b" },
         { "-virtfs synth,mount_tag=b,throttling.bps-total=0", "b", "b" },
+
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+        /* All that goes with a helper that QEMU starts */
+        { "-fsdev proxy,id=a,path=.,writeout=immediate,donate=off,readonly,"
+          "reconnect=5,on-disconnect=wait,multidevs=forbid,max_xattr=7,"
+          "throttling.bps-total=10 "
+          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+        { "-virtfs proxy,mount_tag=b,id=a,path=.,writeout=immediate,"
+          "donate=off,readonly,reconnect=5,on-disconnect=wait,"
+          "multidevs=forbid,max_xattr=7,throttling.bps-total=10", "b", "a" },
+        { "-fsdev '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
+          "\"writeout\":\"immediate\",\"donate\":false,\"readonly\":true,"
+          "\"reconnect\":5,\"on-disconnect\":\"wait\","
+          "\"multidevs\":\"forbid\",\"max_xattr\":7,"
+          "\"throttling\":{\"bps-total\":10}}' "
+          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+        { "-virtfs '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
+          "\"mount_tag\":\"b\",\"writeout\":\"immediate\","
+          "\"donate\":false,\"readonly\":true,\"reconnect\":5,"
+          "\"on-disconnect\":\"wait\",\"multidevs\":\"forbid\","
+          "\"max_xattr\":7,\"throttling\":{\"bps-total\":10}}'",
+          "b", "a" },
+#endif
     };
     unsigned i;
 
@@ -401,7 +480,8 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const char *const keys[] = {
         "fsdriver", "path", "security_model", "readonly", "writeout", "fmode",
-        "dmode", "multidevs", "max_xattr", "socket", "sock_fd",
+        "dmode", "multidevs", "max_xattr", "socket", "sock_fd", "helper",
+        "donate", "reconnect", "on-disconnect", "protocol",
         "throttling.bps-total", "throttling.iops-write-max-length",
         "throttling.iops-size",
     };
