@@ -284,6 +284,39 @@ static void test_magic_links(ProxyFixture *f, gconstpointer options)
     g_assert_cmpint(umount2(proc, MNT_DETACH), ==, 0);
 }
 
+/*
+ * What a client can do with the descriptors that it got, by itself: there is
+ * nothing above the export's root for them, whatever names it gives the kernel.
+ */
+static void test_donated(ProxyFixture *f, gconstpointer options)
+{
+    static const char *const paths[] = {
+        "../secret", "../outside/file", "../../../../../etc/passwd", "up",
+        "dir/../../secret",
+    };
+    ProxyClient *c = pc_open(f->dir, options);
+    Witness *w = pw_new(f);
+    struct stat st;
+    PcNode dir;
+    unsigned i;
+
+    g_assert_cmpint(c->root_fd, >=, 0);
+    g_assert_cmpint(pc_walk(c, "dir", &dir, NULL), ==, 0);
+    g_assert_cmpint(dir.fd, >=, 0);
+    for (i = 0; i < G_N_ELEMENTS(paths); i++) {
+        g_assert_cmpint(openat(c->root_fd, paths[i], O_RDONLY), <, 0);
+        g_assert_cmpint(openat(dir.fd, paths[i], O_RDONLY), <, 0);
+    }
+    g_assert_cmpint(fstatat(c->root_fd, "..", &st, 0), ==, 0);
+    g_assert_cmpint(st.st_ino, ==, c->root_attr.ino);
+    g_assert_cmpint(fstatat(dir.fd, "../../..", &st, 0), ==, 0);
+    g_assert_cmpint(st.st_ino, ==, c->root_attr.ino);
+    close(dir.fd);
+    pw_check(w);
+    g_assert_cmpint(pc_close(c), ==, 0);
+    pw_free(w);
+}
+
 /* Handles that were given back, also where the place was taken by another */
 static void test_stale_handles(ProxyFixture *f, gconstpointer options)
 {
@@ -855,6 +888,7 @@ int main(int argc, char **argv)
     add("links/no-sandbox", no_sandbox, test_links);
     add("magic-links", namespaces, test_magic_links);
     add("magic-links/no-sandbox", no_sandbox, test_magic_links);
+    add("donated", namespaces, test_donated);
     add("stale-handles", NULL, test_stale_handles);
     add("wrong-types", NULL, test_wrong_types);
     add("integers", NULL, test_integers);
