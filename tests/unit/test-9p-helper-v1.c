@@ -514,6 +514,55 @@ static void test_bad_size(Test *t, gconstpointer opaque)
     expect_closed(t);
 }
 
+static int probe(Test *t)
+{
+    MarshalWriter *w = begin(t);
+
+    marshal_put_u32(w, 0);
+    marshal_put_str(w, "/");
+    marshal_put_str(w, PROXY1_PROBE);
+    return call(t, PROXY1_LGETXATTR);
+}
+
+/* Asked for its version, it tells, and goes on as if it had not been. */
+static void test_probe(Test *t, gconstpointer opaque)
+{
+    struct stat st;
+
+    g_assert_cmpint(probe(t), ==, PROXY_VERSION);
+    g_assert_cmpint(probe(t), ==, PROXY_VERSION);
+    g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
+    g_assert_true(S_ISDIR(st.st_mode));
+    /* From here on it is a name like any other. */
+    g_assert_cmpint(probe(t), ==, -EOPNOTSUPP);
+    g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
+}
+
+static void test_probe_hello(Test *t, gconstpointer opaque)
+{
+    FsAttr attr;
+
+    g_assert_cmpint(probe(t), ==, PROXY_VERSION);
+    pc_hello(t->p.c, 0);
+    marshal_put_u64(pc_begin(t->p.c), PROXY_ROOT_HANDLE);
+    g_assert_cmpint(pc_call(t->p.c, PROXY_GETATTR), ==, 0);
+    proxy_get_attr(&t->p.c->in, &attr);
+    g_assert_true(marshal_done(&t->p.c->in));
+    g_assert_true(S_ISDIR(attr.mode));
+}
+
+/* What is nearly the probe is a request of version 1. */
+static void test_probe_like(Test *t, gconstpointer opaque)
+{
+    MarshalWriter *w = begin(t);
+
+    marshal_put_u32(w, 1);
+    marshal_put_str(w, "/");
+    marshal_put_str(w, PROXY1_PROBE);
+    g_assert_cmpint(call(t, PROXY1_LGETXATTR), ==, -EOPNOTSUPP);
+    g_assert_cmpint(probe(t), ==, -EOPNOTSUPP);
+}
+
 static void test_readonly(Test *t, gconstpointer opaque)
 {
     struct stat st;
@@ -542,6 +591,9 @@ int main(int argc, char **argv)
         { "bad-payloads", test_bad_payloads },
         { "bad-type", test_bad_type },
         { "bad-size", test_bad_size },
+        { "probe", test_probe },
+        { "probe-hello", test_probe_hello },
+        { "probe-like", test_probe_like },
         { "readonly", test_readonly, readonly },
     };
     unsigned i;
