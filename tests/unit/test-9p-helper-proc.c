@@ -80,6 +80,11 @@ static const Way ways[] = {
     { .name = "rootless/alone/socket", .starter = LONELY, .how = BY_SOCKET },
     { .name = "rootless/alone/chroot", .starter = LONELY, .how = BY_FD,
       .options = { "--sandbox=chroot" }, .no_namespaces = true },
+    { .name = "rootless/alone/no-sandbox", .starter = LONELY, .how = BY_FD,
+      .options = { "--sandbox=none" }, .no_namespaces = true,
+      .host_root = true },
+    { .name = "rootless/alone/activation", .starter = LONELY,
+      .how = BY_ACTIVATION },
     { .name = "rootless/subids", .starter = TESTER, .how = BY_FD },
     { .name = "rootless/subids/persist", .starter = TESTER, .how = BY_SOCKET,
       .options = { "--persist" } },
@@ -389,7 +394,9 @@ static void check_way(Run *r)
     }
 
     if (!r->c) {
-        r->c = pc_new(must_connect(r->path, r->starter), 0);
+        /* A service manager's socket is not the starter's. */
+        r->c = pc_new(must_connect(r->path, r->way->how == BY_ACTIVATION ?
+                                   PC_NOBODY : r->starter), 0);
     }
     pc_hello(r->c, 0);
     g_assert_cmpint(r->c->server_pid, ==, r->server);
