@@ -9,6 +9,7 @@ The list is base/packages. What counts is not that the package is installed,
 but that what it brings is there.
 """
 
+import glob
 import importlib.util
 import os
 import pathlib
@@ -56,6 +57,7 @@ PROBES = {
     "header": has_header,
     "python": lambda a: importlib.util.find_spec(a) is not None,
     "file": lambda a: any(map(os.path.exists, a.split("|"))),
+    "glob": lambda a: bool(glob.glob(a)),
 }
 
 

@@ -19,6 +19,10 @@ from .failure import Failure, message
 TREE = build.TREE
 BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
+# The MODEL of tests/fuzz/run.py
+FUZZ_MODEL = 'tests/unit/test-proxy-driver'
+# For each fuzzer
+FUZZ_SECONDS = 6
 
 DESCRIPTION = '''\
 Installs (as root) and builds what is missing, and runs the tests: all but the
@@ -32,6 +36,8 @@ tiers:
   helper    the real virtfs-proxy-helper; started by root, once as root and
             once as an ordinary user
   qtest     9P messages through QEMU's virtio-9p device
+  fuzz      some seconds of random input for each parser that a hostile peer
+            reaches; needs clang
   guest     a Linux guest works on a share, and the host looks at the result
   long      only when named: a Debian with its root file system on 9p, guests
             that share a file, shares made by Debian's QEMU; needs 3 GB more
@@ -87,6 +93,9 @@ def _targets(tiers):
         targets = [_built(t) for t in _meson_tests()
                    if 'unit' in tiers or _is_helper(t)]
         programs |= {t for t in targets if t and not t.startswith('pyvenv/')}
+    if 'fuzz' in tiers:
+        # Its link command is theirs, too, and what it needs is built then
+        programs.add(FUZZ_MODEL)
     if not {'qtest', 'guest', 'long'}.isdisjoint(tiers):
         programs.add(str(build.QEMU.relative_to(BUILD)))
     if 'qtest' in tiers:
@@ -192,6 +201,18 @@ def qtest(context):
             for path in paths]
 
 
+def fuzz(_context):
+    """All fuzzers, one after the other, from the seeds on."""
+    script = TREE / 'tests/fuzz/run.py'
+    if sanitize.active():
+        raise Failure('the fuzzers bring sanitizers of their own: run them '
+                      'without --sanitize')
+    return [tap.Program('fuzz', [sys.executable, str(script), '--fresh',
+                                 '--build', str(BUILD),
+                                 '--seconds', str(FUZZ_SECONDS)],
+                        'tap', 900, dict(os.environ), str(TREE))]
+
+
 def _guest_programs(context, pattern, limit):
     env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1',
            'TMPDIR': str(context.folder)}
@@ -212,7 +233,7 @@ def long(context):
 
 
 TIERS = {'warnings': warnings, 'docs': docs, 'unit': unit, 'helper': helper,
-         'qtest': qtest, 'guest': guest, 'long': long}
+         'qtest': qtest, 'fuzz': fuzz, 'guest': guest, 'long': long}
 
 
 def _default_tiers(sanitizers):

@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The fuzzers' seeds, as descriptions that people can read.
+
+write() makes the files. A seed is what tests/fuzz/fuzz.h calls an input: some
+bytes of setup and then records. Strings are written here as str or bytes,
+numbers as u8(), u16(), u32() and u64().
+"""
+
+import struct
+
+
+def u8(n):
+    """One byte"""
+    return struct.pack('<B', n)
+
+
+def u16(n):
+    """Two bytes"""
+    return struct.pack('<H', n)
+
+
+def u32(n):
+    """Four bytes"""
+    return struct.pack('<I', n)
+
+
+def u64(n):
+    """Eight bytes"""
+    return struct.pack('<Q', n)
+
+
+def s(text):
+    """A string with its length before it"""
+    data = text.encode() if isinstance(text, str) else text
+    return u16(len(data)) + data
+
+
+def record(kind, ident, flags, *body):
+    """See FuzzInput in fuzz.h."""
+    data = b''.join(body)
+    return struct.pack('<BBBH', kind, ident, flags, len(data)) + data
+
+
+#
+# fuzz-server
+#
+
+# As in its types[]
+TYPES = ['Tstatfs', 'Tlopen', 'Tlcreate', 'Tsymlink', 'Tmknod', 'Trename',
+         'Treadlink', 'Tgetattr', 'Tsetattr', 'Txattrwalk', 'Txattrcreate',
+         'Treaddir', 'Tfsync', 'Tlock', 'Tgetlock', 'Tlink', 'Tmkdir',
+         'Trenameat', 'Tunlinkat', 'Tversion', 'Tauth', 'Tattach', 'Tflush',
+         'Twalk', 'Topen', 'Tcreate', 'Tread', 'Twrite', 'Tclunk', 'Tremove',
+         'Tstat', 'Twstat']
+
+SYNTH, XATTR, FILE, PASSTHROUGH, NONE = range(5)
+NO_START, DOTU, READONLY = 0x10, 0x20, 0x40
+AS_IT_IS, ANY_FID, SMALL_ROOM, TOGETHER, SPLIT = 1, 2, 4, 8, 16
+
+O_RDWR, O_CREAT, O_EXCL = 2, 0o100, 0o200
+
+
+class Messages:
+    """Messages of one session, each with the next tag."""
+
+    def __init__(self, setup):
+        self.data = u8(setup)
+        self.tag = 0
+
+    def __call__(self, name, *body, flags=0):
+        self.tag += 1
+        self.data += record(TYPES.index(name), self.tag, flags, *body)
+        return self
+
+    def walk(self, fid, newfid, *names):
+        """Twalk"""
+        return self('Twalk', u32(fid), u32(newfid), u16(len(names)),
+                    *map(s, names))
+
+
+def server_seeds():
+    """Name and bytes of each"""
+    for model, word in ((SYNTH, 'synth'), (XATTR, 'xattr'), (FILE, 'file'),
+                        (PASSTHROUGH, 'passthrough'), (NONE, 'none')):
+        f, d, new = ('f', 'd', 'n') if model else ('LOPEN', 'WALK0', 'WRITE')
+
+        m = Messages(model).walk(0, 1, f)
+        m('Tgetattr', u32(1), u64(0x3fff))
+        m('Tlopen', u32(1), u32(O_RDWR))
+        m('Twrite', u32(1), u64(3), u32(5), b'words')
+        m('Tread', u32(1), u64(0), u32(4096))
+        m('Tfsync', u32(1), u32(0))
+        m('Tlock', u32(1), u8(1), u32(0), u64(0), u64(10), u32(1), s('host'))
+        m('Tgetlock', u32(1), u8(1), u64(0), u64(0), u32(2), s('host'))
+        m('Tstatfs', u32(1))
+        m('Tclunk', u32(1))
+        yield f'{word}-file', m.data
+
+        m = Messages(model).walk(0, 1)
+        m('Tlcreate', u32(1), s(new), u32(O_RDWR | O_EXCL), u32(0o644), u32(0))
+        m('Twrite', u32(1), u64(0), u32(4), b'data', flags=SPLIT)
+        m('Tsetattr', u32(1), u32(0x1ff), u32(0o600), u32(1), u32(2), u64(2),
+          u64(1), u64(2), u64(3), u64(4))
+        m.walk(0, 2)
+        m('Tlink', u32(2), u32(1), s('m'))
+        m('Trename', u32(1), u32(2), s('q'))
+        m('Trenameat', u32(2), s('q'), u32(2), s('r'))
+        m('Tunlinkat', u32(2), s('r'), u32(0))
+        m('Tremove', u32(1))
+        yield f'{word}-names', m.data
+
+        m = Messages(model)
+        m('Tmkdir', u32(0), s('x'), u32(0o755), u32(0))
+        m('Tsymlink', u32(0), s('y'), s('target'), u32(0))
+        m('Tmknod', u32(0), s('z'), u32(0o010644), u32(0), u32(0), u32(0))
+        m('Tmknod', u32(0), s('c'), u32(0o020644), u32(1), u32(3), u32(0))
+        m.walk(0, 3, 'y')
+        m('Treadlink', u32(3))
+        m.walk(0, 2, d, 'g', '..')
+        m.walk(0, 1)
+        m('Tlopen', u32(1), u32(0))
+        m('Treaddir', u32(1), u64(0), u32(4096))
+        m('Treaddir', u32(1), u64(3), u32(100))
+        m('Tunlinkat', u32(0), s('x'), u32(0x200))
+        yield f'{word}-folder', m.data
+
+        m = Messages(model).walk(0, 1, f).walk(1, 2)
+        m('Txattrcreate', u32(2), s('user.a'), u64(3), u32(0))
+        m('Twrite', u32(2), u64(0), u32(3), b'abc')
+        m('Tclunk', u32(2))
+        m('Txattrwalk', u32(1), u32(3), s('user.a'))
+        m('Tread', u32(3), u64(0), u32(100))
+        m('Txattrwalk', u32(1), u32(4), s(''))
+        m('Tread', u32(4), u64(0), u32(100))
+        m.walk(1, 5)
+        m('Txattrcreate', u32(5), s('system.posix_acl_access'), u64(28),
+          u32(0))
+        m('Twrite', u32(5), u64(0), u32(28),
+          u32(2), u16(1), u16(6), u32(0xffffffff), u16(4), u16(4),
+          u32(0xffffffff), u16(32), u16(4), u32(0xffffffff))
+        m('Tclunk', u32(5))
+        yield f'{word}-xattr', m.data
+
+        m = Messages(model | DOTU).walk(0, 1, f)
+        m('Topen', u32(1), u8(2))
+        m('Twrite', u32(1), u64(0), u32(2), b'hi')
+        m('Tread', u32(1), u64(0), u32(4096))
+        m('Tstat', u32(1))
+        stat = (u16(0) + u32(0xffffffff) + b'\xff' * 13 + u32(0o600)
+                + u32(0xffffffff) * 2 + u64(5) + s('k') + s('') * 3
+                + s('') + u32(0xffffffff) * 3)
+        m('Twstat', u32(1), u16(len(stat) + 2), u16(len(stat)), stat)
+        m.walk(0, 2)
+        m('Tcreate', u32(2), s('w'), u32(0x80000000 | 0o755), u8(0), s(''))
+        m('Tread', u32(2), u64(0), u32(4096))
+        m.walk(0, 3)
+        m('Tcreate', u32(3), s('v'), u32(0x02000000), u8(0), s('f'))
+        m.walk(0, 4)
+        m('Topen', u32(4), u8(0))
+        m('Tread', u32(4), u64(0), u32(512))
+        m('Tremove', u32(1))
+        yield f'{word}-dotu', m.data
+
+    m = Messages(SYNTH).walk(0, 1, 'FLUSH')
+    m('Tlopen', u32(1), u32(1))
+    m('Twrite', u32(1), u64(0), u32(1), b'1', flags=TOGETHER)
+    m('Tflush', u16(m.tag), flags=TOGETHER)
+    m('Tflush', u16(m.tag - 1))
+    m('Twrite', u32(1), u64(0), u32(1), b'1', flags=TOGETHER)
+    m('Tversion', u32(8192), s('9P2000.L'))
+    yield 'flush', m.data
+
+    m = Messages(XATTR | NO_START)
+    m('Tversion', u32(65536), s('9P2000.L'))
+    m('Tauth', u32(7), s('u'), s(''), u32(0))
+    m('Tattach', u32(0), u32(0xffffffff), s('u'), s(''), u32(1000))
+    m('Tgetattr', u32(0), u64(0x7ff), flags=SMALL_ROOM)
+    m('Tgetattr', u32(11), u32(24), u8(9), u16(3), u32(0), u64(1),
+      flags=AS_IT_IS)
+    yield 'start', m.data
+
+    m = Messages(XATTR | READONLY).walk(0, 1, 'd', 'g')
+    m('Tlopen', u32(1), u32(2))
+    m('Tmkdir', u32(0), s('x'), u32(0o755), u32(0))
+    yield 'readonly', m.data
+
+
+#
+# fuzz-helper
+#
+
+V1, NO_DONATE, HELPER_READONLY, HELPER_NO_START, THREADS = 1, 2, 4, 8, 16
+DESCRIPTOR = 4
+
+# From 2 on, as in proxy-proto.h and proxy-proto1.h
+V2_TYPES = ['FORGET', 'WALK', 'GETATTR', 'SETATTR', 'READLINK', 'STATFS',
+            'OPEN', 'CREATE', 'MAKE', 'LINK', 'RENAME', 'UNLINK', 'GETXATTR',
+            'SETXATTR', 'REMOVEXATTR']
+V1_TYPES = ['OPEN', 'CREATE', 'MKNOD', 'MKDIR', 'SYMLINK', 'LINK', 'LSTAT',
+            'READLINK', 'STATFS', 'CHMOD', 'CHOWN', 'TRUNCATE', 'UTIME',
+            'RENAME', 'REMOVE', 'LGETXATTR', 'LLISTXATTR', 'LSETXATTR',
+            'LREMOVEXATTR', 'GETVERSION']
+ROOT = 1
+HELLO = b'9PX2' + u32(8) + u32(2) + u32(0)
+
+
+class Requests:
+    """Requests of one connection."""
+
+    def __init__(self, setup):
+        self.data = u8(setup)
+        self.types = V1_TYPES if setup & V1 else V2_TYPES
+        self.tag = 0
+
+    def __call__(self, name, *body, flags=0):
+        self.tag += 1
+        self.data += record(self.types.index(name), self.tag, flags, *body)
+        return self
+
+
+def helper_seeds():
+    """Name and bytes of each"""
+    for setup, word in ((0, 'donate'), (NO_DONATE, 'keep'),
+                        (HELPER_READONLY, 'readonly'), (THREADS, 'threads')):
+        r = Requests(setup)
+        r('WALK', u64(ROOT), u16(1), s('f'))
+        r('GETATTR', u64(2))
+        r('OPEN', u64(2), u32(2))
+        r('SETATTR', u64(2), u32(0x1f), u32(0o600), u32(1), u32(2), u64(3),
+          u64(1), u32(2), u64(3), u32(4))
+        r('SETXATTR', u64(2), s('user.a'), u32(0), u32(3), b'abc')
+        r('GETXATTR', u64(2), u8(0), s('user.a'))
+        r('GETXATTR', u64(2), u8(1), s(''))
+        r('REMOVEXATTR', u64(2), s('user.a'))
+        r('STATFS', u64(2))
+        r('FORGET', u16(1), u64(2), u32(1))
+        yield f'v2-{word}-file', r.data
+
+        r = Requests(setup)
+        r('CREATE', u64(ROOT), s('n'), u32(0o202), u32(0o644), u32(1), u32(1))
+        r('MAKE', u64(ROOT), s('x'), u32(0o040755), u32(0), u32(0), u64(0),
+          s(''))
+        r('MAKE', u64(ROOT), s('y'), u32(0o120777), u32(0), u32(0), u64(0),
+          s('target'))
+        r('MAKE', u64(ROOT), s('z'), u32(0o010644), u32(0), u32(0), u64(0),
+          s(''))
+        r('WALK', u64(ROOT), u16(1), s('y'))
+        r('READLINK', u64(3))
+        r('WALK', u64(ROOT), u16(3), s('d'), s('e'), s('..'))
+        r('WALK', u64(ROOT), u16(2), s('d'), s('g'))
+        r('LINK', u64(2), u64(ROOT), s('m'))
+        r('RENAME', u64(ROOT), s('m'), u64(ROOT), s('o'))
+        r('UNLINK', u64(ROOT), s('o'), u8(0), u64(2))
+        r('UNLINK', u64(ROOT), s('x'), u8(1), u64(0))
+        r('OPEN', u64(2), u32(0), flags=DESCRIPTOR)
+        yield f'v2-{word}-names', r.data
+
+    r = Requests(HELPER_NO_START)
+    r('WALK', HELLO, flags=AS_IT_IS)
+    r('WALK', u32(12 + 8), u16(4), u16(0), u32(1), u64(1), flags=AS_IT_IS)
+    yield 'v2-start', r.data
+
+    r = Requests(V1)
+    r('LSTAT', s('/f\0'))
+    r('OPEN', s('/f'), u32(2))
+    r('CREATE', s('/d/n'), u32(0o102), u32(0o644), u32(1), u32(2))
+    r('MKDIR', u32(0), u32(0), s('/x'), u32(0o755))
+    r('MKNOD', u32(0), u32(0), s('/z'), u32(0o010644), u64(0))
+    r('SYMLINK', u32(0), u32(0), s('target'), s('/y'))
+    r('READLINK', s('/y'), u32(100))
+    r('LINK', s('/f'), s('/d/m'))
+    r('RENAME', s('/d/m'), s('/d/o'))
+    r('REMOVE', s('/d/o'))
+    r('STATFS', s('/'))
+    r('GETVERSION', s('/f'))
+    yield 'v1-names', r.data
+
+    r = Requests(V1)
+    r('CHMOD', s('/f'), u32(0o600))
+    r('CHOWN', s('/f'), u32(1), u32(2))
+    r('TRUNCATE', s('/f'), u64(3))
+    r('UTIME', s('/f'), u64(1), u64(2), u64(3), u64(4))
+    r('LSETXATTR', s('/f'), s('user.a'), s('abc'), u32(3), u32(0))
+    r('LGETXATTR', u32(100), s('/f'), s('user.a'))
+    r('LGETXATTR', u32(0), s('/f'), s('user.a'))
+    r('LLISTXATTR', u32(100), s('/f'))
+    r('LREMOVEXATTR', s('/f'), s('user.a'))
+    r('OPEN', s('/../../etc/passwd'), u32(0))
+    r('OPEN', s('/o/passwd'), u32(0))
+    yield 'v1-attributes', r.data
+
+    r = Requests(V1)
+    r('LGETXATTR', u32(0), s('/'), s('virtfs-protocol-2'))
+    r('LGETXATTR', HELLO, flags=AS_IT_IS)
+    yield 'probe', r.data
+
+
+#
+# fuzz-channel
+#
+
+# As in its enum
+OPERATIONS = ['walk', 'getattr', 'setattr', 'readlink', 'statfs', 'open',
+              'create', 'make', 'link', 'rename', 'unlink', 'getxattr',
+              'listxattr', 'setxattr', 'removexattr', 'read', 'write',
+              'readdir', 'fsync', 'generation', 'forget', 'close']
+START = 4
+CHANGES, LATER, TWICE, CANCEL, NO_OPERATION = 2, 4, 8, 16, 32
+MORE_FDS, LESS_FDS = 64, 128
+
+
+def operation(name, ident, *body, flags=CHANGES):
+    """One, with its answer"""
+    return record(OPERATIONS.index(name), ident, flags, *body)
+
+
+def channel_seeds():
+    """Name and bytes of each"""
+    every = [o for o in OPERATIONS if o not in ('forget', 'close')]
+    for setup, word in ((0, 'donate'), (NO_DONATE, 'keep'), (V1, 'v1')):
+        # Ids: 5 bits choose the name and where the node goes, 3 which is used
+        yield f'{word}-all', u8(setup) + operation('walk', 0) + b''.join(
+            operation(o, 1 << 5 | 0) for o in every)
+        yield f'{word}-folder', u8(setup) + operation('walk', 1) + b''.join(
+            operation(o, 2 << 5 | 1) for o in every)
+        yield f'{word}-long', (u8(setup) + operation('walk', 0x10)
+                               + operation('walk', 0x11)
+                               + operation('create', 2 << 5)
+                               + operation('getattr', 1 << 5)
+                               + operation('forget', 0)
+                               + operation('close', 0))
+        for flags, how in ((LATER, 'later'), (TWICE, 'twice'),
+                           (CANCEL, 'cancel'), (MORE_FDS, 'more-fds'),
+                           (LESS_FDS, 'less-fds')):
+            yield f'{word}-{how}', (
+                u8(setup) + operation('walk', 0)
+                + operation('open', 1 << 5, flags=CHANGES | flags)
+                + operation('create', 0, flags=CHANGES | flags)
+                + operation('getxattr', 1 << 5)
+                + operation('walk', 1, flags=CHANGES | NO_OPERATION))
+        yield f'{word}-start', u8(setup | START) + operation('walk', 0)
+        # A folder that is said to have got a second name, in itself
+        yield f'{word}-circle', (
+            u8(setup) + operation('walk', 1)
+            + operation('link', 2 << 5 | 2, flags=LATER)
+            + operation('walk', 1, flags=CHANGES | NO_OPERATION) * 4)
+        # An error, and payloads that are too short and too long
+        yield f'{word}-given', (
+            u8(setup) + operation('walk', 0, u32(2), flags=0)
+            + operation('getxattr', 0, u32(0), u32(1000), b'abc', flags=0)
+            + operation('statfs', 0, b'\0' * 100, flags=0))
+
+
+SEEDS = {'fuzz-server': server_seeds, 'fuzz-helper': helper_seeds,
+         'fuzz-channel': channel_seeds}
+
+
+def write(fuzzer, folder):
+    """Writes the seeds of a fuzzer into a folder."""
+    for name, data in SEEDS[fuzzer]():
+        (folder / name).write_bytes(data)
