@@ -901,27 +901,15 @@ static int coroutine_fn proxy1_open_file(FsCall *call, FsNode *node, int flags,
  * Debian 12's helper loses its capabilities when it makes something for user 0
  * and another group than 0, and aborts when it is to do so again. So group 0
  * gets it first, with no permissions, and then the one whose it is: *@ask is
- * what the helper is to make. Whether it is to be given away then, or -errno.
+ * what the helper is to make. Whether it is to be given away then.
  */
-static int coroutine_fn ask_for(Proxy1Turn *turn, const char *path,
-                                const FsMake *make, FsMake *ask)
+static bool ask_for(const FsMake *make, FsMake *ask)
 {
-    g_autofree char *parent = g_path_get_dirname(path);
-    FsAttr dir;
-    int ret;
-
     *ask = *make;
     if (make->uid != 0 || make->gid == 0) {
         return false;
     }
-    ret = proxy1_lstat(turn, parent, &dir);
-    if (ret < 0) {
-        return ret;
-    }
     ask->gid = 0;
-    if (dir.mode & S_ISGID) {
-        return false;           /* its own group is everybody's in there */
-    }
     ask->mode &= ~(S_ISGID | S_IRWXG);
     return true;
 }
@@ -943,8 +931,9 @@ static int coroutine_fn create_once(Proxy1Turn *turn, FsNode *dir,
 {
     int how = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS |
               O_CREAT | O_EXCL;
-    int ret, fd, give;
     FsMake ask;
+    int ret, fd;
+    bool give;
 
     if (!(flags & O_EXCL)) {
         ret = proxy1_lstat(turn, path, attr);
@@ -958,8 +947,8 @@ static int coroutine_fn create_once(Proxy1Turn *turn, FsNode *dir,
             return ret;
         }
     }
-    give = ask_for(turn, path, make, &ask);
-    fd = give < 0 ? give : proxy1_create(turn, path, how, &ask);
+    give = ask_for(make, &ask);
+    fd = proxy1_create(turn, path, how, &ask);
     if (fd < 0) {
         return fd;
     }
@@ -1013,14 +1002,15 @@ static int coroutine_fn proxy1_make_node(FsCall *call, FsNode *dir,
     Proxy1Turn turn;
     FsMake ask;
     Path path;
-    int ret, give;
+    bool give;
+    int ret;
 
     ret = begin_in(&turn, call, dir, make->name, path);
     if (ret < 0) {
         return ret;
     }
-    give = ask_for(&turn, path, make, &ask);
-    ret = give < 0 ? give : proxy1_make(&turn, path, &ask);
+    give = ask_for(make, &ask);
+    ret = proxy1_make(&turn, path, &ask);
     if (ret == 0 && give) {
         ret = give_away(&turn, path, make);
     }
