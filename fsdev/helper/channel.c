@@ -12,9 +12,12 @@
 #include "fsdev/helper/channel.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/proxy-proto1.h"
+#include <poll.h>
 #include <sys/socket.h>
 
 #define BUFFER_SIZE     (2 * PROXY_MAX_MESSAGE)
+/* How often, with 1 ms in between, descriptors are tried to be sent */
+#define SEND_TRIES      5000
 
 void channel_init(Channel *c, int fd)
 {
@@ -295,7 +298,13 @@ bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
     return true;
 }
 
-/* One sendmsg(2), descriptors with the first byte. Returns what went out. */
+/*
+ * One sendmsg(2), descriptors with the first byte. Returns what went out.
+ *
+ * A user may have no more descriptors on their way, through all sockets of all
+ * his processes, than RLIMIT_NOFILE (unix(7)): then it waits a while for those
+ * to arrive.
+ */
 static ssize_t send_some(Channel *c, const void *buf, size_t size,
                          const int *fds, unsigned nfds)
 {
@@ -306,6 +315,7 @@ static ssize_t send_some(Channel *c, const void *buf, size_t size,
     struct iovec iov = { (void *)buf, size };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     struct cmsghdr *cmsg;
+    unsigned tries;
     ssize_t len;
 
     if (nfds) {
@@ -317,10 +327,14 @@ static ssize_t send_some(Channel *c, const void *buf, size_t size,
         cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
         memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
     }
-    do {
+    for (tries = 0; ; ) {
         len = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
-    } while (len < 0 && errno == EINTR);
-    return len;
+        if (len < 0 && errno == ETOOMANYREFS && tries++ < SEND_TRIES) {
+            poll(NULL, 0, 1);
+        } else if (len >= 0 || errno != EINTR) {
+            return len;
+        }
+    }
 }
 
 bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
