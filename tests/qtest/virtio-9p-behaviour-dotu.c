@@ -112,8 +112,10 @@ static void test_create(Test *t)
                  P9C_DMSETVTX, ""));
     host_mode_is(t, "set", S_IFREG | 07755);
     ok(walk(t, ROOT, 3, "set"));
-    p9c_stat_is(t->c, 3, P9C_QTFILE, 0755 | P9C_DMSETUID | P9C_DMSETGID |
-            P9C_DMSETVTX, 0, "set", "");
+    p9c_stat_is(t->c, 3, P9C_QTFILE,
+                0755 | P9C_DMSETUID | P9C_DMSETGID |
+            P9C_DMSETVTX,
+                0, "set", "");
 
     /* Names that are there, and that cannot be */
     fails(make_only(t, "f", 0644, ""), EEXIST);
@@ -161,7 +163,8 @@ static void test_create_dir(Test *t)
                   "", &qid));
     g_assert_cmphex(qid.type, ==, P9C_QTDIR);
     host_mode_is(t, "d", S_IFDIR | 01751);
-    p9c_stat_is(t->c, 1, P9C_QTDIR, P9C_DMDIR | P9C_DMSETVTX | 0751, 0, "d", NULL);
+    p9c_stat_is(t->c, 1, P9C_QTDIR, P9C_DMDIR | P9C_DMSETVTX | 0751, 0, "d",
+                NULL);
     none = p9c_read_dir_all(t->c, 1, 1000);
     g_assert_cmpuint(none->len, ==, 0);
     /* One more in it */
@@ -197,14 +200,14 @@ static void test_symlink(Test *t)
     g_assert_cmphex(qid.type, ==, P9C_QTSYMLINK);
     link_is(t, "s", "../to/there");
     p9c_stat_is(t->c, 1, P9C_QTSYMLINK, P9C_DMSYMLINK | 0777, 11, "s",
-            "../to/there");
+                "../to/there");
     /* It is not open, and cannot be. */
     fails(read_err(t, 1), EBADF);
     fails(open_u(t, 1, P9C_OREAD), ELOOP);
     ok(make_only(t, "long", P9C_DMSYMLINK, longest));
     ok(walk(t, ROOT, 2, "long"));
-    p9c_stat_is(t->c, 2, P9C_QTSYMLINK, P9C_DMSYMLINK | 0777, PATH_MAX - 1, "long",
-            longest);
+    p9c_stat_is(t->c, 2, P9C_QTSYMLINK, P9C_DMSYMLINK | 0777, PATH_MAX - 1,
+                "long", longest);
 
     fails(make_only(t, "x", P9C_DMSYMLINK, ""), ENOENT);
     fails(make_only(t, "x", P9C_DMSYMLINK, longer), ENAMETOOLONG);
@@ -293,7 +296,8 @@ static void test_special(Test *t)
     p9c_stat_is(t->c, 3, P9C_QTFILE, P9C_DMDEVICE | 0600, 0, "c", "c 1 3");
     ok(make(t, 4, "b", P9C_DMDEVICE | 0600, "b 259 65536\n"));
     host_mode_is(t, "b", S_IFBLK | 0600);
-    p9c_stat_is(t->c, 4, P9C_QTFILE, P9C_DMDEVICE | 0600, 0, "b", "b 259 65536");
+    p9c_stat_is(t->c, 4, P9C_QTFILE, P9C_DMDEVICE | 0600, 0, "b",
+                "b 259 65536");
     fails(open_u(t, 3, P9C_OREAD), ENXIO);
 }
 

@@ -12,7 +12,7 @@
 #include "virtio-9p-behaviour.h"
 #include "virtio-9p-host.h"
 
-#define ROUNDS      8
+#define ROUNDS      6
 #define IO_ROUNDS   6           /* fsync may take its time */
 #define FLUSHES     4
 
@@ -20,14 +20,6 @@ static int new_file(Test *t, uint32_t fid, const char *name)
 {
     ok(walk(t, ROOT, fid, ""));
     return create(t, fid, name, P9C_O_RDWR, 0644);
-}
-
-static P9Call *flush_call(Test *t, uint16_t oldtag)
-{
-    P9Call *call = p9c_call(t->c, P9C_TFLUSH);
-
-    p9c_put_u16(call, oldtag);
-    return call;
 }
 
 /* The rest of a reply, whatever it is, if there is one; the end of the call */
@@ -322,10 +314,10 @@ static void flush_each(Test *t, bool stop)
         tag = p9c_call_tag(call);
         p9c_submit(call);
         for (j = 0; j < FLUSHES; j++) {
-            flush[j] = flush_call(t, tag);
+            flush[j] = p9c_flush_call(t->c, tag);
             p9c_submit(flush[j]);
         }
-        again = flush_call(t, p9c_call_tag(flush[0]));
+        again = p9c_flush_call(t->c, p9c_call_tag(flush[0]));
         p9c_submit(again);
         if (stop) {
             g_usleep(20000);
@@ -388,7 +380,7 @@ static void test_tag_again(Test *t)
         call = p9c_call(t->c, P9C_TREADDIR);
         p9c_call_set_tag(call, tag);
         put_readdir(t, call);
-        flush = flush_call(t, tag);
+        flush = p9c_flush_call(t->c, tag);
         p9c_submit(call);
         p9c_submit(flush);
         ok(p9c_wait(flush));
@@ -437,7 +429,7 @@ static void test_flush_io(Test *t)
                 p9c_put_u32(call[i], 0);
                 break;
             }
-            flush[i] = flush_call(t, p9c_call_tag(call[i]));
+            flush[i] = p9c_flush_call(t->c, p9c_call_tag(call[i]));
             p9c_submit(call[i]);
         }
         for (i = 0; i < ARRAY_SIZE(call); i++) {
@@ -485,8 +477,8 @@ static void test_flush_lock(Test *t)
     p9c_submit(waiting);
     p9c_pause(t->c);
     g_assert_false(p9c_is_done(waiting));
-    flush = flush_call(t, p9c_call_tag(waiting));
-    again = flush_call(t, p9c_call_tag(waiting));
+    flush = p9c_flush_call(t->c, p9c_call_tag(waiting));
+    again = p9c_flush_call(t->c, p9c_call_tag(waiting));
     p9c_submit(flush);
     p9c_submit(again);
     ok(p9c_wait(again));
@@ -545,7 +537,7 @@ static unsigned under_way(Test *t, P9Call **calls)
     }
     /* More names that end up in nothing, and flushes among them */
     for (i = 0; i < 4; i++) {
-        calls[n] = flush_call(t, p9c_call_tag(calls[i]));
+        calls[n] = p9c_flush_call(t->c, p9c_call_tag(calls[i]));
         p9c_submit(calls[n++]);
     }
     return n;
@@ -688,13 +680,14 @@ static void test_system_reset(Test *t)
 }
 
 const Case behaviour_flush[] = {
-    { "flush-each", test_flush, HAS_HOST, CASE_SMALL },
+    { "flush-each", test_flush, HAS_HOST, CASE_SMALL | CASE_ANYBODY },
     { "flush-stopped", test_flush_stopped, HAS_HELPER, CASE_SMALL },
-    { "flush-tag-again", test_tag_again, HAS_HOST, CASE_SMALL },
-    { "flush-io", test_flush_io, HAS_HOST, CASE_SMALL },
-    { "flush-lock", test_flush_lock, HAS_HOST, CASE_SMALL },
-    { "end-version", test_version, HAS_HOST, CASE_SMALL },
-    { "end-reset", test_reset, HAS_HOST, CASE_SMALL },
-    { "end-system-reset", test_system_reset, HAS_HOST, CASE_SMALL | CASE_PCI },
+    { "flush-tag-again", test_tag_again, HAS_HOST, CASE_SMALL | CASE_ANYBODY },
+    { "flush-io", test_flush_io, HAS_HOST, CASE_SMALL | CASE_ANYBODY },
+    { "flush-lock", test_flush_lock, HAS_HOST, CASE_SMALL | CASE_ANYBODY },
+    { "end-version", test_version, HAS_HOST, CASE_SMALL | CASE_ANYBODY },
+    { "end-reset", test_reset, HAS_HOST, CASE_SMALL | CASE_ANYBODY },
+    { "end-system-reset", test_system_reset, HAS_HOST,
+      CASE_SMALL | CASE_PCI | CASE_ANYBODY },
     { NULL }
 };

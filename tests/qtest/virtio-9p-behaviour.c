@@ -726,8 +726,9 @@ static bool applies(const Target *target, const Case *cs)
     if (!target->fsdev && !(cs->flags & CASE_TREE)) {
         return false;
     }
-    if ((target->has & HAS_USER) && geteuid() != 0) {
-        return false;           /* the other targets are that already */
+    if ((target->has & HAS_USER) &&
+        (geteuid() != 0 || (cs->flags & CASE_ANYBODY))) {
+        return false;           /* the other targets do already */
     }
     if ((all & HAS_SHORT_LIST) && !(cs->flags & CASE_SHORT)) {
         return false;

@@ -49,6 +49,7 @@ enum {
     CASE_DOTU = 1 << 3,         /* the same, and of 9P2000.u */
     CASE_PCI = 1 << 4,          /* only with virtio-9p-pci */
     CASE_FEW_FDS = 1 << 5,      /* QEMU and helper have FEW_FDS descriptors */
+    CASE_ANYBODY = 1 << 6,      /* the same whoever QEMU is: not for HAS_USER */
 };
 
 typedef struct Target Target;

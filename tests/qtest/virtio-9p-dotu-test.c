@@ -153,14 +153,6 @@ static void test_dialect(Test *t)
     fails(read_err(t, 1), EISDIR);
 }
 
-static P9Call *clunk_call(Test *t, uint32_t fid)
-{
-    P9Call *call = p9c_call(t->c, P9C_TCLUNK);
-
-    p9c_put_u32(call, fid);
-    return call;
-}
-
 /* Rerror: size[4] Rerror tag[2] ename[s] errno[4], in what room there is */
 static void test_error(Test *t)
 {
@@ -173,7 +165,7 @@ static void test_error(Test *t)
          room++) {
         g_autofree char *cut = g_strndup(text, room - P9C_HEADER - 6);
 
-        call = clunk_call(t, 999);
+        call = p9c_clunk_call(t->c, 999);
         p9c_submit_room(call, room);
         g_assert_cmpint(p9c_wait(call), ==, EBADF);
         g_assert_cmpstr(p9c_error_text(call), ==, cut);
@@ -190,7 +182,7 @@ static void test_error(Test *t)
     if (!(t->v9p->vdev->features & (1ull << VIRTIO_F_VERSION_1))) {
         return;                 /* a legacy device does not say it is broken */
     }
-    call = clunk_call(t, 999);
+    call = p9c_clunk_call(t->c, 999);
     p9c_submit_room(call, P9C_HEADER + 6 - 1);
     p9c_pause(t->c);
     g_assert_false(p9c_is_done(call));

@@ -112,9 +112,15 @@ static void export_remove(void *opaque)
     g_free(e);
 }
 
+/* One test on one driver */
+typedef struct How {
+    const char *fsdev;          /* its options, but for path and multidevs */
+    const char *multidevs;
+} How;
+
 static void *before(GString *cmd_line, void *arg)
 {
-    const char *how = arg;
+    const How *how = arg;
     Export *e = g_new0(Export, 1);
     g_autofree char *opts = NULL;
 
@@ -123,8 +129,8 @@ static void *before(GString *cmd_line, void *arg)
     e->said = g_strconcat(e->folder, ".log", NULL);
     g_test_queue_destroy(export_remove, e);
     export_mount(e);
-    opts = g_strdup_printf("local,path=%s,security_model=none%s", e->folder,
-                           how);
+    opts = g_strdup_printf("%s,path=%s%s", how->fsdev, e->folder,
+                           how->multidevs);
     qvirtio_9p_set_fsdev(cmd_line, opts);
     /* The command line goes to a shell */
     g_string_append_printf(cmd_line, " 2>%s ", e->said);
@@ -330,6 +336,17 @@ static void register_tests(void)
 {
     static const struct {
         const char *name;
+        const char *fsdev;
+    } drivers[] = {
+        { "local", "local,security_model=none" },
+        { "mapped-file", "local,security_model=mapped-file" },
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+        { "proxy", "proxy" },
+        { "proxy-donate-off", "proxy,donate=off" },
+#endif
+    };
+    static const struct {
+        const char *name;
         QOSTestFunc function;
         const char *opts;
     } tests[] = {
@@ -338,17 +355,23 @@ static void register_tests(void)
         { "warn", test_warn, ",multidevs=warn" },
         { "forbid", test_forbid, ",multidevs=forbid" },
     };
-    unsigned i;
+    static How how[ARRAY_SIZE(drivers)][ARRAY_SIZE(tests)];
+    unsigned d, i;
 
-    for (i = 0; i < ARRAY_SIZE(tests); i++) {
-        QOSGraphTestOptions opts = {
-            .before = before,
-            .arg = (void *)tests[i].opts,
-        };
-        g_autofree char *name = g_strdup_printf("multidevs/%s",
-                                                tests[i].name);
+    for (d = 0; d < ARRAY_SIZE(drivers); d++) {
+        for (i = 0; i < ARRAY_SIZE(tests); i++) {
+            QOSGraphTestOptions opts = {
+                .before = before,
+                .arg = &how[d][i],
+            };
+            g_autofree char *name = g_strdup_printf("multidevs/%s/%s",
+                                                    drivers[d].name,
+                                                    tests[i].name);
 
-        qos_add_test(name, "virtio-9p", tests[i].function, &opts);
+            how[d][i].fsdev = drivers[d].fsdev;
+            how[d][i].multidevs = tests[i].opts;
+            qos_add_test(name, "virtio-9p", tests[i].function, &opts);
+        }
     }
 }
 libqos_init(register_tests);

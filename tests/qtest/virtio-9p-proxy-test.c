@@ -27,10 +27,6 @@ typedef struct Test {
 #define fails(call, error)  g_assert_cmpint(call, ==, error)
 
 /*
- * Messages in the form that most tests need them
- */
-
-/*
  * A session of the guest's root, which is whoever runs the test: root itself,
  * or an ordinary user, whom the helper maps to it.
  */
@@ -97,38 +93,6 @@ static void host_write(Test *t, const char *name, const char *data)
  * The helper
  */
 
-/* Sends @sig to all processes that descend from @parent: how many. */
-static int signal_children(int parent, int sig)
-{
-    GDir *dir = g_dir_open("/proc", 0, NULL);
-    const char *name;
-    int n = 0;
-
-    g_assert_nonnull(dir);
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_strdup_printf("/proc/%s/stat", name);
-        g_autofree char *stat = NULL;
-        const char *after;
-        char state;
-        int ppid;
-
-        if (!g_ascii_isdigit(name[0]) ||
-            !g_file_get_contents(path, &stat, NULL, NULL)) {
-            continue;
-        }
-        /* pid (name) state ppid: proc_pid_stat(5) */
-        after = strrchr(stat, ')');
-        g_assert_nonnull(after);
-        g_assert_cmpint(sscanf(after, ") %c %d", &state, &ppid), ==, 2);
-        if (ppid == parent && state != 'Z') {
-            n += signal_children(atoi(name), sig) + 1;
-            g_assert_cmpint(kill(atoi(name), sig), ==, 0);
-        }
-    }
-    g_dir_close(dir);
-    return n;
-}
-
 /*
  * A helper that answers nothing cannot keep the device from being reset, and
  * serves on when it is awake again.
@@ -139,7 +103,7 @@ static void test_helper_silent(Test *t)
     int i;
 
     host_write(t, "f", "data");
-    g_assert_cmpint(signal_children(qtest_pid(global_qtest), SIGSTOP), >=, 1);
+    p9_host_signal_helpers(SIGSTOP);
     for (i = 0; i < 8; i++) {
         P9Call *call = p9c_call(t->c, P9C_TLCREATE);
         g_autofree char *name = g_strdup_printf("new%d", i);
@@ -156,12 +120,47 @@ static void test_helper_silent(Test *t)
     p9c_reset(t->c);
     g_assert_cmpint(g_get_monotonic_time() - start, <, 30 * G_USEC_PER_SEC);
     session(t);
-    g_assert_cmpint(signal_children(qtest_pid(global_qtest), SIGCONT), >=, 1);
+    p9_host_signal_helpers(SIGCONT);
 
     ok(walk(t, ROOT, 1, "new7"));
     ok(walk(t, ROOT, 2, "f"));
     ok(open_fid(t, 2, P9C_O_RDONLY));
     read_is(t, 2, 0, "data");
+}
+
+/*
+ * Nor can it keep a request that was flushed: that ends with an error, as
+ * nobody knows what came of it, and then the flush is answered.
+ */
+static void test_flush_silent(Test *t)
+{
+    P9Call *make = p9c_call(t->c, P9C_TMKDIR);
+    P9Call *flush = p9c_flush_call(t->c, p9c_call_tag(make));
+    gint64 start = g_get_monotonic_time();
+
+    p9c_put_u32(make, ROOT);
+    p9c_put_str(make, "d");
+    p9c_put_u32(make, 0700);
+    p9c_put_u32(make, 0);
+    p9_host_signal_helpers(SIGSTOP);
+    p9c_submit(make);
+    p9c_submit(flush);
+    /* What needs no helper is answered meanwhile. */
+    ok(p9c_getattr(t->c, ROOT, P9C_GETATTR_BASIC, NULL));
+    g_assert_false(p9c_is_done(make));
+    while (!p9c_is_done(flush)) {
+        g_assert_cmpint(g_get_monotonic_time() - start, <,
+                        30 * G_USEC_PER_SEC);
+        g_usleep(10000);
+    }
+    ok(p9c_wait(flush));
+    fails(p9c_wait(make), EIO);
+    g_assert_cmpuint(p9c_done_order(make), <, p9c_done_order(flush));
+    p9c_call_end(make);
+    p9c_call_end(flush);
+    p9_host_signal_helpers(SIGCONT);
+    ok(make_dir(t, ROOT, "e", 0700));
+    ok(walk(t, ROOT, 1, "e"));
 }
 
 static void test_helper_killed(Test *t)
@@ -172,7 +171,7 @@ static void test_helper_killed(Test *t)
     ok(walk(t, ROOT, 1, "f"));
     ok(walk(t, ROOT, 2, "f"));
     ok(open_fid(t, 2, P9C_O_RDWR));
-    g_assert_cmpint(signal_children(qtest_pid(global_qtest), SIGKILL), >=, 1);
+    p9_host_signal_helpers(SIGKILL);
 
     /* What needs the helper fails, what has a descriptor goes on */
     fails(walk(t, ROOT, 3, "f"), EIO);
@@ -244,6 +243,7 @@ static const struct {
 } cases[] = {
     { "helper-killed", test_helper_killed },
     { "helper-silent", test_helper_silent },
+    { "flush-silent", test_flush_silent },
     { "options", test_options },
 };
 

@@ -286,6 +286,19 @@ size_t p9c_get_left(P9Call *call);
  */
 void p9c_call_end(P9Call *call);
 
+/* Submits the call, which must be answered with that error, and ends it. */
+void p9c_refused(P9Call *call, int error);
+
+/*
+ * Calls that are often one of several; Tgetattr asks for P9C_GETATTR_BASIC.
+ */
+P9Call *p9c_flush_call(P9Client *c, uint16_t oldtag);
+P9Call *p9c_clunk_call(P9Client *c, uint32_t fid);
+P9Call *p9c_getattr_call(P9Client *c, uint32_t fid);
+
+/* Submits a call whose reply is qid[13] iounit[4], and ends it. */
+int p9c_finish_opened(P9Call *call, P9CQid *qid, uint32_t *iounit);
+
 /*
  * Messages. Fids are chosen by the caller.
  */

@@ -53,29 +53,6 @@ void p9c_session_u(P9Client *c, uint32_t msize, uint32_t uid)
     g_assert_cmpint(p9c_attach(c, P9C_ROOT, uid, NULL), ==, 0);
 }
 
-/* The reply qid[13] iounit[4] */
-static int finish_opened(P9Call *call, P9CQid *qid, uint32_t *iounit)
-{
-    P9CQid q;
-    uint32_t unit;
-    int err;
-
-    p9c_submit(call);
-    err = p9c_wait(call);
-    if (!err) {
-        q = p9c_get_qid(call);
-        unit = p9c_get_u32(call);
-        if (qid) {
-            *qid = q;
-        }
-        if (iounit) {
-            *iounit = unit;
-        }
-    }
-    p9c_call_end(call);
-    return err;
-}
-
 int p9c_open(P9Client *c, uint32_t fid, uint8_t mode, P9CQid *qid,
              uint32_t *iounit)
 {
@@ -83,7 +60,7 @@ int p9c_open(P9Client *c, uint32_t fid, uint8_t mode, P9CQid *qid,
 
     p9c_put_u32(call, fid);
     p9c_put_u8(call, mode);
-    return finish_opened(call, qid, iounit);
+    return p9c_finish_opened(call, qid, iounit);
 }
 
 int p9c_create(P9Client *c, uint32_t fid, const char *name, uint32_t perm,
@@ -96,7 +73,7 @@ int p9c_create(P9Client *c, uint32_t fid, const char *name, uint32_t perm,
     p9c_put_u32(call, perm);
     p9c_put_u8(call, mode);
     p9c_put_str(call, extension);
-    return finish_opened(call, qid, NULL);
+    return p9c_finish_opened(call, qid, NULL);
 }
 
 /* Bytes that are looked at, one field after the other */

@@ -1,0 +1,325 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The virtio-9p device: its configuration, its queue with descriptors of all
+ * sizes, what breaks it, and its reset. The export is synth's.
+ */
+#include "qemu/osdep.h"
+#include "libqtest-single.h"
+#include "qemu/module.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "virtio-9p-synth.h"
+
+/* A slot of the PCI bus that is free */
+#define HOTPLUG_SLOT        6
+
+static void test_config(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    char tag[sizeof(QVIRTIO_9P_TAG)] = "";
+    uint16_t i, len = qvirtio_config_readw(v9p->vdev, 0);
+
+    g_assert_cmpuint(len, ==, strlen(QVIRTIO_9P_TAG));
+    for (i = 0; i < len; i++) {
+        tag[i] = qvirtio_config_readb(v9p->vdev, 2 + i);
+    }
+    g_assert_cmpstr(tag, ==, QVIRTIO_9P_TAG);
+    g_assert_true(v9p->vdev->features & 1);     /* VIRTIO_9P_MOUNT_TAG */
+}
+
+static void test_interrupt(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = synth_session(obj);
+    P9Call *call = p9c_clunk_call(c, 999);
+
+    /* Reading clears it. */
+    v9p->vdev->bus->get_queue_isr_status(v9p->vdev, v9p->vq);
+    g_assert_false(v9p->vdev->bus->get_queue_isr_status(v9p->vdev, v9p->vq));
+    p9c_submit(call);
+    qvirtio_wait_queue_isr(global_qtest, v9p->vdev, v9p->vq, P9C_TIMEOUT_US);
+    g_assert_true(p9c_is_done(call));
+    g_assert_cmpint(p9c_wait(call), ==, EBADF);
+    p9c_call_end(call);
+    p9c_free(c);
+}
+
+/* Two devices may serve one export; one of them comes and goes. */
+static void test_hotplug(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtioPCIDevice *dev = obj;
+    QTestState *qts = dev->pdev->bus->qts;
+    const char *arch = qtest_get_arch();
+
+    if (dev->pdev->bus->not_hotpluggable) {
+        g_test_skip("the PCI bus does not support hotplug");
+        return;
+    }
+    qtest_qmp_device_add(qts, "virtio-9p-pci", "second",
+                         "{'addr': %s, 'fsdev': %s, 'mount_tag': 'two'}",
+                         stringify(HOTPLUG_SLOT), QVIRTIO_9P_FSDEV);
+    if (!strcmp(arch, "i386") || !strcmp(arch, "x86_64")) {
+        qpci_unplug_acpi_device_test(qts, "second", HOTPLUG_SLOT);
+    }
+}
+
+/* More messages than the queue has descriptors, and all at once */
+static void test_queue(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = synth_session(obj);
+    unsigned n = v9p->vq->size / 2;
+    g_autofree P9Call **calls = g_new(P9Call *, n);
+    unsigned round, i;
+
+    for (round = 0; round < 3; round++) {
+        for (i = 0; i < n; i++) {
+            calls[i] = p9c_getattr_call(c, P9C_ROOT);
+            p9c_submit(calls[i]);
+        }
+        for (i = 0; i < n; i++) {
+            g_assert_cmpint(p9c_wait(calls[i]), ==, 0);
+            p9c_get_bytes(calls[i], p9c_get_left(calls[i]));
+            p9c_call_end(calls[i]);
+        }
+    }
+    p9c_free(c);
+}
+
+/* Requests and room for replies cut into descriptors of all sizes */
+static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = synth_session(obj);
+    g_autofree uint32_t *ones = g_new(uint32_t, v9p->vq->size);
+    P9CAttr attr;
+    P9Call *call;
+    unsigned i;
+
+    for (i = 0; i < v9p->vq->size; i++) {
+        ones[i] = 1;
+    }
+    g_assert_cmpint(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, &attr), ==, 0);
+
+    /* Each byte of Tclunk and of its reply */
+    for (i = 0; i < 2; i++) {
+        g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WALK0"), ==, 0);
+        call = p9c_clunk_call(c, FID);
+        p9c_submit_chain(call, ones, P9C_HEADER + 4, ones, P9C_HEADER + 4);
+        g_assert_cmpint(p9c_wait(call), ==, 0);
+        p9c_call_end(call);
+    }
+
+    /* Rgetattr, which is longer, across pieces of growing size */
+    call = p9c_getattr_call(c, P9C_ROOT);
+    for (i = 0; i < 20; i++) {
+        ones[i] = i + 1;
+    }
+    p9c_submit_chain(call, ones, 5, ones, 20);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    p9c_get_u64(call);
+    p9c_get_qid(call);
+    g_assert_cmphex(p9c_get_u32(call), ==, attr.mode);
+    p9c_get_bytes(call, p9c_get_left(call));
+    p9c_call_end(call);
+
+    /* Twrite with its header and its data apart, and all data in bytes */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WRITE"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, 0);
+    call = p9c_call(c, P9C_TWRITE);
+    p9c_put_u32(call, FID);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 50);
+    p9c_put_bytes(call, ones, 50);
+    ones[0] = 23;
+    for (i = 1; i <= 50; i++) {
+        ones[i] = 1;
+    }
+    p9c_submit_chain(call, ones, 51, ones, 1);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    g_assert_cmpuint(p9c_get_u32(call), ==, 50);
+    p9c_call_end(call);
+
+    synth_alive(c);
+    p9c_free(c);
+}
+
+/*
+ * Sends @msg with that room for the reply, which breaks the device; a reset
+ * mends it.
+ */
+static void assert_breaks(P9Client *c, P9Call *call, uint32_t room)
+{
+    gint64 start = g_get_monotonic_time();
+
+    p9c_submit_room(call, room);
+    while (!p9c_needs_reset(c)) {
+        g_assert_cmpint(g_get_monotonic_time() - start, <, P9C_TIMEOUT_US);
+        g_usleep(1000);
+    }
+    g_assert_false(p9c_is_done(call));
+    p9c_reset(c);
+    p9c_call_end(call);
+    g_assert_false(p9c_needs_reset(c));
+    p9c_session(c);
+    synth_alive(c);
+}
+
+static void test_broken(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    P9Client *c = synth_session(obj);
+    P9Call *call;
+    unsigned i;
+
+    if (!(v9p->vdev->features & (1ull << VIRTIO_F_VERSION_1))) {
+        g_test_skip("a legacy device does not say that it is broken");
+        p9c_free(c);
+        return;
+    }
+    /* No whole header */
+    for (i = 0; i < P9C_HEADER; i++) {
+        call = p9c_clunk_call(c, P9C_ROOT);
+        p9c_truncate(call, i);
+        assert_breaks(c, call, P9C_MSIZE);
+    }
+    /* No room for an Rlerror */
+    for (i = 0; i < P9C_HEADER + 4; i += 5) {
+        assert_breaks(c, p9c_clunk_call(c, 999), i);
+    }
+    /* Nothing to read at all, only room */
+    call = p9c_clunk_call(c, P9C_ROOT);
+    p9c_truncate(call, 0);
+    i = P9C_MSIZE;
+    p9c_submit_chain(call, NULL, 0, &i, 1);
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(call));
+    p9c_reset(c);
+    p9c_call_end(call);
+    p9c_session(c);
+    synth_alive(c);
+    p9c_free(c);
+}
+
+/* Too little room for the reply, but enough for an Rlerror */
+static void test_small_room(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char *const name[] = { "WALK0" };
+    P9Client *c = synth_session(obj);
+    unsigned walked;
+    P9Call *call;
+
+    call = p9c_getattr_call(c, P9C_ROOT);
+    p9c_submit_room(call, P9C_HEADER + 153 - 1);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+
+    call = p9c_getattr_call(c, P9C_ROOT);
+    p9c_submit_room(call, P9C_HEADER + 153);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    p9c_get_bytes(call, 153);
+    p9c_call_end(call);
+
+    /*
+     * What cannot be answered must not be done: one fid is not open, and
+     * others are still free.
+     */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "LOPEN"), ==, 0);
+    call = p9c_call(c, P9C_TLOPEN);
+    p9c_put_u32(call, 2);
+    p9c_put_u32(call, P9C_O_RDONLY);
+    p9c_submit_room(call, P9C_HEADER + 13 + 4 - 1);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+    g_assert_cmpint(p9c_lopen(c, 2, P9C_O_RDONLY, NULL, NULL), ==, 0);
+
+    call = p9c_call(c, P9C_TATTACH);
+    p9c_put_u32(call, 3);
+    p9c_put_u32(call, P9C_NOFID);
+    p9c_put_str(call, "");
+    p9c_put_str(call, "");
+    p9c_put_u32(call, 0);
+    p9c_submit_room(call, P9C_HEADER + 13 - 1);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+    g_assert_cmpint(p9c_attach(c, 3, 0, NULL), ==, 0);
+
+    call = p9c_call(c, P9C_TWALK);
+    p9c_put_u32(call, P9C_ROOT);
+    p9c_put_u32(call, FID);
+    p9c_put_u16(call, 1);
+    p9c_put_str(call, "WALK0");
+    p9c_submit_room(call, P9C_HEADER + 2 + 12);
+    g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
+    p9c_call_end(call);
+    g_assert_cmpint(p9c_walk(c, P9C_ROOT, FID, name, 1, &walked, NULL), ==, 0);
+    g_assert_cmpuint(walked, ==, 1);
+
+    synth_alive(c);
+    p9c_free(c);
+}
+
+/* A reset ends what is under way. */
+static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
+    P9Call *waiting[5];
+    P9Call *flush;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(waiting); i++) {
+        waiting[i] = synth_write_call(c, 1);
+        p9c_submit(waiting[i]);
+    }
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(waiting[0]));
+    p9c_reset(c);
+    for (i = 0; i < ARRAY_SIZE(waiting); i++) {
+        p9c_call_end(waiting[i]);
+    }
+
+    /* The fids are gone, and so is the session. */
+    p9c_refused(p9c_getattr_call(c, P9C_ROOT), EPROTO);
+    p9c_session(c);
+    p9c_refused(p9c_getattr_call(c, FID), EBADF);
+    synth_alive(c);
+
+    /* With a flush that has been answered, too */
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "FLUSH"), ==, 0);
+    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, 0);
+    waiting[0] = synth_write_call(c, 1);
+    p9c_submit(waiting[0]);
+    flush = p9c_flush_call(c, p9c_call_tag(waiting[0]));
+    p9c_submit(flush);
+    p9c_reset(c);
+    p9c_call_end(waiting[0]);
+    p9c_call_end(flush);
+    p9c_session(c);
+    synth_alive(c);
+    p9c_free(c);
+}
+
+static void register_tests(void)
+{
+    static const struct {
+        const char *name;
+        QOSTestFunc function;
+    } tests[] = {
+        { "config", test_config },
+        { "interrupt", test_interrupt },
+        { "queue", test_queue },
+        { "scattered", test_scattered },
+        { "broken", test_broken },
+        { "small-room", test_small_room },
+        { "reset", test_reset },
+    };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
+
+        qos_add_test(name, "virtio-9p", tests[i].function, NULL);
+    }
+    qos_add_test("hotplug", "virtio-9p-pci", test_hotplug, NULL);
+}
+libqos_init(register_tests);

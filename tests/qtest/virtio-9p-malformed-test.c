@@ -1,0 +1,226 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * 9P2000.L messages that are badly formed, that come before there is a session
+ * or name fids that are none: each gets its error, and the session goes on. The
+ * export is synth's; 9P2000.u's are virtio-9p-dotu-test.c's.
+ */
+#include "qemu/osdep.h"
+#include "qemu/module.h"
+#include "virtio-9p-synth.h"
+
+/* Each type, cut off after some bytes, and with sizes that lie */
+static void test_short(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = synth_session(obj);
+    P9Call *call;
+    unsigned type, len;
+
+    for (type = 0; type < 256; type++) {
+        if (type == P9C_TVERSION) {
+            continue;           /* would end the session */
+        }
+        for (len = 0; len < 8; len++) {
+            static const uint8_t ff[8] = { 255, 255, 255, 255,
+                                           255, 255, 255, 255 };
+            int err;
+
+            call = p9c_call(c, type);
+            p9c_put_bytes(call, ff, len);
+            p9c_submit(call);
+            err = p9c_wait(call);
+            if (type == P9C_TFLUSH && len == 2) {
+                g_assert_cmpint(err, ==, 0);
+            } else {
+                g_assert_cmpint(err, !=, 0);
+            }
+            p9c_call_end(call);
+        }
+        /* The header says more than there is, or less than a header. */
+        call = p9c_call(c, type);
+        p9c_set_size(call, 100);
+        p9c_refused(call, EINVAL);
+        call = p9c_call(c, type);
+        p9c_set_size(call, 6);
+        p9c_refused(call, EINVAL);
+        call = p9c_call(c, type);
+        p9c_set_size(call, UINT32_MAX);
+        p9c_refused(call, EINVAL);
+    }
+    synth_alive(c);
+
+    /* Tversion as well; the session may be over after that. */
+    for (len = 0; len < 8; len++) {
+        call = p9c_call(c, P9C_TVERSION);
+        p9c_put_u32(call, P9C_MSIZE);
+        p9c_put_u16(call, 8);
+        p9c_put_bytes(call, P9C_VERSION, len);
+        p9c_refused(call, EINVAL);
+    }
+    p9c_session(c);
+    synth_alive(c);
+    p9c_free(c);
+}
+
+/* More than the message has fields for; and bytes after it, which is fine. */
+static void test_long(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = synth_session(obj);
+    P9Call *call;
+
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WALK0"), ==, 0);
+    call = p9c_clunk_call(c, FID);
+    p9c_put_u8(call, 0);
+    p9c_refused(call, EINVAL);
+
+    call = p9c_call(c, P9C_TWALK);
+    p9c_put_u32(call, P9C_ROOT);
+    p9c_put_u32(call, 2);
+    p9c_put_u16(call, 0);
+    p9c_put_str(call, "WALK0");
+    p9c_refused(call, EINVAL);
+
+    call = p9c_clunk_call(c, FID);
+    p9c_put_u64(call, 0);
+    p9c_set_size(call, P9C_HEADER + 4);
+    p9c_submit(call);
+    g_assert_cmpint(p9c_wait(call), ==, 0);
+    p9c_call_end(call);
+    p9c_free(c);
+}
+
+static void test_unknown_type(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const uint8_t types[] = {
+        0, 1, P9C_TLERROR, P9C_RLERROR, P9C_TLOPEN + 1, 60, P9C_TAUTH,
+        106, 107, 112, 114, 124, 126, 128, 255,
+    };
+    P9Client *c = synth_session(obj);
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        p9c_refused(p9c_call(c, types[i]), EOPNOTSUPP);
+    }
+    synth_alive(c);
+    p9c_free(c);
+}
+
+/* Too many names, and a number of names that is not theirs */
+static void test_walk_malformed(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const struct {
+        uint16_t says;
+        uint16_t has;
+    } cases[] = { { 17, 17 }, { 17, 1 }, { 65535, 1 }, { 2, 1 }, { 1, 2 } };
+    P9Client *c = synth_session(obj);
+    P9Call *call;
+    unsigned i, j;
+
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        call = p9c_call(c, P9C_TWALK);
+        p9c_put_u32(call, P9C_ROOT);
+        p9c_put_u32(call, FID);
+        p9c_put_u16(call, cases[i].says);
+        for (j = 0; j < cases[i].has; j++) {
+            p9c_put_str(call, "..");
+        }
+        p9c_refused(call, EINVAL);
+        g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
+    }
+
+    /* A name that reaches beyond the message */
+    call = p9c_call(c, P9C_TWALK);
+    p9c_put_u32(call, P9C_ROOT);
+    p9c_put_u32(call, FID);
+    p9c_put_u16(call, 1);
+    p9c_put_u16(call, 65535);
+    p9c_put_bytes(call, "WALK0", 5);
+    p9c_refused(call, EINVAL);
+    synth_alive(c);
+    p9c_free(c);
+}
+
+/* Fids that are none, in each message that has one */
+static void test_bad_fid(void *obj, void *data, QGuestAllocator *alloc)
+{
+    const P9CSetAttr set = { .valid = P9C_SETATTR_MODE };
+    P9CLock lock = { .client_id = "test" };
+    P9Client *c = synth_session(obj);
+    static const uint32_t fids[] = { 999, P9C_NOFID };
+    uint8_t byte = 0;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(fids); i++) {
+        uint32_t fid = fids[i];
+
+        g_assert_cmpint(p9c_walk_to(c, fid, 2, ""), ==, EBADF);
+        g_assert_cmpint(p9c_clunk(c, fid), ==, EBADF);
+        g_assert_cmpint(p9c_remove(c, fid), ==, EBADF);
+        g_assert_cmpint(p9c_lopen(c, fid, 0, NULL, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_lcreate(c, fid, "x", 0, 0, 0, NULL, NULL),
+                        ==, EBADF);
+        g_assert_cmpint(p9c_read(c, fid, 0, 1, &byte, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_write(c, fid, 0, &byte, 1, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_readdir(c, fid, 0, 100, NULL, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_fsync(c, fid, false), ==, EBADF);
+        g_assert_cmpint(p9c_getattr(c, fid, P9C_GETATTR_BASIC, NULL),
+                        ==, EBADF);
+        g_assert_cmpint(p9c_setattr(c, fid, &set), ==, EBADF);
+        g_assert_cmpint(p9c_statfs(c, fid, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_readlink(c, fid, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_mkdir(c, fid, "x", 0, 0, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_mknod(c, fid, "x", S_IFIFO, 0, 0, 0, NULL),
+                        ==, EBADF);
+        g_assert_cmpint(p9c_symlink(c, fid, "x", "y", 0, NULL), ==, EBADF);
+        g_assert_cmpint(p9c_link(c, fid, P9C_ROOT, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_link(c, P9C_ROOT, fid, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_rename(c, fid, P9C_ROOT, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_rename(c, P9C_ROOT, fid, "x"), ==, EBADF);
+        g_assert_cmpint(p9c_renameat(c, fid, "x", P9C_ROOT, "y"), ==, EBADF);
+        g_assert_cmpint(p9c_renameat(c, P9C_ROOT, "x", fid, "y"), ==, EBADF);
+        g_assert_cmpint(p9c_unlinkat(c, fid, "x", 0), ==, EBADF);
+        g_assert_cmpint(p9c_xattrwalk(c, fid, 2, "", NULL), ==, EBADF);
+        g_assert_cmpint(p9c_xattrcreate(c, fid, "x", 1, 0), ==, EBADF);
+        g_assert_cmpint(p9c_lock(c, fid, &lock, NULL), !=, 0);
+        g_assert_cmpint(p9c_getlock(c, fid, &lock), !=, 0);
+    }
+    synth_alive(c);
+    p9c_free(c);
+}
+
+/* Before Tversion nothing is answered but it. */
+static void test_no_session(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = p9c_new(obj);
+
+    g_assert_cmpint(p9c_attach(c, P9C_ROOT, 0, NULL), ==, EPROTO);
+    g_assert_cmpint(p9c_clunk(c, P9C_ROOT), ==, EPROTO);
+    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, ""), ==, EPROTO);
+    g_assert_cmpint(p9c_flush(c, 5), ==, EPROTO);
+    p9c_session(c);
+    synth_alive(c);
+    p9c_free(c);
+}
+
+static void register_tests(void)
+{
+    static const struct {
+        const char *name;
+        QOSTestFunc function;
+    } tests[] = {
+        { "walk-malformed", test_walk_malformed },
+        { "no-session", test_no_session },
+        { "short", test_short },
+        { "long", test_long },
+        { "unknown-type", test_unknown_type },
+        { "bad-fid", test_bad_fid },
+    };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
+
+        qos_add_test(name, "virtio-9p", tests[i].function, NULL);
+    }
+}
+libqos_init(register_tests);
