@@ -399,7 +399,6 @@ static void test_choose(void)
 static void test_paths(void)
 {
     g_autofree char *dir = in_folder("d");
-    g_autofree char *inside = in_folder("d/f");
     g_autofree char *moved = in_folder("e");
     FsEntry *d, *f;
     FsNode *dir_node, *file_node;
