@@ -118,18 +118,25 @@ def _skip(program, why):
     program.protocol = 'tap'
 
 
+def _script(path, protocol, limit, *arguments):
+    """A program of this tree's in Python"""
+    script = TREE / path
+    return tap.Program(script.stem, [sys.executable, str(script), *arguments],
+                       protocol, limit, dict(os.environ), str(TREE))
+
+
+def _unittest(path, limit):
+    return _script(path, 'unittest', limit, '-v', '-b')
+
+
 def warnings(_context):
     """Both compilers' opinion of this tree's files."""
-    script = TREE / 'tests/compile/test-warnings.py'
-    return [tap.Program(script.stem, [sys.executable, str(script)], 'tap',
-                        900, dict(os.environ), str(TREE))]
+    return [_script('tests/compile/test-warnings.py', 'tap', 900)]
 
 
 def docs(_context):
     """The manual, and what it says."""
-    script = TREE / 'tests/docs/test-manual.py'
-    return [tap.Program(script.stem, [sys.executable, str(script), '-v', '-b'],
-                        'unittest', 1200, dict(os.environ), str(TREE))]
+    return [_unittest('tests/docs/test-manual.py', 1200)]
 
 
 def unit(_context):
@@ -139,7 +146,7 @@ def unit(_context):
         why = sanitize.lacks(program.name)
         if why:
             _skip(program, why)
-    return programs
+    return [*programs, _unittest('tests/graft/test-graft.py', 300)]
 
 
 def helper(context):
