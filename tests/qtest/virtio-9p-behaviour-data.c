@@ -362,17 +362,10 @@ static void test_lock_owners(Test *t)
     close(fd);
 }
 
-static P9Call *lock_call(Test *t, uint32_t fid)
+static P9Call *send_lock(Test *t, uint32_t fid)
 {
-    P9Call *call = p9c_call(t->c, P9C_TLOCK);
+    P9Call *call = lock_call(t, fid);
 
-    p9c_put_u32(call, fid);
-    p9c_put_u8(call, P9C_LOCK_WRLCK);
-    p9c_put_u32(call, P9C_LOCK_BLOCK);
-    p9c_put_u64(call, 0);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 1);
-    p9c_put_str(call, "qtest");
     p9c_submit(call);
     return call;
 }
@@ -384,14 +377,14 @@ static void test_lock_wait(Test *t)
     P9Call *call;
 
     ok(host_lock(fd, F_WRLCK, 0, 0));
-    call = lock_call(t, 1);
+    call = send_lock(t, 1);
     p9c_pause(t->c);
     g_assert_false(p9c_is_done(call));
     ok(p9c_flush(t->c, p9c_call_tag(call)));
     p9c_wait_flushed(call);
     p9c_call_end(call);
 
-    call = lock_call(t, 1);
+    call = send_lock(t, 1);
     p9c_pause(t->c);
     g_assert_false(p9c_is_done(call));
     ok(host_lock(fd, F_UNLCK, 0, 0));
@@ -463,7 +456,7 @@ static void test_lock_waiters(Test *t)
 
     ok(host_lock(fd, F_WRLCK, 0, 0));
     for (i = 0; i <= LOCK_WAITERS; i++) {
-        calls[i] = lock_call(t, 1);
+        calls[i] = send_lock(t, 1);
     }
     ok(p9c_wait(calls[LOCK_WAITERS]));
     g_assert_cmpuint(p9c_get_u8(calls[LOCK_WAITERS]), ==, P9C_LOCK_BLOCKED);

@@ -448,20 +448,6 @@ static void test_flush_io(Test *t)
 }
 
 /* Tlock that waits: a lock of another process is in the way. */
-static P9Call *lock_call(Test *t, uint32_t fid)
-{
-    P9Call *call = p9c_call(t->c, P9C_TLOCK);
-
-    p9c_put_u32(call, fid);
-    p9c_put_u8(call, P9C_LOCK_WRLCK);
-    p9c_put_u32(call, P9C_LOCK_BLOCK);
-    p9c_put_u64(call, 0);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 4711);
-    p9c_put_str(call, "guest");
-    return call;
-}
-
 static void test_flush_lock(Test *t)
 {
     P9CLock lock = { .type = P9C_LOCK_WRLCK, .client_id = "guest" };

@@ -709,12 +709,14 @@ static void test_unlink_idle(Test *t)
     g_assert_cmphex(a.mode, ==, S_IFIFO | 0644);
     ok(open_fid(t, 1, P9C_O_RDONLY));
     read_is(t, 1, 0, "da");
-    /* None of them has a name that could be another. */
+    /* None of them has a name, not even if another has it now. */
+    make_file(t, ROOT, "f", "another");
     fails(p9c_rename(t->c, 1, ROOT, "again"), ENOENT);
     fails(p9c_rename(t->c, 2, ROOT, "again"), ENOENT);
     fails(p9c_link(t->c, 2, 1, "again"), ENOENT);
     fails(p9c_remove(t->c, 4), ENOENT);
     g_assert_false(host_has(t, "again"));
+    content_is(t, "f", "another");
 }
 
 /* Tremove means the file of the fid, not whatever has its old name now. */

@@ -304,6 +304,20 @@ bool lists_xattr(Test *t, uint32_t fid, const char *name)
     return false;
 }
 
+P9Call *lock_call(Test *t, uint32_t fid)
+{
+    P9Call *call = p9c_call(t->c, P9C_TLOCK);
+
+    p9c_put_u32(call, fid);
+    p9c_put_u8(call, P9C_LOCK_WRLCK);
+    p9c_put_u32(call, P9C_LOCK_BLOCK);
+    p9c_put_u64(call, 0);
+    p9c_put_u64(call, 0);
+    p9c_put_u32(call, 4711);
+    p9c_put_str(call, "qtest");
+    return call;
+}
+
 /*
  * The host's side
  */

@@ -142,6 +142,9 @@ int take_xattr(Test *t, uint32_t fid, const char *name, void *value,
 /* Whether the list has the name */
 bool lists_xattr(Test *t, uint32_t fid, const char *name);
 
+/* A Tlock of the whole file that waits; not the process of a blank P9CLock */
+P9Call *lock_call(Test *t, uint32_t fid);
+
 /*
  * The host's side. Names are relative to the export's folder; "." is that.
  */

@@ -156,3 +156,23 @@ void p9_host_wait_descriptors(unsigned before)
         g_usleep(POLL_US);
     }
 }
+
+void p9_host_start_fails(const char *fsdev, const char *error)
+{
+    const char *argv[] = {
+        "timeout", "30", getenv("QTEST_QEMU_BINARY"), "-machine", "none",
+        "-nodefaults", "-display", "none", "-fsdev", fsdev, NULL,
+    };
+    g_autofree char *errors = NULL;
+    GError *err = NULL;
+    int status;
+
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+                 NULL, &errors, &status, &err);
+    g_assert_no_error(err);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    if (!strstr(errors, error)) {
+        g_error("%s: '%s' instead of '%s'", fsdev, errors, error);
+    }
+}

@@ -17,6 +17,9 @@
  */
 char *p9_host_folder(GString *cmd_line, const char *fsdev);
 
+/* QEMU refuses this -fsdev at once, and says @error among other things. */
+void p9_host_start_fails(const char *fsdev, const char *error);
+
 /* Sends @sig to the helpers: all processes that descend from QEMU's. */
 void p9_host_signal_helpers(int sig);
 

@@ -194,43 +194,25 @@ static void test_helper_killed(Test *t)
  * Refusals at the start
  */
 
-static void start_fails(const char *fsdev, const char *error)
-{
-    const char *argv[] = {
-        "timeout", "30", getenv("QTEST_QEMU_BINARY"), "-machine", "none",
-        "-nodefaults", "-display", "none", "-fsdev", fsdev, NULL,
-    };
-    g_autofree char *errors = NULL;
-    GError *err = NULL;
-    int status;
-
-    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
-                 NULL, &errors, &status, &err);
-    g_assert_no_error(err);
-    g_assert_true(WIFEXITED(status));
-    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
-    if (!strstr(errors, error)) {
-        g_error("%s: '%s' instead of '%s'", fsdev, errors, error);
-    }
-}
-
 static void test_options(Test *t)
 {
     g_autofree char *file = host_path(t, "f");
     g_autofree char *opts = g_strdup_printf("proxy,id=x,path=%s", file);
 
     host_write(t, "f", "");
-    start_fails(opts, "is not a directory");
-    start_fails("proxy,id=x,path=/nowhere/at/all", "'/nowhere/at/all'");
-    start_fails("proxy,id=x", "path, socket and sock_fd");
-    start_fails("proxy,id=x,socket=s,sock_fd=5", "socket 's'");
-    start_fails("proxy,id=x,socket=s,sock_fd=5", "sock_fd '5'");
-    start_fails("proxy,id=x,socket=/nowhere/s", "socket '/nowhere/s'");
-    start_fails("proxy,id=x,sock_fd=-1", "sock_fd '-1'");
-    start_fails("proxy,id=x,sock_fd=999", "sock_fd '999'");
-    start_fails("proxy,id=x,path=/,helper=/bin/false", "exit status 1");
-    start_fails("proxy,id=x,path=/,writeout=never", "never");
-    start_fails("proxy,id=x,path=/,nonsense=1", "nonsense");
+    p9_host_start_fails(opts, "is not a directory");
+    p9_host_start_fails("proxy,id=x,path=/nowhere/at/all",
+                        "'/nowhere/at/all'");
+    p9_host_start_fails("proxy,id=x", "path, socket and sock_fd");
+    p9_host_start_fails("proxy,id=x,socket=s,sock_fd=5", "socket 's'");
+    p9_host_start_fails("proxy,id=x,socket=s,sock_fd=5", "sock_fd '5'");
+    p9_host_start_fails("proxy,id=x,socket=/nowhere/s", "socket '/nowhere/s'");
+    p9_host_start_fails("proxy,id=x,sock_fd=-1", "sock_fd '-1'");
+    p9_host_start_fails("proxy,id=x,sock_fd=999", "sock_fd '999'");
+    p9_host_start_fails("proxy,id=x,path=/,helper=/bin/false",
+                        "exit status 1");
+    p9_host_start_fails("proxy,id=x,path=/,writeout=never", "never");
+    p9_host_start_fails("proxy,id=x,path=/,nonsense=1", "nonsense");
 }
 
 /*
