@@ -12,6 +12,10 @@
 /* What libFuzzer calls (its documentation: "Fuzz Target", "Startup") */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
+                               unsigned seed);
+/* What we call: its own mutations */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 
 /*
  * An input is some bytes that say how things are set up, and then records
