@@ -61,6 +61,12 @@
 /* A handle's count is u32 in FORGET; half of it is given back here */
 #define HANDLE_REFS_MAX     0x80000000u
 
+/*
+ * Nodes that may remember names, as each keeps those above it: a helper could
+ * tell of a tree that never ends.
+ */
+#define NAMED_MAX           (4 * 1024 * 1024)
+
 typedef struct ProxyFs {
     ProxyLink *link;
     bool writeout;
@@ -324,7 +330,8 @@ static void node_named(FsNode *node, FsNode *dir, const char *name)
 {
     FsEntry *where;
 
-    if (!proxy_link_reconnects(proxy_fs(node)->link) || !strcmp(name, "..")) {
+    if (!proxy_link_reconnects(proxy_fs(node)->link) || !strcmp(name, "..") ||
+        g_hash_table_size(node->fs->nodes) > NAMED_MAX) {
         return;
     }
     where = fs_node_where(node);

@@ -28,6 +28,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/sockets.h"
+#include "qemu/timer.h"
 #include "proxy-launch.h"
 
 #define HELPER_PROGRAM      "virtfs-proxy-helper"
@@ -39,6 +40,8 @@
 #define CONNECT_TIMEOUT_S   15
 /* For a helper that failed to end by itself */
 #define EXIT_TIMEOUT_MS     2000
+/* For one that nobody needs any more: it may be stopped, or mean no good */
+#define DONE_TIMEOUT_MS     5000
 
 struct ProxyPeer {
     char *id;
@@ -47,12 +50,16 @@ struct ProxyPeer {
     int pidfd;
     bool done;                  /* nobody but us cares for its end, */
     bool tell;                  /* or for more than to be told */
+    QEMUTimer *timer;           /* until it must have ended */
 };
 
 static void peer_free(ProxyPeer *peer)
 {
     if (peer->pidfd >= 0) {
         close(peer->pidfd);
+    }
+    if (peer->timer) {
+        timer_free(peer->timer);
     }
     g_free(peer->id);
     g_free(peer->how);
@@ -535,13 +542,27 @@ pid_t proxy_launch_process(const ProxyPeer *peer)
     return peer->pidfd >= 0 ? peer->pid : 0;
 }
 
+static void peer_too_late(void *opaque)
+{
+    ProxyPeer *peer = opaque;
+
+    if (peer->pidfd >= 0) {
+        kill(peer->pid, SIGKILL);
+    }
+}
+
 void proxy_launch_done(ProxyPeer *peer)
 {
-    if (peer->pidfd >= 0) {
-        peer->done = true;      /* peer_ended() frees it */
-    } else {
+    if (peer->pidfd < 0) {
         peer_free(peer);
+        return;
     }
+    /* peer_ended() frees it. It should end without a socket, but who knows. */
+    peer->done = true;
+    peer->timer = aio_timer_new(qemu_get_aio_context(), QEMU_CLOCK_REALTIME,
+                                SCALE_MS, peer_too_late, peer);
+    timer_mod(peer->timer, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
+              DONE_TIMEOUT_MS);
 }
 
 void proxy_launch_lost(ProxyPeer *peer)
