@@ -1,0 +1,27 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The guest tests of version 2's channel, on version 1's: this QEMU with the
+helper of Debian 12, and Debian 12's QEMU with this helper.
+"""
+
+import sys
+
+import interop
+from interop import harness
+
+CASES = (('test-links', 'Links'), ('test-bulk', 'Data'),
+         ('test-bulk', 'Entries'), ('test-locks', 'OneGuest'),
+         ('test-dotu', 'Proxy'))
+
+for program, name in CASES:
+    base = getattr(interop.load(program), name)
+    for other in (interop.OldHelper, interop.OldQemu):
+        title = f'{name}{other.__name__}'
+        # Each operation is several requests, one after the other
+        globals()[title] = type(title, (other, base), {
+            '__module__': __name__, '__test_me__': True,
+            'limit': 3 * harness.LIMIT})
+
+
+if __name__ == '__main__':
+    sys.exit(harness.main())
