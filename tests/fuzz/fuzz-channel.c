@@ -47,8 +47,11 @@
 #define TWICE           0x08    /* the answer is sent again */
 #define CANCEL          0x10    /* the operation, before the answer */
 #define NO_OPERATION    0x20    /* only an answer */
-#define MORE_FDS        0x40    /* one descriptor more than there should be */
+#define MORE_FDS        0x40    /* some descriptors more than there should be */
 #define LESS_FDS        0x80    /* one less */
+
+/* How many more, by id */
+#define MORE_FDS_MAX    4
 
 #define NODES           8
 #define OPERATIONS_MAX  48
@@ -390,7 +393,7 @@ static bool run_until_idle(Run *run, gint64 patience)
 typedef struct Answer {
     MarshalWriter w;
     uint8_t buf[MESSAGE_MAX];
-    int fds[PROXY_MESSAGE_FDS + 2];
+    int fds[PROXY_MESSAGE_FDS + MORE_FDS_MAX];
     unsigned nfds;
 } Answer;
 
@@ -571,7 +574,10 @@ static void send_answer(Run *run, Answer *a)
 /* Descriptors beyond the honest ones, or fewer */
 static void change_fds(Answer *a, const FuzzRecord *rec)
 {
-    if (rec->flags & MORE_FDS) {
+    unsigned more = rec->flags & MORE_FDS ? 1 + (rec->id >> 2) % MORE_FDS_MAX
+                                          : 0;
+
+    while (more--) {
         add_fd(a, rec->id & 1 ? open_name("f", O_RDWR)
                               : socket(AF_UNIX, SOCK_STREAM, 0));
     }

@@ -338,6 +338,8 @@ def channel_seeds():
                 + operation('create', 0, flags=CHANGES | flags)
                 + operation('getxattr', 1 << 5)
                 + operation('walk', 1, flags=CHANGES | NO_OPERATION))
+        yield f'{word}-many-fds', (u8(setup) + operation(
+            'create', 3 << 2, flags=CHANGES | MORE_FDS))
         yield f'{word}-start', u8(setup | START) + operation('walk', 0)
         # A folder that is said to have got a second name, in itself
         yield f'{word}-circle', (
