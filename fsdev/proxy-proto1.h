@@ -41,6 +41,9 @@
  *
  * An unknown type, or a larger size, ends the connection.
  *
+ * A gid of -1 to make something with is 0, or that of a set-group-ID directory:
+ * QEMU has none with 9P2000.u. CHOWN leaves what is -1.
+ *
  * CREATE, MKNOD, MKDIR and SYMLINK with uid 0 and a gid that is not 0 make what
  * they should, but cost a helper of QEMU 7.2 its capabilities, and it aborts on
  * the next one of them: they are not to be sent.

@@ -148,11 +148,27 @@ static int do_open(Request1 *rq)
     return MIN(rq->fd, 0);
 }
 
-/* chown(2) takes -1 for "as it is": that is nobody's, see requests.c */
-static int check_owner(const FsMake *make)
+/*
+ * chown(2) takes -1 for "as it is": that is nobody's, see requests.c. A client
+ * that was told no group, as with 9P2000.u, says so by -1: then it is the one
+ * that root would give.
+ */
+static int set_owner(FsMake *make, int dir)
 {
-    return make->uid == (uint32_t)-1 || make->gid == (uint32_t)-1 ? -EINVAL
-                                                                  : 0;
+    FsAttr attr;
+    int ret;
+
+    if (make->uid == (uint32_t)-1) {
+        return -EINVAL;
+    }
+    if (make->gid == (uint32_t)-1) {
+        ret = hostfs_getattr(dir, &attr);
+        if (ret < 0) {
+            return ret;
+        }
+        make->gid = attr.mode & S_ISGID ? attr.gid : 0;
+    }
+    return 0;
 }
 
 static int do_create(Request1 *rq)
@@ -170,16 +186,14 @@ static int do_create(Request1 *rq)
     if (!marshal_done(&rq->in)) {
         return -EINVAL;
     }
-    ret = check_owner(&make);
-    if (ret < 0) {
-        return ret;
-    }
     dir = find_parent(rq->fs, path, &name);
     if (dir < 0) {
         return dir;
     }
     make.name = name;
-    rq->fd = hostfs_create(rq->fs, dir, &make, flags, &node, &attr);
+    ret = set_owner(&make, dir);
+    rq->fd = ret < 0 ? ret : hostfs_create(rq->fs, dir, &make, flags, &node,
+                                           &attr);
     close(dir);
     if (rq->fd < 0) {
         return rq->fd;
@@ -202,16 +216,15 @@ static int make_at(Request1 *rq, const char *path, FsMake *make)
     if (!marshal_done(&rq->in)) {
         return -EINVAL;
     }
-    ret = check_owner(make);
-    if (ret < 0) {
-        return ret;
-    }
     dir = find_parent(rq->fs, path, &name);
     if (dir < 0) {
         return dir == -EBUSY ? -EEXIST : dir;
     }
     make->name = name;
-    ret = hostfs_make(rq->fs, dir, make, &attr);
+    ret = set_owner(make, dir);
+    if (ret == 0) {
+        ret = hostfs_make(rq->fs, dir, make, &attr);
+    }
     close(dir);
     return ret;
 }

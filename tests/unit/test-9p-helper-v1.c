@@ -514,6 +514,41 @@ static void test_bad_size(Test *t, gconstpointer opaque)
     expect_closed(t);
 }
 
+static int make_dir(Test *t, const char *path, uint32_t uid, uint32_t gid)
+{
+    MarshalWriter *w = begin(t);
+
+    marshal_put_u32(w, uid);
+    marshal_put_u32(w, gid);
+    marshal_put_str(w, path);
+    marshal_put_u32(w, 0755);
+    return call(t, PROXY1_MKDIR);
+}
+
+/* No group, as an old QEMU says with 9P2000.u: root's, or the directory's */
+static void test_no_group(Test *t, gconstpointer opaque)
+{
+    struct stat st;
+    MarshalWriter *w;
+
+    g_assert_cmpint(make_dir(t, "//d", 0, -1), ==, 0);
+    g_assert_cmpint(lstat_path(t, "//d", &st), ==, 0);
+    g_assert_cmpint(st.st_gid, ==, 0);
+    w = begin(t);
+    marshal_put_str(w, "//d");
+    marshal_put_u32(w, -1);
+    marshal_put_u32(w, other_id());
+    g_assert_cmpint(call(t, PROXY1_CHOWN), ==, 0);
+    w = begin(t);
+    marshal_put_str(w, "//d");
+    marshal_put_u32(w, 02755);
+    g_assert_cmpint(call(t, PROXY1_CHMOD), ==, 0);
+    g_assert_cmpint(make_dir(t, "//d/d", 0, -1), ==, 0);
+    g_assert_cmpint(lstat_path(t, "//d/d", &st), ==, 0);
+    g_assert_cmpint(st.st_gid, ==, other_id());
+    g_assert_cmpint(make_dir(t, "//x", -1, 0), ==, -EINVAL);
+}
+
 static int probe(Test *t)
 {
     MarshalWriter *w = begin(t);
@@ -591,6 +626,7 @@ int main(int argc, char **argv)
         { "bad-payloads", test_bad_payloads },
         { "bad-type", test_bad_type },
         { "bad-size", test_bad_size },
+        { "no-group", test_no_group },
         { "probe", test_probe },
         { "probe-hello", test_probe_hello },
         { "probe-like", test_probe_like },
