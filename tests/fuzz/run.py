@@ -69,6 +69,11 @@ LIMITS = ['-max_len=4096', '-timeout=20', '-rss_limit_mb=1024',
           '-handle_xfsz=0']
 
 
+# Who is not root becomes it in a user namespace, before there are threads
+AS_ROOT = [] if os.geteuid() == 0 else ['unshare', '--user', '--map-root-user',
+                                        '--mount']
+
+
 class Failure(Exception):
     """What went wrong, for the user."""
 
@@ -190,7 +195,7 @@ def fuzz(program, name, seconds, out, seed=None, corpus=None):
     for folder in (corpus, given, found):
         folder.mkdir(parents=True, exist_ok=True)
     seeds.write(name, given)
-    argv = [str(program), *LIMITS, f'-max_total_time={seconds}',
+    argv = [*AS_ROOT, str(program), *LIMITS, f'-max_total_time={seconds}',
             '-print_final_stats=1', f'-artifact_prefix={found}/',
             *([f'-seed={seed}'] if seed else []), str(corpus), str(given)]
     env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': str(out)}
@@ -211,7 +216,7 @@ def repeat(program, inputs):
         env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': out}
         # Slow, but sees through libraries without frame pointers
         env['ASAN_OPTIONS'] += ':fast_unwind_on_malloc=0'
-        return subprocess.run([program, *LIMITS,
+        return subprocess.run([*AS_ROOT, program, *LIMITS,
                                *(os.path.abspath(i) for i in inputs)],
                               env=env, check=False).returncode
 
@@ -282,6 +287,11 @@ def main(argv):
         if not shutil.which(program):
             print(f'1..0 # SKIP {program} is not there')
             return 0
+    able = subprocess.run([*AS_ROOT, 'true'], capture_output=True, text=True,
+                          check=False)
+    if able.returncode:
+        print(f'1..0 # SKIP {able.stderr.strip()}')
+        return 0
     build = options.build.resolve()
     folder = build / 'fuzz'
     try:
