@@ -198,10 +198,12 @@ def fuzz(program, name, seconds, out, seed=None, corpus=None):
     argv = [*AS_ROOT, str(program), *LIMITS, f'-max_total_time={seconds}',
             '-print_final_stats=1', f'-artifact_prefix={found}/',
             *([f'-seed={seed}'] if seed else []), str(corpus), str(given)]
-    env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': str(out)}
-    with subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          errors='replace', text=True) as run:
+    mount = tempfile.TemporaryDirectory(prefix='mount-', dir=out)
+    env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': str(out),
+           'TMPDIR': mount.name}
+    with mount, subprocess.Popen(
+            argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, errors='replace', text=True) as run:
         try:
             said, _ = run.communicate(timeout=seconds + 120)
         except (subprocess.TimeoutExpired, KeyboardInterrupt) as e:
@@ -213,7 +215,8 @@ def fuzz(program, name, seconds, out, seed=None, corpus=None):
 def repeat(program, inputs):
     """Runs a fuzzer on the named inputs; the exit status."""
     with tempfile.TemporaryDirectory(prefix='virtfs-fuzz-') as out:
-        env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': out}
+        env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': out,
+               'TMPDIR': out}
         # Slow, but sees through libraries without frame pointers
         env['ASAN_OPTIONS'] += ':fast_unwind_on_malloc=0'
         return subprocess.run([*AS_ROOT, program, *LIMITS,
