@@ -19,7 +19,7 @@ from harness import Guest, Root, User, for_each, run, wait_for
 
 FAILED = 125
 # Seconds: what a second ./boot may take, emulated and on a busy machine
-QUICK = 20
+QUICK = 20 * harness.sanitize.patience()
 
 # Something whose bytes the way out could change
 BYTES = "awk 'BEGIN { for (i = 0; i < 256; i++) printf \"%c\\r\\n\", i }'"
