@@ -236,6 +236,8 @@ static void set_server_signals(const sigset_t *old)
     }
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    /* A size above RLIMIT_FSIZE is an error for the guest, no more. */
+    sigaction(SIGXFSZ, &action, NULL);
     sigprocmask(SIG_SETMASK, old, NULL);
 }
 

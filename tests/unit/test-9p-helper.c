@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "proxy-fixture.h"
 #include <glib/gstdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -1122,6 +1123,25 @@ static void test_slow_message(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(h.tag, ==, 77);
 }
 
+/* A limit that the helper inherits is an error, and not its end. */
+static void test_file_size_limit(ProxyFixture *f, gconstpointer opaque)
+{
+    FsSetAttr set = { .valid = FS_SET_SIZE, .size = 2 * 1024 * 1024 };
+    struct rlimit old, limit;
+    uint64_t file;
+
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &old), ==, 0);
+    limit = (struct rlimit) { 1024 * 1024, old.rlim_max };
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+    f->c = pc_open(f->dir, NULL);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &old), ==, 0);
+
+    file = node_of(f, "file");
+    g_assert_cmpint(call_setattr(f->c, file, &set), ==, -EFBIG);
+    set.size = 1024;
+    g_assert_cmpint(call_setattr(f->c, file, &set), ==, 0);
+}
+
 static const char *const readonly_options[] = { "--readonly", NULL };
 static const char *const one_thread[] = { "--threads", "1", NULL };
 static const char *const many_threads[] = { "--threads", "64", NULL };
@@ -1156,6 +1176,7 @@ int main(int argc, char **argv)
     add("forget", NULL, test_forget);
     add("unknown-handles", NULL, test_unknown_handles);
     add("getattr", NULL, test_getattr);
+    add_own("file-size-limit", test_file_size_limit);
     add("setattr", NULL, test_setattr);
     add("readlink", NULL, test_readlink);
     add("statfs", NULL, test_statfs);
