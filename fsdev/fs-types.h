@@ -121,4 +121,21 @@ static inline int fs_name_check(const char *name)
     return len > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* Whether the type bits of @mode are those of anything there is. */
+static inline bool fs_mode_is_valid(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFLNK:
+    case S_IFIFO:
+    case S_IFSOCK:
+    case S_IFCHR:
+    case S_IFBLK:
+        return true;
+    default:
+        return false;
+    }
+}
+
 #endif /* FSDEV_FS_TYPES_H */

@@ -306,18 +306,8 @@ static void proxy_node_free(FsNode *node)
 static void get_attr(ProxyRequest *req, FsAttr *attr)
 {
     proxy_get_attr(&req->r, attr);
-    switch (attr->mode & S_IFMT) {
-    case S_IFREG:
-    case S_IFDIR:
-    case S_IFLNK:
-    case S_IFIFO:
-    case S_IFSOCK:
-    case S_IFCHR:
-    case S_IFBLK:
-        break;
-    default:
+    if (!fs_mode_is_valid(attr->mode)) {
         req->r.bad = true;
-        break;
     }
 }
 

@@ -343,18 +343,8 @@ void proxy1_get_attr(MarshalReader *r, FsAttr *attr)
     get_time(r, &attr->mtime);
     get_time(r, &attr->ctime);
 
-    switch (attr->mode & S_IFMT) {
-    case S_IFREG:
-    case S_IFDIR:
-    case S_IFLNK:
-    case S_IFIFO:
-    case S_IFSOCK:
-    case S_IFCHR:
-    case S_IFBLK:
-        break;
-    default:
+    if (!fs_mode_is_valid(attr->mode)) {
         r->bad = true;
-        break;
     }
 }
 
