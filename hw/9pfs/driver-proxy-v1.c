@@ -1269,12 +1269,7 @@ static const FsDriver proxy1_driver = {
 int proxy1_version(const FsdevProxyOptions *opts, int sock, Error **errp)
 {
     if (opts->has_protocol) {
-        if (opts->protocol < 1 || opts->protocol > 2) {
-            error_setg(errp, "protocol '%d': there are versions 1 and 2",
-                       opts->protocol);
-            return -1;
-        }
-        return opts->protocol;
+        return opts->protocol;  /* proxy_launch() has checked it */
     }
     /* A helper that comes with this QEMU need not be asked. */
     if (HOST_BIG_ENDIAN || (opts->path && !opts->helper)) {

@@ -147,6 +147,13 @@ static G_NORETURN void helper_exec(const char *program, char *const *argv,
     _exit(127);
 }
 
+static void set_start_error(Error **errp, const char *program, int err)
+{
+    error_setg(errp, "cannot start helper '%s': %s%s", program, strerror(err),
+               err == EPERM ? " (with -sandbox spawn=deny QEMU starts no "
+                              "program; use socket or sock_fd)" : "");
+}
+
 /* Process id, or -1 with an error. */
 static pid_t helper_fork(const char *program, char *const *argv, int sock,
                          Error **errp)
@@ -157,7 +164,7 @@ static pid_t helper_fork(const char *program, char *const *argv, int sock,
     ssize_t n;
 
     if (!g_unix_open_pipe(report, FD_CLOEXEC, NULL)) {
-        error_setg_errno(errp, errno, "cannot start helper '%s'", program);
+        set_start_error(errp, program, errno);
         return -1;
     }
     /* No handler of ours may run in the child */
@@ -172,7 +179,7 @@ static pid_t helper_fork(const char *program, char *const *argv, int sock,
     close(report[1]);
     if (pid < 0) {
         close(report[0]);
-        error_setg_errno(errp, err, "cannot start helper '%s'", program);
+        set_start_error(errp, program, err);
         return -1;
     }
 
@@ -181,7 +188,7 @@ static pid_t helper_fork(const char *program, char *const *argv, int sock,
     close(report[0]);
     if (n == sizeof(err)) {
         RETRY_ON_EINTR(waitpid(pid, NULL, 0));
-        error_setg_errno(errp, err, "cannot start helper '%s'", program);
+        set_start_error(errp, program, err);
         return -1;
     }
     return pid;

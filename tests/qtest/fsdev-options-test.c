@@ -313,6 +313,32 @@ static void test_denied(void *obj, void *data, QGuestAllocator *alloc)
     close(qemu);
 }
 
+/* QEMU may not start the helper, as under libvirt. */
+static void test_sandbox(void *obj, void *data, QGuestAllocator *alloc)
+{
+#if defined(CONFIG_SECCOMP) && defined(CONFIG_VIRTFS_PROXY_HELPER)
+    const char *argv[] = {
+        "timeout", "30", getenv("QTEST_QEMU_BINARY"), "-accel", "qtest",
+        "-machine", "none", "-display", "none", "-nodefaults",
+        "-sandbox", "on,spawn=deny", "-fsdev", "proxy,id=a,path=/", NULL,
+    };
+    g_autofree char *err = NULL;
+    GError *error = NULL;
+    int status;
+
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
+                 NULL, &err, &status, &error);
+    g_assert_no_error(error);
+    g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    if (!strstr(err, "Operation not permitted (with -sandbox spawn=deny QEMU "
+                     "starts no program; use socket or sock_fd)\n")) {
+        g_error("not the right message: %s", err);
+    }
+#else
+    g_test_skip("this build has no -sandbox, or no helper");
+#endif
+}
+
 static void test_help(void *obj, void *data, QGuestAllocator *alloc)
 {
     g_autofree char *said = NULL;
@@ -532,6 +558,7 @@ static void register_tests(void)
 {
     qos_add_test("options/wrong", "virtio-9p", test_wrong, NULL);
     qos_add_test("options/denied", "virtio-9p", test_denied, NULL);
+    qos_add_test("options/sandbox", "virtio-9p", test_sandbox, NULL);
     qos_add_test("options/help", "virtio-9p", test_help, NULL);
     qos_add_test("options/right", "virtio-9p", test_right, NULL);
     qos_add_test("options/config", "virtio-9p", test_config, NULL);
