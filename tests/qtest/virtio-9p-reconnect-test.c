@@ -411,9 +411,8 @@ static void test_socket(Test *t)
     end_helper(t);
     change_host(t);
     calls[0] = walk_call(t, 100, "f");
-    /* QEMU has seen that the helper is gone when the next one comes. */
-    p9c_pause(t->c);
-    qtest_qmp_assert_success(global_qtest, "{ 'execute': 'query-status' }");
+    /* From here on QEMU knows that a request was sent to nobody. */
+    qtest_qmp_eventwait(global_qtest, "FSDEV_HELPER_LOST");
     calls[1] = mkdir_call(t, "dir");
     p9c_pause(t->c);
     g_assert_false(p9c_is_done(calls[0]));
