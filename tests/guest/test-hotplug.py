@@ -45,6 +45,7 @@ for i in $(seq {ROUNDS}); do
     until [ -e gone$i ]; do sleep 0.1; done
     cat /sys/bus/virtio/drivers/9pnet_virtio/virtio*/mount_tag >tags$i
 done
+until [ -e end ]; do sleep 0.1; done
 exit 5
 '''
 
@@ -179,6 +180,7 @@ class ComeAndGo:
                 wait_for(f'{before}', lambda: self.state(guest) <= before, 20,
                          guest)
             self.assertEqual(len(qmp('query-fsdevs')), 1)
+            (self.share / 'end').touch()
             status = guest.wait()
             complained = guest.stderr().decode()
         self.assertEqual(status, 5, complained)

@@ -27,6 +27,7 @@ HELPER = 'tools/virtfs-proxy-helper.rst'
 SECURITY = 'system/virtfs-security.rst'
 
 PATH = '|qemu_system| ... -virtfs proxy,mount_tag=share,path=DIR'
+RECONNECT = PATH + ',reconnect=5,on-disconnect=wait'
 MOUNT = 'mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 share /mnt'
 FSTAB = ('share  /mnt  9p  trans=virtio,version=9p2000.L,msize=512000,'
          'cache=none,nofail  0  0')
@@ -141,8 +142,8 @@ class Manual(unittest.TestCase):
 
     def test_all(self):
         """There is no example that nobody tries"""
-        known = {PATH, MOUNT, FSTAB, REMOVE, SERVE, CONNECT, LOCAL, MAN_ROOT,
-                 MAN_USER, UNIT, ROOT}
+        known = {PATH, RECONNECT, MOUNT, FSTAB, REMOVE, SERVE, CONNECT, LOCAL,
+                 MAN_ROOT, MAN_USER, UNIT, ROOT}
         self.assertEqual({*bare.blocks(GUIDE), *bare.blocks(HELPER)}, known)
 
     def test_path(self):
@@ -152,6 +153,11 @@ class Manual(unittest.TestCase):
         subprocess.run(self.user.command(self.words(REMOVE)), check=True,
                        stdin=subprocess.DEVNULL, cwd='/')
         self.assertEqual(os.listdir(self.share), ['f'])
+
+    def test_reconnect(self):
+        """The same, with what is to be done when the helper goes away"""
+        self.need(self.user)
+        self.run_qemu(RECONNECT, self.user)
 
     def test_socket(self):
         """The helper is started by root"""
