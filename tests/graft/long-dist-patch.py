@@ -37,6 +37,7 @@ class DistPatch(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix='virtfs-dist-')
         cls.addClassCleanup(folder.cleanup)
         cls.folder = pathlib.Path(folder.name)
+        cls.folder.chmod(0o755)         # some tests run QEMU as nobody
         cls.root = cls.folder / 'qemu'
         with open(TREE / 'base/base.toml', 'rb') as f:
             spec = tomllib.load(f)
