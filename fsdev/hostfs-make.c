@@ -355,7 +355,7 @@ static int open_existing(const HostFs *fs, int dir, const char *name,
 int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
                   int *node, FsAttr *attr)
 {
-    int keep = flags & HOSTFS_OPEN_FLAGS & ~(O_NOFOLLOW | O_NONBLOCK);
+    int keep = flags & HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
     int tries = CREATE_TRIES;
     int ret;
 
@@ -370,7 +370,7 @@ int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
     }
 
     do {
-        ret = make_regular(fs, dir, make, keep, node, attr);
+        ret = make_regular(fs, dir, make, keep & ~O_NONBLOCK, node, attr);
         if (ret == -EEXIST && !(flags & O_EXCL)) {
             ret = open_existing(fs, dir, make->name, keep, node, attr);
         } else {

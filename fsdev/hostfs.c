@@ -100,13 +100,21 @@ int hostfs_lookup(const HostFs *fs, int dir, const char *name)
 }
 
 /*
- * -EAGAIN also where only the other way can tell: before Linux 5.12 the flag
- * is EINVAL, and permissions that are lacking may be ours to give.
+ * -EAGAIN also where only the other way can tell: before Linux 5.12
+ * RESOLVE_CACHED is EINVAL, and permissions that are lacking may be ours to
+ * give.
  */
-static int lookup_cached(const HostFs *fs, int dir, const char *name)
+static int lookup_now(const HostFs *fs, int dir, const char *name,
+                      HostWait wait)
 {
-    int fd = open_handle(dir, name, RESOLVE_CACHED);
+    int fd = -EXDEV;
 
+    if (wait == HOST_NO_WAIT_ELSEWHERE) {
+        fd = open_handle(dir, name, RESOLVE_NO_XDEV);
+    }
+    if (fd == -EXDEV) {
+        fd = open_handle(dir, name, RESOLVE_CACHED);
+    }
     return fd == -EINVAL || (fd == -EACCES && fs->own_access) ? -EAGAIN : fd;
 }
 
@@ -224,15 +232,16 @@ static int walk_up(const HostFs *fs, int dir)
 }
 
 /* One step of a walk by a name. "." is no name of anything in 9P. */
-static int walk_down(const HostFs *fs, int dir, const char *name, bool cached)
+static int walk_down(const HostFs *fs, int dir, const char *name,
+                     HostWait wait)
 {
     int ret = fs_name_check(name);
 
     if (ret < 0) {
         return ret == -EINVAL ? -ENOENT : ret;
     }
-    return cached ? lookup_cached(fs, dir, name)
-                  : hostfs_lookup(fs, dir, name);
+    return wait == HOST_WAIT ? hostfs_lookup(fs, dir, name)
+                             : lookup_now(fs, dir, name, wait);
 }
 
 /*
@@ -240,20 +249,21 @@ static int walk_down(const HostFs *fs, int dir, const char *name, bool cached)
  * an inode just found there are those that the kernel has: it, too, would ask
  * a file server for newer ones only (AT_STATX_DONT_SYNC).
  */
-int hostfs_step(const HostFs *fs, int dir, const char *name, bool cached,
+int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
                 FsAttr *attr)
 {
     bool up = g_str_equal(name, "..");
     int fd, ret;
 
-    if (up && cached) {
+    if (up && wait != HOST_WAIT) {
         return -EAGAIN;
     }
-    fd = up ? walk_up(fs, dir) : walk_down(fs, dir, name, cached);
+    fd = up ? walk_up(fs, dir) : walk_down(fs, dir, name, wait);
     if (fd < 0) {
         return fd;
     }
-    ret = hostfs_get_attr(fd, cached ? AT_STATX_DONT_SYNC : 0, attr);
+    ret = hostfs_get_attr(fd, wait == HOST_WAIT ? 0 : AT_STATX_DONT_SYNC,
+                          attr);
     if (ret < 0) {
         close(fd);
         return ret;
@@ -279,7 +289,7 @@ int hostfs_walk(const HostFs *fs, int from, const char *const *names,
 
     for (i = 0; i < n; i++) {
         up = g_str_equal(names[i], "..");
-        next = hostfs_step(fs, cur, names[i], false, &walk->attr[i]);
+        next = hostfs_step(fs, cur, names[i], HOST_WAIT, &walk->attr[i]);
         if (next < 0) {
             goto fail;
         }
@@ -373,13 +383,15 @@ static int reopen(const HostFs *fs, int node, int flags)
         fd = openat(AT_FDCWD, name, flags | O_CLOEXEC | O_NOCTTY);
         fd = fd < 0 ? -errno : fd;
     } while (hostfs_access_again(fs, fd, access, 1));
+    if (fd >= 0 && (flags & O_NONBLOCK)) {
+        fcntl(fd, F_SETFL, flags & ~(O_NONBLOCK | O_ACCMODE | O_TRUNC));
+    }
     return fd;
 }
 
 /*
  * O_NONBLOCK has no meaning for regular files and directories, other than to
- * fail instead of waiting for a lease to be broken; the guest's file does not
- * have it. O_NOATIME fails with EPERM where open(2) says so: Linux'
+ * fail instead of waiting for a lease to be broken. O_NOATIME fails with EPERM where open(2) says so: Linux'
  * applications expect that and try again. O_DIRECT is no promise to the guest
  * but a wish: EINVAL says that the file system does not have it, and nothing
  * was truncated then.
@@ -389,7 +401,7 @@ int hostfs_open(const HostFs *fs, int node, int flags)
     struct stat st;
     int fd;
 
-    flags &= HOSTFS_OPEN_FLAGS & ~(O_NOFOLLOW | O_NONBLOCK);
+    flags &= HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
     if ((flags & O_ACCMODE) == O_ACCMODE) {
         return -EINVAL;
     }
@@ -408,7 +420,7 @@ int hostfs_open(const HostFs *fs, int node, int flags)
         if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
             return -EISDIR;
         }
-        flags &= ~O_DIRECT;
+        flags &= ~(O_DIRECT | O_NONBLOCK);
     } else if (!S_ISREG(st.st_mode)) {
         return -ENXIO;
     }

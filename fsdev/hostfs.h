@@ -69,12 +69,18 @@ typedef struct HostWalk {
 int hostfs_walk(const HostFs *fs, int from, const char *const *names,
                 unsigned n, HostWalk *walk);
 
+/* What a step may wait for; else it is -EAGAIN */
+typedef enum HostWait {
+    HOST_WAIT,                  /* storage, servers, other processes */
+    HOST_NO_WAIT,               /* nothing: openat2(2), RESOLVE_CACHED */
+    HOST_NO_WAIT_ELSEWHERE,     /* only the directory's own file system */
+} HostWait;
+
 /*
  * One step of a walk: a handle of @name in @dir, ".." as in hostfs_walk(),
- * with its attributes. With @cached, -EAGAIN when that would have to wait for
- * storage or another process (openat2(2), RESOLVE_CACHED).
+ * with its attributes.
  */
-int hostfs_step(const HostFs *fs, int dir, const char *name, bool cached,
+int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
 
 /*
@@ -108,7 +114,8 @@ int hostfs_statfs(int node, FsStatfs *st);
  * Opens the inode again for I/O. Only regular files and directories: -ENXIO
  * for everything else, -ELOOP for a symbolic link (it never opens a device or
  * waits for a fifo's other end). Returns the descriptor, with O_DIRECT only
- * if the file system has it.
+ * if the file system has it. O_NONBLOCK in @flags: -EAGAIN instead of waiting
+ * for a lease to be broken (fcntl(2)); the open file does not have it.
  */
 int hostfs_open(const HostFs *fs, int node, int flags);
 
@@ -118,8 +125,8 @@ int hostfs_open(const HostFs *fs, int node, int flags);
  * nobody can open it in between with rights that its owner would not give.
  * Ids of -1 leave the owner as it is, and the mode too where the file system
  * has no such modes. An existing regular file is opened instead unless @flags
- * has O_EXCL (open(2)). Returns the open descriptor, with a handle in *@node
- * and its attributes.
+ * has O_EXCL (open(2)), as hostfs_open() does it. Returns the open descriptor,
+ * with a handle in *@node and its attributes.
  */
 int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
                   int *node, FsAttr *attr);

@@ -12,7 +12,8 @@
  * descriptors that are pinned meanwhile. Those that mostly do not wait are
  * tried in the main thread: to look a name up where the kernel has it in its
  * cache (local-walk.c), and to look at an inode that a handle holds, on file
- * systems that do not ask anybody for that.
+ * systems that do not ask anybody for that. On those which are in memory only
+ * (hostdev.h) that is almost everything.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -35,7 +36,7 @@ int coroutine_fn local_run(LocalWork *w, LocalNode *n, int file,
         if (ret < 0) {
             return ret;
         }
-        ret = local_pool(func, w);
+        ret = local_perform(w->waits ? NULL : n, func, w);
     } while (local_release(&w->hold, n, ret));
     return ret;
 }
@@ -77,7 +78,7 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
     int fd = file_fd(file);
     int ret;
 
-    if (lf->quick_model && local_quick(lf, node->dev)) {
+    if (lf->quick_model && local_quick(n)) {
         LocalInode inode = { .dir = -1, .kept = -1 };
 
         if (fd < 0 || n->handle.fd >= 0) {
@@ -148,6 +149,8 @@ static int coroutine_fn local_setattr(FsCall *call, FsNode *node, FsFile *file,
     if (file && (file->flags & O_ACCMODE) != O_RDONLY) {
         s.file = file_fd(file);
     }
+    /* truncate(2), unlike ftruncate(2), waits for a lease to be broken. */
+    s.w.waits = (set->valid & FS_SET_SIZE) && s.file < 0;
     return local_run(&s.w, local_node(node), file_fd(file), setattr_work);
 }
 
@@ -178,7 +181,7 @@ static int coroutine_fn local_readlink(FsCall *call, FsNode *node,
     }
     /* In a mapped share a link is a file that has to be opened and read. */
     if (lf->host.model == &local_model_passthrough &&
-        local_quick(lf, node->dev)) {
+        local_quick(n)) {
         ret = local_node_find(n);
         return ret < 0 ? ret : hostfs_readlink(host_handle_use(&n->handle),
                                                buf, size);
@@ -201,7 +204,13 @@ static int statfs_work(void *opaque)
 static int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
 {
     StatfsWork s = { .st = st };
+    LocalNode *n = local_node(node);
+    int ret;
 
+    if (local_quick(n)) {
+        ret = local_node_find(n);
+        return ret < 0 ? ret : hostfs_statfs(host_handle_use(&n->handle), st);
+    }
     return local_run(&s.w, local_node(node), -1, statfs_work);
 }
 
@@ -228,6 +237,7 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
     LocalNode *n = local_node(node);
     LocalFs *lf = local_fs(node);
     OpenWork o = { .host = &lf->host, .flags = flags };
+    HostDevKind kind = host_dev_kind(&lf->devs, node->dev);
     int ret;
 
     /* On the host everything may be a regular file: see hostfs_open() */
@@ -243,14 +253,19 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
     }
     ret = o.handle = local_node_pin(n);
     if (ret >= 0) {
-        ret = local_pool(open_work, &o);
+        o.flags |= local_at_once(n) ? O_NONBLOCK : 0;
+        ret = local_perform(n, open_work, &o);
+        if (ret == -EAGAIN && (o.flags & O_NONBLOCK)) {
+            o.flags = flags;    /* to wait for a lease */
+            ret = local_perform(NULL, open_work, &o);
+        }
         local_node_unpin(n);
     }
     if (ret < 0) {
         host_files_remove();
         return ret;
     }
-    *file = host_file_new(node, ret, flags, lf->writeout);
+    *file = host_file_new(node, ret, flags, lf->writeout, kind);
     return 0;
 }
 
@@ -486,7 +501,7 @@ static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
         hostfs_destroy(host);
         return false;
     }
-    local_set_dev(lf, fd, attr.dev);
+    host_dev_set(&lf->devs, fd, attr.dev);
     local_probe_handles(lf);
     lf->fs->root = &local_node_root(lf, fd, &attr)->node;
     return true;
@@ -497,7 +512,7 @@ static void local_fs_free(LocalFs *lf)
     if (lf->mount_fd >= 0) {
         close(lf->mount_fd);
     }
-    g_array_free(lf->devs, true);
+    host_devs_destroy(&lf->devs);
     g_free(lf);
 }
 
@@ -517,7 +532,6 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     lf->quick_model = !lf->host.model->needs_name;
     lf->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     lf->mount_fd = -1;
-    lf->devs = g_array_new(false, false, sizeof(LocalDev));
 
     host_handles_init();
     fs->priv = lf;

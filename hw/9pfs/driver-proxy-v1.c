@@ -73,6 +73,7 @@ typedef struct Proxy1Fs {
     ProxyPeer *peer;
     bool lost;                  /* the helper */
     bool writeout;
+    HostDevs devs;
     bool other_ids;             /* descriptors tell other ids than LSTAT */
 } Proxy1Fs;
 
@@ -760,9 +761,11 @@ static void set_own_flags(int fd, int flags)
     }
 }
 
-static FsFile *file_new(FsNode *node, int fd, int flags)
+static FsFile *coroutine_fn file_new(FsNode *node, int fd, int flags)
 {
-    FsFile *file = host_file_new(node, fd, flags, fs_of(node)->writeout);
+    Proxy1Fs *ps = fs_of(node);
+    HostDevKind kind = host_dev_learn(&ps->devs, fd, node->dev);
+    FsFile *file = host_file_new(node, fd, flags, ps->writeout, kind);
 
     node_of(node)->files = g_slist_prepend(node_of(node)->files, file);
     return file;
@@ -1218,6 +1221,7 @@ static void proxy1_close(FsExport *fs)
     }
     proxy1_channel_free(ps->channel);
     proxy_launch_done(ps->peer);
+    host_devs_destroy(&ps->devs);
     g_free(ps);
     fs->priv = NULL;
     fs_export_release(fs);

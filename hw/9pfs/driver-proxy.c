@@ -7,9 +7,10 @@
  * Theory of operation. A node is a handle of the helper's and, mostly, the
  * O_PATH descriptor that came with it. What needs no privilege once there is a
  * descriptor happens here, without a message: attributes, link targets and
- * statfs on donated O_PATH descriptors, and all I/O on open files
- * (hostfile.c). Everything else is one message and its reply, laid out in
- * fsdev/proxy-proto.h. A node without a descriptor uses messages for all.
+ * statfs on donated O_PATH descriptors where the kernel has them at hand
+ * (hostdev.h), and all I/O on open files (hostfile.c). Everything else is one
+ * message and its reply, laid out in fsdev/proxy-proto.h. A node without a
+ * descriptor uses messages for all.
  *
  * Every `node` in a reply is one reference to its handle in the helper. They
  * are counted here and given back all at once when the node is freed, so an
@@ -70,6 +71,7 @@
 typedef struct ProxyFs {
     ProxyLink *link;
     bool writeout;
+    HostDevs devs;
 } ProxyFs;
 
 typedef struct ProxyNode {
@@ -183,10 +185,26 @@ static void node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
     host_handle_set(&n->donated, fd);
 }
 
-/* The node's descriptor for use until the coroutine yields, or -1. */
-static int node_use_fd(FsNode *node)
+/*
+ * The node's descriptor to look at its inode with, until the coroutine yields:
+ * -1 if there is none, or if what it is asked for may not be at hand; then it
+ * is for the helper to wait.
+ */
+static int coroutine_fn node_use_fd(FsNode *node)
 {
-    return host_handle_use(&proxy_node(node)->donated);
+    HostHandle *donated = &proxy_node(node)->donated;
+    HostDevs *devs = &proxy_fs(node)->devs;
+    int fd = -1;
+
+    if (donated->fd >= 0 && !host_dev_known(devs, node->dev)) {
+        host_handle_pin(donated);
+        host_dev_learn(devs, donated->fd, node->dev);
+        host_handle_unpin(donated);
+    }
+    if (host_dev_kind(devs, node->dev) >= HOST_DEV_STORAGE) {
+        fd = host_handle_use(donated);
+    }
+    return fd;
 }
 
 /*
@@ -603,7 +621,9 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
     int fd = node_use_fd(node);
     int ret;
 
-    if (fd < 0 && file) {
+    if (fd < 0 && file &&
+        (node_is_old(node) ||
+         host_dev_kind(&ps->devs, node->dev) >= HOST_DEV_STORAGE)) {
         fd = container_of(file, HostFile, file)->fd;
     }
     if (fd >= 0) {
@@ -715,18 +735,6 @@ static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
     return ret;
 }
 
-typedef struct StatfsWork {
-    int fd;
-    FsStatfs *st;
-} StatfsWork;
-
-static int statfs_work(void *opaque)
-{
-    StatfsWork *work = opaque;
-
-    return hostfs_statfs(work->fd, work->st);
-}
-
 static int coroutine_fn statfs_once(FsCall *call, FsNode *node, FsStatfs *st)
 {
     ProxyRequest req;
@@ -734,14 +742,7 @@ static int coroutine_fn statfs_once(FsCall *call, FsNode *node, FsStatfs *st)
     int ret;
 
     if (fd >= 0) {
-        /* Our own: the node's may be closed while the pool waits */
-        StatfsWork work = { .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .st = st };
-
-        if (work.fd >= 0) {
-            ret = thread_pool_submit_co(statfs_work, &work);
-            close(work.fd);
-            return ret;
-        }
+        return hostfs_statfs(fd, st);
     }
 
     ret = begin(call, &req, PROXY_STATFS, 0, node, NULL, NULL);
@@ -811,9 +812,11 @@ static int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
  * A file for the descriptor that came as @node's, which is closed if it is
  * not one. The file was counted (host_files_add()).
  */
-static int file_accept(FsNode *node, int fd, int flags, FsFile **file)
+static int coroutine_fn file_accept(FsNode *node, int fd, int flags,
+                                    FsFile **file)
 {
     ProxyFs *ps = proxy_fs(node);
+    HostDevKind kind;
     int fl = fcntl(fd, F_GETFL);
     int held = proxy_node(node)->donated.fd;
     struct stat st, own;
@@ -832,7 +835,8 @@ static int file_accept(FsNode *node, int fd, int flags, FsFile **file)
          st.st_dev != own.st_dev || st.st_ino != own.st_ino)) {
         goto bad;
     }
-    *file = host_file_new(node, fd, flags, ps->writeout);
+    kind = host_dev_learn(&ps->devs, fd, st.st_dev);
+    *file = host_file_new(node, fd, flags, ps->writeout, kind);
     return 0;
 
 bad:
@@ -1257,6 +1261,9 @@ static void proxy_open_root(FsExport *fs)
     fs_node_init(&root->node, fs, &hello->root);
     node_take_fd(root, hello->root_fd, &hello->root);
     hello->root_fd = -1;
+    if (root->donated.fd >= 0) {
+        host_dev_set(&ps->devs, root->donated.fd, root->node.dev);
+    }
     fs->root = &root->node;
 }
 
@@ -1340,6 +1347,7 @@ static void proxy_close(FsExport *fs)
         fs->root = NULL;
     }
     proxy_link_free(ps->link);
+    host_devs_destroy(&ps->devs);
     g_free(ps);
     fs->priv = NULL;
     fs_export_release(fs);

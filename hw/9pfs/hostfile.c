@@ -18,6 +18,11 @@
  * What the host refuses with EINVAL is done without, and all later I/O on that
  * open file.
  *
+ * On a file system that is in memory only (hostdev.h) nothing waits, though
+ * it has no RWF_NOWAIT: all of this happens at once, the following too. Only
+ * reads and writes that are long enough to hold others up go to the pool,
+ * where there are processors to work on them meanwhile.
+ *
  * Everything else, which may wait for storage or for a file server, always
  * runs in the thread pool: fsync(2), getdents64(2) and OFD locks (F_OFD_SETLK
  * itself never waits for another lock, but on a network file system it asks
@@ -48,6 +53,9 @@
 
 #define HOST_DIR_BUFFER     (32 * 1024)
 
+/* Bytes that one read or write copies at once, on a file system in memory */
+#define AT_ONCE_MAX         (1024 * 1024)
+
 /* linux_dirent64 of getdents64(2): ino[8] off[8] reclen[2] type[1] name */
 #define DIRENT_OFF          8
 #define DIRENT_RECLEN       16
@@ -68,13 +76,15 @@ static HostFile *host_file(FsFile *file)
     return container_of(file, HostFile, file);
 }
 
-FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout)
+FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
+                      HostDevKind kind)
 {
     HostFile *f = g_new0(HostFile, 1);
 
     fs_file_init(&f->file, node, flags);
     f->fd = fd;
-    f->writeout = writeout;
+    f->in_memory = kind == HOST_DEV_MEMORY;
+    f->writeout = writeout && !f->in_memory;
     /* Whoever opened it may have had to leave that out. */
     f->direct = (flags & O_DIRECT) && (fcntl(fd, F_GETFL) & O_DIRECT);
     /* RWF_NOWAIT is about the cache: such a write would go on to storage. */
@@ -96,6 +106,13 @@ static void host_file_undirect(HostFile *f)
     }
 }
 
+/* Runs @func, at once if it does not have to wait. */
+static int coroutine_fn host_file_perform(const HostFile *f,
+                                          ThreadPoolFunc *func, void *opaque)
+{
+    return f->in_memory ? func(opaque) : thread_pool_submit_co(func, opaque);
+}
+
 static int close_work(void *opaque)
 {
     close(GPOINTER_TO_INT(opaque));
@@ -106,7 +123,7 @@ void host_file_free(FsFile *file)
 {
     HostFile *f = host_file(file);
 
-    if ((file->flags & O_ACCMODE) == O_RDONLY) {
+    if ((file->flags & O_ACCMODE) == O_RDONLY || f->in_memory) {
         close(f->fd);
     } else {
         if (f->locked) {
@@ -270,11 +287,14 @@ static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
 
     host_io_advance(&io, 0);    /* past empty vectors */
 
-    /* With writeout=immediate every write ends in the pool anyway */
-    if (!(write && io.f->writeout) && host_io_nowait(&io, &ret)) {
+    if (io.f->in_memory && io.left <= AT_ONCE_MAX) {
+        host_io_work(&io);
+    } else if (!(write && io.f->writeout) && host_io_nowait(&io, &ret)) {
+        /* With writeout=immediate every write ends in the pool anyway */
         return ret;
+    } else {
+        thread_pool_submit_co(host_io_work, &io);
     }
-    thread_pool_submit_co(host_io_work, &io);
     if (io.error == -EINVAL && direct) {
         if (io.f->direct) {
             host_file_undirect(io.f);
@@ -318,8 +338,9 @@ static int fdatasync_work(void *opaque)
 
 int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync)
 {
-    return thread_pool_submit_co(datasync ? fdatasync_work : fsync_work,
-                                 host_file(file));
+    return host_file_perform(host_file(file),
+                             datasync ? fdatasync_work : fsync_work,
+                             host_file(file));
 }
 
 typedef struct HostLock {
@@ -355,7 +376,7 @@ int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
 
     lock->l_pid = 0;            /* OFD locks want it so: fcntl(2) */
     f->locked |= !test;
-    return thread_pool_submit_co(lock_work, &work);
+    return host_file_perform(f, lock_work, &work);
 }
 
 /*
@@ -455,7 +476,7 @@ int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
             ret = 0;
             break;
         }
-        ret = thread_pool_submit_co(readdir_work, &rd);
+        ret = host_file_perform(f, readdir_work, &rd);
         if (ret <= 0) {
             if (ret < 0) {
                 if (dir->next != offset) {

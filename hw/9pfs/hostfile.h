@@ -8,6 +8,7 @@
 #define HW_9PFS_HOSTFILE_H
 
 #include "fsdriver.h"
+#include "hostdev.h"
 
 typedef struct HostDir HostDir;
 
@@ -15,6 +16,7 @@ typedef struct HostFile {
     FsFile file;
     int fd;
     bool writeout;              /* start writing back with every write */
+    bool in_memory;             /* its file system: HOST_DEV_MEMORY */
     bool direct;                /* O_DIRECT is on */
     bool read_waits;            /* the kernel has no RWF_NOWAIT reads here */
     bool write_waits;           /* nor such writes, or they sync */
@@ -24,9 +26,11 @@ typedef struct HostFile {
 
 /*
  * A file with one reference for @fd, which is its own from here on. @flags
- * are those it was opened with; @writeout is writeout=immediate.
+ * are those it was opened with; @writeout is writeout=immediate; @kind is of
+ * its file system.
  */
-FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout);
+FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
+                      HostDevKind kind);
 
 /* FsDriver operations, as fsdriver.h describes them */
 void host_file_free(FsFile *file);

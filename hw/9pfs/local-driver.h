@@ -10,16 +10,17 @@
 #include "block/thread-pool.h"
 #include "local-node.h"
 
-/* Work in the pool on one inode; at the start of an operation's own */
+/* Work on one inode; at the start of an operation's own */
 typedef struct LocalWork {
     LocalHold hold;
     const LocalHost *host;
+    bool waits;                 /* even where nothing else does */
 } LocalWork;
 
 /*
- * Runs @func(@w) for @n in the thread pool; @file: an open descriptor that
- * will do while the node has none, or -1. *@w is zero but for what is the
- * operation's own.
+ * Runs @func(@w) for @n, in the thread pool if it may wait; @file: an open
+ * descriptor that will do while the node has none, or -1. *@w is zero but for
+ * what is the operation's own.
  */
 int coroutine_fn local_run(LocalWork *w, LocalNode *n, int file,
                            ThreadPoolFunc *func);

@@ -260,6 +260,15 @@ static int set_view(const LocalHost *fs, const LocalInode *inode,
     return ret;
 }
 
+/* Whether @set makes anything that is kept in the view different */
+static bool view_differs(const FsSetAttr *set, const FsAttr *attr)
+{
+    return ((set->valid & FS_SET_MODE) &&
+            (set->mode & 07777) != (attr->mode & 07777)) ||
+           ((set->valid & FS_SET_UID) && set->uid != attr->uid) ||
+           ((set->valid & FS_SET_GID) && set->gid != attr->gid);
+}
+
 static int mapped_setattr(const LocalHost *fs, const LocalInode *inode,
                           int file, const FsSetAttr *set)
 {
@@ -281,8 +290,8 @@ static int mapped_setattr(const LocalHost *fs, const LocalInode *inode,
         unlock_views(fs);
     }
     if (ret == 0) {
-        /* Setting an extended attribute moves the ctime. */
-        ret = local_mapped_set_times(fs, inode, set, changes);
+        /* An extended attribute moves the ctime; on ext4, if it changes. */
+        ret = local_mapped_set_times(fs, inode, set, view_differs(set, &attr));
     }
     return ret;
 }

@@ -42,6 +42,7 @@ int coroutine_fn local_create(FsCall *call, FsNode *dir,
         .attr = attr,
     };
     uint32_t since = lf->changes;
+    HostDevKind kind;
     int ret;
 
     if (local_hidden(lf, make->name)) {
@@ -53,16 +54,21 @@ int coroutine_fn local_create(FsCall *call, FsNode *dir,
     }
     ret = m.dir = local_node_pin(d);
     if (ret >= 0) {
-        ret = local_pool(create_work, &m);
+        m.flags |= local_at_once(d) ? O_NONBLOCK : 0;
+        ret = local_perform(d, create_work, &m);
+        if (ret == -EAGAIN && (m.flags & O_NONBLOCK)) {
+            m.flags = flags;    /* to wait for a lease */
+            ret = local_perform(NULL, create_work, &m);
+        }
         local_node_unpin(d);
     }
     if (ret < 0) {
         host_files_remove();
         return ret;
     }
-    local_learn_dev(lf, m.node, attr->dev);
+    kind = host_dev_learn(&lf->devs, m.node, attr->dev);
     *node = &local_node_accept(lf, m.node, attr, d, make->name, since)->node;
-    *file = host_file_new(*node, ret, flags, lf->writeout);
+    *file = host_file_new(*node, ret, flags, lf->writeout, kind);
     local_dir_changed(d);
     return 0;
 }
@@ -88,7 +94,7 @@ int coroutine_fn local_make(FsCall *call, FsNode *dir,
     if (ret < 0) {
         return ret;
     }
-    ret = local_pool(make_work, &m);
+    ret = local_perform(d, make_work, &m);
     local_node_unpin(d);
     local_dir_changed(d);
     return ret;
@@ -257,7 +263,7 @@ int coroutine_fn local_rename(FsCall *call,
     if (ret < 0) {
         return ret;
     }
-    ret = thread_pool_submit_co(rename_work, &r);
+    ret = local_perform_once(from, rename_work, &r);
     moved = local_node_named(from, oldname);
     if (ret == 0) {
         local_dir_changed(from);
@@ -324,7 +330,7 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
      * and not known to be: the same as during a rename.
      */
     fs_rename_begin(lf->fs);
-    ret = thread_pool_submit_co(unlink_work, &u);
+    ret = local_perform_once(d, unlink_work, &u);
     if (ret == 0) {
         local_dir_changed(d);
     }

@@ -32,105 +32,15 @@
  * find again for other reasons, which is seen when it is about to be closed.
  */
 #include "qemu/osdep.h"
-#include <sys/vfs.h>
 #include "block/thread-pool.h"
 #include "local-node.h"
 
 /* Steps that are tried in the main thread before the thread pool is asked */
 #define INLINE_STEPS        16
 /* Rounds in which others take the descriptors that were made free */
-#define POOL_TRIES          4
+#define PERFORM_TRIES       4
 /* Rounds in which renames may get into the way of finding an inode */
 #define FIND_TRIES          64
-/*
- * File systems
- */
-
-/* statfs(2) f_type of those that may ask another machine or a process */
-static const uint32_t slow_types[] = {
-    0x6969,         /* NFS */
-    0x517b,         /* SMB */
-    0xff534d42,     /* CIFS */
-    0xfe534d42,     /* SMB2 */
-    0x00c36400,     /* Ceph */
-    0x65735546,     /* FUSE */
-    0x01021997,     /* 9p */
-    0x5346414f,     /* AFS, of the kernel or OpenAFS */
-    0x6b414653,
-    0x73757245,     /* Coda */
-    0x0bd00bd0,     /* Lustre */
-    0x01161970,     /* GFS2 */
-    0x7461636f,     /* OCFS2 */
-    0x20030528,     /* OrangeFS */
-    0x47504653,     /* GPFS */
-    0x19830326,     /* BeeGFS */
-    0xaad7aaea,     /* PanFS */
-    0xbacbacbc,     /* VMware's shared folders */
-    0x786f4256,     /* VirtualBox' */
-    0x0187,         /* autofs */
-};
-
-static LocalDev *find_dev(LocalFs *lf, uint64_t dev)
-{
-    unsigned i;
-
-    for (i = 0; i < lf->devs->len; i++) {
-        LocalDev *d = &g_array_index(lf->devs, LocalDev, i);
-
-        if (d->dev == dev) {
-            return d;
-        }
-    }
-    return NULL;
-}
-
-bool local_quick(LocalFs *lf, uint64_t dev)
-{
-    LocalDev *d = find_dev(lf, dev);
-
-    return d && d->quick;
-}
-
-static void add_dev(LocalFs *lf, uint64_t dev, bool quick)
-{
-    LocalDev d = { .dev = dev, .quick = quick };
-
-    if (!find_dev(lf, dev)) {
-        g_array_append_val(lf->devs, d);
-    }
-}
-
-/* Whether a file system is quick; unknown ones are not. May block. */
-static int quick_work(void *opaque)
-{
-    int fd = GPOINTER_TO_INT(opaque);
-    struct statfs st;
-    unsigned i;
-
-    if (fstatfs(fd, &st) < 0) {
-        return false;
-    }
-    for (i = 0; i < ARRAY_SIZE(slow_types); i++) {
-        if ((uint32_t)st.f_type == slow_types[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void local_set_dev(LocalFs *lf, int fd, uint64_t dev)
-{
-    add_dev(lf, dev, quick_work(GINT_TO_POINTER(fd)));
-}
-
-void coroutine_fn local_learn_dev(LocalFs *lf, int fd, uint64_t dev)
-{
-    if (!find_dev(lf, dev)) {
-        add_dev(lf, dev,
-                thread_pool_submit_co(quick_work, GINT_TO_POINTER(fd)));
-    }
-}
-
 /*
  * Names
  */
@@ -231,7 +141,7 @@ static uint64_t birth(const FsAttr *attr)
  */
 static uint64_t known_birth(const LocalNode *n)
 {
-    return local_quick(local_fs(&n->node), n->node.dev) ? n->born : 0;
+    return local_quick(n) ? n->born : 0;
 }
 
 /* Whether @attr is of the node's inode. Any thread: the node is held. */
@@ -527,7 +437,7 @@ static int find_work(void *opaque)
     cur = start;
     for (i = f->steps->len - 1; i >= 0; i--) {
         FindStep *s = &g_array_index(f->steps, FindStep, i);
-        int fd = hostfs_step(&f->lf->host.host, cur, s->name, false, &attr);
+        int fd = hostfs_step(&f->lf->host.host, cur, s->name, HOST_WAIT, &attr);
 
         if (fd >= 0 && !is_it(s->node, s->born, &attr)) {
             close(fd);
@@ -567,12 +477,12 @@ static bool find_inline(Find *f)
         FsAttr attr;
         int fd;
 
-        if (!local_quick(f->lf, at->node.dev)) {
+        if (!local_quick(at)) {
             done = false;
             break;
         }
-        fd = hostfs_step(&f->lf->host.host, at->handle.fd, s->name, true,
-                         &attr);
+        fd = hostfs_step(&f->lf->host.host, at->handle.fd, s->name,
+                         HOST_NO_WAIT, &attr);
         if (fd < 0) {
             done = false;
             break;
@@ -655,7 +565,7 @@ static int coroutine_fn find_node(LocalNode *n)
             find_end(&f);
             return -ESTALE;
         }
-        ret = local_pool(find_work, &f);
+        ret = local_perform(NULL, find_work, &f);
         again = false;
         if (ret < 0) {
             again = find_again(&f, ret);
@@ -711,13 +621,21 @@ void local_node_unpin(LocalNode *n)
  * Holding
  */
 
-int coroutine_fn local_pool(ThreadPoolFunc *func, void *opaque)
+int coroutine_fn local_perform_once(LocalNode *at, ThreadPoolFunc *func,
+                                    void *opaque)
 {
-    unsigned tries = POOL_TRIES;
+    return at && local_at_once(at) ? func(opaque)
+                                   : thread_pool_submit_co(func, opaque);
+}
+
+int coroutine_fn local_perform(LocalNode *at, ThreadPoolFunc *func,
+                               void *opaque)
+{
+    unsigned tries = PERFORM_TRIES;
     int ret;
 
     do {
-        ret = thread_pool_submit_co(func, opaque);
+        ret = local_perform_once(at, func, opaque);
     } while (ret == -EMFILE && --tries && host_handles_relieve());
     return ret;
 }

@@ -11,14 +11,9 @@
 
 #include "block/thread-pool.h"
 #include "fsdriver.h"
+#include "hostdev.h"
 #include "hosthandle.h"
 #include "local-model.h"
-
-/* A host file system that was met */
-typedef struct LocalDev {
-    uint64_t dev;
-    bool quick;                 /* local_quick() */
-} LocalDev;
 
 typedef struct LocalFs {
     FsExport *fs;
@@ -29,7 +24,7 @@ typedef struct LocalFs {
     int mount_fd;
     int mount_id;
     uint32_t changes;           /* of names: LocalNode.changed */
-    GArray *devs;               /* LocalDev */
+    HostDevs devs;
 } LocalFs;
 
 typedef struct LocalNode {
@@ -108,17 +103,30 @@ void local_dir_changed(LocalNode *dir);
 /* Whether one did since LocalFs.changes was @since */
 bool local_dir_changed_since(const LocalNode *dir, uint32_t since);
 
-/* Whether system calls on a held handle there do not wait for a server. */
-bool local_quick(LocalFs *lf, uint64_t dev);
-/* Finds that out, if it is not known yet, with a descriptor there. */
-void coroutine_fn local_learn_dev(LocalFs *lf, int fd, uint64_t dev);
-void local_set_dev(LocalFs *lf, int fd, uint64_t dev);
+/* Whether what is known of the node's inode is at hand. */
+static inline bool local_quick(const LocalNode *n)
+{
+    return host_dev_kind(&local_fs(&n->node)->devs, n->node.dev) >=
+           HOST_DEV_STORAGE;
+}
+
+/* Whether nothing that is done to the node's inode has to wait. */
+static inline bool local_at_once(const LocalNode *n)
+{
+    return host_dev_kind(&local_fs(&n->node)->devs, n->node.dev) ==
+           HOST_DEV_MEMORY;
+}
 
 /*
- * thread_pool_submit_co(), and again when it came to -EMFILE and there is room
- * to be made.
+ * Runs @func(@opaque), which is about @at's file system alone: at once if
+ * nothing waits there, else, and if @at is NULL, in the thread pool. And again
+ * when it came to -EMFILE and there is room to be made.
  */
-int coroutine_fn local_pool(ThreadPoolFunc *func, void *opaque);
+int coroutine_fn local_perform(LocalNode *at, ThreadPoolFunc *func,
+                               void *opaque);
+/* The same for what cannot be done again */
+int coroutine_fn local_perform_once(LocalNode *at, ThreadPoolFunc *func,
+                                    void *opaque);
 
 /*
  * What a model is to be told of an inode, held for work in the thread pool.

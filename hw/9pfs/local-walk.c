@@ -43,7 +43,7 @@ static int steps_work(void *opaque)
         do {
             LocalInode inode = { .dir = dir, .name = name, .kept = -1 };
 
-            fd = hostfs_step(&s->host->host, dir, name, false, attr);
+            fd = hostfs_step(&s->host->host, dir, name, HOST_WAIT, attr);
             if (fd < 0) {
                 return fd;
             }
@@ -103,7 +103,7 @@ static int coroutine_fn step_inline(Way *way, const char *name, FsAttr *attr)
     LocalInode inode = { .dir = -1, .kept = -1 };
     int ret;
 
-    if (!lf->quick_model || !local_quick(lf, way->at->node.dev)) {
+    if (!lf->quick_model || !local_quick(way->at)) {
         return -EAGAIN;
     }
     ret = local_node_find(way->at);
@@ -111,14 +111,15 @@ static int coroutine_fn step_inline(Way *way, const char *name, FsAttr *attr)
         return ret;
     }
     inode.handle = hostfs_step(&lf->host.host,
-                               host_handle_use(&way->at->handle), name, true,
-                               attr);
+                               host_handle_use(&way->at->handle), name,
+                               local_at_once(way->at) ? HOST_NO_WAIT_ELSEWHERE
+                                                      : HOST_NO_WAIT, attr);
     if (inode.handle < 0) {
-        /* Room for descriptors is made there as well: local_pool() */
+        /* Room for descriptors is made there as well: local_perform() */
         return inode.handle == -EMFILE ? -EAGAIN : inode.handle;
     }
-    local_learn_dev(lf, inode.handle, attr->dev);
-    if (local_quick(lf, attr->dev)) {
+    if (host_dev_learn(&lf->devs, inode.handle, attr->dev) >=
+        HOST_DEV_STORAGE) {
         ret = lf->host.model->getattr(&lf->host, &inode, attr);
     } else {
         ret = -EAGAIN;
@@ -152,11 +153,11 @@ static int coroutine_fn steps_waiting(Way *way, const char *const *names,
     way->waited = true;
     ret = s.from = local_node_pin(from);
     if (ret >= 0) {
-        ret = local_pool(steps_work, &s);
+        ret = local_perform(NULL, steps_work, &s);
         local_node_unpin(from);
     }
     for (i = 0; i < s.walked; i++) {
-        local_learn_dev(lf, s.fd[i], attr[i].dev);
+        host_dev_learn(&lf->devs, s.fd[i], attr[i].dev);
     }
     for (i = 0; i < s.walked; i++) {
         way_step(way, up ? local_node_accept(lf, s.fd[i], &attr[i], NULL, NULL,

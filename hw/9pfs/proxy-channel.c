@@ -25,7 +25,7 @@
  * abandoned. Its slot stays taken until the answer comes after all, and what
  * that brings is given back.
  *
- * FORGETs leave with the next requests, or a few milliseconds later when none
+ * FORGETs leave before the next request, or a few milliseconds later when none
  * come: the helper's handles keep deleted files on the disk.
  *
  * The helper is not trusted. A message that is not what it has to be closes
@@ -680,6 +680,9 @@ int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
     ret = slot_get(ch, call, req);
     if (ret < 0) {
         return ret;
+    }
+    if (ch->forgets->len) {
+        out_forgets(ch);        /* that what is found again is donated again */
     }
     out_reserve(ch, size);
     marshal_writer_init(&req->w, ch->out + ch->out_end, size);

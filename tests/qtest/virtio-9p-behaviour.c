@@ -7,9 +7,12 @@
  * Cases of one target share a QEMU, which is reset in between, as long as the
  * options are the same; and always the folder that it serves, which is emptied
  * in between. Folders are made in the current one, which so decides on the
- * file system.
+ * file system; but those of some targets on a disk, if there is one. On file
+ * systems that are in memory only, drivers take other ways (hostdev.h).
  */
 #include "qemu/osdep.h"
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include "libqtest-single.h"
 #include "qemu/bswap.h"
@@ -17,6 +20,9 @@
 #include "libqos/qgraph.h"
 #include "libqos/virtio-9p-dotu.h"
 #include "virtio-9p-behaviour.h"
+
+/* For files that outlive a reboot: hier(7) */
+#define DISK            "/var/tmp"
 
 #define SCRATCH_FID     0x5a5a5a5a
 #define SYNTH_DIRS      16
@@ -63,8 +69,8 @@ static const Target targets[] = {
     { "local/mapped", "local,path=%s,security_model=mapped",
       HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS | HAS_SHORT_LIST },
     /*
-     * If root runs the test, QEMU once more as somebody else. The helper is
-     * always somebody else.
+     * If root runs the test, QEMU once more as somebody else, and on a disk.
+     * The helper is always somebody else.
      */
     { "user/passthrough", "local,path=%s,security_model=passthrough",
       HAS_PASS | HAS_USER },
@@ -558,18 +564,38 @@ static void remove_folders(void)
     }
 }
 
-static char *make_folder(void)
+/* Whether it is of a kind that is known to have all that tests ask for */
+static bool on_disk(const char *path)
 {
-    g_autofree char *name = g_strdup("qtest-9p-behaviour-XXXXXX");
-    g_autofree char *cwd = g_get_current_dir();
+    struct statfs st;
+
+    return statfs(path, &st) == 0 &&
+           (st.f_type == EXT4_SUPER_MAGIC || st.f_type == XFS_SUPER_MAGIC ||
+            st.f_type == BTRFS_SUPER_MAGIC);
+}
+
+static char *make_folder(bool disk)
+{
+    g_autofree char *cwd = disk && on_disk(DISK) ? g_strdup(DISK)
+                                                 : g_get_current_dir();
+    char *path = g_build_filename(cwd, "qtest-9p-behaviour-XXXXXX", NULL);
     static bool registered;
 
-    g_assert_nonnull(g_mkdtemp_full(name, 0755));
+    g_assert_nonnull(g_mkdtemp_full(path, 0755));
     if (!registered) {
         g_assert_cmpint(atexit(remove_folders), ==, 0);
         registered = true;
     }
-    return g_build_filename(cwd, name, NULL);
+    return path;
+}
+
+/* Relative, for the current folder's name may have blanks */
+static char *fsdev_path(const char *folder)
+{
+    g_autofree char *cwd = g_get_current_dir();
+
+    return g_str_has_prefix(folder, cwd) ? g_path_get_basename(folder)
+                                         : g_strdup(folder);
 }
 
 /* As new, but for being the same inode */
@@ -674,11 +700,10 @@ static void *before(GString *cmd_line, void *arg)
         if (*folder) {
             empty_folder(*folder);
         } else {
-            *folder = make_folder();
+            *folder = make_folder(target->has & HAS_USER);
         }
         t->dir = *folder;
-        /* Relative: the folder above may have blanks in its name */
-        name = g_path_get_basename(t->dir);
+        name = fsdev_path(t->dir);
         fsdev = g_strconcat(parts[0], name, parts[1], t->cs->opts, NULL);
         qvirtio_9p_set_fsdev(cmd_line, fsdev);
         if (geteuid() == 0 && has(t, HAS_USER)) {

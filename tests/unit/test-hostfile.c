@@ -6,6 +6,8 @@
  * in any number of pieces, from several coroutines at once.
  */
 #include "qemu/osdep.h"
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include "block/aio.h"
 #include "qapi/error.h"
 #include "qemu/iov.h"
@@ -43,7 +45,9 @@ static const FsDriver driver = {
     .file_free = host_file_free,
 };
 
-static FsFile *open_file(const char *name, int flags, bool writeout)
+/* As on a file system of that kind, whatever the current folder is on */
+static FsFile *open_file_on(HostDevKind kind, const char *name, int flags,
+                            bool writeout)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
     FsNode *node;
@@ -62,9 +66,14 @@ static FsFile *open_file(const char *name, int flags, bool writeout)
         node = g_new0(FsNode, 1);
         fs_node_init(node, &export, &attr);
     }
-    file = host_file_new(node, fd, flags, writeout);
+    file = host_file_new(node, fd, flags, writeout, kind);
     fs_node_unref(node);
     return file;
+}
+
+static FsFile *open_file(const char *name, int flags, bool writeout)
+{
+    return open_file_on(HOST_DEV_STORAGE, name, flags, writeout);
 }
 
 static void coroutine_fn job_entry(void *opaque)
@@ -208,6 +217,93 @@ static void test_read_write(void)
     read_write("f", false);
 }
 
+/* Without the event loop, so without another thread */
+static void at_once(Job *job, void coroutine_fn (*run)(Job *job))
+{
+    job_start(job, run);
+    g_assert_true(job->done);
+}
+
+static void test_in_memory(void)
+{
+    FsFile *file = open_file_on(HOST_DEV_MEMORY, "m", O_RDWR | O_CREAT, true);
+    g_autofree char *big = g_malloc0(4 * 1024 * 1024);
+    char buf[8] = "abc";
+    struct iovec iov = { .iov_base = buf, .iov_len = 3 };
+    Job job = { .file = file, .iov = &iov, .niov = 1 };
+    Job lock = { .file = file, .lock = { .l_type = F_WRLCK } };
+
+    at_once(&job, run_write);
+    g_assert_cmpint(job.ret, ==, 3);
+    at_once(&job, run_read);
+    g_assert_cmpint(job.ret, ==, 3);
+    at_once(&job, run_fsync);
+    g_assert_cmpint(job.ret, ==, 0);
+    at_once(&lock, run_lock);
+    g_assert_cmpint(lock.ret, ==, 0);
+    /* What would hold up others */
+    g_assert_cmpint(do_buf(file, run_write, big, 4 * 1024 * 1024, 0), ==,
+                    4 * 1024 * 1024);
+    fs_file_unref(file);
+
+    file = open_file_on(HOST_DEV_MEMORY, "", O_RDONLY | O_DIRECTORY, false);
+    job = (Job) {
+        .file = file, .room = 1, .names = g_ptr_array_new_with_free_func(g_free),
+        .nexts = g_array_new(false, false, sizeof(uint64_t)),
+    };
+    at_once(&job, run_readdir);
+    g_assert_cmpint(job.ret, ==, 0);
+    g_assert_cmpuint(job.names->len, ==, 1);
+    g_ptr_array_free(job.names, true);
+    g_array_free(job.nexts, true);
+    fs_file_unref(file);
+}
+
+static void coroutine_fn run_learn(Job *job)
+{
+    HostDevs devs = { };
+    struct stat st;
+
+    g_assert_cmpint(fstat(job->niov, &st), ==, 0);
+    g_assert_false(host_dev_known(&devs, st.st_dev));
+    g_assert_cmpint(host_dev_kind(&devs, st.st_dev), ==, HOST_DEV_REMOTE);
+    job->ret = host_dev_learn(&devs, job->niov, st.st_dev);
+    g_assert_cmpint(host_dev_kind(&devs, st.st_dev), ==, job->ret);
+    g_assert_true(host_dev_known(&devs, st.st_dev));
+    host_dev_note(&devs, st.st_dev, HOST_DEV_REMOTE);
+    g_assert_cmpint(host_dev_learn(&devs, job->niov, st.st_dev), ==,
+                    HOST_DEV_REMOTE);
+    host_devs_destroy(&devs);
+}
+
+static void test_kinds(void)
+{
+    /* Both can only be of one kind. */
+    static const struct {
+        const char *path;
+        HostDevKind kind;
+    } known[] = {
+        { "/dev/shm", HOST_DEV_MEMORY },
+        { "/proc", HOST_DEV_STORAGE },
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(known); i++) {
+        Job job = { .niov = open(known[i].path, O_PATH) };
+        struct statfs st;
+
+        if (job.niov < 0 || fstatfs(job.niov, &st) < 0 ||
+            (st.f_type != TMPFS_MAGIC && st.f_type != PROC_SUPER_MAGIC)) {
+            g_test_skip("/dev/shm or /proc is not what it mostly is");
+            continue;
+        }
+        job_start(&job, run_learn);
+        job_wait(&job);
+        g_assert_cmpint(job.ret, ==, known[i].kind);
+        close(job.niov);
+    }
+}
+
 static void test_writeout(void)
 {
     FsFile *file;
@@ -230,7 +326,7 @@ static FsFile *open_direct(const char *name, int flags)
     HostFile *host = container_of(file, HostFile, file);
     bool has = fcntl(host->fd, F_SETFL, flags | O_DIRECT) == 0;
     FsFile *again = host_file_new(file->node, dup(host->fd), flags | O_DIRECT,
-                                  false);
+                                  false, HOST_DEV_STORAGE);
 
     fs_file_unref(file);
     g_assert_cmpint(container_of(again, HostFile, file)->direct, ==, has);
@@ -572,6 +668,8 @@ int main(int argc, char **argv)
     g_assert_nonnull(g_mkdtemp(folder));
 
     g_test_add_func("/hostfile/read-write", test_read_write);
+    g_test_add_func("/hostfile/in-memory", test_in_memory);
+    g_test_add_func("/hostfile/kinds", test_kinds);
     g_test_add_func("/hostfile/writeout", test_writeout);
     g_test_add_func("/hostfile/cold", test_cold);
     g_test_add_func("/hostfile/direct", test_direct);

@@ -83,6 +83,12 @@ typedef struct Test {
     FsExport fs;
 } Test;
 
+/* The share is taken to be on a file system of that kind from now on. */
+static void set_kind(Test *t, HostDevKind kind)
+{
+    host_dev_note(&local_fs(t->fs.root)->devs, t->fs.root->dev, kind);
+}
+
 static void setup_model(Test *t, FsdevSecurityModel model)
 {
     FsdevOptions opts = {
@@ -106,6 +112,8 @@ static void setup_model(Test *t, FsdevSecurityModel model)
     g_assert_true(local->open(&t->fs, &opts, &error_abort));
     set_file_handles(true);
     g_assert_nonnull(t->fs.root);
+    /* Whatever the current folder is on: at_once() is for the other case. */
+    set_kind(t, HOST_DEV_STORAGE);
 }
 
 static void setup(Test *t)
@@ -425,15 +433,6 @@ static void assert_content(FsNode *node, const char *text)
  * Walking
  */
 
-/* As on a file system that may ask a server: all in the thread pool */
-static void make_slow(Test *t)
-{
-    GArray *devs = local_fs(t->fs.root)->devs;
-
-    g_assert_cmpuint(devs->len, ==, 1);
-    g_array_index(devs, LocalDev, 0).quick = false;
-}
-
 static void check_walk(bool slow)
 {
     FsNode *node, *dir, *file, *up = NULL;
@@ -442,7 +441,7 @@ static void check_walk(bool slow)
 
     setup(&t);
     if (slow) {
-        make_slow(&t);
+        set_kind(&t, HOST_DEV_REMOTE);
     }
     put_dir(&t, "a");
     put_dir(&t, "a/b");
@@ -509,7 +508,7 @@ static void test_walk_long(void)
     int i;
 
     setup(&t);
-    make_slow(&t);
+    set_kind(&t, HOST_DEV_REMOTE);
     put_dir(&t, path->str);
     for (i = 1; i < FS_WALK_MAX; i++) {
         g_string_append(path, "/d");
@@ -1618,6 +1617,135 @@ static void add_both(const char *name, void (*test)(void))
     g_test_add_data_func(handles, test, by_file_handle);
 }
 
+/*
+ * In memory only
+ */
+
+/* Without the event loop, so without another thread */
+static int op_at_once(Op *op, void coroutine_fn (*run)(Op *op))
+{
+    op_start(op, run);
+    g_assert_true(op->done);
+    return op->ret;
+}
+
+static void at_once(FsdevSecurityModel model)
+{
+    FsNode *file;
+    Test t;
+    Op op = { };
+
+    setup_model(&t, model);
+    set_kind(&t, HOST_DEV_MEMORY);
+
+    op = (Op) { .node = t.fs.root, .flags = O_RDWR | O_EXCL,
+                .make = { .name = "f", .mode = S_IFREG | 0644,
+                          .uid = geteuid(), .gid = getegid() } };
+    g_assert_cmpint(op_at_once(&op, run_create), ==, 0);
+    fs_file_unref(op.file);
+    file = op.other;
+    op = (Op) { .node = file, .set = { .valid = FS_SET_MODE, .mode = 0600 } };
+    g_assert_cmpint(op_at_once(&op, run_setattr), ==, 0);
+    g_assert_cmpint(op_at_once(&op, run_getattr), ==, 0);
+    g_assert_cmphex(op.attr.mode, ==, S_IFREG | 0600);
+    op = (Op) { .node = file, .names = { "user.a" },
+                .value = (uint8_t *)"v", .size = 1 };
+    g_assert_cmpint(op_at_once(&op, run_setxattr), ==, 0);
+    g_assert_cmpint(op_at_once(&op, run_getxattr), ==, 0);
+    g_assert_cmpmem(op.value, op.size, "v", 1);
+    g_free(op.value);
+    op = (Op) { .node = file, .flags = O_RDWR };
+    g_assert_cmpint(op_at_once(&op, run_open), ==, 0);
+    fs_file_unref(op.file);
+
+    op = (Op) { .node = t.fs.root,
+                .make = { .name = "d", .mode = S_IFDIR | 0755,
+                          .uid = geteuid(), .gid = getegid() } };
+    g_assert_cmpint(op_at_once(&op, run_make), ==, 0);
+    op = (Op) { .node = file, .other = t.fs.root, .names = { "g" } };
+    g_assert_cmpint(op_at_once(&op, run_link), ==, 0);
+    op = (Op) { .node = t.fs.root, .other = t.fs.root,
+                .names = { "g", "h" } };
+    g_assert_cmpint(op_at_once(&op, run_rename), ==, 0);
+    op = (Op) { .node = t.fs.root, .names = { "h" } };
+    g_assert_cmpint(op_at_once(&op, run_unlink), ==, 0);
+    op = (Op) { .node = t.fs.root, .names = { "d" }, .flags = true };
+    g_assert_cmpint(op_at_once(&op, run_unlink), ==, 0);
+    fs_node_unref(file);
+    finish(&t);
+}
+
+static void test_at_once(void)
+{
+    Op op = { .names = { "none" }, .n = 1 };
+    Test t;
+
+    at_once(FSDEV_SECURITY_MODEL_PASSTHROUGH);
+
+    /* Names that are not there are in no cache. */
+    setup(&t);
+    set_kind(&t, HOST_DEV_MEMORY);
+    op.node = t.fs.root;
+    g_assert_cmpint(op_at_once(&op, run_walk), ==, -ENOENT);
+    finish(&t);
+}
+
+static void test_at_once_mapped_xattr(void)
+{
+    at_once(FSDEV_SECURITY_MODEL_MAPPED_XATTR);
+}
+
+static void test_at_once_mapped_file(void)
+{
+    at_once(FSDEV_SECURITY_MODEL_MAPPED_FILE);
+}
+
+/* Somebody's lease is waited for, by another thread (fcntl(2)). */
+static void test_lease(void)
+{
+    Op op = { .flags = O_RDWR };
+    Op cut = { .set = { .valid = FS_SET_SIZE } };
+    Op again = { .flags = O_RDWR,
+                 .make = { .name = "f", .mode = S_IFREG | 0644,
+                           .uid = geteuid(), .gid = getegid() } };
+    Op *ops[] = { &op, &cut, &again };
+    void coroutine_fn (*run[])(Op *) = { run_open, run_setattr, run_create };
+    unsigned i;
+    Test t;
+
+    setup(&t);
+    set_kind(&t, HOST_DEV_MEMORY);
+    put_file(&t, "f");
+    op.node = cut.node = walk(&t, "f");
+    again.node = t.fs.root;
+    signal(SIGIO, SIG_IGN);
+    for (i = 0; i < G_N_ELEMENTS(ops); i++) {
+        int holder = openat(t.fd, "f", O_RDONLY);
+
+        if (fcntl(holder, F_SETLEASE, F_RDLCK) < 0) {
+            g_test_skip("the file system has no leases");
+            close(holder);
+            break;
+        }
+        op_start(ops[i], run[i]);
+        g_assert_false(ops[i]->done);
+        g_assert_cmpint(fcntl(holder, F_SETLEASE, F_UNLCK), ==, 0);
+        close(holder);
+        g_assert_cmpint(op_wait(ops[i]), ==, 0);
+        if (ops[i]->file) {
+            g_assert_cmphex(fcntl(container_of(ops[i]->file, HostFile,
+                                               file)->fd, F_GETFL) &
+                            O_NONBLOCK, ==, 0);
+            fs_file_unref(ops[i]->file);
+        }
+    }
+    if (again.other) {
+        fs_node_unref(again.other);
+    }
+    fs_node_unref(op.node);
+    finish(&t);
+}
+
 int main(int argc, char **argv)
 {
     g_autofree char *rm = NULL;
@@ -1631,6 +1759,12 @@ int main(int argc, char **argv)
     folder = g_dir_make_tmp("local-driver-XXXXXX", NULL);
     g_assert_nonnull(folder);
 
+    g_test_add_func("/local-driver/at-once", test_at_once);
+    g_test_add_func("/local-driver/at-once-mapped-xattr",
+                    test_at_once_mapped_xattr);
+    g_test_add_func("/local-driver/at-once-mapped-file",
+                    test_at_once_mapped_file);
+    g_test_add_func("/local-driver/lease", test_lease);
     g_test_add_func("/local-driver/walk", test_walk);
     g_test_add_func("/local-driver/walk-slow", test_walk_slow);
     g_test_add_func("/local-driver/walk-long", test_walk_long);

@@ -463,19 +463,19 @@ static void test_abandon(void)
     before = open_fds();
     peer_send(t.peer, buf, reply.size, fds, 2);
 
-    /* The FORGET leaves with the one that waited, or later */
+    /* The FORGET leaves before the one that waited */
     while (!peer_wait(t.peer, 0)) {
         aio_poll(ctx, true);
     }
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(h.type, ==, PROXY_FORGET);
+    g_assert_cmpuint(lduw_le_p(payload), ==, 1);
+    g_assert_cmpuint(ldq_le_p(payload + 2), ==, 42);
     h = peer_recv(t.peer, payload, sizeof(payload));
     g_assert_cmpuint(h.type, ==, PROXY_GETATTR);
     peer_reply(&t, PROXY_GETATTR, h.tag, 0, 8);
     call_wait(&c[i]);
     g_assert_cmpuint(c[i].answer, ==, 8);
-    h = peer_recv(t.peer, payload, sizeof(payload));
-    g_assert_cmpuint(h.type, ==, PROXY_FORGET);
-    g_assert_cmpuint(lduw_le_p(payload), ==, 1);
-    g_assert_cmpuint(ldq_le_p(payload + 2), ==, 42);
     g_assert_cmpint(open_fds(), ==, before);
 
     /* An error, and then the end with the rest still abandoned */
@@ -675,20 +675,20 @@ static void test_forget(void)
     g_assert_cmpuint(ldl_le_p(payload + 10), ==, 3);
     g_assert_cmpuint(ldq_le_p(payload + 14), ==, 6);
 
-    /* With the next request, in messages of the greatest length */
+    /* Before the next request, in messages of the greatest length */
     for (i = 0; i < PROXY_FORGET_MAX + 1; i++) {
         proxy_forget(t.ch, i, 1);
     }
     call_start(&t, &c, PROXY_GETATTR, 1);
-    h = peer_recv(t.peer, payload, sizeof(payload));
-    g_assert_cmpuint(h.type, ==, PROXY_GETATTR);
-    peer_reply(&t, PROXY_GETATTR, h.tag, 0, 0);
     h = peer_recv(t.peer, payload, sizeof(payload));
     g_assert_cmpuint(h.type, ==, PROXY_FORGET);
     g_assert_cmpuint(lduw_le_p(payload), ==, PROXY_FORGET_MAX);
     h = peer_recv(t.peer, payload, sizeof(payload));
     g_assert_cmpuint(lduw_le_p(payload), ==, 1);
     g_assert_cmpuint(ldq_le_p(payload + 2), ==, PROXY_FORGET_MAX);
+    h = peer_recv(t.peer, payload, sizeof(payload));
+    g_assert_cmpuint(h.type, ==, PROXY_GETATTR);
+    peer_reply(&t, PROXY_GETATTR, h.tag, 0, 0);
     call_wait(&c);
     finish(&t);
 }

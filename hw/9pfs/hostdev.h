@@ -1,0 +1,48 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The host's file systems that an export has met: what their operations may
+ * wait for, and thus which of them need another thread.
+ *
+ * All of it for the export's thread, but what says otherwise.
+ */
+#ifndef HW_9PFS_HOSTDEV_H
+#define HW_9PFS_HOSTDEV_H
+
+#include "qemu/coroutine.h"
+
+typedef enum HostDevKind {
+    /* Everything may ask another machine or a process; or not known yet */
+    HOST_DEV_REMOTE,
+    /*
+     * Whatever is known of an inode that is held (statx(2), readlink(2)) and
+     * of the file system (statfs(2)) is at hand; the rest waits for storage.
+     */
+    HOST_DEV_STORAGE,
+    /*
+     * Files are in memory and nowhere else: nothing waits for anything but
+     * memory, like the guest's own.
+     */
+    HOST_DEV_MEMORY,
+} HostDevKind;
+
+/* The file systems of one export; zero at first */
+typedef struct HostDevs {
+    GArray *known;
+} HostDevs;
+
+void host_devs_destroy(HostDevs *devs);
+
+bool host_dev_known(const HostDevs *devs, uint64_t dev);
+HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev);
+
+/* It is known to be of that kind from now on. */
+void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind);
+
+/* Finds the kind of @dev out with @fd, a descriptor there. May block. */
+void host_dev_set(HostDevs *devs, int fd, uint64_t dev);
+
+/* The same in the thread pool, if it is not known yet; keep @fd open. */
+HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev);
+
+#endif /* HW_9PFS_HOSTDEV_H */
