@@ -391,10 +391,10 @@ static int reopen(const HostFs *fs, int node, int flags)
 
 /*
  * O_NONBLOCK has no meaning for regular files and directories, other than to
- * fail instead of waiting for a lease to be broken. O_NOATIME fails with EPERM where open(2) says so: Linux'
- * applications expect that and try again. O_DIRECT is no promise to the guest
- * but a wish: EINVAL says that the file system does not have it, and nothing
- * was truncated then.
+ * fail instead of waiting for a lease to be broken. O_NOATIME fails with EPERM
+ * where open(2) says so: Linux' applications expect that and try again.
+ * O_DIRECT is no promise to the guest but a wish: EINVAL says that the file
+ * system does not have it, and nothing was truncated then.
  */
 int hostfs_open(const HostFs *fs, int node, int flags)
 {

@@ -106,7 +106,8 @@ static void dir_child(Fixture *f)
         set_mode(f->export, "d", modes[i]);
         assert_ok(try_walk(f, "d/file"));
         assert_ok(try_walk(f, "d/sub/.."));
-        assert_error(hostfs_step(&f->fs, dir, "file", HOST_NO_WAIT, &attr), EAGAIN);
+        assert_error(hostfs_step(&f->fs, dir, "file", HOST_NO_WAIT, &attr),
+                     EAGAIN);
         assert_error(try_walk(f, "d/none"), ENOENT);
         assert_ok(hostfs_walk(&f->fs, dir, up, 3, &walk));
         close(walk.node);

@@ -248,7 +248,8 @@ static void test_in_memory(void)
 
     file = open_file_on(HOST_DEV_MEMORY, "", O_RDONLY | O_DIRECTORY, false);
     job = (Job) {
-        .file = file, .room = 1, .names = g_ptr_array_new_with_free_func(g_free),
+        .file = file, .room = 1,
+        .names = g_ptr_array_new_with_free_func(g_free),
         .nexts = g_array_new(false, false, sizeof(uint64_t)),
     };
     at_once(&job, run_readdir);
