@@ -126,6 +126,12 @@ static int find_parent(const HostFs *fs, const char *path, char **name)
     return walk_names(fs, (char **)names->pdata, names->len - 1);
 }
 
+/* A handle of @path, when all of the request's fields were read */
+static int find_last(Request1 *rq, const char *path)
+{
+    return marshal_done(&rq->in) ? find(rq->fs, path) : -EINVAL;
+}
+
 /*
  * What opens
  */
@@ -136,10 +142,7 @@ static int do_open(Request1 *rq)
     uint32_t flags = marshal_get_u32(&rq->in);
     int node;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
@@ -279,10 +282,7 @@ static int do_link(Request1 *rq)
     g_autofree char *name = NULL;
     int node, dir, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, old);
+    node = find_last(rq, old);
     if (node < 0) {
         return node;
     }
@@ -362,10 +362,7 @@ static int do_lstat(Request1 *rq)
     FsAttr attr;
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
@@ -397,10 +394,7 @@ static int do_readlink(Request1 *rq)
     char target[PATH_MAX];
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
@@ -420,10 +414,7 @@ static int do_statfs(Request1 *rq)
     FsStatfs st;
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
@@ -450,10 +441,7 @@ static int set_at(Request1 *rq, const char *path, const FsSetAttr *set)
 {
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
@@ -532,10 +520,7 @@ static int do_getversion(Request1 *rq)
     uint64_t gen = 0;
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
@@ -561,10 +546,7 @@ static int get_xattr(Request1 *rq, const char *path, const char *name,
     ssize_t len;
     int node;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
@@ -636,10 +618,7 @@ static int do_lremovexattr(Request1 *rq)
     const char *name = get_str(rq);
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return -EINVAL;
-    }
-    node = find(rq->fs, path);
+    node = find_last(rq, path);
     if (node < 0) {
         return node;
     }
