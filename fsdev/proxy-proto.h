@@ -16,7 +16,8 @@
  *
  * size counts the whole message, header included. nfds says how many
  * descriptors travel with the message as SCM_RIGHTS; they are taken from the
- * stream in the order of the messages. tag is chosen by QEMU and repeated in
+ * stream in the order of the messages, and may come with an earlier one, if
+ * messages leave together. tag is chosen by QEMU and repeated in
  * the reply; requests are answered in any order. The payload is in the
  * marshaller's format.
  *
@@ -37,7 +38,9 @@
  * and with donated 1 an O_PATH descriptor of it travels along (the next of the
  * message's descriptors). The helper donates one whenever QEMU had no
  * reference to the inode, unless HELLO asked for no donation. The root's
- * handle is PROXY_ROOT_HANDLE and is never forgotten.
+ * handle is PROXY_ROOT_HANDLE and is never forgotten. A FORGET has taken effect
+ * before any request that comes after it in the stream: what is found again
+ * after it is donated again.
  *
  * Messages (T = request payload, R = reply payload after error[4]). Flags,
  * modes, errno and device numbers are Linux'; ids are the guest's.

@@ -6,7 +6,7 @@
  * As much as there is gets read in one recvmsg(2), so requests that were sent
  * together cost one system call. Memory is bounded by one buffer here, and
  * what each thread has: a request is only taken by a thread that will work
- * on it, and a thread that cannot get its reply out takes no more.
+ * on it, and a thread that cannot get its replies out takes no more.
  */
 #include "qemu/osdep.h"
 #include "fsdev/helper/channel.h"
@@ -22,7 +22,6 @@
 void channel_init(Channel *c, int fd)
 {
     *c = (Channel) { .fd = fd, .buf = g_malloc(BUFFER_SIZE) };
-    pthread_mutex_init(&c->receive, NULL);
     pthread_mutex_init(&c->send, NULL);
     pthread_mutex_init(&c->state, NULL);
 }
@@ -31,7 +30,6 @@ void channel_destroy(Channel *c)
 {
     close(c->fd);
     g_free(c->buf);
-    pthread_mutex_destroy(&c->receive);
     pthread_mutex_destroy(&c->send);
     pthread_mutex_destroy(&c->state);
 }
@@ -246,7 +244,19 @@ static bool check_header(Channel *c, const ProxyHeader *h)
     return true;
 }
 
-static bool take_message(Channel *c, ProxyHeader *h, uint8_t *payload)
+bool channel_has_request(const Channel *c)
+{
+    size_t have = c->end - c->start;
+    ProxyHeader h;
+
+    if (have < PROXY_HEADER_SIZE) {
+        return false;
+    }
+    proxy_header_get(&h, c->buf + c->start);
+    return h.size <= have;
+}
+
+bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload)
 {
     if (channel_ended(c) != CHANNEL_OPEN || !need(c, PROXY_HEADER_SIZE)) {
         return false;
@@ -259,16 +269,6 @@ static bool take_message(Channel *c, ProxyHeader *h, uint8_t *payload)
            h->size - PROXY_HEADER_SIZE);
     c->start += h->size;
     return true;
-}
-
-bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload)
-{
-    bool ok;
-
-    pthread_mutex_lock(&c->receive);
-    ok = take_message(c, h, payload);
-    pthread_mutex_unlock(&c->receive);
-    return ok;
 }
 
 bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
@@ -309,9 +309,9 @@ static ssize_t send_some(Channel *c, const void *buf, size_t size,
                          const int *fds, unsigned nfds)
 {
     union {
-        char buf[CMSG_SPACE(PROXY_MESSAGE_FDS * sizeof(int))];
+        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
         struct cmsghdr align;
-    } control = { 0 };
+    } control;
     struct iovec iov = { (void *)buf, size };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     struct cmsghdr *cmsg;

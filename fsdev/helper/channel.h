@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The helper's end of the proxy channel: whole messages in and out of the
- * socket (framing: proxy-proto.h), for several threads at once.
+ * socket (framing: proxy-proto.h). One thread at a time receives, which is the
+ * caller's care; several may send.
  */
 #ifndef HELPER_CHANNEL_H
 #define HELPER_CHANNEL_H
@@ -18,11 +19,11 @@ typedef enum ChannelEnd {
 
 typedef struct Channel {
     int fd;
-    pthread_mutex_t receive;    /* guards buf, start, end */
     pthread_mutex_t send;       /* one message goes out at a time */
     pthread_mutex_t state;      /* guards ended */
     ChannelEnd ended;
-    uint8_t *buf;               /* what came and was not taken yet */
+    uint8_t *buf;               /* what came and was not taken yet: theirs
+                                   whose turn it is to receive */
     size_t start;
     size_t end;
 } Channel;
@@ -40,10 +41,13 @@ void channel_destroy(Channel *c);
  */
 bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags);
 
+/* Whether a whole request is there, so channel_receive() does not wait. */
+bool channel_has_request(const Channel *c);
+
 /*
  * Waits for a request; its header is checked, its payload is copied to
- * @payload (PROXY_MAX_MESSAGE bytes). One thread waits for data at a time,
- * the others for their turn. False at the end of the channel.
+ * @payload (PROXY_MAX_MESSAGE bytes). One thread does so at a time. False at
+ * the end of the channel.
  */
 bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload);
 
@@ -55,8 +59,8 @@ bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
                         uint32_t *size);
 
 /*
- * Sends @size bytes with @nfds descriptors, which stay the caller's. May
- * block for as long as QEMU does not read. False at the end of the channel.
+ * Sends @size bytes, of whole messages, with @nfds (up to PROXY_MAX_FDS)
+ * descriptors that belong to them and stay the caller's. May block for as long as QEMU does not read. False at the end of the channel.
  */
 bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
                   unsigned nfds);

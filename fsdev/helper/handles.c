@@ -245,13 +245,13 @@ int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
     return ret;
 }
 
-void handles_forget(Handles *t, uint64_t handle, uint32_t count)
+int handles_forget(Handles *t, uint64_t handle, uint32_t count)
 {
     int fd = -1;
     Slot *s;
 
     if (handle == PROXY_ROOT_HANDLE) {
-        return;
+        return -1;
     }
     pthread_mutex_lock(&t->lock);
     s = find(t, handle);
@@ -260,5 +260,5 @@ void handles_forget(Handles *t, uint64_t handle, uint32_t count)
         fd = drop_unneeded(t, s);
     }
     pthread_mutex_unlock(&t->lock);
-    close_dropped(fd);
+    return fd;
 }

@@ -55,8 +55,10 @@ int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
 
 /*
  * Takes @count references back. More than there are, or an unknown handle, is
- * ignored: there is no reply to say so in.
+ * ignored: there is no reply to say so in. Returns the descriptor if nobody
+ * needs it any more, for the caller to close: that may wait for the file
+ * system. Else -1.
  */
-void handles_forget(Handles *t, uint64_t handle, uint32_t count);
+int handles_forget(Handles *t, uint64_t handle, uint32_t count);
 
 #endif /* HELPER_HANDLES_H */

@@ -26,7 +26,10 @@ static int use(Request *rq, uint64_t handle)
     return fd;
 }
 
-/* Takes back the reference that a reply which fails would have given. */
+/*
+ * Takes back the reference that a reply which fails would have given. The
+ * handle is in use by the request, so there is nothing to close yet.
+ */
 static void ungive(Request *rq, const NewHandle *new)
 {
     handles_forget(rq->export->handles, new->handle, 1);
@@ -78,11 +81,12 @@ int request_root(Request *rq)
     return ret;
 }
 
-static int do_forget(Request *rq)
+int request_forget(Request *rq, int *dropped, unsigned *n_dropped)
 {
     unsigned n = marshal_get_u16(&rq->in);
     unsigned i;
     uint64_t handle;
+    int fd;
 
     /* All of it first: half a FORGET would take half the references back. */
     if (!marshal_ok(&rq->in) || n > PROXY_FORGET_MAX ||
@@ -91,8 +95,11 @@ static int do_forget(Request *rq)
     }
     for (i = 0; i < n; i++) {
         handle = marshal_get_u64(&rq->in);
-        handles_forget(rq->export->handles, handle,
-                       marshal_get_u32(&rq->in));
+        fd = handles_forget(rq->export->handles, handle,
+                            marshal_get_u32(&rq->in));
+        if (fd >= 0) {
+            dropped[(*n_dropped)++] = fd;
+        }
     }
     return 0;
 }
@@ -459,7 +466,6 @@ static int do_removexattr(Request *rq)
 int request_execute(Request *rq, unsigned type)
 {
     static int (*const functions[PROXY_TYPE_END])(Request *rq) = {
-        [PROXY_FORGET] = do_forget,
         [PROXY_WALK] = do_walk,
         [PROXY_GETATTR] = do_getattr,
         [PROXY_SETATTR] = do_setattr,

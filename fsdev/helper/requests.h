@@ -35,11 +35,18 @@ typedef struct Request {
 #define REQUEST_MALFORMED       1
 
 /*
- * Carries out a request of @type with the payload @rq->in. Returns 0 with the
- * reply in out and fds; -errno, with nothing to reply but that; or
- * REQUEST_MALFORMED.
+ * Carries out a request of @type, which has a reply, with the payload
+ * @rq->in. Returns 0 with the reply in out and fds; -errno, with nothing to
+ * reply but that; or REQUEST_MALFORMED.
  */
 int request_execute(Request *rq, unsigned type);
+
+/*
+ * The same for a FORGET, which has no reply. What then is to be closed is added
+ * to @dropped (room for PROXY_FORGET_MAX) and counted in *@n_dropped. Does not
+ * wait for any file system.
+ */
+int request_forget(Request *rq, int *dropped, unsigned *n_dropped);
 
 /* Gives up what the reply needed, once that was sent. */
 void request_finish(Request *rq);

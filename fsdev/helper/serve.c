@@ -3,21 +3,34 @@
  *
  * Serving one connection: see serve.h.
  *
- * Theory of operation. Threads are alike. Each in turn takes one whole request
- * off the channel, carries it out, and sends the reply; so there are never
- * more requests at work, or replies waiting, than threads, and QEMU can ask
- * for as much as it likes without making the helper need more memory.
+ * Theory of operation. Threads are alike. One of them has the turn to receive
+ * (turn.h): it takes requests off the channel one after the other and carries
+ * them out. Replies to requests that came together leave together. Another
+ * thread gets the turn only when that pays: to wake one costs more than most
+ * requests do, so it is woken when this one has been at one request for a
+ * while, or beforehand when requests of the type took long lately. So a
+ * request waits for two milliseconds at most because others are slow, as long
+ * as there is a thread that has nothing to do.
+ *
+ * There are never more requests at work than threads, and a thread takes no
+ * more while it cannot get its replies out; so QEMU can ask for as much as it
+ * likes without making the helper need more memory.
+ *
+ * FORGETs take effect before the next request is taken, in the order of the
+ * stream; only the closing of descriptors is work like any other.
  *
  * When the channel ends, requests at work are finished, their replies sent if
  * that is still possible, and the threads come to an end one by one. No
  * change of the export is left half made.
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "fsdev/helper/serve.h"
 #include "fsdev/helper/channel.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/requests.h"
 #include "fsdev/helper/requests-v1.h"
+#include "fsdev/helper/turn.h"
 
 /* What HELLO tells as the number of requests worth having in flight */
 #define MAX_IN_FLIGHT   128
@@ -30,17 +43,60 @@
 /* error[4] */
 #define REPLY_START     (PROXY_HEADER_SIZE + 4)
 
+/*
+ * Nanoseconds that requests of a type take on average, from which on the turn
+ * is passed on before the work: if more requests are there, and in any case
+ */
+#define SHARE_NS        30000
+#define PASS_NS         100000
+/* One request counts for this much at most, and for a part of it at once. */
+#define COUNT_MAX_NS    1000000
+#define COUNT_PART      8
+
+/* Replies that leave together, and how long the first may wait for others */
+#define BATCH_REPLIES   32
+#define BATCH_SIZE      (32 * 1024)
+#define BATCH_WAIT_NS   100000
+
+/* Replies that wait to be sent, and what they need until they are */
+typedef struct Batch {
+    unsigned n;
+    unsigned nfds;
+    size_t size;
+    int64_t since;              /* when the first came, ns */
+    Request requests[BATCH_REPLIES];
+    int fds[BATCH_REPLIES * PROXY_MESSAGE_FDS];
+    uint8_t buf[BATCH_SIZE];
+} Batch;
+
+G_STATIC_ASSERT(BATCH_REPLIES * PROXY_MESSAGE_FDS <= PROXY_MAX_FDS);
+
 typedef struct Server {
     Channel channel;
     Export export;
     const ServeConfig *config;
+    Turn turn;
+    Batch *batch;               /* theirs whose turn it is */
+    uint32_t average[PROXY_TYPE_END];   /* ns; atomic */
 } Server;
 
 /* One thread's memory */
 typedef struct Worker {
+    uint64_t turn;
+    Batch *spare;               /* to change for the server's */
+    int dropped[PROXY_FORGET_MAX];
+    unsigned n_dropped;
     uint8_t in[PROXY_MAX_MESSAGE];
     uint8_t out[PROXY_MAX_MESSAGE];
 } Worker;
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
 
 static void start_request(Request *rq, Server *s, Worker *w, size_t in_size)
 {
@@ -53,56 +109,234 @@ static void start_request(Request *rq, Server *s, Worker *w, size_t in_size)
     rq->nused = 0;
 }
 
-/* Sends the reply to a request that ended with @error (0 or -errno). */
-static bool send_reply(Server *s, Worker *w, Request *rq, unsigned type,
-                       uint32_t tag, int error)
+/*
+ * Completes the reply in w->out to a request that ended with @error (0 or
+ * -errno). Returns its size.
+ */
+static size_t end_reply(Worker *w, Request *rq, unsigned type, uint32_t tag,
+                        int error)
 {
-    unsigned nfds = error ? 0 : rq->nfds;
     size_t size = REPLY_START + (error ? 0 : marshal_size(&rq->out));
-    ProxyHeader h = {
-        .size = size,
-        .type = type | PROXY_REPLY,
-        .nfds = nfds,
-        .tag = tag,
-    };
+    ProxyHeader h = { .size = size, .type = type | PROXY_REPLY, .tag = tag };
     MarshalWriter start;
 
+    if (error) {
+        rq->nfds = 0;
+    }
+    h.nfds = rq->nfds;
     proxy_header_put(&h, w->out);
     marshal_writer_init(&start, w->out + PROXY_HEADER_SIZE, 4);
     marshal_put_u32(&start, -error);
-    return channel_send(&s->channel, w->out, size, rq->fds, nfds);
+    return size;
 }
 
-/* Works on one request. False at the end of the channel. */
+/*
+ * Replies that leave together
+ */
+
+static bool batch_has_room(const Batch *b, size_t size)
+{
+    return b->n < BATCH_REPLIES && size <= sizeof(b->buf) - b->size;
+}
+
+static void batch_add(Batch *b, const Request *rq, const void *reply,
+                      size_t size, int64_t now)
+{
+    if (b->n == 0) {
+        b->since = now;
+    }
+    memcpy(b->buf + b->size, reply, size);
+    b->size += size;
+    memcpy(b->fds + b->nfds, rq->fds, rq->nfds * sizeof(rq->fds[0]));
+    b->nfds += rq->nfds;
+    b->requests[b->n++] = *rq;
+}
+
+/* Whether it is to be sent before the next request is taken */
+static bool batch_is_due(const Server *s)
+{
+    const Batch *b = s->batch;
+
+    return b->n && (!channel_has_request(&s->channel) ||
+                    b->n == BATCH_REPLIES ||
+                    now_ns() - b->since > BATCH_WAIT_NS);
+}
+
+static Batch *batch_new(void)
+{
+    Batch *b = g_new(Batch, 1);
+
+    b->n = b->nfds = b->size = 0;
+    return b;
+}
+
+static void batch_finish(Batch *b)
+{
+    unsigned i;
+
+    for (i = 0; i < b->n; i++) {
+        request_finish(&b->requests[i]);
+    }
+    b->n = b->nfds = b->size = 0;
+}
+
+/* Takes the server's batch, to be sent when it is not our turn any more. */
+static void batch_take(Server *s, Worker *w)
+{
+    Batch *b = s->batch;
+
+    s->batch = w->spare;
+    w->spare = b;
+}
+
+static void batch_send(Server *s, Worker *w)
+{
+    Batch *b = w->spare;
+
+    if (b->n) {
+        channel_send(&s->channel, b->buf, b->size, b->fds, b->nfds);
+    }
+    batch_finish(b);
+}
+
+/* Returns whether it still is our turn, for sending may block. */
+static bool batch_flush(Server *s, Worker *w)
+{
+    batch_take(s, w);
+    turn_work(&s->turn);
+    batch_send(s, w);
+    return turn_back(&s->turn, w->turn);
+}
+
+/*
+ * Requests
+ */
+
+static void count_time(Server *s, unsigned type, int64_t ns)
+{
+    int64_t average = qatomic_read(&s->average[type]);
+
+    /* Another thread's count may get lost: it is an estimate. */
+    average += (MIN(ns, COUNT_MAX_NS) - average) / COUNT_PART;
+    qatomic_set(&s->average[type], average);
+}
+
+/* The work itself, with or without the turn. Returns when it was done. */
+static int64_t execute(Server *s, Worker *w, Request *rq, unsigned type,
+                       int *ret)
+{
+    int64_t start = now_ns();
+    int64_t end;
+
+    if (type == PROXY_FORGET) {
+        while (w->n_dropped) {
+            close(w->dropped[--w->n_dropped]);
+        }
+    } else {
+        *ret = request_execute(rq, type);
+    }
+    end = now_ns();
+    count_time(s, type, end - start);
+    return end;
+}
+
+/* Whether the request ends the channel */
+static bool is_breach(const Request *rq, int ret)
+{
+    return ret == REQUEST_MALFORMED || (ret == 0 && !marshal_fits(&rq->out));
+}
+
+static void reply_now(Server *s, Worker *w, Request *rq, const ProxyHeader *h,
+                      int ret)
+{
+    size_t size;
+
+    if (ret == REQUEST_MALFORMED) {
+        channel_break(&s->channel, "malformed %s of %u bytes",
+                      proxy_type_name(h->type), h->size);
+    } else if (is_breach(rq, ret)) {
+        channel_break(&s->channel, "the reply to a %s is too long",
+                      proxy_type_name(h->type));
+    } else if (h->type != PROXY_FORGET) {
+        size = end_reply(w, rq, h->type, h->tag, ret);
+        channel_send(&s->channel, w->out, size, rq->fds, rq->nfds);
+    }
+    request_finish(rq);
+}
+
+/*
+ * Lets the reply wait for others; it is our turn. False if it cannot wait, or
+ * the channel is to be ended.
+ */
+static bool reply_later(Server *s, Worker *w, Request *rq,
+                        const ProxyHeader *h, int ret, int64_t now)
+{
+    size_t size;
+
+    if (h->type == PROXY_FORGET && ret == 0) {
+        return true;
+    }
+    size = is_breach(rq, ret) ? 0 : end_reply(w, rq, h->type, h->tag, ret);
+    if (size && batch_has_room(s->batch, size)) {
+        batch_add(s->batch, rq, w->out, size, now);
+        return true;
+    }
+    return false;
+}
+
+/*
+ * Takes a request and works on it; it is our turn. Returns whether it still
+ * is: not if another thread has it, or at the end of the channel.
+ */
 static bool serve_one(Server *s, Worker *w)
 {
-    Request rq;
+    bool more, alone, mine = true;
     ProxyHeader h;
-    bool ok = true;
-    int ret;
+    Request rq;
+    int64_t now;
+    int ret = 0;
 
+    if (batch_is_due(s)) {
+        return batch_flush(s, w);
+    }
     if (!channel_receive(&s->channel, &h, w->in)) {
+        turn_end(&s->turn);
         return false;
     }
     start_request(&rq, s, w, h.size - PROXY_HEADER_SIZE);
-    ret = request_execute(&rq, h.type);
+    if (h.type == PROXY_FORGET) {
+        ret = request_forget(&rq, w->dropped, &w->n_dropped);
+    }
+
+    more = channel_has_request(&s->channel);
+    alone = qatomic_read(&s->average[h.type]) < (more ? SHARE_NS : PASS_NS);
+    more |= s->batch->n > 0;
+    if (alone) {
+        turn_work(&s->turn);
+    } else {
+        batch_take(s, w);
+        turn_pass(&s->turn);
+        batch_send(s, w);
+    }
+    now = execute(s, w, &rq, h.type, &ret);
     if (log_wants(LOG_LEVEL_DEBUG)) {
         log_line(LOG_LEVEL_DEBUG, "%s, tag %u: %s", proxy_type_name(h.type),
                  h.tag, ret > 0 ? "malformed" : strerror(-ret));
     }
-    if (ret == REQUEST_MALFORMED) {
-        channel_break(&s->channel, "malformed %s of %u bytes",
-                      proxy_type_name(h.type), h.size);
-        ok = false;
-    } else if (ret == 0 && !marshal_fits(&rq.out)) {
-        channel_break(&s->channel, "the reply to a %s is too long",
-                      proxy_type_name(h.type));
-        ok = false;
-    } else if (h.type != PROXY_FORGET) {
-        ok = send_reply(s, w, &rq, h.type, h.tag, ret);
+    if (alone && more) {
+        mine = turn_back(&s->turn, w->turn);
+        if (mine) {
+            if (reply_later(s, w, &rq, &h, ret, now)) {
+                return true;
+            }
+            /* Those before it first; then the turn may be taken away. */
+            batch_take(s, w);
+            turn_work(&s->turn);
+            batch_send(s, w);
+        }
     }
-    request_finish(&rq);
-    return ok;
+    reply_now(s, w, &rq, &h, ret);
+    return alone && mine && turn_back(&s->turn, w->turn);
 }
 
 static void *serve_thread(void *opaque)
@@ -110,9 +344,14 @@ static void *serve_thread(void *opaque)
     g_autofree Worker *w = g_new(Worker, 1);
     Server *s = opaque;
 
-    while (serve_one(s, w)) {
-        /* the next */
+    w->spare = batch_new();
+    w->n_dropped = 0;
+    while (turn_wait(&s->turn, &w->turn)) {
+        while (serve_one(s, w)) {
+            /* the next */
+        }
     }
+    g_free(w->spare);
     return NULL;
 }
 
@@ -122,6 +361,7 @@ static bool answer_hello(Server *s, uint32_t flags)
     g_autofree Worker *w = g_new(Worker, 1);
     const ServeConfig *config = s->config;
     Request rq;
+    size_t size;
     int ret;
 
     s->export.donate = !(flags & PROXY_HELLO_NO_DONATE);
@@ -135,7 +375,9 @@ static bool answer_hello(Server *s, uint32_t flags)
     ret = request_root(&rq);
     proxy_put_idmap(&rq.out, config->ids->uid, config->ids->n_uid);
     proxy_put_idmap(&rq.out, config->ids->gid, config->ids->n_gid);
-    return send_reply(s, w, &rq, PROXY_HELLO, 0, ret) && ret == 0;
+    size = end_reply(w, &rq, PROXY_HELLO, 0, ret);
+    return channel_send(&s->channel, w->out, size, rq.fds, rq.nfds) &&
+           ret == 0;
 }
 
 static void run_threads(Server *s)
@@ -157,6 +399,7 @@ static void run_threads(Server *s)
     for (i = 1; i < n; i++) {
         pthread_join(ids[i], NULL);
     }
+    batch_finish(s->batch);
 }
 
 /* What the limit of open files leaves for handles; always some */
@@ -184,6 +427,8 @@ int serve(int fd, const ServeConfig *config)
                                    s.export.fs.root_dev,
                                    s.export.fs.root_ino);
     channel_init(&s.channel, fd);
+    turn_init(&s.turn);
+    s.batch = batch_new();
 
     if (channel_hello(&s.channel, &version, &flags)) {
         log_line(LOG_LEVEL_INFO, "a client connected, protocol version %u",
@@ -197,6 +442,8 @@ int serve(int fd, const ServeConfig *config)
     ended = channel_ended(&s.channel);
     log_line(LOG_LEVEL_INFO, "the connection ended");
     channel_destroy(&s.channel);
+    turn_destroy(&s.turn);
+    g_free(s.batch);
     handles_free(s.export.handles);
     hostfs_destroy(&s.export.fs);
     return ended == CHANNEL_BROKEN ? EXIT_FAILURE : EXIT_SUCCESS;

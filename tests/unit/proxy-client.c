@@ -195,7 +195,7 @@ ProxyClient *pc_start(const char *dir, uid_t uid, const char *const *options)
 static void read_all(ProxyClient *c, void *buf, size_t size)
 {
     union {
-        char buf[CMSG_SPACE(16 * sizeof(int))];
+        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct cmsghdr *cmsg;
@@ -219,27 +219,37 @@ static void read_all(ProxyClient *c, void *buf, size_t size)
             unsigned n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
             g_assert_cmpint(msg.msg_flags & MSG_CTRUNC, ==, 0);
-            g_assert_cmpint(c->nfds + n, <=, PROXY_MESSAGE_FDS);
-            memcpy(c->fds + c->nfds, CMSG_DATA(cmsg), n * sizeof(int));
-            c->nfds += n;
+            g_assert_cmpint(c->n_early + n, <=, G_N_ELEMENTS(c->early));
+            memcpy(c->early + c->n_early, CMSG_DATA(cmsg), n * sizeof(int));
+            c->n_early += n;
         }
         buf = (char *)buf + len;
         size -= len;
     }
 }
 
+/* Replies that are sent together have their descriptors with the first. */
+static void take_fds(ProxyClient *c, unsigned n)
+{
+    g_assert_cmpint(n, <=, PROXY_MESSAGE_FDS);
+    g_assert_cmpint(n, <=, c->n_early);
+    memcpy(c->fds, c->early, n * sizeof(int));
+    c->nfds = n;
+    c->n_early -= n;
+    memmove(c->early, c->early + n, c->n_early * sizeof(int));
+}
+
 int pc_receive(ProxyClient *c, ProxyHeader *h)
 {
     uint32_t error;
 
-    c->nfds = 0;
     read_all(c, c->in_buf, PROXY_HEADER_SIZE);
     proxy_header_get(h, c->in_buf);
     g_assert_cmpint(h->size, >=, PROXY_HEADER_SIZE + 4);
     g_assert_cmpint(h->size, <=, PROXY_MAX_MESSAGE);
     g_assert_cmpint(h->type & PROXY_REPLY, !=, 0);
     read_all(c, c->in_buf + PROXY_HEADER_SIZE, h->size - PROXY_HEADER_SIZE);
-    g_assert_cmpint(h->nfds, ==, c->nfds);
+    take_fds(c, h->nfds);
 
     marshal_reader_init(&c->in, c->in_buf + PROXY_HEADER_SIZE,
                         h->size - PROXY_HEADER_SIZE);

@@ -34,6 +34,8 @@ typedef struct ProxyClient {
     uint32_t tag;               /* of the last request */
     int fds[PROXY_MESSAGE_FDS]; /* that came with the last reply */
     unsigned nfds;
+    int early[PROXY_MAX_FDS];   /* that came for replies not received yet */
+    unsigned n_early;
     uint8_t out_buf[PROXY_MAX_MESSAGE];
     uint8_t in_buf[PROXY_MAX_MESSAGE];
 } ProxyClient;

@@ -1,0 +1,313 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * How the threads of virtfs-proxy-helper share the requests: what is slow
+ * holds nothing else up, what is idle sleeps, and FORGETs keep their place.
+ *
+ * What is slow here is a truncation of a file that we have a lease on
+ * (fcntl(2)): it waits until we give the lease up.
+ */
+#include "qemu/osdep.h"
+#include <fcntl.h>
+#include <sys/socket.h>
+#include "proxy-fixture.h"
+
+#define SLOW_FILES      3
+
+/* Requests that are sent together */
+typedef struct Together {
+    uint8_t buf[4096];
+    size_t size;
+    MarshalWriter w;
+} Together;
+
+static MarshalWriter *begin(Together *t)
+{
+    marshal_writer_init(&t->w, t->buf + t->size, sizeof(t->buf) - t->size);
+    marshal_reserve(&t->w, PROXY_HEADER_SIZE);
+    return &t->w;
+}
+
+static void end(Together *t, unsigned type, uint32_t tag)
+{
+    ProxyHeader h = {
+        .size = marshal_size(&t->w), .type = type, .tag = tag,
+    };
+
+    g_assert_true(marshal_fits(&t->w));
+    proxy_header_put(&h, t->buf + t->size);
+    t->size += h.size;
+}
+
+static void put_getattr(Together *t, uint32_t tag)
+{
+    marshal_put_u64(begin(t), PROXY_ROOT_HANDLE);
+    end(t, PROXY_GETATTR, tag);
+}
+
+static void put_truncate(Together *t, uint64_t handle, uint32_t tag)
+{
+    FsSetAttr set = { .valid = FS_SET_SIZE, .size = 1 };
+    MarshalWriter *w = begin(t);
+
+    marshal_put_u64(w, handle);
+    proxy_put_setattr(w, &set);
+    end(t, PROXY_SETATTR, tag);
+}
+
+static void put_walk(Together *t, const char *name, uint32_t tag)
+{
+    MarshalWriter *w = begin(t);
+
+    marshal_put_u64(w, PROXY_ROOT_HANDLE);
+    marshal_put_u16(w, 1);
+    marshal_put_str(w, name);
+    end(t, PROXY_WALK, tag);
+}
+
+static void put_forget(Together *t, uint64_t handle)
+{
+    MarshalWriter *w = begin(t);
+
+    marshal_put_u16(w, 1);
+    marshal_put_u64(w, handle);
+    marshal_put_u32(w, 1);
+    end(t, PROXY_FORGET, 0);
+}
+
+static void send_together(ProxyFixture *f, Together *t)
+{
+    g_assert_true(pc_send_raw(f->c, t->buf, t->size));
+    t->size = 0;
+}
+
+static void expect_reply(ProxyFixture *f, unsigned type, uint32_t tag)
+{
+    ProxyHeader h;
+
+    g_assert_cmpint(pc_receive(f->c, &h), ==, 0);
+    g_assert_cmpint(h.type, ==, type | PROXY_REPLY);
+    g_assert_cmpint(h.tag, ==, tag);
+}
+
+/* Nothing is to come now. */
+static void expect_silence(ProxyFixture *f)
+{
+    char byte;
+
+    g_assert_cmpint(recv(f->c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT), ==,
+                    -1);
+    g_assert_cmpint(errno, ==, EAGAIN);
+}
+
+/* A lease on the file @name of the export: a descriptor, -1 if not possible */
+static int take_lease(ProxyFixture *f, const char *name)
+{
+    g_autofree char *path = g_build_filename(f->dir, name, NULL);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) {
+        g_test_skip("this file system has no leases");
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static uint64_t node_of(ProxyFixture *f, const char *name)
+{
+    PcNode node;
+    FsAttr attr;
+
+    g_assert_cmpint(pc_walk(f->c, name, &node, &attr), ==, 0);
+    if (node.fd >= 0) {
+        close(node.fd);
+    }
+    return node.handle;
+}
+
+/* Requests before, with and after a slow one are answered; it comes last. */
+static void test_slow(ProxyFixture *f, gconstpointer opaque)
+{
+    uint64_t file = node_of(f, "file");
+    int lease = take_lease(f, "file");
+    Together t = { .size = 0 };
+    unsigned i;
+
+    if (lease < 0) {
+        return;
+    }
+    put_getattr(&t, 1);
+    put_getattr(&t, 2);
+    put_truncate(&t, file, 3);
+    put_getattr(&t, 4);
+    put_getattr(&t, 5);
+    send_together(f, &t);
+    expect_reply(f, PROXY_GETATTR, 1);
+    expect_reply(f, PROXY_GETATTR, 2);
+    expect_reply(f, PROXY_GETATTR, 4);
+    expect_reply(f, PROXY_GETATTR, 5);
+    for (i = 10; i < 1000; i++) {
+        put_getattr(&t, i);
+        send_together(f, &t);
+        expect_reply(f, PROXY_GETATTR, i);
+    }
+    expect_silence(f);
+
+    close(lease);
+    expect_reply(f, PROXY_SETATTR, 3);
+}
+
+/*
+ * Slow ones one after the other, and with pauses in which everyone sleeps. One
+ * thread more than there are of them is enough.
+ */
+static void test_slow_many(ProxyFixture *f, gconstpointer opaque)
+{
+    Together t = { .size = 0 };
+    uint64_t nodes[SLOW_FILES];
+    int leases[SLOW_FILES];
+    unsigned i;
+
+    for (i = 0; i < SLOW_FILES; i++) {
+        g_autofree char *name = g_strdup_printf("slow%u", i);
+
+        pf_put_file(f, name, "text");
+        nodes[i] = node_of(f, name);
+        leases[i] = take_lease(f, name);
+        if (leases[i] < 0) {
+            return;
+        }
+    }
+    for (i = 0; i < SLOW_FILES; i++) {
+        put_truncate(&t, nodes[i], i);
+        send_together(f, &t);
+        if (i == 1) {
+            g_usleep(50 * 1000);
+        }
+        put_getattr(&t, 100 + i);
+        send_together(f, &t);
+        expect_reply(f, PROXY_GETATTR, 100 + i);
+    }
+    for (i = 0; i < SLOW_FILES; i++) {
+        expect_silence(f);
+        close(leases[i]);
+        expect_reply(f, PROXY_SETATTR, i);
+    }
+}
+
+/* What all threads of a process gave up the processor for, so far */
+static uint64_t waits_of(pid_t pid)
+{
+    g_autofree char *tasks = g_strdup_printf("/proc/%d/task", pid);
+    GDir *dir = g_dir_open(tasks, 0, NULL);
+    const char *name;
+    uint64_t sum = 0;
+
+    g_assert_nonnull(dir);
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(tasks, name, "status", NULL);
+        g_autofree char *text = NULL;
+        const char *line;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        line = strstr(text, "\nvoluntary_ctxt_switches:");
+        g_assert_nonnull(line);
+        sum += g_ascii_strtoull(strchr(line, ':') + 1, NULL, 10);
+    }
+    g_dir_close(dir);
+    return sum;
+}
+
+/* Without requests the threads come to rest, and stay so. */
+static void test_idle(ProxyFixture *f, gconstpointer opaque)
+{
+    pid_t pid = f->c->server_pid;
+    Together t = { .size = 0 };
+    uint64_t before, now;
+    unsigned i;
+
+    for (i = 0; i < 100; i++) {
+        put_getattr(&t, i);
+        send_together(f, &t);
+        expect_reply(f, PROXY_GETATTR, i);
+    }
+    now = waits_of(pid);
+    for (i = 0; i < 20; i++) {
+        before = now;
+        g_usleep(200 * 1000);
+        now = waits_of(pid);
+        if (now == before) {
+            return;
+        }
+    }
+    g_error("it does not come to rest");
+}
+
+/* A node that is found again after a FORGET is donated again. */
+static void test_forget_order(ProxyFixture *f, gconstpointer opaque)
+{
+    uint64_t handle = node_of(f, "file");
+    Together t = { .size = 0 };
+    unsigned next, i, j;
+    PcNode node;
+    FsAttr attr;
+
+    for (i = 0; i < 2000; i++) {
+        for (j = 0; j < i % 4; j++) {
+            put_getattr(&t, j);
+        }
+        put_forget(&t, handle);
+        put_walk(&t, "file", 10);
+        for (j = 0; j < i % 3; j++) {
+            put_getattr(&t, j);
+        }
+        send_together(f, &t);
+
+        for (j = 0; j < i % 4 + i % 3 + 1; j++) {
+            ProxyHeader h;
+
+            g_assert_cmpint(pc_receive(f->c, &h), ==, 0);
+            if (h.tag != 10) {
+                continue;
+            }
+            g_assert_cmpint(marshal_get_u16(&f->c->in), ==, 1);
+            proxy_get_attr(&f->c->in, &attr);
+            next = 0;
+            pc_get_node(f->c, &node, &next);
+            g_assert_cmpint(node.fd, >=, 0);
+            close(node.fd);
+            handle = node.handle;
+        }
+    }
+}
+
+static void add(const char *name, const char *const *options,
+                void (*fn)(ProxyFixture *, gconstpointer))
+{
+    g_autofree char *path = g_strdup_printf("/9p-helper/turn/%s", name);
+
+    g_test_add(path, ProxyFixture, options, pf_setup, fn, pf_teardown);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const two[] = { "--threads=2", NULL };
+    static const char *const four[] = { "--threads=4", NULL };
+    static const char *const many[] = { "--threads=16", NULL };
+
+    g_test_init(&argc, &argv, NULL);
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGIO, SIG_IGN);     /* that a lease is to be given up */
+    alarm(300);                 /* nothing in here takes that long */
+
+    add("slow", many, test_slow);
+    add("slow/two-threads", two, test_slow);
+    add("slow/many", four, test_slow_many);
+    add("idle", many, test_idle);
+    add("forget-order", many, test_forget_order);
+    add("forget-order/two-threads", two, test_forget_order);
+    return g_test_run();
+}
