@@ -453,7 +453,7 @@ static int wait_any(P9Call **calls, int n)
     gint64 start = g_get_monotonic_time();
     int i;
 
-    while (g_get_monotonic_time() - start < 20 * G_USEC_PER_SEC) {
+    while (g_get_monotonic_time() - start < P9C_TIMEOUT_US) {
         for (i = 0; i < n; i++) {
             if (p9c_is_done(calls[i])) {
                 return i;

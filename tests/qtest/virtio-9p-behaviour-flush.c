@@ -321,7 +321,9 @@ static void flush_each(Test *t, bool stop)
         p9c_submit(again);
         if (stop) {
             g_usleep(20000);
-            g_assert_cmpint(p9c_is_done(call), ==, p9c_is_done(flush[0]));
+            if (p9c_is_done(flush[0])) {
+                g_assert_true(p9c_is_done(call));
+            }
             p9_host_signal_helpers(SIGCONT);
         }
 

@@ -9,7 +9,7 @@
 #include "qemu/cutils.h"
 #include "virtio-9p-host.h"
 
-#define SETTLE_US   (10 * G_USEC_PER_SEC)
+#define SETTLE_US   (60 * G_USEC_PER_SEC)
 #define POLL_US     2000
 
 static void folder_remove(void *opaque)
@@ -160,7 +160,7 @@ void p9_host_wait_descriptors(unsigned before)
 void p9_host_start_fails(const char *fsdev, const char *error)
 {
     const char *argv[] = {
-        "timeout", "30", getenv("QTEST_QEMU_BINARY"), "-machine", "none",
+        "timeout", "120", getenv("QTEST_QEMU_BINARY"), "-machine", "none",
         "-nodefaults", "-display", "none", "-fsdev", fsdev, NULL,
     };
     g_autofree char *errors = NULL;

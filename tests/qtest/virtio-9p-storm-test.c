@@ -22,7 +22,7 @@
 #define CALLS           40          /* under way */
 #define FIDS            48
 #define MSIZE           8192
-#define PATIENCE_US     (30 * G_USEC_PER_SEC)
+#define PATIENCE_US     (60 * G_USEC_PER_SEC)
 
 typedef struct Storm {
     P9Client *c;

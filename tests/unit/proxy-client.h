@@ -11,7 +11,8 @@
 
 #include "fsdev/proxy-proto.h"
 
-#define PC_TIMEOUT      20              /* seconds */
+/* Seconds: far more than is needed, for a machine that is busy */
+#define PC_TIMEOUT      60
 #define PC_NOBODY       ((uid_t)-1)     /* start as who we are */
 
 /* An exit status that says that the process was killed by @sig */

@@ -20,6 +20,8 @@
 #define PEER_PID            4711
 /* Its id map of uids: 0 is this one, and so on; gids are the host's own */
 #define PEER_UID_OUTSIDE    100000
+/* For what must come, also on a machine that is busy with something else */
+#define PEER_PATIENCE_MS    60000
 
 static inline int open_fds(void)
 {
@@ -61,7 +63,7 @@ static inline void peer_send(int peer, const void *buf, size_t size,
 /* Whether bytes come within @ms; the channel runs meanwhile. */
 static inline bool peer_wait(int peer, int ms)
 {
-    gint64 end = g_get_monotonic_time() + ms * 1000;
+    gint64 end = g_get_monotonic_time() + ms * INT64_C(1000);
     struct pollfd pfd = { .fd = peer, .events = POLLIN };
 
     do {
@@ -81,7 +83,7 @@ static inline ProxyHeader peer_recv(int peer, void *payload, size_t room)
     uint8_t head[PROXY_HEADER_SIZE];
     ProxyHeader h;
 
-    g_assert_true(peer_wait(peer, 5000));
+    g_assert_true(peer_wait(peer, PEER_PATIENCE_MS));
     g_assert_cmpint(recv(peer, head, sizeof(head), MSG_WAITALL), ==,
                     sizeof(head));
     proxy_header_get(&h, head);
@@ -90,7 +92,7 @@ static inline ProxyHeader peer_recv(int peer, void *payload, size_t room)
     for (size_t got = 0; got < h.size - PROXY_HEADER_SIZE; ) {
         ssize_t n;
 
-        g_assert_true(peer_wait(peer, 5000));
+        g_assert_true(peer_wait(peer, PEER_PATIENCE_MS));
         n = recv(peer, (char *)payload + got,
                  h.size - PROXY_HEADER_SIZE - got, 0);
         g_assert_cmpint(n, >, 0);

@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
-    alarm(120);                 /* nothing in here takes that long */
+    alarm(300);                 /* nothing in here takes that long */
     dir = g_dir_make_tmp("test-9p-seccomp-XXXXXX", NULL);
     g_assert_nonnull(dir);
 

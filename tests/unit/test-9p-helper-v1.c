@@ -637,7 +637,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     umask(022);
     signal(SIGPIPE, SIG_IGN);
-    alarm(120);                 /* nothing in here takes that long */
+    alarm(300);                 /* nothing in here takes that long */
     for (i = 0; i < G_N_ELEMENTS(tests); i++) {
         g_autofree char *name = g_strconcat("/9p-helper-v1/", tests[i].name,
                                             NULL);

@@ -93,7 +93,7 @@ static void job_start(Job *job, void coroutine_fn (*run)(Job *job))
 
 static void job_wait(Job *job)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     while (!job->done && g_get_monotonic_time() < end) {
         if (!aio_poll(qemu_get_aio_context(), false)) {

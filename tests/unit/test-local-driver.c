@@ -229,7 +229,7 @@ static void op_start(Op *op, void coroutine_fn (*run)(Op *op))
 
 static int op_wait(Op *op)
 {
-    gint64 end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
 
     while (!op->done) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);

@@ -142,7 +142,7 @@ static void call_start(Test *t, Call *c, ProxyType type, uint64_t handle)
 
 static void call_wait(Call *c)
 {
-    gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + PEER_PATIENCE_MS * INT64_C(1000);
 
     while (!c->done && g_get_monotonic_time() < end) {
         if (!aio_poll(ctx, false)) {

@@ -115,12 +115,12 @@ static void hear(int peer, Heard *h)
     size_t got = 0;
     ssize_t n;
 
-    g_assert_true(peer_wait(peer, 5000));
+    g_assert_true(peer_wait(peer, PEER_PATIENCE_MS));
     g_assert_cmpint(recv(peer, head, sizeof(head), MSG_WAITALL), ==,
                     sizeof(head));
     g_assert_cmpuint(head[1], <=, sizeof(h->payload));
     while (got < head[1]) {
-        g_assert_true(peer_wait(peer, 5000));
+        g_assert_true(peer_wait(peer, PEER_PATIENCE_MS));
         n = recv(peer, h->payload + got, head[1] - got, 0);
         g_assert_cmpint(n, >, 0);
         got += n;
@@ -349,7 +349,7 @@ static void op_start(Op *op, void coroutine_fn (*run)(Op *op), FsNode *node)
 
 static int op_wait(Op *op)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + PEER_PATIENCE_MS * INT64_C(1000);
 
     while (!op->done && g_get_monotonic_time() < end) {
         if (!aio_poll(qemu_get_aio_context(), false)) {
@@ -1135,7 +1135,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
-    alarm(120);                 /* nothing in here takes that long */
+    alarm(300);                 /* nothing in here takes that long */
     qemu_init_main_loop(&error_fatal);
     module_call_init(MODULE_INIT_QOM);
     g_assert_nonnull(proxy);

@@ -134,7 +134,7 @@ static void op_start(Op *op, void coroutine_fn (*run)(Op *op), FsNode *node)
 
 static void op_wait(Op *op)
 {
-    gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + PEER_PATIENCE_MS * INT64_C(1000);
 
     while (!op->done && g_get_monotonic_time() < end) {
         if (!aio_poll(qemu_get_aio_context(), false)) {

@@ -20,7 +20,7 @@
 #include "proxy-peer.h"
 
 /* For what must come */
-#define PATIENCE_US     (10 * G_USEC_PER_SEC)
+#define PATIENCE_US     (PEER_PATIENCE_MS * INT64_C(1000))
 
 static const FsDriver *proxy;
 static char *folder;
@@ -135,7 +135,7 @@ static void find(Test *t)
     unsigned want = t->found + 1;
 
     take_connection(t);
-    g_assert_true(peer_wait(t->peer, 5000));
+    g_assert_true(peer_wait(t->peer, PEER_PATIENCE_MS));
     say_hello(t);
     wait_number(&t->found, want);
 }
@@ -346,6 +346,7 @@ static const FsAttr dir_attr = {
 static void test_events(void)
 {
     gint64 start = g_get_monotonic_time();
+    unsigned tries = 0;
     Op op = { };
     Test t;
 
@@ -364,13 +365,18 @@ static void test_events(void)
     answer_getattr(&t, PROXY_ROOT_HANDLE, &t.root);
     op_ends(&op, 0);
 
-    /* It served for long: the next one is looked for at once. */
-    g_usleep(G_USEC_PER_SEC + G_USEC_PER_SEC / 10);
-    start = g_get_monotonic_time();
-    lose(&t);
-    find(&t);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, G_USEC_PER_SEC / 2);
-    g_assert_cmpuint(t.lost, ==, 2);
+    /*
+     * It served for long: the next one is looked for at once. Where something
+     * else keeps the machine busy that may be late, but not each time.
+     */
+    do {
+        g_assert_cmpint(tries++, <, 20);
+        g_usleep(G_USEC_PER_SEC + G_USEC_PER_SEC / 10);
+        start = g_get_monotonic_time();
+        lose(&t);
+        find(&t);
+    } while (g_get_monotonic_time() - start >= G_USEC_PER_SEC / 2);
+    g_assert_cmpuint(t.lost, ==, 1 + tries);
     finish(&t);
 }
 
@@ -451,9 +457,9 @@ static void test_other_root(void)
     lose(&t);
     t.root.ino++;
     take_connection(&t);
-    g_assert_true(peer_wait(t.peer, 5000));
+    g_assert_true(peer_wait(t.peer, PEER_PATIENCE_MS));
     say_hello(&t);
-    g_assert_true(peer_wait(t.peer, 5000));
+    g_assert_true(peer_wait(t.peer, PEER_PATIENCE_MS));
     g_assert_cmpint(recv(t.peer, &end, 1, 0), ==, 0);
     g_assert_cmpuint(t.found, ==, 0);
     close(t.peer);
@@ -478,7 +484,8 @@ static void test_silent(void)
     g_assert_cmpint(op.ret, ==, -EIO);
     start = g_get_monotonic_time();
     finish(&t);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+    /* Far less than the driver waits for a HELLO */
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 8 * G_USEC_PER_SEC);
 }
 
 /*
@@ -676,7 +683,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     signal(SIGPIPE, SIG_IGN);
-    alarm(120);                 /* nothing in here takes that long */
+    alarm(300);                 /* nothing in here takes that long */
     qemu_init_exec_dir(argv[0]);
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);

@@ -89,7 +89,7 @@ enum {
 #define P9C_MSIZE           8192        /* what p9c_session() asks for */
 #define P9C_ROOT            0u          /* fid of the root after that */
 #define P9C_WALK_MAX        16
-#define P9C_TIMEOUT_US      (10 * G_USEC_PER_SEC)
+#define P9C_TIMEOUT_US      (60 * G_USEC_PER_SEC)
 
 /* Flags of Tlopen and Tlcreate */
 #define P9C_O_RDONLY        000000000u
