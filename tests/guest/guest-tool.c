@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,13 +225,13 @@ static void locker(char **arg)
     }
 }
 
-/* For five minutes at most */
+/* For twenty minutes at most: another guest may have to come up meanwhile */
 static void wait_for_file(const char *name)
 {
     struct stat st;
     int i;
 
-    for (i = 0; i < 3000 && stat(name, &st) < 0; i++) {
+    for (i = 0; i < 12000 && stat(name, &st) < 0; i++) {
         usleep(100000);
     }
 }
@@ -432,6 +433,59 @@ static void race(char **arg)
     printf("reads %ld writes %ld misses %ld\n", reads, writes, misses);
 }
 
+/*
+ * crc FILE: its size and CRC-32, as zlib has it. Eight bytes at a time, since
+ * the guest is emulated perhaps, and busybox' checksums are slow there:
+ * table[k][b] is what byte b, with k zeros behind it, adds to the remainder.
+ */
+static void crc(char **arg)
+{
+    static uint32_t table[8][256];
+    static uint8_t buf[1 << 20];
+    int fd = xopen(arg[0], O_RDONLY, 0);
+    unsigned long long size = 0;
+    uint32_t sum = UINT32_MAX;
+    ssize_t n, i;
+    int b, k;
+
+    for (b = 0; b < 256; b++) {
+        uint32_t rest = b;
+
+        for (k = 0; k < 8; k++) {
+            rest = rest >> 1 ^ (rest & 1 ? 0xedb88320 : 0);
+        }
+        table[0][b] = rest;
+    }
+    for (k = 1; k < 8; k++) {
+        for (b = 0; b < 256; b++) {
+            uint32_t rest = table[k - 1][b];
+
+            table[k][b] = rest >> 8 ^ table[0][rest & 0xff];
+        }
+    }
+
+    while ((n = read(fd, buf, sizeof(buf))) > 0) {
+        for (i = 0; i + 8 <= n; i += 8) {
+            uint64_t v;
+
+            memcpy(&v, buf + i, 8);             /* little endian */
+            v ^= sum;
+            sum = 0;
+            for (k = 0; k < 8; k++) {
+                sum ^= table[7 - k][v >> 8 * k & 0xff];
+            }
+        }
+        for (; i < n; i++) {
+            sum = sum >> 8 ^ table[0][(sum ^ buf[i]) & 0xff];
+        }
+        size += n;
+    }
+    if (n < 0) {
+        die("read", arg[0]);
+    }
+    printf("%llu %08x\n", size, ~sum);
+}
+
 /* group GID SCRIPT: sh runs the script, as that group and in no others. */
 static void as_group(char **arg)
 {
@@ -465,6 +519,7 @@ static const struct {
     { "sync", 1, synced },
     { "readdir-remove", 1, readdir_remove },
     { "race", 3, race },
+    { "crc", 1, crc },
     { "group", 2, as_group },
 };
 

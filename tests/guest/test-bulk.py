@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Much data, and many files."""
 
-import hashlib
 import os
 import sys
+import zlib
 
 import harness
 from harness import GuestCase, Root, User, guest
@@ -17,8 +17,12 @@ WHO = Root if os.geteuid() == 0 else User
 
 
 def _sum(path):
+    """As guest-tool's crc, without the size"""
+    crc = 0
     with open(path, 'rb') as f:
-        return hashlib.file_digest(f, 'sha256').hexdigest()
+        while part := f.read(1 << 20):
+            crc = zlib.crc32(part, crc)
+    return f'{crc:08x}'
 
 
 def _host_file(folder):
@@ -36,7 +40,8 @@ def _many(folder):
 
 
 class Data(GuestCase):
-    limit = 1100                # seconds; emulated, 10 MiB/s are not little
+    # Emulated, 10 MiB/s are not little
+    limit = 1100 * harness.sanitize.patience()
     who = WHO
 
     # The number before each 16 MiB moves them against the pages
@@ -45,34 +50,36 @@ class Data(GuestCase):
                   echo $i; cat /tmp/r; i=$((i+1))
               done 2>/dev/null |
                   dd of=f bs=1M iflag=fullblock count=1024 2>/dev/null
-              rm /tmp/r; stat -c %s f; sha256sum <f''')
+              rm /tmp/r; $TOOL crc f''')
     def test_guest_writes(self):
         """The guest writes 1 GiB and reads it back; the host sees the same"""
-        size, digest = self.said.split()[:2]
+        size, digest = self.said.split()
         self.assertEqual(int(size), GIGABYTE)
         self.assertEqual(os.stat(self.folder / 'f').st_size, GIGABYTE)
         self.assertEqual(_sum(self.folder / 'f'), digest)
 
-    @guest('sha256sum <f; stat -c %s f', _host_file)
+    @guest('$TOOL crc f', _host_file)
     def test_guest_reads(self):
         """The guest reads 128 MiB that the host wrote"""
-        digest, _, size = self.said.split()
+        size, digest = self.said.split()
         self.assertEqual(int(size), 128 << 20)
         self.assertEqual(_sum(self.folder / 'f'), digest)
 
     @guest('''dd if=/dev/zero of=f bs=1M count=64 2>/dev/null
               printf X | dd of=f bs=1 seek=33554431 conv=notrunc 2>/dev/null
-              dd if=f bs=1000003 2>/dev/null | sha256sum
+              dd if=f bs=1000003 2>/dev/null >/tmp/f; $TOOL crc /tmp/f
+              rm /tmp/f
               dd if=f of=g bs=4097 count=1000 2>/dev/null; stat -c %s g
-              cp f h; cmp f h && echo equal''')
+              cp f h; $TOOL crc h''')
     def test_sizes(self):
         """Reads and writes of odd sizes"""
-        digest, _, size, equal = self.said.split()
+        whole, digest, part, *copy = self.said.split()
+        self.assertEqual((int(whole), int(part)), (64 << 20, 4097000))
+        self.assertEqual(copy, [whole, digest])
         f = self.folder / 'f'
         self.assertEqual(os.stat(f).st_size, 64 << 20)
         self.assertEqual(f.read_bytes()[33554431:33554432], b'X')
         self.assertEqual(_sum(f), digest)
-        self.assertEqual((size, equal), ('4097000', 'equal'))
         self.assertEqual(_sum(self.folder / 'h'), digest)
 
 
