@@ -230,13 +230,13 @@ def _guest_programs(context, pattern, limit):
 
 def guest(context):
     """The programs in tests/guest that ./check always runs."""
-    return _guest_programs(context, 'test-*.py', 1200)
+    return _guest_programs(context, 'test-*.py', 2400)
 
 
 def long(context):
     """Those that take too long for that."""
     debian.need(['long'], './check')
-    return _guest_programs(context, 'long-*.py', 7200)
+    return _guest_programs(context, 'long-*.py', 4 * 3600)
 
 
 TIERS = {'warnings': warnings, 'docs': docs, 'unit': unit, 'helper': helper,

@@ -9,9 +9,9 @@ import shutil
 import time
 
 from harness import TREE
-from virtfs import boot, kernel
+from virtfs import boot, kernel, sanitize
 
-LIMIT = 180
+LIMIT = 420 * sanitize.patience()
 PORTS = ('out', 'err')          # the guest's stdout, stderr
 SETTINGS = {
     'TAG': 'share', 'INTERACTIVE': '', 'TERM': 'vt100', 'ROWS': 24,

@@ -39,7 +39,8 @@ from virtfs import kernel, sanitize, testuser                         # noqa: E4
 BOOT = TREE / 'boot'
 HERE = pathlib.Path(__file__).resolve().parent
 
-# Seconds for a whole ./boot
+# Seconds that a guest may say nothing, and that something may take to come. Far
+# more than is needed: a guest is emulated perhaps, on a machine that is busy.
 LIMIT = 420 * sanitize.patience()
 
 
@@ -180,20 +181,35 @@ class Guest:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def end(self):
+        """Ends it, if it runs; the exit status."""
         if self.child.poll() is None:
             self.child.terminate()
             try:
                 self.child.wait(20)
             except subprocess.TimeoutExpired:
                 self.child.kill()
-                self.child.wait()
+        return self.child.wait()
+
+    def __exit__(self, *_):
+        self.end()
         self.out.close()
         self.err.close()
 
     def wait(self, limit=LIMIT):
-        """The exit status."""
-        return self.child.wait(limit)
+        """The exit status. TimeoutExpired if nothing is written and nothing
+        ends for limit seconds."""
+        said = None
+        while True:
+            if said != (now := [os.fstat(f.fileno()).st_size
+                                for f in (self.out, self.err)]):
+                said, end = now, time.monotonic() + limit
+            try:
+                return self.child.wait(min(limit, 5))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= end:
+                    raise subprocess.TimeoutExpired(self.child.args,
+                                                    limit) from None
 
     def stdout(self):
         self.out.seek(0)
@@ -254,9 +270,14 @@ def wait_for(what, condition, limit=LIMIT, guest=None):
 
 def run(who, share, command, options=(), limit=LIMIT, qemu=()):
     """Runs a command in a guest: (status, stdout, stderr), the latter bytes.
-    """
+    When it says nothing for limit seconds, it is ended."""
     with Guest(who, share, command, options, qemu) as guest:
-        status = guest.wait(limit)
+        try:
+            status = guest.wait(limit)
+        except subprocess.TimeoutExpired:
+            status = guest.end()
+            return (f'{status}, ended after {limit} seconds of silence',
+                    guest.stdout(), guest.stderr())
         return status, guest.stdout(), guest.stderr()
 
 
@@ -294,7 +315,7 @@ class GuestCase(unittest.TestCase):
     who = Root
     options = ()                # for ./boot
     qemu = ()                   # further arguments for QEMU
-    limit = LIMIT
+    limit = LIMIT               # for each method's part
     wanted = None               # names of methods, where not all are
     # What to say for tests whose part never ran
     _missing = 'the guest did not come to this test'

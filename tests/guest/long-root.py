@@ -62,7 +62,7 @@ class Rooted(GuestCase):
     unpack = staticmethod(rootfs.real)
     options = ()
     cache = 'mmap'
-    limit = 1800 * sanitize.patience()
+    limit = 900 * sanitize.patience()
     __test_me__ = False
 
     @classmethod

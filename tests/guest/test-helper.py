@@ -50,8 +50,8 @@ class HelperKilled(unittest.TestCase):
                     except ProcessLookupError:
                         pass
             wait_for('end of the helper', lambda: not any(
-                n.startswith(HELPER) for n in self.living(guest)), 30)
-            status = guest.wait(120)
+                n.startswith(HELPER) for n in self.living(guest)))
+            status = guest.wait()
             said = guest.stdout().decode()
             complained = guest.stderr().decode()
         self.assertEqual(status, 4, complained)
@@ -100,7 +100,7 @@ class HelperKilled(unittest.TestCase):
             for pid in helpers:
                 os.kill(pid, signal.SIGCONT)
             (share / 'end').touch()
-            self.assertEqual(guest.wait(120), 0)
+            self.assertEqual(guest.wait(), 0)
             self.assertEqual(guest.stdout(), b'over\n')
 
 

@@ -157,8 +157,8 @@ class ComeAndGo:
         wait_for('work', (self.share / 'busy').exists, guest=guest)
         qmp('device_del', id='plugged')
         size = late.stat().st_size
-        wait_for('more work', lambda: late.stat().st_size > size + 50, 60,
-                 guest)
+        wait_for('more work', lambda: late.stat().st_size > size + 50,
+                 guest=guest)
         (self.share / 'leave').touch()
 
     def test_rounds(self):
@@ -177,8 +177,8 @@ class ComeAndGo:
                 if before is None:
                     # With what is made once and for all
                     before = self.state(guest)
-                wait_for(f'{before}', lambda: self.state(guest) <= before, 20,
-                         guest)
+                wait_for(f'{before}', lambda: self.state(guest) <= before,
+                         guest=guest)
             self.assertEqual(len(qmp('query-fsdevs')), 1)
             (self.share / 'end').touch()
             status = guest.wait()

@@ -150,7 +150,7 @@ class Libvirt(unittest.TestCase):
             self.who.command([build.HELPER, '-p', self.vm / 'share', '-s',
                               self.vm / 'share.sock']),
             env=self.environment, stdin=subprocess.DEVNULL, check=True,
-            timeout=60)
+            timeout=bare.LIMIT)
         self.check(self.run_domain('libvirt-socket'), self.who)
         self.helper_ends()
 

@@ -116,7 +116,7 @@ class Others(unittest.TestCase):
             self.assertFalse(self.is_locked(0, 2))
             self.assertFalse(self.is_locked(6, 0))
             (self.share / 'end').touch()
-            wait_for('end of the lock', lambda: not self.is_locked(2, 4), 60)
+            wait_for('end of the lock', lambda: not self.is_locked(2, 4))
             (self.share / 'seen').touch()
             self.assertEqual(running.wait(), 0)
 
@@ -145,8 +145,8 @@ class Others(unittest.TestCase):
             self.assertTrue(self.is_locked(2, 1))
             os.kill(harness.one_named(running, 'qemu-system'),
                     harness.signal.SIGKILL)
-            running.wait(60)
-        wait_for('end of the lock', lambda: not self.is_locked(2, 4), 60)
+            running.wait()
+        wait_for('end of the lock', lambda: not self.is_locked(2, 4))
 
 
 if __name__ == '__main__':

@@ -121,7 +121,7 @@ class Manual(unittest.TestCase):
     def serve(self, example, who):
         """A helper by that command; it comes back when it listens."""
         subprocess.run(who.command(self.words(example)), check=True,
-                       stdin=subprocess.DEVNULL, timeout=60)
+                       stdin=subprocess.DEVNULL, timeout=bare.LIMIT)
         for pid in self.helpers():
             self.addCleanup(self.end, pid)
 
@@ -172,7 +172,7 @@ class Manual(unittest.TestCase):
         server = str(self.helpers()[-1])
         said = [subprocess.run(
             ['bash', '-e', '-c', block.replace('PID', server)],
-            capture_output=True, text=True, check=True, timeout=60).stdout
+            capture_output=True, text=True, check=True, timeout=bare.LIMIT).stdout
             for block in bare.blocks(SECURITY)]
         self.assertIn('Seccomp:\t2', said[0])
         self.assertIn('=cap_chown,cap_dac_override,cap_dac_read_search,'
