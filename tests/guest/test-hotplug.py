@@ -6,16 +6,17 @@ The guest has one share from the beginning, through which it and the test agree
 on whose turn it is; the one that comes and goes has a folder of its own.
 """
 
-import json
 import os
 import pathlib
-import socket
 import sys
 import tempfile
 import unittest
 
 import harness
 from harness import Guest, Root, User, for_each, wait_for
+
+from virtfs.failure import Failure                          # noqa: E402
+from virtfs.qmp import Qmp                                  # noqa: E402
 
 ROUNDS = 10
 
@@ -48,56 +49,6 @@ done
 until [ -e end ]; do sleep 0.1; done
 exit 5
 '''
-
-
-class Qmp:
-    """QEMU's monitor; events are kept until they are asked for."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(harness.LIMIT)
-        self.socket.connect(str(path))
-        self.file = self.socket.makefile('rw', encoding='utf-8')
-        self.events = []
-        self.file.readline()            # its greeting
-        self('qmp_capabilities')
-
-    def close(self):
-        """Leaves QEMU."""
-        self.file.close()
-        self.socket.close()
-
-    def _message(self):
-        line = self.file.readline()
-        if not line:
-            raise AssertionError('QEMU closed its monitor')
-        message = json.loads(line)
-        if 'event' in message:
-            self.events.append(message)
-            return None
-        return message
-
-    def __call__(self, command, **arguments):
-        """What a command returns; its error is an AssertionError."""
-        self.file.write(json.dumps({'execute': command,
-                                    'arguments': arguments}) + '\n')
-        self.file.flush()
-        while (answer := self._message()) is None:
-            pass
-        if 'error' in answer:
-            raise AssertionError(f"{command}: {answer['error']['desc']}")
-        return answer['return']
-
-    def wait(self, name, **data):
-        """Waits for an event with that data."""
-        while True:
-            for event in self.events:
-                if event['event'] == name and \
-                        data.items() <= event['data'].items():
-                    self.events.remove(event)
-                    return
-            if self._message():
-                raise AssertionError('QEMU answered without a question')
 
 
 class ComeAndGo:
@@ -137,7 +88,7 @@ class ComeAndGo:
             self.busy(guest, qmp)
         wait_for(f'round {i}', (self.share / f'done{i}').exists, guest=guest)
         if i < ROUNDS:
-            with self.assertRaisesRegex(AssertionError,
+            with self.assertRaisesRegex(Failure,
                                         "1 device: 'plugged'"):
                 qmp('fsdev-del', id='hot')
             qmp('device_del', id='plugged')
@@ -169,7 +120,7 @@ class ComeAndGo:
         with Guest(self.host, self.share, SCRIPT, self.options,
                    qemu) as guest:
             wait_for('the command', (self.share / 'up').exists, guest=guest)
-            qmp = Qmp(path)
+            qmp = Qmp(path, harness.LIMIT)
             self.addCleanup(qmp.close)
             before = None
             for i in range(1, ROUNDS + 1):
