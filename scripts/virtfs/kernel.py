@@ -72,7 +72,7 @@ def _name(path):
     return path.name.partition('.ko')[0].replace('-', '_')
 
 
-def _resolve(folder):
+def _resolve(folder, more=()):
     """(name, path) of the wanted modules in a /lib/modules/VERSION folder and
     of those they need, each after what it needs."""
     files = {_name(p): p for p in folder.glob('kernel/**/*.ko*')}
@@ -97,7 +97,7 @@ def _resolve(folder):
                 take(other.replace('-', '_'), name)
         order.append((name, files[name]))
 
-    for name in WANTED:
+    for name in (*WANTED, *more):
         take(name, None)
     return order
 
@@ -164,7 +164,7 @@ def _extract(package, to):
         raise Failure(f'dpkg-deb -x {package} failed')
 
 
-def _unpack(package, to):
+def _unpack(package, to, more):
     """Makes the folder of a kernel from its package."""
     message(f'./boot: unpacking {package.name}')
     with tempfile.TemporaryDirectory(dir=to.parent, prefix='kernel-',
@@ -180,7 +180,8 @@ def _unpack(package, to):
         new.mkdir()
         os.chmod(image, 0o644)
         os.rename(image, new / 'vmlinuz')
-        for number, (name, path) in enumerate(_resolve(folder)):
+        for number, (name, path) in enumerate(_resolve(folder,
+                                                            more)):
             (new / f'{number:02}-{name}.ko').write_bytes(_content(path))
         try:
             os.rename(new, to)
@@ -189,19 +190,20 @@ def _unpack(package, to):
                 raise
 
 
-def debian():
-    """Debian's kernel."""
+def debian(more=()):
+    """Debian's kernel. more: names of further modules for it; the cache keeps
+    a folder for each such list."""
     cache = fetch.Cache.of_user()
     cache.folder.mkdir(parents=True, exist_ok=True)
-    folders = sorted(cache.folder.glob('linux-image-*.kernel'),
+    suffix = '+'.join(['.kernel', *more])
+    folders = sorted(cache.folder.glob(f'linux-image-*{suffix}'),
                      key=lambda p: p.stat().st_mtime)
     if folders:
         folder = folders[-1]
     else:
         package = _package(cache)
-        folder = cache.folder / (package.name.removesuffix('.deb')
-                                 + '.kernel')
-        _unpack(package, folder)
+        folder = cache.folder / (package.name.removesuffix('.deb') + suffix)
+        _unpack(package, folder, more)
     modules = [(p.name.partition('-')[2].removesuffix('.ko'), p)
                for p in sorted(folder.glob('*.ko'))]
     return Kernel(folder / 'vmlinuz', modules)

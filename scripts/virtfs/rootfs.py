@@ -11,6 +11,9 @@ in which the share's driver and its user keep owners:
   mapped()     as an ordinary user: everything belongs to that user, and the
                guest's view of it is in extended attributes, as the local
                driver keeps it with security_model=mapped-xattr
+
+image() is the same system on a disk, for guests that have it as their own and
+another share to work on.
 """
 
 import hashlib
@@ -89,6 +92,33 @@ def archive():
             return cache.put(work / name)
         except (fail.Fail, subprocess.CalledProcessError) as e:
             raise Failure(str(e)) from None
+
+
+def image():
+    """The path of an ext4 image of the system, to be used read-only."""
+    source = archive()
+    cache = fetch.Cache.of_user()
+    path = cache.get(source.name.replace('.tar', '.ext4'))
+    if path:
+        return path
+    if os.geteuid() != 0:
+        raise Failure('only root can make the image of the Debian system')
+    with tempfile.TemporaryDirectory(dir=cache.folder, prefix='rootfs-',
+                                     ignore_cleanup_errors=True) as work:
+        root = pathlib.Path(work, 'root')
+        root.mkdir()
+        real(source, root)
+        made = pathlib.Path(work, source.name.replace('.tar', '.ext4'))
+        # Nobody writes to it: no journal, and little room
+        size = source.stat().st_size * 5 // 4
+        done = subprocess.run(
+            ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0',
+             '-d', root, made, f'{size // 1024}k'],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            env={**os.environ, 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'})
+        if done.returncode:
+            raise Failure(f'mke2fs failed: {done.stderr.strip()}')
+        return cache.put(made)
 
 
 def _extract(command, source, what):
