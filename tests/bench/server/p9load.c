@@ -20,7 +20,8 @@
  *     messages, seconds       how many in which time, and what follows from it
  *     median, p99             of the time from a message to its reply, in ns
  *     qemu_cpu, helper_cpu    processor time that a message took, in ns; the
- *                             helper is QEMU's children or the process PID
+ *                             helper is QEMU's children, or the process PID
+ *                             and its children
  *     qemu_pss, helper_pss    memory at the end, in KiB
  *
  * A reply that is an error ends the program with a message.
@@ -134,6 +135,18 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static uint64_t helper_time(Load *l, pid_t helper)
+{
+    return helper ? usage_time(helper) + usage_time_of_children(helper)
+                  : usage_time_of_children(l->m.pid);
+}
+
+static unsigned long helper_memory(Load *l, pid_t helper)
+{
+    return helper ? usage_memory(helper) + usage_memory_of_children(helper)
+                  : usage_memory_of_children(l->m.pid);
+}
+
 static void report(Load *l, const Work *w, unsigned depth, pid_t helper)
 {
     uint64_t *t = (uint64_t *)(void *)l->times->data;
@@ -147,8 +160,7 @@ static void report(Load *l, const Work *w, unsigned depth, pid_t helper)
            "\"bytes\": %u}\n",
            w->name, depth, n, l->busy / 1e9, t[n / 2], t[n - 1 - n / 100],
            (double)l->qemu_cpu / n, (double)l->helper_cpu / n,
-           usage_memory(l->m.pid), helper ? usage_memory(helper)
-           : usage_memory_of_children(l->m.pid), w->bytes);
+           usage_memory(l->m.pid), helper_memory(l, helper), w->bytes);
     fflush(stdout);
 }
 
@@ -163,14 +175,12 @@ static void run_work(Load *l, const Work *w, unsigned depth, double seconds,
     do {
         run_phases(l, w->name, w->before, w->n);
         cpu = usage_time(l->m.pid);
-        helper_cpu = helper ? usage_time(helper)
-                            : usage_time_of_children(l->m.pid);
+        helper_cpu = helper_time(l, helper);
         start = now_ns();
         run_phase(l, w->name, &w->measured, w->n, depth, l->times);
         l->busy += now_ns() - start;
         l->qemu_cpu += usage_time(l->m.pid) - cpu;
-        l->helper_cpu += (helper ? usage_time(helper)
-                          : usage_time_of_children(l->m.pid)) - helper_cpu;
+        l->helper_cpu += helper_time(l, helper) - helper_cpu;
         run_phases(l, w->name, w->after, w->n);
     } while (now_ns() < end);
     report(l, w, depth, helper);

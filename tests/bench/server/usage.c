@@ -6,30 +6,16 @@
 #include "qemu/osdep.h"
 #include "usage.h"
 
-/* A file of a thread's in /proc, or "" */
-static char *read_proc(pid_t pid, const char *thread, const char *file)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/task/%s/%s", pid,
-                                            thread, file);
-    char *text = NULL;
-
-    return g_file_get_contents(path, &text, NULL, NULL) ? text : g_strdup("");
-}
-
 uint64_t usage_time(pid_t pid)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/task", pid);
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *thread;
-    uint64_t ns = 0;
+    struct timespec t;
+    clockid_t clock;
 
-    while (dir && (thread = g_dir_read_name(dir))) {
-        /* Time on a processor comes first (Documentation/scheduler) */
-        g_autofree char *text = read_proc(pid, thread, "schedstat");
-
-        ns += strtoull(text, NULL, 10);
+    /* It goes on counting what threads took that have ended */
+    if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t) < 0) {
+        return 0;
     }
-    return ns;
+    return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
 typedef uint64_t Usage(pid_t pid);
@@ -42,10 +28,14 @@ static uint64_t sum_children(pid_t pid, Usage *usage)
     uint64_t sum = 0;
 
     while (dir && (thread = g_dir_read_name(dir))) {
-        g_autofree char *text = read_proc(pid, thread, "children");
-        g_auto(GStrv) pids = g_strsplit(text, " ", -1);
+        g_autofree char *file = g_strdup_printf("%s/%s/children", path,
+                                                thread);
+        g_autofree char *text = NULL;
+        g_auto(GStrv) pids = NULL;
         unsigned i;
 
+        g_file_get_contents(file, &text, NULL, NULL);
+        pids = g_strsplit(text ?: "", " ", -1);
         for (i = 0; pids[i]; i++) {
             pid_t child = atoi(pids[i]);
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Processor time of all its threads, in ns; 0 if there is no such process */
+/* Processor time of a process, in ns; 0 if there is no such one */
 uint64_t usage_time(pid_t pid);
 /* Of its children and theirs */
 uint64_t usage_time_of_children(pid_t pid);
