@@ -1,61 +1,59 @@
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables and a chart of what run-server.py measured.
+"""Tables and a chart of what run-server.py or run-guest.py measured.
+
+usage: report.py FILE.json...   writes them again, beside that file
+
+A ratio is that of two peers in one round; told are the median of the rounds,
+and the lowest and highest.
 
 *Net* latency is a message's median latency less the floor: that of a Tclunk of
-an unopened fid on the pristine base, in the same round. It is what a message
-costs beyond what the machine, the kick and the generator do. A ratio is that of
-two peers in one round; a table has the median of the rounds, and the lowest
-and highest.
+an unopened fid on the pristine base, measured right before that message. It is
+what a message costs beyond what the machine, the kick and the generator do.
 """
 
-import collections
+import json
+import pathlib
 import statistics
+import sys
 
 REFERENCE = 'base-local'
+VIRTIOFSD = 'virtiofsd'
 FLOOR = 'floor'
+NAME = 'virtfs-bench-'                  # of the files, before the kind
+# Types that need no other thread, nor the helper
+AT_ONCE = ('getattr', 'readlink', 'statfs', 'read4k')
+LARGE = ('read512k', 'write512k')
 
 
-class Rounds:
-    """Results by peer, work, depth and round"""
+# Ratios and text
 
-    def __init__(self, results):
-        self.at = {(r['peer'], r['work'], r['depth'], r['round']): r
-                   for r in results}
-        self.peers = list(dict.fromkeys(r['peer'] for r in results))
-        self.works = list(dict.fromkeys(r['work'] for r in results))
-        self.depths = sorted({r['depth'] for r in results})
-        self.numbers = sorted({r['round'] for r in results})
+class Ratio:
+    """Of two values in each round; rounds in which the second is none of any
+    size do not count."""
 
-    def net(self, peer, work, number):
-        """Net latency at depth 1, in ns"""
-        floor = self.at[REFERENCE, FLOOR, 1, number]['median']
-        # A message that costs no more than the floor is told as 1 ns.
-        return max(1, self.at[peer, work, 1, number]['median'] - floor)
+    def __init__(self, pairs):
+        self.values = [a / b for a, b in pairs if b > 0]
 
-    def rate(self, peer, work, depth, number):
-        """Messages per second"""
-        result = self.at[peer, work, depth, number]
-        return result['messages'] / result['seconds']
+    def __bool__(self):
+        return bool(self.values)
 
-    def ratios(self, value):
-        """(median, lowest, highest) of a ratio over the rounds"""
-        values = [value(number) for number in self.numbers]
-        return (statistics.median(values), min(values), max(values))
+    @property
+    def median(self):
+        """Of the rounds"""
+        return statistics.median(self.values)
 
-    def latency_ratio(self, peer, work):
-        """Of net latencies"""
-        return self.ratios(lambda n: self.net(peer, work, n)
-                           / self.net(REFERENCE, work, n))
+    def __str__(self):
+        if not self:
+            return '\\-'
+        low, high = min(self.values), max(self.values)
+        return f'{self.median:.2f} ({low:.2f}-{high:.2f})'
 
-    def rate_ratio(self, peer, work, depth):
-        """Of messages per second"""
-        return self.ratios(lambda n: self.rate(peer, work, depth, n)
-                           / self.rate(REFERENCE, work, depth, n))
 
-    def middle(self, peer, work, depth, key):
-        """The median of a measured value over the rounds"""
-        return statistics.median(self.at[peer, work, depth, n][key]
-                                 for n in self.numbers)
+def _middle(values):
+    """The median of medians, or None"""
+    values = [v.median for v in values if v]
+    return statistics.median(values) if values else None
 
 
 def _table(head, rows):
@@ -68,102 +66,358 @@ def _table(head, rows):
     yield ''
 
 
-def _spread(ratio):
-    return '{:.2f} ({:.2f}-{:.2f})'.format(*ratio)
-
-
 def _section(title, text):
     yield from (title, '~' * len(title), '', *text, '')
 
 
-def lines(results):
-    """The text, in reStructuredText"""
-    rounds = Rounds(results['results'])
-    others = [p for p in rounds.peers if p != REFERENCE]
+def _head(results, kind, rounds, has_chart):
     facts = results['machine']
     yield '..'
-    yield '   Written by tests/bench/run-server.py'
+    yield f'   Written by tests/bench/run-{kind}.py'
     yield ''
-    yield (f'{facts["processor"]}, Linux {facts["kernel"]}, share on tmpfs, '
-           f'{len(rounds.numbers)} rounds.')
+    yield (f'{facts["processor"]}, {facts["memory"]}, Linux '
+           f'{facts["kernel"]}, load {facts["load"]} before the run; '
+           f'{len(rounds)} rounds on {facts["date"]}; share on tmpfs.')
     yield ''
-    works = [w for w in rounds.works if w != FLOOR]
-    if 1 in rounds.depths:
-        yield from _section('One request at a time', [
-            'Net latency as a ratio to that of the pristine base with its '
-            'driver ``local``; in the last column, that one\'s in '
-            'microseconds.'])
-        yield from _table(
-            ['Message', *others, REFERENCE],
-            [[results['works'][w],
-              *(_spread(rounds.latency_ratio(p, w)) for p in others),
-              '{:.1f}'.format(statistics.median(
-                  rounds.net(REFERENCE, w, n) for n in rounds.numbers)
-                  / 1000)]
-             for w in works])
-    for depth in [d for d in rounds.depths if d > 1]:
-        yield from _section(f'{depth} requests under way', [
-            'Messages per second, as a ratio to those of the pristine base; '
-            'in the last column, its thousands of messages per second.'])
-        yield from _table(
-            ['Message', *others, REFERENCE],
-            [[results['works'][w],
-              *(_spread(rounds.rate_ratio(p, w, depth)) for p in others),
-              '{:.1f}'.format(statistics.median(
-                  rounds.rate(REFERENCE, w, depth, n)
-                  for n in rounds.numbers) / 1000)]
-             for w in rounds.works])
-    yield from _section('Processor time and memory', [
-        'Microseconds of processor time for a message, of QEMU and helper '
-        'together, at the lowest depth; memory (PSS, MiB) of both at the '
-        'end.'])
-    low = rounds.depths[0]
-    yield from _table(
-        ['Message', *rounds.peers],
-        [[results['works'][w],
-          *('{:.1f}'.format((rounds.middle(p, w, low, 'qemu_cpu')
-                             + rounds.middle(p, w, low, 'helper_cpu')) / 1000)
-            for p in rounds.peers)]
-         for w in rounds.works])
-    last = {r['peer']: r for r in results['results']}
-    yield from _table(
-        ['Process', *rounds.peers],
-        [[name, *('{:.1f}'.format(last[p][key] / 1024)
-                  for p in rounds.peers)]
-         for name, key in (('QEMU', 'qemu_pss'), ('helper', 'helper_pss'))])
+    says = {}
+    for peer, version in results['versions'].items():
+        says.setdefault(version, []).append(f'``{peer}``')
+    yield from (f'- {version}: {", ".join(who)}'
+                for version, who in says.items())
+    yield ''
+    if has_chart:
+        yield f'.. image:: {NAME}{kind}.svg'
+        yield ''
 
 
-def chart(results, path):
-    """Net latencies of all peers, as an SVG file"""
+def _targets(rows):
+    """(what, figure or None, how it is compared, limit) as a table; those
+    without a figure were not measured."""
+    rows = [row for row in rows if row[1] is not None]
+    if rows:
+        yield from _section('Against the targets', [])
+        yield from _table(
+            ['Figure', 'target', 'measured', ''],
+            [[what, f'{"at most" if sign == "<=" else "at least"} {limit:g}',
+              f'{value:.2f}',
+              'met' if (value <= limit if sign == '<=' else value >= limit)
+              else 'not met'] for what, value, sign, limit in rows])
+
+
+def _bars(path, names, bars, label):
+    """A chart with a group of bars for each name, as an SVG file. bars:
+    values by what each bar of a group is called."""
     # pylint: disable=import-outside-toplevel
     import matplotlib
     matplotlib.use('svg')
     matplotlib.rcParams['svg.hashsalt'] = 'virtfs'
     from matplotlib import pyplot
-    rounds = Rounds(results['results'])
-    works = [w for w in rounds.works if w != FLOOR]
-    bars = collections.OrderedDict(
-        (p, [rounds.latency_ratio(p, w)[0] for w in works])
-        for p in rounds.peers if p != REFERENCE)
     figure, axes = pyplot.subplots(figsize=(12, 4.5))
     width = 0.8 / max(1, len(bars))
-    for i, (peer, values) in enumerate(bars.items()):
-        axes.bar([x + i * width for x in range(len(works))], values, width,
-                 label=peer)
+    for i, (name, values) in enumerate(bars.items()):
+        axes.bar([x + i * width for x in range(len(names))], values, width,
+                 label=name)
     axes.axhline(1, color='black', linewidth=0.8)
     axes.set_ylim(0, 2.5)
-    axes.set_ylabel(f'net latency / {REFERENCE}')
-    axes.set_xticks([x + 0.4 - width / 2 for x in range(len(works))], works,
+    axes.set_ylabel(label)
+    axes.set_xticks([x + 0.4 - width / 2 for x in range(len(names))], names,
                     rotation=60)
-    axes.legend(ncol=len(bars), fontsize='small')
+    axes.legend(ncol=4, fontsize='small')
     figure.tight_layout()
     figure.savefig(path, metadata={'Date': None})
+    pyplot.close(figure)
 
 
-def write(results, folder):
-    """Both, into a folder"""
-    with open(folder / 'virtfs-bench-server.rst.inc', 'w',
-              encoding='utf-8') as f:
-        f.writelines(line + '\n' for line in lines(results))
-    if any(r['depth'] == 1 for r in results['results']):
-        chart(results, folder / 'virtfs-bench-server.svg')
+# Messages
+
+class Server:
+    """What run-server.py measured, by peer, work, depth and round"""
+
+    kind = 'server'
+
+    def __init__(self, results):
+        self.all = results
+        self.at = {(r['peer'], r['work'], r['depth'], r['round']): r
+                   for r in results['results']}
+        self.peers, self.works, depths, numbers = (
+            list(dict.fromkeys(r[key] for r in results['results']))
+            for key in ('peer', 'work', 'depth', 'round'))
+        self.depths, self.numbers = sorted(depths), sorted(numbers)
+        self.others = [p for p in self.peers if p != REFERENCE]
+        self.types = [w for w in self.works if w != FLOOR]
+
+    def net(self, peer, work, number):
+        """Net latency at depth 1, in ns; a message that costs no more than
+        the floor has none"""
+        result = self.at[peer, work, 1, number]
+        return max(0, result['median'] - result['floor'])
+
+    def rate(self, peer, work, depth, number):
+        """Messages per second"""
+        result = self.at[peer, work, depth, number]
+        return result['messages'] / result['seconds']
+
+    def latencies(self, peer, work, to=REFERENCE):
+        """Ratio of net latencies"""
+        return Ratio((self.net(peer, work, n), self.net(to, work, n))
+                     for n in self.numbers)
+
+    def rates(self, peer, work, depth, to=REFERENCE):
+        """Ratio of messages per second"""
+        return Ratio((self.rate(peer, work, depth, n),
+                      self.rate(to, work, depth, n)) for n in self.numbers)
+
+    def middle(self, peer, work, depth, *keys):
+        """The median over the rounds of a sum of measured values"""
+        return statistics.median(
+            sum(self.at[peer, work, depth, n][key] for key in keys)
+            for n in self.numbers)
+
+    def memory(self, peer, key, depths):
+        """The most that was seen at these depths, in MiB"""
+        return max((r[key] for r in self.all['results']
+                    if r['peer'] == peer and r['depth'] in depths),
+                   default=0) / 1024
+
+    def _against(self, peer):
+        """Targets of the proxy driver in one of its variants"""
+        low, high = 1 in self.depths, 16 in self.depths
+        d1 = {w: self.latencies(peer, w) for w in self.types} if low else {}
+        d16 = {w: self.rates(peer, w, 16) for w in self.types} if high else {}
+        base = f'``{peer}`` to ``{REFERENCE}``'
+        worst = [(r.median, w) for w, r in d1.items() if r]
+        least = [(r.median, w) for w, r in d16.items() if r]
+        if worst:
+            yield (f'{base}: net latency, median of all types',
+                   _middle(d1.values()), '<=', 0.5)
+            for w in AT_ONCE:
+                if d1.get(w):
+                    yield f'{base}: net latency, {w}', d1[w].median, '<=', 0.25
+            yield (f'{base}: net latency, worst type ({max(worst)[1]})',
+                   max(worst)[0], '<=', 1.2)
+        if least:
+            yield (f'{base}: messages per second at depth 16, median of all '
+                   'types', _middle(d16.values()), '>=', 2)
+            yield (f'{base}: messages per second at depth 16, least type '
+                   f'({min(least)[1]})', min(least)[0], '>=', 1)
+        for w in LARGE:
+            for depth in self.depths if w in self.works else ():
+                yield (f'{base}: throughput, {w} at depth {depth}',
+                       self.rates(peer, w, depth).median, '>=', 1)
+        if 'debian-proxy' in self.peers:
+            base = f'``{peer}`` to ``debian-proxy``'
+            if low:
+                yield (f'{base}: net latency, median of all types',
+                       _middle(self.latencies(peer, w, 'debian-proxy')
+                               for w in self.types), '<=', 0.25)
+            if high:
+                yield (f'{base}: messages per second at depth 16, median of '
+                       'all types',
+                       _middle(self.rates(peer, w, 16, 'debian-proxy')
+                               for w in self.types), '>=', 5)
+        if high:
+            # The time that one takes
+            yield (f'``{peer}`` to ``{REFERENCE}``: floor at depth 16',
+                   Ratio((self.rate(REFERENCE, FLOOR, 16, n),
+                          self.rate(peer, FLOOR, 16, n))
+                         for n in self.numbers).median, '<=', 0.8)
+        yield (f'helper of ``{peer}``, idle: PSS in MiB',
+               self.memory(peer, 'helper_idle', self.depths), '<=', 4)
+        if 64 in self.depths:
+            yield (f'helper of ``{peer}``, at depth 64: PSS in MiB',
+                   self.memory(peer, 'helper_pss', [64]), '<=', 16)
+
+    def targets(self):
+        """What _targets() takes"""
+        for peer in self.peers:
+            if peer.startswith('proxy') and self.types:
+                yield from self._against(peer)
+        if 'local' in self.peers and 1 in self.depths:
+            d1 = {w: self.latencies('local', w) for w in self.types}
+            base = f'``local`` to ``{REFERENCE}``'
+            yield (f'{base}: net latency, median of all types',
+                   _middle(d1.values()), '<=', 0.4)
+            worst = [(r.median, w) for w, r in d1.items() if r]
+            if worst:
+                yield (f'{base}: net latency, worst type ({max(worst)[1]})',
+                       max(worst)[0], '<=', 1)
+
+    def lines(self):
+        """The text, in reStructuredText"""
+        says = self.all['works']
+        yield from _head(self.all, self.kind, self.numbers, self.has_chart())
+        yield from _targets(self.targets())
+        if 1 in self.depths and self.types:
+            yield from _section('One request at a time', [
+                f'Net latency as a ratio to that of ``{REFERENCE}``, the '
+                'pristine base with its driver ``local``; in the last column, '
+                'that one\'s in microseconds.'])
+            yield from _table(
+                ['Message', *self.others, REFERENCE],
+                [[says[w], *(self.latencies(p, w) for p in self.others),
+                  '{:.1f}'.format(statistics.median(
+                      self.net(REFERENCE, w, n) for n in self.numbers)
+                      / 1000)] for w in self.types])
+        for depth in [d for d in self.depths if d > 1]:
+            yield from _section(f'{depth} requests under way', [
+                f'Messages per second, as a ratio to those of '
+                f'``{REFERENCE}``; in the last column, its thousands of '
+                'messages per second.'])
+            yield from _table(
+                ['Message', *self.others, REFERENCE],
+                [[says[w], *(self.rates(p, w, depth) for p in self.others),
+                  '{:.1f}'.format(statistics.median(
+                      self.rate(REFERENCE, w, depth, n)
+                      for n in self.numbers) / 1000)] for w in self.works])
+        yield from _section('Processor time and memory', [
+            'Microseconds of processor time for a message, of QEMU and helper '
+            f'together, at depth {self.depths[0]}; memory (PSS, MiB) at '
+            'most.'])
+        yield from _table(
+            ['Message', *self.peers],
+            [[says[w], *('{:.1f}'.format(self.middle(
+                p, w, self.depths[0], 'qemu_cpu', 'helper_cpu') / 1000)
+                for p in self.peers)] for w in self.works])
+        yield from _table(
+            ['Process', *self.peers],
+            [[name, *(f'{self.memory(p, key, self.depths):.1f}'
+                      for p in self.peers)]
+             for name, key in (('QEMU', 'qemu_pss'), ('helper', 'helper_pss'),
+                               ('helper, idle', 'helper_idle'))])
+
+    def has_chart(self):
+        """Whether there is anything for one"""
+        return bool(self.others and self.types)
+
+    def chart(self, path):
+        """Net latencies at depth 1, or else what the lowest depth carries"""
+        low = self.depths[0]
+        ratios = {p: [self.latencies(p, w) if low == 1
+                      else self.rates(p, w, low) for w in self.types]
+                  for p in self.others}
+        _bars(path, self.types,
+              {p: [r.median if r else 0 for r in row]
+               for p, row in ratios.items()},
+              f'net latency / {REFERENCE}' if low == 1
+              else f'messages per second / {REFERENCE}, depth {low}')
+
+
+# Guests
+
+class Guests:
+    """What run-guest.py measured, by peer, cache, work and round"""
+
+    kind = 'guest'
+
+    def __init__(self, results):
+        self.all = results
+        self.at = {(r['peer'], r['cache'], r['work'], r['round']): r['seconds']
+                   for r in results['results']}
+        self.peers, self.caches, self.works, self.numbers = (
+            list(dict.fromkeys(r[key] for r in results['results']))
+            for key in ('peer', 'cache', 'work', 'round'))
+        self.others = [p for p in self.peers if p != REFERENCE]
+
+    def times(self, peer, cache, work, to=REFERENCE):
+        """Ratio of one kind of work"""
+        return Ratio((self.at[peer, cache, work, n],
+                      self.at[to, cache, work, n]) for n in self.numbers)
+
+    def total(self, peer, cache, number):
+        """Seconds of all work in a round"""
+        return sum(self.at[peer, cache, w, number] for w in self.works)
+
+    def totals(self, peer, cache, to=REFERENCE):
+        """Ratio of them"""
+        return Ratio((self.total(peer, cache, n), self.total(to, cache, n))
+                     for n in self.numbers)
+
+    def targets(self):
+        """What _targets() takes"""
+        for peer in self.others:
+            if not peer.startswith('proxy'):
+                continue
+            for cache in self.caches:
+                what = f'``{peer}`` to ``{REFERENCE}``, cache={cache}'
+                yield (f'{what}: time of all work',
+                       self.totals(peer, cache).median, '<=', 0.85)
+                worst = max((self.times(peer, cache, w).median, w)
+                            for w in self.works)
+                yield (f'{what}: worst work ({worst[1]})', worst[0],
+                       '<=', 1.05)
+            if VIRTIOFSD in self.peers and 'none' in self.caches:
+                yield (f'``{peer}`` to ``{VIRTIOFSD}``, cache=none: time of '
+                       'all work',
+                       self.totals(peer, 'none', VIRTIOFSD).median, '<=', 1)
+
+    def lines(self):
+        """The text, in reStructuredText"""
+        says = self.all['works']
+        yield from _head(self.all, self.kind, self.numbers, self.has_chart())
+        yield (f'The guest: {self.all["guest"]}.')
+        yield ''
+        yield from _targets(self.targets())
+        for cache in self.caches:
+            yield from _section(f'cache={cache}', [
+                f'Time as a ratio to that of ``{REFERENCE}``, the pristine '
+                'base with its driver ``local``; in the last column, that '
+                'one\'s in seconds.'])
+            rows = [[says[w], *(self.times(p, cache, w) for p in self.others),
+                     '{:.2f}'.format(statistics.median(
+                         self.at[REFERENCE, cache, w, n]
+                         for n in self.numbers))] for w in self.works]
+            rows.append(['All work', *(self.totals(p, cache)
+                                       for p in self.others),
+                         '{:.2f}'.format(statistics.median(
+                             self.total(REFERENCE, cache, n)
+                             for n in self.numbers))])
+            if VIRTIOFSD in self.peers:
+                rows.append([f'All work, to ``{VIRTIOFSD}``',
+                             *(self.totals(p, cache, VIRTIOFSD)
+                               for p in self.others),
+                             self.totals(REFERENCE, cache, VIRTIOFSD)])
+            yield from _table(['Work', *self.others, REFERENCE], rows)
+
+    def has_chart(self):
+        """Whether there is anything for one"""
+        return bool(self.others)
+
+    def chart(self, path):
+        """Times of all kinds of work, without a cache if that was measured"""
+        cache = self.caches[0]
+        _bars(path, [*self.works, 'all'],
+              {p: [*(self.times(p, cache, w).median for w in self.works),
+                   self.totals(p, cache).median] for p in self.others},
+              f'time / {REFERENCE}, cache={cache}')
+
+
+KINDS = {kind.kind: kind for kind in (Server, Guests)}
+
+
+def write(kind, results, folder):
+    """The results as JSON, their tables and their chart, into a folder;
+    kind: of KINDS."""
+    path = pathlib.Path(folder, NAME + kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix('.json').write_text(json.dumps(results, indent=0) + '\n',
+                                         encoding='utf-8')
+    report = KINDS[kind](results)
+    path.with_suffix('.rst.inc').write_text(
+        ''.join(f'{line}\n' for line in report.lines()), encoding='utf-8')
+    if report.has_chart():
+        report.chart(path.with_suffix('.svg'))
+
+
+def main(files):
+    """The command line"""
+    kinds = {f'{NAME}{kind}.json': kind for kind in KINDS}
+    for file in map(pathlib.Path, files):
+        if file.name not in kinds:
+            sys.exit(f'{file}: not one of {", ".join(kinds)}')
+        write(kinds[file.name], json.loads(file.read_text(encoding='utf-8')),
+              file.parent)
+    return 0 if files else __doc__
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

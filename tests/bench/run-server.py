@@ -7,12 +7,14 @@ peers are started at once; then each kind of work is done by each of them in
 turn, in several rounds. So whatever else the machine does hits all alike, and
 ratios are taken of neighbours in the same round.
 
-Results go into a folder as results.json, and from there into a table and a
-chart (report.py); by default into docs/devel.
+Latencies are told as what is beyond the floor, so that is measured with each
+kind of work, right before it.
+
+Results go into a folder as JSON, a table and a chart (report.py); by default
+into docs/devel.
 """
 
 import argparse
-import json
 import pathlib
 import subprocess
 import sys
@@ -23,7 +25,17 @@ import report
 from virtfs import build, debian
 
 P9LOAD = build.BUILD / 'tests/bench/server/p9load'
-FLOOR = 'floor'
+FLOOR = report.FLOOR
+
+
+def turn(running, work, depth, seconds, number):
+    """Results of all peers"""
+    floor = {}
+    if depth == 1:
+        reference, = (r for r in running if r.peer.name == report.REFERENCE)
+        floor['floor'] = reference.order(FLOOR, 1, seconds)['median']
+    return [{**peer.order(work, depth, seconds), **floor, 'round': number}
+            for peer in running]
 
 
 def measure(names, works, depths, rounds, seconds):
@@ -34,21 +46,13 @@ def measure(names, works, depths, rounds, seconds):
         subprocess.run([P9LOAD, '--files', share], check=True)
         running = []
         try:
-            for peer in peers.known(share):
-                if names and peer.name not in (*names, report.REFERENCE):
-                    continue
-                if peer.missing():
-                    print(f'{peer.name}: {peer.missing()}', file=sys.stderr)
-                    continue
+            for peer in peers.chosen(names, lambda _: share,
+                                     lambda peer: not peer.daemons):
                 running.append(peers.Running(peer, P9LOAD))
             for number in range(rounds):
                 for work in works:
                     for depth in depths:
-                        for peer in running:
-                            result = json.loads(peer.order(work, depth,
-                                                           seconds))
-                            result.update(peer=peer.peer.name, round=number)
-                            results.append(result)
+                        results += turn(running, work, depth, seconds, number)
                 print(f'round {number + 1} of {rounds}', file=sys.stderr)
         finally:
             for peer in running:
@@ -85,16 +89,13 @@ def main():
             parser.error(f'--work {work}: there are {", ".join(known)}')
     if FLOOR not in works:
         works.insert(0, FLOOR)
-    results = {
-        'machine': peers.machine(), 'works': known,
-        'results': measure(options.peer, works,
-                           options.depth or [1, 16, 64], options.rounds,
-                           options.seconds)}
-    options.out.mkdir(parents=True, exist_ok=True)
-    with open(options.out / 'virtfs-bench-server.json', 'w',
-              encoding='utf-8') as f:
-        json.dump(results, f, indent=0)
-    report.write(results, options.out)
+    machine = peers.facts()
+    measured = measure(options.peer, works, options.depth or [1, 16, 64],
+                       options.rounds, options.seconds)
+    report.write('server', {
+        'machine': machine, 'works': known,
+        'versions': peers.versions({r['peer'] for r in measured}),
+        'results': measured}, options.out)
     return 0
 
 

@@ -1,0 +1,162 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What report.py makes of figures that are easy to reckon with."""
+
+import re
+import sys
+import unittest
+
+import report
+
+MACHINE = {'processor': '2 x ABC', 'memory': '4 GiB', 'kernel': '1.2',
+           'date': '2001-02-03', 'load': 0.5}
+
+
+def tables(lines):
+    """The rows of all tables in a text, as lists of cells"""
+    rows = []
+    for line in lines:
+        if match := re.match(r'   \* - ?(.*)', line):
+            rows.append([match[1]])
+        elif match := re.match(r'     - ?(.*)', line):
+            rows[-1].append(match[1])
+    return rows
+
+
+def row(lines, *cells):
+    """The only row that begins so, without that"""
+    found, = (r[len(cells):] for r in tables(lines)
+              if r[:len(cells)] == list(cells))
+    return found
+
+
+class Server(unittest.TestCase):
+    """Messages"""
+
+    # Median latency at depth 1 in each of three rounds, in us
+    MEDIANS = {
+        ('base-local', 'getattr'): (50, 60, 55), ('proxy', 'getattr'):
+        (35, 34, 40), ('base-local', 'mkdir'): (130, 130, 130),
+        ('proxy', 'mkdir'): (80, 100, 180), ('base-local', 'odd'):
+        (30, 30, 30), ('proxy', 'odd'): (30, 31, 32),
+        ('base-local', 'floor'): (30, 30, 30), ('proxy', 'floor'):
+        (29, 29, 29)}
+    FLOORS = (30, 30, 35)
+    # Microseconds for one of many
+    TIMES = {('base-local', 'getattr'): 10, ('proxy', 'getattr'): 4,
+             ('base-local', 'mkdir'): 20, ('proxy', 'mkdir'): 25,
+             ('base-local', 'odd'): 10, ('proxy', 'odd'): 2,
+             ('base-local', 'floor'): 4, ('proxy', 'floor'): 3}
+
+    def setUp(self):
+        results = []
+        for (peer, work), medians in self.MEDIANS.items():
+            for number, median in enumerate(medians):
+                more = {'peer': peer, 'work': work, 'round': number,
+                        'messages': 1000, 'qemu_cpu': 2000,
+                        'helper_cpu': 500, 'qemu_pss': 20480,
+                        'helper_idle': 1024}
+                results.append({**more, 'depth': 1, 'seconds': 1.0,
+                                'median': median * 1000,
+                                'floor': self.FLOORS[number] * 1000,
+                                'helper_pss': 9 * 1024})
+                results.append({**more, 'depth': 64, 'seconds': 1.0,
+                                'median': 1, 'helper_pss': 2048 + number})
+                results.append({
+                    **more, 'depth': 16, 'median': 1, 'helper_pss': 8192,
+                    'seconds': self.TIMES[peer, work] / 1000})
+        self.lines = list(report.Server({
+            'machine': MACHINE, 'results': results,
+            'works': {w: w.upper() for _, w in self.MEDIANS},
+            'versions': {'base-local': 'V 1', 'proxy': 'V 1'}}).lines())
+
+    def test_latency(self):
+        """Net latencies, pair by pair, with their spread"""
+        text = self.lines[self.lines.index('One request at a time'):
+                          self.lines.index('16 requests under way')]
+        # 5/20, 4/30, 5/20 and 50/100, 70/100, 145/95
+        self.assertEqual(row(text, 'GETATTR'), ['0.25 (0.13-0.25)', '20.0'])
+        self.assertEqual(row(text, 'MKDIR'), ['0.70 (0.50-1.53)', '100.0'])
+        # Nothing can be said in multiples of nothing
+        self.assertEqual(row(text, 'ODD'), ['\\-', '0.0'])
+        self.assertNotIn('FLOOR', [r[0] for r in tables(text)])
+
+    def test_rate(self):
+        """Messages per second"""
+        text = self.lines[self.lines.index('16 requests under way'):
+                          self.lines.index('64 requests under way')]
+        self.assertEqual(row(text, 'GETATTR'), ['2.50 (2.50-2.50)', '100.0'])
+        self.assertEqual(row(text, 'MKDIR'), ['0.80 (0.80-0.80)', '50.0'])
+
+    def test_targets(self):
+        """Figures for the targets, and whether they are met"""
+        to = '``proxy`` to ``base-local``: '
+        for what, want in {
+                to + 'net latency, median of all types':
+                ['at most 0.5', '0.47', 'met'],         # 0.25, 0.7
+                to + 'net latency, getattr': ['at most 0.25', '0.25', 'met'],
+                to + 'net latency, worst type (mkdir)':
+                ['at most 1.2', '0.70', 'met'],
+                to + 'messages per second at depth 16, median of all types':
+                ['at least 2', '2.50', 'met'],          # 2.5, 0.8, 5
+                to + 'messages per second at depth 16, least type (mkdir)':
+                ['at least 1', '0.80', 'not met'],
+                to + 'floor at depth 16': ['at most 0.8', '0.75', 'met'],
+                'helper of ``proxy``, idle: PSS in MiB':
+                ['at most 4', '1.00', 'met'],
+                'helper of ``proxy``, at depth 64: PSS in MiB':
+                ['at most 16', '2.00', 'met']}.items():
+            with self.subTest(what):
+                self.assertEqual(row(self.lines, what), want)
+
+    def test_facts(self):
+        """The machine, and who is who"""
+        text = '\n'.join(self.lines)
+        self.assertIn('2 x ABC, 4 GiB, Linux 1.2, load 0.5 before the run; '
+                      '3 rounds on 2001-02-03', text)
+        self.assertIn('- V 1: ``base-local``, ``proxy``', text)
+        self.assertEqual(row(self.lines, 'helper'), ['9.0', '9.0'])
+
+
+class Guests(unittest.TestCase):
+    """Work in guests"""
+
+    SECONDS = {('base-local', 'tar'): (2, 4, 3), ('base-local', 'rm'):
+               (1, 1, 2), ('proxy', 'tar'): (1, 3, 3), ('proxy', 'rm'):
+               (1.5, 1, 1), ('virtiofsd', 'tar'): (2, 2, 2),
+               ('virtiofsd', 'rm'): (0.5, 2, 2)}
+
+    def setUp(self):
+        self.lines = list(report.Guests({
+            'machine': MACHINE, 'versions': {}, 'guest': 'some guest',
+            'works': {'tar': 'TAR', 'rm': 'RM'},
+            'results': [{'peer': peer, 'work': work, 'cache': 'none',
+                         'round': number, 'seconds': seconds}
+                        for (peer, work), all_rounds in self.SECONDS.items()
+                        for number, seconds in enumerate(all_rounds)]}
+            ).lines())
+
+    def test_ratios(self):
+        """Of times, and of their sums"""
+        self.assertEqual(row(self.lines, 'TAR'),
+                         ['0.75 (0.50-1.00)', '0.67 (0.50-1.00)', '3.00'])
+        # 2.5/3, 4/5, 4/5
+        self.assertEqual(row(self.lines, 'All work')[0], '0.80 (0.80-0.83)')
+        # 2.5/2.5, 4/4, 4/4
+        self.assertEqual(row(self.lines, 'All work, to ``virtiofsd``')[0],
+                         '1.00 (1.00-1.00)')
+
+    def test_targets(self):
+        """Figures for the targets"""
+        to = '``proxy`` to ``base-local``, cache=none: '
+        self.assertEqual(row(self.lines, to + 'time of all work'),
+                         ['at most 0.85', '0.80', 'met'])
+        self.assertEqual(row(self.lines, to + 'worst work (rm)'),
+                         ['at most 1.05', '1.00', 'met'])
+        self.assertEqual(row(self.lines, '``proxy`` to ``virtiofsd``, '
+                             'cache=none: time of all work'),
+                         ['at most 1', '1.00', 'met'])
+
+
+if __name__ == '__main__':
+    sys.exit(unittest.main())
