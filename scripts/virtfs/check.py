@@ -40,7 +40,8 @@ tiers:
             reaches; needs clang
   guest     a Linux guest works on a share, and the host looks at the result
   long      only when named: a Debian with its root file system on 9p, guests
-            that share a file, shares made by Debian's QEMU; needs 3 GB more
+            that share a file, shares made by Debian's QEMU, the benchmarks in
+            a small way; needs 3 GB more
 
 With --sanitize the tiers, or those of them that make sense, run on a build of
 their own that the compiler's sanitizers watch: address and undefined, or
@@ -146,7 +147,8 @@ def unit(_context):
         why = sanitize.lacks(program.name)
         if why:
             _skip(program, why)
-    return [*programs, _unittest('tests/graft/test-graft.py', 300)]
+    return [*programs, _unittest('tests/graft/test-graft.py', 300),
+            _unittest('tests/bench/test-report.py', 60)]
 
 
 def helper(context):
@@ -235,8 +237,9 @@ def guest(context):
 
 def long(context):
     """Those that take too long for that."""
-    debian.need(['long'], './check')
-    return _guest_programs(context, 'long-*.py', 4 * 3600)
+    debian.need(['long', 'bench'], './check')
+    return [*_guest_programs(context, 'long-*.py', 4 * 3600),
+            _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
 
 TIERS = {'warnings': warnings, 'docs': docs, 'unit': unit, 'helper': helper,

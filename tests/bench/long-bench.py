@@ -1,0 +1,96 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Both benchmarks in a small way: one round of little work, and what they
+write is looked at. No figure is judged.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Seconds; the pristine base may have to be built
+LIMIT = 3600
+
+
+class Bench(unittest.TestCase):
+    """What they share"""
+
+    def run_it(self, kind, *arguments):
+        """The results, by what they are of, and the table"""
+        with tempfile.TemporaryDirectory(prefix='virtfs-bench-') as folder:
+            done = subprocess.run(
+                [sys.executable, '-B', HERE / f'run-{kind}.py', '--rounds',
+                 '1', '--out', folder, *arguments], stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=LIMIT, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            path = pathlib.Path(folder, f'virtfs-bench-{kind}.json')
+            table = path.with_suffix('.rst.inc').read_text(encoding='utf-8')
+            chart = path.with_suffix('.svg')
+            self.assertTrue(xml.etree.ElementTree.parse(chart).getroot().tag
+                            .endswith('svg'))
+            chart.unlink()
+            # The same again, from what was kept
+            subprocess.run([sys.executable, '-B', HERE / 'report.py', path],
+                           check=True)
+            self.assertTrue(chart.exists())
+            self.assertEqual(path.with_suffix('.rst.inc').read_text(
+                encoding='utf-8'), table)
+            return json.loads(path.read_text(encoding='utf-8')), table
+
+    def test_server(self):
+        """Messages, by the pristine base and by the proxy"""
+        results, table = self.run_it(
+            'server', '--peer', 'proxy', '--work', 'getattr', '--work',
+            'write512k', '--depth', '1', '--depth', '64', '--seconds', '0.01')
+        self.assertEqual(
+            {(r['peer'], r['work'], r['depth']) for r in results['results']},
+            {(p, w, d) for p in ('base-local', 'proxy') for d in (1, 64)
+             for w in ('floor', 'getattr', 'write512k')})
+        for r in results['results']:
+            for key in ('messages', 'seconds', 'median', 'qemu_cpu',
+                        'qemu_pss'):
+                self.assertGreater(r[key], 0, (key, r))
+            self.assertLessEqual(r['median'], r['p99'])
+            self.assertEqual('floor' in r, r['depth'] == 1)
+            # Only the proxy has a helper; that has one, and memory
+            for key in ('helper_pss', 'helper_idle'):
+                self.assertEqual(r[key] > 0, r['peer'] == 'proxy', (key, r))
+        large = {r['peer']: r['messages'] / r['seconds']
+                 for r in results['results']
+                 if (r['work'], r['depth']) == ('write512k', 64)}
+        ratio = f'{large["proxy"] / large["base-local"]:.2f}'
+        self.assertIn(f'   * - Twrite of 512 KiB\n     - {ratio} '
+                      f'({ratio}-{ratio})\n     - ', table)
+
+    def test_guest(self):
+        """Work in guests, of the pristine base, virtiofsd and the proxy"""
+        peers = ['base-local', 'virtiofsd', 'proxy']
+        results, table = self.run_it(
+            'guest', '--peer', 'proxy', '--peer', 'virtiofsd', '--work',
+            'remove', '--work', 'read')
+        self.assertEqual(
+            {(r['peer'], r['work'], r['cache']) for r in results['results']},
+            {(p, w, c) for p in peers for c in ('none', 'loose')
+             for w in ('remove', 'read')})
+        for r in results['results']:
+            # The guest's clock goes as the host's
+            self.assertGreater(r['seconds'], 0.001, r)
+            self.assertLess(r['seconds'], r['host'] * 1.05 + 0.1, r)
+        total = {p: sum(r['seconds'] for r in results['results']
+                        if r['peer'] == p and r['cache'] == 'none')
+                 for p in peers}
+        cells = [f'{total[p] / total["base-local"]:.2f}' for p in peers[1:]]
+        row = ''.join(f'     - {c} ({c}-{c})\n' for c in cells)
+        self.assertTrue(re.search(re.escape('   * - All work\n' + row)
+                                  + f'     - {total["base-local"]:.2f}\n',
+                                  table), table)
+
+
+if __name__ == '__main__':
+    sys.exit(unittest.main())

@@ -1,0 +1,136 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Measures real work in Linux guests, side by side with other servers.
+
+Each peer (peers.py) has a guest with a share of its own, all of them the same
+(guest/guest.py). The guests are started one after the other and then stand
+still; each kind of work (guest/works.py) is done by each of them in turn, with
+each way to cache, in several rounds. Before each turn the share is made what
+it was, and the guest mounts it anew.
+
+Results go into a folder as JSON, a table and a chart (report.py); by default
+into docs/devel.
+"""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / 'guest'))
+
+import peers                            # noqa: E402
+import report                           # noqa: E402
+import guest                            # noqa: E402
+import works                            # noqa: E402
+from virtfs import build, debian                    # noqa: E402
+from virtfs.failure import Failure, message         # noqa: E402
+
+
+class Bench:
+    """All guests, and the host's side of them, in a folder."""
+
+    def __init__(self, folder, names):
+        self.folder = pathlib.Path(folder)
+        self.pool = works.Pool(self._new('pool'))
+        common = guest.Common()
+        self.guests = []
+        try:
+            for peer in peers.chosen(names, lambda n: str(self.share(n)),
+                                     lambda peer: True):
+                self.share(peer.name).mkdir(parents=True)
+                self.guests.append(guest.Guest(
+                    peer, common, self._new(f'guest-{peer.name}')))
+                message(f'{peer.name} has started')
+        except BaseException:
+            self.stop()
+            raise
+
+    def _new(self, name):
+        path = self.folder / name
+        path.mkdir()
+        return path
+
+    def share(self, name):
+        """The share of the peer with that name"""
+        return self.folder / 'shares' / name
+
+    def measure(self, wanted, caches, rounds):
+        """A list of results, each with peer, cache, work and round"""
+        results = []
+        for number in range(rounds):
+            for work in wanted:
+                for cache in caches:
+                    for one in self.guests:
+                        name = one.peer.name
+                        self.pool.put(work, self.share(name))
+                        results.append({
+                            'peer': name, 'cache': cache, 'work': work.name,
+                            'round': number, **one.work(work.name, cache)})
+            message(f'round {number + 1} of {rounds}')
+        return results
+
+    def stop(self):
+        """Ends all guests."""
+        for one in self.guests:
+            one.stop()
+
+
+def _parser(known):
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition('\n')[0],
+        epilog='peers: ' + ', '.join(p.name for p in peers.known('')) + '; '
+        f'{report.REFERENCE} is always one. works: ' + ', '.join(known))
+    parser.add_argument('--peer', action='append', help='only this one (may '
+                        'be given several times)')
+    parser.add_argument('--work', action='append', help='only this kind '
+                        '(likewise)')
+    parser.add_argument('--cache', action='append', choices=guest.CACHES,
+                        help="the 9p client's (likewise; default: both). "
+                        "virtiofsd's are none and auto")
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
+                        default=peers.TREE / 'docs/devel')
+    return parser
+
+
+def main():
+    """The command line"""
+    known = {w.name: w for w in works.WORKS}
+    parser = _parser(known)
+    options = parser.parse_args()
+    for given, there in ((options.work, known), (
+            options.peer, [p.name for p in peers.known('')])):
+        for name in given or ():
+            if name not in there:
+                parser.error(f'{name}: there are {", ".join(there)}')
+    try:
+        debian.need(['build', 'boot', 'bench'], 'run-guest.py')
+        build.configure('run-guest.py')
+        build.emulator('run-guest.py')
+        peers.build_pristine()
+        machine = peers.facts()
+        with tempfile.TemporaryDirectory(
+                prefix='virtfs-bench-', dir='/dev/shm',
+                ignore_cleanup_errors=True) as folder:
+            bench = Bench(folder, options.peer)
+            try:
+                measured = bench.measure(
+                    [known[w] for w in options.work or known],
+                    options.cache or list(guest.CACHES), options.rounds)
+            finally:
+                bench.stop()
+            names = [one.peer.name for one in bench.guests]
+    except (Failure, OSError, subprocess.CalledProcessError) as e:
+        sys.exit(f'run-guest.py: {e}')
+    report.write('guest', {
+        'machine': machine, 'works': {n: w.says for n, w in known.items()},
+        'versions': {**peers.versions(names), **guest.versions()},
+        'guest': guest.says(), 'results': measured}, options.out)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
