@@ -227,8 +227,15 @@ def works(p9load):
     return dict(line.split('\t') for line in said.stdout.splitlines())
 
 
-def facts():
-    """Facts of this machine"""
+def share_option(parser):
+    """Where shares are made"""
+    parser.add_argument('--share', metavar='DIR', default='/dev/shm',
+                        help='make the shares in that folder, on another file '
+                        'system (default: %(default)s)')
+
+
+def facts(folder):
+    """Facts of this machine, and of the file system of a folder"""
     with open('/proc/cpuinfo', encoding='utf-8') as f:
         models = [line.partition(':')[2].strip() for line in f
                   if line.startswith('model name')]
@@ -238,6 +245,9 @@ def facts():
             'memory': f'{kib / 2 ** 20:.0f} GiB',
             'kernel': os.uname().release,
             'date': time.strftime('%Y-%m-%d', time.gmtime()),
+            'share': subprocess.run(
+                ['findmnt', '-n', '-o', 'FSTYPE', '-T', folder],
+                capture_output=True, text=True, check=True).stdout.split()[-1],
             'load': round(os.getloadavg()[0], 2)}
 
 

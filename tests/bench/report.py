@@ -77,7 +77,8 @@ def _head(results, kind, rounds, has_chart):
     yield ''
     yield (f'{facts["processor"]}, {facts["memory"]}, Linux '
            f'{facts["kernel"]}, load {facts["load"]} before the run; '
-           f'{len(rounds)} rounds on {facts["date"]}; share on tmpfs.')
+           f'{len(rounds)} rounds on {facts["date"]}; share on '
+           f'{facts["share"]}.')
     yield ''
     says = {}
     for peer, version in results['versions'].items():

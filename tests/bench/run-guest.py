@@ -91,6 +91,7 @@ def _parser(known):
                         help="the 9p client's (likewise; default: both). "
                         "virtiofsd's are none and auto")
     parser.add_argument('--rounds', type=int, default=5)
+    peers.share_option(parser)
     parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
                         default=peers.TREE / 'docs/devel')
     return parser
@@ -111,9 +112,9 @@ def main():
         build.configure('run-guest.py')
         build.emulator('run-guest.py')
         peers.build_pristine()
-        machine = peers.facts()
+        machine = peers.facts(options.share)
         with tempfile.TemporaryDirectory(
-                prefix='virtfs-bench-', dir='/dev/shm',
+                prefix='virtfs-bench-', dir=options.share,
                 ignore_cleanup_errors=True) as folder:
             bench = Bench(folder, options.peer)
             try:

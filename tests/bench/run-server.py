@@ -38,11 +38,11 @@ def turn(running, work, depth, seconds, number):
             for peer in running]
 
 
-def measure(names, works, depths, rounds, seconds):
+def measure(above, names, works, depths, rounds, seconds):
     """A list of results, each with peer and round"""
     results = []
     with tempfile.TemporaryDirectory(prefix='virtfs-bench-',
-                                     dir='/dev/shm') as share:
+                                     dir=above) as share:
         subprocess.run([P9LOAD, '--files', share], check=True)
         running = []
         try:
@@ -72,6 +72,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--seconds', type=float, default=0.3,
                         help='for one kind of work, peer and round')
+    peers.share_option(parser)
     parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
                         default=peers.TREE / 'docs/devel')
     options = parser.parse_args()
@@ -89,9 +90,10 @@ def main():
             parser.error(f'--work {work}: there are {", ".join(known)}')
     if FLOOR not in works:
         works.insert(0, FLOOR)
-    machine = peers.facts()
-    measured = measure(options.peer, works, options.depth or [1, 16, 64],
-                       options.rounds, options.seconds)
+    machine = peers.facts(options.share)
+    measured = measure(options.share, options.peer, works,
+                       options.depth or [1, 16, 64], options.rounds,
+                       options.seconds)
     report.write('server', {
         'machine': machine, 'works': known,
         'versions': peers.versions({r['peer'] for r in measured}),

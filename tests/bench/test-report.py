@@ -9,7 +9,7 @@ import unittest
 import report
 
 MACHINE = {'processor': '2 x ABC', 'memory': '4 GiB', 'kernel': '1.2',
-           'date': '2001-02-03', 'load': 0.5}
+           'date': '2001-02-03', 'load': 0.5, 'share': 'somefs'}
 
 
 def tables(lines):
@@ -113,7 +113,7 @@ class Server(unittest.TestCase):
         """The machine, and who is who"""
         text = '\n'.join(self.lines)
         self.assertIn('2 x ABC, 4 GiB, Linux 1.2, load 0.5 before the run; '
-                      '3 rounds on 2001-02-03', text)
+                      '3 rounds on 2001-02-03; share on somefs.', text)
         self.assertIn('- V 1: ``base-local``, ``proxy``', text)
         self.assertEqual(row(self.lines, 'helper'), ['9.0', '9.0'])
 
