@@ -4,23 +4,29 @@
  * The process's budget of descriptors: handles of inodes (O_PATH), which can
  * be closed and got again, and open files, which cannot.
  *
- * Handles of all exports are in one list, the least recently used first. When
- * there are too many (half of RLIMIT_NOFILE, which is raised to its hard
- * limit; fewer when open files need the room), the first that nobody uses at
- * the moment is closed, after its owner was told.
+ * The handles of all exports that run in one thread are in one list, the least
+ * recently used first. When there are too many (half of RLIMIT_NOFILE, which is
+ * raised to its hard limit; fewer when open files need the room), the first
+ * that nobody uses at the moment is closed, after its owner was told.
  *
- * Main thread only.
+ * The budget is the whole process's, and shared by the threads: the main thread
+ * (or whoever has the big lock) and those IOThreads that exports run in. Each
+ * closes its own handles only, so a handle needs no lock; it belongs to the
+ * thread that its export runs in. A thread that has less than its part, and
+ * finds no room, asks the others to close some.
  */
 #ifndef HW_9PFS_HOSTHANDLE_H
 #define HW_9PFS_HOSTHANDLE_H
 
 #include "qapi/qapi-types-fsdev.h"
+#include "block/aio.h"
 #include "qemu/queue.h"
 
 typedef struct HostHandle {
     int fd;                     /* or -1 */
-    unsigned pins:31;           /* > 0: in use by a thread: is not closed */
+    unsigned pins:30;           /* > 0: in use by a thread: is not closed */
     bool kept:1;                /* host_handle_keep() */
+    bool away:1;                /* between two threads */
     /*
      * NULL, or called before the descriptor is closed to keep to the budget;
      * it may host_handle_keep() it, and then it is not closed.
@@ -62,6 +68,20 @@ void host_handle_unkeep(HostHandle *h);
 
 /* Closes the descriptor, if there is one. */
 void host_handle_drop(HostHandle *h);
+
+/*
+ * The handle's export goes from one thread to another: it leaves in the old one
+ * and enters in the new one. In between it is not closed.
+ */
+void host_handle_leave(HostHandle *h);
+void host_handle_enter(HostHandle *h);
+
+/*
+ * In an IOThread: an export has come that runs in its context @ctx, or has
+ * gone, with all its handles.
+ */
+void host_handles_thread_get(AioContext *ctx);
+void host_handles_thread_put(void);
 
 /*
  * The process ran out of descriptors nonetheless: closes some of the least
