@@ -61,7 +61,11 @@ static void print_fsdev(Monitor *mon, const FsdevInfo *info)
     for (name = info->devices; name; name = name->next) {
         monitor_printf(mon, " %s", name->value);
     }
-    monitor_printf(mon, "%s\n", info->devices ? "" : " none");
+    monitor_printf(mon, "%s", info->devices ? "" : " none");
+    if (info->iothread) {
+        monitor_printf(mon, ", iothread %s", info->iothread);
+    }
+    monitor_printf(mon, "\n");
     if (info->helper) {
         print_helper(mon, info->helper);
     }

@@ -5,9 +5,11 @@
  * events of helpers that are lost and found.
  *
  * What is counted lies in the export (FsExport); what only a driver knows, it
- * adds itself (FsDriver.query).
+ * adds itself (FsDriver.query). Both are looked at in the context that the
+ * export runs in.
  */
 #include "qemu/osdep.h"
+#include "block/aio-wait.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-fsdev.h"
 #include "qapi/qapi-events-fsdev.h"
@@ -48,9 +50,34 @@ static FsdevMessageStatsList *query_messages(const FsExport *fs)
     return list;
 }
 
+typedef struct FsdevQuery {
+    FsExport *fs;
+    FsdevInfo *info;
+} FsdevQuery;
+
+/* In the export's context */
+static void query_figures(void *opaque)
+{
+    FsdevQuery *query = opaque;
+    FsExport *fs = query->fs;
+    FsdevInfo *info = query->info;
+
+    info->readonly = fs->readonly;
+    info->in_flight = fs->in_flight;
+    info->messages = query_messages(fs);
+    info->nodes = fs->nodes ? g_hash_table_size(fs->nodes) : 0;
+    info->names = fs->entries ? g_hash_table_size(fs->entries) : 0;
+    info->open_files = fs->open_files;
+    info->open_xattrs = fs->open_xattr;
+    if (fs->driver->query) {
+        fs->driver->query(fs, info);
+    }
+}
+
 static FsdevInfo *query_fsdev(FsExport *fs)
 {
     FsdevInfo *info = g_new0(FsdevInfo, 1);
+    FsdevQuery query = { .fs = fs, .info = info };
     const FsdevOptions *opts = fs->opts;
 
     info->id = g_strdup(fs->id);
@@ -66,18 +93,18 @@ static FsdevInfo *query_fsdev(FsExport *fs)
     default:
         break;
     }
-    info->readonly = fs->readonly;
     info->devices = fsdev_devices(fs);
-    info->in_flight = fs->in_flight;
-    info->messages = query_messages(fs);
-    info->nodes = fs->nodes ? g_hash_table_size(fs->nodes) : 0;
-    info->names = fs->entries ? g_hash_table_size(fs->entries) : 0;
-    info->open_files = fs->open_files;
-    info->open_xattrs = fs->open_xattr;
-    if (fs->driver->query) {
-        fs->driver->query(fs, info);
+    info->iothread = g_strdup(fs->ctx_owner);
+    if (in_aio_context_home_thread(fs->ctx)) {
+        query_figures(&query);
+    } else {
+        aio_wait_bh_oneshot(fs->ctx, query_figures, &query);
     }
     if (info->helper) {
+        if (fs->driver->helper_process) {
+            info->helper->process = fs->driver->helper_process(fs);
+            info->helper->has_process = info->helper->process != 0;
+        }
         info->helper->lost = fs->helpers_lost;
     }
     return info;

@@ -15,6 +15,7 @@
 #include "qapi/qapi-builtin-visit.h"
 #include "qapi/qapi-visit-fsdev.h"
 #include "qemu/id.h"
+#include "qemu/main-loop.h"
 #include "qemu/queue.h"
 #include "hw/9pfs/fsdriver.h"
 #include "hw/qdev-core.h"
@@ -122,6 +123,7 @@ struct FsExport *fsdev_add(const FsdevOptions *opts, Error **errp)
     fs->id = g_strdup(opts->id);
     fs->opts = QAPI_CLONE(FsdevOptions, opts);
     fs->driver = drivers[opts->fsdriver];
+    fs->ctx = qemu_get_aio_context();
     fs->readonly = opts->has_readonly && opts->readonly;
     fs->max_xattr = opts->has_max_xattr ? opts->max_xattr : MAX_XATTR_DEFAULT;
     fs->multidevs = opts->has_multidevs ? opts->multidevs

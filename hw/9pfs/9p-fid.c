@@ -11,6 +11,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "migration/blocker.h"
 #include "9p-internal.h"
 #include "trace.h"
@@ -92,24 +93,47 @@ int p9_fid_check_new(P9Server *s, uint32_t id)
 /*
  * Fids do not migrate: open files, locks and unlinked files could not be
  * found again over there. Without any, the device is like new.
+ *
+ * Only the main thread may ask for that and take it back. A request that makes
+ * the first fid goes there, and what happens to the server meanwhile it sees
+ * when it is here again. Nobody waits for the taking back: it is done before
+ * the main thread does what was asked of it later.
  */
-static int fids_block_migration(P9Server *s)
+static void unblock_bh(void *opaque)
 {
-    Error *err = NULL;
+    Error *blocker = opaque;
 
-    error_setg(&s->migration_blocker,
+    migrate_del_blocker(&blocker);
+}
+
+static int coroutine_fn fids_block_migration(P9Server *s)
+{
+    Error *blocker = NULL;
+    Error *err = NULL;
+    int ret;
+
+    error_setg(&blocker,
                "virtio-9p: the guest has mounted fsdev '%s'; unmount it in "
                "the guest first", s->fs->id);
-    if (migrate_add_blocker(&s->migration_blocker, &err) < 0) {
+    aio_co_reschedule_self(qemu_get_aio_context());
+    ret = migrate_add_blocker(&blocker, &err);
+    aio_co_reschedule_self(s->ctx);
+    if (ret < 0) {
         warn_report_once("virtio-9p: fsdev '%s' cannot be mounted now: %s",
                          s->fs->id, error_get_pretty(err));
         error_free(err);
         return -EBUSY;
     }
+    if (s->migration_blocker) {
+        /* Another request was faster. */
+        fs_main_run(unblock_bh, blocker);
+    } else {
+        s->migration_blocker = blocker;
+    }
     return 0;
 }
 
-int p9_fid_insert(P9Fid *fid)
+int coroutine_fn p9_fid_insert(P9Fid *fid)
 {
     P9Server *s = fid->s;
     int ret;
@@ -121,8 +145,12 @@ int p9_fid_insert(P9Fid *fid)
     if (g_hash_table_size(s->fids) >= P9_FIDS_MAX) {
         return -ENFILE;
     }
-    if (!s->migration_blocker) {
+    while (!s->migration_blocker) {
+        /* Much may have happened when this returns, too. */
         ret = fids_block_migration(s);
+        if (ret == 0) {
+            ret = p9_fid_check_new(s, fid->id);
+        }
         if (ret < 0) {
             return ret;
         }
@@ -161,7 +189,7 @@ bool p9_fid_remove(P9Fid *fid)
     p9_locks_drop_fid(fid);
     p9_fid_put(fid);
     if (g_hash_table_size(s->fids) == 0) {
-        migrate_del_blocker(&s->migration_blocker);
+        fs_main_run(unblock_bh, g_steal_pointer(&s->migration_blocker));
     }
     return true;
 }

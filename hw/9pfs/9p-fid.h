@@ -57,7 +57,7 @@ int p9_fid_check_new(P9Server *s, uint32_t id);
  * in use or is NOFID, -ENFILE when there are too many fids, -EBUSY when the
  * guest may not mount now, because it is about to be migrated.
  */
-int p9_fid_insert(P9Fid *fid);
+int coroutine_fn p9_fid_insert(P9Fid *fid);
 
 /* Puts @fid in the place of @old; -EBADF when that was clunked meanwhile. */
 int p9_fid_replace(P9Fid *old, P9Fid *fid);

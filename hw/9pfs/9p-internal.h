@@ -17,8 +17,12 @@
  *                  wstat, directories that are read
  *
  * They stand on the tables of fids (9p-fid.c) and qids (9p-qid.c), and on the
- * driver. Everything runs in one thread, so state only changes where a
- * handler calls the driver or waits.
+ * driver. Everything runs in the export's AioContext, thus in one thread, so
+ * state only changes where a handler calls the driver or waits. What the main
+ * thread wants of a server whose context is an IOThread's (9p.h), is done over
+ * there while it waits (fs_context_run()). Only counts of requests are read
+ * from both sides. What must be done in the main thread, as the blocking of
+ * migration, is done by the request's coroutine, which goes there and back.
  */
 #ifndef HW_9PFS_9P_INTERNAL_H
 #define HW_9PFS_9P_INTERNAL_H
@@ -57,11 +61,15 @@ struct P9Server {
     uint32_t msize;             /* 0: no version agreed on */
     P9Dialect dialect;          /* of the session */
     bool resetting;
+    bool stopped;               /* the VM: guest memory must not change */
 
+    unsigned under_way;         /* requests; the main thread reads it */
+    unsigned moving;            /* those that data is moved for; likewise */
     QTAILQ_HEAD(, P9Request) requests;  /* under way, oldest first */
     QLIST_HEAD(, P9Request) tags[P9_TAG_LISTS];
     QSLIST_HEAD(, P9Request) spare;
     CoQueue ended;              /* woken whenever a request ends */
+    QSIMPLEQ_HEAD(, P9Request) held;    /* ended while the VM is stopped */
 
     GHashTable *fids;
     Error *migration_blocker;   /* while there are fids */
@@ -96,6 +104,9 @@ struct P9Request {
     MarshalWriter w;            /* the reply after its header */
     size_t data;                /* bytes put into the reply after those of w */
 
+    bool waits_cont;            /* for the VM, to move data */
+    int held_ret;               /* what it ended with */
+    QSIMPLEQ_ENTRY(P9Request) held_next;
     CoQueue flushers;
     QTAILQ_ENTRY(P9Request) next;
     QLIST_ENTRY(P9Request) tag_next;
@@ -133,6 +144,14 @@ struct iovec *p9_request_out_iov(P9Request *req, size_t offset, size_t bytes,
                                  unsigned *num);
 struct iovec *p9_request_in_iov(P9Request *req, size_t offset, size_t bytes,
                                 unsigned *num);
+
+/*
+ * Around driver operations that write to the request's guest memory: waits
+ * while the VM is stopped. -EINTR if it was cancelled meanwhile; then nothing
+ * is to be ended.
+ */
+int coroutine_fn p9_move_begin(P9Request *req);
+void p9_move_end(P9Request *req);
 
 /* The request under way with that tag, or NULL */
 P9Request *p9_request_find(P9Server *s, uint16_t tag);

@@ -214,9 +214,13 @@ int coroutine_fn p9_read(P9Request *req)
                                    count);
         }
         if (ret == 0 && count > 0) {
+            ret = p9_move_begin(req);
+        }
+        if (ret == 0 && count > 0) {
             iov = p9_request_in_iov(req, P9_RREAD_HEADER, count, &num);
             ret = p9_driver(req)->read(&req->call, fid->file, iov, num,
                                        offset);
+            p9_move_end(req);
         }
     }
     if (ret < 0) {
@@ -413,16 +417,21 @@ int coroutine_fn p9_readdir(P9Request *req)
     fill.done = 0;
     fill.full = false;
     marshal_writer_init(&fill.w, fill.buf, sizeof(fill.buf));
+    ret = p9_move_begin(req);
+    if (ret < 0) {
+        return ret;
+    }
     ret = p9_driver(req)->readdir(&req->call, fid->file, offset,
                                   readdir_fill, &fill);
     /* An error after some entries comes back with the next request. */
-    if (ret < 0 && fill.done == 0) {
+    if (ret >= 0 || fill.done > 0) {
+        ret = fill.done == 0 && fill.full ? -EINVAL : 0;
+        readdir_flush(&fill);
+    }
+    p9_move_end(req);
+    if (ret < 0) {
         return ret;
     }
-    if (fill.done == 0 && fill.full) {
-        return -EINVAL;
-    }
-    readdir_flush(&fill);
     marshal_put_u32(&req->w, fill.done);
     req->data = fill.done;
     return 0;

@@ -39,8 +39,8 @@ static int walk_name_check(const char *name)
 }
 
 /* Makes the walk's result a fid: a new one, or @from walked onto itself. */
-static int walk_bind(P9Server *s, P9Fid *from, uint32_t newid,
-                     FsNode *node, FsEntry *entry)
+static int coroutine_fn walk_bind(P9Server *s, P9Fid *from, uint32_t newid,
+                                  FsNode *node, FsEntry *entry)
 {
     g_autoptr(P9Fid) fid = p9_fid_new(s, newid, from->uid, node, entry);
 

@@ -45,6 +45,9 @@
  */
 #define RESET_PATIENCE_S    10
 
+/* The same when the VM is stopped */
+#define STOP_PATIENCE_S     10
+
 /*
  * One message type of some dialects. @reply is the least that its reply has
  * after the header: it is checked before anything is done. Read-only exports
@@ -113,24 +116,31 @@ static const char *p9_op_name(uint8_t type)
     return op ? op->name : "unknown";
 }
 
-P9Server *p9_server_new(FsExport *fs, const P9TransportOps *ops, void *opaque)
+static void coroutine_fn p9_request_finish(P9Request *req, int ret);
+
+P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
+                        const P9TransportOps *ops, void *opaque, Error **errp)
 {
-    P9Server *s = g_new0(P9Server, 1);
+    P9Server *s;
     unsigned i;
 
+    if (!fs_export_join(fs, ctx, owner, errp)) {
+        return NULL;
+    }
+    s = g_new0(P9Server, 1);
     s->fs = fs;
     s->ops = ops;
     s->opaque = opaque;
-    s->ctx = qemu_get_current_aio_context();
+    s->ctx = ctx;
     QTAILQ_INIT(&s->requests);
     for (i = 0; i < P9_TAG_LISTS; i++) {
         QLIST_INIT(&s->tags[i]);
     }
     QSLIST_INIT(&s->spare);
+    QSIMPLEQ_INIT(&s->held);
     qemu_co_queue_init(&s->ended);
     p9_fids_init(s);
     p9_locks_init(&s->locks);
-    fs->users++;
     return s;
 }
 
@@ -153,18 +163,149 @@ void p9_server_free(P9Server *s)
     }
     p9_locks_destroy(&s->locks);
     p9_fids_destroy(s);
-    s->fs->users--;
+    fs_export_leave(s->fs);
     g_free(s);
 }
+
+/*
+ * Waiting in the main thread
+ */
 
 static void p9_patience_over(void *opaque)
 {
     *(bool *)opaque = true;
 }
 
-/* Gives up those requests whose drivers wait for somebody who is silent. */
-static void p9_server_abandon(P9Server *s)
+/* Until *@count is 0: false when it was not after @seconds (0: for ever) */
+static bool p9_server_wait(P9Server *s, const unsigned *count,
+                           unsigned seconds)
 {
+    bool late = false;
+    QEMUTimer timer;
+
+    aio_timer_init(qemu_get_current_aio_context(), &timer,
+                   QEMU_CLOCK_REALTIME, SCALE_NS, p9_patience_over, &late);
+    if (seconds) {
+        timer_mod(&timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
+                  seconds * NANOSECONDS_PER_SECOND);
+    }
+    AIO_WAIT_WHILE(s->ctx, qatomic_read(count) && !late);
+    timer_del(&timer);
+    return !late;
+}
+
+/* Tells the one who may wait for a count. */
+static void p9_count(unsigned *count, int n)
+{
+    qatomic_set(count, *count + n);
+    if (n < 0 && *count == 0) {
+        aio_wait_kick();
+    }
+}
+
+/*
+ * Stopping the VM
+ */
+
+int coroutine_fn p9_move_begin(P9Request *req)
+{
+    P9Server *s = req->s;
+
+    while (s->stopped) {
+        req->waits_cont = true;
+        if (!fs_call_sleep(&req->call, -1)) {
+            req->waits_cont = false;
+            return -EINTR;
+        }
+    }
+    p9_count(&s->moving, 1);
+    return 0;
+}
+
+void p9_move_end(P9Request *req)
+{
+    p9_count(&req->s->moving, -1);
+}
+
+static void p9_stop_begin(void *opaque)
+{
+    P9Server *s = opaque;
+
+    s->stopped = true;
+}
+
+void p9_server_stop(P9Server *s)
+{
+    fs_context_run(s->ctx, p9_stop_begin, s);
+    if (!p9_server_wait(s, &s->moving, STOP_PATIENCE_S)) {
+        warn_report("fsdev '%s': the VM stops while file data is still being "
+                    "moved for it after %d seconds", s->fs->id,
+                    STOP_PATIENCE_S);
+    }
+}
+
+/* Whether the request, which ended with @ret, is not to go back now */
+static bool p9_request_hold(P9Request *req, int ret)
+{
+    P9Server *s = req->s;
+
+    if (!s->stopped || s->resetting) {
+        return false;
+    }
+    req->held_ret = ret;
+    QSIMPLEQ_INSERT_TAIL(&s->held, req, held_next);
+    return true;
+}
+
+static void coroutine_fn p9_release_co(void *opaque)
+{
+    P9Server *s = opaque;
+    P9Request *req;
+
+    while ((req = QSIMPLEQ_FIRST(&s->held))) {
+        QSIMPLEQ_REMOVE_HEAD(&s->held, held_next);
+        p9_request_finish(req, req->held_ret);
+    }
+}
+
+/* Those that were held go back now. */
+static void p9_server_release(P9Server *s)
+{
+    qemu_coroutine_enter(qemu_coroutine_create(p9_release_co, s));
+}
+
+static void p9_stop_end(void *opaque)
+{
+    P9Server *s = opaque;
+    P9Request *req;
+
+    s->stopped = false;
+    p9_server_release(s);
+    /* Others may end with each: look from the start each time. */
+    do {
+        QTAILQ_FOREACH(req, &s->requests, next) {
+            if (req->waits_cont) {
+                req->waits_cont = false;
+                qemu_co_sleep_wake(&req->call.sleep);
+                break;
+            }
+        }
+    } while (req);
+}
+
+void p9_server_cont(P9Server *s)
+{
+    fs_context_run(s->ctx, p9_stop_end, s);
+}
+
+/*
+ * Reset
+ */
+
+/* Gives up those requests whose drivers wait for somebody who is silent. */
+static void p9_server_abandon(void *opaque)
+{
+    P9Server *s = opaque;
     P9Request *req;
     unsigned n = 0;
 
@@ -184,16 +325,16 @@ static void p9_server_abandon(P9Server *s)
     }
 }
 
-void p9_server_reset(P9Server *s)
+static void p9_reset_begin(void *opaque)
 {
+    P9Server *s = opaque;
     P9Request *req;
-    bool late = false;
-    QEMUTimer timer;
 
     trace_p9_reset(s);
     s->resetting = true;
     s->msize = 0;
     s->dialect = P9_DIALECT_NONE;
+    p9_server_release(s);
     /*
      * Cancelling may end this request at once, and others that wait for it:
      * look from the start each time.
@@ -206,19 +347,26 @@ void p9_server_reset(P9Server *s)
             }
         }
     } while (req);
-    aio_timer_init(s->ctx, &timer, QEMU_CLOCK_REALTIME, SCALE_NS,
-                   p9_patience_over, &late);
-    timer_mod(&timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
-              RESET_PATIENCE_S * NANOSECONDS_PER_SECOND);
-    AIO_WAIT_WHILE(s->ctx, !QTAILQ_EMPTY(&s->requests) && !late);
-    timer_del(&timer);
-    if (late) {
-        p9_server_abandon(s);
-        /* The rest is in the host's kernel, which has the guest's memory. */
-        AIO_WAIT_WHILE(s->ctx, !QTAILQ_EMPTY(&s->requests));
-    }
+}
+
+static void p9_reset_end(void *opaque)
+{
+    P9Server *s = opaque;
+
     p9_fids_clear(s);
     s->resetting = false;
+}
+
+void p9_server_reset(P9Server *s)
+{
+    fs_context_run(s->ctx, p9_reset_begin, s);
+    if (!p9_server_wait(s, &s->under_way, RESET_PATIENCE_S)) {
+        fs_context_run(s->ctx, p9_server_abandon, s);
+        /* The rest is in the host's kernel, which has the guest's memory. */
+        p9_server_wait(s, &s->under_way, 0);
+    }
+    /* Which comes after all that the last of them does in there. */
+    fs_context_run(s->ctx, p9_reset_end, s);
 }
 
 void *p9_server_opaque(P9Server *s)
@@ -340,9 +488,7 @@ static void p9_request_leave(P9Request *req)
     }
     req->s->fs->in_flight--;
     QTAILQ_REMOVE(&req->s->requests, req, next);
-    if (req->s->resetting) {
-        aio_wait_kick();
-    }
+    p9_count(&req->s->under_way, -1);
 }
 
 static void p9_request_broken(P9Request *req, const char *why)
@@ -453,18 +599,23 @@ static void p9_request_end(P9Request *req, int ret)
     s->ops->done(req, len);
 }
 
+static void coroutine_fn p9_request_finish(P9Request *req, int ret)
+{
+    /* They run when this coroutine has ended, thus after the reply. */
+    qemu_co_queue_restart_all(&req->flushers);
+    qemu_co_queue_restart_all(&req->s->ended);
+    p9_request_end(req, ret);
+}
+
 static void coroutine_fn p9_request_co(void *opaque)
 {
     P9Request *req = opaque;
-    P9Server *s = req->s;
     int ret;
 
     ret = p9_ops[req->type].handler(req);
-
-    /* They run when this coroutine has ended, thus after the reply. */
-    qemu_co_queue_restart_all(&req->flushers);
-    qemu_co_queue_restart_all(&s->ended);
-    p9_request_end(req, ret);
+    if (!p9_request_hold(req, ret)) {
+        p9_request_finish(req, ret);
+    }
 }
 
 /*
@@ -561,6 +712,7 @@ void p9_request_submit(P9Request *req, void *elem,
     req->tagged = false;
     req->cancel_sent = false;
     req->must_answer = false;
+    req->waits_cont = false;
     req->data = 0;
     memset(&req->call, 0, sizeof(req->call));
     qemu_co_queue_init(&req->flushers);
@@ -568,6 +720,7 @@ void p9_request_submit(P9Request *req, void *elem,
     req->start_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
     s->fs->in_flight++;
     QTAILQ_INSERT_TAIL(&s->requests, req, next);
+    p9_count(&s->under_way, 1);
 
     if (req->out_size < P9_HEADER_SIZE) {
         p9_request_broken(req, "a 9p request without a whole header");
@@ -578,7 +731,9 @@ void p9_request_submit(P9Request *req, void *elem,
         p9_request_trace(req, ret);
     }
     if (ret < 0) {
-        p9_request_end(req, ret);
+        if (!p9_request_hold(req, ret)) {
+            p9_request_end(req, ret);
+        }
         return;
     }
     qemu_coroutine_enter(qemu_coroutine_create(p9_request_co, req));

@@ -6,8 +6,10 @@
  * A transport takes a request off its queue, describes its bytes and the room
  * for the reply as scatter lists in guest memory, and submits it; the server
  * gives it back through ops->done, with the length of the reply, from the same
- * call or later, in any order. Everything runs in the AioContext in which the
- * server was made.
+ * call or later, in any order. Requests are made and submitted, and ops called,
+ * in the AioContext that the server was made for. Whoever makes, resets, stops
+ * and frees servers is the main thread (or has the big lock), and waits until
+ * that was done over there.
  */
 #ifndef HW_9PFS_9P_H
 #define HW_9PFS_9P_H
@@ -31,8 +33,12 @@ typedef struct P9TransportOps {
     void (*broken)(P9Request *req, const char *why);
 } P9TransportOps;
 
-/* @fs gets one more user. */
-P9Server *p9_server_new(FsExport *fs, const P9TransportOps *ops, void *opaque);
+/*
+ * A server that runs in @ctx: see fs_export_join(), which it does, for @owner,
+ * and why it may fail.
+ */
+P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
+                        const P9TransportOps *ops, void *opaque, Error **errp);
 
 /* Ends all requests (see p9_server_reset) and all fids. */
 void p9_server_free(P9Server *s);
@@ -43,6 +49,14 @@ void p9_server_free(P9Server *s);
  * that a driver's peer does not answer are given up after some seconds.
  */
 void p9_server_reset(P9Server *s);
+
+/*
+ * The VM stops: guest memory must not change any more until p9_server_cont().
+ * Waits for those requests that file data is being moved for; the others go on
+ * and do not come back through ops->done before. A stopped server may be reset.
+ */
+void p9_server_stop(P9Server *s);
+void p9_server_cont(P9Server *s);
 
 /* The pointer given to p9_server_new() */
 void *p9_server_opaque(P9Server *s);

@@ -568,6 +568,11 @@ static void local_query(FsExport *fs, FsdevInfo *info)
     info->descriptors = host_handles_info();
 }
 
+static HostHandle *local_node_handle(FsNode *node)
+{
+    return &local_node(node)->handle;
+}
+
 static const FsDriver local_driver = {
     .type = FSDEV_DRIVER_LOCAL,
     .open = local_open,
@@ -595,6 +600,7 @@ static const FsDriver local_driver = {
     .setxattr = local_setxattr,
     .removexattr = local_removexattr,
     .query = local_query,
+    .node_handle = local_node_handle,
 };
 
 static void local_driver_init(void)

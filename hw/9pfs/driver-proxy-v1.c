@@ -46,7 +46,7 @@
 #include "qemu/osdep.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include "block/aio.h"
+#include "block/aio-wait.h"
 #include "block/thread-pool.h"
 #include "fsdev/hostfs.h"
 #include "qapi/error.h"
@@ -72,6 +72,7 @@ typedef struct Proxy1Fs {
     Proxy1Channel *channel;
     ProxyPeer *peer;
     bool lost;                  /* the helper */
+    unsigned news;              /* of that, on the way to the main thread */
     bool writeout;
     HostDevs devs;
     bool other_ids;             /* descriptors tell other ids than LSTAT */
@@ -1201,14 +1202,48 @@ static int coroutine_fn proxy1_remove_xattr(FsCall *call, FsNode *node,
  * The export
  */
 
+typedef struct Proxy1News {
+    FsExport *fs;
+    char *why;
+} Proxy1News;
+
+static void proxy1_lost_bh(void *opaque)
+{
+    Proxy1News *news = opaque;
+    Proxy1Fs *ps = news->fs->priv;
+    FsHelperEvent event = { .fs = news->fs, .why = news->why };
+
+    notifier_list_notify(&news->fs->on_helper, &event);
+    qatomic_dec(&ps->news);
+    g_free(news->why);
+    g_free(news);
+}
+
 static void proxy1_lost(void *opaque, const char *why)
 {
     FsExport *fs = opaque;
     Proxy1Fs *ps = fs->priv;
-    FsHelperEvent event = { .fs = fs, .why = why };
+    Proxy1News *news = g_new(Proxy1News, 1);
 
     ps->lost = true;
-    notifier_list_notify(&fs->on_helper, &event);
+    news->fs = fs;
+    news->why = g_strdup(why);
+    qatomic_inc(&ps->news);
+    fs_main_run(proxy1_lost_bh, news);
+}
+
+static void proxy1_detach(FsExport *fs)
+{
+    Proxy1Fs *ps = fs->priv;
+
+    proxy1_channel_detach(ps->channel);
+}
+
+static void proxy1_attach(FsExport *fs)
+{
+    Proxy1Fs *ps = fs->priv;
+
+    proxy1_channel_attach(ps->channel, fs->ctx);
 }
 
 static void proxy1_close(FsExport *fs)
@@ -1219,6 +1254,8 @@ static void proxy1_close(FsExport *fs)
         fs_node_unref(fs->root);
         fs->root = NULL;
     }
+    /* What an IOThread told last, before the export came back from it */
+    AIO_WAIT_WHILE(qemu_get_aio_context(), qatomic_read(&ps->news));
     proxy1_channel_free(ps->channel);
     proxy_launch_done(ps->peer);
     host_devs_destroy(&ps->devs);
@@ -1234,11 +1271,16 @@ static void proxy1_query(FsExport *fs, FsdevInfo *info)
 
     helper->connection = ps->lost ? FSDEV_CONNECTION_LOST
                                   : FSDEV_CONNECTION_CONNECTED;
-    helper->process = proxy_launch_process(ps->peer);
-    helper->has_process = helper->process != 0;
     helper->protocol = 1;
     info->helper = helper;
     info->descriptors = host_handles_info();
+}
+
+static pid_t proxy1_process(FsExport *fs)
+{
+    Proxy1Fs *ps = fs->priv;
+
+    return proxy_launch_process(ps->peer);
 }
 
 /* Is not registered: proxy1_open_export() puts it in the place of `proxy`. */
@@ -1268,6 +1310,9 @@ static const FsDriver proxy1_driver = {
     .setxattr = proxy1_set_xattr,
     .removexattr = proxy1_remove_xattr,
     .query = proxy1_query,
+    .helper_process = proxy1_process,
+    .detach = proxy1_detach,
+    .attach = proxy1_attach,
 };
 
 int proxy1_version(const FsdevProxyOptions *opts, int sock, Error **errp)

@@ -1369,8 +1369,6 @@ static void proxy_query(FsExport *fs, FsdevInfo *info)
         ? FSDEV_CONNECTION_LOST : FSDEV_CONNECTION_CONNECTED;
     helper->has_pid = true;
     helper->pid = hello->pid;
-    helper->process = proxy_link_process(ps->link);
-    helper->has_process = helper->process != 0;
     helper->protocol = PROXY_VERSION;
     if (hello->n_uids || hello->n_gids) {
         add_feature(helper, FSDEV_HELPER_FEATURE_ID_MAP);
@@ -1383,6 +1381,32 @@ static void proxy_query(FsExport *fs, FsdevInfo *info)
     }
     info->helper = helper;
     info->descriptors = host_handles_info();
+}
+
+static pid_t proxy_process(FsExport *fs)
+{
+    ProxyFs *ps = fs->priv;
+
+    return proxy_link_process(ps->link);
+}
+
+static void proxy_detach(FsExport *fs)
+{
+    ProxyFs *ps = fs->priv;
+
+    proxy_link_detach(ps->link);
+}
+
+static void proxy_attach(FsExport *fs)
+{
+    ProxyFs *ps = fs->priv;
+
+    proxy_link_attach(ps->link);
+}
+
+static HostHandle *proxy_node_handle(FsNode *node)
+{
+    return &proxy_node(node)->donated;
 }
 
 static const FsDriver proxy_driver = {
@@ -1412,6 +1436,10 @@ static const FsDriver proxy_driver = {
     .setxattr = proxy_setxattr,
     .removexattr = proxy_removexattr,
     .query = proxy_query,
+    .helper_process = proxy_process,
+    .detach = proxy_detach,
+    .attach = proxy_attach,
+    .node_handle = proxy_node_handle,
 };
 
 static void proxy_driver_init(void)

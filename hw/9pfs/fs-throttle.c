@@ -7,7 +7,7 @@
  * ask again. Those who must wait stand in a queue for each direction, so that
  * nobody is overtaken by a later one. A timer lets the first of them go, and
  * as many after it as the limits allow. It runs on the host's clock, as the
- * limits are about the host's storage, in the main context, where requests
+ * limits are about the host's storage, in the export's context, where requests
  * are served. A cancelled call leaves its queue at once.
  */
 #include "qemu/osdep.h"
@@ -218,6 +218,20 @@ void fs_throttle_free(FsThrottle *throttle)
         assert(QSIMPLEQ_EMPTY(&throttle->queue[THROTTLE_WRITE]));
         throttle_timers_destroy(&throttle->timers);
         g_free(throttle);
+    }
+}
+
+void fs_throttle_detach(FsThrottle *throttle)
+{
+    if (throttle) {
+        throttle_timers_detach_aio_context(&throttle->timers);
+    }
+}
+
+void fs_throttle_attach(FsThrottle *throttle, AioContext *ctx)
+{
+    if (throttle) {
+        throttle_timers_attach_aio_context(&throttle->timers, ctx);
     }
 }
 

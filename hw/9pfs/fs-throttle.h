@@ -15,6 +15,10 @@ typedef struct FsThrottle FsThrottle;
 FsThrottle *fs_throttle_new(const ThrottleLimits *limits, Error **errp);
 void fs_throttle_free(FsThrottle *throttle);
 
+/* The export goes to another context. @throttle may be NULL; nobody waits. */
+void fs_throttle_detach(FsThrottle *throttle);
+void fs_throttle_attach(FsThrottle *throttle, AioContext *ctx);
+
 /*
  * Waits until @bytes may be read or written, and counts them. -EINTR when the
  * call was cancelled meanwhile. @throttle may be NULL: no limits.

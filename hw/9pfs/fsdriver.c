@@ -11,8 +11,10 @@
  * may have made the tree deeper than any stack.
  */
 #include "qemu/osdep.h"
+#include "block/aio-wait.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "fsdriver.h"
 #include "fs-throttle.h"
@@ -69,6 +71,28 @@ bool fs_call_abandon(FsCall *call)
 }
 
 /*
+ * Contexts
+ */
+
+void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque)
+{
+    if (in_aio_context_home_thread(ctx)) {
+        fn(opaque);
+    } else {
+        aio_wait_bh_oneshot(ctx, fn, opaque);
+    }
+}
+
+void fs_main_run(void (*fn)(void *opaque), void *opaque)
+{
+    if (in_aio_context_home_thread(qemu_get_aio_context())) {
+        fn(opaque);
+    } else {
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), fn, opaque);
+    }
+}
+
+/*
  * Exports
  */
 
@@ -80,6 +104,7 @@ bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp)
             return false;
         }
     }
+    fs->ctx = qemu_get_aio_context();
     QSIMPLEQ_INIT(&fs->dying);
     qemu_co_queue_init(&fs->renamed);
     return true;

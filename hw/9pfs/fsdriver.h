@@ -18,6 +18,15 @@
  * rest to a thread or a helper and yield. A driver may be inside many
  * operations at once. They return 0 (or a count) or -errno.
  *
+ * An export has one AioContext, fs->ctx, and everything of it runs there: the
+ * servers of its devices, the driver's operations, its channel to a helper,
+ * the export's timers, and the tables of nodes, names and qids. Nothing of
+ * that has a lock. It is the main loop until a device with an IOThread comes,
+ * and again when the last such device has gone (fs-context.c); all devices of
+ * an export have the same. The main thread alone makes and ends exports,
+ * starts and awaits helpers, and changes fs->ctx; what it wants to know or
+ * change otherwise, it does in the export's context (fs_context_run()).
+ *
  * Every operation gets the FsCall it works for. A driver that waits without a
  * bound waits with fs_call_sleep(), and returns -EINTR when the call was
  * cancelled and nothing was done.
@@ -26,6 +35,7 @@
 #define HW_9PFS_FSDRIVER_H
 
 #include "fsdev/fs-types.h"
+#include "block/aio.h"
 #include "qemu/coroutine.h"
 #include "qemu/notify.h"
 #include "qapi/qapi-types-fsdev.h"
@@ -233,28 +243,40 @@ struct FsDriver {
 
     /*
      * NULL, or adds what only the driver knows to @info, which is new: @helper
-     * and @descriptors. Main thread.
+     * and @descriptors.
      */
     void (*query)(FsExport *fs, FsdevInfo *info);
+    /*
+     * NULL, or the process id of the helper, if the driver started one that
+     * has not ended yet, else 0. Main thread.
+     */
+    pid_t (*helper_process)(FsExport *fs);
+
+    /*
+     * NULL, or: the export goes to another context. No device uses it, but its
+     * helper may be lost meanwhile. detach runs in the old context and takes
+     * back all handlers, timers and bottom halves; attach runs in the main
+     * thread and sets them up in fs->ctx.
+     */
+    void (*detach)(FsExport *fs);
+    void (*attach)(FsExport *fs);
+    /* NULL, or the handle that counts for @node, to go there with it */
+    struct HostHandle *(*node_handle)(FsNode *node);
 };
 
-/*
- * What became of messages of one kind. Only the thread that serves the export
- * writes these; another one that reads them may find one message counted in
- * some of them and not yet in others.
- */
+/* What became of messages of one kind */
 typedef struct FsMessageStats {
     const char *name;           /* NULL: there were none */
-    aligned_uint64_t count;     /* ended, in whatever way */
-    aligned_uint64_t errors;
-    aligned_uint64_t total_ns;
-    aligned_uint64_t max_ns;
+    uint64_t count;             /* ended, in whatever way */
+    uint64_t errors;
+    uint64_t total_ns;
+    uint64_t max_ns;
 } FsMessageStats;
 
 /* Kinds of messages: the T-types' numbers, 0 for those that there are not */
 #define FS_MESSAGES     128
 
-/* What FsExport.on_helper tells of, in the main loop's thread */
+/* What FsExport.on_helper tells of, in the main thread */
 typedef struct FsHelperEvent {
     FsExport *fs;
     bool found;                 /* the helper is there again; else it is lost */
@@ -267,6 +289,9 @@ struct FsExport {
     const FsDriver *driver;
     void *priv;                 /* the driver's */
     FsNode *root;               /* a reference of the export's own */
+    AioContext *ctx;            /* where it runs: see above */
+    char *ctx_owner;            /* id of that IOThread; NULL: the main loop */
+    bool moving;                /* from one to another */
     bool readonly;
     uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
     uint32_t open_xattr;        /* how many are */
@@ -307,6 +332,29 @@ void fs_driver_register(const FsDriver *driver);
  */
 bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp);
 void fs_export_release(FsExport *fs);
+
+/*
+ * One more device on the export, to be served in @ctx: the main loop's context
+ * if @owner is NULL, else that of the IOThread with that id. The first device
+ * brings the export there. False with an error that names the export and the
+ * property if other devices have it elsewhere. Main thread, as is the other:
+ * the device is gone, and with the last one the export is the main loop's.
+ */
+bool fs_export_join(FsExport *fs, AioContext *ctx, const char *owner,
+                    Error **errp);
+void fs_export_leave(FsExport *fs);
+
+/*
+ * From the main thread, or from within @ctx: has @fn done in @ctx, and waits
+ * for that. What else waits for the main loop goes on meanwhile.
+ */
+void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque);
+
+/*
+ * Has @fn done in the main thread: at once if this is it (or has the big lock),
+ * else soon, and before anything that the main thread is asked for later.
+ */
+void fs_main_run(void (*fn)(void *opaque), void *opaque);
 
 /*
  * Whether files on the host device @dev may be shown: 0, or -EXDEV where

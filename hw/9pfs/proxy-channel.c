@@ -84,6 +84,7 @@ struct ProxyChannel {
     char *id;
     int fd;                     /* -1 once broken */
     bool broken;
+    bool told;                  /* those who wait and @lost */
     char *why;
     QEMUBH *broken_bh;
     ProxyLost *lost;            /* to be told of it, or NULL */
@@ -198,6 +199,7 @@ static void proxy_broken_bh(void *opaque)
     ProxyRequest *req;
     uint32_t i;
 
+    ch->told = true;
     for (i = 0; i < ch->n_slots; i++) {
         req = ch->slots[i];
         ch->slots[i] = NULL;
@@ -883,7 +885,6 @@ ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
 {
     ProxyChannel *ch = g_new0(ProxyChannel, 1);
 
-    ch->ctx = ctx;
     ch->id = g_strdup(id);
     ch->fd = fd;
     ch->hello.root_fd = -1;
@@ -891,11 +892,39 @@ ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
     ch->out = g_malloc(ch->out_size);
     ch->in = g_malloc(IN_SIZE);
     ch->forgets = g_array_new(false, false, sizeof(ProxyForget));
+    QTAILQ_INIT(&ch->waiting);
+    proxy_channel_attach(ch, ctx);
+    return ch;
+}
+
+void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx)
+{
+    ch->ctx = ctx;
     ch->forget_timer = aio_timer_new(ctx, QEMU_CLOCK_REALTIME, SCALE_MS,
                                      proxy_flush, ch);
     ch->broken_bh = aio_bh_new(ctx, proxy_broken_bh, ch);
-    QTAILQ_INIT(&ch->waiting);
-    return ch;
+    if (ch->broken && !ch->told) {
+        qemu_bh_schedule(ch->broken_bh);
+    }
+    if (ch->forgets->len) {
+        timer_mod(ch->forget_timer,
+                  qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FORGET_DELAY_MS);
+    }
+    if (ch->slots && !ch->broken) {
+        proxy_set_handlers(ch);
+    }
+}
+
+void proxy_channel_detach(ProxyChannel *ch)
+{
+    if (ch->slots && !ch->broken) {
+        aio_set_fd_handler(ch->ctx, ch->fd, NULL, NULL, NULL, NULL, NULL);
+    }
+    qemu_bh_delete(ch->broken_bh);
+    ch->broken_bh = NULL;
+    timer_free(ch->forget_timer);
+    ch->forget_timer = NULL;
+    ch->ctx = NULL;
 }
 
 bool proxy_channel_greet(ProxyChannel *ch, bool donate, Error **errp)

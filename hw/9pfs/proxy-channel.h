@@ -85,8 +85,16 @@ void proxy_channel_serve(ProxyChannel *ch);
 void proxy_channel_hurry(ProxyChannel *ch);
 
 /*
- * @lost is to be called once, from the main loop, when the helper is gone or
- * made nonsense, after all requests under way have ended. It may not free the
+ * The channel goes to another context: detached in the old one, attached in any
+ * thread when nobody else has it. No request but abandoned ones may be under
+ * way. A new channel is attached.
+ */
+void proxy_channel_detach(ProxyChannel *ch);
+void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx);
+
+/*
+ * @lost is to be called once, from the channel's context, when the helper is gone
+ * or made nonsense, after all requests under way have ended. It may not free the
  * channel.
  */
 typedef void ProxyLost(void *opaque, const char *why);

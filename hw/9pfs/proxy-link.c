@@ -14,6 +14,12 @@
  * helper ends with the thread that started it. Its HELLO may take seconds and
  * is waited for in the thread pool. Then the driver looks at what it serves,
  * and the new channel takes the place of the old one.
+ *
+ * Helpers are thus the main thread's, with timer, attempts and events; channels
+ * and those who wait for one are in the export's context. That the channel
+ * broke is told to the main thread with a bottom half. It brings the next one
+ * over there and waits until that is in its place, so that it always knows
+ * whether there is one.
  */
 #include "qemu/osdep.h"
 #include "block/aio-wait.h"
@@ -36,23 +42,29 @@ typedef struct LinkWaiter {
 
 struct ProxyLink {
     FsExport *fs;
-    ProxyChannel *channel;
-    ProxyPeer *peer;            /* of the channel; NULL while there is none */
-    uint32_t number;
     ProxyFound *found;
 
-    /* If it connects again */
+    /* In the export's context */
+    ProxyChannel *channel;
+    uint32_t number;
+    QTAILQ_HEAD(, LinkWaiter) waiters;
+
+    /* Set once: if it connects again */
     FsdevProxyOptions *opts;    /* else NULL */
     bool readonly;
     bool wait;                  /* for a helper, instead of failing */
+
+    /* In the main thread */
+    ProxyPeer *peer;            /* of the channel; NULL while there is none */
     int64_t tried_ms;           /* when the last attempt began */
     bool told;                  /* that attempts fail */
     QEMUTimer *timer;           /* for the next one */
-    QTAILQ_HEAD(, LinkWaiter) waiters;
+    unsigned news;              /* of a lost helper, on the way to it */
 
-    /* An attempt */
+    /* An attempt: in the main thread, but for what is in another's hands */
     bool closing;               /* it does not matter any more */
     bool greeting;              /* in the thread pool */
+    bool adopting;              /* in the export's context */
     ProxyChannel *next;
     ProxyPeer *next_peer;
     Error *error;
@@ -85,17 +97,43 @@ static void link_next_try(ProxyLink *l)
                             (int64_t)l->opts->reconnect * 1000));
 }
 
-static void link_lost(void *opaque, const char *why)
-{
-    ProxyLink *l = opaque;
+typedef struct LinkNews {
+    ProxyLink *link;
+    char *why;
+} LinkNews;
 
-    link_tell(l, false, why);
-    if (l->opts) {
+static void link_lost_bh(void *opaque)
+{
+    LinkNews *news = opaque;
+    ProxyLink *l = news->link;
+
+    if (l->adopting) {
+        /* Not before it is told that this one was found */
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), link_lost_bh, news);
+        return;
+    }
+    link_tell(l, false, news->why);
+    if (l->opts && !l->closing) {
         /* It is not ours any more, but how it ended may be worth knowing. */
         proxy_launch_lost(l->peer);
         l->peer = NULL;
         link_next_try(l);
     }
+    qatomic_dec(&l->news);
+    g_free(news->why);
+    g_free(news);
+}
+
+/* ProxyLost */
+static void link_lost(void *opaque, const char *why)
+{
+    ProxyLink *l = opaque;
+    LinkNews *news = g_new(LinkNews, 1);
+
+    news->link = l;
+    news->why = g_strdup(why);
+    qatomic_inc(&l->news);
+    fs_main_run(link_lost_bh, news);
 }
 
 /* Takes over @err. */
@@ -129,11 +167,37 @@ static int greet_work(void *opaque)
     return 0;
 }
 
-static void greet_done(void *opaque, int ret)
+/* The new helper's channel takes its place: in the export's context */
+static void link_adopt(void *opaque)
 {
     ProxyLink *l = opaque;
     LinkWaiter *w;
 
+    l->number++;
+    if (!l->found(l->fs, proxy_channel_hello(l->next), &l->error)) {
+        l->number--;
+        return;
+    }
+    proxy_channel_free(l->channel);
+    l->channel = g_steal_pointer(&l->next);
+    proxy_channel_on_lost(l->channel, link_lost, l);
+    proxy_channel_detach(l->channel);
+    proxy_channel_attach(l->channel, l->fs->ctx);
+    proxy_channel_serve(l->channel);
+    while ((w = QTAILQ_FIRST(&l->waiters))) {
+        link_wake(w, false);
+    }
+}
+
+static void greeted(void *opaque)
+{
+    ProxyLink *l = opaque;
+
+    if (l->fs->moving) {
+        /* We are in the midst of that, which will not last long. */
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), greeted, l);
+        return;
+    }
     l->greeting = false;
     aio_wait_kick();
     if (l->closing) {
@@ -143,10 +207,9 @@ static void greet_done(void *opaque, int ret)
         return;
     }
     if (!l->error) {
-        l->number++;
-        if (!l->found(l->fs, proxy_channel_hello(l->next), &l->error)) {
-            l->number--;
-        }
+        l->adopting = true;
+        fs_context_run(l->fs->ctx, link_adopt, l);
+        l->adopting = false;
     }
     if (l->error) {
         g_clear_pointer(&l->next, proxy_channel_free);
@@ -155,18 +218,15 @@ static void greet_done(void *opaque, int ret)
         link_try_failed(l, g_steal_pointer(&l->error));
         return;
     }
-
-    proxy_channel_free(l->channel);
-    l->channel = g_steal_pointer(&l->next);
     l->peer = g_steal_pointer(&l->next_peer);
     l->told = false;
-    proxy_channel_on_lost(l->channel, link_lost, l);
-    proxy_channel_serve(l->channel);
     info_report("fsdev '%s': there is a helper again", l->fs->id);
     link_tell(l, true, NULL);
-    while ((w = QTAILQ_FIRST(&l->waiters))) {
-        link_wake(w, false);
-    }
+}
+
+static void greet_done(void *opaque, int ret)
+{
+    greeted(opaque);
 }
 
 static void link_attempt(void *opaque)
@@ -276,12 +336,24 @@ void proxy_link_free(ProxyLink *l)
         }
         timer_free(l->timer);
     }
+    /* What an IOThread told last, before the export came back from it */
+    AIO_WAIT_WHILE(qemu_get_aio_context(), qatomic_read(&l->news));
     proxy_channel_free(l->channel);
     if (l->peer) {
         proxy_launch_done(l->peer);
     }
     qapi_free_FsdevProxyOptions(l->opts);
     g_free(l);
+}
+
+void proxy_link_detach(ProxyLink *l)
+{
+    proxy_channel_detach(l->channel);
+}
+
+void proxy_link_attach(ProxyLink *l)
+{
+    proxy_channel_attach(l->channel, l->fs->ctx);
 }
 
 ProxyChannel *proxy_link_channel(const ProxyLink *l)

@@ -40,7 +40,14 @@ void proxy_link_free(ProxyLink *l);
 /* The channel of now, or the last one */
 ProxyChannel *proxy_link_channel(const ProxyLink *l);
 
-/* Process id of the helper, if it was started and has not ended, else 0 */
+/* The export goes to another context: FsDriver.detach and attach */
+void proxy_link_detach(ProxyLink *l);
+void proxy_link_attach(ProxyLink *l);
+
+/*
+ * Process id of the helper, if it was started and has not ended, else 0. Main
+ * thread.
+ */
 pid_t proxy_link_process(const ProxyLink *l);
 
 /* How many there were before it: a handle belongs to one of them. */

@@ -718,14 +718,14 @@ Proxy1Channel *proxy1_channel_new(AioContext *ctx, const char *id, int sock,
     return NULL;
 #endif
     ch = g_new0(Proxy1Channel, 1);
-    ch->ctx = ctx;
     ch->id = g_strdup(id);
     ch->sock = sock;
     ch->in.fd = -1;
     ch->on_broken = on_broken;
     ch->opaque = opaque;
-    ch->broken_bh = aio_bh_new(ctx, broken_bh, ch);
     QTAILQ_INIT(&ch->waiting);
+    ch->ctx = ctx;
+    ch->broken_bh = aio_bh_new(ctx, broken_bh, ch);
     if (!ask_root(sock, &ch->in, root, errp)) {
         proxy1_channel_free(ch);
         return NULL;
@@ -733,6 +733,25 @@ Proxy1Channel *proxy1_channel_new(AioContext *ctx, const char *id, int sock,
     answer_clear(&ch->in);
     set_handlers(ch);
     return ch;
+}
+
+void proxy1_channel_detach(Proxy1Channel *ch)
+{
+    if (!ch->broken) {
+        aio_set_fd_handler(ch->ctx, ch->sock, NULL, NULL, NULL, NULL, NULL);
+    }
+    qemu_bh_delete(ch->broken_bh);
+    ch->broken_bh = NULL;
+    ch->ctx = NULL;
+}
+
+void proxy1_channel_attach(Proxy1Channel *ch, AioContext *ctx)
+{
+    ch->ctx = ctx;
+    ch->broken_bh = aio_bh_new(ctx, broken_bh, ch);
+    if (!ch->broken) {
+        set_handlers(ch);
+    }
 }
 
 void proxy1_channel_free(Proxy1Channel *ch)

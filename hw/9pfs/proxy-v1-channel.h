@@ -66,6 +66,14 @@ Proxy1Channel *proxy1_channel_new(AioContext *ctx, const char *id, int sock,
                                                     const char *why),
                                   void *opaque, Error **errp);
 
+/*
+ * The channel goes to another context: detached in the old one, attached in any
+ * thread when nobody else has it. Nobody may have a turn or wait for one. A new
+ * channel is attached.
+ */
+void proxy1_channel_detach(Proxy1Channel *ch);
+void proxy1_channel_attach(Proxy1Channel *ch, AioContext *ctx);
+
 /* Nobody may have a turn or wait for one. */
 void proxy1_channel_free(Proxy1Channel *ch);
 

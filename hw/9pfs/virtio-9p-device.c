@@ -10,6 +10,12 @@
  * come later are made known by a bottom half, again one for all that come
  * together.
  *
+ * All of that happens in the main loop (or, without ioeventfd, in the thread of
+ * the vCPU that kicked, with the big lock), or in an IOThread
+ * (virtio-9p-iothread.c).
+ *
+ * While the VM is stopped no request is taken, and none goes back.
+ *
  * Which tag a guest mounts by stands in the config space. Its integers have
  * the guest's byte order on a legacy device, therefore this file is built for
  * each target.
@@ -23,6 +29,7 @@
 #include "hw/virtio/virtio-access.h"
 #include "hw/9pfs/virtio-9p.h"
 #include "migration/vmstate.h"
+#include "system/runstate.h"
 #include "standard-headers/linux/virtio_9p.h"
 #include "fsdev/qemu-fsdev.h"
 #include "9p.h"
@@ -37,17 +44,28 @@
  */
 #define MOUNT_TAG_MAX   4094
 
+/* How any virtio device does it */
+static int (*virtio_start_ioeventfd)(VirtIODevice *vdev);
+static void (*virtio_stop_ioeventfd)(VirtIODevice *vdev);
+
 /*
  * The guest chooses where rings and buffers are, and that may be the device's
  * own registers: then what we write there could reset the device in the midst
  * of what it does. While the transport counts as busy it ignores that. Returns
  * what virtio_9p_unguard() is to be given.
+ *
+ * In an IOThread that cannot be: the guest's own accesses would be ignored with
+ * the others.
  */
 static bool virtio_9p_guard(V9fsVirtioState *v)
 {
     DeviceState *transport = qdev_get_parent_bus(DEVICE(v))->parent;
-    bool was = transport->mem_reentrancy_guard.engaged_in_io;
+    bool was;
 
+    if (v->iothread) {
+        return false;
+    }
+    was = transport->mem_reentrancy_guard.engaged_in_io;
     transport->mem_reentrancy_guard.engaged_in_io = true;
     return was;
 }
@@ -56,7 +74,9 @@ static void virtio_9p_unguard(V9fsVirtioState *v, bool was)
 {
     DeviceState *transport = qdev_get_parent_bus(DEVICE(v))->parent;
 
-    transport->mem_reentrancy_guard.engaged_in_io = was;
+    if (!v->iothread) {
+        transport->mem_reentrancy_guard.engaged_in_io = was;
+    }
 }
 
 static void virtio_9p_notify_guest(V9fsVirtioState *v)
@@ -64,13 +84,30 @@ static void virtio_9p_notify_guest(V9fsVirtioState *v)
     if (v->notify_pending) {
         v->notify_pending = false;
         trace_virtio_9p_notify(v);
-        virtio_notify(VIRTIO_DEVICE(v), v->vq);
+        if (v->iothread) {
+            virtio_9p_iothread_notify(v);
+        } else {
+            virtio_notify(VIRTIO_DEVICE(v), v->vq);
+        }
     }
 }
 
 static void virtio_9p_notify_bh(void *opaque)
 {
     virtio_9p_notify_guest(opaque);
+}
+
+/* The main thread's part with an IOThread: what needs the big lock */
+static void virtio_9p_main_bh(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+    const char *why = qatomic_read(&v->broken_why);
+
+    if (why) {
+        virtio_error(VIRTIO_DEVICE(v), "virtio-9p: mount_tag '%s': %s",
+                     v->tag, why);
+    }
+    virtio_notify(VIRTIO_DEVICE(v), v->vq);
 }
 
 static void virtio_9p_done(P9Request *req, size_t len)
@@ -100,8 +137,14 @@ static void virtio_9p_broken(P9Request *req, const char *why)
     VirtQueueElement *elem = p9_request_elem(req);
     bool was = virtio_9p_guard(v);
 
-    virtio_error(VIRTIO_DEVICE(v), "virtio-9p: mount_tag '%s': %s",
-                 v->tag, why);
+    if (v->iothread) {
+        VIRTIO_DEVICE(v)->broken = true;
+        qatomic_set(&v->broken_why, why);
+        qemu_bh_schedule(v->main_bh);
+    } else {
+        virtio_error(VIRTIO_DEVICE(v), "virtio-9p: mount_tag '%s': %s",
+                     v->tag, why);
+    }
     virtqueue_detach_element(v->vq, elem, 0);
     virtio_9p_unguard(v, was);
     g_free(elem);
@@ -113,14 +156,15 @@ static const P9TransportOps virtio_9p_transport = {
     .broken = virtio_9p_broken,
 };
 
-static void virtio_9p_handle_output(VirtIODevice *vdev, VirtQueue *vq)
+static void virtio_9p_take(V9fsVirtioState *v)
 {
-    V9fsVirtioState *v = VIRTIO_9P(vdev);
+    VirtIODevice *vdev = VIRTIO_DEVICE(v);
+    VirtQueue *vq = v->vq;
     VirtQueueElement *elem;
     unsigned requests = 0;
     bool was;
 
-    if (v->resetting || v->in_kick) {
+    if (v->resetting || v->in_kick || v->stopped) {
         return;
     }
     v->in_kick = true;
@@ -145,6 +189,39 @@ static void virtio_9p_handle_output(VirtIODevice *vdev, VirtQueue *vq)
     virtio_9p_unguard(v, was);
 }
 
+static void virtio_9p_handle_output(VirtIODevice *vdev, VirtQueue *vq)
+{
+    V9fsVirtioState *v = VIRTIO_9P(vdev);
+
+    if (!virtio_9p_iothread_elsewhere(v)) {
+        virtio_9p_take(v);
+    }
+}
+
+static void virtio_9p_kick_bh(void *opaque)
+{
+    virtio_9p_take(opaque);
+}
+
+static int virtio_9p_start_ioeventfd(VirtIODevice *vdev)
+{
+    V9fsVirtioState *v = VIRTIO_9P(vdev);
+
+    return v->iothread ? virtio_9p_iothread_start(v)
+                       : virtio_start_ioeventfd(vdev);
+}
+
+static void virtio_9p_stop_ioeventfd(VirtIODevice *vdev)
+{
+    V9fsVirtioState *v = VIRTIO_9P(vdev);
+
+    if (v->iothread) {
+        virtio_9p_iothread_stop(v);
+    } else {
+        virtio_stop_ioeventfd(vdev);
+    }
+}
+
 /* There is always a tag to mount by. */
 static uint64_t virtio_9p_get_features(VirtIODevice *vdev, uint64_t features,
                                        Error **errp)
@@ -162,22 +239,75 @@ static void virtio_9p_get_config(VirtIODevice *vdev, uint8_t *config)
     memcpy(config + offsetof(struct virtio_9p_config, tag), tag, len);
 }
 
+/* While a reset waits, other things happen: the guest may kick, too. */
+static void virtio_9p_reset_begin(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+
+    v->resetting = true;
+    v->notify_pending = false;
+    qemu_bh_cancel(v->notify_bh);
+}
+
+static void virtio_9p_reset_end(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+
+    v->resetting = false;
+    if (v->main_bh) {
+        qemu_bh_cancel(v->main_bh);
+        qatomic_set(&v->broken_why, NULL);
+    }
+}
+
 static void virtio_9p_reset(VirtIODevice *vdev)
 {
     V9fsVirtioState *v = VIRTIO_9P(vdev);
 
-    /* While it waits, other things happen: the guest may kick, too. */
-    v->resetting = true;
-    v->notify_pending = false;
-    qemu_bh_cancel(v->notify_bh);
+    fs_context_run(v->ctx, virtio_9p_reset_begin, v);
     p9_server_reset(v->server);
-    v->resetting = false;
+    fs_context_run(v->ctx, virtio_9p_reset_end, v);
+}
+
+/* There is one queue: without it there is no session either. */
+static void virtio_9p_queue_reset(VirtIODevice *vdev, uint32_t queue)
+{
+    virtio_9p_reset(vdev);
+}
+
+static void virtio_9p_vm_stopped(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+
+    v->stopped = true;
+}
+
+static void virtio_9p_vm_runs(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+
+    v->stopped = false;
+    qemu_bh_schedule(v->kick_bh);
+}
+
+static void virtio_9p_vm_change(void *opaque, bool running, RunState state)
+{
+    V9fsVirtioState *v = opaque;
+
+    if (running) {
+        p9_server_cont(v->server);
+        fs_context_run(v->ctx, virtio_9p_vm_runs, v);
+    } else {
+        fs_context_run(v->ctx, virtio_9p_vm_stopped, v);
+        p9_server_stop(v->server);
+    }
 }
 
 static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     V9fsVirtioState *v = VIRTIO_9P(dev);
+    g_autofree char *owner = NULL;
     struct FsExport *fs;
 
     if (!v->fsdev_id) {
@@ -203,12 +333,44 @@ static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
         return;
     }
 
+    if (v->iothread) {
+        if (!virtio_9p_iothread_check(v, errp)) {
+            return;
+        }
+        owner = iothread_get_id(v->iothread);
+        v->ctx = iothread_get_aio_context(v->iothread);
+    } else {
+        v->ctx = qemu_get_aio_context();
+    }
+    v->server = p9_server_new(fs, v->ctx, owner, &virtio_9p_transport, v,
+                              errp);
+    if (!v->server) {
+        return;
+    }
+
     virtio_init(vdev, VIRTIO_ID_9P,
                 offsetof(struct virtio_9p_config, tag) + strlen(v->tag));
     v->vq = virtio_add_queue(vdev, QUEUE_SIZE, virtio_9p_handle_output);
-    v->notify_bh = virtio_bh_new_guarded(dev, virtio_9p_notify_bh, v);
-    v->server = p9_server_new(fs, &virtio_9p_transport, v);
+    if (v->iothread) {
+        v->notify_bh = aio_bh_new(v->ctx, virtio_9p_notify_bh, v);
+        v->main_bh = virtio_bh_new_guarded(dev, virtio_9p_main_bh, v);
+    } else {
+        v->notify_bh = virtio_bh_new_guarded(dev, virtio_9p_notify_bh, v);
+    }
+    v->kick_bh = aio_bh_new(v->ctx, virtio_9p_kick_bh, v);
+    v->vm_state = qdev_add_vm_change_state_handler(dev, virtio_9p_vm_change, v);
     qemu_coroutine_inc_pool_size(QUEUE_SIZE);
+}
+
+/* In the context: nobody calls from there any more. */
+static void virtio_9p_end(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+
+    v->resetting = true;
+    qemu_bh_delete(v->kick_bh);
+    qemu_bh_delete(v->notify_bh);
+    v->kick_bh = v->notify_bh = NULL;
 }
 
 static void virtio_9p_device_unrealize(DeviceState *dev)
@@ -216,13 +378,17 @@ static void virtio_9p_device_unrealize(DeviceState *dev)
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     V9fsVirtioState *v = VIRTIO_9P(dev);
 
-    v->resetting = true;
+    qemu_del_vm_change_state_handler(v->vm_state);
+    fs_context_run(v->ctx, virtio_9p_reset_begin, v);
     p9_server_free(v->server);
     v->server = NULL;
+    fs_context_run(v->ctx, virtio_9p_end, v);
+    if (v->main_bh) {
+        qemu_bh_delete(v->main_bh);
+        v->main_bh = NULL;
+    }
     v->resetting = false;
     qemu_coroutine_dec_pool_size(QUEUE_SIZE);
-    qemu_bh_delete(v->notify_bh);
-    v->notify_bh = NULL;
     virtio_delete_queue(v->vq);
     virtio_cleanup(vdev);
 }
@@ -242,6 +408,8 @@ static const VMStateDescription virtio_9p_vmstate = {
 static const Property virtio_9p_props[] = {
     DEFINE_PROP_STRING("fsdev", V9fsVirtioState, fsdev_id),
     DEFINE_PROP_STRING("mount_tag", V9fsVirtioState, tag),
+    DEFINE_PROP_LINK("iothread", V9fsVirtioState, iothread, TYPE_IOTHREAD,
+                     IOThread *),
 };
 
 static void virtio_9p_class_init(ObjectClass *oc, void *data)
@@ -252,6 +420,11 @@ static void virtio_9p_class_init(ObjectClass *oc, void *data)
     virtio->realize = virtio_9p_device_realize;
     virtio->unrealize = virtio_9p_device_unrealize;
     virtio->reset = virtio_9p_reset;
+    virtio->queue_reset = virtio_9p_queue_reset;
+    virtio_start_ioeventfd = virtio->start_ioeventfd;
+    virtio_stop_ioeventfd = virtio->stop_ioeventfd;
+    virtio->start_ioeventfd = virtio_9p_start_ioeventfd;
+    virtio->stop_ioeventfd = virtio_9p_stop_ioeventfd;
     virtio->get_config = virtio_9p_get_config;
     virtio->get_features = virtio_9p_get_features;
 

@@ -309,7 +309,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FsExport fs;
 
     make_export(&fs, setup);
-    s = p9_server_new(&fs, &transport, NULL);
+    s = p9_server_new(&fs, fs.ctx, NULL, &transport, NULL, &error_abort);
     if (!(setup & SETUP_NO_START)) {
         start(s, setup & SETUP_DOTU);
     }
