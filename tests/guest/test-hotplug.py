@@ -55,6 +55,8 @@ class ComeAndGo:
     """What holds for all drivers: made is the arguments of fsdev-add."""
 
     options = ()
+    machine = ()                # more of QEMU's arguments
+    device = {}                 # more of device_add's
 
     def setUp(self):
         self.host = self.who()
@@ -82,7 +84,7 @@ class ComeAndGo:
         """One share that comes and goes."""
         qmp('fsdev-add', id='hot', **self.arguments())
         qmp('device_add', driver='virtio-9p-pci', id='plugged', fsdev='hot',
-            mount_tag='hot', bus='slot0')
+            mount_tag='hot', bus='slot0', **self.device)
         (self.share / f'go{i}').touch()
         if i == ROUNDS:
             self.busy(guest, qmp)
@@ -116,7 +118,7 @@ class ComeAndGo:
         """Ten shares, one after the other."""
         path = pathlib.Path(self.folder.name, 'qmp')
         qemu = ('-qmp', f'unix:{path},server=on,wait=off',
-                '-device', 'pcie-root-port,id=slot0,chassis=1')
+                '-device', 'pcie-root-port,id=slot0,chassis=1', *self.machine)
         with Guest(self.host, self.share, SCRIPT, self.options,
                    qemu) as guest:
             wait_for('the command', (self.share / 'up').exists, guest=guest)
@@ -151,6 +153,14 @@ class Proxy(ComeAndGo, unittest.TestCase):
 
     def arguments(self):
         return {'fsdriver': 'proxy', 'path': str(self.hot)}
+
+
+@for_each(User)
+class IOThread(Proxy):
+    """The same in a thread of its own."""
+
+    machine = ('-object', 'iothread,id=io0')
+    device = {'iothread': 'io0'}
 
 
 @for_each(Root)

@@ -79,6 +79,14 @@ static const Target targets[] = {
       HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS | HAS_USER },
     { "user/mapped-file", "local,path=%s,security_model=mapped-file",
       HAS_MAPPED | HAS_VIEW_FILE | HAS_USER },
+    /* The device has an IOThread, and all of these run there. */
+    { "iothread/synth", NULL, HAS_IOTHREAD },
+    { "iothread/local", "local,path=%s,security_model=passthrough",
+      HAS_PASS | HAS_IOTHREAD, HAS_OWNERS | HAS_DEVICES },
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+    { "iothread/proxy", "proxy,path=%s", HAS_PROXY | HAS_IOTHREAD,
+      HAS_OWNERS | HAS_ACLS },
+#endif
 };
 
 static const Case *const subjects[] = {
@@ -720,6 +728,9 @@ static void *before(GString *cmd_line, void *arg)
         if (t->cs->flags & CASE_TREE) {
             make_tree(t);
         }
+    }
+    if (has(t, HAS_IOTHREAD)) {
+        qvirtio_9p_set_iothread(cmd_line);
     }
     if (t->cs->flags & CASE_FEW_FDS) {
         limit_descriptors(true);

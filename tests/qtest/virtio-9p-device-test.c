@@ -299,6 +299,12 @@ static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
+static void *with_iothread(GString *cmd_line, void *arg)
+{
+    qvirtio_9p_set_iothread(cmd_line);
+    return arg;
+}
+
 static void register_tests(void)
 {
     static const struct {
@@ -319,6 +325,13 @@ static void register_tests(void)
         g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
 
         qos_add_test(name, "virtio-9p", tests[i].function, NULL);
+    }
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        QOSGraphTestOptions opts = { .before = with_iothread };
+        g_autofree char *name = g_strdup_printf("iothread/device/%s",
+                                                tests[i].name);
+
+        qos_add_test(name, "virtio-9p", tests[i].function, &opts);
     }
     qos_add_test("hotplug", "virtio-9p-pci", test_hotplug, NULL);
 }

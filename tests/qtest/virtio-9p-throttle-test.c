@@ -10,7 +10,7 @@
  * away.
  */
 #include "qemu/osdep.h"
-#include "libqtest.h"
+#include "libqtest-single.h"
 #include "qemu/module.h"
 #include "libqos/qgraph.h"
 #include "libqos/virtio-9p-client.h"
@@ -220,6 +220,50 @@ static void test_flush(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 /* Those behind a flushed one go on, in order. */
+/*
+ * The VM stops while some wait, whose time then comes: they must not come back,
+ * nor may new ones, before it goes on.
+ */
+static void test_stop(void *obj, void *data, QGuestAllocator *alloc)
+{
+    QVirtio9P *v9p = obj;
+    QTestState *qts = global_qtest;
+    P9Client *c = session(v9p);
+    P9Call *calls[CALLS];
+    unsigned i, done;
+
+    for (i = 0; i < CALLS; i++) {
+        calls[i] = i % 2 ? send_read(c) : send_write(c);
+    }
+    qtest_qmp_assert_success(qts, "{'execute': 'stop'}");
+    for (i = done = 0; i < CALLS; i++) {
+        done += p9c_is_done(calls[i]);
+    }
+    /* On a busy host that may be all, but not on others. */
+    g_usleep(G_USEC_PER_SEC);
+    for (i = 0; i < CALLS; i++) {
+        done -= p9c_is_done(calls[i]);
+    }
+    g_assert_cmpuint(done, ==, 0);
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    for (i = 0; i < CALLS; i++) {
+        end_call(calls[i]);
+    }
+
+    /* And a reset while it is stopped */
+    for (i = 0; i < CALLS; i++) {
+        calls[i] = i % 2 ? send_read(c) : send_write(c);
+    }
+    qtest_qmp_assert_success(qts, "{'execute': 'stop'}");
+    p9c_reset(c);
+    for (i = 0; i < CALLS; i++) {
+        p9c_call_end(calls[i]);
+    }
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+    p9c_session(c);
+    p9c_free(c);
+}
+
 static void test_flush_goes_on(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = session(obj);
@@ -295,6 +339,12 @@ static void *before(GString *cmd_line, void *arg)
     return arg;
 }
 
+static void *before_iothread(GString *cmd_line, void *arg)
+{
+    qvirtio_9p_set_iothread(cmd_line);
+    return before(cmd_line, arg);
+}
+
 static void register_tests(void)
 {
     static const struct {
@@ -315,6 +365,18 @@ static void register_tests(void)
         { "flush-goes-on", test_flush_goes_on, "throttling.bps-write=4096" },
         { "reset", test_reset, "throttling.bps-total=1" },
         { "version", test_version, "throttling.bps-write=1" },
+        { "stop", test_stop, "throttling.iops-total=2" },
+    };
+    static const struct {
+        const char *name;
+        QOSTestFunc function;
+        const char *limits;
+    } iothread_tests[] = {
+        { "total-rate", test_total_rate, "throttling.bps-total=40960" },
+        { "flush", test_flush, "throttling.bps-total=1" },
+        /* Not the limits of another: the machine would be the same. */
+        { "reset", test_reset, "throttling.bps-total=2" },
+        { "stop", test_stop, "throttling.iops-total=2" },
     };
     unsigned i;
 
@@ -326,6 +388,16 @@ static void register_tests(void)
         g_autofree char *name = g_strdup_printf("throttle/%s", tests[i].name);
 
         qos_add_test(name, "virtio-9p", tests[i].function, &opts);
+    }
+    for (i = 0; i < ARRAY_SIZE(iothread_tests); i++) {
+        QOSGraphTestOptions opts = {
+            .before = before_iothread,
+            .arg = (void *)iothread_tests[i].limits,
+        };
+        g_autofree char *name = g_strdup_printf("iothread/throttle/%s",
+                                                iothread_tests[i].name);
+
+        qos_add_test(name, "virtio-9p", iothread_tests[i].function, &opts);
     }
 }
 libqos_init(register_tests);

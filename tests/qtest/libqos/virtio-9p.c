@@ -30,6 +30,17 @@ void qvirtio_9p_set_fsdev(GString *cmd_line, const char *opts)
     g_string_insert(cmd_line, pos, fsdev);
 }
 
+void qvirtio_9p_set_iothread(GString *cmd_line)
+{
+    static const char tag[] = "mount_tag=" QVIRTIO_9P_TAG;
+    char *at = strstr(cmd_line->str, tag);
+
+    g_assert_nonnull(at);
+    g_string_insert(cmd_line, at - cmd_line->str + strlen(tag),
+                    ",iothread=" QVIRTIO_9P_IOTHREAD);
+    g_string_append(cmd_line, " -object iothread,id=" QVIRTIO_9P_IOTHREAD " ");
+}
+
 static void virtio_9p_start(QVirtio9P *v9p)
 {
     uint64_t features = qvirtio_get_features(v9p->vdev);

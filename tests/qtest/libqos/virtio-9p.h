@@ -14,6 +14,7 @@
 /* The export that the device serves, and the tag that it is given */
 #define QVIRTIO_9P_FSDEV    "share"
 #define QVIRTIO_9P_TAG      "qtest-share"
+#define QVIRTIO_9P_IOTHREAD "qtest-iothread"
 
 typedef struct QVirtio9P {
     QVirtioDevice *vdev;
@@ -37,6 +38,9 @@ typedef struct QVirtio9PDevice {
  * instance "proxy,path=/tmp/x"; none of it may have blanks.
  */
 void qvirtio_9p_set_fsdev(GString *cmd_line, const char *opts);
+
+/* The same: has the device run in an IOThread, with that id. */
+void qvirtio_9p_set_iothread(GString *cmd_line);
 
 /*
  * The device at @devfn of @bus, one that was plugged while the machine runs,
