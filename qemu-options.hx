@@ -28,8 +28,10 @@ SRST
     Define an export: files that a guest can mount over 9p. A device
     gives it to the guest, for instance with
     ``-device virtio-9p-pci,fsdev=id,mount_tag=tag``; on machines without
-    PCI the device is called ``virtio-9p-device`` or ``virtio-9p-ccw``. In
-    the guest, ``mount -t 9p -o trans=virtio,version=9p2000.L tag /mnt``
+    PCI the device is called ``virtio-9p-device`` or ``virtio-9p-ccw``. With
+    ``iothread=id`` the device and its export are served in that thread
+    (``-object iothread,id=id``); all devices of an export must have the
+    same. In the guest, ``mount -t 9p -o trans=virtio,version=9p2000.L tag /mnt``
     mounts it.
 
     The argument may also be a JSON object, as in
