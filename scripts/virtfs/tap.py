@@ -152,6 +152,8 @@ def run(program):
         except subprocess.TimeoutExpired:
             expired = True
         finally:
+            # It may have started guests, which are in sessions of their own
+            process.end(child, 60)
             # Also what it may have left behind
             try:
                 os.killpg(child.pid, signal.SIGKILL)
