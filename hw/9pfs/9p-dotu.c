@@ -627,10 +627,10 @@ int coroutine_fn p9_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
     int ret;
 
     /* read(5): from the start, or from where the last read ended */
-    if (offset != 0 && offset != fid->dir_end) {
+    if (offset != 0 && (!fid->dir_pos || offset != fid->dir_pos->end)) {
         return -EINVAL;
     }
-    next = offset ? fid->dir_next : 0;
+    next = offset ? fid->dir_pos->next : 0;
 
     do {
         g_string_truncate(names, 0);
@@ -679,8 +679,10 @@ int coroutine_fn p9_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
     if (!room && done == 0) {
         return -EINVAL;
     }
-    fid->dir_end = offset + done;
-    fid->dir_next = next;
+    if (!fid->dir_pos) {
+        fid->dir_pos = g_new(P9DirPos, 1);
+    }
+    *fid->dir_pos = (P9DirPos) { .end = offset + done, .next = next };
     marshal_put_u32(&req->w, done);
     req->data = done;
     return 0;

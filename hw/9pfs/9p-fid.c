@@ -16,9 +16,20 @@
 #include "9p-internal.h"
 #include "trace.h"
 
+/* The table is a set of fids, which takes less memory than one of pairs. */
+static guint fid_hash(gconstpointer fid)
+{
+    return ((const P9Fid *)fid)->id;
+}
+
+static gboolean fid_equal(gconstpointer a, gconstpointer b)
+{
+    return ((const P9Fid *)a)->id == ((const P9Fid *)b)->id;
+}
+
 void p9_fids_init(P9Server *s)
 {
-    s->fids = g_hash_table_new(NULL, NULL);
+    s->fids = g_hash_table_new(fid_hash, fid_equal);
 }
 
 void p9_fids_destroy(P9Server *s)
@@ -63,12 +74,15 @@ void p9_fid_put(P9Fid *fid)
         fs_entry_put(fid->entry);
     }
     fs_node_unref(fid->node);
+    g_free(fid->dir_pos);
     g_free(fid);
 }
 
 static P9Fid *fid_lookup(P9Server *s, uint32_t id)
 {
-    return g_hash_table_lookup(s->fids, GUINT_TO_POINTER(id));
+    const P9Fid want = { .id = id };
+
+    return g_hash_table_lookup(s->fids, &want);
 }
 
 P9Fid *p9_fid_get(P9Server *s, uint32_t id)
@@ -157,7 +171,7 @@ int coroutine_fn p9_fid_insert(P9Fid *fid)
     }
     trace_p9_fid_insert(s, fid->id, fid->node->dev, fid->node->ino);
     fid->clunked = false;
-    g_hash_table_insert(s->fids, GUINT_TO_POINTER(fid->id), p9_fid_ref(fid));
+    g_hash_table_add(s->fids, p9_fid_ref(fid));
     return 0;
 }
 
@@ -169,8 +183,7 @@ int p9_fid_replace(P9Fid *old, P9Fid *fid)
     old->clunked = true;
     fid->clunked = false;
     trace_p9_fid_insert(fid->s, fid->id, fid->node->dev, fid->node->ino);
-    g_hash_table_insert(fid->s->fids, GUINT_TO_POINTER(fid->id),
-                        p9_fid_ref(fid));
+    g_hash_table_add(fid->s->fids, p9_fid_ref(fid));
     p9_locks_drop_fid(old);
     p9_fid_put(old);
     return 0;
@@ -185,7 +198,7 @@ bool p9_fid_remove(P9Fid *fid)
     }
     trace_p9_fid_remove(s, fid->id);
     fid->clunked = true;
-    g_hash_table_remove(s->fids, GUINT_TO_POINTER(fid->id));
+    g_hash_table_remove(s->fids, fid);
     p9_locks_drop_fid(fid);
     p9_fid_put(fid);
     if (g_hash_table_size(s->fids) == 0) {
@@ -196,7 +209,7 @@ bool p9_fid_remove(P9Fid *fid)
 
 void p9_fids_clear(P9Server *s)
 {
-    g_autoptr(GList) fids = g_hash_table_get_values(s->fids);
+    g_autoptr(GList) fids = g_hash_table_get_keys(s->fids);
     GList *l;
 
     for (l = fids; l; l = l->next) {

@@ -12,6 +12,12 @@
 typedef struct P9LockUse P9LockUse;
 typedef struct P9Xattr P9Xattr;
 
+/* Where the last Tread of a directory ended in 9P2000.u */
+typedef struct P9DirPos {
+    uint64_t end;               /* in bytes */
+    uint64_t next;              /* the driver's offset there */
+} P9DirPos;
+
 /*
  * One fid. What it stands for never changes but for being opened: a walk onto
  * itself, Tlcreate and Txattrcreate put a new P9Fid into its place. So an
@@ -23,14 +29,12 @@ typedef struct P9Fid {
     uint32_t refs;
     uint32_t uid;               /* Tattach's n_uname */
     bool clunked;               /* no longer in the table */
+    bool remove_on_clunk;       /* ORCLOSE of 9P2000.u */
     FsNode *node;               /* holds a reference */
     FsEntry *entry;             /* NULL: the root, or its name is not known */
     FsFile *file;               /* once open */
     P9Xattr *xattr;             /* it is an extended attribute, not a file */
-    bool remove_on_clunk;       /* ORCLOSE of 9P2000.u */
-    /* Of a directory in 9P2000.u: where the last Tread ended, in bytes ... */
-    uint64_t dir_end;
-    uint64_t dir_next;          /* ... and the driver's offset there */
+    P9DirPos *dir_pos;          /* of a directory in 9P2000.u that was read */
     QLIST_HEAD(, P9LockUse) locks;
 } P9Fid;
 

@@ -67,13 +67,21 @@ FsEntry *fs_entry_get(FsExport *fs, FsNode *parent, const char *name,
         fs_entry_gone(entry);
     }
 
-    entry = g_new0(FsEntry, 1);
+    entry = g_malloc0(offsetof(FsEntry, room) + strlen(name) + 1);
     entry->parent = fs_node_ref(parent);
     entry->node = node;
-    entry->name = g_strdup(name);
+    entry->name = strcpy(entry->room, name);
     entry->refs = 1;
     entry_insert(entry);
     return entry;
+}
+
+/* Frees a name that has an allocation of its own. */
+static void free_name(FsEntry *entry)
+{
+    if (entry->name != entry->room) {
+        g_free(entry->name);
+    }
 }
 
 FsEntry *fs_entry_ref(FsEntry *entry)
@@ -89,7 +97,7 @@ void fs_entry_put(FsEntry *entry)
     }
     fs_entry_gone(entry);
     fs_node_unref(entry->parent);
-    g_free(entry->name);
+    free_name(entry);
     g_free(entry);
 }
 
@@ -116,7 +124,7 @@ void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name)
     /* Its hash changes, so it has to leave the table for that. */
     fs_entry_gone(entry);
     entry->parent = fs_node_ref(parent);
-    g_free(entry->name);
+    free_name(entry);
     entry->name = g_strdup(name);
     entry_insert(entry);
     fs_node_unref(old_parent);

@@ -52,16 +52,21 @@ typedef enum FsGenState {
     FS_GEN_NONE,
 } FsGenState;
 
-/* One inode of an export. Drivers embed it at the start of theirs. */
+/*
+ * One inode of an export. Drivers embed it at the start of theirs.
+ *
+ * A guest's dentry cache may hold a million fids, and each may be a node and
+ * an entry here: fields of these are ordered to leave no gaps.
+ */
 typedef struct FsNode {
     FsExport *fs;
     uint64_t dev;
     uint64_t ino;
-    uint32_t type;              /* S_IFMT bits, as the guest sees it */
     uint32_t refs;
-    FsGenState gen_state;
-    uint64_t gen;
+    uint16_t type;              /* S_IFMT bits, as the guest sees it */
+    uint8_t gen_state;          /* FsGenState */
     bool detached;              /* not in the table: fs_node_detach() */
+    uint64_t gen;
     QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
     /*
      * Of drivers that find inodes by name: one of the names, with a reference;
@@ -79,10 +84,11 @@ typedef struct FsNode {
 struct FsEntry {
     FsNode *parent;             /* holds a reference */
     FsNode *node;               /* no reference; NULL once the node is freed */
-    char *name;
-    uint32_t refs;
-    bool gone;                  /* not in the table: the name is no more */
     QLIST_ENTRY(FsEntry) of_node;
+    char *name;                 /* in room, or elsewhere after a rename */
+    uint32_t refs:31;
+    bool gone:1;                /* not in the table: the name is no more */
+    char room[];
 };
 
 /* One open file or directory. Drivers embed it at the start of theirs. */
