@@ -359,7 +359,11 @@ static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
     }
     v->kick_bh = aio_bh_new(v->ctx, virtio_9p_kick_bh, v);
     v->vm_state = qdev_add_vm_change_state_handler(dev, virtio_9p_vm_change, v);
-    qemu_coroutine_inc_pool_size(QUEUE_SIZE);
+    /*
+     * With indirect descriptors each one is a request. Making a coroutine
+     * that the pool has no room for takes longer than most requests do.
+     */
+    qemu_coroutine_inc_pool_size(VIRTQUEUE_MAX_SIZE);
 }
 
 /* In the context: nobody calls from there any more. */
@@ -388,7 +392,7 @@ static void virtio_9p_device_unrealize(DeviceState *dev)
         v->main_bh = NULL;
     }
     v->resetting = false;
-    qemu_coroutine_dec_pool_size(QUEUE_SIZE);
+    qemu_coroutine_dec_pool_size(VIRTQUEUE_MAX_SIZE);
     virtio_delete_queue(v->vq);
     virtio_cleanup(vdev);
 }
