@@ -5,6 +5,7 @@
  * them, and requests that are under way at once.
  */
 #include "qemu/osdep.h"
+#include <sys/resource.h>
 #include "virtio-9p-behaviour.h"
 
 #define PARALLEL    32
@@ -447,6 +448,48 @@ static void test_lock_refused(Test *t)
     close(fd);
 }
 
+/*
+ * Each owner of locks costs the host a descriptor, so their number has a bound.
+ * Those that there are go on at it, and one that ends makes room.
+ */
+static void test_lock_many(Test *t)
+{
+    enum { OWNERS = 4096 };
+    P9CLock l = any_lock;
+    struct rlimit files;
+    uint8_t status;
+    unsigned i;
+    int fd;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &files), ==, 0);
+    if (files.rlim_max < 2 * OWNERS) {
+        g_test_skip("RLIMIT_NOFILE is too low for as many locks");
+        return;
+    }
+    fd = lock_setup(t);
+    for (i = 0; i < OWNERS; i++) {
+        g_assert_cmpint(lock_as(t, 1, 1 + i, P9C_LOCK_RDLCK, i, 1), ==,
+                        P9C_LOCK_SUCCESS);
+    }
+    l.proc_id = 1 + OWNERS;
+    l.length = 1;
+    fails(p9c_lock(t->c, 1, &l, NULL), ENOLCK);
+    g_assert_cmpint(lock_as(t, 1, OWNERS, P9C_LOCK_WRLCK, OWNERS, 1), ==,
+                    P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_WRLCK, 0, 1), EAGAIN);
+    fails(host_lock(fd, F_RDLCK, OWNERS, 1), EAGAIN);
+
+    g_assert_cmpint(lock_as(t, 1, 1, P9C_LOCK_UNLCK, 0, 0), ==,
+                    P9C_LOCK_SUCCESS);
+    ok(p9c_lock(t->c, 1, &l, &status));
+    g_assert_cmpint(status, ==, P9C_LOCK_SUCCESS);
+    fails(p9c_lock(t->c, 1, &any_lock, NULL), ENOLCK);
+
+    ok(clunk(t, 1));
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    close(fd);
+}
+
 /* Which of the calls is done; waits for one. */
 static int wait_any(P9Call **calls, int n)
 {
@@ -666,6 +709,7 @@ const Case behaviour_data[] = {
     { "lock-wait", test_lock_wait, HAS_HOST, CASE_ANYBODY },
     { "lock-refused", test_lock_refused, HAS_HOST, CASE_ANYBODY },
     { "lock-waiters", test_lock_waiters, HAS_HOST, CASE_ANYBODY },
+    { "lock-many", test_lock_many, HAS_HOST, CASE_ANYBODY },
     { "append", test_append, HAS_HOST, CASE_ANYBODY },
     { "parallel", test_parallel, HAS_HOST, CASE_ANYBODY },
     { "parallel-create", test_parallel_create, HAS_HOST, CASE_ANYBODY },
