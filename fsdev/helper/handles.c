@@ -245,6 +245,16 @@ int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
     return ret;
 }
 
+bool handles_full(Handles *t)
+{
+    bool full;
+
+    pthread_mutex_lock(&t->lock);
+    full = t->first_free == NO_SLOT && t->n == t->max;
+    pthread_mutex_unlock(&t->lock);
+    return full;
+}
+
 int handles_forget(Handles *t, uint64_t handle, uint32_t count)
 {
     int fd = -1;

@@ -53,6 +53,9 @@ typedef struct NewHandle {
 int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
                 NewHandle *new);
 
+/* Whether a new inode would be refused: to be asked before one is made. */
+bool handles_full(Handles *t);
+
 /*
  * Takes @count references back. More than there are, or an unknown handle, is
  * ignored: there is no reply to say so in. Returns the descriptor if nobody

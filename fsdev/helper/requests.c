@@ -281,6 +281,9 @@ static int do_create(Request *rq)
         return -EINVAL;
     }
     make.mode = S_IFREG | (make.mode & 07777);
+    if (handles_full(rq->export->handles)) {
+        return -EMFILE;         /* QEMU may try again: nothing was made */
+    }
 
     fd = hostfs_create(&rq->export->fs, dir, &make, flags, &node, &attr);
     if (fd < 0) {

@@ -29,8 +29,9 @@
  * of one helper only: those of nodes that were found with an earlier one are
  * got when they are needed, by name, from the nearest directory that the new
  * helper has told of; its root it has from the start. What is found must be
- * the inode that the node is. Nodes remember their names only for this, that
- * is, if the options ask for another helper at all.
+ * the inode that the node is. Nodes remember their names for this, and because
+ * a helper may have no descriptors left for handles: then nodes that nobody
+ * uses at the moment lose theirs, and are found again in the same way.
  *
  * Ids in messages are the guest's. Those that the kernel tells us of donated
  * descriptors are the host's; the id maps of the helper's HELLO translate them,
@@ -59,8 +60,17 @@
 /* /proc/sys/kernel/overflowuid unless somebody changed it */
 #define OVERFLOW_ID         65534
 
-/* A handle's count is u32 in FORGET; half of it is given back here */
-#define HANDLE_REFS_MAX     0x80000000u
+/* References to one handle, beyond which they are given back */
+#define HANDLE_REFS_MAX     0xfffu
+
+/*
+ * A full helper is asked this many times more, in between with time for it to
+ * close what it was told to forget
+ */
+#define RELIEF_TRIES        8
+#define RELIEF_NS           (10 * SCALE_MS)
+/* The part of the handles that is given up when the helper is full */
+#define RELIEF_PART         16
 
 /*
  * Nodes that may remember names, as each keeps those above it: a helper could
@@ -68,20 +78,29 @@
  */
 #define NAMED_MAX           (4 * 1024 * 1024)
 
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
+
+typedef struct ProxyNode ProxyNode;
+
 typedef struct ProxyFs {
     ProxyLink *link;
     bool writeout;
     HostDevs devs;
+    uint32_t handles;           /* of this helper that nodes have */
+    uint32_t handles_max;       /* that it can have, once it was full; or 0 */
+    QTAILQ_HEAD(, ProxyNode) idle;  /* nodes with one, last used last */
 } ProxyFs;
 
-typedef struct ProxyNode {
+struct ProxyNode {
     FsNode node;
     uint64_t handle;
-    uint32_t handle_refs;       /* to give back */
+    uint32_t handle_refs:12;    /* to give back */
+    uint32_t pins:20;           /* operations that use it */
     uint32_t number;            /* of the helper that the handle is of */
     uint64_t born;              /* time of the inode's birth, or 0 */
     HostHandle donated;         /* O_PATH descriptor, or none */
-} ProxyNode;
+    QTAILQ_ENTRY(ProxyNode) idle;
+};
 
 /* `node` of a reply, not looked into yet */
 typedef struct NodeReply {
@@ -114,6 +133,129 @@ static ProxyChannel *channel_of(const FsNode *node)
 static bool node_is_old(FsNode *node)
 {
     return proxy_node(node)->number != proxy_link_number(proxy_fs(node)->link);
+}
+
+/*
+ * The helper's handles
+ *
+ * The helper has a limit of open files, and what it is, QEMU learns when a
+ * request comes to EMFILE. From then on nodes that are not in use, and can be
+ * found again, lose their handles as if they were an earlier helper's, those
+ * first that were not used for longest.
+ */
+
+/* Whether @n may be found again, now and whatever happens to others. */
+static bool node_evictable(ProxyNode *n)
+{
+    return !n->node.detached && fs_node_where(&n->node);
+}
+
+static void node_leave_idle(ProxyFs *ps, ProxyNode *n)
+{
+    if (QTAILQ_IN_USE(n, idle)) {
+        QTAILQ_REMOVE(&ps->idle, n, idle);
+    }
+}
+
+/* It has a handle, or had one until now, and was used. */
+static void node_idle(ProxyFs *ps, ProxyNode *n)
+{
+    node_leave_idle(ps, n);
+    if (!n->pins && n->handle != PROXY_ROOT_HANDLE && !node_is_old(&n->node)) {
+        QTAILQ_INSERT_TAIL(&ps->idle, n, idle);
+    }
+}
+
+static void node_evict(ProxyFs *ps, ProxyNode *n)
+{
+    proxy_forget(proxy_link_channel(ps->link), n->handle, n->handle_refs);
+    n->handle_refs = 0;
+    n->number = proxy_link_number(ps->link) - 1;
+    ps->handles--;
+}
+
+/* Gives up handles until there are no more than @max, as far as it can be. */
+static void handles_reduce(ProxyFs *ps, uint32_t max)
+{
+    ProxyNode *n;
+
+    while (ps->handles > max && (n = QTAILQ_FIRST(&ps->idle))) {
+        /* Those that cannot be found come back with their next use */
+        QTAILQ_REMOVE(&ps->idle, n, idle);
+        if (!node_is_old(&n->node) && node_evictable(n)) {
+            node_evict(ps, n);
+        }
+    }
+}
+
+/* The helper is full. Whether that could be helped. */
+static bool handles_relieve(ProxyFs *ps)
+{
+    uint32_t before = ps->handles;
+
+    ps->handles_max = MAX(1, before - before / RELIEF_PART);
+    handles_reduce(ps, ps->handles_max);
+    return ps->handles < before;
+}
+
+static void node_pin(FsNode *node)
+{
+    if (node) {
+        node_leave_idle(proxy_fs(node), proxy_node(node));
+        proxy_node(node)->pins++;
+    }
+}
+
+static void node_unpin(FsNode *node)
+{
+    if (node) {
+        proxy_node(node)->pins--;
+        node_idle(proxy_fs(node), proxy_node(node));
+    }
+}
+
+/*
+ * An operation: a loop as with proxy_try(), which is made anew also when the
+ * helper was full. The nodes whose handles it uses keep them meanwhile.
+ */
+typedef struct NodeTry {
+    ProxyTry t;
+    FsNode *nodes[3];           /* or NULL */
+    unsigned relieved;
+} NodeTry;
+
+#define NODE_TRY(call_, ...) node_try_init(call_, (FsNode *[3]) { __VA_ARGS__ })
+
+static NodeTry node_try_init(FsCall *call, FsNode *nodes[3])
+{
+    return (NodeTry) {
+        .t = { .link = proxy_fs(nodes[0])->link, .call = call },
+        .nodes = { nodes[0], nodes[1], nodes[2] },
+    };
+}
+
+static bool coroutine_fn node_try(NodeTry *o, int *ret)
+{
+    unsigned i;
+
+    if (!o->t.begun) {
+        for (i = 0; i < ARRAY_SIZE(o->nodes); i++) {
+            node_pin(o->nodes[i]);
+        }
+    } else if (*ret == -EMFILE && o->relieved++ < RELIEF_TRIES &&
+               handles_relieve(proxy_fs(o->nodes[0]))) {
+        if (fs_call_sleep(o->t.call, RELIEF_NS)) {
+            return true;
+        }
+        *ret = -EINTR;
+    }
+    if (proxy_try(&o->t, ret)) {
+        return true;
+    }
+    for (i = 0; i < ARRAY_SIZE(o->nodes); i++) {
+        node_unpin(o->nodes[i]);
+    }
+    return false;
 }
 
 /*
@@ -262,6 +404,7 @@ static bool node_renew(ProxyNode *n, const NodeReply *nr, const FsAttr *attr)
     n->handle = nr->handle;
     n->handle_refs = 0;
     n->number = proxy_link_number(proxy_fs(&n->node)->link);
+    proxy_fs(&n->node)->handles++;
     return true;
 }
 
@@ -299,7 +442,9 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
         n->born = attr_born(attr);
         host_handle_init(&n->donated, NULL);
         fs_node_init(&n->node, fs, attr);
+        ps->handles++;
     }
+    node_idle(ps, n);
     if (n->handle != PROXY_ROOT_HANDLE && ++n->handle_refs > HANDLE_REFS_MAX) {
         proxy_forget(proxy_link_channel(ps->link), n->handle,
                      n->handle_refs - 1);
@@ -307,6 +452,12 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
     }
     node_take_fd(n, nr->fd, attr);
     *node = &n->node;
+    if (ps->handles_max && ps->handles > ps->handles_max) {
+        /* Not this one, for which others may have been found */
+        node_pin(&n->node);
+        handles_reduce(ps, ps->handles_max);
+        node_unpin(&n->node);
+    }
     return 0;
 }
 
@@ -315,8 +466,12 @@ static void proxy_node_free(FsNode *node)
     ProxyNode *n = proxy_node(node);
 
     host_handle_drop(&n->donated);
-    if (n->handle_refs && !node_is_old(node)) {
-        proxy_forget(channel_of(node), n->handle, n->handle_refs);
+    node_leave_idle(proxy_fs(node), n);
+    if (!node_is_old(node)) {
+        proxy_fs(node)->handles--;
+        if (n->handle_refs) {
+            proxy_forget(channel_of(node), n->handle, n->handle_refs);
+        }
     }
     g_free(n);
 }
@@ -338,7 +493,7 @@ static void node_named(FsNode *node, FsNode *dir, const char *name)
 {
     FsEntry *where;
 
-    if (!proxy_link_reconnects(proxy_fs(node)->link) || !strcmp(name, "..") ||
+    if (!strcmp(name, "..") ||
         g_hash_table_size(node->fs->nodes) > NAMED_MAX) {
         return;
     }
@@ -448,7 +603,9 @@ static int coroutine_fn entry_find(FsCall *call, FsEntry *entry)
     int ret;
 
     fs_entry_ref(entry);
+    node_pin(dir);
     ret = walk_from(call, dir, names, 1, &walk);
+    node_unpin(dir);
     if (ret == 0) {
         node = walk.node;
         fs_node_unref(walk.parent);
@@ -520,6 +677,30 @@ static int coroutine_fn nodes_find(FsCall *call, FsNode *a, FsNode *b,
 }
 
 /*
+ * @node, or NULL, is about to lose a name, maybe its last, by which it could
+ * be found: it is found before. If it cannot be, that is no reason not to go
+ * on.
+ */
+static int coroutine_fn victim_find(FsCall *call, FsNode *node)
+{
+    int ret = node && node_is_old(node) ? node_find(call, node) : 0;
+
+    return ret == -ESTALE ? 0 : ret;
+}
+
+/* What @name in @dir is known to be, with a reference, or NULL */
+static FsNode *node_of_name(FsNode *dir, const char *name)
+{
+    FsEntry *entry = fs_entry_find(dir->fs, dir, name);
+    FsNode *node = entry && entry->node ? fs_node_ref(entry->node) : NULL;
+
+    if (entry) {
+        fs_entry_put(entry);
+    }
+    return node;
+}
+
+/*
  * A request about @a, and maybe about two more: its handles are to be put into
  * it at once.
  */
@@ -531,20 +712,17 @@ static int coroutine_fn begin(FsCall *call, ProxyRequest *req, ProxyType type,
     return ret < 0 ? ret : proxy_begin(channel_of(a), call, req, type, extra);
 }
 
-#define PROXY_TRY(call_, node) \
-    { .link = proxy_fs(node)->link, .call = (call_) }
-
 /* A walk of one piece */
 static int coroutine_fn walk_piece(FsCall *call, FsNode *dir,
                                    const char *const *names, unsigned n,
                                    FsWalk *walk)
 {
-    ProxyTry t = PROXY_TRY(call, dir);
+    NodeTry t = NODE_TRY(call, dir);
     int ret;
 
     walk->walked = 0;
     walk->node = walk->parent = NULL;
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = nodes_find(call, dir, NULL, NULL);
         if (ret == 0) {
             ret = walk_from(call, dir, names, n, walk);
@@ -650,10 +828,10 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
 static int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
                                       FsAttr *attr)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = getattr_once(call, node, file, attr);
     }
     return ret;
@@ -726,10 +904,10 @@ static int coroutine_fn readlink_once(FsCall *call, FsNode *node,
 static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
                                        char *buf, size_t size)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = readlink_once(call, node, buf, size);
     }
     return ret;
@@ -760,10 +938,10 @@ static int coroutine_fn statfs_once(FsCall *call, FsNode *node, FsStatfs *st)
 
 static int coroutine_fn proxy_statfs(FsCall *call, FsNode *node, FsStatfs *st)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = statfs_once(call, node, st);
     }
     return ret;
@@ -795,10 +973,10 @@ static int coroutine_fn setattr_once(FsCall *call, FsNode *node,
 static int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
                                       const FsSetAttr *set)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = setattr_once(call, node, set);
     }
     return ret;
@@ -891,10 +1069,10 @@ fail:
 static int coroutine_fn proxy_open_file(FsCall *call, FsNode *node, int flags,
                                         FsFile **file)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = open_file_once(call, node, flags, file);
     }
     return ret;
@@ -962,10 +1140,10 @@ static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
                                      FsNode **node, FsFile **file,
                                      FsAttr *attr)
 {
-    ProxyTry t = PROXY_TRY(call, dir);
+    NodeTry t = NODE_TRY(call, dir);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = create_once(call, dir, make, flags, node, file, attr);
     }
     return ret;
@@ -1002,10 +1180,10 @@ static int coroutine_fn make_once(FsCall *call, FsNode *dir,
 static int coroutine_fn proxy_make(FsCall *call, FsNode *dir,
                                    const FsMake *make, FsAttr *attr)
 {
-    ProxyTry t = PROXY_TRY(call, dir);
+    NodeTry t = NODE_TRY(call, dir);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = make_once(call, dir, make, attr);
     }
     return ret;
@@ -1034,13 +1212,13 @@ static int coroutine_fn link_once(FsCall *call, FsNode *node,
 static int coroutine_fn proxy_link(FsCall *call, FsNode *node,
                                    FsNode *dir, const char *name)
 {
-    ProxyTry t = PROXY_TRY(call, dir);
+    NodeTry t = NODE_TRY(call, dir, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = link_once(call, node, dir, name);
     }
-    if (ret == -EEXIST && t.doubt && name_is(call, dir, name, node)) {
+    if (ret == -EEXIST && t.t.doubt && name_is(call, dir, name, node)) {
         ret = 0;                /* an earlier try did it */
     }
     return ret;
@@ -1048,12 +1226,16 @@ static int coroutine_fn proxy_link(FsCall *call, FsNode *node,
 
 static int coroutine_fn rename_once(FsCall *call,
                                     FsNode *olddir, const char *oldname,
-                                    FsNode *newdir, const char *newname)
+                                    FsNode *newdir, const char *newname,
+                                    FsNode *victim)
 {
     ProxyRequest req;
     int ret;
 
-    ret = begin(call, &req, PROXY_RENAME, 0, olddir, newdir, NULL);
+    ret = victim_find(call, victim);
+    if (ret == 0) {
+        ret = begin(call, &req, PROXY_RENAME, 0, olddir, newdir, NULL);
+    }
     if (ret < 0) {
         return ret;
     }
@@ -1068,38 +1250,35 @@ static int coroutine_fn proxy_rename(FsCall *call,
                                      FsNode *olddir, const char *oldname,
                                      FsNode *newdir, const char *newname)
 {
-    ProxyTry t = PROXY_TRY(call, olddir);
-    FsEntry *entry = fs_entry_find(olddir->fs, olddir, oldname);
-    FsNode *node = entry && entry->node ? fs_node_ref(entry->node) : NULL;
+    g_autoptr(FsNode) node = node_of_name(olddir, oldname);
+    g_autoptr(FsNode) victim = node_of_name(newdir, newname);
+    NodeTry t = NODE_TRY(call, olddir, newdir, victim);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
-        ret = rename_once(call, olddir, oldname, newdir, newname);
+    while (node_try(&t, &ret)) {
+        ret = rename_once(call, olddir, oldname, newdir, newname, victim);
     }
-    if (node && ret == -ENOENT && t.doubt &&
+    if (node && ret == -ENOENT && t.t.doubt &&
         name_is(call, newdir, newname, node)) {
         ret = 0;                /* an earlier try did it */
     }
     if (node && ret == 0) {
         fs_node_moved(node, newdir);
     }
-    if (node) {
-        fs_node_unref(node);
-    }
-    if (entry) {
-        fs_entry_put(entry);
-    }
     return ret;
 }
 
 static int coroutine_fn unlink_once(FsCall *call, FsNode *dir,
                                     const char *name, bool rmdir,
-                                    FsNode *expect)
+                                    FsNode *expect, FsNode *victim)
 {
     ProxyRequest req;
     int ret;
 
-    ret = begin(call, &req, PROXY_UNLINK, 0, dir, expect, NULL);
+    ret = victim_find(call, victim);
+    if (ret == 0) {
+        ret = begin(call, &req, PROXY_UNLINK, 0, dir, expect, NULL);
+    }
     if (ret < 0) {
         return ret;
     }
@@ -1114,13 +1293,14 @@ static int coroutine_fn proxy_unlink(FsCall *call, FsNode *dir,
                                      const char *name, bool rmdir,
                                      FsNode *expect)
 {
-    ProxyTry t = PROXY_TRY(call, dir);
+    g_autoptr(FsNode) victim = node_of_name(dir, name);
+    NodeTry t = NODE_TRY(call, dir, expect, victim);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
-        ret = unlink_once(call, dir, name, rmdir, expect);
+    while (node_try(&t, &ret)) {
+        ret = unlink_once(call, dir, name, rmdir, expect, victim);
     }
-    if (ret == -ENOENT && t.doubt) {
+    if (ret == -ENOENT && t.t.doubt) {
         ret = 0;                /* an earlier try did it */
     }
     return ret;
@@ -1174,10 +1354,10 @@ static int coroutine_fn proxy_getxattr(FsCall *call, FsNode *node,
                                        const char *name,
                                        uint8_t **value, size_t *size)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = getxattr_once(call, node, name, value, size);
     }
     return ret;
@@ -1209,10 +1389,10 @@ static int coroutine_fn proxy_setxattr(FsCall *call, FsNode *node,
                                        const char *name, const void *value,
                                        size_t size, int flags)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = setxattr_once(call, node, name, value, size, flags);
     }
     return ret;
@@ -1236,10 +1416,10 @@ static int coroutine_fn removexattr_once(FsCall *call, FsNode *node,
 static int coroutine_fn proxy_removexattr(FsCall *call, FsNode *node,
                                           const char *name)
 {
-    ProxyTry t = PROXY_TRY(call, node);
+    NodeTry t = NODE_TRY(call, node);
     int ret;
 
-    while (proxy_try(&t, &ret)) {
+    while (node_try(&t, &ret)) {
         ret = removexattr_once(call, node, name);
     }
     return ret;
@@ -1265,6 +1445,7 @@ static void proxy_open_root(FsExport *fs)
         host_dev_set(&ps->devs, root->donated.fd, root->node.dev);
     }
     fs->root = &root->node;
+    ps->handles = 1;
 }
 
 /* ProxyFound: another helper must serve the same directory. */
@@ -1286,6 +1467,8 @@ static bool proxy_found(FsExport *fs, ProxyHello *hello, Error **errp)
     node_take_fd(root, hello->root_fd, &hello->root);
     hello->root_fd = -1;
     root->number = proxy_link_number(ps->link);
+    ps->handles = 1;
+    ps->handles_max = 0;
     return true;
 }
 
@@ -1327,6 +1510,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     }
 
     ps = g_new0(ProxyFs, 1);
+    QTAILQ_INIT(&ps->idle);
     ps->link = proxy_link_new(fs, o, opts->has_readonly && opts->readonly,
                               peer, channel, proxy_found);
     ps->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;

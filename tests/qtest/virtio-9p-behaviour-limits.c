@@ -552,13 +552,12 @@ static void test_many_fids(Test *t)
 /*
  * More files than QEMU may have handles, with a fid on each. Handles are closed
  * and found again, also where names have changed meanwhile; open files cannot
- * be, so there is an end to them, which is told as such. A helper has a
- * descriptor for each inode that QEMU knows, and room for somewhat more of them
- * than QEMU has for handles.
+ * be, so there is an end to them, which is told as such. The same limit holds for
+ * a helper, which has a descriptor for each inode that QEMU has a handle of.
  */
 static void test_budget(Test *t)
 {
-    unsigned files = has(t, HAS_HELPER) ? FEW_FDS * 9 / 16 : FEW_FDS * 2;
+    unsigned files = FEW_FDS * 2;
     unsigned i, opened, tries;
     int err = 0;
 
