@@ -219,7 +219,6 @@ static void test_flush(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Those behind a flushed one go on, in order. */
 /*
  * The VM stops while some wait, whose time then comes: they must not come back,
  * nor may new ones, before it goes on.
@@ -264,6 +263,7 @@ static void test_stop(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
+/* Those behind a flushed one go on, in order. */
 static void test_flush_goes_on(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = session(obj);
