@@ -35,8 +35,13 @@
 /* What HELLO tells as the number of requests worth having in flight */
 #define MAX_IN_FLIGHT   128
 
-/* Descriptors that one request may have open beside the handles */
-#define FILES_A_THREAD  8
+/* Open files in replies that leave together */
+#define BATCH_OPENED    8
+/*
+ * Descriptors that one request may have open beside the handles, and those in
+ * the replies that its thread cannot get out
+ */
+#define FILES_A_THREAD  (8 + BATCH_OPENED)
 /* Those that are always there, with room to spare */
 #define FILES_FIXED     32
 
@@ -61,6 +66,7 @@
 /* Replies that wait to be sent, and what they need until they are */
 typedef struct Batch {
     unsigned n;
+    unsigned n_opened;          /* of which so many have an open file */
     unsigned nfds;
     size_t size;
     int64_t since;              /* when the first came, ns */
@@ -149,6 +155,7 @@ static void batch_add(Batch *b, const Request *rq, const void *reply,
     b->size += size;
     memcpy(b->fds + b->nfds, rq->fds, rq->nfds * sizeof(rq->fds[0]));
     b->nfds += rq->nfds;
+    b->n_opened += rq->opened >= 0;
     b->requests[b->n++] = *rq;
 }
 
@@ -158,7 +165,7 @@ static bool batch_is_due(const Server *s)
     const Batch *b = s->batch;
 
     return b->n && (!channel_has_request(&s->channel) ||
-                    b->n == BATCH_REPLIES ||
+                    b->n == BATCH_REPLIES || b->n_opened == BATCH_OPENED ||
                     now_ns() - b->since > BATCH_WAIT_NS);
 }
 
@@ -166,7 +173,7 @@ static Batch *batch_new(void)
 {
     Batch *b = g_new(Batch, 1);
 
-    b->n = b->nfds = b->size = 0;
+    b->n = b->n_opened = b->nfds = b->size = 0;
     return b;
 }
 
@@ -177,7 +184,7 @@ static void batch_finish(Batch *b)
     for (i = 0; i < b->n; i++) {
         request_finish(&b->requests[i]);
     }
-    b->n = b->nfds = b->size = 0;
+    b->n = b->n_opened = b->nfds = b->size = 0;
 }
 
 /* Takes the server's batch, to be sent when it is not our turn any more. */
