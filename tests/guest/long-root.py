@@ -136,7 +136,7 @@ class Rooted(GuestCase):
               git mv linux other; echo x >>other/stat.h; git commit -qam 2
               git status --porcelain; cd ..
               git clone -q --no-local one two; cd two
-              git fsck --full --strict; git gc -q --aggressive --prune=now
+              git fsck --full --strict; git gc -q --prune=now
               git fsck --full --strict; git checkout -q HEAD~; git status -s
               git checkout -q main; cd ..
               diff -r --no-dereference --exclude=.git one two
