@@ -109,7 +109,7 @@ def _program(test, name=None):
     if argv[-1].endswith('.py') and protocol == 'exitcode':
         argv, protocol = [*argv, '-v', '-b'], 'unittest'
     return tap.Program(name or test['name'], argv, protocol,
-                       max(60, 4 * test['timeout']) * sanitize.patience(),
+                       10 * max(30, test['timeout']) * sanitize.patience(),
                        {**os.environ, **test['env']},
                        test['workdir'] or str(BUILD))
 
@@ -206,7 +206,7 @@ def qtest(context):
     folder = _memory_folder(context.stack)
     return [tap.Program(path, [str(BUILD / QOS_TEST), '--tap', '-k',
                                '-m', 'slow', '-r', path],
-                        'tap', 900 * sanitize.patience(), env, folder)
+                        'tap', 2700 * sanitize.patience(), env, folder)
             for path in paths]
 
 
