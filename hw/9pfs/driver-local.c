@@ -211,7 +211,7 @@ static int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
         ret = local_node_find(n);
         return ret < 0 ? ret : hostfs_statfs(host_handle_use(&n->handle), st);
     }
-    return local_run(&s.w, local_node(node), -1, statfs_work);
+    return local_run(&s.w, n, -1, statfs_work);
 }
 
 /*
@@ -253,12 +253,7 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
     }
     ret = o.handle = local_node_pin(n);
     if (ret >= 0) {
-        o.flags |= local_at_once(n) ? O_NONBLOCK : 0;
-        ret = local_perform(n, open_work, &o);
-        if (ret == -EAGAIN && (o.flags & O_NONBLOCK)) {
-            o.flags = flags;    /* to wait for a lease */
-            ret = local_perform(NULL, open_work, &o);
-        }
+        ret = local_perform_open(n, open_work, &o, &o.flags);
         local_node_unpin(n);
     }
     if (ret < 0) {

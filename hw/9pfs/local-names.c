@@ -54,12 +54,7 @@ int coroutine_fn local_create(FsCall *call, FsNode *dir,
     }
     ret = m.dir = local_node_pin(d);
     if (ret >= 0) {
-        m.flags |= local_at_once(d) ? O_NONBLOCK : 0;
-        ret = local_perform(d, create_work, &m);
-        if (ret == -EAGAIN && (m.flags & O_NONBLOCK)) {
-            m.flags = flags;    /* to wait for a lease */
-            ret = local_perform(NULL, create_work, &m);
-        }
+        ret = local_perform_open(d, create_work, &m, &m.flags);
         local_node_unpin(d);
     }
     if (ret < 0) {

@@ -640,6 +640,23 @@ int coroutine_fn local_perform(LocalNode *at, ThreadPoolFunc *func,
     return ret;
 }
 
+int coroutine_fn local_perform_open(LocalNode *at, ThreadPoolFunc *func,
+                                    void *opaque, int *flags)
+{
+    bool at_once = local_at_once(at);
+    int ret;
+
+    if (at_once) {
+        *flags |= O_NONBLOCK;
+    }
+    ret = local_perform(at, func, opaque);
+    if (at_once && ret == -EAGAIN) {
+        *flags &= ~O_NONBLOCK;
+        ret = local_perform(NULL, func, opaque);
+    }
+    return ret;
+}
+
 #define HOLD_TRIES          16
 
 /* Directory and name for the hold: 0, or -errno of finding the directory. */

@@ -127,6 +127,12 @@ int coroutine_fn local_perform(LocalNode *at, ThreadPoolFunc *func,
 /* The same for what cannot be done again */
 int coroutine_fn local_perform_once(LocalNode *at, ThreadPoolFunc *func,
                                     void *opaque);
+/*
+ * local_perform() of what opens a file, with *@flags: where nothing else waits,
+ * a lease may have to be waited for in the thread pool.
+ */
+int coroutine_fn local_perform_open(LocalNode *at, ThreadPoolFunc *func,
+                                    void *opaque, int *flags);
 
 /*
  * What a model is to be told of an inode, held for work in the thread pool.
