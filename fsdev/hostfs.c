@@ -131,18 +131,11 @@ static int open_above(const HostFs *fs, int dir)
     return fd;
 }
 
-/* Where a directory is: the same inode may be mounted in several places. */
-typedef struct Place {
-    uint64_t dev;
-    uint64_t ino;
-    uint64_t mount;
-} Place;
-
-static int get_place(int fd, Place *place)
+int hostfs_place(int fd, HostPlace *place)
 {
     struct statx stx;
 
-    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
               STATX_INO | STATX_MNT_ID, &stx) < 0) {
         return -errno;
     }
@@ -156,7 +149,7 @@ static int get_place(int fd, Place *place)
  * Whether @place is the export's root. A bind mount of the root inside the
  * export counts as well: it is the same inode, thus the same node.
  */
-static bool is_root(const HostFs *fs, const Place *place)
+static bool is_root(const HostFs *fs, const HostPlace *place)
 {
     return place->dev == fs->root_dev && place->ino == fs->root_ino;
 }
@@ -168,13 +161,13 @@ static bool is_root(const HostFs *fs, const Place *place)
  */
 static int check_inside(const HostFs *fs, int dir)
 {
-    Place last = { 0 };
-    Place here;
+    HostPlace last = { 0 };
+    HostPlace here;
     int cur = dir;
     int depth, above, ret;
 
     for (depth = 0; ; depth++) {
-        ret = get_place(cur, &here);
+        ret = hostfs_place(cur, &here);
         if (ret < 0 || is_root(fs, &here)) {
             break;
         }
@@ -207,10 +200,10 @@ static int check_inside(const HostFs *fs, int dir)
 /* One step of a walk by ".." */
 static int walk_up(const HostFs *fs, int dir)
 {
-    Place place;
+    HostPlace place;
     int fd, ret;
 
-    ret = get_place(dir, &place);
+    ret = hostfs_place(dir, &place);
     if (ret < 0) {
         return ret;
     }

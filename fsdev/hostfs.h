@@ -89,6 +89,16 @@ int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
  */
 int hostfs_generation(const HostFs *fs, int node, uint64_t *gen);
 
+/* Where a handle is: the same inode may be mounted in several places. */
+typedef struct HostPlace {
+    uint64_t dev;
+    uint64_t ino;
+    uint64_t mount;             /* statx(2), STATX_MNT_ID; 0: not known */
+} HostPlace;
+
+/* Does not wait. */
+int hostfs_place(int fd, HostPlace *place);
+
 /* fstat(2) of a handle or an open file */
 int hostfs_getattr(int fd, FsAttr *attr);
 

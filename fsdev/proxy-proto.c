@@ -66,6 +66,7 @@ const char *proxy_type_name(unsigned type)
         [PROXY_GETXATTR] = "GETXATTR",
         [PROXY_SETXATTR] = "SETXATTR",
         [PROXY_REMOVEXATTR] = "REMOVEXATTR",
+        [PROXY_ADOPT] = "ADOPT",
     };
 
     return type < PROXY_TYPE_END && names[type] ? names[type] : "unknown";

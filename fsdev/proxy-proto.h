@@ -19,7 +19,8 @@
  * stream in the order of the messages, and may come with an earlier one, if
  * messages leave together. tag is chosen by QEMU and repeated in
  * the reply; requests are answered in any order. The payload is in the
- * marshaller's format.
+ * marshaller's format. From QEMU a sendmsg(2) has PROXY_ADOPT_MAX descriptors at
+ * most.
  *
  * A reply has the type of its request with PROXY_REPLY set, and begins with
  * error[4]: 0, or a Linux errno, after which nothing follows.
@@ -42,6 +43,15 @@
  * before any request that comes after it in the stream: what is found again
  * after it is donated again.
  *
+ * QEMU looks names up itself where it can, in directories whose descriptors it
+ * was given, and may know an inode that the helper does not. ADOPT makes a handle of such an
+ * inode's descriptor, with a number that QEMU chooses, PROXY_ADOPTED set in it;
+ * it is forgotten like others, with a count of 1. Only a descriptor on the
+ * mount that the export's root is on, which is the helper's own, is adopted:
+ * so it is of the export. There is no reply; a handle that was not adopted is
+ * unknown to requests. Helpers with PROXY_FEATURE_ADOPT have it. Like a FORGET,
+ * it has taken effect before any later request.
+ *
  * Messages (T = request payload, R = reply payload after error[4]). Flags,
  * modes, errno and device numbers are Linux'; ids are the guest's.
  *
@@ -51,6 +61,7 @@
  *                idmap = n[2] n*(inside[4] outside[4] count[4])
  *                n = 0: ids are the host's own
  *  FORGET      T n[2] n*(handle[8] count[4])              no reply
+ *  ADOPT       T handle[8], and one O_PATH descriptor     no reply
  *  WALK        T handle[8] n[2] n*name[s]
  *              R walked[2] walked*attr, and if all were walked: node parent,
  *                where parent is a node, or handle 0 and donated 0 when n is 1
@@ -101,13 +112,19 @@
 /* Ranges in an id map: /proc/PID/uid_map has at most 340 (user_namespaces(7)) */
 #define PROXY_IDMAP_MAX         340
 
+/* Descriptors in one sendmsg(2) of QEMU's */
+#define PROXY_ADOPT_MAX         32
+
 #define PROXY_ROOT_HANDLE       1
+/* Handles with it are numbered by QEMU; all others by the helper. */
+#define PROXY_ADOPTED           (UINT64_C(1) << 63)
 
 /* HELLO flags of QEMU */
 #define PROXY_HELLO_NO_DONATE   (1u << 0)
 
 /* HELLO features of the helper */
 #define PROXY_FEATURE_READONLY  (1u << 0)   /* its export is read-only */
+#define PROXY_FEATURE_ADOPT     (1u << 1)   /* there is ADOPT */
 
 typedef enum ProxyType {
     PROXY_HELLO = 1,
@@ -126,6 +143,7 @@ typedef enum ProxyType {
     PROXY_GETXATTR,
     PROXY_SETXATTR,
     PROXY_REMOVEXATTR,
+    PROXY_ADOPT,
     PROXY_TYPE_END
 } ProxyType;
 

@@ -28,6 +28,9 @@ void channel_init(Channel *c, int fd)
 
 void channel_destroy(Channel *c)
 {
+    while (c->nfds) {
+        close(c->fds[--c->nfds]);
+    }
     close(c->fd);
     g_free(c->buf);
     pthread_mutex_destroy(&c->send);
@@ -72,11 +75,14 @@ void channel_break(Channel *c, const char *fmt, ...)
     shutdown(c->fd, SHUT_RDWR);
 }
 
-/* Closes what came along. Returns whether that was anything. */
-static bool close_received(struct msghdr *msg)
+/*
+ * Takes the descriptors that came along, maybe before their messages. False if
+ * they are too many.
+ */
+static bool take_received(Channel *c, struct msghdr *msg)
 {
     struct cmsghdr *cmsg;
-    bool any = msg->msg_flags & MSG_CTRUNC;
+    bool excess = msg->msg_flags & MSG_CTRUNC;
     unsigned i, n;
     int fd;
 
@@ -88,11 +94,15 @@ static bool close_received(struct msghdr *msg)
         n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
         for (i = 0; i < n; i++) {
             memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
-            close(fd);
-            any = true;
+            if (c->takes_fds && c->nfds < G_N_ELEMENTS(c->fds)) {
+                c->fds[c->nfds++] = fd;
+            } else {
+                close(fd);
+                excess = true;
+            }
         }
     }
-    return any;
+    return !excess;
 }
 
 /* Reads what there is, after c->end. False at the end of the channel. */
@@ -123,8 +133,9 @@ static bool fill(Channel *c)
     } while (len < 0 && errno == EINTR);
 
     if (len > 0) {
-        if (close_received(&msg)) {
-            channel_break(c, "the client sent descriptors");
+        if (!take_received(c, &msg)) {
+            channel_break(c, "the client sent more descriptors than it may, "
+                          "or than can be opened");
             return false;
         }
         c->end += len;
@@ -236,7 +247,7 @@ static bool check_header(Channel *c, const ProxyHeader *h)
         channel_break(c, "%s of %u bytes", proxy_type_name(h->type), h->size);
         return false;
     }
-    if (h->nfds) {
+    if (h->nfds != (h->type == PROXY_ADOPT)) {
         channel_break(c, "%s with %u descriptors", proxy_type_name(h->type),
                       h->nfds);
         return false;
@@ -256,7 +267,16 @@ bool channel_has_request(const Channel *c)
     return h.size <= have;
 }
 
-bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload)
+/* The first of the descriptors that came and were not taken yet */
+static int take_fd(Channel *c)
+{
+    int fd = c->fds[0];
+
+    memmove(c->fds, c->fds + 1, --c->nfds * sizeof(c->fds[0]));
+    return fd;
+}
+
+bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd)
 {
     if (channel_ended(c) != CHANNEL_OPEN || !need(c, PROXY_HEADER_SIZE)) {
         return false;
@@ -265,6 +285,12 @@ bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload)
     if (!check_header(c, h) || !need(c, h->size)) {
         return false;
     }
+    if (c->nfds < h->nfds) {
+        channel_break(c, "%s without its descriptor",
+                      proxy_type_name(h->type));
+        return false;
+    }
+    *fd = h->nfds ? take_fd(c) : -1;
     memcpy(payload, c->buf + c->start + PROXY_HEADER_SIZE,
            h->size - PROXY_HEADER_SIZE);
     c->start += h->size;

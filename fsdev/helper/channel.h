@@ -26,6 +26,9 @@ typedef struct Channel {
                                    whose turn it is to receive */
     size_t start;
     size_t end;
+    bool takes_fds;             /* QEMU may send descriptors */
+    int fds[2 * PROXY_ADOPT_MAX];       /* came and were not taken, likewise */
+    unsigned nfds;
 } Channel;
 
 /* @fd: a connected UNIX stream socket, blocking. */
@@ -46,10 +49,11 @@ bool channel_has_request(const Channel *c);
 
 /*
  * Waits for a request; its header is checked, its payload is copied to
- * @payload (PROXY_MAX_MESSAGE bytes). One thread does so at a time. False at
+ * @payload (PROXY_MAX_MESSAGE bytes), and *@fd is the caller's descriptor that
+ * came with it, or -1 if none has to. One thread does so at a time. False at
  * the end of the channel.
  */
-bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload);
+bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd);
 
 /*
  * The same in protocol version 1: @payload has PROXY1_MAX_PAYLOAD bytes, of

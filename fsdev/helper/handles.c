@@ -4,8 +4,8 @@
  * The handles that QEMU has: see handles.h.
  *
  * Slots are an array that grows by doubling; free ones make a list. A hash
- * table finds the slot of an inode. Its keys are the slots' numbers, so that
- * it needs no memory for keys that would move when the array grows.
+ * table finds the slot of an inode, another that of a handle that was adopted.
+ * They have the slots' numbers, for the array moves when it grows.
  */
 #include "qemu/osdep.h"
 #include "fsdev/helper/handles.h"
@@ -35,10 +35,17 @@ typedef struct Inode {
     uint32_t slot;
 } Inode;
 
+/* A handle that QEMU chose, and the one that it has a reference of */
+typedef struct Adopted {
+    uint64_t handle;
+    uint64_t own;
+} Adopted;
+
 struct Handles {
     pthread_mutex_t lock;
     Slot *slots;
     GHashTable *by_inode;       /* set of Inode */
+    GHashTable *adopted;        /* set of Adopted */
     uint32_t n;                 /* slots there are */
     uint32_t max;
     uint32_t first_free;
@@ -67,9 +74,18 @@ static uint64_t make_handle(const Handles *t, uint32_t slot)
 /* The slot of @handle, free of references or not; NULL if there is none. */
 static Slot *find(Handles *t, uint64_t handle)
 {
-    uint32_t number = (uint32_t)handle - 1;
+    const Adopted *adopted;
+    uint32_t number;
     Slot *s;
 
+    if (handle & PROXY_ADOPTED) {
+        adopted = g_hash_table_lookup(t->adopted, &handle);
+        if (!adopted) {
+            return NULL;
+        }
+        handle = adopted->own;
+    }
+    number = (uint32_t)handle - 1;
     if (number >= t->n) {
         return NULL;
     }
@@ -159,6 +175,8 @@ Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino)
     pthread_mutex_init(&t->lock, NULL);
     t->by_inode = g_hash_table_new_full(hash_inode, equal_inodes, g_free,
                                         NULL);
+    t->adopted = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+                                       NULL);
     t->max = MAX(max, 1);
     t->slots = g_new0(Slot, 1);
     t->slots[0].next_free = NO_SLOT;
@@ -178,21 +196,23 @@ void handles_free(Handles *t)
         close_dropped(t->slots[i].fd);
     }
     g_hash_table_destroy(t->by_inode);
+    g_hash_table_destroy(t->adopted);
     pthread_mutex_destroy(&t->lock);
     g_free(t->slots);
     g_free(t);
 }
 
-int handles_get(Handles *t, uint64_t handle)
+int handles_get(Handles *t, uint64_t *handle)
 {
     int fd = -EBADF;
     Slot *s;
 
     pthread_mutex_lock(&t->lock);
-    s = find(t, handle);
+    s = find(t, *handle);
     if (s && s->refs) {
         s->users++;
         fd = s->fd;
+        *handle = make_handle(t, s - t->slots);
     }
     pthread_mutex_unlock(&t->lock);
     return fd;
@@ -245,6 +265,37 @@ int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
     return ret;
 }
 
+int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,
+                  uint64_t ino)
+{
+    Adopted *adopted = g_new(Adopted, 1);
+    NewHandle new;
+    int ret;
+
+    ret = handles_add(t, fd, dev, ino, &new);
+    if (ret < 0) {
+        g_free(adopted);
+        return ret;
+    }
+    pthread_mutex_lock(&t->lock);
+    *adopted = (Adopted) { handle, new.handle };
+    if (g_hash_table_contains(t->adopted, adopted)) {
+        ret = -EEXIST;
+    } else if (g_hash_table_size(t->adopted) >= t->max) {
+        ret = -EMFILE;          /* many for one inode */
+    } else {
+        g_hash_table_add(t->adopted, g_steal_pointer(&adopted));
+    }
+    pthread_mutex_unlock(&t->lock);
+
+    if (ret < 0) {
+        g_free(adopted);
+        handles_forget(t, new.handle, 1);
+    }
+    handles_put(t, new.handle);
+    return ret;
+}
+
 bool handles_full(Handles *t)
 {
     bool full;
@@ -260,12 +311,13 @@ int handles_forget(Handles *t, uint64_t handle, uint32_t count)
     int fd = -1;
     Slot *s;
 
-    if (handle == PROXY_ROOT_HANDLE) {
-        return -1;
-    }
     pthread_mutex_lock(&t->lock);
     s = find(t, handle);
-    if (s && s->refs) {
+    if (handle & PROXY_ADOPTED) {
+        g_hash_table_remove(t->adopted, &handle);
+        count = 1;
+    }
+    if (s && s->refs && s != &t->slots[ROOT_SLOT]) {
         s->refs -= MIN(s->refs, count);
         fd = drop_unneeded(t, s);
     }

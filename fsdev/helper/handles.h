@@ -32,10 +32,10 @@ Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino);
 void handles_free(Handles *t);
 
 /*
- * The descriptor of @handle, to be used until handles_put(). -EBADF if QEMU
- * has no reference to such a handle.
+ * The descriptor of *@handle, to be used until handles_put() of what *@handle
+ * is then. -EBADF if QEMU has no reference to such a handle.
  */
-int handles_get(Handles *t, uint64_t handle);
+int handles_get(Handles *t, uint64_t *handle);
 
 /* Ends the use that handles_get() or handles_add() began. */
 void handles_put(Handles *t, uint64_t handle);
@@ -53,14 +53,22 @@ typedef struct NewHandle {
 int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
                 NewHandle *new);
 
+/*
+ * Makes @handle, which QEMU chose (PROXY_ADOPTED), one reference to the inode
+ * @dev, @ino, whose descriptor @fd is; @fd is the table's from here on, or
+ * closed. -EMFILE if the table is full, -EEXIST if there is such a handle.
+ */
+int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,
+                  uint64_t ino);
+
 /* Whether a new inode would be refused: to be asked before one is made. */
 bool handles_full(Handles *t);
 
 /*
- * Takes @count references back. More than there are, or an unknown handle, is
- * ignored: there is no reply to say so in. Returns the descriptor if nobody
- * needs it any more, for the caller to close: that may wait for the file
- * system. Else -1.
+ * Takes @count references back, or the one of a handle that was adopted. More
+ * than there are, or an unknown handle, is ignored: there is no reply to say so
+ * in. Returns the descriptor if nobody needs it any more, for the caller to
+ * close: that may wait for the file system. Else -1.
  */
 int handles_forget(Handles *t, uint64_t handle, uint32_t count);
 

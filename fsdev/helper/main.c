@@ -122,6 +122,7 @@ int main(int argc, char **argv)
     userns_enter_as_root(&ids, config.pid);
     client = client_uid(&o, &ids, starter);
     config.root = sandbox_enter(o.sandbox, export, o.readonly);
+    config.own_mount = o.sandbox == SANDBOX_NAMESPACE;
     config.readonly = o.readonly;
     config.threads = o.threads;
     config.ids = &ids;

@@ -18,7 +18,7 @@
 /* The descriptor of a handle in the request, held until it is finished. */
 static int use(Request *rq, uint64_t handle)
 {
-    int fd = handles_get(rq->export->handles, handle);
+    int fd = handles_get(rq->export->handles, &handle);
 
     if (fd >= 0) {
         rq->used[rq->nused++] = handle;
@@ -102,6 +102,28 @@ int request_forget(Request *rq, int *dropped, unsigned *n_dropped)
         }
     }
     return 0;
+}
+
+int request_adopt(Request *rq, int fd)
+{
+    Handles *handles = rq->export->handles;
+    uint64_t handle = marshal_get_u64(&rq->in);
+    uint64_t mount = rq->export->mount;
+    HostPlace at;
+    int flags;
+
+    if (!mount || !marshal_done(&rq->in) || !(handle & PROXY_ADOPTED)) {
+        close(fd);
+        return REQUEST_MALFORMED;
+    }
+    flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || !(flags & O_PATH) || hostfs_place(fd, &at) < 0 ||
+        at.mount != mount) {
+        close(fd);
+        return 0;
+    }
+    return handles_adopt(handles, handle, fd, at.dev, at.ino) == -EEXIST
+           ? REQUEST_MALFORMED : 0;
 }
 
 /* The nodes of a walk that found everything */

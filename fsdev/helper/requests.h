@@ -15,6 +15,7 @@ typedef struct Export {
     HostFs fs;
     Handles *handles;
     bool donate;                /* send O_PATH descriptors with nodes */
+    uint64_t mount;             /* the root's, which is our own; 0: no ADOPT */
 } Export;
 
 /* Handles one request may use: two of its own, two that it gives out */
@@ -47,6 +48,12 @@ int request_execute(Request *rq, unsigned type);
  * wait for any file system.
  */
 int request_forget(Request *rq, int *dropped, unsigned *n_dropped);
+
+/*
+ * An ADOPT, with its descriptor, which is taken: closed, if it is not to be
+ * adopted. Does not wait for any file system. 0 or REQUEST_MALFORMED.
+ */
+int request_adopt(Request *rq, int fd);
 
 /* Gives up what the reply needed, once that was sent. */
 void request_finish(Request *rq);

@@ -16,8 +16,8 @@
  * more while it cannot get its replies out; so QEMU can ask for as much as it
  * likes without making the helper need more memory.
  *
- * FORGETs take effect before the next request is taken, in the order of the
- * stream; only the closing of descriptors is work like any other.
+ * FORGETs and ADOPTs take effect before the next request is taken, in the order
+ * of the stream; only the closing of descriptors is work like any other.
  *
  * When the channel ends, requests at work are finished, their replies sent if
  * that is still possible, and the threads come to an end one by one. No
@@ -42,8 +42,8 @@
  * the replies that its thread cannot get out
  */
 #define FILES_A_THREAD  (8 + BATCH_OPENED)
-/* Those that are always there, with room to spare */
-#define FILES_FIXED     32
+/* Those that are always there, or received, with room to spare */
+#define FILES_FIXED     (32 + 2 * PROXY_ADOPT_MAX)
 
 /* error[4] */
 #define REPLY_START     (PROXY_HEADER_SIZE + 4)
@@ -102,6 +102,11 @@ static int64_t now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+static bool has_reply(unsigned type)
+{
+    return type != PROXY_FORGET && type != PROXY_ADOPT;
 }
 
 static void start_request(Request *rq, Server *s, Worker *w, size_t in_size)
@@ -228,6 +233,19 @@ static void count_time(Server *s, unsigned type, int64_t ns)
     qatomic_set(&s->average[type], average);
 }
 
+/* What is done in the order of the stream; it is our turn. */
+static int execute_in_order(Worker *w, Request *rq, unsigned type, int fd)
+{
+    switch (type) {
+    case PROXY_FORGET:
+        return request_forget(rq, w->dropped, &w->n_dropped);
+    case PROXY_ADOPT:
+        return request_adopt(rq, fd);
+    default:
+        return 0;
+    }
+}
+
 /* The work itself, with or without the turn. Returns when it was done. */
 static int64_t execute(Server *s, Worker *w, Request *rq, unsigned type,
                        int *ret)
@@ -235,11 +253,10 @@ static int64_t execute(Server *s, Worker *w, Request *rq, unsigned type,
     int64_t start = now_ns();
     int64_t end;
 
-    if (type == PROXY_FORGET) {
-        while (w->n_dropped) {
-            close(w->dropped[--w->n_dropped]);
-        }
-    } else {
+    while (w->n_dropped) {
+        close(w->dropped[--w->n_dropped]);
+    }
+    if (has_reply(type)) {
         *ret = request_execute(rq, type);
     }
     end = now_ns();
@@ -264,7 +281,7 @@ static void reply_now(Server *s, Worker *w, Request *rq, const ProxyHeader *h,
     } else if (is_breach(rq, ret)) {
         channel_break(&s->channel, "the reply to a %s is too long",
                       proxy_type_name(h->type));
-    } else if (h->type != PROXY_FORGET) {
+    } else if (has_reply(h->type)) {
         size = end_reply(w, rq, h->type, h->tag, ret);
         channel_send(&s->channel, w->out, size, rq->fds, rq->nfds);
     }
@@ -280,7 +297,7 @@ static bool reply_later(Server *s, Worker *w, Request *rq,
 {
     size_t size;
 
-    if (h->type == PROXY_FORGET && ret == 0) {
+    if (!has_reply(h->type) && ret == 0) {
         return true;
     }
     size = is_breach(rq, ret) ? 0 : end_reply(w, rq, h->type, h->tag, ret);
@@ -301,19 +318,17 @@ static bool serve_one(Server *s, Worker *w)
     ProxyHeader h;
     Request rq;
     int64_t now;
-    int ret = 0;
+    int ret, fd;
 
     if (batch_is_due(s)) {
         return batch_flush(s, w);
     }
-    if (!channel_receive(&s->channel, &h, w->in)) {
+    if (!channel_receive(&s->channel, &h, w->in, &fd)) {
         turn_end(&s->turn);
         return false;
     }
     start_request(&rq, s, w, h.size - PROXY_HEADER_SIZE);
-    if (h.type == PROXY_FORGET) {
-        ret = request_forget(&rq, w->dropped, &w->n_dropped);
-    }
+    ret = execute_in_order(w, &rq, h.type, fd);
 
     more = channel_has_request(&s->channel);
     alone = qatomic_read(&s->average[h.type]) < (more ? SHARE_NS : PASS_NS);
@@ -372,10 +387,16 @@ static bool answer_hello(Server *s, uint32_t flags)
     int ret;
 
     s->export.donate = !(flags & PROXY_HELLO_NO_DONATE);
+    if (!s->export.donate) {
+        s->export.mount = 0;
+    }
+    s->channel.takes_fds = s->export.mount;
 
     start_request(&rq, s, w, 0);
     marshal_put_u32(&rq.out, PROXY_VERSION);
-    marshal_put_u32(&rq.out, config->readonly ? PROXY_FEATURE_READONLY : 0);
+    marshal_put_u32(&rq.out,
+                    (config->readonly ? PROXY_FEATURE_READONLY : 0) |
+                    (s->export.mount ? PROXY_FEATURE_ADOPT : 0));
     marshal_put_u32(&rq.out, PROXY_MAX_MESSAGE);
     marshal_put_u32(&rq.out, MAX_IN_FLIGHT);
     marshal_put_u32(&rq.out, config->pid);
@@ -423,6 +444,7 @@ int serve(int fd, const ServeConfig *config)
     Server s = { .config = config };
     uint32_t version, flags;
     ChannelEnd ended;
+    HostPlace place;
     int ret;
 
     ret = hostfs_init(&s.export.fs, root, config->fd_prefix);
@@ -430,6 +452,9 @@ int serve(int fd, const ServeConfig *config)
         fatal("the export: %s", strerror(-ret));
     }
     s.export.fs.readonly = config->readonly;
+    if (config->own_mount && hostfs_place(s.export.fs.root, &place) == 0) {
+        s.export.mount = place.mount;
+    }
     s.export.handles = handles_new(max_handles(config), s.export.fs.root,
                                    s.export.fs.root_dev,
                                    s.export.fs.root_ino);

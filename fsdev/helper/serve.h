@@ -11,6 +11,7 @@
 typedef struct ServeConfig {
     int root;                   /* O_PATH descriptor of the export's root */
     const char *fd_prefix;      /* see HostFs */
+    bool own_mount;             /* nobody else has the mount that root is on */
     bool readonly;
     unsigned threads;
     unsigned max_files;         /* limit of open files */

@@ -278,6 +278,29 @@ bool pc_send_raw(ProxyClient *c, const void *buf, size_t size)
     return true;
 }
 
+void pc_send_fds(ProxyClient *c, const void *buf, size_t size, const int *fds,
+                 unsigned nfds)
+{
+    union {
+        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = { (void *)buf, size };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct cmsghdr *cmsg;
+
+    if (nfds) {
+        msg.msg_control = control.buf;
+        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
+    }
+    g_assert_cmpint(sendmsg(c->fd, &msg, MSG_NOSIGNAL), ==, size);
+}
+
 void pc_hello(ProxyClient *c, uint32_t flags)
 {
     uint8_t hello[PROXY_HELLO_SIZE];
@@ -303,7 +326,7 @@ void pc_hello(ProxyClient *c, uint32_t flags)
     c->server_pid = marshal_get_u32(&c->in);
     pc_get_node(c, &root, &next);
     g_assert_cmpint(root.handle, ==, PROXY_ROOT_HANDLE);
-    c->root_fd = root.fd;
+    c->root_fd = c->adopt_fd = root.fd;
     proxy_get_attr(&c->in, &c->root_attr);
     c->uid_map = proxy_get_idmap(&c->in, &c->n_uid);
     c->gid_map = proxy_get_idmap(&c->in, &c->n_gid);
@@ -423,8 +446,14 @@ uint32_t pc_send(ProxyClient *c, unsigned type)
     };
 
     g_assert_true(marshal_fits(&c->out));
-    proxy_header_put(&h, c->out_buf);
-    g_assert_true(pc_send_raw(c, c->out_buf, h.size));
+    if (type == PROXY_ADOPT) {
+        h.nfds = 1;
+        proxy_header_put(&h, c->out_buf);
+        pc_send_fds(c, c->out_buf, h.size, &c->adopt_fd, 1);
+    } else {
+        proxy_header_put(&h, c->out_buf);
+        g_assert_true(pc_send_raw(c, c->out_buf, h.size));
+    }
     return h.tag;
 }
 
@@ -520,6 +549,15 @@ int pc_walk1(ProxyClient *c, uint64_t dir, const char *name, PcNode *node,
     marshal_put_u16(w, 1);
     marshal_put_str(w, name);
     return finish_walk(c, 1, node, attr ? attr : &ignored);
+}
+
+void pc_adopt(ProxyClient *c, uint64_t handle, int fd)
+{
+    PcArgs args = { .handle = handle };
+
+    pc_put_request(c, PROXY_ADOPT, &args);
+    c->adopt_fd = fd;
+    pc_send(c, PROXY_ADOPT);
 }
 
 void pc_forget(ProxyClient *c, uint64_t handle, uint32_t count)

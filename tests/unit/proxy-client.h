@@ -25,6 +25,7 @@ typedef struct ProxyClient {
     uint32_t server_pid;
     FsAttr root_attr;
     int root_fd;                /* donated by HELLO, or -1 */
+    int adopt_fd;               /* that goes with ADOPT: root_fd at first */
     ProxyIdRange *uid_map;
     ProxyIdRange *gid_map;
     unsigned n_uid;
@@ -117,6 +118,13 @@ int pc_call(ProxyClient *c, unsigned type);
 
 /* Sends @size bytes as they are; false if the helper has closed. */
 bool pc_send_raw(ProxyClient *c, const void *buf, size_t size);
+
+/* The same with descriptors, in one sendmsg(2). */
+void pc_send_fds(ProxyClient *c, const void *buf, size_t size, const int *fds,
+                 unsigned nfds);
+
+/* ADOPT of @fd, which stays the caller's. It has no reply. */
+void pc_adopt(ProxyClient *c, uint64_t handle, int fd);
 
 /* Checks that the helper closes the connection without a reply, and ends. */
 void pc_expect_broken(ProxyClient *c);

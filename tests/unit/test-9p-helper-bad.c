@@ -28,6 +28,7 @@ static void put_good_payload(ProxyClient *c, unsigned type)
         [PROXY_GETXATTR] = { .name = "user.x" },
         [PROXY_SETXATTR] = { .name = "user.x" },
         [PROXY_REMOVEXATTR] = { .name = "user.x" },
+        [PROXY_ADOPT] = { .handle = PROXY_ADOPTED | 1 },
     };
     PcArgs its = args[type];
 
@@ -66,7 +67,7 @@ static void test_trailing(ProxyFixture *f, gconstpointer opaque)
         unsigned i;
 
         put_good_payload(c, type);
-        if (type == PROXY_FORGET) {
+        if (type == PROXY_FORGET || type == PROXY_ADOPT) {
             pc_send(c, type);
         } else {
             pc_call(c, type);
@@ -154,41 +155,43 @@ static void test_bad_strings(ProxyFixture *f, gconstpointer opaque)
     pc_expect_broken(c);
 }
 
-/* Sends two descriptors with a message that tells of @nfds. */
-static void send_descriptors(ProxyFixture *f, unsigned nfds)
+/*
+ * Sends @n descriptors with a message of @type, which tells of @nfds, to a
+ * helper that may donate, or not.
+ */
+static void send_descriptors(ProxyFixture *f, bool donate, unsigned type,
+                             unsigned nfds, unsigned n)
 {
-    ProxyClient *c = pc_open(f->dir, NULL);
-    union {
-        char buf[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } control = { 0 };
-    uint8_t msg_buf[PROXY_HEADER_SIZE + 8] = { 0 };
-    ProxyHeader h = {
-        .size = sizeof(msg_buf), .type = PROXY_GETATTR, .nfds = nfds
-    };
-    struct iovec iov = { msg_buf, sizeof(msg_buf) };
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control.buf,
-        .msg_controllen = sizeof(control.buf),
-    };
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-    int fds[2] = { 0, 1 };
+    static const char *const options[] = { NULL };
+    ProxyClient *c = pc_start(f->dir, PC_NOBODY, options);
+    uint8_t buf[PROXY_HEADER_SIZE + 8] = { 0 };
+    ProxyHeader h = { .size = sizeof(buf), .type = type, .nfds = nfds };
+    int fds[PROXY_MAX_FDS];
+    unsigned i;
 
-    proxy_header_put(&h, msg_buf);
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(sizeof(fds));
-    memcpy(CMSG_DATA(cmsg), fds, sizeof(fds));
-    g_assert_cmpint(sendmsg(c->fd, &msg, 0), ==, sizeof(msg_buf));
+    pc_hello(c, donate ? 0 : PROXY_HELLO_NO_DONATE);
+    for (i = 0; i < n; i++) {
+        fds[i] = STDERR_FILENO;
+    }
+    proxy_header_put(&h, buf);
+    pc_send_fds(c, buf, sizeof(buf), fds, n);
     pc_expect_broken(c);
 }
 
 static void test_sent_descriptors(ProxyFixture *f, gconstpointer opaque)
 {
-    send_descriptors(f, 0);
-    send_descriptors(f, 2);
+    /* Nothing may come along where nothing can be adopted, */
+    send_descriptors(f, false, PROXY_GETATTR, 0, 2);
+    send_descriptors(f, false, PROXY_ADOPT, 1, 1);
+    /* and only with ADOPT where it can. */
+    send_descriptors(f, true, PROXY_GETATTR, 2, 2);
+    send_descriptors(f, true, PROXY_ADOPT, 0, 0);
+    send_descriptors(f, true, PROXY_ADOPT, 1, 0);
+    send_descriptors(f, true, PROXY_ADOPT, 2, 2);
+    /* More than belong to messages under way */
+    send_descriptors(f, true, PROXY_GETATTR, 0, 2 * PROXY_ADOPT_MAX + 1);
+    /* A number that is not the client's to give */
+    send_descriptors(f, true, PROXY_ADOPT, 1, 1);
 }
 
 static void hello_is_refused(ProxyFixture *f, const uint32_t *words, unsigned n)

@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "proxy-fixture.h"
+#include "proxy-proc.h"
 #include <glib/gstdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -182,7 +183,7 @@ static void test_hello(ProxyFixture *f, gconstpointer opaque)
     pf_stat(f, ".", &st);
     g_assert_cmpint(f->c->root_attr.ino, ==, st.st_ino);
     g_assert_cmpint(f->c->root_attr.dev, ==, st.st_dev);
-    g_assert_cmpint(f->c->features, ==, 0);
+    g_assert_cmpint(f->c->features, ==, PROXY_FEATURE_ADOPT);
     g_assert_cmpint(f->c->root_fd, >=, 0);
     g_assert_cmpint(fstat(f->c->root_fd, &donated), ==, 0);
     g_assert_cmpint(donated.st_ino, ==, st.st_ino);
@@ -933,27 +934,13 @@ static void test_forget_in_use(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-static unsigned count_files(uint32_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%u/fd", pid);
-    GDir *dir = g_dir_open(path, 0, NULL);
-    unsigned n = 0;
-
-    g_assert_nonnull(dir);
-    while (g_dir_read_name(dir)) {
-        n++;
-    }
-    g_dir_close(dir);
-    return n;
-}
-
 /*
  * With as many handles as there can be no more are given; those that were work
  * on, and some of them given back make room again.
  */
 static void test_many_handles(ProxyFixture *f, gconstpointer opaque)
 {
-    enum { LIMIT = 256 };
+    enum { LIMIT = 512 };
     uint64_t handles[LIMIT];
     unsigned i, n = 0;
     PcNode node;
@@ -991,7 +978,7 @@ static void test_many_handles(ProxyFixture *f, gconstpointer opaque)
     for (i = 0; i < n; i++) {
         pc_forget(f->c, handles[i], 1);
     }
-    while (pc_walk(f->c, "f255", &node, NULL) == -EMFILE) {
+    while (pc_walk(f->c, "f511", &node, NULL) == -EMFILE) {
         g_usleep(1000);         /* FORGET has no reply; the test times out */
     }
     close(node.fd);
@@ -1011,7 +998,7 @@ static void test_no_leak(ProxyFixture *f, gconstpointer opaque)
         g_test_skip("needs root to look at the helper's descriptors");
         return;
     }
-    before = count_files(f->c->server_pid);
+    before = pp_open_files(f->c->server_pid);
     for (i = 0; i < 100; i++) {
         g_autofree char *name = g_strdup_printf("n%u", i);
 
@@ -1034,7 +1021,7 @@ static void test_no_leak(ProxyFixture *f, gconstpointer opaque)
         g_assert_cmpint(call_unlink(f->c, PROXY_ROOT_HANDLE, name, false, 0),
                         ==, 0);
     }
-    while (count_files(f->c->server_pid) > before) {
+    while (pp_open_files(f->c->server_pid) > before) {
         g_usleep(1000);
     }
 }
