@@ -12,6 +12,12 @@
  * message and its reply, laid out in fsdev/proxy-proto.h. A node without a
  * descriptor uses messages for all.
  *
+ * With donated directories goes the mount that they are on, which is the
+ * helper's own. So this process looks names up there itself, and opens files,
+ * as far as it may and without waiting; the rest is the helper's. A node that
+ * was found here has a descriptor and no handle. When a request first needs
+ * one, the helper adopts the descriptor; that message leaves with the request.
+ *
  * Every `node` in a reply is one reference to its handle in the helper. They
  * are counted here and given back all at once when the node is freed, so an
  * inode that is found again and again costs nothing.
@@ -29,9 +35,10 @@
  * of one helper only: those of nodes that were found with an earlier one are
  * got when they are needed, by name, from the nearest directory that the new
  * helper has told of; its root it has from the start. What is found must be
- * the inode that the node is. Nodes remember their names for this, and because
- * a helper may have no descriptors left for handles: then nodes that nobody
- * uses at the moment lose theirs, and are found again in the same way.
+ * the inode that the node is; descriptors on an earlier helper's mount are not
+ * adopted. Nodes remember their names for this, and because a helper may have
+ * no descriptors left for handles: then nodes that nobody uses at the moment
+ * lose theirs, and are found again in the same way.
  *
  * Ids in messages are the guest's. Those that the kernel tells us of donated
  * descriptors are the host's; the id maps of the helper's HELLO translate them,
@@ -86,6 +93,8 @@ typedef struct ProxyFs {
     ProxyLink *link;
     bool writeout;
     HostDevs devs;
+    uint64_t mount;             /* what is on it is adopted; 0: nothing */
+    uint64_t adopted;           /* the last number of a handle */
     uint32_t handles;           /* of this helper that nodes have */
     uint32_t handles_max;       /* that it can have, once it was full; or 0 */
     QTAILQ_HEAD(, ProxyNode) idle;  /* nodes with one, last used last */
@@ -95,7 +104,8 @@ struct ProxyNode {
     FsNode node;
     uint64_t handle;
     uint32_t handle_refs:12;    /* to give back */
-    uint32_t pins:20;           /* operations that use it */
+    uint32_t pins:19;           /* operations that use it */
+    uint32_t refused:1;         /* the helper did not adopt it */
     uint32_t number;            /* of the helper that the handle is of */
     uint64_t born;              /* time of the inode's birth, or 0 */
     HostHandle donated;         /* O_PATH descriptor, or none */
@@ -107,6 +117,9 @@ typedef struct NodeReply {
     uint64_t handle;            /* 0: none */
     int fd;                     /* ours to close, or -1 */
 } NodeReply;
+
+/* For what is done here: ".." is not, so there is no root. */
+static const HostFs here = { .root = -1, .fd_prefix = "/proc/self/fd/" };
 
 static ProxyFs *proxy_fs(const FsNode *node)
 {
@@ -166,6 +179,7 @@ static void node_idle(ProxyFs *ps, ProxyNode *n)
     }
 }
 
+/* From now on the helper has no handle of it. */
 static void node_evict(ProxyFs *ps, ProxyNode *n)
 {
     proxy_forget(proxy_link_channel(ps->link), n->handle, n->handle_refs);
@@ -214,9 +228,49 @@ static void node_unpin(FsNode *node)
     }
 }
 
+/* Whether the helper will take the descriptor, if there is one */
+static bool node_adoptable(ProxyFs *ps, ProxyNode *n)
+{
+    HostPlace at;
+
+    return ps->mount && !n->refused && n->donated.fd >= 0 &&
+           hostfs_place(n->donated.fd, &at) == 0 && at.mount == ps->mount;
+}
+
+/* The helper gets to have a handle of it, if that can be. */
+static bool node_adopt(ProxyFs *ps, ProxyNode *n)
+{
+    uint64_t handle = PROXY_ADOPTED | (ps->adopted + 1);
+
+    if (!node_adoptable(ps, n) ||
+        !proxy_adopt(proxy_link_channel(ps->link), handle, n->donated.fd)) {
+        return false;
+    }
+    ps->adopted++;
+    n->handle = handle;
+    n->handle_refs = 1;
+    n->number = proxy_link_number(ps->link);
+    ps->handles++;
+    return true;
+}
+
+/* The helper does not know the handle: if that was adopted, it was not. */
+static bool node_refused(ProxyFs *ps, FsNode *node)
+{
+    ProxyNode *n = node ? proxy_node(node) : NULL;
+
+    if (!n || node_is_old(node) || !(n->handle & PROXY_ADOPTED)) {
+        return false;
+    }
+    node_evict(ps, n);
+    n->refused = true;
+    return true;
+}
+
 /*
  * An operation: a loop as with proxy_try(), which is made anew also when the
- * helper was full. The nodes whose handles it uses keep them meanwhile.
+ * helper was full, or did not adopt a node. The nodes whose handles it uses
+ * keep them meanwhile.
  */
 typedef struct NodeTry {
     ProxyTry t;
@@ -234,6 +288,17 @@ static NodeTry node_try_init(FsCall *call, FsNode *nodes[3])
     };
 }
 
+static bool nodes_refused(NodeTry *o)
+{
+    bool any = false;
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(o->nodes); i++) {
+        any |= node_refused(proxy_fs(o->nodes[0]), o->nodes[i]);
+    }
+    return any;
+}
+
 static bool coroutine_fn node_try(NodeTry *o, int *ret)
 {
     unsigned i;
@@ -248,6 +313,8 @@ static bool coroutine_fn node_try(NodeTry *o, int *ret)
             return true;
         }
         *ret = -EINTR;
+    } else if (*ret == -EBADF && nodes_refused(o)) {
+        return true;
     }
     if (proxy_try(&o->t, ret)) {
         return true;
@@ -277,19 +344,28 @@ static uint32_t id_inside(const ProxyIdRange *map, unsigned n, uint32_t id)
     return OVERFLOW_ID;
 }
 
-/* Attributes of an open descriptor, with the guest's ids. */
-static int fd_getattr(ProxyFs *ps, int fd, FsAttr *attr)
+static const ProxyHello *hello_of(const ProxyFs *ps)
 {
-    const ProxyHello *hello =
-        proxy_channel_hello(proxy_link_channel(ps->link));
-    int ret = hostfs_getattr(fd, attr);
+    return proxy_channel_hello(proxy_link_channel(ps->link));
+}
 
-    if (ret < 0) {
-        return ret;
-    }
+/* Attributes that the kernel told this process get the guest's ids. */
+static void attr_inside(const ProxyFs *ps, FsAttr *attr)
+{
+    const ProxyHello *hello = hello_of(ps);
+
     attr->uid = id_inside(hello->uids, hello->n_uids, attr->uid);
     attr->gid = id_inside(hello->gids, hello->n_gids, attr->gid);
-    return 0;
+}
+
+static int fd_getattr(ProxyFs *ps, int fd, FsAttr *attr)
+{
+    int ret = hostfs_getattr(fd, attr);
+
+    if (ret == 0) {
+        attr_inside(ps, attr);
+    }
+    return ret;
 }
 
 /*
@@ -305,6 +381,19 @@ static bool donation_good(int fd, const FsAttr *attr)
     return flags >= 0 && (flags & O_PATH) && fstat(fd, &st) == 0 &&
            st.st_dev == attr->dev && st.st_ino == attr->ino &&
            (st.st_mode & S_IFMT) == (attr->mode & S_IFMT);
+}
+
+/*
+ * It is about to be closed for the budget: but not if it is all there is of the
+ * inode.
+ */
+static void donated_evict(HostHandle *h)
+{
+    ProxyNode *n = container_of(h, ProxyNode, donated);
+
+    if (node_is_old(&n->node) && !node_evictable(n)) {
+        host_handle_keep(h);
+    }
 }
 
 /* Takes over @fd (or -1) for a node that has none. */
@@ -390,22 +479,55 @@ static uint64_t attr_born(const FsAttr *attr)
 }
 
 /*
- * What another helper says of the inode of a node that is known: takes its
- * handle. False if it is another inode, to which the number was given.
+ * Whether an inode that was found is what the node, for which no helper keeps
+ * it, was: not another to which the number was given. A descriptor keeps it.
  */
-static bool node_renew(ProxyNode *n, const NodeReply *nr, const FsAttr *attr)
+static bool node_is(FsNode *node, const FsAttr *attr)
 {
+    ProxyNode *n = proxy_node(node);
     uint64_t born = attr_born(attr);
 
-    if (n->node.type != (attr->mode & S_IFMT) ||
-        (n->donated.fd < 0 && n->born && born && n->born != born)) {
-        return false;
+    return node->type == (attr->mode & S_IFMT) &&
+           (n->donated.fd >= 0 || !n->born || !born || n->born == born);
+}
+
+/* The node of an inode that was found, with a reference, or NULL */
+static FsNode *node_known(FsExport *fs, const FsAttr *attr)
+{
+    FsNode *found = fs_node_find(fs, attr->dev, attr->ino);
+
+    if (found && node_is_old(found) && !node_is(found, attr)) {
+        fs_node_detach(found);
+        fs_node_unref(found);
+        return NULL;
+    }
+    return found;
+}
+
+/* A new node, without a handle of this helper's, with a reference */
+static ProxyNode *node_new(FsExport *fs, const FsAttr *attr)
+{
+    ProxyFs *ps = fs->priv;
+    ProxyNode *n = g_new0(ProxyNode, 1);
+
+    n->number = proxy_link_number(ps->link) - 1;
+    n->born = attr_born(attr);
+    host_handle_init(&n->donated, donated_evict);
+    fs_node_init(&n->node, fs, attr);
+    return n;
+}
+
+/* A node of which this helper had told nothing yet takes its handle. */
+static void node_renew(ProxyFs *ps, ProxyNode *n, const NodeReply *nr)
+{
+    if (nr->fd >= 0 && !node_adoptable(ps, n) && !n->donated.pins) {
+        host_handle_drop(&n->donated);  /* of an earlier helper's mount */
     }
     n->handle = nr->handle;
     n->handle_refs = 0;
-    n->number = proxy_link_number(proxy_fs(&n->node)->link);
-    proxy_fs(&n->node)->handles++;
-    return true;
+    n->refused = false;
+    n->number = proxy_link_number(ps->link);
+    ps->handles++;
 }
 
 /*
@@ -416,18 +538,14 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
                        FsNode **node)
 {
     ProxyFs *ps = fs->priv;
-    FsNode *found = fs_node_find(fs, attr->dev, attr->ino);
-    ProxyNode *n;
+    FsNode *found = node_known(fs, attr);
+    ProxyNode *n = found ? proxy_node(found) : node_new(fs, attr);
 
-    if (found && node_is_old(found) &&
-        !node_renew(proxy_node(found), nr, attr)) {
-        fs_node_detach(found);
-        fs_node_unref(found);
-        found = NULL;
+    if (node_is_old(&n->node)) {
+        node_renew(ps, n, nr);
     }
     if (found) {
-        n = proxy_node(found);
-        if (n->handle != nr->handle ||
+        if ((n->handle != nr->handle && !(n->handle & PROXY_ADOPTED)) ||
             found->type != (attr->mode & S_IFMT)) {
             error_report_once("fsdev '%s': the helper has two answers on what "
                               "inode %" PRIu64 " is", fs->id, attr->ino);
@@ -435,17 +553,12 @@ static int node_accept(FsExport *fs, NodeReply *nr, const FsAttr *attr,
             node_refuse(ps, nr);
             return -EIO;
         }
-    } else {
-        n = g_new0(ProxyNode, 1);
-        n->handle = nr->handle;
-        n->number = proxy_link_number(ps->link);
-        n->born = attr_born(attr);
-        host_handle_init(&n->donated, NULL);
-        fs_node_init(&n->node, fs, attr);
-        ps->handles++;
     }
     node_idle(ps, n);
-    if (n->handle != PROXY_ROOT_HANDLE && ++n->handle_refs > HANDLE_REFS_MAX) {
+    if (n->handle != nr->handle) {
+        proxy_forget(proxy_link_channel(ps->link), nr->handle, 1);
+    } else if (n->handle != PROXY_ROOT_HANDLE &&
+               ++n->handle_refs > HANDLE_REFS_MAX) {
         proxy_forget(proxy_link_channel(ps->link), n->handle,
                      n->handle_refs - 1);
         n->handle_refs = 1;
@@ -503,6 +616,65 @@ static void node_named(FsNode *node, FsNode *dir, const char *name)
                    !fs_entry_is(where, dir, name))) {
         fs_node_adopt(node, fs_entry_get(node->fs, dir, name, node));
     }
+}
+
+/*
+ * The node's descriptor to look a name up in, or to open it with; -1, and it is
+ * for the helper. Without one there is no telling what becomes of the export.
+ */
+static int coroutine_fn node_use_here(FsNode *node)
+{
+    return proxy_fs(node)->mount && !proxy_channel_broken(channel_of(node))
+           ? node_use_fd(node) : -1;
+}
+
+/*
+ * Looks @name up here: -ENOENT or -ENOTDIR if that is so, -EAGAIN if it is for
+ * the helper to find out.
+ */
+static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
+                                  FsAttr *attr)
+{
+    ProxyFs *ps = proxy_fs(dir);
+    HostWait wait;
+    ProxyNode *n;
+    FsNode *known;
+    int at, fd;
+
+    at = node_use_here(dir);
+    if (at < 0) {
+        return -EAGAIN;
+    }
+    wait = host_dev_kind(&ps->devs, dir->dev) == HOST_DEV_MEMORY
+           ? HOST_NO_WAIT_ELSEWHERE : HOST_NO_WAIT;
+    fd = hostfs_step(&here, at, name, wait, attr);
+    if (fd < 0) {
+        if (fd == -EMFILE) {
+            host_handles_relieve();
+        }
+        return fd == -ENOENT || fd == -ENOTDIR ? fd : -EAGAIN;
+    }
+    if (host_dev_learn(&ps->devs, fd, attr->dev) < HOST_DEV_STORAGE) {
+        close(fd);
+        return -EAGAIN;
+    }
+    attr_inside(ps, attr);
+    known = node_known(dir->fs, attr);
+    if (known && known->type != (attr->mode & S_IFMT)) {
+        fs_node_unref(known);
+        close(fd);
+        return -EAGAIN;         /* node_accept() has an answer to that */
+    }
+    n = known ? proxy_node(known) : node_new(dir->fs, attr);
+    if (n->donated.fd < 0) {
+        host_handle_set(&n->donated, fd);
+    } else {
+        host_handle_use(&n->donated);
+        close(fd);
+    }
+    node_named(&n->node, dir, name);
+    *node = &n->node;
+    return 0;
 }
 
 /* Walks from a @dir that is not old. */
@@ -627,25 +799,27 @@ static int coroutine_fn entry_find(FsCall *call, FsEntry *entry)
 }
 
 /*
- * Sees to it that the node's handle is one of the helper that there is: finds
- * it again by name, directories on the way to it first. -ESTALE if it has no
- * name any more.
+ * Sees to it that the node's handle is one of the helper that there is: has it
+ * adopted, or finds it again by name, directories on the way to it first.
+ * -ESTALE if it has no name any more.
  */
 static int coroutine_fn node_find(FsCall *call, FsNode *node)
 {
+    ProxyFs *ps = proxy_fs(node);
+
     while (node_is_old(node)) {
         FsEntry *first = NULL;
         FsNode *at = node;
         int ret;
 
-        while (node_is_old(at)) {
+        while (node_is_old(at) && !node_adopt(ps, proxy_node(at))) {
             first = at->detached ? NULL : fs_node_where(at);
             if (!first) {
                 return -ESTALE;
             }
             at = first->parent;
         }
-        ret = entry_find(call, first);
+        ret = first ? entry_find(call, first) : 0;
         if (ret < 0) {
             return ret;
         }
@@ -678,13 +852,18 @@ static int coroutine_fn nodes_find(FsCall *call, FsNode *a, FsNode *b,
 
 /*
  * @node, or NULL, is about to lose a name, maybe its last, by which it could
- * be found: it is found before. If it cannot be, that is no reason not to go
- * on.
+ * be found: it is found before, unless a descriptor will do. If it cannot be,
+ * that is no reason not to go on.
  */
 static int coroutine_fn victim_find(FsCall *call, FsNode *node)
 {
-    int ret = node && node_is_old(node) ? node_find(call, node) : 0;
+    int ret;
 
+    if (!node || !node_is_old(node) ||
+        node_adoptable(proxy_fs(node), proxy_node(node))) {
+        return 0;
+    }
+    ret = node_find(call, node);
     return ret == -ESTALE ? 0 : ret;
 }
 
@@ -732,7 +911,8 @@ static int coroutine_fn walk_piece(FsCall *call, FsNode *dir,
 }
 
 /*
- * The helper tells of the last two inodes of a walk only. If nodes have to be
+ * Names are looked up here as long as that goes, and what is left is for the
+ * helper. It tells of the last two inodes of a walk only: if nodes have to be
  * found again, it is asked in pieces of two, so that all directories on the
  * way are known.
  */
@@ -742,30 +922,47 @@ static int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
 {
     unsigned step = proxy_link_reconnects(proxy_fs(dir)->link) ? 2 : n;
     FsNode *at = fs_node_ref(dir);
+    FsNode *above = NULL;       /* the one before, or NULL after ".." */
     unsigned done = 0;
     int ret = 0;
 
     while (done < n && ret == 0) {
-        FsWalk piece;
-        unsigned k = MIN(step, n - done);
+        FsNode *next, *dir_of_next;
 
-        ret = walk_piece(call, at, names + done, k, &piece);
-        memcpy(walk->attr + done, piece.attr,
-               piece.walked * sizeof(piece.attr[0]));
-        done += piece.walked;
-        if (ret == 0 && done < n) {
-            if (piece.parent) {
-                fs_node_unref(piece.parent);
+        ret = step_here(at, names[done], &next, &walk->attr[done]);
+        if (ret == 0) {
+            dir_of_next = fs_node_ref(at);
+            done++;
+        } else if (ret == -EAGAIN) {
+            FsWalk piece;
+
+            ret = walk_piece(call, at, names + done, MIN(step, n - done),
+                             &piece);
+            memcpy(walk->attr + done, piece.attr,
+                   piece.walked * sizeof(piece.attr[0]));
+            done += piece.walked;
+            next = piece.node;
+            dir_of_next = piece.parent;
+        }
+        if (ret == 0) {
+            if (above) {
+                fs_node_unref(above);
             }
             fs_node_unref(at);
-            at = piece.node;
-        } else {
-            walk->node = piece.node;
-            walk->parent = piece.parent;
+            above = dir_of_next;
+            at = next;
         }
     }
     walk->walked = done;
-    fs_node_unref(at);
+    walk->node = at;
+    walk->parent = above;
+    if (ret < 0) {
+        fs_node_unref(at);
+        if (above) {
+            fs_node_unref(above);
+        }
+        walk->node = walk->parent = NULL;
+    }
     return ret;
 }
 
@@ -1030,6 +1227,31 @@ static void proxy_file_free(FsFile *file)
     host_file_free(file);
 }
 
+/*
+ * The node's descriptor for what waits for nothing in memory, and else may:
+ * -1, and it is for the helper.
+ */
+static int coroutine_fn node_use_in_memory(FsNode *node)
+{
+    ProxyFs *ps = proxy_fs(node);
+    int fd = node_use_here(node);
+
+    return host_dev_kind(&ps->devs, node->dev) == HOST_DEV_MEMORY ? fd : -1;
+}
+
+/*
+ * Opens it here, if this process may: the descriptor, or -errno and the helper
+ * is to be asked. That a file has to be cut needs its privilege, lest set-id
+ * bits go.
+ */
+static int coroutine_fn open_here(FsNode *node, int flags)
+{
+    int fd = flags & O_TRUNC ? -1 : node_use_in_memory(node);
+
+    return fd < 0 ? -EAGAIN
+                  : hostfs_open(&here, fd, flags | O_NONBLOCK);
+}
+
 static int coroutine_fn open_file_once(FsCall *call, FsNode *node, int flags,
                                        FsFile **file)
 {
@@ -1039,6 +1261,12 @@ static int coroutine_fn open_file_once(FsCall *call, FsNode *node, int flags,
     ret = host_files_add();
     if (ret < 0) {
         return ret;
+    }
+    fd = open_here(node, flags);
+    if (fd >= 0) {
+        *file = host_file_new(node, fd, flags, proxy_fs(node)->writeout,
+                              HOST_DEV_MEMORY);
+        return 0;
     }
     ret = begin(call, &req, PROXY_OPEN, 0, node, NULL, NULL);
     if (ret < 0) {
@@ -1310,6 +1538,43 @@ static int coroutine_fn proxy_unlink(FsCall *call, FsNode *dir,
  * Extended attributes
  */
 
+/* Never NULL, not even for an empty value */
+static uint8_t *value_copy(const void *bytes, size_t len)
+{
+    uint8_t *copy = g_malloc(len + 1);
+
+    memcpy(copy, bytes, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+/*
+ * The value, or -ENODATA; -EAGAIN and the helper is to be asked. Lists, and
+ * trusted.*, depend on privilege, and ids that are in some values on the user
+ * namespace (xattr(7)).
+ */
+static int coroutine_fn getxattr_here(FsNode *node, const char *name,
+                                      uint8_t **value, size_t *size)
+{
+    ProxyFs *ps = proxy_fs(node);
+    const ProxyHello *hello = hello_of(ps);
+    int fd = name && !g_str_has_prefix(name, "trusted.") && !hello->n_uids &&
+             !hello->n_gids ? node_use_in_memory(node) : -1;
+    uint8_t few[256];
+    ssize_t len;
+
+    if (fd < 0) {
+        return -EAGAIN;
+    }
+    len = hostfs_getxattr(&here, fd, name, few, sizeof(few));
+    if (len < 0) {
+        return len == -ENODATA ? len : -EAGAIN;
+    }
+    *value = value_copy(few, len);
+    *size = len;
+    return 0;
+}
+
 static int coroutine_fn getxattr_once(FsCall *call, FsNode *node,
                                       const char *name,
                                       uint8_t **value, size_t *size)
@@ -1320,6 +1585,10 @@ static int coroutine_fn getxattr_once(FsCall *call, FsNode *node,
     void *bytes;
     int ret;
 
+    ret = getxattr_here(node, name, value, size);
+    if (ret != -EAGAIN) {
+        return ret;
+    }
     ret = begin(call, &req, PROXY_GETXATTR, 0, node, NULL, NULL);
     if (ret < 0) {
         return ret;
@@ -1334,10 +1603,7 @@ static int coroutine_fn getxattr_once(FsCall *call, FsNode *node,
     len = marshal_get_u32(&req.r);
     bytes = marshal_get_bytes(&req.r, len);
     if (bytes && len <= FS_XATTR_MAX) {
-        /* Never NULL, not even for an empty value */
-        copy = g_malloc(len + 1);
-        memcpy(copy, bytes, len);
-        copy[len] = '\0';
+        copy = value_copy(bytes, len);
     } else {
         req.r.bad = true;
     }
@@ -1429,23 +1695,37 @@ static int coroutine_fn proxy_removexattr(FsCall *call, FsNode *node,
  * The export
  */
 
+/* What a helper gave of the root */
+static void root_take(ProxyFs *ps, ProxyNode *root, ProxyHello *hello)
+{
+    HostPlace at;
+
+    ps->mount = 0;
+    if (hello->root_fd >= 0 && hostfs_place(hello->root_fd, &at) == 0 &&
+        (hello->features & PROXY_FEATURE_ADOPT)) {
+        ps->mount = at.mount;
+    }
+    if (hello->root_fd >= 0 && !root->donated.pins) {
+        host_handle_drop(&root->donated);   /* an earlier one's */
+    }
+    node_take_fd(root, hello->root_fd, &hello->root);
+    hello->root_fd = -1;
+    root->handle = PROXY_ROOT_HANDLE;
+    root->number = proxy_link_number(ps->link);
+    ps->handles = 1;
+}
+
 static void proxy_open_root(FsExport *fs)
 {
     ProxyFs *ps = fs->priv;
     ProxyHello *hello = proxy_channel_hello(proxy_link_channel(ps->link));
-    ProxyNode *root = g_new0(ProxyNode, 1);
+    ProxyNode *root = node_new(fs, &hello->root);
 
-    root->handle = PROXY_ROOT_HANDLE;
-    root->number = proxy_link_number(ps->link);
-    host_handle_init(&root->donated, NULL);
-    fs_node_init(&root->node, fs, &hello->root);
-    node_take_fd(root, hello->root_fd, &hello->root);
-    hello->root_fd = -1;
+    root_take(ps, root, hello);
     if (root->donated.fd >= 0) {
         host_dev_set(&ps->devs, root->donated.fd, root->node.dev);
     }
     fs->root = &root->node;
-    ps->handles = 1;
 }
 
 /* ProxyFound: another helper must serve the same directory. */
@@ -1464,10 +1744,7 @@ static bool proxy_found(FsExport *fs, ProxyHello *hello, Error **errp)
     if (hello->features & PROXY_FEATURE_READONLY) {
         fs->readonly = true;
     }
-    node_take_fd(root, hello->root_fd, &hello->root);
-    hello->root_fd = -1;
-    root->number = proxy_link_number(ps->link);
-    ps->handles = 1;
+    root_take(ps, root, hello);
     ps->handles_max = 0;
     return true;
 }
@@ -1559,6 +1836,9 @@ static void proxy_query(FsExport *fs, FsdevInfo *info)
     }
     if (hello->donates) {
         add_feature(helper, FSDEV_HELPER_FEATURE_DONATE);
+    }
+    if (ps->mount) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_ADOPT);
     }
     if (hello->features & PROXY_FEATURE_READONLY) {
         add_feature(helper, FSDEV_HELPER_FEATURE_READONLY);

@@ -13,6 +13,7 @@
  * lies: its coroutine is entered right from the read handler and unmarshals
  * from the in buffer before it yields again, so nothing is copied or allocated.
  * Descriptors queue in the order they came; messages take theirs in order.
+ * Those that go out are duplicates, for nobody waits until they have gone.
  *
  * A request in flight has a slot, and its tag is the slot's number and, above
  * that, a serial number, so that a reply to an earlier user of the slot is not
@@ -96,6 +97,8 @@ struct ProxyChannel {
     size_t out_start;           /* to be sent: out_start up to out_end */
     size_t out_end;
     bool out_waits;             /* for the write handler */
+    int out_fds[PROXY_ADOPT_MAX];       /* ours, for messages among these */
+    unsigned n_out_fds;
 
     uint8_t *in;
     size_t in_start;            /* not taken apart: in_start up to in_end */
@@ -141,6 +144,8 @@ static void proxy_disconnect(ProxyChannel *ch)
     }
     close_fds(ch->fds, ch->nfds);
     ch->nfds = 0;
+    close_fds(ch->out_fds, ch->n_out_fds);
+    ch->n_out_fds = 0;
 }
 
 static void G_GNUC_PRINTF(2, 3)
@@ -306,19 +311,55 @@ static void out_forgets(ProxyChannel *ch)
     timer_del(ch->forget_timer);
 }
 
+/* One sendmsg(2); the descriptors go with the first byte. */
+static ssize_t send_some(ProxyChannel *ch)
+{
+    union {
+        char buf[CMSG_SPACE(PROXY_ADOPT_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {
+        ch->out + ch->out_start, ch->out_end - ch->out_start
+    };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    size_t size = ch->n_out_fds * sizeof(int);
+    struct cmsghdr *cmsg;
+    ssize_t n;
+
+    if (size) {
+        msg.msg_control = control.buf;
+        msg.msg_controllen = CMSG_SPACE(size);
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(size);
+        memcpy(CMSG_DATA(cmsg), ch->out_fds, size);
+    }
+    n = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) {
+        close_fds(ch->out_fds, ch->n_out_fds);
+        ch->n_out_fds = 0;
+    }
+    return n;
+}
+
 static void proxy_send(ProxyChannel *ch)
 {
     bool waits = false;
     ssize_t n;
 
     while (ch->out_start < ch->out_end) {
-        n = send(ch->fd, ch->out + ch->out_start, ch->out_end - ch->out_start,
-                 MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = send_some(ch);
         if (n >= 0) {
             trace_proxy_sent(ch->id, n);
             ch->out_start += n;
         } else if (errno == EAGAIN) {
             waits = true;
+            break;
+        } else if (errno == ETOOMANYREFS) {
+            /* unix(7): other processes of this user, too, have them sent */
+            timer_mod(ch->forget_timer,
+                      qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FORGET_DELAY_MS);
             break;
         } else if (errno != EINTR) {
             /* EPIPE says no more than that it is gone */
@@ -355,6 +396,39 @@ static void proxy_writable(void *opaque)
     if (!ch->broken) {
         proxy_send(ch);
     }
+}
+
+bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd)
+{
+    size_t size = PROXY_HEADER_SIZE + 8;
+    ProxyHeader header = { .size = size, .type = PROXY_ADOPT, .nfds = 1 };
+    MarshalWriter w;
+    int copy;
+
+    if (ch->n_out_fds == PROXY_ADOPT_MAX) {
+        proxy_flush(ch);
+    }
+    /* What the helper has before their messages is not to become more. */
+    if (ch->n_out_fds == PROXY_ADOPT_MAX || ch->out_waits || ch->broken) {
+        return false;
+    }
+    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        return false;
+    }
+    if (ch->forgets->len) {
+        out_forgets(ch);
+    }
+    out_reserve(ch, size);
+    proxy_header_put(&header, ch->out + ch->out_end);
+    marshal_writer_init(&w, ch->out + ch->out_end, size);
+    marshal_reserve(&w, PROXY_HEADER_SIZE);
+    marshal_put_u64(&w, handle);
+    ch->out_end += size;
+    ch->out_fds[ch->n_out_fds++] = copy;
+    trace_proxy_adopt(ch->id, handle);
+    defer_call(proxy_flush, ch);
+    return true;
 }
 
 void proxy_forget(ProxyChannel *ch, uint64_t handle, uint32_t count)

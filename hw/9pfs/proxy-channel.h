@@ -134,6 +134,12 @@ int proxy_take_fd(ProxyRequest *req);
  */
 int proxy_finish(ProxyRequest *req);
 
+/*
+ * The helper is to have @fd, which stays the caller's, as the handle @handle
+ * (PROXY_ADOPTED), before any later request. False if that cannot be now.
+ */
+bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd);
+
 /* The next FORGET gives @count references to @handle back. */
 void proxy_forget(ProxyChannel *ch, uint64_t handle, uint32_t count);
 

@@ -188,6 +188,10 @@ static bool relay_reply(Relay *relay)
         !recv_bytes(relay->helper, r, ldl_le_p(r->buf))) {
         return false;
     }
+    if (lduw_le_p(r->buf + 4) == (PROXY_HELLO | PROXY_REPLY)) {
+        /* Without features QEMU asks for all that there are lies about. */
+        stl_le_p(r->buf + HEADER + 8, 0);
+    }
     if (lie && lduw_le_p(r->buf + 4) == (lie->type | PROXY_REPLY)) {
         lie->tell(r, lie);
         qatomic_set(&relay->lie, NULL);
