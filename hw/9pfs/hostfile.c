@@ -55,6 +55,8 @@
 
 /* Bytes that one read or write copies at once, on a file system in memory */
 #define AT_ONCE_MAX         (1024 * 1024)
+/* And from which on a read is another thread's when there is more to do */
+#define SHARE_MIN           (128 * 1024)
 
 /* linux_dirent64 of getdents64(2): ino[8] off[8] reclen[2] type[1] name */
 #define DIRENT_OFF          8
@@ -270,6 +272,17 @@ static int host_io_work(void *opaque)
     return 0;
 }
 
+/*
+ * Whether other threads had better do the copying, though nothing is to be
+ * waited for: it takes much longer than to wake one, and there are other
+ * requests. Writes to one file wait for one another anyway.
+ */
+static bool host_io_shared(const HostIo *io)
+{
+    return !io->write && io->left >= SHARE_MIN &&
+           io->f->file.node->fs->in_flight > 1;
+}
+
 static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
                                          const struct iovec *iov, int niov,
                                          uint64_t offset)
@@ -287,7 +300,9 @@ static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
 
     host_io_advance(&io, 0);    /* past empty vectors */
 
-    if (io.f->in_memory && io.left <= AT_ONCE_MAX) {
+    if (host_io_shared(&io)) {
+        thread_pool_submit_co(host_io_work, &io);
+    } else if (io.f->in_memory && io.left <= AT_ONCE_MAX) {
         host_io_work(&io);
     } else if (!(write && io.f->writeout) && host_io_nowait(&io, &ret)) {
         /* With writeout=immediate every write ends in the pool anyway */
