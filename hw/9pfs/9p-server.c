@@ -693,7 +693,7 @@ static void p9_request_trace(P9Request *req, int ret)
 
 void p9_request_submit(P9Request *req, void *elem,
                        struct iovec *out, unsigned out_num,
-                       struct iovec *in, unsigned in_num)
+                       struct iovec *in, unsigned in_num, bool more)
 {
     P9Server *s = req->s;
     int ret;
@@ -715,6 +715,7 @@ void p9_request_submit(P9Request *req, void *elem,
     req->waits_cont = false;
     req->data = 0;
     memset(&req->call, 0, sizeof(req->call));
+    req->call.others = more || s->fs->in_flight;
     qemu_co_queue_init(&req->flushers);
     p9_reply_reserve(req, 0);
     req->start_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);

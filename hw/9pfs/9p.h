@@ -64,12 +64,13 @@ void *p9_server_opaque(P9Server *s);
 /*
  * A request for a transport to fill in: @elem is the transport's, @out the
  * bytes of the request, @in the room for the reply. The arrays must live
- * until ops->done. The server keeps requests for use again.
+ * until ops->done. The server keeps requests for use again. @more: there are
+ * others to be submitted at once.
  */
 P9Request *p9_request_new(P9Server *s);
 void p9_request_submit(P9Request *req, void *elem,
                        struct iovec *out, unsigned out_num,
-                       struct iovec *in, unsigned in_num);
+                       struct iovec *in, unsigned in_num, bool more);
 void *p9_request_elem(P9Request *req);
 P9Server *p9_request_server(P9Request *req);
 void p9_request_free(P9Request *req);

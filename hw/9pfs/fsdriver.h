@@ -101,6 +101,7 @@ typedef struct FsFile {
 /* One request's way through a driver. */
 typedef struct FsCall {
     bool cancelled;
+    bool others;                /* there were other requests when it began */
     QemuCoSleep sleep;
     /*
      * Set by a driver while it waits for an answer that it can give up on;

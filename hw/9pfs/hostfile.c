@@ -277,13 +277,12 @@ static int host_io_work(void *opaque)
  * waited for: it takes much longer than to wake one, and there are other
  * requests. Writes to one file wait for one another anyway.
  */
-static bool host_io_shared(const HostIo *io)
+static bool host_io_shared(const FsCall *call, const HostIo *io)
 {
-    return !io->write && io->left >= SHARE_MIN &&
-           io->f->file.node->fs->in_flight > 1;
+    return !io->write && io->left >= SHARE_MIN && call->others;
 }
 
-static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
+static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
                                          const struct iovec *iov, int niov,
                                          uint64_t offset)
 {
@@ -300,7 +299,7 @@ static ssize_t coroutine_fn host_file_io(FsFile *file, bool write,
 
     host_io_advance(&io, 0);    /* past empty vectors */
 
-    if (host_io_shared(&io)) {
+    if (host_io_shared(call, &io)) {
         thread_pool_submit_co(host_io_work, &io);
     } else if (io.f->in_memory && io.left <= AT_ONCE_MAX) {
         host_io_work(&io);
@@ -323,14 +322,14 @@ ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,
                                     const struct iovec *iov, int niov,
                                     uint64_t offset)
 {
-    return host_file_io(file, false, iov, niov, offset);
+    return host_file_io(call, file, false, iov, niov, offset);
 }
 
 ssize_t coroutine_fn host_file_write(FsCall *call, FsFile *file,
                                      const struct iovec *iov, int niov,
                                      uint64_t offset)
 {
-    return host_file_io(file, true, iov, niov, offset);
+    return host_file_io(call, file, true, iov, niov, offset);
 }
 
 /*

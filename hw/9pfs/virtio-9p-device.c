@@ -178,7 +178,8 @@ static void virtio_9p_take(V9fsVirtioState *v)
             requests++;
             p9_request_submit(p9_request_new(v->server), elem,
                               elem->out_sg, elem->out_num,
-                              elem->in_sg, elem->in_num);
+                              elem->in_sg, elem->in_num,
+                              !virtio_queue_empty(vq));
         }
         virtio_queue_set_notification(vq, 1);
     } while (!vdev->broken && !virtio_queue_empty(vq));

@@ -187,7 +187,7 @@ static void send_bytes(P9Server *s, const uint8_t *bytes, size_t size,
     }
     pending++;
     p9_request_submit(p9_request_new(s), m, m->out, m->out_num,
-                      m->in, m->in_num);
+                      m->in, m->in_num, false);
 }
 
 static void send_message(P9Server *s, uint8_t type, uint16_t tag,
