@@ -65,7 +65,7 @@ static void run(char *const *argv, const char *accel, uint32_t size,
     const char *const more[] = {
         "-machine", "pc,memory-backend=ram", "-accel", accel,
         "-object", backend, "-S", "-qtest", chardev,
-        "-qtest-log", "/dev/null", "-nodefaults", "-no-user-config",
+        "-qtest-log", "none", "-nodefaults", "-no-user-config",
         "-display", "none",
     };
     g_autofree char *megabytes = g_strdup_printf("%u", size >> 20);
