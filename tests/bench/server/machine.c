@@ -19,7 +19,7 @@ void die(const char *format, ...)
     va_list ap;
 
     va_start(ap, format);
-    fputs("p9load: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, ap);
     fputc('\n', stderr);
     va_end(ap);
@@ -96,7 +96,7 @@ static bool wait_in(int fd, int seconds)
 void machine_start(Machine *m, char *const *argv, const char *accel,
                    uint32_t size)
 {
-    char folder[] = "/tmp/p9load-XXXXXX";
+    char folder[] = "/tmp/virtfs-bench-XXXXXX";
     g_autofree char *path = NULL;
     int memory, listener;
 

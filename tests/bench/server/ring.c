@@ -5,7 +5,6 @@
  */
 #include "qemu/osdep.h"
 #include "ring.h"
-#include <sched.h>
 
 /* PCI's configuration ports, and where the device goes */
 #define PCI_ADDRESS     0xcf8
@@ -24,12 +23,12 @@
 #define QUEUE_NOTIFY    (PORTS + 16)
 #define STATUS          (PORTS + 18)
 #define STATUS_READY    (1 | 2 | 4)
+#define FEATURE_INDIRECT    (1u << 28)
 
 #define PAGE            4096u
 #define RING_AT         (1u << 20)
+#define TABLES_AT       (RING_AT + (256u << 10))
 #define BUFFERS_AT      (2u << 20)
-
-#define WAIT_NS         (120 * 1000000000ull)
 
 typedef struct Desc {
     uint64_t addr;
@@ -38,8 +37,8 @@ typedef struct Desc {
     uint16_t next;
 } Desc;
 
-enum { DESC_NEXT = 1, DESC_WRITE = 2, AVAIL_NO_INTERRUPT = 1,
-       USED_NO_NOTIFY = 1 };
+enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4,
+       AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
 
 uint64_t now_ns(void)
 {
@@ -60,9 +59,21 @@ static uint16_t *u16_at(Ring *r, uint32_t addr)
     return (uint16_t *)(void *)(r->m->memory + addr);
 }
 
-static Desc *desc(Ring *r, unsigned i)
+static Desc *desc_at(Ring *r, uint32_t addr)
 {
-    return (Desc *)(void *)(r->m->memory + r->desc) + i;
+    return (Desc *)(void *)(r->m->memory + addr);
+}
+
+/* The two descriptors of a slot: its request's, and its reply's */
+static Desc *slot_desc(Ring *r, unsigned slot)
+{
+    return desc_at(r, r->indirect ? r->tables : r->desc) + 2 * slot;
+}
+
+/* The number of the one that the device is given */
+static uint16_t slot_head(Ring *r, unsigned slot)
+{
+    return r->indirect ? slot : 2 * slot;
 }
 
 static uint32_t request_at(Ring *r, unsigned slot)
@@ -70,36 +81,53 @@ static uint32_t request_at(Ring *r, unsigned slot)
     return r->buffers + slot * 2 * r->room;
 }
 
-void ring_start(Ring *r, Machine *m, uint32_t room)
+static void make_descs(Ring *r)
 {
     unsigned i;
 
+    for (i = 0; i < r->slots; i++) {
+        Desc *d = slot_desc(r, i);
+        unsigned next = r->indirect ? 1 : 2 * i + 1;
+
+        d[0] = (Desc) { request_at(r, i), 0, DESC_NEXT, next };
+        d[1] = (Desc) { request_at(r, i) + r->room, r->room, DESC_WRITE, 0 };
+        if (r->indirect) {
+            *(desc_at(r, r->desc) + i) = (Desc) {
+                r->tables + 2 * i * sizeof(Desc), 2 * sizeof(Desc),
+                DESC_INDIRECT, 0
+            };
+        }
+    }
+}
+
+void ring_start(Ring *r, Machine *m, uint32_t room, unsigned slots)
+{
+    uint32_t features;
+
     *r = (Ring) {
-        .m = m, .desc = RING_AT, .buffers = BUFFERS_AT,
+        .m = m, .desc = RING_AT, .tables = TABLES_AT, .buffers = BUFFERS_AT,
         .room = (room + PAGE - 1) & ~(PAGE - 1),
     };
-    if (request_at(r, RING_SLOTS) > m->size) {
+    if (slots > RING_SLOTS_MAX || request_at(r, slots) > m->size) {
         die("the guest's memory is too small");
     }
     config_write(m, PCI_BAR0, PORTS);
     config_write(m, PCI_COMMAND, 5);        /* ports, bus master */
     machine_outb(m, STATUS, 0);
     machine_outb(m, STATUS, 1 | 2);
-    (void)machine_inl(m, HOST_FEATURES);
-    machine_outl(m, GUEST_FEATURES, 0);
+    features = machine_inl(m, HOST_FEATURES);
     machine_outw(m, QUEUE_SELECT, 0);
     r->size = machine_inw(m, QUEUE_SIZE);
-    if (r->size < 2 * RING_SLOTS) {
-        die("no virtio-9p device, or its queue has only %u entries", r->size);
+    r->indirect = r->size < 2 * slots && (features & FEATURE_INDIRECT);
+    r->slots = MIN(slots, r->indirect ? r->size : r->size / 2);
+    if (r->slots == 0) {
+        die("there is no virtio-9p device");
     }
+    machine_outl(m, GUEST_FEATURES, r->indirect ? FEATURE_INDIRECT : 0);
     r->avail = r->desc + r->size * sizeof(Desc);
     r->used = (r->avail + 6 + 2 * r->size + PAGE - 1) & ~(PAGE - 1);
     *u16_at(r, r->avail) = AVAIL_NO_INTERRUPT;
-    for (i = 0; i < RING_SLOTS; i++) {
-        *desc(r, 2 * i) = (Desc) { request_at(r, i), 0, DESC_NEXT, 2 * i + 1 };
-        *desc(r, 2 * i + 1) = (Desc) { request_at(r, i) + r->room, r->room,
-                                       DESC_WRITE, 0 };
-    }
+    make_descs(r);
     machine_outl(m, QUEUE_ADDRESS, r->desc / PAGE);
     machine_outb(m, STATUS, STATUS_READY);
 }
@@ -116,8 +144,8 @@ uint8_t *ring_reply(Ring *r, unsigned slot)
 
 void ring_put(Ring *r, unsigned slot, uint32_t size)
 {
-    desc(r, 2 * slot)->len = size;
-    *u16_at(r, r->avail + 4 + 2 * (r->put % r->size)) = 2 * slot;
+    slot_desc(r, slot)->len = size;
+    *u16_at(r, r->avail + 4 + 2 * (r->put % r->size)) = slot_head(r, slot);
     r->put++;
     r->sent[slot] = now_ns();
     __atomic_store_n(u16_at(r, r->avail + 2), r->put, __ATOMIC_SEQ_CST);
@@ -139,18 +167,14 @@ bool ring_ready(Ring *r)
            r->seen;
 }
 
-unsigned ring_get(Ring *r, uint64_t *ns)
+unsigned ring_take(Ring *r, uint64_t *ns)
 {
-    uint64_t start = now_ns();
-    unsigned slot;
+    unsigned slot = *(uint32_t *)(void *)(r->m->memory + r->used + 4 +
+                                          8 * (r->seen % r->size));
 
-    while (!ring_ready(r)) {
-        if (now_ns() - start > WAIT_NS) {
-            die("a request is not answered");
-        }
+    if (!r->indirect) {
+        slot /= 2;
     }
-    slot = *(uint32_t *)(void *)(r->m->memory + r->used + 4 +
-                                 8 * (r->seen % r->size)) / 2;
     r->seen++;
     *ns = now_ns() - r->sent[slot];
     return slot;

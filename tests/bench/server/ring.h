@@ -5,31 +5,36 @@
  * guest memory, handed over and taken back without a copy.
  *
  * The device is a legacy one (virtio 1.1, 4.1.4.8) at a fixed place on the PCI
- * bus, because its few registers are ports.
+ * bus (addr=4,disable-modern=on,disable-legacy=off), because its few registers
+ * are ports.
  */
 #ifndef BENCH_RING_H
 #define BENCH_RING_H
 
 #include "machine.h"
 
-#define RING_SLOTS      64
+#define RING_SLOTS_MAX  1024
 
 typedef struct Ring {
     Machine *m;
-    unsigned size;
+    unsigned size;                  /* descriptors in the queue */
+    unsigned slots;                 /* that are used */
+    bool indirect;                  /* a slot has a table of descriptors */
     uint32_t desc, avail, used;     /* guest addresses */
     uint32_t buffers;               /* of the first slot */
     uint32_t room;                  /* for a message, in bytes */
+    uint32_t tables;                /* of indirect descriptors */
     uint16_t put, seen;             /* indices of avail and used */
-    uint64_t sent[RING_SLOTS];      /* when, in ns */
+    uint64_t sent[RING_SLOTS_MAX];  /* when, in ns */
 } Ring;
 
-/* Options for QEMU that make the device; @fsdev and the tag are "bench". */
-#define RING_DEVICE "virtio-9p-pci,fsdev=bench,mount_tag=bench,addr=4," \
-                    "disable-modern=on,disable-legacy=off"
-
-/* @room: bytes that a message may have */
-void ring_start(Ring *r, Machine *m, uint32_t room);
+/*
+ * @room: bytes that a message may have. @slots: RING_SLOTS_MAX at most; there
+ * will be that many, or as many as the queue can have. That is half as many as
+ * it has descriptors, or all if the device takes indirect ones, which are used
+ * if they are needed only.
+ */
+void ring_start(Ring *r, Machine *m, uint32_t room, unsigned slots);
 
 /* Where a slot's request goes, and where its reply is found */
 uint8_t *ring_request(Ring *r, unsigned slot);
@@ -39,13 +44,10 @@ uint8_t *ring_reply(Ring *r, unsigned slot);
 void ring_put(Ring *r, unsigned slot, uint32_t size);
 void ring_kick(Ring *r);
 
-/*
- * Waits until a request is done: its slot, with the time it took in ns.
- * Ends the process when that takes minutes.
- */
-unsigned ring_get(Ring *r, uint64_t *ns);
-/* Whether another one is done already */
+/* Whether a request is done that was not taken yet */
 bool ring_ready(Ring *r);
+/* Takes one that is: its slot, with the time it took in ns. */
+unsigned ring_take(Ring *r, uint64_t *ns);
 
 uint64_t now_ns(void);
 

@@ -2,25 +2,17 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The kinds of work: see work.h. Messages are those of 9P2000.L; tags are the
- * slots they are sent in, which p9load.c fills in with the size.
+ * slots they are sent in, which load.c fills in with the size.
  */
 #include "qemu/osdep.h"
 #include "work.h"
 #include "machine.h"
 #include <sys/xattr.h>
 
-enum {
-    TSTATFS = 8, TLOPEN = 12, TLCREATE = 14, TREADLINK = 22, TGETATTR = 24,
-    TSETATTR = 26, TXATTRWALK = 30, TXATTRCREATE = 32, TREADDIR = 40,
-    TMKDIR = 72, TRENAMEAT = 74, TUNLINKAT = 76, TVERSION = 100,
-    TATTACH = 104, TWALK = 110, TREAD = 116, TWRITE = 118, TCLUNK = 120,
-};
-
 /* Fids. From FID_MANY on there is one for each message. */
-enum { FID_ROOT = 1, FID_FILE, FID_LINK, FID_DIR, FID_OPEN = 16,
+enum { FID_FILE = FID_ROOT + 1, FID_LINK, FID_DIR, FID_OPEN = 16,
        FID_MANY = 1000 };
 
-#define NONE            0xffffffffu
 #define SMALL           4096u
 #define LARGE           (512u * 1024)
 #define FILE_SIZE       (64u * 1024 * 1024)
@@ -30,74 +22,9 @@ enum { FID_ROOT = 1, FID_FILE, FID_LINK, FID_DIR, FID_OPEN = 16,
 #define REPEAT          20000u
 #define OPEN            64u     /* fids from FID_OPEN on */
 
-static void u8(Message *m, uint8_t v)
-{
-    *m->pos++ = v;
-}
-
-static void u16(Message *m, uint16_t v)
-{
-    u8(m, v);
-    u8(m, v >> 8);
-}
-
-static void u32(Message *m, uint32_t v)
-{
-    u16(m, v);
-    u16(m, v >> 16);
-}
-
-static void u64(Message *m, uint64_t v)
-{
-    u32(m, v);
-    u32(m, v >> 32);
-}
-
-static void str(Message *m, const char *s)
-{
-    size_t len = strlen(s);
-
-    u16(m, len);
-    memcpy(m->pos, s, len);
-    m->pos += len;
-}
-
-static void begin(Message *m, uint8_t type, uint32_t fid)
-{
-    m->pos = m->start + 4;
-    u8(m, type);
-    u16(m, 0);
-    u32(m, fid);
-}
-
 static void numbered(char *name, size_t size, const char *what, unsigned i)
 {
     g_snprintf(name, size, "%s%06u", what, i);
-}
-
-void make_version(Message *m, uint32_t msize)
-{
-    begin(m, TVERSION, msize);
-    str(m, "9P2000.L");
-}
-
-void make_attach(Message *m, unsigned i)
-{
-    begin(m, TATTACH, FID_ROOT);
-    u32(m, NONE);
-    str(m, "root");
-    str(m, "");
-    u32(m, i);
-}
-
-static void walk(Message *m, uint32_t fid, uint32_t newfid, const char *name)
-{
-    begin(m, TWALK, fid);
-    u32(m, newfid);
-    u16(m, name != NULL);
-    if (name) {
-        str(m, name);
-    }
 }
 
 static void walk_file(Message *m, unsigned i)

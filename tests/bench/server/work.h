@@ -7,22 +7,7 @@
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
 
-#include <stdint.h>
-
-/* A message while it is written */
-typedef struct Message {
-    uint8_t *start;
-    uint8_t *pos;
-} Message;
-
-/*
- * A phase: messages made by @make for i from 0 to Work.n - 1, or to @n - 1 if
- * that is not 0. None depends on another of the same phase.
- */
-typedef struct Phase {
-    void (*make)(Message *m, unsigned i);
-    unsigned n;
-} Phase;
+#include "load.h"
 
 #define PHASES  5
 
@@ -38,10 +23,6 @@ typedef struct Work {
 
 extern const Work works[];
 extern const unsigned n_works;
-
-/* Tversion and Tattach, with the size of messages that is wanted */
-void make_version(Message *m, uint32_t msize);
-void make_attach(Message *m, unsigned i);
 
 /* Makes the files that work is done on, in the export's directory. */
 void make_files(const char *dir);
