@@ -17,116 +17,14 @@ import pathlib
 import statistics
 import sys
 
+from tables import NAME, Ratio, bars, head, middle, section, table, targets
+
 REFERENCE = 'base-local'
 VIRTIOFSD = 'virtiofsd'
 FLOOR = 'floor'
-NAME = 'virtfs-bench-'                  # of the files, before the kind
 # Types that need no other thread, nor the helper
 AT_ONCE = ('getattr', 'readlink', 'statfs', 'read4k')
 LARGE = ('read512k', 'write512k')
-
-
-# Ratios and text
-
-class Ratio:
-    """Of two values in each round; rounds in which the second is none of any
-    size do not count."""
-
-    def __init__(self, pairs):
-        self.values = [a / b for a, b in pairs if b > 0]
-
-    def __bool__(self):
-        return bool(self.values)
-
-    @property
-    def median(self):
-        """Of the rounds"""
-        return statistics.median(self.values)
-
-    def __str__(self):
-        if not self:
-            return '\\-'
-        low, high = min(self.values), max(self.values)
-        return f'{self.median:.2f} ({low:.2f}-{high:.2f})'
-
-
-def _middle(values):
-    """The median of medians, or None"""
-    values = [v.median for v in values if v]
-    return statistics.median(values) if values else None
-
-
-def _table(head, rows):
-    yield '.. list-table::'
-    yield '   :header-rows: 1'
-    yield ''
-    for row in [head, *rows]:
-        for i, cell in enumerate(row):
-            yield f'   {"* -" if i == 0 else "  -"} {cell}'
-    yield ''
-
-
-def _section(title, text):
-    yield from (title, '~' * len(title), '', *text, '')
-
-
-def _head(results, kind, rounds, has_chart):
-    facts = results['machine']
-    yield '..'
-    yield f'   Written by tests/bench/run-{kind}.py'
-    yield ''
-    yield (f'{facts["processor"]}, {facts["memory"]}, Linux '
-           f'{facts["kernel"]}, load {facts["load"]} before the run; '
-           f'{len(rounds)} rounds on {facts["date"]}; share on '
-           f'{facts["share"]}.')
-    yield ''
-    says = {}
-    for peer, version in results['versions'].items():
-        says.setdefault(version, []).append(f'``{peer}``')
-    yield from (f'- {version}: {", ".join(who)}'
-                for version, who in says.items())
-    yield ''
-    if has_chart:
-        yield f'.. image:: {NAME}{kind}.svg'
-        yield ''
-
-
-def _targets(rows):
-    """(what, figure or None, how it is compared, limit) as a table; those
-    without a figure were not measured."""
-    rows = [row for row in rows if row[1] is not None]
-    if rows:
-        yield from _section('Against the targets', [])
-        yield from _table(
-            ['Figure', 'target', 'measured', ''],
-            [[what, f'{"at most" if sign == "<=" else "at least"} {limit:g}',
-              f'{value:.2f}',
-              'met' if (value <= limit if sign == '<=' else value >= limit)
-              else 'not met'] for what, value, sign, limit in rows])
-
-
-def _bars(path, names, bars, label):
-    """A chart with a group of bars for each name, as an SVG file. bars:
-    values by what each bar of a group is called."""
-    # pylint: disable=import-outside-toplevel
-    import matplotlib
-    matplotlib.use('svg')
-    matplotlib.rcParams['svg.hashsalt'] = 'virtfs'
-    from matplotlib import pyplot
-    figure, axes = pyplot.subplots(figsize=(12, 4.5))
-    width = 0.8 / max(1, len(bars))
-    for i, (name, values) in enumerate(bars.items()):
-        axes.bar([x + i * width for x in range(len(names))], values, width,
-                 label=name)
-    axes.axhline(1, color='black', linewidth=0.8)
-    axes.set_ylim(0, 2.5)
-    axes.set_ylabel(label)
-    axes.set_xticks([x + 0.4 - width / 2 for x in range(len(names))], names,
-                    rotation=60)
-    axes.legend(ncol=4, fontsize='small')
-    figure.tight_layout()
-    figure.savefig(path, metadata={'Date': None})
-    pyplot.close(figure)
 
 
 # Messages
@@ -190,7 +88,7 @@ class Server:
         least = [(r.median, w) for w, r in d16.items() if r]
         if worst:
             yield (f'{base}: net latency, median of all types',
-                   _middle(d1.values()), '<=', 0.5)
+                   middle(d1.values()), '<=', 0.5)
             for w in AT_ONCE:
                 if d1.get(w):
                     yield f'{base}: net latency, {w}', d1[w].median, '<=', 0.25
@@ -198,7 +96,7 @@ class Server:
                    max(worst)[0], '<=', 1.2)
         if least:
             yield (f'{base}: messages per second at depth 16, median of all '
-                   'types', _middle(d16.values()), '>=', 2)
+                   'types', middle(d16.values()), '>=', 2)
             yield (f'{base}: messages per second at depth 16, least type '
                    f'({min(least)[1]})', min(least)[0], '>=', 1)
         for w in LARGE:
@@ -209,13 +107,13 @@ class Server:
             base = f'``{peer}`` to ``debian-proxy``'
             if low:
                 yield (f'{base}: net latency, median of all types',
-                       _middle(self.latencies(peer, w, 'debian-proxy')
-                               for w in self.types), '<=', 0.25)
+                       middle(self.latencies(peer, w, 'debian-proxy')
+                              for w in self.types), '<=', 0.25)
             if high:
                 yield (f'{base}: messages per second at depth 16, median of '
                        'all types',
-                       _middle(self.rates(peer, w, 16, 'debian-proxy')
-                               for w in self.types), '>=', 5)
+                       middle(self.rates(peer, w, 16, 'debian-proxy')
+                              for w in self.types), '>=', 5)
         if high:
             # The time that one takes
             yield (f'``{peer}`` to ``{REFERENCE}``: floor at depth 16',
@@ -229,7 +127,7 @@ class Server:
                    self.memory(peer, 'helper_pss', [64]), '<=', 16)
 
     def targets(self):
-        """What _targets() takes"""
+        """What tables.targets() takes"""
         for peer in self.peers:
             if peer.startswith('proxy') and self.types:
                 yield from self._against(peer)
@@ -237,7 +135,7 @@ class Server:
             d1 = {w: self.latencies('local', w) for w in self.types}
             base = f'``local`` to ``{REFERENCE}``'
             yield (f'{base}: net latency, median of all types',
-                   _middle(d1.values()), '<=', 0.4)
+                   middle(d1.values()), '<=', 0.4)
             worst = [(r.median, w) for w, r in d1.items() if r]
             if worst:
                 yield (f'{base}: net latency, worst type ({max(worst)[1]})',
@@ -246,40 +144,40 @@ class Server:
     def lines(self):
         """The text, in reStructuredText"""
         says = self.all['works']
-        yield from _head(self.all, self.kind, self.numbers, self.has_chart())
-        yield from _targets(self.targets())
+        yield from head(self.all, self.kind, self.numbers, self.has_chart())
+        yield from targets(self.targets())
         if 1 in self.depths and self.types:
-            yield from _section('One request at a time', [
+            yield from section('One request at a time', [
                 f'Net latency as a ratio to that of ``{REFERENCE}``, the '
                 'pristine base with its driver ``local``; in the last column, '
                 'that one\'s in microseconds.'])
-            yield from _table(
+            yield from table(
                 ['Message', *self.others, REFERENCE],
                 [[says[w], *(self.latencies(p, w) for p in self.others),
                   '{:.1f}'.format(statistics.median(
                       self.net(REFERENCE, w, n) for n in self.numbers)
                       / 1000)] for w in self.types])
         for depth in [d for d in self.depths if d > 1]:
-            yield from _section(f'{depth} requests under way', [
+            yield from section(f'{depth} requests under way', [
                 f'Messages per second, as a ratio to those of '
                 f'``{REFERENCE}``; in the last column, its thousands of '
                 'messages per second.'])
-            yield from _table(
+            yield from table(
                 ['Message', *self.others, REFERENCE],
                 [[says[w], *(self.rates(p, w, depth) for p in self.others),
                   '{:.1f}'.format(statistics.median(
                       self.rate(REFERENCE, w, depth, n)
                       for n in self.numbers) / 1000)] for w in self.works])
-        yield from _section('Processor time and memory', [
+        yield from section('Processor time and memory', [
             'Microseconds of processor time for a message, of QEMU and helper '
             f'together, at depth {self.depths[0]}; memory (PSS, MiB) at '
             'most.'])
-        yield from _table(
+        yield from table(
             ['Message', *self.peers],
             [[says[w], *('{:.1f}'.format(self.middle(
                 p, w, self.depths[0], 'qemu_cpu', 'helper_cpu') / 1000)
                 for p in self.peers)] for w in self.works])
-        yield from _table(
+        yield from table(
             ['Process', *self.peers],
             [[name, *(f'{self.memory(p, key, self.depths):.1f}'
                       for p in self.peers)]
@@ -296,11 +194,11 @@ class Server:
         ratios = {p: [self.latencies(p, w) if low == 1
                       else self.rates(p, w, low) for w in self.types]
                   for p in self.others}
-        _bars(path, self.types,
-              {p: [r.median if r else 0 for r in row]
-               for p, row in ratios.items()},
-              f'net latency / {REFERENCE}' if low == 1
-              else f'messages per second / {REFERENCE}, depth {low}')
+        bars(path, self.types,
+             {p: [r.median if r else 0 for r in row]
+              for p, row in ratios.items()},
+             f'net latency / {REFERENCE}' if low == 1
+             else f'messages per second / {REFERENCE}, depth {low}')
 
 
 # Guests
@@ -334,7 +232,7 @@ class Guests:
                      for n in self.numbers)
 
     def targets(self):
-        """What _targets() takes"""
+        """What tables.targets() takes"""
         for peer in self.others:
             if not peer.startswith('proxy'):
                 continue
@@ -354,12 +252,12 @@ class Guests:
     def lines(self):
         """The text, in reStructuredText"""
         says = self.all['works']
-        yield from _head(self.all, self.kind, self.numbers, self.has_chart())
+        yield from head(self.all, self.kind, self.numbers, self.has_chart())
         yield (f'The guest: {self.all["guest"]}.')
         yield ''
-        yield from _targets(self.targets())
+        yield from targets(self.targets())
         for cache in self.caches:
-            yield from _section(f'cache={cache}', [
+            yield from section(f'cache={cache}', [
                 f'Time as a ratio to that of ``{REFERENCE}``, the pristine '
                 'base with its driver ``local``; in the last column, that '
                 'one\'s in seconds.'])
@@ -377,7 +275,7 @@ class Guests:
                              *(self.totals(p, cache, VIRTIOFSD)
                                for p in self.others),
                              self.totals(REFERENCE, cache, VIRTIOFSD)])
-            yield from _table(['Work', *self.others, REFERENCE], rows)
+            yield from table(['Work', *self.others, REFERENCE], rows)
 
     def has_chart(self):
         """Whether there is anything for one"""
@@ -386,10 +284,10 @@ class Guests:
     def chart(self, path):
         """Times of all kinds of work, without a cache if that was measured"""
         cache = self.caches[0]
-        _bars(path, [*self.works, 'all'],
-              {p: [*(self.times(p, cache, w).median for w in self.works),
-                   self.totals(p, cache).median] for p in self.others},
-              f'time / {REFERENCE}, cache={cache}')
+        bars(path, [*self.works, 'all'],
+             {p: [*(self.times(p, cache, w).median for w in self.works),
+                  self.totals(p, cache).median] for p in self.others},
+             f'time / {REFERENCE}, cache={cache}')
 
 
 KINDS = {kind.kind: kind for kind in (Server, Guests)}
