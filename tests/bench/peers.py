@@ -110,6 +110,8 @@ def known(share):
     debian_helper = (str(DEBIAN_HELPER), '-n', '-p', share)
     daemons = {cache: (str(VIRTIOFSD), '-o', f'source={share}',
                        '-o', f'cache={cache}') for cache in ('none', 'auto')}
+    iothread = {'properties': ',iothread=worker',
+                'arguments': ('-object', 'iothread,id=worker')}
     return [
         Peer('base-local', 'pristine base, local', PRISTINE_QEMU, local),
         Peer('debian-local', "Debian's QEMU, local", DEBIAN, local),
@@ -123,6 +125,10 @@ def known(share):
         Peer('proxy', 'proxy', build.QEMU, 'proxy', helper),
         Peer('proxy-nodonate', 'proxy, donate=off', build.QEMU,
              'proxy,donate=off', helper),
+        Peer('local-iothread', 'local, with an IOThread', build.QEMU, local,
+             **iothread),
+        Peer('proxy-iothread', 'proxy, with an IOThread', build.QEMU, 'proxy',
+             helper, **iothread),
     ]
 
 
