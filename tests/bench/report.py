@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables and a chart of what run-server.py or run-guest.py measured.
+"""Tables and a chart of what run-server.py, run-guest.py or run-scale.py
+measured.
 
 usage: report.py FILE.json...   writes them again, beside that file
 
@@ -17,6 +18,7 @@ import pathlib
 import statistics
 import sys
 
+from report_scale import Scale
 from tables import NAME, Ratio, bars, head, middle, section, table, targets
 
 REFERENCE = 'base-local'
@@ -290,7 +292,7 @@ class Guests:
              f'time / {REFERENCE}, cache={cache}')
 
 
-KINDS = {kind.kind: kind for kind in (Server, Guests)}
+KINDS = {kind.kind: kind for kind in (Server, Guests, Scale)}
 
 
 def write(kind, results, folder):

@@ -158,5 +158,113 @@ class Guests(unittest.TestCase):
                          ['at most 1', '1.00', 'met'])
 
 
+class Scale(unittest.TestCase):
+    """Many of everything"""
+
+    # Microseconds that a walk takes, by fids or entries, in three rounds
+    WALK = {1000: (10, 20, 10), 10000: (10, 20, 20), 100000: (15, 40, 8)}
+    # Bytes for an idle fid in QEMU, likewise
+    BYTES = {'local': (300, 290, 320), 'proxy': (380, 410, 405)}
+
+    @staticmethod
+    def cost(microseconds):
+        """As p9scale tells it"""
+        return {'ns': 1, 'qemu': microseconds * 600,
+                'helper': microseconds * 400}
+
+    def setUp(self):
+        results = []
+        for peer, most in self.BYTES.items():
+            for number, qemu in enumerate(most):
+                who = {'peer': peer, 'round': number}
+                for size, walk in self.WALK.items():
+                    more = {'fids': size, 'walk': self.cost(walk[number]),
+                            'helper_bytes': 7}
+                    results += [
+                        {**who, **more, 'part': 'fids', 'kind': 'many',
+                         'qemu_bytes': qemu if size == 100000 else 1000},
+                        {**who, **more, 'part': 'fids', 'kind': 'one',
+                         'qemu_bytes': 90}]
+                    results += [
+                        {**who, 'part': 'readdir', 'size': size,
+                         'count': count, 'entry': self.cost(
+                             walk[number] * factor)}
+                        for count, factor in ((512, 2), (65000, 1))]
+                results += [
+                    {**who, 'part': 'guests', 'guests': guests,
+                     'walk': self.cost(us), 'qemu_kib': 20480,
+                     'helper_kib': 1024 + 512 * number}
+                    for guests, us in ((1, 4), (64, 5))]
+            results.append({'peer': peer, 'round': 0, 'part': 'limit',
+                            'fids': 4194304, 'error': 'Some error',
+                            'qemu_kib': 1048576, 'seconds': 12.3})
+        self.all = {'machine': MACHINE, 'versions': {'local': 'V'},
+                    'descriptors': 20000, 'works': {'walk': 'WALK'},
+                    'results': results}
+        self.lines = list(report.Scale(self.all).lines())
+
+    def section(self, title):
+        """The lines of one"""
+        start = self.lines.index(title)
+        ends = [i - 1 for i, line in enumerate(self.lines)
+                if line and not line.strip('~') and i > start + 1]
+        return self.lines[start:(ends or [None])[0]]
+
+    def test_targets(self):
+        """Memory, against its bound"""
+        for peer, *want in (('local', '300.00', 'met'),
+                            ('proxy', '405.00', 'not met')):
+            self.assertEqual(
+                row(self.lines, f'``{peer}``: memory in QEMU for each of '
+                    '100,000 idle fids, bytes'), ['at most 400', *want])
+
+    def test_facts(self):
+        """What the figures depend on"""
+        self.assertIn('A process may have 20,000 descriptors (hard limit of '
+                      'RLIMIT_NOFILE).', self.lines)
+
+    def test_fids(self):
+        """Costs as ratios of the same round, of many files only"""
+        text = self.section('Fids')
+        self.assertEqual([r for r in tables(text) if r[0] == '``local``'],
+                         [['``local``', '1,000: us', '10,000', '100,000']])
+        self.assertEqual(
+            [r for r in tables(text) if r[0] == 'WALK'],
+            2 * [['WALK', '10.0', '1.00 (1.00-2.00)', '1.50 (0.80-2.00)']])
+        self.assertEqual(row(text, 'QEMU, a file for each'), ['300', '405'])
+        self.assertEqual(row(text, 'helper, a file for each'), ['7', '7'])
+        self.assertEqual(row(text, 'QEMU, all on one file'), ['90', '90'])
+
+    def test_directories(self):
+        """Costs of an entry"""
+        text = self.section('Directories')
+        self.assertEqual(row(text, '``proxy``, 512 bytes'),
+                         ['20.0', '1.00 (1.00-2.00)', '1.50 (0.80-2.00)'])
+        self.assertEqual(row(text, '``proxy``, 65,000 bytes')[0], '10.0')
+
+    def test_guests(self):
+        """Costs and memory"""
+        text = self.section('Guests')
+        self.assertEqual([r[1:] for r in tables(text) if r[0] == 'WALK'],
+                         2 * [['4.0', '1.25 (1.25-1.25)']])
+        self.assertEqual(row(text, '``proxy``, helper'), ['1.5', '1.5'])
+        self.assertEqual(row(text, '``local``, QEMU'), ['20.0', '20.0'])
+
+    def test_limit(self):
+        """The most fids"""
+        self.assertEqual(row(self.section('The most fids'), '``local``'),
+                         ['4,194,304', 'Some error', '1024', '12'])
+
+    def test_parts(self):
+        """What was not measured is not there"""
+        self.assertNotIn('Requests under way', self.lines)
+        self.all['results'] = [r for r in self.all['results']
+                               if r['part'] == 'limit']
+        self.lines = list(report.Scale(self.all).lines())
+        self.assertEqual([line for line in self.lines if '~~' in line],
+                         ['~' * len('The most fids')])
+        self.test_limit()
+
+
 if __name__ == '__main__':
     sys.exit(unittest.main())

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tables of what run-scale.py measured.
+
+A cost is processor time of QEMU and its helper for a message. Told is the first
+column's in microseconds, and the others' as ratios to that of the same round:
+1 is a cost that stays the same.
+"""
+
+import statistics
+
+from tables import Ratio, head, section, table, targets
+
+BYTES = 400                             # for an idle fid with its node
+
+
+class Scale:
+    """What run-scale.py measured: results with part, peer and round, and then
+    what p9scale says"""
+
+    kind = 'scale'
+
+    def __init__(self, results):
+        self.all = results
+        self.says = results['works']
+        self.peers, self.numbers = (
+            list(dict.fromkeys(r[key] for r in results['results']))
+            for key in ('peer', 'round'))
+
+    def of(self, **what):
+        """Results that have all of this"""
+        return [r for r in self.all['results']
+                if all(r.get(key) == value for key, value in what.items())]
+
+    def values(self, key, **what):
+        """What a member of such results is, each once, in order"""
+        return sorted({r[key] for r in self.of(**what)})
+
+    def middle(self, key, **what):
+        """The median over the rounds of a member, or None"""
+        return statistics.median([r[key] for r in self.of(**what)] or [0])
+
+    def costs(self, column, message, **what):
+        """Cells of a row: for each value of a member, the message's cost"""
+        by_value = {value: {r['round']: sum(r[message][key] for key in
+                                            ('qemu', 'helper'))
+                            for r in self.of(**what, **{column: value})}
+                    for value in self.values(column, **what)}
+        first = next(iter(by_value.values()))
+        yield f'{statistics.median(first.values()) / 1000:.1f}'
+        for costs in list(by_value.values())[1:]:
+            yield Ratio((costs[n], first[n]) for n in self.numbers)
+
+    def messages(self, title, text, column, **what):
+        """A section with a table for each peer, and rows for messages"""
+        values = self.values(column, **what)
+        if not values:
+            return
+        yield from section(title, text)
+        for peer in self.peers:
+            yield from table(
+                [f'``{peer}``', f'{values[0]:,}: us',
+                 *(f'{v:,}' for v in values[1:])],
+                [[says, *self.costs(column, message, peer=peer, **what)]
+                 for message, says in self.says.items()])
+
+    def most(self):
+        """The most fids that were measured"""
+        return self.values('fids', part='fids')[-1]
+
+    def targets(self):
+        """What tables.targets() takes"""
+        for peer in self.peers if self.of(part='fids') else ():
+            what = {'part': 'fids', 'peer': peer, 'fids': self.most()}
+            yield (f'``{peer}``: memory in QEMU for each of {self.most():,} '
+                   'idle fids, bytes',
+                   self.middle('qemu_bytes', kind='many', **what), '<=', BYTES)
+
+    def fids(self):
+        """Many fids"""
+        yield from self.messages(
+            'Fids', ['By how many fids there are, each on a file of its own; '
+                     '16 requests under way.'],
+            'fids', part='fids', kind='many')
+        if not self.of(part='fids'):
+            return
+        what = {'part': 'fids', 'fids': self.most()}
+        yield from table(
+            [f'Bytes for each of {self.most():,} idle fids', *self.peers],
+            [[says, *('{:.0f}'.format(self.middle(key, kind=kind, peer=p,
+                                                  **what))
+                      for p in self.peers)]
+             for says, key, kind in (
+                 ('QEMU, a file for each', 'qemu_bytes', 'many'),
+                 ('helper, a file for each', 'helper_bytes', 'many'),
+                 ('QEMU, all on one file', 'qemu_bytes', 'one'))])
+
+    def directories(self):
+        """Large directories"""
+        sizes = self.values('size', part='readdir')
+        if not sizes:
+            return
+        yield from section('Directories', [
+            'An entry, by how many there are in the directory, and how many '
+            'bytes a Treaddir asks for.'])
+        yield from table(
+            ['', f'{sizes[0]:,}: us', *(f'{s:,}' for s in sizes[1:])],
+            [[f'``{peer}``, {count:,} bytes',
+              *self.costs('size', 'entry', part='readdir', peer=peer,
+                          count=count)]
+             for peer in self.peers
+             for count in self.values('count', part='readdir')])
+
+    def guests(self):
+        """Many QEMUs"""
+        yield from self.messages(
+            'Guests', ['By how many QEMUs there are, each with 2,000 fids, '
+                       '16 requests under way, and a helper of its own.'],
+            'guests', part='guests')
+        numbers = self.values('guests', part='guests')
+        if numbers:
+            yield from table(
+                ['Memory of each (PSS, MiB)', *(f'{n:,}' for n in numbers)],
+                [[f'``{peer}``, {says}',
+                  *('{:.1f}'.format(self.middle(key, part='guests', peer=peer,
+                                                guests=n) / 1024)
+                    for n in numbers)]
+                 for peer in self.peers
+                 for says, key in (('QEMU', 'qemu_kib'),
+                                   ('helper', 'helper_kib'))])
+
+    def limits(self):
+        """The most fids"""
+        results = self.of(part='limit')
+        if results:
+            yield from section('The most fids', [
+                'All on one file; then one more; then 20,000 messages, and '
+                'another fid for one that is clunked.'])
+            yield from table(
+                ['', 'fids', 'one more', 'memory of QEMU (PSS, MiB)',
+                 'seconds for all'],
+                [[f'``{r["peer"]}``', f'{r["fids"]:,}', r['error'],
+                  f'{r["qemu_kib"] / 1024:.0f}', f'{r["seconds"]:.0f}']
+                 for r in results])
+
+    def lines(self):
+        """The text, in reStructuredText"""
+        yield from head(self.all, self.kind, self.numbers, self.has_chart())
+        yield (f'A process may have {self.all["descriptors"]:,} descriptors '
+               '(hard limit of RLIMIT_NOFILE).')
+        yield ''
+        yield from targets(self.targets())
+        yield from self.fids()
+        yield from self.directories()
+        yield from self.messages(
+            'Requests under way', ['By how many requests are under way, with '
+                                   '2,000 fids.'], 'depth', part='depth')
+        yield from self.guests()
+        yield from self.limits()
+
+    @staticmethod
+    def has_chart():
+        """There is none"""
+        return False

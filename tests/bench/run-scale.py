@@ -1,0 +1,197 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Measures whether 9P messages cost the same however much there is of all.
+
+Messages go straight into the virtqueue, without a guest (server/p9scale.c):
+with a thousand to a million fids, in directories of as many entries, with up to
+a thousand requests under way, and to 64 QEMUs, each with a helper of its own.
+
+Results go into a folder as JSON and a table (report_scale.py); by default into
+docs/devel.
+"""
+
+import argparse
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+
+import peers
+import report
+from virtfs import build, debian
+
+P9SCALE = build.BUILD / 'tests/bench/server/p9scale'
+PEERS = ['local', 'proxy', 'proxy-nodonate']
+FEW = 2000                              # fids where not they are measured
+DEPTHS = [16, 64, 256, 1000]
+BYTES = [512, 65000]                    # that a Treaddir asks for
+ENTRIES = 100000                        # that are read at least
+MESSAGES = {'walk': 'Twalk', 'getattr_new': 'Tgetattr of the newest fids',
+            'getattr_any': 'Tgetattr of any fids', 'clunk': 'Tclunk'}
+
+
+class Machines:
+    """QEMUs that take orders"""
+
+    def __init__(self, peer, share, number=1):
+        fsdev = peer.fsdev
+        if peer.helper:
+            fsdev += f',path={share},helper={build.HELPER}'
+        # pylint: disable=consider-using-with
+        self.load = subprocess.Popen(
+            [P9SCALE, str(number), peer.accel, peer.qemu, *peers.FIRMWARE,
+             *peer.arguments, '-fsdev', fsdev + ',id=bench',
+             '-device', peers.DEVICE + peer.properties],
+            text=True, bufsize=1, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        if self.load.stdout.readline() != 'ready\n':
+            self.__exit__()
+            raise RuntimeError('p9scale does not start')
+        return self
+
+    def __exit__(self, *_):
+        self.load.stdin.close()
+        self.load.wait(120)
+
+    def order(self, *words):
+        """What p9scale answers"""
+        self.load.stdin.write(' '.join(map(str, words)) + '\n')
+        answer = self.load.stdout.readline()
+        if not answer:
+            raise RuntimeError(f'p9scale: {words} failed')
+        return json.loads(answer)
+
+
+class Share:
+    """A folder with directories of many files, named by how many; and for how
+    many guests it is"""
+
+    def __init__(self, path, most, numbers):
+        self.path = path
+        self.guests = numbers
+        self.sizes = [n for n in (10 ** i for i in range(3, 9)) if n < most]
+        self.sizes.append(most)
+        for size in self.sizes:
+            subprocess.run([P9SCALE, '--files', f'{path}/{size}', str(size)],
+                           check=True)
+        self.most = most
+
+    def few(self):
+        """A directory and a number of fids"""
+        number = min(FEW, self.most)
+        return next(s for s in self.sizes if s >= number), number
+
+
+def fids(peer, share):
+    """Fids by the million"""
+    for kind in ('many', 'one'):
+        with Machines(peer, share.path) as machine:
+            for result in machine.order('fids', share.most, kind, share.most):
+                yield {**result, 'kind': kind}
+
+
+def readdir(peer, share):
+    """Directories of a million entries"""
+    with Machines(peer, share.path) as machine:
+        machine.order('readdir', share.sizes[0], BYTES[0], ENTRIES)
+        for count in BYTES:
+            for size in share.sizes:
+                result = machine.order('readdir', size, count, ENTRIES)
+                if result['entries'] != size + 2:
+                    raise RuntimeError(
+                        f'{peer.name}: {result["entries"]} entries in a '
+                        f'directory of {size}')
+                yield {**result, 'size': size}
+
+
+def depth(peer, share):
+    """Requests under way"""
+    with Machines(peer, share.path) as machine:
+        # The first is for what only the first messages cost
+        for number, under_way in enumerate([DEPTHS[0], *DEPTHS]):
+            result, = machine.order('depth', *share.few(), under_way)
+            if number:
+                yield {**result, 'depth': under_way}
+
+
+def guests(peer, share):
+    """As many QEMUs at once"""
+    for number in share.guests:
+        with Machines(peer, share.path, number) as machines:
+            machines.order('depth', *share.few(), DEPTHS[0])
+            result, = machines.order('depth', *share.few(), DEPTHS[0])
+            yield {**result, 'guests': number}
+
+
+def limit(peer, share):
+    """The most fids that a guest can have"""
+    with Machines(peer, share.path) as machine:
+        yield machine.order('limit', share.sizes[0])
+
+
+PARTS = {part.__name__: part for part in (fids, readdir, depth, guests, limit)}
+
+
+def measure(options, parts):
+    """A list of results, each with part, peer and round; limit is not repeated
+    """
+    results = []
+    with tempfile.TemporaryDirectory(prefix='virtfs-scale-',
+                                     dir=options.share) as path:
+        share = Share(path, options.files, sorted(options.guests or
+                                                  [1, 8, 64]))
+        chosen = peers.chosen(options.peer or PEERS, lambda _: path,
+                              lambda peer: peer.qemu == build.QEMU)
+        for number in range(options.rounds):
+            for part in parts:
+                if part == 'limit' and number:
+                    continue
+                for peer in chosen:
+                    results += [{**result, 'part': part, 'peer': peer.name,
+                                 'round': number}
+                                for result in PARTS[part](peer, share)]
+            print(f'round {number + 1} of {options.rounds}', file=sys.stderr)
+    return results
+
+
+def main():
+    """The command line"""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--peer', action='append', help='only this one (may '
+                        'be given several times; default: '
+                        + ', '.join(PEERS) + ')')
+    parser.add_argument('--part', action='append', choices=PARTS,
+                        help='only this part (may be given several times)')
+    parser.add_argument('--files', type=int, default=1000000, metavar='N',
+                        help='the most fids and entries (default: '
+                        '%(default)s)')
+    parser.add_argument('--guests', action='append', type=int, metavar='N',
+                        help='QEMUs at a time (likewise; default: 1, 8 and '
+                        '64)')
+    parser.add_argument('--rounds', type=int, default=3)
+    peers.share_option(parser)
+    parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
+                        default=peers.TREE / 'docs/devel')
+    options = parser.parse_args()
+    debian.need(['build', 'test'], 'run-scale.py')
+    build.configure('run-scale.py')
+    build.build('run-scale.py', ['qemu-system-x86_64',
+                                 'fsdev/virtfs-proxy-helper',
+                                 str(P9SCALE.relative_to(build.BUILD))],
+                name='scale')
+    machine = peers.facts(options.share)
+    measured = measure(options, options.part or PARTS)
+    report.write('scale', {
+        'machine': machine, 'works': MESSAGES,
+        'descriptors': resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        'versions': peers.versions({r['peer'] for r in measured}),
+        'results': measured}, options.out)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
