@@ -14,6 +14,7 @@
  * Input: setup[1], then records (fuzz.h), each a request. A record's kind is
  * its type, its id the tag, its body the payload. Most of the time the first
  * handle of a payload is brought into a small range, so that requests meet.
+ * ADOPT has the export's root with it.
  *
  * Descriptors that come with replies must lie in the export's file system. In
  * version 2 each reply must be framed well, and answer a request. No
@@ -164,8 +165,11 @@ static void send_record(Peer *p, const FuzzRecord *rec)
         .type = PROXY_FORGET + rec->kind % (PROXY_TYPE_END - PROXY_FORGET),
         .tag = rec->id,
     };
+    bool adopt = !(p->setup & SETUP_V1) && h.type == PROXY_ADOPT;
     g_autofree uint8_t *bytes = g_malloc(PROXY_HEADER_SIZE + rec->size);
     size_t head = 0, first;
+
+    h.nfds = adopt;
 
     if (!(rec->flags & AS_IT_IS)) {
         if (p->setup & SETUP_V1) {
@@ -179,12 +183,15 @@ static void send_record(Peer *p, const FuzzRecord *rec)
     memcpy(bytes + head, rec->body, rec->size);
     if (!(p->setup & SETUP_V1) && head && rec->size >= 8 &&
         h.type != PROXY_FORGET && !(rec->flags & ANY_HANDLE)) {
-        stq_le_p(bytes + head, ldq_le_p(bytes + head) % HANDLES);
+        uint64_t handle = ldq_le_p(bytes + head);
+
+        stq_le_p(bytes + head, handle % HANDLES |
+                 (adopt ? PROXY_ADOPTED : handle & PROXY_ADOPTED));
     }
     first = rec->flags & SPLIT ? (head + rec->size) / 2 : 0;
     send_bytes(p, bytes, first, -1);
     send_bytes(p, bytes + first, head + rec->size - first,
-               rec->flags & DESCRIPTOR ? root : -1);
+               adopt || (rec->flags & DESCRIPTOR) ? root : -1);
 }
 
 static void send_hello(Peer *p)
@@ -258,6 +265,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Peer p = { .in = { data, size } };
     ServeConfig config = {
         .fd_prefix = "/proc/self/fd/",
+        .own_mount = true,      /* as far as this process goes */
         .max_files = MAX_FILES,
         .pid = 1,
         .ids = &ids,

@@ -195,12 +195,13 @@ DESCRIPTOR = 4
 # From 2 on, as in proxy-proto.h and proxy-proto1.h
 V2_TYPES = ['FORGET', 'WALK', 'GETATTR', 'SETATTR', 'READLINK', 'STATFS',
             'OPEN', 'CREATE', 'MAKE', 'LINK', 'RENAME', 'UNLINK', 'GETXATTR',
-            'SETXATTR', 'REMOVEXATTR']
+            'SETXATTR', 'REMOVEXATTR', 'ADOPT']
 V1_TYPES = ['OPEN', 'CREATE', 'MKNOD', 'MKDIR', 'SYMLINK', 'LINK', 'LSTAT',
             'READLINK', 'STATFS', 'CHMOD', 'CHOWN', 'TRUNCATE', 'UTIME',
             'RENAME', 'REMOVE', 'LGETXATTR', 'LLISTXATTR', 'LSETXATTR',
             'LREMOVEXATTR', 'GETVERSION']
 ROOT = 1
+ADOPTED = 1 << 63
 HELLO = b'9PX2' + u32(8) + u32(2) + u32(0)
 
 
@@ -235,6 +236,15 @@ def helper_seeds():
         r('STATFS', u64(2))
         r('FORGET', u16(1), u64(2), u32(1))
         yield f'v2-{word}-file', r.data
+
+        r = Requests(setup)
+        r('ADOPT', u64(ADOPTED + 1))
+        r('WALK', u64(ADOPTED + 1), u16(1), s('f'))
+        r('MAKE', u64(ADOPTED + 1), s('x'), u32(0o040755), u32(0), u32(0),
+          u64(0), s(''))
+        r('FORGET', u16(1), u64(ADOPTED + 1), u32(1))
+        r('GETATTR', u64(ADOPTED + 1))
+        yield f'v2-{word}-adopt', r.data
 
         r = Requests(setup)
         r('CREATE', u64(ROOT), s('n'), u32(0o202), u32(0o644), u32(1), u32(1))

@@ -193,9 +193,7 @@ int setattr(Test *t, uint32_t fid, P9CSetAttr set)
 
 int set_mode(Test *t, uint32_t fid, uint32_t mode)
 {
-    return setattr(t, fid, (P9CSetAttr) {
-        .valid = P9C_SETATTR_MODE, .mode = mode,
-    });
+    return p9c_chmod(t->c, fid, mode);
 }
 
 int clunk(Test *t, uint32_t fid)

@@ -12,6 +12,8 @@
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "virtio-9p-host.h"
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #define ROOT        P9C_ROOT
 #define MSIZE       (512 * KiB)
@@ -167,6 +169,65 @@ static void test_flush_silent(Test *t)
     ok(walk(t, ROOT, 1, "e"));
 }
 
+/* Whether the export is where QEMU looks names up, and opens files, itself */
+static bool in_memory(Test *t)
+{
+    struct statfs st;
+
+    g_assert_cmpint(statfs(t->dir, &st), ==, 0);
+    return st.f_type == TMPFS_MAGIC;
+}
+
+/* What QEMU does on its own, while the helper stands still */
+static void test_names_here(Test *t)
+{
+    P9CAttr a;
+
+    if (!in_memory(t)) {
+        g_test_skip("the export is on a disk: the helper may have to wait");
+        return;
+    }
+    ok(make_dir(t, ROOT, "d", 0755));
+    host_write(t, "d/f", "data");
+    p9_host_signal_helpers(SIGSTOP);
+    ok(walk(t, ROOT, 1, "d/f"));
+    ok(p9c_getattr(t->c, 1, P9C_GETATTR_BASIC, &a));
+    g_assert_cmpuint(a.size, ==, 4);
+    fails(walk(t, ROOT, 2, "d/nonesuch"), ENOENT);
+    fails(walk(t, 1, 2, "below"), ENOTDIR);
+    ok(walk(t, 1, 2, ""));
+    ok(open_fid(t, 2, P9C_O_RDWR));
+    read_is(t, 2, 0, "data");
+    write_all(t, 2, 0, "DATA");
+    ok(p9c_clunk(t->c, 2));
+    p9_host_signal_helpers(SIGCONT);
+
+    /* The helper acts on what it did not find. */
+    ok(p9c_chmod(t->c, 1, 0604));
+    ok(p9c_getattr(t->c, 1, P9C_GETATTR_BASIC, &a));
+    g_assert_cmphex(a.mode & 07777, ==, 0604);
+    ok(walk(t, ROOT, 2, "d"));
+    ok(make_dir(t, 2, "e", 0755));
+    ok(p9c_unlinkat(t->c, 2, "f", 0));
+    /* Also when it has no name any more */
+    ok(walk(t, ROOT, 3, "d/e"));
+    ok(p9c_unlinkat(t->c, 2, "e", P9C_AT_REMOVEDIR));
+    ok(p9c_chmod(t->c, 3, 0700));
+    ok(p9c_chmod(t->c, 1, 0600));
+    ok(p9c_getattr(t->c, 1, P9C_GETATTR_BASIC, &a));
+    g_assert_cmphex(a.mode & 07777, ==, 0600);
+    g_assert_cmpuint(a.nlink, ==, 0);
+    /* And when its name is another's */
+    host_write(t, "d/g", "old");
+    ok(walk(t, ROOT, 4, "d/g"));
+    ok(p9c_unlinkat(t->c, 2, "g", 0));
+    host_write(t, "d/g", "new");
+    ok(walk(t, ROOT, 5, "d/g"));
+    ok(p9c_chmod(t->c, 4, 0640));
+    ok(p9c_getattr(t->c, 5, P9C_GETATTR_BASIC, &a));
+    g_assert_cmphex(a.mode & 07777, ==, 0644);
+}
+
 static void test_helper_killed(Test *t)
 {
     P9CAttr a;
@@ -228,6 +289,7 @@ static const struct {
     void (*run)(Test *t);
 } cases[] = {
     { "helper-killed", test_helper_killed },
+    { "names-here", test_names_here },
     { "helper-silent", test_helper_silent },
     { "flush-silent", test_flush_silent },
     { "options", test_options },

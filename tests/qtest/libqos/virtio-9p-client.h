@@ -342,6 +342,8 @@ int p9c_fsync(P9Client *c, uint32_t fid, bool datasync);
 
 int p9c_getattr(P9Client *c, uint32_t fid, uint64_t mask, P9CAttr *attr);
 int p9c_setattr(P9Client *c, uint32_t fid, const P9CSetAttr *set);
+/* Only the mode */
+int p9c_chmod(P9Client *c, uint32_t fid, uint32_t mode);
 int p9c_statfs(P9Client *c, uint32_t fid, P9CStatfs *st);
 int p9c_readlink(P9Client *c, uint32_t fid, char **target);
 

@@ -390,6 +390,13 @@ int p9c_setattr(P9Client *c, uint32_t fid, const P9CSetAttr *set)
     return call_finish(call);
 }
 
+int p9c_chmod(P9Client *c, uint32_t fid, uint32_t mode)
+{
+    P9CSetAttr set = { .valid = P9C_SETATTR_MODE, .mode = mode };
+
+    return p9c_setattr(c, fid, &set);
+}
+
 int p9c_statfs(P9Client *c, uint32_t fid, P9CStatfs *st)
 {
     P9Call *call = p9c_call(c, P9C_TSTATFS);
