@@ -67,6 +67,7 @@ const char *proxy_type_name(unsigned type)
         [PROXY_SETXATTR] = "SETXATTR",
         [PROXY_REMOVEXATTR] = "REMOVEXATTR",
         [PROXY_ADOPT] = "ADOPT",
+        [PROXY_RING] = "RING",
     };
 
     return type < PROXY_TYPE_END && names[type] ? names[type] : "unknown";

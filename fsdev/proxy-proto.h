@@ -85,6 +85,15 @@
  *              R size[4] value[size]    (list 1: the names, name is empty)
  *  SETXATTR    T handle[8] name[s] flags[4] size[4] value[size]  R -
  *  REMOVEXATTR T handle[8] name[s]                        R -
+ *  RING        T -, three descriptors: memory as in proxy-ring.h, the reading
+ *                end of a pipe, the writing end of another
+ *              R -
+ *                Only as the first request after HELLO's reply, and alone on
+ *                the way, to a helper with PROXY_FEATURE_RING. After a reply
+ *                without error all requests go through the memory, and so do
+ *                replies without descriptors for which there is room; the
+ *                others go through the socket. A byte in the first pipe wakes
+ *                the helper, one in the second wakes QEMU.
  */
 #ifndef FSDEV_PROXY_PROTO_H
 #define FSDEV_PROXY_PROTO_H
@@ -107,6 +116,8 @@
 #define PROXY_MAX_FDS           253
 /* Descriptors in one message */
 #define PROXY_MESSAGE_FDS       3
+/* and in a RING: the memory, the bell for requests, the bell for replies */
+#define PROXY_RING_FDS          3
 /* References given back in one FORGET */
 #define PROXY_FORGET_MAX        1024
 /* Ranges in an id map: /proc/PID/uid_map has at most 340 (user_namespaces(7)) */
@@ -125,6 +136,7 @@
 /* HELLO features of the helper */
 #define PROXY_FEATURE_READONLY  (1u << 0)   /* its export is read-only */
 #define PROXY_FEATURE_ADOPT     (1u << 1)   /* there is ADOPT */
+#define PROXY_FEATURE_RING      (1u << 2)   /* it knows RING */
 
 typedef enum ProxyType {
     PROXY_HELLO = 1,
@@ -144,6 +156,7 @@ typedef enum ProxyType {
     PROXY_SETXATTR,
     PROXY_REMOVEXATTR,
     PROXY_ADOPT,
+    PROXY_RING,
     PROXY_TYPE_END
 } ProxyType;
 

@@ -7,8 +7,16 @@
  * together cost one system call. Memory is bounded by one buffer here, and
  * what each thread has: a request is only taken by a thread that will work
  * on it, and a thread that cannot get its replies out takes no more.
+ *
+ * With a ring (proxy-ring.h) requests come through it alone, and the thread
+ * that receives waits at the bell, which one read(2) both waits for and takes
+ * back; when QEMU goes the bell ends. It does not look for some time before it
+ * goes to sleep: QEMU's thread and this one are busy on the same processors as
+ * the guest. Replies go through the ring if they have no descriptors and there
+ * is room, and else through the socket: so nobody waits for room in it.
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "fsdev/helper/channel.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/proxy-proto1.h"
@@ -26,11 +34,19 @@ void channel_init(Channel *c, int fd)
     pthread_mutex_init(&c->state, NULL);
 }
 
-void channel_destroy(Channel *c)
+static void close_fds(Channel *c)
 {
     while (c->nfds) {
         close(c->fds[--c->nfds]);
     }
+}
+
+void channel_destroy(Channel *c)
+{
+    if (c->rings) {
+        proxy_rings_free(c->rings);
+    }
+    close_fds(c);
     close(c->fd);
     g_free(c->buf);
     pthread_mutex_destroy(&c->send);
@@ -105,8 +121,86 @@ static bool take_received(Channel *c, struct msghdr *msg)
     return !excess;
 }
 
-/* Reads what there is, after c->end. False at the end of the channel. */
-static bool fill(Channel *c)
+/* Makes room at the end of the buffer. */
+static void move_down(Channel *c)
+{
+    if (c->start) {
+        memmove(c->buf, c->buf + c->start, c->end - c->start);
+        c->end -= c->start;
+        c->start = 0;
+    }
+}
+
+/* QEMU has closed its end. */
+static void note_eof(Channel *c)
+{
+    if (c->end > 0) {
+        channel_break(c, "it ended within a message");
+    } else {
+        note_end(c, CHANNEL_CLOSED);
+    }
+}
+
+static void break_ring(Channel *c)
+{
+    channel_break(c, "the shared memory's counts are impossible");
+}
+
+/*
+ * Takes what is in the ring, without waiting, to c->end. Returns how much, or
+ * -EPROTO.
+ */
+static ssize_t ring_take(Channel *c)
+{
+    ssize_t len;
+
+    move_down(c);
+    len = proxy_ring_read(&c->rings->requests, c->buf + c->end,
+                          BUFFER_SIZE - c->end);
+    if (len > 0) {
+        c->end += len;
+        if (proxy_ring_wakes_producer(&c->rings->requests)) {
+            /* If that fails it has gone, which the next wait tells. */
+            proxy_rings_ring(c->rings);
+        }
+    }
+    return len;
+}
+
+/* fill() with a ring */
+static bool ring_fill(Channel *c)
+{
+    ProxyRing *requests = &c->rings->requests;
+    char rung[64];
+    ssize_t len;
+
+    while ((len = ring_take(c)) == 0) {
+        if (!proxy_ring_sleep(requests)) {
+            continue;
+        }
+        do {
+            len = read(c->rings->bell, rung, sizeof(rung));
+        } while (len < 0 && errno == EINTR);
+        proxy_ring_awake(requests);
+        if (len < 0) {
+            channel_break(c, "waiting for requests: %s", strerror(errno));
+            return false;
+        } else if (len == 0 && !proxy_ring_pending(requests)) {
+            note_eof(c);
+            return false;
+        }
+    }
+    if (len < 0) {
+        break_ring(c);
+    }
+    return len > 0;
+}
+
+/*
+ * One recvmsg(2). Returns the number of bytes, 0 at the end of the stream,
+ * -errno, or -EPROTO if there came more descriptors than may.
+ */
+static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
 {
     union {
         char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
@@ -116,40 +210,66 @@ static bool fill(Channel *c)
     struct msghdr msg;
     ssize_t len;
 
-    if (c->start) {
-        memmove(c->buf, c->buf + c->start, c->end - c->start);
-        c->end -= c->start;
-        c->start = 0;
-    }
     do {
-        iov = (struct iovec) { c->buf + c->end, BUFFER_SIZE - c->end };
+        iov = (struct iovec) { buf, size };
         msg = (struct msghdr) {
             .msg_iov = &iov,
             .msg_iovlen = 1,
             .msg_control = control.buf,
             .msg_controllen = sizeof(control.buf),
         };
-        len = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC);
+        len = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | flags);
     } while (len < 0 && errno == EINTR);
+    if (len < 0) {
+        return -errno;
+    }
+    return take_received(c, &msg) ? len : -EPROTO;
+}
 
+static void break_excess(Channel *c)
+{
+    channel_break(c, "the client sent more descriptors than it may, or than "
+                  "can be opened");
+}
+
+/* Reads what there is, after c->end. False at the end of the channel. */
+static bool fill(Channel *c)
+{
+    ssize_t len;
+
+    if (c->rings) {
+        return ring_fill(c);
+    }
+    move_down(c);
+    len = receive_some(c, c->buf + c->end, BUFFER_SIZE - c->end, 0);
     if (len > 0) {
-        if (!take_received(c, &msg)) {
-            channel_break(c, "the client sent more descriptors than it may, "
-                          "or than can be opened");
-            return false;
-        }
         c->end += len;
         return true;
     }
     /* ECONNRESET: it closed the socket with replies unread. */
-    if (len < 0 && errno != ECONNRESET) {
-        channel_break(c, "receiving: %s", strerror(errno));
-    } else if (c->end > 0) {
-        channel_break(c, "it ended within a message");
+    if (len == 0 || len == -ECONNRESET) {
+        note_eof(c);
+    } else if (len == -EPROTO) {
+        break_excess(c);
     } else {
-        note_end(c, CHANNEL_CLOSED);
+        channel_break(c, "receiving: %s", strerror(-len));
     }
     return false;
+}
+
+/*
+ * With a ring: takes the descriptors of requests that QEMU has sent before it
+ * put those into the ring, each lot with a byte that says nothing.
+ */
+static bool fetch_fds(Channel *c)
+{
+    char nothing[16];
+    ssize_t len = receive_some(c, nothing, sizeof(nothing), MSG_DONTWAIT);
+
+    if (len == -EPROTO) {
+        break_excess(c);
+    }
+    return len != -EPROTO;
 }
 
 /* Waits until there are @size bytes at c->start; @size <= PROXY_MAX_MESSAGE */
@@ -247,6 +367,10 @@ static bool check_header(Channel *c, const ProxyHeader *h)
         channel_break(c, "%s of %u bytes", proxy_type_name(h->type), h->size);
         return false;
     }
+    if (h->type == PROXY_RING) {
+        channel_break(c, "RING after another request");
+        return false;
+    }
     if (h->nfds != (h->type == PROXY_ADOPT)) {
         channel_break(c, "%s with %u descriptors", proxy_type_name(h->type),
                       h->nfds);
@@ -255,7 +379,7 @@ static bool check_header(Channel *c, const ProxyHeader *h)
     return true;
 }
 
-bool channel_has_request(const Channel *c)
+static bool has_whole_request(const Channel *c)
 {
     size_t have = c->end - c->start;
     ProxyHeader h;
@@ -265,6 +389,13 @@ bool channel_has_request(const Channel *c)
     }
     proxy_header_get(&h, c->buf + c->start);
     return h.size <= have;
+}
+
+bool channel_has_request(Channel *c)
+{
+    /* An impossible count is for channel_receive() to find. */
+    return has_whole_request(c) ||
+           (c->rings && ring_take(c) > 0 && has_whole_request(c));
 }
 
 /* The first of the descriptors that came and were not taken yet */
@@ -283,6 +414,9 @@ bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd)
     }
     proxy_header_get(h, c->buf + c->start);
     if (!check_header(c, h) || !need(c, h->size)) {
+        return false;
+    }
+    if (c->nfds < h->nfds && c->rings && !fetch_fds(c)) {
         return false;
     }
     if (c->nfds < h->nfds) {
@@ -363,14 +497,45 @@ static ssize_t send_some(Channel *c, const void *buf, size_t size,
     }
 }
 
+/*
+ * Sends all or nothing through the ring: 1 or 0, or -EPROTO if it is broken.
+ */
+static int ring_send(Channel *c, const void *buf, size_t size)
+{
+    ssize_t room = proxy_ring_room(&c->rings->replies);
+
+    if (room < 0) {
+        return room;
+    } else if (room < (ssize_t)size) {
+        return 0;
+    }
+    proxy_ring_write(&c->rings->replies, buf, size);
+    if (proxy_ring_wakes_consumer(&c->rings->replies)) {
+        /* If that fails it has gone, which the thread that receives sees. */
+        proxy_rings_ring(c->rings);
+    }
+    return 1;
+}
+
 bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
                   unsigned nfds)
 {
     const uint8_t *p = buf;
     bool ok = true;
     ssize_t len;
+    int ret;
 
     pthread_mutex_lock(&c->send);
+    if (c->rings && nfds == 0) {
+        ret = ring_send(c, buf, size);
+        if (ret == 1) {
+            size = 0;
+        } else if (ret < 0) {
+            break_ring(c);
+            pthread_mutex_unlock(&c->send);
+            return false;
+        }
+    }
     while (size) {
         len = send_some(c, p, size, fds, nfds);
         if (len < 0) {
@@ -380,6 +545,9 @@ bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
         p += len;
         size -= len;
         nfds = 0;
+        if (c->rings) {
+            qatomic_set(&c->rings->mem->socket, ++c->sent);
+        }
     }
     if (!ok && errno != EPIPE && errno != ECONNRESET) {
         channel_break(c, "sending: %s", strerror(errno));
@@ -389,4 +557,86 @@ bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
     }
     pthread_mutex_unlock(&c->send);
     return ok;
+}
+
+/* Whether @fd is the end of a pipe that is opened for @access */
+static bool is_pipe(int fd, int access)
+{
+    struct stat st;
+    int flags = fcntl(fd, F_GETFL);
+
+    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+           flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == access;
+}
+
+/* The rings that the descriptors in c->fds are for: 0 or -errno */
+static int make_rings(Channel *c, ProxyRings **rings)
+{
+    int ret;
+
+    if (!is_pipe(c->fds[1], O_RDONLY) || !is_pipe(c->fds[2], O_WRONLY)) {
+        return -EINVAL;
+    }
+    ret = proxy_rings_new(rings, c->fds[0], c->fds[1], c->fds[2]);
+    if (ret == 0) {
+        c->nfds = 1;            /* the bells are theirs now */
+    }
+    return ret;
+}
+
+bool channel_offer_ring(Channel *c)
+{
+    uint8_t reply[PROXY_HEADER_SIZE + 4];
+    ProxyHeader h;
+    MarshalWriter w;
+    ProxyRings *rings = NULL;
+    bool takes_fds = c->takes_fds;
+    bool ok;
+    int ret;
+
+    c->takes_fds = true;
+    ok = need(c, PROXY_HEADER_SIZE);
+    c->takes_fds = takes_fds;
+    if (!ok) {
+        return false;
+    }
+    proxy_header_get(&h, c->buf + c->start);
+    if (h.type != PROXY_RING) {
+        if (c->nfds && !takes_fds) {
+            break_excess(c);
+        }
+        return takes_fds || !c->nfds;
+    }
+    if (h.size != PROXY_HEADER_SIZE || h.nfds != PROXY_RING_FDS ||
+        c->nfds != PROXY_RING_FDS ||
+        c->end - c->start != PROXY_HEADER_SIZE) {
+        channel_break(c, "RING of %u bytes with %u descriptors, of which %u "
+                      "came, and %zu bytes after it", h.size, h.nfds, c->nfds,
+                      c->end - c->start - PROXY_HEADER_SIZE);
+        return false;
+    }
+    c->start = c->end = 0;
+    ret = make_rings(c, &rings);
+    close_fds(c);
+
+    h = (ProxyHeader) {
+        .size = sizeof(reply), .type = PROXY_RING | PROXY_REPLY, .tag = h.tag,
+    };
+    proxy_header_put(&h, reply);
+    marshal_writer_init(&w, reply + PROXY_HEADER_SIZE, 4);
+    marshal_put_u32(&w, -ret);
+    if (!channel_send(c, reply, sizeof(reply), NULL, 0)) {
+        if (rings) {
+            proxy_rings_free(rings);
+        }
+        return false;
+    }
+    if (ret == 0) {
+        c->rings = rings;
+        log_line(LOG_LEVEL_INFO, "requests come through shared memory");
+    } else {
+        log_line(LOG_LEVEL_WARNING, "no shared memory for requests: %s",
+                 strerror(-ret));
+    }
+    return true;
 }

@@ -2,13 +2,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The helper's end of the proxy channel: whole messages in and out of the
- * socket (framing: proxy-proto.h). One thread at a time receives, which is the
- * caller's care; several may send.
+ * socket or of shared memory (framing: proxy-proto.h). One thread at a time
+ * receives, which is the caller's care; several may send.
  */
 #ifndef HELPER_CHANNEL_H
 #define HELPER_CHANNEL_H
 
 #include "fsdev/proxy-proto.h"
+#include "fsdev/proxy-ring.h"
 #include <pthread.h>
 
 typedef enum ChannelEnd {
@@ -29,6 +30,10 @@ typedef struct Channel {
     bool takes_fds;             /* QEMU may send descriptors */
     int fds[2 * PROXY_ADOPT_MAX];       /* came and were not taken, likewise */
     unsigned nfds;
+    ProxyRings *rings;          /* or NULL; does not change while threads run.
+                                   Requests: theirs whose turn it is to receive;
+                                   replies: under "send" */
+    uint32_t sent;              /* through the socket, with rings; likewise */
 } Channel;
 
 /* @fd: a connected UNIX stream socket, blocking. */
@@ -44,8 +49,15 @@ void channel_destroy(Channel *c);
  */
 bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags);
 
+/*
+ * Waits for the first request after HELLO's reply. If that is RING it is
+ * carried out and answered; others are for channel_receive(). False at the end
+ * of the channel. Before any other thread uses it.
+ */
+bool channel_offer_ring(Channel *c);
+
 /* Whether a whole request is there, so channel_receive() does not wait. */
-bool channel_has_request(const Channel *c);
+bool channel_has_request(Channel *c);
 
 /*
  * Waits for a request; its header is checked, its payload is copied to

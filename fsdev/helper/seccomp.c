@@ -88,7 +88,7 @@ static const struct {
 };
 
 static const unsigned fcntl_commands[] = {
-    F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL,
+    F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL, F_GET_SEALS,
 };
 
 static const unsigned long ioctl_requests[] = {

@@ -165,7 +165,7 @@ static void batch_add(Batch *b, const Request *rq, const void *reply,
 }
 
 /* Whether it is to be sent before the next request is taken */
-static bool batch_is_due(const Server *s)
+static bool batch_is_due(Server *s)
 {
     const Batch *b = s->batch;
 
@@ -394,7 +394,7 @@ static bool answer_hello(Server *s, uint32_t flags)
 
     start_request(&rq, s, w, 0);
     marshal_put_u32(&rq.out, PROXY_VERSION);
-    marshal_put_u32(&rq.out,
+    marshal_put_u32(&rq.out, PROXY_FEATURE_RING |
                     (config->readonly ? PROXY_FEATURE_READONLY : 0) |
                     (s->export.mount ? PROXY_FEATURE_ADOPT : 0));
     marshal_put_u32(&rq.out, PROXY_MAX_MESSAGE);
@@ -467,7 +467,8 @@ int serve(int fd, const ServeConfig *config)
                  version);
         if (version == 1) {
             requests_v1_serve(&s.channel, &s.export.fs);
-        } else if (answer_hello(&s, flags)) {
+        } else if (answer_hello(&s, flags) &&
+                   channel_offer_ring(&s.channel)) {
             run_threads(&s);
         }
     }

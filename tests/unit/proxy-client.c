@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "proxy-client.h"
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 
 #define SOCK_FD         3
+#define RING_TAG        0x676e6972
 
 unsigned pc_max_files;
 bool pc_activated;
@@ -192,7 +194,7 @@ ProxyClient *pc_start(const char *dir, uid_t uid, const char *const *options)
     return pc_new(fds[0], pid);
 }
 
-static void read_all(ProxyClient *c, void *buf, size_t size)
+static void read_socket(ProxyClient *c, void *buf, size_t size)
 {
     union {
         char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
@@ -228,6 +230,53 @@ static void read_all(ProxyClient *c, void *buf, size_t size)
     }
 }
 
+/* Waits for the helper's bell or a change of the socket. */
+static void wait_bell(ProxyClient *c)
+{
+    struct pollfd pfds[] = {
+        { .fd = c->rings->bell, .events = POLLIN },
+        { .fd = c->fd, .events = POLLIN },
+    };
+    char rung[64];
+
+    if (poll(pfds, 2, PC_TIMEOUT * 1000) <= 0) {
+        g_error("no bell: %s", strerror(errno));
+    }
+    if (pfds[0].revents & POLLIN) {
+        g_assert_cmpint(read(c->rings->bell, rung, sizeof(rung)), >, 0);
+    }
+}
+
+/* Whether the next reply comes through the ring; waits for one. */
+static bool reply_in_ring(ProxyClient *c)
+{
+    struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
+
+    while (c->rings) {
+        if (proxy_ring_pending(&c->rings->replies)) {
+            return true;
+        } else if (poll(&pfd, 1, 0) > 0) {
+            return false;
+        }
+        if (proxy_ring_sleep(&c->rings->replies)) {
+            wait_bell(c);
+        }
+        proxy_ring_awake(&c->rings->replies);
+    }
+    return false;
+}
+
+static void read_all(ProxyClient *c, bool ring, void *buf, size_t size)
+{
+    /* The helper puts whole messages into the ring. */
+    if (ring) {
+        g_assert_cmpint(proxy_ring_read(&c->rings->replies, buf, size), ==,
+                        size);
+    } else {
+        read_socket(c, buf, size);
+    }
+}
+
 /* Replies that are sent together have their descriptors with the first. */
 static void take_fds(ProxyClient *c, unsigned n)
 {
@@ -241,14 +290,16 @@ static void take_fds(ProxyClient *c, unsigned n)
 
 int pc_receive(ProxyClient *c, ProxyHeader *h)
 {
+    bool ring = reply_in_ring(c);
     uint32_t error;
 
-    read_all(c, c->in_buf, PROXY_HEADER_SIZE);
+    read_all(c, ring, c->in_buf, PROXY_HEADER_SIZE);
     proxy_header_get(h, c->in_buf);
     g_assert_cmpint(h->size, >=, PROXY_HEADER_SIZE + 4);
     g_assert_cmpint(h->size, <=, PROXY_MAX_MESSAGE);
     g_assert_cmpint(h->type & PROXY_REPLY, !=, 0);
-    read_all(c, c->in_buf + PROXY_HEADER_SIZE, h->size - PROXY_HEADER_SIZE);
+    read_all(c, ring, c->in_buf + PROXY_HEADER_SIZE,
+             h->size - PROXY_HEADER_SIZE);
     take_fds(c, h->nfds);
 
     marshal_reader_init(&c->in, c->in_buf + PROXY_HEADER_SIZE,
@@ -262,9 +313,41 @@ int pc_receive(ProxyClient *c, ProxyHeader *h)
     return -(int)error;
 }
 
+static bool socket_closed(ProxyClient *c)
+{
+    struct pollfd pfd = { .fd = c->fd, .events = POLLRDHUP };
+
+    return poll(&pfd, 1, 0) > 0;
+}
+
+static bool send_in_ring(ProxyClient *c, const void *buf, size_t size)
+{
+    ProxyRing *ring = &c->rings->requests;
+    ssize_t len;
+
+    while (size && !socket_closed(c)) {
+        len = proxy_ring_write(ring, buf, size);
+        g_assert_cmpint(len, >=, 0);
+        buf = (const char *)buf + len;
+        size -= len;
+        if (len && proxy_ring_wakes_consumer(ring) &&
+            proxy_rings_ring(c->rings) < 0) {
+            return false;
+        }
+        if (size && proxy_ring_wait_room(ring) == 0) {
+            wait_bell(c);
+        }
+    }
+    return size == 0;
+}
+
 bool pc_send_raw(ProxyClient *c, const void *buf, size_t size)
 {
     ssize_t len;
+
+    if (c->rings) {
+        return send_in_ring(c, buf, size);
+    }
 
     while (size) {
         len = send(c->fd, buf, size, MSG_NOSIGNAL);
@@ -278,27 +361,39 @@ bool pc_send_raw(ProxyClient *c, const void *buf, size_t size)
     return true;
 }
 
-void pc_send_fds(ProxyClient *c, const void *buf, size_t size, const int *fds,
-                 unsigned nfds)
+size_t pc_send_now(ProxyClient *c, const void *buf, size_t size)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov = { (void *)buf, size };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    struct cmsghdr *cmsg;
+    ssize_t len;
 
-    if (nfds) {
-        msg.msg_control = control.buf;
-        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
+    if (c->rings) {
+        len = proxy_ring_write(&c->rings->requests, buf, size);
+        g_assert_cmpint(len, >=, 0);
+        if (len && proxy_ring_wakes_consumer(&c->rings->requests)) {
+            g_assert_cmpint(proxy_rings_ring(c->rings), ==, 0);
+        }
+        return len;
     }
-    g_assert_cmpint(sendmsg(c->fd, &msg, MSG_NOSIGNAL), ==, size);
+    len = send(c->fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    g_assert_true(len >= 0 || errno == EAGAIN);
+    return MAX(len, 0);
+}
+
+void pc_end_requests(ProxyClient *c)
+{
+    if (c->rings) {
+        close(c->rings->their_bell);
+        c->rings->their_bell = -1;
+    } else {
+        g_assert_cmpint(shutdown(c->fd, SHUT_WR), ==, 0);
+    }
+}
+
+bool pc_has_reply(ProxyClient *c)
+{
+    struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
+
+    return (c->rings && proxy_ring_pending(&c->rings->replies)) ||
+           poll(&pfd, 1, 0) > 0;
 }
 
 void pc_hello(ProxyClient *c, uint32_t flags)
@@ -332,6 +427,88 @@ void pc_hello(ProxyClient *c, uint32_t flags)
     c->gid_map = proxy_get_idmap(&c->in, &c->n_gid);
     g_assert_true(marshal_done(&c->in));
     g_assert_cmpint(next, ==, c->nfds);
+    g_assert_true(c->features & PROXY_FEATURE_RING);
+    if (g_getenv("PROXY_CLIENT_RING")) {
+        pc_start_ring(c);
+    }
+}
+
+ProxyRings *pc_make_rings(int fds[PROXY_RING_FDS])
+{
+    int requests[2], replies[2];
+    ProxyRings *rings;
+
+    fds[0] = proxy_ring_make_memory();
+    g_assert_cmpint(fds[0], >=, 0);
+    g_assert_cmpint(pipe2(requests, O_CLOEXEC), ==, 0);
+    g_assert_cmpint(pipe2(replies, O_CLOEXEC), ==, 0);
+    g_assert_cmpint(fcntl(requests[1], F_SETFL, O_NONBLOCK), ==, 0);
+    g_assert_cmpint(proxy_rings_new(&rings, fds[0], replies[0], requests[1]),
+                    ==, 0);
+    fds[1] = requests[0];
+    fds[2] = replies[1];
+    return rings;
+}
+
+void pc_send_fds(ProxyClient *c, const void *buf, size_t size, const int *fds,
+                 unsigned nfds)
+{
+    union {
+        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control = { };
+    struct iovec iov = { (void *)buf, size };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct cmsghdr *cmsg;
+
+    if (c->rings) {
+        iov.iov_len = 1;
+    }
+    if (nfds) {
+        msg.msg_control = control.buf;
+        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
+    }
+    g_assert_cmpint(sendmsg(c->fd, &msg, MSG_NOSIGNAL), ==, iov.iov_len);
+    if (c->rings) {
+        g_assert_true(pc_send_raw(c, buf, size));
+    }
+}
+
+int pc_ask_ring(ProxyClient *c, const int *fds, unsigned nfds)
+{
+    ProxyHeader h = {
+        .size = PROXY_HEADER_SIZE, .type = PROXY_RING, .nfds = nfds,
+        .tag = RING_TAG,
+    };
+    uint8_t buf[PROXY_HEADER_SIZE];
+    int ret;
+
+    proxy_header_put(&h, buf);
+    pc_send_fds(c, buf, sizeof(buf), fds, nfds);
+    ret = pc_receive(c, &h);
+    g_assert_cmpint(h.type, ==, PROXY_RING | PROXY_REPLY);
+    g_assert_cmpint(h.tag, ==, RING_TAG);
+    g_assert_cmpint(h.nfds, ==, 0);
+    g_assert_true(marshal_done(&c->in));
+    return ret;
+}
+
+void pc_start_ring(ProxyClient *c)
+{
+    int fds[PROXY_RING_FDS];
+    ProxyRings *rings = pc_make_rings(fds);
+    unsigned i;
+
+    g_assert_cmpint(pc_ask_ring(c, fds, PROXY_RING_FDS), ==, 0);
+    c->rings = rings;
+    for (i = 0; i < PROXY_RING_FDS; i++) {
+        close(fds[i]);
+    }
 }
 
 ProxyClient *pc_open(const char *dir, const char *const *options)
@@ -347,6 +524,9 @@ int pc_close(ProxyClient *c)
     int status = 0;
 
     close(c->fd);
+    if (c->rings) {
+        proxy_rings_free(c->rings);
+    }
     if (c->root_fd >= 0) {
         close(c->root_fd);
     }

@@ -10,6 +10,7 @@
 #define TESTS_UNIT_PROXY_CLIENT_H
 
 #include "fsdev/proxy-proto.h"
+#include "fsdev/proxy-ring.h"
 
 /* Seconds: far more than is needed, for a machine that is busy */
 #define PC_TIMEOUT      60
@@ -38,6 +39,7 @@ typedef struct ProxyClient {
     unsigned nfds;
     int early[PROXY_MAX_FDS];   /* that came for replies not received yet */
     unsigned n_early;
+    ProxyRings *rings;          /* requests go through them, if any */
     uint8_t out_buf[PROXY_MAX_MESSAGE];
     uint8_t in_buf[PROXY_MAX_MESSAGE];
 } ProxyClient;
@@ -78,8 +80,23 @@ ProxyClient *pc_start(const char *dir, uid_t uid, const char *const *options);
 /* A client on a connected socket; @pid may be 0. */
 ProxyClient *pc_new(int fd, pid_t pid);
 
-/* Says HELLO with @flags and takes the reply. */
+/*
+ * Says HELLO with @flags and takes the reply. With PROXY_CLIENT_RING in the
+ * environment it asks for a ring then: the same tests run both ways.
+ */
 void pc_hello(ProxyClient *c, uint32_t flags);
+
+/*
+ * What a RING brings: those in @fds are for the helper and the caller's to
+ * close, the other ends are in what is returned.
+ */
+ProxyRings *pc_make_rings(int fds[PROXY_RING_FDS]);
+
+/* Sends RING with @nfds descriptors. 0 or -errno, as the helper says. */
+int pc_ask_ring(ProxyClient *c, const int *fds, unsigned nfds);
+
+/* Both; requests go through the ring from here on. */
+void pc_start_ring(ProxyClient *c);
 
 /* pc_start(), pc_hello() */
 ProxyClient *pc_open(const char *dir, const char *const *options);
@@ -119,12 +136,23 @@ int pc_call(ProxyClient *c, unsigned type);
 /* Sends @size bytes as they are; false if the helper has closed. */
 bool pc_send_raw(ProxyClient *c, const void *buf, size_t size);
 
-/* The same with descriptors, in one sendmsg(2). */
+/*
+ * The same with descriptors, in one sendmsg(2). With a ring they go through the
+ * socket, with a byte that says nothing, before the others go through the ring.
+ */
 void pc_send_fds(ProxyClient *c, const void *buf, size_t size, const int *fds,
                  unsigned nfds);
 
 /* ADOPT of @fd, which stays the caller's. It has no reply. */
 void pc_adopt(ProxyClient *c, uint64_t handle, int fd);
+/* Sends as much of @size bytes as is taken without waiting; how much. */
+size_t pc_send_now(ProxyClient *c, const void *buf, size_t size);
+
+/* No request comes any more, though replies are read. */
+void pc_end_requests(ProxyClient *c);
+
+/* Whether there is a reply, or a part of one, or the end */
+bool pc_has_reply(ProxyClient *c);
 
 /* Checks that the helper closes the connection without a reply, and ends. */
 void pc_expect_broken(ProxyClient *c);

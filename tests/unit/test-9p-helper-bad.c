@@ -67,7 +67,8 @@ static void test_trailing(ProxyFixture *f, gconstpointer opaque)
         unsigned i;
 
         put_good_payload(c, type);
-        if (type == PROXY_FORGET || type == PROXY_ADOPT) {
+        if (type == PROXY_FORGET || type == PROXY_ADOPT ||
+            type == PROXY_RING) {
             pc_send(c, type);
         } else {
             pc_call(c, type);
@@ -180,6 +181,10 @@ static void send_descriptors(ProxyFixture *f, bool donate, unsigned type,
 
 static void test_sent_descriptors(ProxyFixture *f, gconstpointer opaque)
 {
+    if (g_getenv("PROXY_CLIENT_RING")) {
+        g_test_skip("requests are not in the socket");
+        return;
+    }
     /* Nothing may come along where nothing can be adopted, */
     send_descriptors(f, false, PROXY_GETATTR, 0, 2);
     send_descriptors(f, false, PROXY_ADOPT, 1, 1);

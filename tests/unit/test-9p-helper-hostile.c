@@ -476,15 +476,6 @@ static void test_integers(ProxyFixture *f, gconstpointer options)
     pw_free(w);
 }
 
-/* As much as goes out without waiting; returns how many bytes of @size */
-static size_t send_now(int fd, const void *buf, size_t size)
-{
-    ssize_t len = send(fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    g_assert_true(len >= 0 || errno == EAGAIN);
-    return MAX(len, 0);
-}
-
 /* Memory of its own, in KiB: anonymous, and what of it is shared */
 static unsigned memory_of(pid_t pid)
 {
@@ -553,7 +544,7 @@ static void test_in_flight(ProxyFixture *f, gconstpointer options)
     }
     /* Until it takes no more, and has had time to do what it wants */
     for (i = 0; i < 50 && sent < size; i++) {
-        size_t now = send_now(c->fd, all + sent, size - sent);
+        size_t now = pc_send_now(c, all + sent, size - sent);
 
         sent += now;
         i = now ? 0 : i;
@@ -562,7 +553,7 @@ static void test_in_flight(ProxyFixture *f, gconstpointer options)
     expect_bounded(c, files, options);
 
     while (received < IN_FLIGHT) {
-        sent += send_now(c->fd, all + sent, size - sent);
+        sent += pc_send_now(c, all + sent, size - sent);
         g_assert_cmpint(pc_receive(c, &h), ==, 0);
         g_assert_cmpint(h.tag, <, IN_FLIGHT);
         g_assert_false(answered[h.tag]);
@@ -595,7 +586,7 @@ static void test_unread(ProxyFixture *f, gconstpointer options)
     marshal_put_u64(&writer, file);
     marshal_put_u32(&writer, O_RDONLY);
     while (idle < 30) {
-        size_t now = send_now(c->fd, msg, sizeof(msg));
+        size_t now = pc_send_now(c, msg, sizeof(msg));
 
         if (now && now < sizeof(msg)) {
             break;              /* the rest would not fit either */
@@ -812,7 +803,7 @@ static void test_unread_v1(ProxyFixture *f, gconstpointer options)
     size = PROXY1_HEADER_SIZE + marshal_size(&p->w);
     memcpy(p->out, (uint32_t[]) { PROXY1_OPEN, marshal_size(&p->w) }, 8);
     while (idle < 30) {
-        size_t now = send_now(p->c->fd, p->out, size);
+        size_t now = pc_send_now(p->c, p->out, size);
 
         if (now && now < size) {
             break;
