@@ -35,6 +35,7 @@
     STRING("helper", "program to start as helper"),                     \
     NUMBER("protocol", "version that the helper speaks, 1 or 2"),       \
     BOOL("donate", "the helper may hand over descriptors"),             \
+    STRING("ring", "on, off or auto: messages through shared memory"),  \
     STRING("on-disconnect", "eio or wait, while there is no helper"),    \
     NUMBER("reconnect", "seconds after which to look for a lost helper"), \
     BOOL("readonly", "refuse every change by the guest"),               \

@@ -1754,6 +1754,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     ERRP_GUARD();
     const FsdevProxyOptions *o = &opts->u.proxy;
     bool donate = !o->has_donate || o->donate;
+    OnOffAuto ring = o->has_ring ? o->ring : ON_OFF_AUTO_AUTO;
     ProxyFs *ps;
     ProxyPeer *peer;
     ProxyChannel *channel;
@@ -1770,6 +1771,10 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
         return false;
     }
     version = proxy1_version(o, sock, errp);
+    if (version == 1 && ring == ON_OFF_AUTO_ON) {
+        error_setg(errp, "ring=on: there is no ring in protocol version 1");
+        version = -1;
+    }
     if (version == 1) {
         return proxy1_open_export(fs, o, peer, sock, errp);
     }
@@ -1778,7 +1783,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
         channel = NULL;
     } else {
         channel = proxy_channel_new(qemu_get_aio_context(), fs->id, sock,
-                                    donate, errp);
+                                    donate, ring, errp);
     }
     if (!channel) {
         proxy_launch_failed(peer, errp);
@@ -1833,6 +1838,9 @@ static void proxy_query(FsExport *fs, FsdevInfo *info)
     helper->protocol = PROXY_VERSION;
     if (hello->n_uids || hello->n_gids) {
         add_feature(helper, FSDEV_HELPER_FEATURE_ID_MAP);
+    }
+    if (hello->ring) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_RING);
     }
     if (hello->donates) {
         add_feature(helper, FSDEV_HELPER_FEATURE_DONATE);

@@ -26,6 +26,16 @@
  * abandoned. Its slot stays taken until the answer comes after all, and what
  * that brings is given back.
  *
+ * With a ring (fsdev/proxy-ring.h) the same bytes go through shared memory
+ * instead of the socket, but for replies with descriptors, and others that the
+ * helper has no room for; so there are two streams that replies come from. Our
+ * bell is a pipe. What it rings for is looked up in the ring, not in the pipe,
+ * and a helper that rings without end keeps the event loop from sleeping, but
+ * from nothing else. Nor can it make us wait: both ends of pipes that we use do
+ * not block, which is ours to decide alone, as nobody else has them. An event
+ * loop that polls (IOThreads do) looks at the ring, and the helper rings no
+ * bell meanwhile.
+ *
  * FORGETs leave before the next request, or a few milliseconds later when none
  * come: the helper's handles keep deleted files on the disk.
  *
@@ -39,8 +49,10 @@
 #include <sys/socket.h>
 #include "block/aio.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/defer-call.h"
 #include "qemu/error-report.h"
+#include "fsdev/proxy-ring.h"
 #include "proxy-channel.h"
 #include "trace.h"
 
@@ -68,6 +80,12 @@
 
 #define FORGET_DELAY_MS     5
 
+/* What ring=auto means, with a helper that has one */
+#define RING_AUTO           0
+
+/* How often the ring is read in a row, before others get their turn */
+#define RING_ROUNDS         16
+
 /*
  * Errors from here on are the kernel's own, and mean other things to a guest's
  * kernel than that a file was not found (include/linux/errno.h of Linux).
@@ -79,6 +97,15 @@ typedef struct ProxyForget {
     uint64_t handle;
     uint32_t count;
 } ProxyForget;
+
+/* Replies that came, by one of the ways that there are */
+typedef struct ProxyStream {
+    uint8_t *buf;               /* of IN_SIZE bytes */
+    size_t start;               /* not taken apart: start up to end */
+    size_t end;
+    int fds[FDS_MAX];           /* came with messages not taken apart yet */
+    unsigned nfds;
+} ProxyStream;
 
 struct ProxyChannel {
     AioContext *ctx;
@@ -100,12 +127,15 @@ struct ProxyChannel {
     int out_fds[PROXY_ADOPT_MAX];       /* ours, for messages among these */
     unsigned n_out_fds;
 
-    uint8_t *in;
-    size_t in_start;            /* not taken apart: in_start up to in_end */
-    size_t in_end;
+    ProxyStream in;             /* from the socket */
 
-    int fds[FDS_MAX];           /* came with messages not taken apart yet */
-    unsigned nfds;
+    ProxyRings *rings;          /* or NULL */
+    ProxyStream ring_in;        /* from the ring of replies */
+    QEMUBH *ring_bh;            /* to look into it without a bell */
+    EventNotifier bell;         /* rings->bell, for the event loop */
+    bool fds_wait;              /* for the socket's write handler */
+    bool polling;               /* it looks into the ring by itself */
+    uint32_t socket_seen;       /* the memory's count, when we last read */
 
     /* NULL: free. Those without coroutine are abandoned, and our own. */
     ProxyRequest **slots;
@@ -120,30 +150,35 @@ struct ProxyChannel {
     QEMUTimer *forget_timer;
 };
 
-static void proxy_set_handlers(ProxyChannel *ch);
+static void proxy_set_socket_handler(ProxyChannel *ch);
+static void proxy_clear_handlers(ProxyChannel *ch);
 
 /*
  * Failure
  */
 
+/* Those that are not -1 */
 static void close_fds(int *fds, unsigned n)
 {
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        close(fds[i]);
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
     }
 }
 
 static void proxy_disconnect(ProxyChannel *ch)
 {
     if (ch->fd >= 0) {
-        aio_set_fd_handler(ch->ctx, ch->fd, NULL, NULL, NULL, NULL, NULL);
+        proxy_clear_handlers(ch);
         close(ch->fd);
         ch->fd = -1;
+        g_clear_pointer(&ch->rings, proxy_rings_free);
     }
-    close_fds(ch->fds, ch->nfds);
-    ch->nfds = 0;
+    close_fds(ch->in.fds, ch->in.nfds);
+    ch->in.nfds = 0;
     close_fds(ch->out_fds, ch->n_out_fds);
     ch->n_out_fds = 0;
 }
@@ -312,15 +347,13 @@ static void out_forgets(ProxyChannel *ch)
 }
 
 /* One sendmsg(2); the descriptors go with the first byte. */
-static ssize_t send_some(ProxyChannel *ch)
+static ssize_t send_some(ProxyChannel *ch, const void *buf, size_t bytes)
 {
     union {
         char buf[CMSG_SPACE(PROXY_ADOPT_MAX * sizeof(int))];
         struct cmsghdr align;
     } control;
-    struct iovec iov = {
-        ch->out + ch->out_start, ch->out_end - ch->out_start
-    };
+    struct iovec iov = { (void *)buf, bytes };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     size_t size = ch->n_out_fds * sizeof(int);
     struct cmsghdr *cmsg;
@@ -343,13 +376,91 @@ static ssize_t send_some(ProxyChannel *ch)
     return n;
 }
 
+/* unix(7): other processes of this user, too, have descriptors sent. */
+static void try_later(ProxyChannel *ch)
+{
+    timer_mod(ch->forget_timer,
+              qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FORGET_DELAY_MS);
+}
+
+static void break_ring(ProxyChannel *ch)
+{
+    proxy_break(ch, "the helper put impossible counts into shared memory");
+}
+
+/*
+ * With a ring: sends the descriptors of what is in the out buffer, with a byte
+ * that says nothing. False if that cannot go out before.
+ */
+static bool ring_send_fds(ProxyChannel *ch)
+{
+    ssize_t n;
+
+    do {
+        n = ch->n_out_fds ? send_some(ch, "", 1) : 0;
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == ETOOMANYREFS) {
+        try_later(ch);
+        return false;
+    } else if (n < 0 && errno != EAGAIN) {
+        proxy_gone(ch, errno == EPIPE || errno == ECONNRESET ? 0 : errno);
+        return false;
+    }
+    if ((n < 0) != ch->fds_wait) {
+        ch->fds_wait = n < 0;
+        proxy_set_socket_handler(ch);
+    }
+    ch->out_waits = n < 0;
+    return n >= 0;
+}
+
+static void ring_send(ProxyChannel *ch)
+{
+    ProxyRing *requests = &ch->rings->requests;
+    size_t before = ch->out_start;
+    ssize_t n;
+    int ret;
+
+    if (!ring_send_fds(ch)) {
+        return;
+    }
+    while (ch->out_start < ch->out_end && !ch->out_waits) {
+        n = proxy_ring_write(requests, ch->out + ch->out_start,
+                             ch->out_end - ch->out_start);
+        ret = n ? n : proxy_ring_wait_room(requests);
+        if (ret < 0) {
+            break_ring(ch);
+            return;
+        }
+        ch->out_start += n;
+        ch->out_waits = ret == 0;
+    }
+    if (ch->out_start == before) {
+        return;
+    }
+    trace_proxy_sent(ch->id, ch->out_start - before);
+    if (proxy_ring_wakes_consumer(requests)) {
+        ret = proxy_rings_ring(ch->rings);
+        if (ret < 0) {
+            proxy_gone(ch, ret == -EPIPE ? 0 : -ret);
+            return;
+        }
+    }
+    slots_hand_on(ch);
+}
+
 static void proxy_send(ProxyChannel *ch)
 {
     bool waits = false;
     ssize_t n;
 
+    if (ch->rings) {
+        ring_send(ch);
+        return;
+    }
     while (ch->out_start < ch->out_end) {
-        n = send_some(ch);
+        n = send_some(ch, ch->out + ch->out_start,
+                      ch->out_end - ch->out_start);
         if (n >= 0) {
             trace_proxy_sent(ch->id, n);
             ch->out_start += n;
@@ -357,9 +468,7 @@ static void proxy_send(ProxyChannel *ch)
             waits = true;
             break;
         } else if (errno == ETOOMANYREFS) {
-            /* unix(7): other processes of this user, too, have them sent */
-            timer_mod(ch->forget_timer,
-                      qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FORGET_DELAY_MS);
+            try_later(ch);
             break;
         } else if (errno != EINTR) {
             /* EPIPE says no more than that it is gone */
@@ -369,7 +478,7 @@ static void proxy_send(ProxyChannel *ch)
     }
     if (waits != ch->out_waits) {
         ch->out_waits = waits;
-        proxy_set_handlers(ch);
+        proxy_set_socket_handler(ch);
     }
     slots_hand_on(ch);
 }
@@ -466,6 +575,17 @@ static unsigned reply_max_fds(unsigned type)
     }
 }
 
+/* Makes room for what is left of a message, at least. Returns how much. */
+static size_t stream_room(ProxyStream *in)
+{
+    if (in->end > PROXY_MAX_MESSAGE) {
+        memmove(in->buf, in->buf + in->start, in->end - in->start);
+        in->end -= in->start;
+        in->start = 0;
+    }
+    return IN_SIZE - in->end;
+}
+
 /*
  * Reads what there is into the in buffer and the queue of descriptors. Bytes
  * read, 0 at the end of the stream, -errno; -EPROTO when descriptors were cut
@@ -484,24 +604,20 @@ static ssize_t proxy_recv(ProxyChannel *ch)
         .msg_control = control.buf,
         .msg_controllen = sizeof(control.buf),
     };
+    ProxyStream *in = &ch->in;
     struct cmsghdr *cmsg;
     bool excess = false;
     ssize_t n;
 
-    if (ch->in_end > PROXY_MAX_MESSAGE) {
-        memmove(ch->in, ch->in + ch->in_start, ch->in_end - ch->in_start);
-        ch->in_end -= ch->in_start;
-        ch->in_start = 0;
-    }
-    iov.iov_base = ch->in + ch->in_end;
-    iov.iov_len = IN_SIZE - ch->in_end;
+    iov.iov_len = stream_room(in);
+    iov.iov_base = in->buf + in->end;
     do {
         n = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return -errno;
     }
-    ch->in_end += n;
+    in->end += n;
 
     for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
         unsigned i, count;
@@ -514,8 +630,8 @@ static ssize_t proxy_recv(ProxyChannel *ch)
             int fd;
 
             memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
-            if (ch->nfds < FDS_MAX) {
-                ch->fds[ch->nfds++] = fd;
+            if (in->nfds < FDS_MAX) {
+                in->fds[in->nfds++] = fd;
             } else {
                 close(fd);
                 excess = true;
@@ -529,14 +645,14 @@ static ssize_t proxy_recv(ProxyChannel *ch)
  * Whether a whole message is at the start of the in buffer; its header then
  * is in *@h. -EPROTO if it says something impossible.
  */
-static int proxy_next_message(ProxyChannel *ch, ProxyHeader *h)
+static int proxy_next_message(ProxyStream *in, ProxyHeader *h)
 {
-    size_t have = ch->in_end - ch->in_start;
+    size_t have = in->end - in->start;
 
     if (have < PROXY_HEADER_SIZE) {
         return 0;
     }
-    proxy_header_get(h, ch->in + ch->in_start);
+    proxy_header_get(h, in->buf + in->start);
     if (h->size < PROXY_HEADER_SIZE + 4 || h->size > PROXY_MAX_MESSAGE ||
         !(h->type & PROXY_REPLY) ||
         h->nfds > reply_max_fds(h->type & ~PROXY_REPLY)) {
@@ -545,16 +661,16 @@ static int proxy_next_message(ProxyChannel *ch, ProxyHeader *h)
     if (have < h->size) {
         return 0;
     }
-    return h->nfds <= ch->nfds ? 1 : -EPROTO;
+    return h->nfds <= in->nfds ? 1 : -EPROTO;
 }
 
 /* Takes the message off the buffer, into @req. -EPROTO if it is malformed. */
-static int proxy_take_message(ProxyChannel *ch, const ProxyHeader *h,
+static int proxy_take_message(ProxyStream *in, const ProxyHeader *h,
                               ProxyRequest *req)
 {
     uint32_t err;
 
-    marshal_reader_init(&req->r, ch->in + ch->in_start + PROXY_HEADER_SIZE,
+    marshal_reader_init(&req->r, in->buf + in->start + PROXY_HEADER_SIZE,
                         h->size - PROXY_HEADER_SIZE);
     err = marshal_get_u32(&req->r);
     if (err >= KERNEL_ERRNO && err <= MAX_ERRNO) {
@@ -566,13 +682,13 @@ static int proxy_take_message(ProxyChannel *ch, const ProxyHeader *h,
     req->ret = -(int)err;
     req->nfds = h->nfds;
     req->fds_taken = 0;
-    memcpy(req->fds, ch->fds, h->nfds * sizeof(ch->fds[0]));
-    ch->nfds -= h->nfds;
-    memmove(ch->fds, ch->fds + h->nfds, ch->nfds * sizeof(ch->fds[0]));
+    memcpy(req->fds, in->fds, h->nfds * sizeof(in->fds[0]));
+    in->nfds -= h->nfds;
+    memmove(in->fds, in->fds + h->nfds, in->nfds * sizeof(in->fds[0]));
 
-    ch->in_start += h->size;
-    if (ch->in_start == ch->in_end) {
-        ch->in_start = ch->in_end = 0;
+    in->start += h->size;
+    if (in->start == in->end) {
+        in->start = in->end = 0;
     }
     return 0;
 }
@@ -613,12 +729,12 @@ static void proxy_discard(ProxyChannel *ch, ProxyRequest *req)
     g_free(req);
 }
 
-static void proxy_dispatch(ProxyChannel *ch)
+static void proxy_dispatch(ProxyChannel *ch, ProxyStream *in)
 {
     ProxyHeader h;
     int ret;
 
-    while (!ch->broken && (ret = proxy_next_message(ch, &h)) != 0) {
+    while (!ch->broken && (ret = proxy_next_message(in, &h)) != 0) {
         uint32_t slot = h.tag & (SLOTS_MAX - 1);
         unsigned type = h.type & ~PROXY_REPLY;
         ProxyRequest *req;
@@ -636,7 +752,7 @@ static void proxy_dispatch(ProxyChannel *ch)
                         proxy_type_name(type), h.tag);
             return;
         }
-        if (proxy_take_message(ch, &h, req) < 0) {
+        if (proxy_take_message(in, &h, req) < 0) {
             proxy_break(ch, "the helper sent a malformed error reply "
                         "(type %s)", proxy_type_name(type));
             return;
@@ -657,14 +773,114 @@ static void proxy_dispatch(ProxyChannel *ch)
     }
 }
 
+/*
+ * Takes all replies that are in the ring, and lets the helper ring the bell for
+ * the next.
+ */
+static void ring_receive(ProxyChannel *ch)
+{
+    ProxyStream *in = &ch->ring_in;
+    unsigned rounds;
+    ssize_t n;
+
+    for (rounds = 0; rounds < RING_ROUNDS; rounds++) {
+        n = stream_room(in);
+        n = proxy_ring_read(&ch->rings->replies, in->buf + in->end, n);
+        if (n < 0) {
+            break_ring(ch);
+            return;
+        } else if (n == 0) {
+            if (ch->polling || proxy_ring_sleep(&ch->rings->replies)) {
+                return;
+            }
+            continue;
+        }
+        trace_proxy_received(ch->id, n);
+        in->end += n;
+        defer_call_begin();
+        proxy_dispatch(ch, in);
+        defer_call_end();
+        if (ch->broken) {
+            return;
+        }
+    }
+    qemu_bh_schedule(ch->ring_bh);
+}
+
+/* The bell rang, or would ring if we did not poll. */
+static void proxy_ring_ready(void *opaque)
+{
+    ProxyChannel *ch = opaque;
+
+    if (ch->rings) {
+        ring_receive(ch);
+    }
+    if (!ch->broken && ch->out_waits) {
+        proxy_send(ch);
+    }
+}
+
+static void proxy_bell(EventNotifier *bell)
+{
+    ProxyChannel *ch = container_of(bell, ProxyChannel, bell);
+    char rung[256];
+    ssize_t n = read(ch->rings->bell, rung, sizeof(rung));
+    int err = errno;
+
+    proxy_ring_ready(ch);
+    if (n == 0 && !ch->broken) {
+        proxy_gone(ch, 0);
+    } else if (n < 0 && err != EAGAIN && err != EINTR && !ch->broken) {
+        proxy_gone(ch, err);
+    }
+}
+
+static bool proxy_bell_poll(void *opaque)
+{
+    ProxyChannel *ch = container_of(opaque, ProxyChannel, bell);
+
+    return proxy_ring_pending(&ch->rings->replies) ||
+           (ch->out_waits && proxy_ring_room(&ch->rings->requests) != 0);
+}
+
+static void proxy_bell_poll_ready(EventNotifier *bell)
+{
+    proxy_ring_ready(container_of(bell, ProxyChannel, bell));
+}
+
+static void proxy_bell_poll_begin(EventNotifier *bell)
+{
+    ProxyChannel *ch = container_of(bell, ProxyChannel, bell);
+
+    ch->polling = true;
+    proxy_ring_awake(&ch->rings->replies);
+}
+
+/* What came meanwhile the event loop sees, which polls once more. */
+static void proxy_bell_poll_end(EventNotifier *bell)
+{
+    ProxyChannel *ch = container_of(bell, ProxyChannel, bell);
+
+    ch->polling = false;
+    proxy_ring_sleep(&ch->rings->replies);
+}
+
 static void proxy_readable(void *opaque)
 {
     ProxyChannel *ch = opaque;
-    ssize_t n = proxy_recv(ch);
+    ssize_t n;
 
+    if (ch->rings) {
+        ch->socket_seen = qatomic_read(&ch->rings->mem->socket);
+    }
+    n = proxy_recv(ch);
     if (n == -EAGAIN) {
         return;
-    } else if (n == -EPROTO) {
+    }
+    if (n <= 0 && ch->rings) {
+        ring_receive(ch);       /* what it said before it went away */
+    }
+    if (n == -EPROTO) {
         proxy_break(ch, "descriptors from the helper were lost: it sent too "
                     "many, or this process may open no more");
     } else if (n <= 0) {
@@ -672,22 +888,57 @@ static void proxy_readable(void *opaque)
     } else {
         trace_proxy_received(ch->id, n);
         defer_call_begin();
-        proxy_dispatch(ch);
+        proxy_dispatch(ch, &ch->in);
         /*
          * Those of messages that are still to come may have come with earlier
          * ones, but no more than can be answered.
          */
-        if (ch->nfds > (ch->n_slots - ch->n_free) * REPLY_FDS_MAX) {
+        if (ch->in.nfds > (ch->n_slots - ch->n_free) * REPLY_FDS_MAX) {
             proxy_break(ch, "the helper sent descriptors without a message");
         }
         defer_call_end();
     }
 }
 
+/* A hint of the helper's, for an event loop that would rather not ask */
+static bool proxy_socket_poll(void *opaque)
+{
+    ProxyChannel *ch = opaque;
+
+    return qatomic_read(&ch->rings->mem->socket) != ch->socket_seen;
+}
+
+static void proxy_set_socket_handler(ProxyChannel *ch)
+{
+    bool waits = ch->rings ? ch->fds_wait : ch->out_waits;
+
+    aio_set_fd_handler(ch->ctx, ch->fd, proxy_readable,
+                       waits ? proxy_writable : NULL,
+                       ch->rings ? proxy_socket_poll : NULL, proxy_readable,
+                       ch);
+}
+
 static void proxy_set_handlers(ProxyChannel *ch)
 {
-    aio_set_fd_handler(ch->ctx, ch->fd, proxy_readable,
-                       ch->out_waits ? proxy_writable : NULL, NULL, NULL, ch);
+    proxy_set_socket_handler(ch);
+    if (ch->rings) {
+        event_notifier_init_fd(&ch->bell, ch->rings->bell);
+        aio_set_event_notifier(ch->ctx, &ch->bell, proxy_bell, proxy_bell_poll,
+                               proxy_bell_poll_ready);
+        aio_set_event_notifier_poll(ch->ctx, &ch->bell, proxy_bell_poll_begin,
+                                    proxy_bell_poll_end);
+        ch->polling = false;
+        qemu_bh_schedule(ch->ring_bh);
+    }
+}
+
+static void proxy_clear_handlers(ProxyChannel *ch)
+{
+    aio_set_fd_handler(ch->ctx, ch->fd, NULL, NULL, NULL, NULL, NULL);
+    if (ch->rings) {
+        aio_set_fd_handler(ch->ctx, ch->rings->bell, NULL, NULL, NULL, NULL,
+                           NULL);
+    }
 }
 
 /*
@@ -849,13 +1100,17 @@ static bool hello_send(ProxyChannel *ch, bool donate, Error **errp)
     return true;
 }
 
-/* Waits until the whole reply is in the in buffer. */
-static bool hello_recv(ProxyChannel *ch, ProxyHeader *h, Error **errp)
+/*
+ * Waits until the whole reply of @type is in the in buffer; its tag is 0, as
+ * long as no requests are under way.
+ */
+static bool hello_recv(ProxyChannel *ch, ProxyType type, ProxyHeader *h,
+                       Error **errp)
 {
     int64_t deadline = g_get_monotonic_time() / 1000 + HELLO_TIMEOUT_MS;
     int ret;
 
-    while ((ret = proxy_next_message(ch, h)) == 0) {
+    while ((ret = proxy_next_message(&ch->in, h)) == 0) {
         struct pollfd pfd = { .fd = ch->fd, .events = POLLIN };
         int64_t left = deadline - g_get_monotonic_time() / 1000;
         ssize_t n;
@@ -880,7 +1135,7 @@ static bool hello_recv(ProxyChannel *ch, ProxyHeader *h, Error **errp)
             return false;
         }
     }
-    if (ret < 0 || h->type != (PROXY_HELLO | PROXY_REPLY) || h->tag != 0) {
+    if (ret < 0 || h->type != (type | PROXY_REPLY) || h->tag != 0) {
         error_setg(errp, "the helper does not speak protocol version %d",
                    PROXY_VERSION);
         return false;
@@ -898,7 +1153,7 @@ static bool hello_parse(ProxyChannel *ch, const ProxyHeader *h, bool donate,
     uint64_t handle;
     uint8_t donated;
 
-    if (proxy_take_message(ch, h, &req) < 0) {
+    if (proxy_take_message(&ch->in, h, &req) < 0) {
         error_setg(errp, "the helper does not speak protocol version %d",
                    PROXY_VERSION);
         return false;
@@ -933,12 +1188,151 @@ static bool hello_parse(ProxyChannel *ch, const ProxyHeader *h, bool donate,
         donated > donate || handle != PROXY_ROOT_HANDLE ||
         !S_ISDIR(hello->root.mode) || hello->max_in_flight == 0 ||
         hello->max_message < PROXY_HEADER_SIZE + PAYLOAD_MAX ||
-        ch->in_start != ch->in_end || ch->nfds) {
+        ch->in.start != ch->in.end || ch->in.nfds) {
         error_setg(errp, "the helper's HELLO is malformed");
         close_fds(req.fds + req.fds_taken, req.nfds - req.fds_taken);
         return false;
     }
     return true;
+}
+
+/*
+ * RING
+ */
+
+/*
+ * Makes the memory and the bells. Those in @theirs are for the helper, and the
+ * caller's to close.
+ */
+static ProxyRings *ring_make(int theirs[PROXY_RING_FDS], Error **errp)
+{
+    int requests[2] = { -1, -1 }, replies[2] = { -1, -1 };
+    int memory = proxy_ring_make_memory();
+    ProxyRings *rings;
+    int ret;
+
+    if (memory < 0) {
+        ret = memory;
+    } else if (pipe2(requests, O_CLOEXEC) < 0 ||
+               pipe2(replies, O_CLOEXEC) < 0 ||
+               fcntl(requests[1], F_SETFL, O_NONBLOCK) < 0 ||
+               fcntl(replies[0], F_SETFL, O_NONBLOCK) < 0) {
+        ret = -errno;
+    } else {
+        ret = proxy_rings_new(&rings, memory, replies[0], requests[1]);
+    }
+    theirs[0] = memory;
+    theirs[1] = requests[0];
+    theirs[2] = replies[1];
+    if (ret == 0) {
+        return rings;
+    }
+    error_setg_errno(errp, -ret, "no memory to share with the helper");
+    close_fds(theirs, PROXY_RING_FDS);
+    close_fds(&requests[1], 1);
+    close_fds(&replies[0], 1);
+    return NULL;
+}
+
+static bool ring_request(ProxyChannel *ch, const int *fds, Error **errp)
+{
+    ProxyHeader header = {
+        .size = PROXY_HEADER_SIZE, .type = PROXY_RING, .nfds = PROXY_RING_FDS,
+    };
+    uint8_t buf[PROXY_HEADER_SIZE];
+    union {
+        char buf[CMSG_SPACE(PROXY_RING_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control = { };
+    struct iovec iov = { buf, sizeof(buf) };
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.buf,
+        .msg_controllen = sizeof(control.buf),
+    };
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    ssize_t n;
+
+    proxy_header_put(&header, buf);
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(PROXY_RING_FDS * sizeof(int));
+    memcpy(CMSG_DATA(cmsg), fds, PROXY_RING_FDS * sizeof(int));
+    do {
+        n = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n != sizeof(buf)) {
+        error_setg_errno(errp, n < 0 ? errno : EIO,
+                         "cannot send to the helper");
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Asks the helper to use @rings. -errno if it would rather not, which is no
+ * failure of the channel's.
+ */
+static bool ring_agree(ProxyChannel *ch, const int *fds, int *ret,
+                       Error **errp)
+{
+    ProxyRequest req = { .type = PROXY_RING };
+    ProxyHeader h;
+
+    if (!ring_request(ch, fds, errp) ||
+        !hello_recv(ch, PROXY_RING, &h, errp)) {
+        return false;
+    }
+    if (proxy_take_message(&ch->in, &h, &req) < 0 ||
+        !marshal_done(&req.r) || ch->in.start != ch->in.end || ch->in.nfds) {
+        error_setg(errp, "the helper's answer to RING is malformed");
+        return false;
+    }
+    *ret = req.ret;
+    return true;
+}
+
+static bool ring_setup(ProxyChannel *ch, OnOffAuto ring, Error **errp)
+{
+    Error *err = NULL;
+    int theirs[PROXY_RING_FDS];
+    ProxyRings *rings;
+    bool ok;
+    int ret;
+
+    if (ring == ON_OFF_AUTO_OFF || (ring == ON_OFF_AUTO_AUTO && !RING_AUTO)) {
+        return true;
+    }
+    if (!(ch->hello.features & PROXY_FEATURE_RING)) {
+        if (ring == ON_OFF_AUTO_ON) {
+            error_setg(errp, "ring=on: the helper has no ring");
+        }
+        return ring != ON_OFF_AUTO_ON;
+    }
+    rings = ring_make(theirs, &err);
+    if (!rings) {
+        if (ring == ON_OFF_AUTO_ON) {
+            error_propagate_prepend(errp, err, "ring=on: ");
+            return false;
+        }
+        error_free(err);
+        return true;
+    }
+    ok = ring_agree(ch, theirs, &ret, errp);
+    close_fds(theirs, PROXY_RING_FDS);
+    if (ok && ret == 0) {
+        ch->rings = rings;
+        ch->ring_in.buf = g_malloc(IN_SIZE);
+        ch->hello.ring = true;
+        return true;
+    }
+    proxy_rings_free(rings);
+    if (ok && ring == ON_OFF_AUTO_ON) {
+        error_setg_errno(errp, -ret, "ring=on: the helper cannot use it");
+        return false;
+    }
+    return ok;
 }
 
 static void proxy_setup_slots(ProxyChannel *ch)
@@ -964,7 +1358,7 @@ ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
     ch->hello.root_fd = -1;
     ch->out_size = OUT_SIZE;
     ch->out = g_malloc(ch->out_size);
-    ch->in = g_malloc(IN_SIZE);
+    ch->in.buf = g_malloc(IN_SIZE);
     ch->forgets = g_array_new(false, false, sizeof(ProxyForget));
     QTAILQ_INIT(&ch->waiting);
     proxy_channel_attach(ch, ctx);
@@ -977,6 +1371,7 @@ void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx)
     ch->forget_timer = aio_timer_new(ctx, QEMU_CLOCK_REALTIME, SCALE_MS,
                                      proxy_flush, ch);
     ch->broken_bh = aio_bh_new(ctx, proxy_broken_bh, ch);
+    ch->ring_bh = aio_bh_new(ctx, proxy_ring_ready, ch);
     if (ch->broken && !ch->told) {
         qemu_bh_schedule(ch->broken_bh);
     }
@@ -992,21 +1387,24 @@ void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx)
 void proxy_channel_detach(ProxyChannel *ch)
 {
     if (ch->slots && !ch->broken) {
-        aio_set_fd_handler(ch->ctx, ch->fd, NULL, NULL, NULL, NULL, NULL);
+        proxy_clear_handlers(ch);
     }
     qemu_bh_delete(ch->broken_bh);
-    ch->broken_bh = NULL;
+    qemu_bh_delete(ch->ring_bh);
+    ch->broken_bh = ch->ring_bh = NULL;
     timer_free(ch->forget_timer);
     ch->forget_timer = NULL;
     ch->ctx = NULL;
 }
 
-bool proxy_channel_greet(ProxyChannel *ch, bool donate, Error **errp)
+bool proxy_channel_greet(ProxyChannel *ch, bool donate, OnOffAuto ring,
+                         Error **errp)
 {
     ProxyHeader h;
 
-    return hello_send(ch, donate, errp) && hello_recv(ch, &h, errp) &&
-           hello_parse(ch, &h, donate, errp);
+    return hello_send(ch, donate, errp) &&
+           hello_recv(ch, PROXY_HELLO, &h, errp) &&
+           hello_parse(ch, &h, donate, errp) && ring_setup(ch, ring, errp);
 }
 
 void proxy_channel_hurry(ProxyChannel *ch)
@@ -1025,11 +1423,11 @@ void proxy_channel_serve(ProxyChannel *ch)
 }
 
 ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
-                                bool donate, Error **errp)
+                                bool donate, OnOffAuto ring, Error **errp)
 {
     ProxyChannel *ch = proxy_channel_prepare(ctx, id, fd);
 
-    if (!proxy_channel_greet(ch, donate, errp)) {
+    if (!proxy_channel_greet(ch, donate, ring, errp)) {
         proxy_channel_free(ch);
         return NULL;
     }
@@ -1049,6 +1447,7 @@ void proxy_channel_free(ProxyChannel *ch)
         close(ch->hello.root_fd);
     }
     qemu_bh_delete(ch->broken_bh);
+    qemu_bh_delete(ch->ring_bh);
     timer_free(ch->forget_timer);
     g_array_free(ch->forgets, true);
     g_free(ch->hello.uids);
@@ -1057,7 +1456,8 @@ void proxy_channel_free(ProxyChannel *ch)
     g_free(ch->tags);
     g_free(ch->free_slots);
     g_free(ch->out);
-    g_free(ch->in);
+    g_free(ch->in.buf);
+    g_free(ch->ring_in.buf);
     g_free(ch->why);
     g_free(ch->id);
     g_free(ch);

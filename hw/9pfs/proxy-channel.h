@@ -29,6 +29,7 @@
 
 #include "fsdev/proxy-proto.h"
 #include "fsdriver.h"
+#include "qapi/qapi-types-common.h"
 
 typedef struct ProxyChannel ProxyChannel;
 
@@ -58,6 +59,7 @@ typedef struct ProxyHello {
     uint32_t max_in_flight;
     uint32_t pid;
     bool donates;               /* whether it donated its root */
+    bool ring;                  /* messages go through shared memory */
     int root_fd;                /* that, or -1; the driver takes it */
     FsAttr root;
     ProxyIdRange *uids;
@@ -69,10 +71,11 @@ typedef struct ProxyHello {
 /*
  * Says HELLO over the connected stream socket @fd, which is the channel's
  * from here on even if that fails, and waits some seconds for the answer. @id
- * is the fsdev's, for messages.
+ * is the fsdev's, for messages. @ring: whether messages are to go through shared
+ * memory, which is an error with "on" if the helper cannot.
  */
 ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
-                                bool donate, Error **errp);
+                                bool donate, OnOffAuto ring, Error **errp);
 
 /*
  * The same in three steps, for the middle one may take seconds: it may run in
@@ -80,7 +83,8 @@ ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
  * the channel can only be freed.
  */
 ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd);
-bool proxy_channel_greet(ProxyChannel *ch, bool donate, Error **errp);
+bool proxy_channel_greet(ProxyChannel *ch, bool donate, OnOffAuto ring,
+                         Error **errp);
 void proxy_channel_serve(ProxyChannel *ch);
 void proxy_channel_hurry(ProxyChannel *ch);
 

@@ -80,6 +80,11 @@ static bool link_donate(const FsdevProxyOptions *opts)
     return !opts->has_donate || opts->donate;
 }
 
+static OnOffAuto link_ring(const FsdevProxyOptions *opts)
+{
+    return opts->has_ring ? opts->ring : ON_OFF_AUTO_AUTO;
+}
+
 static void link_tell(ProxyLink *l, bool found, const char *why)
 {
     FsHelperEvent event = { .fs = l->fs, .found = found, .why = why };
@@ -163,7 +168,8 @@ static int greet_work(void *opaque)
 {
     ProxyLink *l = opaque;
 
-    proxy_channel_greet(l->next, link_donate(l->opts), &l->error);
+    proxy_channel_greet(l->next, link_donate(l->opts), link_ring(l->opts),
+                        &l->error);
     return 0;
 }
 

@@ -94,7 +94,8 @@ static void setup(Test *t)
 
     setup_pair(t, sv);
     peer_send(t->peer, hello, size, NULL, 0);
-    t->ch = proxy_channel_new(ctx, "test", sv[0], true, &error_abort);
+    t->ch = proxy_channel_new(ctx, "test", sv[0], true,
+                             ON_OFF_AUTO_AUTO, &error_abort);
     g_assert_cmpint(recv(t->peer, said, sizeof(said), 0), ==, sizeof(said));
 }
 
@@ -167,7 +168,8 @@ static void test_hello(void)
     setup_pair(&t, sv);
     peer_send(t.peer, hello, put_hello(hello, sizeof(hello), PROXY_VERSION,
                                    PROXY_ROOT_HANDLE, 1, &root), &fd, 1);
-    t.ch = proxy_channel_new(ctx, "test", sv[0], true, &error_abort);
+    t.ch = proxy_channel_new(ctx, "test", sv[0], true,
+                             ON_OFF_AUTO_AUTO, &error_abort);
     g_assert_cmpint(recv(t.peer, said, sizeof(said), 0), ==, sizeof(said));
     g_assert_cmphex(said[0], ==, PROXY_HELLO_TYPE);
     g_assert_cmpuint(said[1], ==, 8);
@@ -197,7 +199,8 @@ static void hello_fails(const void *buf, size_t size, const char *error)
         peer_send(t.peer, buf, size, NULL, 0);
     }
     shutdown(t.peer, SHUT_WR);
-    t.ch = proxy_channel_new(ctx, "test", sv[0], false, &err);
+    t.ch = proxy_channel_new(ctx, "test", sv[0], false, ON_OFF_AUTO_AUTO,
+                             &err);
     g_assert_null(t.ch);
     g_assert_nonnull(err);
     if (!strstr(error_get_pretty(err), error)) {
@@ -293,7 +296,8 @@ static void test_hello_huge(void)
     stl_le_p(hello + PROXY_HEADER_SIZE + 4 + 12, UINT32_MAX);
     setup_pair(&t, sv);
     peer_send(t.peer, hello, size, NULL, 0);
-    t.ch = proxy_channel_new(ctx, "test", sv[0], true, &error_abort);
+    t.ch = proxy_channel_new(ctx, "test", sv[0], true,
+                             ON_OFF_AUTO_AUTO, &error_abort);
     g_assert_cmpint(recv(t.peer, said, sizeof(said), 0), ==, sizeof(said));
     for (i = 0; i < 1025; i++) {
         call_start(&t, &c[i], PROXY_GETATTR, i);
