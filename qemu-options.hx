@@ -11,7 +11,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "                export a host directory with QEMU's own privileges\n"
     "-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path]\n"
     "       [,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
-    "       [,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
+    "       [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
     "       [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "                export a host directory through virtfs-proxy-helper\n"
     "-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]...\n"
@@ -22,7 +22,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
 SRST
 ``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
-``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
 ``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
     Define an export: files that a guest can mount over 9p. A device
@@ -125,6 +125,13 @@ SRST
         is faster and gives QEMU nothing that it could not ask for.
         (``proxy`` only)
 
+    ``ring=on|off|auto``
+        Whether messages to the helper and back go through memory that both
+        share, rather than through a socket. That takes less processor time
+        when there are many. It is no memory of the guest's. The default,
+        ``auto``, is to do so if the helper can; with ``on`` it is an error
+        if it cannot. (``proxy`` only)
+
     ``protocol=1|2``
         The version of the protocol to speak with the helper. The default
         is to ask a helper that was not installed with this QEMU what it
@@ -215,7 +222,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id]\n"
     "        [,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
-    "        [,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
+    "        [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
     "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
     "-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max]\n"
     "                -fsdev and a virtio-9p-pci device for it at once\n",
@@ -224,7 +231,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
 SRST
 ``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
   \
 ``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it in one option. All

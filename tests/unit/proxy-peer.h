@@ -2,17 +2,20 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The helper's end of a proxy channel, played by hand: what the tests of
- * QEMU's end put into the socket and take out of it. Single-threaded: whoever
- * waits here lets QEMU's end run with aio_poll().
+ * QEMU's end put into the socket, or into shared memory, and take out of it.
+ * Single-threaded: whoever waits here lets QEMU's end run with aio_poll().
  */
 #ifndef TESTS_PROXY_PEER_H
 #define TESTS_PROXY_PEER_H
 
 #include "qemu/osdep.h"
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include "block/aio.h"
 #include "fsdev/proxy-proto.h"
+#include "fsdev/proxy-ring.h"
+#include "qemu/atomic.h"
 #include "qemu/main-loop.h"
 
 /* What put_hello() grants */
@@ -22,6 +25,9 @@
 #define PEER_UID_OUTSIDE    100000
 /* For what must come, also on a machine that is busy with something else */
 #define PEER_PATIENCE_MS    60000
+
+/* The rings that the peer and QEMU's end have agreed on, or NULL */
+static ProxyRings *peer_rings;
 
 static inline int open_fds(void)
 {
@@ -46,6 +52,14 @@ static inline void peer_send(int peer, const void *buf, size_t size,
     struct iovec iov = { .iov_base = (void *)buf, .iov_len = size };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
+    if (peer_rings && nfds == 0) {
+        g_assert_cmpint(proxy_ring_write(&peer_rings->replies, buf, size), ==,
+                        size);
+        if (proxy_ring_wakes_consumer(&peer_rings->replies)) {
+            g_assert_cmpint(proxy_rings_ring(peer_rings), ==, 0);
+        }
+        return;
+    }
     if (nfds) {
         struct cmsghdr *cmsg;
 
@@ -60,6 +74,19 @@ static inline void peer_send(int peer, const void *buf, size_t size,
     g_assert_cmpint(sendmsg(peer, &msg, MSG_NOSIGNAL), ==, size);
 }
 
+/* Bytes of requests that can be read */
+static inline size_t peer_waiting(int peer)
+{
+    int n;
+
+    if (peer_rings) {
+        return qatomic_read(&peer_rings->requests.control->head) -
+               peer_rings->requests.at;
+    }
+    g_assert_cmpint(ioctl(peer, FIONREAD, &n), ==, 0);
+    return n;
+}
+
 /* Whether bytes come within @ms; the channel runs meanwhile. */
 static inline bool peer_wait(int peer, int ms)
 {
@@ -70,11 +97,30 @@ static inline bool peer_wait(int peer, int ms)
         while (aio_poll(qemu_get_aio_context(), false)) {
             /* again */
         }
-        if (poll(&pfd, 1, 1) > 0) {
+        if (peer_rings ? peer_waiting(peer) : poll(&pfd, 1, 1) > 0) {
             return true;
         }
+        g_usleep(peer_rings ? 100 : 0);
     } while (g_get_monotonic_time() < end);
     return false;
+}
+
+/* Some bytes of a request, which must come */
+static inline size_t peer_read(int peer, void *buf, size_t size)
+{
+    ssize_t n;
+
+    g_assert_true(peer_wait(peer, PEER_PATIENCE_MS));
+    if (peer_rings) {
+        n = proxy_ring_read(&peer_rings->requests, buf, size);
+        if (proxy_ring_wakes_producer(&peer_rings->requests)) {
+            g_assert_cmpint(proxy_rings_ring(peer_rings), ==, 0);
+        }
+    } else {
+        n = recv(peer, buf, size, 0);
+    }
+    g_assert_cmpint(n, >, 0);
+    return n;
 }
 
 /* The next request whole; its header, with the payload in @payload. */
@@ -82,23 +128,78 @@ static inline ProxyHeader peer_recv(int peer, void *payload, size_t room)
 {
     uint8_t head[PROXY_HEADER_SIZE];
     ProxyHeader h;
+    size_t got;
 
-    g_assert_true(peer_wait(peer, PEER_PATIENCE_MS));
-    g_assert_cmpint(recv(peer, head, sizeof(head), MSG_WAITALL), ==,
-                    sizeof(head));
+    for (got = 0; got < sizeof(head); ) {
+        got += peer_read(peer, head + got, sizeof(head) - got);
+    }
     proxy_header_get(&h, head);
     g_assert_cmpuint(h.size, <=, PROXY_HEADER_SIZE + room);
     g_assert_cmpuint(h.nfds, ==, 0);
-    for (size_t got = 0; got < h.size - PROXY_HEADER_SIZE; ) {
-        ssize_t n;
-
-        g_assert_true(peer_wait(peer, PEER_PATIENCE_MS));
-        n = recv(peer, (char *)payload + got,
-                 h.size - PROXY_HEADER_SIZE - got, 0);
-        g_assert_cmpint(n, >, 0);
-        got += n;
+    for (got = 0; got < h.size - PROXY_HEADER_SIZE; ) {
+        got += peer_read(peer, (char *)payload + got,
+                         h.size - PROXY_HEADER_SIZE - got);
     }
     return h;
+}
+
+/* Nobody is at this end any more. */
+static inline void peer_close(int *peer)
+{
+    g_clear_pointer(&peer_rings, proxy_rings_free);
+    close(*peer);
+    *peer = -1;
+}
+
+/*
+ * Takes a RING off the socket, with a reply of @error, for which it may be kept
+ * in peer_rings. Blocks: for a thread of the peer's.
+ */
+static inline void peer_agree_ring(int peer, uint32_t error)
+{
+    union {
+        char buf[CMSG_SPACE(PROXY_RING_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    uint8_t buf[PROXY_HEADER_SIZE + 4];
+    struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.buf,
+        .msg_controllen = sizeof(control.buf),
+    };
+    struct cmsghdr *cmsg;
+    int fds[PROXY_RING_FDS];
+    ProxyRings *rings;
+    MarshalWriter w;
+    ProxyHeader h;
+
+    g_assert_cmpint(recvmsg(peer, &msg, MSG_CMSG_CLOEXEC), ==,
+                    PROXY_HEADER_SIZE);
+    proxy_header_get(&h, buf);
+    g_assert_cmpuint(h.type, ==, PROXY_RING);
+    g_assert_cmpuint(h.size, ==, PROXY_HEADER_SIZE);
+    g_assert_cmpuint(h.nfds, ==, PROXY_RING_FDS);
+    cmsg = CMSG_FIRSTHDR(&msg);
+    g_assert_nonnull(cmsg);
+    g_assert_cmpuint(cmsg->cmsg_len, ==, CMSG_LEN(sizeof(fds)));
+    memcpy(fds, CMSG_DATA(cmsg), sizeof(fds));
+
+    g_assert_cmpint(proxy_rings_new(&rings, fds[0], fds[1], fds[2]), ==, 0);
+    close(fds[0]);
+    h = (ProxyHeader) {
+        .size = sizeof(buf), .type = PROXY_RING | PROXY_REPLY, .tag = h.tag,
+    };
+    proxy_header_put(&h, buf);
+    marshal_writer_init(&w, buf + PROXY_HEADER_SIZE, 4);
+    marshal_put_u32(&w, error);
+    peer_send(peer, buf, sizeof(buf), NULL, 0);
+    if (error) {
+        proxy_rings_free(rings);
+    } else {
+        peer_rings = rings;
+    }
 }
 
 /*
