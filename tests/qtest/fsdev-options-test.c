@@ -228,6 +228,11 @@ static void test_wrong(void *obj, void *data, QGuestAllocator *alloc)
           "reconnect '1' and sock_fd '9' exclude each other" },
         { "-virtfs", "proxy,mount_tag=a,path=/,reconnect=-1", "'reconnect'" },
         { "-virtfs", "proxy,mount_tag=a,path=/,donate=maybe", "'donate'" },
+        { "-virtfs", "proxy,mount_tag=a,path=/,ring=maybe", "'ring'" },
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+        { "-fsdev", "proxy,id=a,path=.,protocol=1,ring=on",
+          "ring=on: there is no ring in protocol version 1" },
+#endif
 
         { "-device", "virtio-9p-pci,mount_tag=a", "'fsdev' is missing" },
         { "-device", "virtio-9p-pci,mount_tag=a,fsdev=b",
@@ -423,21 +428,22 @@ static void test_right(void *obj, void *data, QGuestAllocator *alloc)
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
         /* All that goes with a helper that QEMU starts */
         { "-fsdev proxy,id=a,path=.,writeout=immediate,donate=off,readonly,"
-          "reconnect=5,on-disconnect=wait,multidevs=forbid,max_xattr=7,"
+          "ring=on,reconnect=5,on-disconnect=wait,multidevs=forbid,max_xattr=7,"
           "throttling.bps-total=10 "
           "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
         { "-virtfs proxy,mount_tag=b,id=a,path=.,writeout=immediate,"
-          "donate=off,readonly,reconnect=5,on-disconnect=wait,"
+          "donate=off,ring=on,readonly,reconnect=5,on-disconnect=wait,"
           "multidevs=forbid,max_xattr=7,throttling.bps-total=10", "b", "a" },
         { "-fsdev '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
           "\"writeout\":\"immediate\",\"donate\":false,\"readonly\":true,"
-          "\"reconnect\":5,\"on-disconnect\":\"wait\","
+          "\"ring\":\"on\",\"reconnect\":5,\"on-disconnect\":\"wait\","
           "\"multidevs\":\"forbid\",\"max_xattr\":7,"
           "\"throttling\":{\"bps-total\":10}}' "
           "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
         { "-virtfs '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
           "\"mount_tag\":\"b\",\"writeout\":\"immediate\","
-          "\"donate\":false,\"readonly\":true,\"reconnect\":5,"
+          "\"donate\":false,\"ring\":\"off\",\"readonly\":true,"
+          "\"reconnect\":5,"
           "\"on-disconnect\":\"wait\",\"multidevs\":\"forbid\","
           "\"max_xattr\":7,\"throttling\":{\"bps-total\":10}}'",
           "b", "a" },
@@ -507,7 +513,7 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
     static const char *const keys[] = {
         "fsdriver", "path", "security_model", "readonly", "writeout", "fmode",
         "dmode", "multidevs", "max_xattr", "socket", "sock_fd", "helper",
-        "donate", "reconnect", "on-disconnect", "protocol",
+        "donate", "ring", "reconnect", "on-disconnect", "protocol",
         "throttling.bps-total", "throttling.iops-write-max-length",
         "throttling.iops-size",
     };
