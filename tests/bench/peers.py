@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import resource
 import socket
 import subprocess
 import sys
@@ -231,6 +232,17 @@ def works(p9load):
     said = subprocess.run([p9load, '--list'], capture_output=True, text=True,
                           check=True)
     return dict(line.split('\t') for line in said.stdout.splitlines())
+
+
+def raise_limits():
+    """Lets this process and its children open as many files as there can be:
+    not all peers keep to a limit."""
+    most = int(pathlib.Path('/proc/sys/fs/nr_open').read_text('ascii'))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except ValueError as e:     # in a container
+        print(f'RLIMIT_NOFILE stays {resource.getrlimit(resource.RLIMIT_NOFILE)[1]}: {e}',
+              file=sys.stderr)
 
 
 def share_option(parser):

@@ -112,6 +112,7 @@ def main():
         build.configure('run-guest.py')
         build.emulator('run-guest.py')
         peers.build_pristine()
+        peers.raise_limits()
         machine = peers.facts(options.share)
         with tempfile.TemporaryDirectory(
                 prefix='virtfs-bench-', dir=options.share,

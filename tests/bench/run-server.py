@@ -83,6 +83,7 @@ def main():
                                   str(P9LOAD.relative_to(build.BUILD))],
                 name='bench')
     peers.build_pristine()
+    peers.raise_limits()
     known = peers.works(P9LOAD)
     works = options.work or list(known)
     for work in works:
