@@ -80,9 +80,6 @@
 
 #define FORGET_DELAY_MS     5
 
-/* What ring=auto means, with a helper that has one */
-#define RING_AUTO           0
-
 /* How often the ring is read in a row, before others get their turn */
 #define RING_ROUNDS         16
 
@@ -1301,7 +1298,7 @@ static bool ring_setup(ProxyChannel *ch, OnOffAuto ring, Error **errp)
     bool ok;
     int ret;
 
-    if (ring == ON_OFF_AUTO_OFF || (ring == ON_OFF_AUTO_AUTO && !RING_AUTO)) {
+    if (ring == ON_OFF_AUTO_OFF) {
         return true;
     }
     if (!(ch->hello.features & PROXY_FEATURE_RING)) {

@@ -528,6 +528,7 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(qdict_get_int(helper, "protocol"), ==, 2);
     g_assert_cmpint(qdict_get_int(helper, "lost"), ==, 0);
     g_assert_true(has_word(helper, "features", "donate"));
+    g_assert_true(has_word(helper, "features", "ring"));
     g_assert_false(has_word(helper, "features", "readonly"));
     g_assert_cmpint(kill(qdict_get_int(helper, "process"), 0), ==, 0);
     qobject_unref(info);

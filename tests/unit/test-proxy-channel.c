@@ -917,6 +917,21 @@ static void test_fd_excess(void)
  * Shared memory
  */
 
+/* A call that is answered, and nothing else is wrong */
+static void one_call(Test *t)
+{
+    uint64_t handle;
+    Call c = { };
+    ProxyHeader h;
+
+    call_start(t, &c, PROXY_GETATTR, 1);
+    h = peer_recv(t->peer, &handle, sizeof(handle));
+    peer_reply(t, PROXY_GETATTR, h.tag, 0, 4);
+    call_wait(&c);
+    g_assert_cmpint(c.ret, ==, 0);
+    g_assert_cmpuint(c.answer, ==, 4);
+}
+
 /* Whether there is one, and what is said if there has to be */
 static void test_ring_greeting(void)
 {
@@ -932,6 +947,8 @@ static void test_ring_greeting(void)
         { 0, 0, ON_OFF_AUTO_ON, false, "ring=on: the helper has no ring" },
         { PROXY_FEATURE_RING, 0, ON_OFF_AUTO_OFF, false },
         { PROXY_FEATURE_RING, 0, ON_OFF_AUTO_ON, true },
+        { PROXY_FEATURE_RING, 0, ON_OFF_AUTO_AUTO, true },
+        { PROXY_FEATURE_RING, ENOMEM, ON_OFF_AUTO_AUTO, true },
         { PROXY_FEATURE_RING, EINVAL, ON_OFF_AUTO_ON, true,
           "ring=on: the helper cannot use it: Invalid argument" },
     };
@@ -955,10 +972,12 @@ static void test_ring_greeting(void)
             peer_close(&t.peer);
             g_assert_cmpint(open_fds(), ==, t.fds_before);
         } else {
+            bool ring = cases[i].asked && !cases[i].error;
+
             g_assert_null(err);
-            g_assert_cmpint(proxy_channel_hello(t.ch)->ring, ==,
-                            cases[i].asked);
-            g_assert_cmpint(peer_rings != NULL, ==, cases[i].asked);
+            g_assert_cmpint(proxy_channel_hello(t.ch)->ring, ==, ring);
+            g_assert_cmpint(peer_rings != NULL, ==, ring);
+            one_call(&t);
             finish(&t);
         }
     }
@@ -1018,21 +1037,6 @@ static void test_ring_bad_answer(void)
         peer_close(&t.peer);
         g_assert_cmpint(open_fds(), ==, t.fds_before);
     }
-}
-
-/* A call that is answered, and nothing else is wrong */
-static void one_call(Test *t)
-{
-    uint64_t handle;
-    Call c = { };
-    ProxyHeader h;
-
-    call_start(t, &c, PROXY_GETATTR, 1);
-    h = peer_recv(t->peer, &handle, sizeof(handle));
-    peer_reply(t, PROXY_GETATTR, h.tag, 0, 4);
-    call_wait(&c);
-    g_assert_cmpint(c.ret, ==, 0);
-    g_assert_cmpuint(c.answer, ==, 4);
 }
 
 static void test_ring_counts(void)
