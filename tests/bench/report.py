@@ -213,25 +213,34 @@ class Guests:
     def __init__(self, results):
         self.all = results
         self.at = {(r['peer'], r['cache'], r['work'], r['round']): r['seconds']
-                   for r in results['results']}
+                   for r in results['results'] if 'failed' not in r}
         self.peers, self.caches, self.works, self.numbers = (
             list(dict.fromkeys(r[key] for r in results['results']))
             for key in ('peer', 'cache', 'work', 'round'))
         self.others = [p for p in self.peers if p != REFERENCE]
 
     def times(self, peer, cache, work, to=REFERENCE):
-        """Ratio of one kind of work"""
+        """Ratio of one kind of work; none if one of them failed"""
         return Ratio((self.at[peer, cache, work, n],
-                      self.at[to, cache, work, n]) for n in self.numbers)
+                      self.at[to, cache, work, n]) for n in self.numbers
+                     if (peer, cache, work, n) in self.at and
+                     (to, cache, work, n) in self.at)
 
-    def total(self, peer, cache, number):
-        """Seconds of all work in a round"""
-        return sum(self.at[peer, cache, w, number] for w in self.works)
+    def total(self, peer, cache, number, other=None):
+        """Seconds of all work in a round that both did"""
+        return sum(self.at[peer, cache, w, number] for w in self.works
+                   if (peer, cache, w, number) in self.at and
+                   (other or peer, cache, w, number) in self.at)
 
     def totals(self, peer, cache, to=REFERENCE):
         """Ratio of them"""
-        return Ratio((self.total(peer, cache, n), self.total(to, cache, n))
-                     for n in self.numbers)
+        return Ratio((self.total(peer, cache, n, to),
+                      self.total(to, cache, n, peer)) for n in self.numbers)
+
+    def failed(self):
+        """Who could not do what, and why"""
+        return dict.fromkeys((r['peer'], r['work'], r['cache'], r['failed'])
+                             for r in self.all['results'] if 'failed' in r)
 
     def targets(self):
         """What tables.targets() takes"""
@@ -243,7 +252,7 @@ class Guests:
                 yield (f'{what}: time of all work',
                        self.totals(peer, cache).median, '<=', 0.85)
                 worst = max((self.times(peer, cache, w).median, w)
-                            for w in self.works)
+                            for w in self.works if self.times(peer, cache, w))
                 yield (f'{what}: worst work ({worst[1]})', worst[0],
                        '<=', 1.05)
             if VIRTIOFSD in self.peers and 'none' in self.caches:
@@ -256,6 +265,10 @@ class Guests:
         says = self.all['works']
         yield from head(self.all, self.kind, self.numbers, self.has_chart())
         yield (f'The guest: {self.all["guest"]}.')
+        yield ''
+        for peer, work, cache, why in self.failed():
+            yield (f'- ``{peer}`` failed in {work} with cache={cache}: {why}. '
+                   'Sums are without that.')
         yield ''
         yield from targets(self.targets())
         for cache in self.caches:
@@ -287,8 +300,9 @@ class Guests:
         """Times of all kinds of work, without a cache if that was measured"""
         cache = self.caches[0]
         bars(path, [*self.works, 'all'],
-             {p: [*(self.times(p, cache, w).median for w in self.works),
-                  self.totals(p, cache).median] for p in self.others},
+             {p: [r.median if r else 0 for r in (
+                 *(self.times(p, cache, w) for w in self.works),
+                 self.totals(p, cache))] for p in self.others},
              f'time / {REFERENCE}, cache={cache}')
 
 

@@ -146,6 +146,27 @@ class Guests(unittest.TestCase):
         self.assertEqual(row(self.lines, 'All work, to ``virtiofsd``')[0],
                          '1.00 (1.00-1.00)')
 
+    def test_failed(self):
+        """Work that a peer cannot do counts for none of the two"""
+        times = {('base-local', 'tar'): 4, ('base-local', 'rm'): 2,
+                 ('proxy', 'tar'): 3, ('proxy', 'rm'): 1,
+                 ('virtiofsd', 'tar'): 6}
+        results = [{'peer': peer, 'work': work, 'cache': 'none', 'round': 0,
+                    'seconds': seconds}
+                   for (peer, work), seconds in times.items()]
+        results.append({'peer': 'virtiofsd', 'work': 'rm', 'cache': 'none',
+                        'round': 0, 'failed': 'some error'})
+        lines = list(report.Guests({
+            'machine': MACHINE, 'versions': {}, 'guest': 'some guest',
+            'works': {'tar': 'TAR', 'rm': 'RM'}, 'results': results}).lines())
+        self.assertEqual(row(lines, 'RM'), ['0.50 (0.50-0.50)', '\\-', '2.00'])
+        self.assertEqual(row(lines, 'All work'),
+                         ['0.67 (0.67-0.67)', '1.50 (1.50-1.50)', '6.00'])
+        self.assertEqual(row(lines, 'All work, to ``virtiofsd``')[0],
+                         '0.50 (0.50-0.50)')
+        self.assertIn('- ``virtiofsd`` failed in rm with cache=none: some '
+                      'error. Sums are without that.', lines)
+
     def test_targets(self):
         """Figures for the targets"""
         to = '``proxy`` to ``base-local``, cache=none: '

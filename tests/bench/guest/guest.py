@@ -9,6 +9,8 @@ agent.sh.
 """
 
 import contextlib
+import errno
+import os
 import pathlib
 import secrets
 import shlex
@@ -71,6 +73,10 @@ class Common:
                       '-device', f'virtserialport,chardev={name},'
                       f'name=guest.{name}']
         return words
+
+
+class TooManyFiles(Exception):
+    """What the server would have had to open"""
 
 
 class Guest:
@@ -162,6 +168,8 @@ class Guest:
         except TimeoutError:
             self._fail('the guest does not answer')
         word, _, rest = line.rstrip('\n').partition(' ')
+        if word == 'failed' and os.strerror(errno.EMFILE) in rest:
+            raise TooManyFiles
         if word != want:
             self._fail(f'the guest says: {line.rstrip()}' if line
                        else 'QEMU has gone')
@@ -169,7 +177,8 @@ class Guest:
 
     def work(self, name, cache):
         """Does one kind of work: {'seconds': by the guest's clock, 'host':
-        by this one's}."""
+        by this one's}, or {'failed': why} when the server may not open as many
+        files as it wants to."""
         if self.peer.daemons:
             how = f'virtiofs {CACHES[cache]} rw'
         else:
@@ -179,10 +188,13 @@ class Guest:
         start = time.monotonic()
         self.orders.write(f'{name} {how}\n')
         self.orders.flush()
-        took = int(self._answer('done')) / 1e9
-        host = time.monotonic() - start
+        try:
+            took = int(self._answer('done')) / 1e9
+            result = {'seconds': took, 'host': time.monotonic() - start}
+        except TooManyFiles:
+            result = {'failed': os.strerror(errno.EMFILE)}
         self.qmp('stop')
-        return {'seconds': took, 'host': host}
+        return result
 
     def stop(self):
         """Ends it, and what belongs to it."""
