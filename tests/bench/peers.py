@@ -126,6 +126,8 @@ def known(share):
         Peer('proxy', 'proxy', build.QEMU, 'proxy', helper),
         Peer('proxy-nodonate', 'proxy, donate=off', build.QEMU,
              'proxy,donate=off', helper),
+        Peer('proxy-socket', 'proxy, ring=off', build.QEMU, 'proxy,ring=off',
+             helper),
         Peer('local-iothread', 'local, with an IOThread', build.QEMU, local,
              **iothread),
         Peer('proxy-iothread', 'proxy, with an IOThread', build.QEMU, 'proxy',
