@@ -8,6 +8,7 @@
 #include "qemu/osdep.h"
 #include <poll.h>
 #include <sys/mman.h>
+#include "qemu/atomic.h"
 #include "qemu/memalign.h"
 #include "fsdev/proxy-ring.h"
 
@@ -378,6 +379,124 @@ static void test_ping_pong(void)
 }
 
 /*
+ * The moments in which one side goes to sleep and the other one wakes it, many
+ * times: with a bell that costs nothing, so that they meet. A wakeup that is
+ * lost is the end of it.
+ */
+
+#define RACE_ROUNDS     1000000
+#define RACE_US         (2 * G_USEC_PER_SEC)
+
+typedef struct Race {
+    Pair *pair;
+    bool room;                  /* it is the producer that sleeps */
+    uint32_t bell;
+    uint32_t done;              /* rounds */
+    bool stop;                  /* after the next one */
+} Race;
+
+/* Spins until *@word is not @value: whether that was in time. */
+static bool spin_while(uint32_t *word, uint32_t value)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_MS * INT64_C(1000) / 4;
+    unsigned i;
+
+    for (i = 1; qatomic_read(word) == value; i++) {
+        if (i % 4096 == 0) {
+            sched_yield();
+            if (g_get_monotonic_time() > end) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* For some nanoseconds, or some more */
+static void dawdle(GRand *rand)
+{
+    volatile unsigned i = g_rand_int(rand) % 128;
+
+    while (i) {
+        i--;
+    }
+}
+
+static void *sleeper_thread(void *opaque)
+{
+    Race *race = opaque;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(2);
+    ProxyRing *ring = race->room ? &race->pair->in : &race->pair->out;
+    uint32_t round;
+    uint8_t byte = 0;
+
+    for (round = 1; !qatomic_read(&race->stop); round++) {
+        if (round & 1024) {
+            dawdle(rand);
+        }
+        while ((race->room ? proxy_ring_write(ring, &byte, 1)
+                           : proxy_ring_read(ring, &byte, 1)) == 0) {
+            if (race->room ? proxy_ring_wait_room(ring)
+                           : !proxy_ring_sleep(ring)) {
+                continue;
+            }
+            if (!spin_while(&race->bell, 0)) {
+                return NULL;
+            }
+            qatomic_set(&race->bell, 0);
+            if (!race->room) {
+                proxy_ring_awake(ring);
+            }
+        }
+        qatomic_set(&race->done, round);
+    }
+    return NULL;
+}
+
+static void test_race(const void *opaque)
+{
+    Race race = { .pair = pair_new(1, 0), .room = opaque != NULL };
+    gint64 end = g_get_monotonic_time() + RACE_US;
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    uint8_t byte = 0;
+    uint32_t round;
+    GThread *thread;
+
+    if (race.room) {
+        proxy_ring_write(&race.pair->in, &byte, 1);
+    }
+    thread = g_thread_new("sleeper", sleeper_thread, &race);
+    for (round = 0; round < RACE_ROUNDS; round++) {
+        dawdle(rand);
+        if (race.room) {
+            g_assert_cmpint(proxy_ring_read(&race.pair->out, &byte, 1), ==, 1);
+        } else {
+            g_assert_cmpint(proxy_ring_write(&race.pair->in, &byte, 1), ==, 1);
+        }
+        if (race.room ? proxy_ring_wakes_producer(&race.pair->out)
+                      : proxy_ring_wakes_consumer(&race.pair->in)) {
+            qatomic_set(&race.bell, 1);
+        }
+        g_assert_true(spin_while(&race.done, round));
+        if (g_get_monotonic_time() > end) {
+            round++;
+            break;
+        }
+    }
+    g_test_message("%u rounds", round);
+    /* One more, for the end to be seen */
+    qatomic_set(&race.stop, true);
+    if (race.room) {
+        proxy_ring_read(&race.pair->out, &byte, 1);
+    } else {
+        proxy_ring_write(&race.pair->in, &byte, 1);
+    }
+    qatomic_set(&race.bell, 1);
+    g_thread_join(thread);
+    qemu_vfree(race.pair);
+}
+
+/*
  * Memory
  */
 
@@ -482,6 +601,8 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-ring/flags", test_flags);
     g_test_add_func("/proxy-ring/load", test_load);
     g_test_add_func("/proxy-ring/ping-pong", test_ping_pong);
+    g_test_add_data_func("/proxy-ring/race/asleep", NULL, test_race);
+    g_test_add_data_func("/proxy-ring/race/full", "room", test_race);
     g_test_add_func("/proxy-ring/memory", test_memory);
     g_test_add_func("/proxy-ring/memory-bad", test_memory_bad);
     return g_test_run();
