@@ -55,6 +55,9 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
          host_dev_kind(&ps->devs, node->dev) >= HOST_DEV_STORAGE)) {
         fd = container_of(file, HostFile, file)->fd;
     }
+    if (fd < 0) {
+        fd = proxy_node_get_fd(node);
+    }
     if (fd >= 0) {
         return fd_getattr(ps, fd, attr);
     }
@@ -125,7 +128,7 @@ static int coroutine_fn readlink_once(FsCall *call, FsNode *node,
     ProxyRequest req;
     const char *target;
     size_t len;
-    int fd = proxy_node_use_fd(node);
+    int fd = proxy_node_get_fd(node);
     int ret;
 
     if (fd >= 0) {
@@ -167,7 +170,7 @@ static int coroutine_fn proxy_readlink(FsCall *call, FsNode *node,
 static int coroutine_fn statfs_once(FsCall *call, FsNode *node, FsStatfs *st)
 {
     ProxyRequest req;
-    int fd = proxy_node_use_fd(node);
+    int fd = proxy_node_get_fd(node);
     int ret;
 
     if (fd >= 0) {

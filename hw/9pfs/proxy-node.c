@@ -7,10 +7,11 @@
  * in the helper. They are counted here and given back all at once when the node
  * is freed, so an inode that is found again and again costs nothing.
  *
- * Donated descriptors are in the process's budget (hosthandle.h): one that was
- * closed to keep to it has its node fall back to messages. The budget leaves
- * room for replies that are on their way: a descriptor that cannot be received
- * would be lost, and the channel with it.
+ * Nodes' descriptors are in the process's budget (hosthandle.h): one that was
+ * closed to keep to it is made again when it is needed (proxy-walk.c), or else
+ * the node falls back to messages. The budget leaves room for replies that are
+ * on their way: a descriptor that cannot be received would be lost, and the
+ * channel with it.
  *
  * With donated directories goes the mount that they are on, which is the
  * helper's own. A node that was found there by this process has a descriptor
@@ -265,13 +266,14 @@ static bool donation_good(int fd, const FsAttr *attr)
 
 /*
  * It is about to be closed for the budget: but not if it is all there is of the
- * inode.
+ * inode, nor the root's if others are found again from there.
  */
 static void donated_evict(HostHandle *h)
 {
     ProxyNode *n = container_of(h, ProxyNode, donated);
 
-    if (proxy_node_is_old(&n->node) && !node_evictable(n)) {
+    if ((proxy_fs(&n->node)->mount && n->handle == PROXY_ROOT_HANDLE) ||
+        (proxy_node_is_old(&n->node) && !node_evictable(n))) {
         host_handle_keep(h);
     }
 }
@@ -312,6 +314,14 @@ int coroutine_fn proxy_node_use_fd(FsNode *node)
     return fd;
 }
 
+int coroutine_fn proxy_node_get_fd(FsNode *node)
+{
+    if (proxy_node(node)->donated.fd < 0) {
+        proxy_node_find_here(node);
+    }
+    return proxy_node_use_fd(node);
+}
+
 int coroutine_fn proxy_node_use_here(FsNode *node)
 {
     /* Without a helper there is no telling what becomes of the export. */
@@ -319,7 +329,7 @@ int coroutine_fn proxy_node_use_here(FsNode *node)
         proxy_channel_broken(proxy_channel_of(node))) {
         return -1;
     }
-    return proxy_node_use_fd(node);
+    return proxy_node_get_fd(node);
 }
 
 /*

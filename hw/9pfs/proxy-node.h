@@ -108,6 +108,9 @@ void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr);
  */
 int coroutine_fn proxy_node_use_fd(FsNode *node);
 
+/* The same; if it was closed for the budget, it is made again. */
+int coroutine_fn proxy_node_get_fd(FsNode *node);
+
 /* The same to look a name up in, or to open it with: not without a helper. */
 int coroutine_fn proxy_node_use_here(FsNode *node);
 
@@ -178,6 +181,12 @@ int coroutine_fn proxy_node_begin(FsCall *call, ProxyRequest *req,
 int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
                             const char *const *names, unsigned n,
                             FsWalk *walk);
+
+/*
+ * Has a node get a descriptor again, by its name, directories on the way to it
+ * first; the helper is not asked. Where that does not go, it has none.
+ */
+void coroutine_fn proxy_node_find_here(FsNode *node);
 
 /* @node was found, or made, as @name in @dir. */
 void proxy_node_named(FsNode *node, FsNode *dir, const char *name);

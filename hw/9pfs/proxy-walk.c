@@ -15,6 +15,9 @@
  * adopted. Nodes remember their names for this, and because a helper may have
  * no descriptors left for handles: then nodes that nobody uses at the moment
  * lose theirs, and are found again in the same way.
+ *
+ * So do descriptors that were closed for the budget come back: by name, from
+ * the nearest directory that has one, but by this process.
  */
 #include "qemu/osdep.h"
 #include "proxy-node.h"
@@ -24,6 +27,11 @@
  * tell of a tree that never ends.
  */
 #define NAMED_MAX           (4 * 1024 * 1024)
+
+/* Directories above a node that are looked at to find it again here */
+#define HERE_MAX            64
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
 
 void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
 {
@@ -88,6 +96,39 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
     proxy_node_named(&n->node, dir, name);
     *node = &n->node;
     return 0;
+}
+
+/*
+ * Looks @entry up in its directory, which has a descriptor: whether its node is
+ * still there.
+ */
+static bool coroutine_fn entry_find_here(FsEntry *entry)
+{
+    g_autofree char *name = g_strdup(entry->name);
+    g_autoptr(FsNode) dir = fs_node_ref(entry->parent);
+    g_autoptr(FsNode) node = NULL;
+    FsNode *was = entry->node;
+    FsAttr attr;
+
+    return step_here(dir, name, &node, &attr) == 0 && node == was;
+}
+
+void coroutine_fn proxy_node_find_here(FsNode *node)
+{
+    bool more = proxy_fs(node)->mount != 0;
+    unsigned looked = 0;
+
+    while (more && proxy_node(node)->donated.fd < 0) {
+        FsEntry *first = NULL;
+        FsNode *at = node;
+
+        while (at && proxy_node(at)->donated.fd < 0) {
+            first = at->detached || looked++ == HERE_MAX ? NULL
+                                                         : fs_node_where(at);
+            at = first ? first->parent : NULL;
+        }
+        more = at && entry_find_here(first);
+    }
 }
 
 /* Walks from a @dir that is not old. */

@@ -20,6 +20,7 @@
 #include "libqos/qgraph.h"
 #include "libqos/virtio-9p-dotu.h"
 #include "virtio-9p-behaviour.h"
+#include "virtio-9p-host.h"
 
 /* For files that outlive a reboot: hier(7) */
 #define DISK            "/var/tmp"
@@ -660,27 +661,6 @@ static void make_tree(Test *t)
     }
 }
 
-/*
- * The next QEMU is started with few descriptors, or again with as many as there
- * are: libqtest hands the variable to a shell, with the program at its end.
- */
-static void limit_descriptors(bool limit)
-{
-    static char *program;
-
-    if (!program) {
-        program = g_strdup(getenv("QTEST_QEMU_BINARY"));
-    }
-    if (limit) {
-        g_autofree char *command = g_strdup_printf(
-            "prlimit --nofile=%d:%d %s", FEW_FDS, FEW_FDS, program);
-
-        g_setenv("QTEST_QEMU_BINARY", command, true);
-    } else {
-        g_setenv("QTEST_QEMU_BINARY", program, true);
-    }
-}
-
 typedef struct Entry {
     const Target *target;
     const Case *cs;
@@ -738,9 +718,7 @@ static void *before(GString *cmd_line, void *arg)
         qvirtio_9p_set_iothread(cmd_line);
     }
     if (t->cs->flags & CASE_FEW_FDS) {
-        limit_descriptors(true);
-        /* Not one that runs already */
-        g_string_append(cmd_line, " -name few-descriptors ");
+        p9_host_limit_descriptors(cmd_line, FEW_FDS);
     }
     t->cmd_line = g_strdup(cmd_line->str);
     g_test_queue_destroy(test_free, t);
@@ -753,7 +731,7 @@ static void run(void *obj, void *data, QGuestAllocator *alloc)
     unsigned lacks = t->cs->needs & ~target_has(t->target);
 
     if (t->cs->flags & CASE_FEW_FDS) {
-        limit_descriptors(false);
+        p9_host_unlimit_descriptors();
     }
     if (lacks) {
         /* Only what the target would have if root ran the test */

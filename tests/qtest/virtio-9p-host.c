@@ -143,6 +143,29 @@ unsigned p9_host_descriptors(void)
     return n;
 }
 
+/* libqtest hands the variable to a shell, with the program at its end. */
+static char *unlimited;
+
+void p9_host_limit_descriptors(GString *cmd_line, unsigned n)
+{
+    g_autofree char *command = NULL;
+
+    if (!unlimited) {
+        unlimited = g_strdup(getenv("QTEST_QEMU_BINARY"));
+    }
+    command = g_strdup_printf("prlimit --nofile=%u:%u %s", n, n, unlimited);
+    g_setenv("QTEST_QEMU_BINARY", command, true);
+    /* Not one that runs already */
+    g_string_append_printf(cmd_line, " -name descriptors-%u ", n);
+}
+
+void p9_host_unlimit_descriptors(void)
+{
+    if (unlimited) {
+        g_setenv("QTEST_QEMU_BINARY", unlimited, true);
+    }
+}
+
 void p9_host_wait_descriptors(unsigned before)
 {
     gint64 end = g_get_monotonic_time() + SETTLE_US;

@@ -29,6 +29,14 @@ void p9_host_signal_helpers(int sig);
  */
 int p9_host_open_flags(const char *path);
 
+/*
+ * The next QEMU, which is to be started with this command line, and its helper
+ * may have @n descriptors each; and all that are started later as many as there
+ * are again.
+ */
+void p9_host_limit_descriptors(GString *cmd_line, unsigned n);
+void p9_host_unlimit_descriptors(void);
+
 /* Open descriptors of QEMU and of its helpers, all together */
 unsigned p9_host_descriptors(void);
 

@@ -17,6 +17,7 @@
 
 #define ROOT        P9C_ROOT
 #define MSIZE       (512 * KiB)
+#define FEW_FDS     128
 
 typedef struct Test {
     void (*run)(struct Test *t);
@@ -228,6 +229,59 @@ static void test_names_here(Test *t)
     g_assert_cmphex(a.mode & 07777, ==, 0644);
 }
 
+/*
+ * Nodes whose descriptors were closed for the budget get them again without
+ * the helper, and so do the directories on the way to them.
+ */
+static void test_found_here(Test *t)
+{
+    g_autofree char *dir = host_path(t, "d/e");
+    unsigned files = 3 * FEW_FDS;
+    unsigned i, tries;
+    P9CAttr a;
+
+    if (!in_memory(t)) {
+        g_test_skip("the export is on a disk: the helper may have to wait");
+        return;
+    }
+    g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
+    for (i = 0; i < files; i++) {
+        g_autofree char *name = g_strdup_printf("d/e/%u", i);
+
+        host_write(t, name, "data");
+    }
+    p9_host_signal_helpers(SIGSTOP);
+    ok(walk(t, ROOT, 1, "d"));
+    ok(walk(t, 1, 2, "e"));
+    for (i = 0; i < files; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i);
+
+        ok(walk(t, 2, 100 + i, name));
+    }
+    for (tries = 0; tries < 2; tries++) {
+        for (i = 0; i < files; i++) {
+            ok(p9c_getattr(t->c, 100 + i, P9C_GETATTR_BASIC, &a));
+            g_assert_cmpuint(a.size, ==, 4);
+        }
+        ok(walk(t, 1, 3, "e/0"));
+        ok(open_fid(t, 3, P9C_O_RDONLY));
+        read_is(t, 3, 0, "data");
+        ok(p9c_clunk(t->c, 3));
+        ok(walk(t, ROOT, 3, "d/e/1"));
+        ok(p9c_clunk(t->c, 3));
+    }
+    p9_host_signal_helpers(SIGCONT);
+
+    /* Under another name it is for the helper to find that out. */
+    ok(p9c_renameat(t->c, 2, "0", ROOT, "f"));
+    ok(p9c_unlinkat(t->c, 2, "1", 0));
+    for (i = 0; i < 2; i++) {
+        ok(p9c_getattr(t->c, 100 + i, P9C_GETATTR_BASIC, &a));
+        g_assert_cmpuint(a.nlink, ==, 1 - i);
+        g_assert_cmpuint(a.size, ==, 4);
+    }
+}
+
 static void test_helper_killed(Test *t)
 {
     P9CAttr a;
@@ -284,12 +338,14 @@ static void test_options(Test *t)
  * Running
  */
 
-static const struct {
+static const struct Case {
     const char *name;
     void (*run)(Test *t);
+    unsigned fds;               /* that QEMU may have; 0: no matter */
 } cases[] = {
     { "helper-killed", test_helper_killed },
     { "names-here", test_names_here },
+    { "found-here", test_found_here, FEW_FDS },
     { "helper-silent", test_helper_silent },
     { "flush-silent", test_flush_silent },
     { "options", test_options },
@@ -297,10 +353,14 @@ static const struct {
 
 static void *before(GString *cmd_line, void *arg)
 {
+    const struct Case *cs = arg;
     Test *t = g_new0(Test, 1);
 
-    t->run = arg;
+    t->run = cs->run;
     t->dir = p9_host_folder(cmd_line, "proxy,path=%s");
+    if (cs->fds) {
+        p9_host_limit_descriptors(cmd_line, cs->fds);
+    }
     g_test_queue_free(t);
     return t;
 }
@@ -309,6 +369,7 @@ static void run(void *obj, void *data, QGuestAllocator *alloc)
 {
     Test *t = data;
 
+    p9_host_unlimit_descriptors();
     t->c = p9c_new(obj);
     session(t);
     t->run(t);
@@ -321,7 +382,7 @@ static void virtio_9p_proxy_register(void)
 
     for (i = 0; i < ARRAY_SIZE(cases); i++) {
         QOSGraphTestOptions opts = {
-            .arg = cases[i].run,
+            .arg = (void *)&cases[i],
             .before = before,
         };
         g_autofree char *name = g_strdup_printf("proxy/%s", cases[i].name);
