@@ -190,12 +190,13 @@ def server_seeds():
 #
 
 V1, NO_DONATE, HELPER_READONLY, HELPER_NO_START, THREADS = 1, 2, 4, 8, 16
-DESCRIPTOR = 4
+RING = 32
+DESCRIPTOR, POKE = 4, 16
 
 # From 2 on, as in proxy-proto.h and proxy-proto1.h
 V2_TYPES = ['FORGET', 'WALK', 'GETATTR', 'SETATTR', 'READLINK', 'STATFS',
             'OPEN', 'CREATE', 'MAKE', 'LINK', 'RENAME', 'UNLINK', 'GETXATTR',
-            'SETXATTR', 'REMOVEXATTR', 'ADOPT']
+            'SETXATTR', 'REMOVEXATTR', 'ADOPT', 'RING']
 V1_TYPES = ['OPEN', 'CREATE', 'MKNOD', 'MKDIR', 'SYMLINK', 'LINK', 'LSTAT',
             'READLINK', 'STATFS', 'CHMOD', 'CHOWN', 'TRUNCATE', 'UTIME',
             'RENAME', 'REMOVE', 'LGETXATTR', 'LLISTXATTR', 'LSETXATTR',
@@ -222,7 +223,8 @@ class Requests:
 def helper_seeds():
     """Name and bytes of each"""
     for setup, word in ((0, 'donate'), (NO_DONATE, 'keep'),
-                        (HELPER_READONLY, 'readonly'), (THREADS, 'threads')):
+                        (HELPER_READONLY, 'readonly'), (THREADS, 'threads'),
+                        (RING, 'ring'), (RING | THREADS, 'ring-threads')):
         r = Requests(setup)
         r('WALK', u64(ROOT), u16(1), s('f'))
         r('GETATTR', u64(2))
@@ -236,6 +238,15 @@ def helper_seeds():
         r('STATFS', u64(2))
         r('FORGET', u16(1), u64(2), u32(1))
         yield f'v2-{word}-file', r.data
+
+        if setup & RING:
+            # More in the ring than there is, for both
+            for place in (0, 80):
+                r = Requests(setup)
+                r('GETATTR', u64(ROOT))
+                r('GETATTR', u16(0x8000 | place), u32(70000), flags=POKE)
+                r('GETATTR', u64(ROOT))
+                yield f'v2-{word}-poke-{place}', r.data
 
         r = Requests(setup)
         r('ADOPT', u64(ADOPTED + 1))
