@@ -108,7 +108,7 @@ bool proxy_ring_wakes_producer(ProxyRing *r)
 bool proxy_ring_sleep(ProxyRing *r)
 {
     qatomic_set(&r->control->asleep, 1);
-    smp_mb();           /* asleep before head; with proxy_ring_wakes_consumer() */
+    smp_mb();       /* asleep before head; with proxy_ring_wakes_consumer() */
     if (proxy_ring_pending(r)) {
         proxy_ring_awake(r);
         return false;

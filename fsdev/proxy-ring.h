@@ -11,9 +11,9 @@
  * (tail), both modulo 2^32; the size of its data is a power of two, so a byte's
  * place is its count modulo that. Each side writes its own count only, keeps a
  * private copy of it, and never reads it back. The other's count is read once
- * and then checked: more bytes on their way than the ring holds cannot be. Bytes
- * are copied out before anybody looks at them. So whatever the other side does
- * to the memory, it can say no more than it could say on a socket.
+ * and then checked: more bytes on their way than the ring holds cannot be.
+ * Bytes are copied out before anybody looks at them. So whatever the other side
+ * does to the memory, it can say no more than it could say on a socket.
  *
  * Nobody waits in here. A side that has nothing to do says so with a flag, and
  * looks again before it goes to sleep at a doorbell, which is the channel's:
@@ -134,8 +134,8 @@ int proxy_rings_new(ProxyRings **rings, int memory, int bell, int their_bell);
 void proxy_rings_free(ProxyRings *rings);
 
 /*
- * Rings the other side's bell. 0, also if that has more to take back than a pipe
- * holds and does not block; -EPIPE when nobody waits there any more; -errno.
+ * Rings the other side's bell. 0, also if that has more to take back than a
+ * pipe holds and does not block; -EPIPE when nobody waits there any more; -errno.
  */
 int proxy_rings_ring(ProxyRings *rings);
 

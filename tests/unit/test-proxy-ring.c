@@ -415,7 +415,7 @@ static bool spin_while(uint32_t *word, uint32_t value)
 /* For some nanoseconds, or some more */
 static void dawdle(GRand *rand)
 {
-    volatile unsigned i = g_rand_int(rand) % 128;
+    volatile unsigned i = g_rand_int(rand) % 128;   /* or no loop is left */
 
     while (i) {
         i--;
