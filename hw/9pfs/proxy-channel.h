@@ -71,8 +71,8 @@ typedef struct ProxyHello {
 /*
  * Says HELLO over the connected stream socket @fd, which is the channel's
  * from here on even if that fails, and waits some seconds for the answer. @id
- * is the fsdev's, for messages. @ring: whether messages are to go through shared
- * memory, which is an error with "on" if the helper cannot.
+ * is the fsdev's, for messages. @ring: whether messages are to go through
+ * shared memory, which is an error with "on" if the helper cannot.
  */
 ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
                                 bool donate, OnOffAuto ring, Error **errp);
@@ -97,9 +97,9 @@ void proxy_channel_detach(ProxyChannel *ch);
 void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx);
 
 /*
- * @lost is to be called once, from the channel's context, when the helper is gone
- * or made nonsense, after all requests under way have ended. It may not free the
- * channel.
+ * @lost is to be called once, from the channel's context, when the helper is
+ * gone or made nonsense, after all requests under way have ended. It may not
+ * free the channel.
  */
 typedef void ProxyLost(void *opaque, const char *why);
 void proxy_channel_on_lost(ProxyChannel *ch, ProxyLost *lost, void *opaque);

@@ -631,6 +631,9 @@ static void force_and_wait(void)
         .u.proxy = {
             .path = folder,
             .helper = getenv("VIRTFS_PROXY_HELPER"),
+            /* It waits in recvmsg(2) then. */
+            .has_ring = true,
+            .ring = ON_OFF_AUTO_OFF,
         },
     };
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
