@@ -9,18 +9,18 @@
  * host byte order, with a type that version 1 does not have; a helper that
  * knows only version 1 closes the connection on it. (The payload is little
  * endian like all of version 2.) Before it QEMU may send version 1's probe
- * (proxy-proto1.h), to learn whether the helper knows version 2. From the helper's HELLO reply on, which has
- * tag 0, every message starts with a PROXY_HEADER_SIZE header:
+ * (proxy-proto1.h), to learn whether the helper knows version 2. From the
+ * helper's HELLO reply on, which has tag 0, every message starts with a
+ * PROXY_HEADER_SIZE header:
  *
  *     size[4] type[2] nfds[2] tag[4]
  *
  * size counts the whole message, header included. nfds says how many
  * descriptors travel with the message as SCM_RIGHTS; they are taken from the
  * stream in the order of the messages, and may come with an earlier one, if
- * messages leave together. tag is chosen by QEMU and repeated in
- * the reply; requests are answered in any order. The payload is in the
- * marshaller's format. From QEMU a sendmsg(2) has PROXY_ADOPT_MAX descriptors at
- * most.
+ * messages leave together; a sendmsg(2) of QEMU's has PROXY_ADOPT_MAX at most.
+ * tag is chosen by QEMU and repeated in the reply; requests are answered in any
+ * order. The payload is in the marshaller's format.
  *
  * A reply has the type of its request with PROXY_REPLY set, and begins with
  * error[4]: 0, or a Linux errno, after which nothing follows.
@@ -44,9 +44,9 @@
  * after it is donated again.
  *
  * QEMU looks names up itself where it can, in directories whose descriptors it
- * was given, and may know an inode that the helper does not. ADOPT makes a handle of such an
- * inode's descriptor, with a number that QEMU chooses, PROXY_ADOPTED set in it;
- * it is forgotten like others, with a count of 1. Only a descriptor on the
+ * was given, and may know an inode that the helper does not. ADOPT makes a
+ * handle of such an inode's descriptor, with a number that QEMU chooses,
+ * PROXY_ADOPTED set in it; it is forgotten like others, with a count of 1. Only a descriptor on the
  * mount that the export's root is on, which is the helper's own, is adopted:
  * so it is of the export. There is no reply; a handle that was not adopted is
  * unknown to requests. Helpers with PROXY_FEATURE_ADOPT have it. Like a FORGET,
@@ -120,7 +120,7 @@
 #define PROXY_RING_FDS          3
 /* References given back in one FORGET */
 #define PROXY_FORGET_MAX        1024
-/* Ranges in an id map: /proc/PID/uid_map has at most 340 (user_namespaces(7)) */
+/* Ranges in an id map: as many as /proc/PID/uid_map has (user_namespaces(7)) */
 #define PROXY_IDMAP_MAX         340
 
 /* Descriptors in one sendmsg(2) of QEMU's */

@@ -135,7 +135,8 @@ void proxy_rings_free(ProxyRings *rings);
 
 /*
  * Rings the other side's bell. 0, also if that has more to take back than a
- * pipe holds and does not block; -EPIPE when nobody waits there any more; -errno.
+ * pipe holds and does not block; -EPIPE when nobody waits there any more;
+ * -errno.
  */
 int proxy_rings_ring(ProxyRings *rings);
 

@@ -76,7 +76,8 @@ bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
 
 /*
  * Sends @size bytes, of whole messages, with @nfds (up to PROXY_MAX_FDS)
- * descriptors that belong to them and stay the caller's. May block for as long as QEMU does not read. False at the end of the channel.
+ * descriptors that belong to them and stay the caller's. May block for as long
+ * as QEMU does not read. False at the end of the channel.
  */
 bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
                   unsigned nfds);

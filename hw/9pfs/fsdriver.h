@@ -9,8 +9,8 @@
  * round trip for it and a local one no second lookup.
  *
  * A node (FsNode) is one inode, shared by everybody who found it: a table of
- * the export keeps one per device and inode number. Nodes and files are counted;
- * the last unref releases them through the driver. A node has no name; names
+ * the export keeps one per device and inode number. Nodes and files are
+ * counted; the last unref releases them through the driver. A node has no name; names
  * are entries (FsEntry), for those who need to find an inode by one.
  *
  * Operations are coroutines in the AioContext that serves the export's
