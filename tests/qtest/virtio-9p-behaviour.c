@@ -56,10 +56,8 @@ static const Target targets[] = {
     /* Without donated descriptors everything is a message, to the same end */
     { "proxy-donate-off", "proxy,path=%s,donate=off", HAS_PROXY,
       HAS_OWNERS | HAS_ACLS },
-    /* Messages in a socket, or in shared memory, which it may be above */
-    { "proxy-socket", "proxy,path=%s,ring=off", HAS_PROXY,
-      HAS_OWNERS | HAS_ACLS },
-    { "proxy-ring", "proxy,path=%s,ring=on,donate=off", HAS_PROXY,
+    /* And through a socket, not in shared memory as above */
+    { "proxy-socket", "proxy,path=%s,ring=off,donate=off", HAS_PROXY,
       HAS_OWNERS | HAS_ACLS },
     { "proxy-v1", "proxy,path=%s,protocol=1", HAS_PROXY & ~HAS_HANDLES,
       HAS_OWNERS | HAS_ACLS },
@@ -92,8 +90,6 @@ static const Target targets[] = {
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "iothread/proxy", "proxy,path=%s", HAS_PROXY | HAS_IOTHREAD,
       HAS_OWNERS | HAS_ACLS },
-    { "iothread/proxy-ring", "proxy,path=%s,ring=on",
-      HAS_PROXY | HAS_IOTHREAD, HAS_OWNERS | HAS_ACLS },
 #endif
 };
 
