@@ -19,6 +19,7 @@
  */
 #include "qemu/osdep.h"
 #include "fsdev/proxy-proto.h"
+#include <sys/socket.h>
 
 /* A range: three numbers of 32 bits */
 #define IDMAP_RANGE_SIZE        12
@@ -224,4 +225,65 @@ ProxyIdRange *proxy_get_idmap(MarshalReader *r, unsigned *n)
     }
     *n = count;
     return g_steal_pointer(&map);
+}
+
+/* What comes or goes in one system call, beside the bytes */
+typedef union FdsControl {
+    char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
+    struct cmsghdr align;
+} FdsControl;
+
+ssize_t proxy_send_fds(int sock, const void *buf, size_t size, const int *fds,
+                       unsigned nfds, int flags)
+{
+    FdsControl control;
+    struct iovec iov = { (void *)buf, size };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct cmsghdr *cmsg;
+
+    if (nfds) {
+        msg.msg_control = control.buf;
+        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
+    }
+    return sendmsg(sock, &msg, MSG_NOSIGNAL | flags);
+}
+
+ssize_t proxy_recv_fds(int sock, void *buf, size_t size, int flags, int *fds,
+                       unsigned *nfds, bool *lost)
+{
+    FdsControl control;
+    struct iovec iov = { buf, size };
+    struct cmsghdr *cmsg;
+    struct msghdr msg;
+    ssize_t len;
+    size_t bytes;
+
+    *nfds = 0;
+    *lost = false;
+    do {
+        msg = (struct msghdr) {
+            .msg_iov = &iov,
+            .msg_iovlen = 1,
+            .msg_control = control.buf,
+            .msg_controllen = sizeof(control.buf),
+        };
+        len = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | flags);
+    } while (len < 0 && errno == EINTR);
+    if (len < 0) {
+        return -errno;
+    }
+    for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
+        if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
+            bytes = cmsg->cmsg_len - CMSG_LEN(0);
+            memcpy(fds + *nfds, CMSG_DATA(cmsg), bytes);
+            *nfds += bytes / sizeof(int);
+        }
+    }
+    *lost = msg.msg_flags & MSG_CTRUNC;
+    return len;
 }

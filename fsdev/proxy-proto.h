@@ -178,6 +178,22 @@ typedef struct ProxyIdRange {
 void proxy_header_get(ProxyHeader *h, const void *buf);
 void proxy_header_put(const ProxyHeader *h, void *buf);
 
+/*
+ * One sendmsg(2) with descriptors, which go with the first byte and stay the
+ * caller's. @nfds is PROXY_MAX_FDS at most; MSG_NOSIGNAL comes on top of
+ * @flags. Returns what that does, errno included.
+ */
+ssize_t proxy_send_fds(int sock, const void *buf, size_t size, const int *fds,
+                       unsigned nfds, int flags);
+
+/*
+ * One recvmsg(2), again when a signal interrupts it; MSG_CMSG_CLOEXEC comes on
+ * top of @flags. Bytes, 0 at the end of the stream, or -errno. @fds has room
+ * for PROXY_MAX_FDS; *@nfds are the caller's then. *@lost: others were cut off.
+ */
+ssize_t proxy_recv_fds(int sock, void *buf, size_t size, int flags, int *fds,
+                       unsigned *nfds, bool *lost);
+
 /* Its name for messages to people, e.g. "WALK"; "unknown" for no type. */
 const char *proxy_type_name(unsigned type);
 

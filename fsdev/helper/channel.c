@@ -91,36 +91,6 @@ void channel_break(Channel *c, const char *fmt, ...)
     shutdown(c->fd, SHUT_RDWR);
 }
 
-/*
- * Takes the descriptors that came along, maybe before their messages. False if
- * they are too many.
- */
-static bool take_received(Channel *c, struct msghdr *msg)
-{
-    struct cmsghdr *cmsg;
-    bool excess = msg->msg_flags & MSG_CTRUNC;
-    unsigned i, n;
-    int fd;
-
-    for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-        if (cmsg->cmsg_level != SOL_SOCKET ||
-            cmsg->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
-        for (i = 0; i < n; i++) {
-            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
-            if (c->takes_fds && c->nfds < G_N_ELEMENTS(c->fds)) {
-                c->fds[c->nfds++] = fd;
-            } else {
-                close(fd);
-                excess = true;
-            }
-        }
-    }
-    return !excess;
-}
-
 /* Makes room at the end of the buffer. */
 static void move_down(Channel *c)
 {
@@ -202,28 +172,20 @@ static bool ring_fill(Channel *c)
  */
 static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov;
-    struct msghdr msg;
-    ssize_t len;
+    int fds[PROXY_MAX_FDS];
+    unsigned i, n;
+    bool excess;
+    ssize_t len = proxy_recv_fds(c->fd, buf, size, flags, fds, &n, &excess);
 
-    do {
-        iov = (struct iovec) { buf, size };
-        msg = (struct msghdr) {
-            .msg_iov = &iov,
-            .msg_iovlen = 1,
-            .msg_control = control.buf,
-            .msg_controllen = sizeof(control.buf),
-        };
-        len = recvmsg(c->fd, &msg, MSG_CMSG_CLOEXEC | flags);
-    } while (len < 0 && errno == EINTR);
-    if (len < 0) {
-        return -errno;
+    for (i = 0; i < n; i++) {
+        if (c->takes_fds && c->nfds < G_N_ELEMENTS(c->fds)) {
+            c->fds[c->nfds++] = fds[i];
+        } else {
+            close(fds[i]);
+            excess = true;
+        }
     }
-    return take_received(c, &msg) ? len : -EPROTO;
+    return excess ? -EPROTO : len;
 }
 
 static void break_excess(Channel *c)
@@ -468,27 +430,11 @@ bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
 static ssize_t send_some(Channel *c, const void *buf, size_t size,
                          const int *fds, unsigned nfds)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov = { (void *)buf, size };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    struct cmsghdr *cmsg;
     unsigned tries;
     ssize_t len;
 
-    if (nfds) {
-        msg.msg_control = control.buf;
-        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
-    }
     for (tries = 0; ; ) {
-        len = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+        len = proxy_send_fds(c->fd, buf, size, fds, nfds, 0);
         if (len < 0 && errno == ETOOMANYREFS && tries++ < SEND_TRIES) {
             poll(NULL, 0, 1);
         } else if (len >= 0 || errno != EINTR) {

@@ -187,27 +187,12 @@ static bool ring_request(ProxyChannel *ch, const int *fds, Error **errp)
         .size = PROXY_HEADER_SIZE, .type = PROXY_RING, .nfds = PROXY_RING_FDS,
     };
     uint8_t buf[PROXY_HEADER_SIZE];
-    union {
-        char buf[CMSG_SPACE(PROXY_RING_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control = { };
-    struct iovec iov = { buf, sizeof(buf) };
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control.buf,
-        .msg_controllen = sizeof(control.buf),
-    };
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     ssize_t n;
 
     proxy_header_put(&header, buf);
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(PROXY_RING_FDS * sizeof(int));
-    memcpy(CMSG_DATA(cmsg), fds, PROXY_RING_FDS * sizeof(int));
     do {
-        n = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = proxy_send_fds(ch->fd, buf, sizeof(buf), fds, PROXY_RING_FDS,
+                           MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n != sizeof(buf)) {
         error_setg_errno(errp, n < 0 ? errno : EIO,

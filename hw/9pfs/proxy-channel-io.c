@@ -103,26 +103,9 @@ void proxy_out_forgets(ProxyChannel *ch)
 /* One sendmsg(2); the descriptors go with the first byte. */
 static ssize_t send_some(ProxyChannel *ch, const void *buf, size_t bytes)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_ADOPT_MAX * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov = { (void *)buf, bytes };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    size_t size = ch->n_out_fds * sizeof(int);
-    struct cmsghdr *cmsg;
-    ssize_t n;
+    ssize_t n = proxy_send_fds(ch->fd, buf, bytes, ch->out_fds,
+                               ch->n_out_fds, MSG_DONTWAIT);
 
-    if (size) {
-        msg.msg_control = control.buf;
-        msg.msg_controllen = CMSG_SPACE(size);
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(size);
-        memcpy(CMSG_DATA(cmsg), ch->out_fds, size);
-    }
-    n = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) {
         proxy_close_fds(ch->out_fds, ch->n_out_fds);
         ch->n_out_fds = 0;
@@ -341,52 +324,27 @@ static size_t stream_room(ProxyStream *in)
 
 ssize_t proxy_recv(ProxyChannel *ch)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec iov;
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control.buf,
-        .msg_controllen = sizeof(control.buf),
-    };
     ProxyStream *in = &ch->in;
-    struct cmsghdr *cmsg;
-    bool excess = false;
-    ssize_t n;
+    size_t room = stream_room(in);
+    int fds[PROXY_MAX_FDS];
+    unsigned i, count;
+    bool excess;
+    ssize_t n = proxy_recv_fds(ch->fd, in->buf + in->end, room, MSG_DONTWAIT,
+                               fds, &count, &excess);
 
-    iov.iov_len = stream_room(in);
-    iov.iov_base = in->buf + in->end;
-    do {
-        n = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
     if (n < 0) {
-        return -errno;
+        return n;
     }
     in->end += n;
-
-    for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg)) {
-        unsigned i, count;
-
-        if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (i = 0; i < count; i++) {
-            int fd;
-
-            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
-            if (in->nfds < PROXY_FDS_MAX) {
-                in->fds[in->nfds++] = fd;
-            } else {
-                close(fd);
-                excess = true;
-            }
+    for (i = 0; i < count; i++) {
+        if (in->nfds < PROXY_FDS_MAX) {
+            in->fds[in->nfds++] = fds[i];
+        } else {
+            close(fds[i]);
+            excess = true;
         }
     }
-    return excess || (msg.msg_flags & MSG_CTRUNC) ? -EPROTO : n;
+    return excess ? -EPROTO : n;
 }
 
 int proxy_next_message(ProxyStream *in, ProxyHeader *h)
@@ -409,7 +367,7 @@ int proxy_next_message(ProxyStream *in, ProxyHeader *h)
 }
 
 int proxy_take_message(ProxyStream *in, const ProxyHeader *h,
-                              ProxyRequest *req)
+                       ProxyRequest *req)
 {
     uint32_t err;
 

@@ -431,15 +431,14 @@ int proxy_node_accept(FsExport *fs, ProxyNodeReply *nr, const FsAttr *attr,
     if (proxy_node_is_old(&n->node)) {
         node_renew(ps, n, nr);
     }
-    if (found) {
-        if ((n->handle != nr->handle && !(n->handle & PROXY_ADOPTED)) ||
-            found->type != (attr->mode & S_IFMT)) {
-            error_report_once("fsdev '%s': the helper has two answers on what "
-                              "inode %" PRIu64 " is", fs->id, attr->ino);
-            fs_node_unref(found);
-            proxy_node_refuse(ps, nr);
-            return -EIO;
-        }
+    if (found &&
+        ((n->handle != nr->handle && !(n->handle & PROXY_ADOPTED)) ||
+         found->type != (attr->mode & S_IFMT))) {
+        error_report_once("fsdev '%s': the helper has two answers on what "
+                          "inode %" PRIu64 " is", fs->id, attr->ino);
+        fs_node_unref(found);
+        proxy_node_refuse(ps, nr);
+        return -EIO;
     }
     node_idle(ps, n);
     if (n->handle != nr->handle) {

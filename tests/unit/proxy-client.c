@@ -453,27 +453,9 @@ ProxyRings *pc_make_rings(int fds[PROXY_RING_FDS])
 void pc_send_fds(ProxyClient *c, const void *buf, size_t size, const int *fds,
                  unsigned nfds)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control = { };
-    struct iovec iov = { (void *)buf, size };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    struct cmsghdr *cmsg;
+    size_t some = c->rings ? 1 : size;
 
-    if (c->rings) {
-        iov.iov_len = 1;
-    }
-    if (nfds) {
-        msg.msg_control = control.buf;
-        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
-    }
-    g_assert_cmpint(sendmsg(c->fd, &msg, MSG_NOSIGNAL), ==, iov.iov_len);
+    g_assert_cmpint(proxy_send_fds(c->fd, buf, some, fds, nfds, 0), ==, some);
     if (c->rings) {
         g_assert_true(pc_send_raw(c, buf, size));
     }

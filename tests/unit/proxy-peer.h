@@ -45,13 +45,6 @@ static inline int open_fds(void)
 static inline void peer_send(int peer, const void *buf, size_t size,
                              const int *fds, unsigned nfds)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control = { };
-    struct iovec iov = { .iov_base = (void *)buf, .iov_len = size };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
     if (peer_rings && nfds == 0) {
         g_assert_cmpint(proxy_ring_write(&peer_rings->replies, buf, size), ==,
                         size);
@@ -60,18 +53,7 @@ static inline void peer_send(int peer, const void *buf, size_t size,
         }
         return;
     }
-    if (nfds) {
-        struct cmsghdr *cmsg;
-
-        msg.msg_control = control.buf;
-        msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, nfds * sizeof(int));
-    }
-    g_assert_cmpint(sendmsg(peer, &msg, MSG_NOSIGNAL), ==, size);
+    g_assert_cmpint(proxy_send_fds(peer, buf, size, fds, nfds, 0), ==, size);
 }
 
 /* Bytes of requests that can be read */
