@@ -15,9 +15,6 @@
 #include "qemu/iov.h"
 #include "9p-dotu.h"
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFile, fs_file_unref)
-
 /* A decimal number of 32 bits, which may end with a newline */
 static bool get_number(const char *text, const char **end, uint32_t *value)
 {

@@ -13,9 +13,6 @@
 #include <sys/sysmacros.h>
 #include "9p-internal.h"
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFile, fs_file_unref)
-
 int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
 {
     *fid = p9_fid_get_node(s, id);

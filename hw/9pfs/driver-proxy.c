@@ -26,8 +26,6 @@
 #include "proxy-node.h"
 #include "proxy-v1.h"
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
-
 /*
  * What is known of an inode
  */

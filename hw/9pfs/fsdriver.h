@@ -387,11 +387,13 @@ void fs_node_detach(FsNode *node);
 
 FsNode *fs_node_ref(FsNode *node);
 void fs_node_unref(FsNode *node);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
 
 /* Initialises a driver's new file with one reference; takes one on @node. */
 void fs_file_init(FsFile *file, FsNode *node, int flags);
 FsFile *fs_file_ref(FsFile *file);
 void fs_file_unref(FsFile *file);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFile, fs_file_unref)
 
 /*
  * The entry for @name in @parent, which is @node: with a reference for the

@@ -31,8 +31,6 @@
 /* Directories above a node that are looked at to find it again here */
 #define HERE_MAX            64
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
-
 void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
 {
     FsEntry *where;
