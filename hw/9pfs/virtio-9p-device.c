@@ -10,9 +10,12 @@
  * come later are made known by a bottom half, again one for all that come
  * together.
  *
- * All of that happens in the main loop (or, without ioeventfd, in the thread of
- * the vCPU that kicked, with the big lock), or in an IOThread
- * (virtio-9p-iothread.c).
+ * A kick is taken in one of three threads. In that of the vCPU that kicks, with
+ * the big lock (property direct-kick): what is answered at once is there before
+ * the guest's processor goes on, and no thread had to be woken. In the main loop,
+ * if the kick is an ioeventfd's: with KVM that costs the guest least. Or in an
+ * IOThread (virtio-9p-iothread.c). What waits for a driver is answered by the main
+ * loop in the first two.
  *
  * While the VM is stopped no request is taken, and none goes back.
  *
@@ -29,6 +32,7 @@
 #include "hw/virtio/virtio-access.h"
 #include "hw/9pfs/virtio-9p.h"
 #include "migration/vmstate.h"
+#include "system/kvm.h"
 #include "system/runstate.h"
 #include "standard-headers/linux/virtio_9p.h"
 #include "fsdev/qemu-fsdev.h"
@@ -208,6 +212,11 @@ static int virtio_9p_start_ioeventfd(VirtIODevice *vdev)
 {
     V9fsVirtioState *v = VIRTIO_9P(vdev);
 
+    if (v->direct) {
+        /* There is none, but what is in the queue is taken now, too. */
+        qemu_bh_schedule(v->kick_bh);
+        return 0;
+    }
     return v->iothread ? virtio_9p_iothread_start(v)
                        : virtio_start_ioeventfd(vdev);
 }
@@ -218,7 +227,7 @@ static void virtio_9p_stop_ioeventfd(VirtIODevice *vdev)
 
     if (v->iothread) {
         virtio_9p_iothread_stop(v);
-    } else {
+    } else if (!v->direct) {
         virtio_stop_ioeventfd(vdev);
     }
 }
@@ -335,6 +344,11 @@ static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
     }
 
     if (v->iothread) {
+        if (v->direct_kick == ON_OFF_AUTO_ON) {
+            error_setg(errp, "virtio-9p: property 'direct-kick' is on: with "
+                       "property 'iothread', requests are taken in that one");
+            return;
+        }
         if (!virtio_9p_iothread_check(v, errp)) {
             return;
         }
@@ -343,6 +357,9 @@ static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
     } else {
         v->ctx = qemu_get_aio_context();
     }
+    v->direct = v->direct_kick == ON_OFF_AUTO_ON ||
+                (v->direct_kick == ON_OFF_AUTO_AUTO &&
+                 !v->iothread && !kvm_enabled());
     v->server = p9_server_new(fs, v->ctx, owner, &virtio_9p_transport, v,
                               errp);
     if (!v->server) {
@@ -415,6 +432,8 @@ static const Property virtio_9p_props[] = {
     DEFINE_PROP_STRING("mount_tag", V9fsVirtioState, tag),
     DEFINE_PROP_LINK("iothread", V9fsVirtioState, iothread, TYPE_IOTHREAD,
                      IOThread *),
+    DEFINE_PROP_ON_OFF_AUTO("direct-kick", V9fsVirtioState, direct_kick,
+                            ON_OFF_AUTO_AUTO),
 };
 
 static void virtio_9p_class_init(ObjectClass *oc, void *data)

@@ -22,6 +22,8 @@ struct V9fsVirtioState {
     char *fsdev_id;             /* property fsdev */
     char *tag;                  /* property mount_tag */
     IOThread *iothread;         /* property iothread, or NULL */
+    OnOffAuto direct_kick;      /* property direct-kick */
+    bool direct;                /* what that comes to */
     AioContext *ctx;            /* its, or the main loop's */
     VMChangeStateEntry *vm_state;
 

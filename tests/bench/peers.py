@@ -113,6 +113,7 @@ def known(share):
                        '-o', f'cache={cache}') for cache in ('none', 'auto')}
     iothread = {'properties': ',iothread=worker',
                 'arguments': ('-object', 'iothread,id=worker')}
+    eventfd = {'properties': ',direct-kick=off'}
     return [
         Peer('base-local', 'pristine base, local', PRISTINE_QEMU, local),
         Peer('debian-local', "Debian's QEMU, local", DEBIAN, local),
@@ -128,6 +129,10 @@ def known(share):
              'proxy,donate=off', helper),
         Peer('proxy-socket', 'proxy, ring=off', build.QEMU, 'proxy,ring=off',
              helper),
+        Peer('local-eventfd', 'local, direct-kick=off', build.QEMU, local,
+             **eventfd),
+        Peer('proxy-eventfd', 'proxy, direct-kick=off', build.QEMU, 'proxy',
+             helper, **eventfd),
         Peer('local-iothread', 'local, with an IOThread', build.QEMU, local,
              **iothread),
         Peer('proxy-iothread', 'proxy, with an IOThread', build.QEMU, 'proxy',

@@ -57,15 +57,15 @@ static const Target targets[] = {
     { "proxy-donate-off", "proxy,path=%s,donate=off", HAS_PROXY,
       HAS_OWNERS | HAS_ACLS },
     /* And through a socket, not in shared memory as above */
-    { "proxy-socket", "proxy,path=%s,ring=off,donate=off", HAS_PROXY,
-      HAS_OWNERS | HAS_ACLS },
+    { "proxy-socket", "proxy,path=%s,ring=off,donate=off",
+      HAS_PROXY | HAS_EVENTFD, HAS_OWNERS | HAS_ACLS },
     { "proxy-v1", "proxy,path=%s,protocol=1", HAS_PROXY & ~HAS_HANDLES,
       HAS_OWNERS | HAS_ACLS },
 #endif
     { "local/passthrough", "local,path=%s,security_model=passthrough",
       HAS_PASS, HAS_OWNERS | HAS_DEVICES },
     { "local/none", "local,path=%s,security_model=none",
-      HAS_PASS, HAS_OWNERS | HAS_DEVICES },
+      HAS_PASS | HAS_EVENTFD, HAS_OWNERS | HAS_DEVICES },
     { "local/mapped-xattr", "local,path=%s,security_model=mapped-xattr",
       HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS },
     { "local/mapped-file", "local,path=%s,security_model=mapped-file",
@@ -712,6 +712,9 @@ static void *before(GString *cmd_line, void *arg)
     }
     if (has(t, HAS_IOTHREAD)) {
         qvirtio_9p_set_iothread(cmd_line);
+    }
+    if (has(t, HAS_EVENTFD)) {
+        qvirtio_9p_set_property(cmd_line, QVIRTIO_9P_EVENTFD);
     }
     if (t->cs->flags & CASE_FEW_FDS) {
         p9_host_limit_descriptors(cmd_line, FEW_FDS);

@@ -39,6 +39,7 @@ enum {
     HAS_HANDLES = 1 << 13,      /* of inodes: no need of names, or of paths */
 
     HAS_IOTHREAD = 1 << 14,     /* the device has one */
+    HAS_EVENTFD = 1 << 15,      /* kicks come by eventfd, as with KVM */
 
     HAS_VIEW = 1 << 12,         /* one of HAS_VIEW_*; never of a target */
 };

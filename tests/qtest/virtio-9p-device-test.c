@@ -8,6 +8,7 @@
 #include "libqtest-single.h"
 #include "qemu/module.h"
 #include "standard-headers/linux/virtio_config.h"
+#include "virtio-9p-host.h"
 #include "virtio-9p-synth.h"
 
 /* A slot of the PCI bus that is free */
@@ -42,6 +43,30 @@ static void test_interrupt(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_wait(call), ==, EBADF);
     p9c_call_end(call);
     p9c_free(c);
+}
+
+/*
+ * While the guest uses the device QEMU has a descriptor for its kicks, or none
+ * if they are direct.
+ */
+static void assert_eventfds(QVirtio9P *v9p, unsigned expected)
+{
+    P9Client *c = synth_session(v9p);
+    unsigned with = p9_host_descriptors();
+
+    qvirtio_reset(v9p->vdev);
+    g_assert_cmpuint(with - p9_host_descriptors(), ==, expected);
+    p9c_free(c);
+}
+
+static void test_direct_kick(void *obj, void *data, QGuestAllocator *alloc)
+{
+    assert_eventfds(obj, 0);
+}
+
+static void test_eventfd_kick(void *obj, void *data, QGuestAllocator *alloc)
+{
+    assert_eventfds(obj, 1);
 }
 
 /* Two devices may serve one export; one of them comes and goes. */
@@ -305,6 +330,12 @@ static void *with_iothread(GString *cmd_line, void *arg)
     return arg;
 }
 
+static void *with_eventfd(GString *cmd_line, void *arg)
+{
+    qvirtio_9p_set_property(cmd_line, QVIRTIO_9P_EVENTFD);
+    return arg;
+}
+
 static void register_tests(void)
 {
     static const struct {
@@ -319,20 +350,30 @@ static void register_tests(void)
         { "small-room", test_small_room },
         { "reset", test_reset },
     };
-    unsigned i;
+    /* Where kicks are taken */
+    static const struct {
+        const char *name;
+        void *(*before)(GString *cmd_line, void *arg);
+    } ways[] = {
+        { "synth" },
+        { "iothread/device", with_iothread },
+        { "eventfd/device", with_eventfd },
+    };
+    QOSGraphTestOptions eventfd = { .before = with_eventfd };
+    unsigned i, k;
 
-    for (i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
+    for (k = 0; k < ARRAY_SIZE(ways); k++) {
+        for (i = 0; i < ARRAY_SIZE(tests); i++) {
+            QOSGraphTestOptions opts = { .before = ways[k].before };
+            g_autofree char *name = g_strdup_printf("%s/%s", ways[k].name,
+                                                    tests[i].name);
 
-        qos_add_test(name, "virtio-9p", tests[i].function, NULL);
+            qos_add_test(name, "virtio-9p", tests[i].function, &opts);
+        }
     }
-    for (i = 0; i < ARRAY_SIZE(tests); i++) {
-        QOSGraphTestOptions opts = { .before = with_iothread };
-        g_autofree char *name = g_strdup_printf("iothread/device/%s",
-                                                tests[i].name);
-
-        qos_add_test(name, "virtio-9p", tests[i].function, &opts);
-    }
+    qos_add_test("synth/kick", "virtio-9p", test_direct_kick, NULL);
+    qos_add_test("eventfd/device/kick", "virtio-9p", test_eventfd_kick,
+                 &eventfd);
     qos_add_test("hotplug", "virtio-9p-pci", test_hotplug, NULL);
 }
 libqos_init(register_tests);

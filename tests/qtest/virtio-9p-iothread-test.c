@@ -64,7 +64,7 @@ static void assert_iothread(Machine *m, const char *id)
 
 /* Plugs a device, which must fail with @error somewhere in the message. */
 static void refuses(Machine *m, const char *iothread, bool ioeventfd,
-                    const char *error)
+                    bool direct, const char *error)
 {
     g_autoptr(QDict) args = qdict_new();
     g_autoptr(QDict) reply = NULL;
@@ -78,6 +78,7 @@ static void refuses(Machine *m, const char *iothread, bool ioeventfd,
         qdict_put_str(args, "iothread", iothread);
     }
     qdict_put_bool(args, "ioeventfd", ioeventfd);
+    qdict_put_str(args, "direct-kick", direct ? "on" : "off");
     reply = qtest_qmp(m->qts, "{'execute': 'device_add', 'arguments': %p}",
                       qobject_ref(args));
     g_assert_true(qdict_haskey(reply, "error"));
@@ -100,16 +101,18 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
     Machine m;
 
     start(&m);
-    refuses(&m, "nobody", true, "nobody");
-    refuses(&m, "one", false, "'iothread' needs ioeventfd");
+    refuses(&m, "nobody", true, false, "nobody");
+    refuses(&m, "one", false, false, "'iothread' needs ioeventfd");
+    refuses(&m, "one", true, true, "'direct-kick' is on: with property "
+            "'iothread', requests are taken in that one");
     assert_iothread(&m, NULL);
 
     plug(&m, "share0", "5", "one");
     assert_iothread(&m, "one");
-    refuses(&m, "two", true, "property 'iothread' is 'two': fsdev 'share' has "
-            "another device with iothread 'one'");
-    refuses(&m, NULL, true, "property 'iothread' is missing: fsdev 'share' has "
-            "another device with iothread 'one'");
+    refuses(&m, "two", true, false, "property 'iothread' is 'two': fsdev "
+            "'share' has another device with iothread 'one'");
+    refuses(&m, NULL, true, false, "property 'iothread' is missing: fsdev "
+            "'share' has another device with iothread 'one'");
     plug(&m, "share1", "6", "one");
     qpci_unplug_acpi_device_test(m.qts, "share0", 5);
     assert_iothread(&m, "one");
@@ -119,8 +122,8 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
     /* And the other way round */
     qtest_qmp_device_add(m.qts, "virtio-9p-pci", "share0",
                          "{'fsdev': 'share', 'mount_tag': 'tag', 'addr': '5'}");
-    refuses(&m, "two", true, "property 'iothread' is 'two': fsdev 'share' has "
-            "another device without iothread");
+    refuses(&m, "two", true, false, "property 'iothread' is 'two': fsdev "
+            "'share' has another device without iothread");
     qpci_unplug_acpi_device_test(m.qts, "share0", 5);
     end(&m);
 }

@@ -30,14 +30,19 @@ void qvirtio_9p_set_fsdev(GString *cmd_line, const char *opts)
     g_string_insert(cmd_line, pos, fsdev);
 }
 
-void qvirtio_9p_set_iothread(GString *cmd_line)
+void qvirtio_9p_set_property(GString *cmd_line, const char *property)
 {
     static const char tag[] = "mount_tag=" QVIRTIO_9P_TAG;
     char *at = strstr(cmd_line->str, tag);
+    g_autofree char *text = g_strconcat(",", property, NULL);
 
     g_assert_nonnull(at);
-    g_string_insert(cmd_line, at - cmd_line->str + strlen(tag),
-                    ",iothread=" QVIRTIO_9P_IOTHREAD);
+    g_string_insert(cmd_line, at - cmd_line->str + strlen(tag), text);
+}
+
+void qvirtio_9p_set_iothread(GString *cmd_line)
+{
+    qvirtio_9p_set_property(cmd_line, "iothread=" QVIRTIO_9P_IOTHREAD);
     g_string_append(cmd_line, " -object iothread,id=" QVIRTIO_9P_IOTHREAD " ");
 }
 

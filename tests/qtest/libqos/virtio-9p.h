@@ -42,6 +42,12 @@ void qvirtio_9p_set_fsdev(GString *cmd_line, const char *opts);
 /* The same: has the device run in an IOThread, with that id. */
 void qvirtio_9p_set_iothread(GString *cmd_line);
 
+/* Gives the device a property, as NAME=VALUE. */
+void qvirtio_9p_set_property(GString *cmd_line, const char *property);
+
+/* Kicks go through an eventfd, as they do with KVM if nothing else is said. */
+#define QVIRTIO_9P_EVENTFD  "direct-kick=off"
+
 /*
  * The device at @devfn of @bus, one that was plugged while the machine runs,
  * started. The second ends it for the test, before or after it is unplugged.
