@@ -81,7 +81,6 @@ class Peer:
     get the name of a socket to listen on (--socket-path=).
     """
     name: str
-    says: str
     qemu: pathlib.Path
     fsdev: str = ''
     helper: tuple = ()
@@ -111,33 +110,29 @@ def known(share):
     debian_helper = (str(DEBIAN_HELPER), '-n', '-p', share)
     daemons = {cache: (str(VIRTIOFSD), '-o', f'source={share}',
                        '-o', f'cache={cache}') for cache in ('none', 'auto')}
-    iothread = {'properties': ',iothread=worker',
-                'arguments': ('-object', 'iothread,id=worker')}
-    eventfd = {'properties': ',direct-kick=off'}
     return [
-        Peer('base-local', 'pristine base, local', PRISTINE_QEMU, local),
-        Peer('debian-local', "Debian's QEMU, local", DEBIAN, local),
-        Peer('debian-proxy', "Debian's QEMU, proxy", DEBIAN, 'proxy',
-             debian_helper),
-        Peer('virtiofsd', "pristine base, Debian's virtiofsd", PRISTINE_QEMU,
-             daemons=daemons),
-        Peer('debian-virtiofsd', "Debian's QEMU and virtiofsd", DEBIAN,
-             daemons=daemons),
-        Peer('local', 'local', build.QEMU, local),
-        Peer('proxy', 'proxy', build.QEMU, 'proxy', helper),
-        Peer('proxy-nodonate', 'proxy, donate=off', build.QEMU,
-             'proxy,donate=off', helper),
-        Peer('proxy-socket', 'proxy, ring=off', build.QEMU, 'proxy,ring=off',
-             helper),
-        Peer('local-eventfd', 'local, direct-kick=off', build.QEMU, local,
-             **eventfd),
-        Peer('proxy-eventfd', 'proxy, direct-kick=off', build.QEMU, 'proxy',
-             helper, **eventfd),
-        Peer('local-iothread', 'local, with an IOThread', build.QEMU, local,
-             **iothread),
-        Peer('proxy-iothread', 'proxy, with an IOThread', build.QEMU, 'proxy',
-             helper, **iothread),
-    ]
+        Peer('base-local', PRISTINE_QEMU, local),
+        Peer('debian-local', DEBIAN, local),
+        Peer('debian-proxy', DEBIAN, 'proxy', debian_helper),
+        Peer('virtiofsd', PRISTINE_QEMU, daemons=daemons),
+        Peer('debian-virtiofsd', DEBIAN, daemons=daemons),
+        *_ours(local, helper)]
+
+
+def _ours(local, helper):
+    """This tree's drivers, and what they cost without parts of the design"""
+    loops = {'': {}, '-eventfd': {'properties': ',direct-kick=off'},
+             '-iothread': {'properties': ',iothread=worker',
+                           'arguments': ('-object', 'iothread,id=worker')}}
+    for loop, more in loops.items():
+        yield Peer('local' + loop, build.QEMU, local, **more)
+        yield Peer('proxy' + loop, build.QEMU, 'proxy', helper, **more)
+    for loop in '', '-iothread':
+        for way, options in (('-socket', ',ring=off'),
+                             ('-nodonate', ',donate=off'),
+                             ('-socket-nodonate', ',ring=off,donate=off')):
+            yield Peer(f'proxy{way}{loop}', build.QEMU, 'proxy' + options,
+                       helper, **loops[loop])
 
 
 def chosen(names, share, fits):

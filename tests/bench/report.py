@@ -19,10 +19,13 @@ import statistics
 import sys
 
 from report_scale import Scale
-from tables import NAME, Ratio, bars, head, middle, section, table, targets
+from tables import (BARS, NAME, Ratio, bars, head, middle, section, table,
+                    targets)
 
 REFERENCE = 'base-local'
 VIRTIOFSD = 'virtiofsd'
+# Whose figures have targets: the driver as it comes, without and with KVM
+AIMING = ('proxy', 'proxy-eventfd')
 FLOOR = 'floor'
 # Types that need no other thread, nor the helper
 AT_ONCE = ('getattr', 'readlink', 'statfs', 'read4k')
@@ -131,7 +134,7 @@ class Server:
     def targets(self):
         """What tables.targets() takes"""
         for peer in self.peers:
-            if peer.startswith('proxy') and self.types:
+            if peer in AIMING and self.types:
                 yield from self._against(peer)
         if 'local' in self.peers and 1 in self.depths:
             d1 = {w: self.latencies('local', w) for w in self.types}
@@ -191,11 +194,12 @@ class Server:
         return bool(self.others and self.types)
 
     def chart(self, path):
-        """Net latencies at depth 1, or else what the lowest depth carries"""
+        """Net latencies at depth 1, or else what the lowest depth carries; of
+        the first peers"""
         low = self.depths[0]
         ratios = {p: [self.latencies(p, w) if low == 1
                       else self.rates(p, w, low) for w in self.types]
-                  for p in self.others}
+                  for p in self.others[:BARS]}
         bars(path, self.types,
              {p: [r.median if r else 0 for r in row]
               for p, row in ratios.items()},
@@ -245,7 +249,7 @@ class Guests:
     def targets(self):
         """What tables.targets() takes"""
         for peer in self.others:
-            if not peer.startswith('proxy'):
+            if peer not in AIMING:
                 continue
             for cache in self.caches:
                 what = f'``{peer}`` to ``{REFERENCE}``, cache={cache}'
@@ -302,7 +306,7 @@ class Guests:
         bars(path, [*self.works, 'all'],
              {p: [r.median if r else 0 for r in (
                  *(self.times(p, cache, w) for w in self.works),
-                 self.totals(p, cache))] for p in self.others},
+                 self.totals(p, cache))] for p in self.others[:BARS]},
              f'time / {REFERENCE}, cache={cache}')
 
 

@@ -6,6 +6,8 @@ round, tables and headings in reStructuredText, and charts.
 import statistics
 
 NAME = 'virtfs-bench-'                  # of the files, before the kind
+COLUMNS = 8                             # beside the first, that can be read
+BARS = 6                                # of a group
 
 
 class Ratio:
@@ -37,14 +39,16 @@ def middle(values):
 
 
 def table(top, rows):
-    """A table with that row above its others"""
-    yield '.. list-table::'
-    yield '   :header-rows: 1'
-    yield ''
-    for row in [top, *rows]:
-        for i, cell in enumerate(row):
-            yield f'   {"* -" if i == 0 else "  -"} {cell}'
-    yield ''
+    """A table with that row above its others; or several, if it is wide, each
+    with the first column"""
+    for left in range(1, len(top), COLUMNS):
+        yield '.. list-table::'
+        yield '   :header-rows: 1'
+        yield ''
+        for row in [top, *rows]:
+            for i, cell in enumerate([row[0], *row[left:left + COLUMNS]]):
+                yield f'   {"* -" if i == 0 else "  -"} {cell}'
+        yield ''
 
 
 def section(title, text):

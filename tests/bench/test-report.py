@@ -7,6 +7,7 @@ import sys
 import unittest
 
 import report
+import tables as tables_of
 
 MACHINE = {'processor': '2 x ABC', 'memory': '4 GiB', 'kernel': '1.2',
            'date': '2001-02-03', 'load': 0.5, 'share': 'somefs'}
@@ -28,6 +29,18 @@ def row(lines, *cells):
     found, = (r[len(cells):] for r in tables(lines)
               if r[:len(cells)] == list(cells))
     return found
+
+
+class Tables(unittest.TestCase):
+    """What all reports are made of"""
+
+    def test_wide(self):
+        """All columns, in several tables, the last one not left out"""
+        many = [str(i) for i in range(tables_of.COLUMNS + 1)]
+        text = list(tables_of.table(['A', *many], [['B', *many]]))
+        self.assertEqual(tables(text), [
+            ['A', *many[:-1]], ['B', *many[:-1]],
+            ['A', many[-1]], ['B', many[-1]]])
 
 
 class Server(unittest.TestCase):
