@@ -90,6 +90,8 @@ static const Target targets[] = {
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "iothread/proxy", "proxy,path=%s", HAS_PROXY | HAS_IOTHREAD,
       HAS_OWNERS | HAS_ACLS },
+    { "iothread/proxy-v1", "proxy,path=%s,protocol=1",
+      (HAS_PROXY & ~HAS_HANDLES) | HAS_IOTHREAD, HAS_OWNERS | HAS_ACLS },
 #endif
 };
 

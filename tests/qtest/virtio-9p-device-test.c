@@ -324,12 +324,6 @@ static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-static void *with_iothread(GString *cmd_line, void *arg)
-{
-    qvirtio_9p_set_iothread(cmd_line);
-    return arg;
-}
-
 static void *with_eventfd(GString *cmd_line, void *arg)
 {
     qvirtio_9p_set_property(cmd_line, QVIRTIO_9P_EVENTFD);
@@ -350,26 +344,16 @@ static void register_tests(void)
         { "small-room", test_small_room },
         { "reset", test_reset },
     };
-    /* Where kicks are taken */
-    static const struct {
-        const char *name;
-        void *(*before)(GString *cmd_line, void *arg);
-    } ways[] = {
-        { "synth" },
-        { "iothread/device", with_iothread },
-        { "eventfd/device", with_eventfd },
-    };
     QOSGraphTestOptions eventfd = { .before = with_eventfd };
-    unsigned i, k;
+    unsigned i;
 
-    for (k = 0; k < ARRAY_SIZE(ways); k++) {
-        for (i = 0; i < ARRAY_SIZE(tests); i++) {
-            QOSGraphTestOptions opts = { .before = ways[k].before };
-            g_autofree char *name = g_strdup_printf("%s/%s", ways[k].name,
-                                                    tests[i].name);
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *here = g_strdup_printf("synth/%s", tests[i].name);
+        g_autofree char *there = g_strdup_printf("eventfd/device/%s",
+                                                 tests[i].name);
 
-            qos_add_test(name, "virtio-9p", tests[i].function, &opts);
-        }
+        qvirtio_9p_add_test(here, "virtio-9p", tests[i].function, NULL);
+        qos_add_test(there, "virtio-9p", tests[i].function, &eventfd);
     }
     qos_add_test("synth/kick", "virtio-9p", test_direct_kick, NULL);
     qos_add_test("eventfd/device/kick", "virtio-9p", test_eventfd_kick,

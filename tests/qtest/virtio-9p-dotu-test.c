@@ -407,7 +407,7 @@ static void virtio_9p_dotu_register(void)
         QOSGraphTestOptions opts = { .arg = &tests[i].test };
         g_autofree char *name = g_strdup_printf("dotu/%s", tests[i].name);
 
-        qos_add_test(name, "virtio-9p", run, &opts);
+        qvirtio_9p_add_test(name, "virtio-9p", run, &opts);
     }
 }
 

@@ -1096,7 +1096,7 @@ static void add_case(const char *name, const Lie *lies, bool donate_off,
     a_case->lies = lies;
     a_case->donate_off = donate_off;
     a_case->run = fn;
-    qos_add_test(path, "virtio-9p-pci", run, &opts);
+    qvirtio_9p_add_test(path, "virtio-9p-pci", run, &opts);
 }
 
 static void virtio_9p_hostile_register(void)

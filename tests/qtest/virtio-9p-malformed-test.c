@@ -220,7 +220,7 @@ static void register_tests(void)
     for (i = 0; i < ARRAY_SIZE(tests); i++) {
         g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
 
-        qos_add_test(name, "virtio-9p", tests[i].function, NULL);
+        qvirtio_9p_add_test(name, "virtio-9p", tests[i].function, NULL);
     }
 }
 libqos_init(register_tests);

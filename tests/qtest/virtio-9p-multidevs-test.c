@@ -370,7 +370,7 @@ static void register_tests(void)
 
             how[d][i].fsdev = drivers[d].fsdev;
             how[d][i].multidevs = tests[i].opts;
-            qos_add_test(name, "virtio-9p", tests[i].function, &opts);
+            qvirtio_9p_add_test(name, "virtio-9p", tests[i].function, &opts);
         }
     }
 }

@@ -387,7 +387,7 @@ static void virtio_9p_proxy_register(void)
         };
         g_autofree char *name = g_strdup_printf("proxy/%s", cases[i].name);
 
-        qos_add_test(name, "virtio-9p", run, &opts);
+        qvirtio_9p_add_test(name, "virtio-9p", run, &opts);
     }
 }
 

@@ -576,7 +576,7 @@ static void virtio_9p_reconnect_register(void)
         g_autofree char *name = g_strdup_printf("reconnect/%s",
                                                 cases[i].name);
 
-        qos_add_test(name, "virtio-9p", run, &opts);
+        qvirtio_9p_add_test(name, "virtio-9p", run, &opts);
     }
 }
 

@@ -500,17 +500,17 @@ static void *before_proxy(GString *cmd_line, void *arg)
 
 static void virtio_9p_storm_register(void)
 {
-    qos_add_test("storm/synth", "virtio-9p", test_synth, NULL);
+    qvirtio_9p_add_test("storm/synth", "virtio-9p", test_synth, NULL);
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     {
         QOSGraphTestOptions opts = { .before = before_proxy };
 
         opts.arg = (char *)"";
 
-        qos_add_test("storm/proxy", "virtio-9p", test_proxy, &opts);
-        qos_add_test("storm/signals", "virtio-9p", test_signals, &opts);
+        qvirtio_9p_add_test("storm/proxy", "virtio-9p", test_proxy, &opts);
+        qvirtio_9p_add_test("storm/signals", "virtio-9p", test_signals, &opts);
         opts.arg = (char *)",reconnect=1,on-disconnect=wait";
-        qos_add_test("storm/kills", "virtio-9p", test_kills, &opts);
+        qvirtio_9p_add_test("storm/kills", "virtio-9p", test_kills, &opts);
     }
 #endif
 }

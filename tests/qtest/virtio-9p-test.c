@@ -827,22 +827,24 @@ static void register_tests(void)
     for (i = 0; i < ARRAY_SIZE(tests); i++) {
         g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
 
-        qos_add_test(name, "virtio-9p", tests[i].function, NULL);
+        qvirtio_9p_add_test(name, "virtio-9p", tests[i].function, NULL);
     }
-    qos_add_test("synth/readonly", "virtio-9p", test_readonly, &readonly);
+    qvirtio_9p_add_test("synth/readonly", "virtio-9p", test_readonly,
+                        &readonly);
     readonly.arg = (void *)"readonly";
-    qos_add_test("synth/readonly-short", "virtio-9p", test_readonly,
-                 &readonly);
+    qvirtio_9p_add_test("synth/readonly-short", "virtio-9p", test_readonly,
+                        &readonly);
 
     max_xattr.arg = GUINT_TO_POINTER(FEW_XATTRS);
-    qos_add_test("synth/max-xattr", "virtio-9p", test_max_xattr, &max_xattr);
+    qvirtio_9p_add_test("synth/max-xattr", "virtio-9p", test_max_xattr,
+                        &max_xattr);
     max_xattr.arg = GUINT_TO_POINTER(0);
-    qos_add_test("synth/max-xattr-none", "virtio-9p", test_max_xattr,
-                 &max_xattr);
+    qvirtio_9p_add_test("synth/max-xattr-none", "virtio-9p", test_max_xattr,
+                        &max_xattr);
     /* Without the option it is this many. */
     max_xattr.before = NULL;
     max_xattr.arg = GUINT_TO_POINTER(1024);
-    qos_add_test("synth/max-xattr-default", "virtio-9p", test_max_xattr,
-                 &max_xattr);
+    qvirtio_9p_add_test("synth/max-xattr-default", "virtio-9p", test_max_xattr,
+                        &max_xattr);
 }
 libqos_init(register_tests);

@@ -339,12 +339,6 @@ static void *before(GString *cmd_line, void *arg)
     return arg;
 }
 
-static void *before_iothread(GString *cmd_line, void *arg)
-{
-    qvirtio_9p_set_iothread(cmd_line);
-    return before(cmd_line, arg);
-}
-
 static void register_tests(void)
 {
     static const struct {
@@ -367,17 +361,6 @@ static void register_tests(void)
         { "version", test_version, "throttling.bps-write=1" },
         { "stop", test_stop, "throttling.iops-total=2" },
     };
-    static const struct {
-        const char *name;
-        QOSTestFunc function;
-        const char *limits;
-    } iothread_tests[] = {
-        { "total-rate", test_total_rate, "throttling.bps-total=40960" },
-        { "flush", test_flush, "throttling.bps-total=1" },
-        /* Not the limits of another: the machine would be the same. */
-        { "reset", test_reset, "throttling.bps-total=2" },
-        { "stop", test_stop, "throttling.iops-total=2" },
-    };
     unsigned i;
 
     for (i = 0; i < ARRAY_SIZE(tests); i++) {
@@ -387,17 +370,7 @@ static void register_tests(void)
         };
         g_autofree char *name = g_strdup_printf("throttle/%s", tests[i].name);
 
-        qos_add_test(name, "virtio-9p", tests[i].function, &opts);
-    }
-    for (i = 0; i < ARRAY_SIZE(iothread_tests); i++) {
-        QOSGraphTestOptions opts = {
-            .before = before_iothread,
-            .arg = (void *)iothread_tests[i].limits,
-        };
-        g_autofree char *name = g_strdup_printf("iothread/throttle/%s",
-                                                iothread_tests[i].name);
-
-        qos_add_test(name, "virtio-9p", iothread_tests[i].function, &opts);
+        qvirtio_9p_add_test(name, "virtio-9p", tests[i].function, &opts);
     }
 }
 libqos_init(register_tests);

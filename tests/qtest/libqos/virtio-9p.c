@@ -46,6 +46,29 @@ void qvirtio_9p_set_iothread(GString *cmd_line)
     g_string_append(cmd_line, " -object iothread,id=" QVIRTIO_9P_IOTHREAD " ");
 }
 
+static void *before_in_iothread(GString *cmd_line, void *arg)
+{
+    QOSGraphTestOptions *opts = arg;
+
+    qvirtio_9p_set_iothread(cmd_line);
+    return opts->before ? opts->before(cmd_line, opts->arg) : opts->arg;
+}
+
+void qvirtio_9p_add_test(const char *name, const char *interface,
+                         QOSTestFunc function, QOSGraphTestOptions *opts)
+{
+    g_autofree char *in_iothread = g_strconcat("iothread/", name, NULL);
+    QOSGraphTestOptions there = {
+        .before = before_in_iothread,
+        /* Tests are never unregistered. */
+        .arg = opts ? g_memdup2(opts, sizeof(*opts))
+                    : g_new0(QOSGraphTestOptions, 1),
+    };
+
+    qos_add_test(name, interface, function, opts);
+    qos_add_test(in_iothread, interface, function, &there);
+}
+
 static void virtio_9p_start(QVirtio9P *v9p)
 {
     uint64_t features = qvirtio_get_features(v9p->vdev);

@@ -49,6 +49,13 @@ void qvirtio_9p_set_property(GString *cmd_line, const char *property);
 #define QVIRTIO_9P_EVENTFD  "direct-kick=off"
 
 /*
+ * Registers a test as qos_add_test() does, and another one that is called
+ * iothread/@name: the same with the device in an IOThread.
+ */
+void qvirtio_9p_add_test(const char *name, const char *interface,
+                         QOSTestFunc function, QOSGraphTestOptions *opts);
+
+/*
  * The device at @devfn of @bus, one that was plugged while the machine runs,
  * started. The second ends it for the test, before or after it is unplugged.
  */
