@@ -10,5 +10,7 @@ initramfs.py, guest-init    what the guest runs
 machine.py  QEMU's command line, and who runs QEMU and the helper
 session.py  the guest while it runs: its output, its end
 process.py  child processes that never outlive their parent
+runner.py   test programs, run at once or one after the other
 tap.py      test output of every kind, counted
+qtests.py   the 9p tests of qos-test, in shares
 """

@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-from . import build, debian, sanitize, tap, testuser
+from . import build, debian, qtests, runner, sanitize, tap, testuser
 from .failure import Failure, message
 
 TREE = build.TREE
@@ -23,6 +22,10 @@ QOS_TEST = 'tests/qtest/qos-test'
 FUZZ_MODEL = 'tests/unit/test-proxy-driver'
 # For each fuzzer
 FUZZ_SECONDS = 6
+# Seconds for a share of the qtests: many times what the longest takes
+QTEST_LIMIT = 1200
+# Tiers whose programs do not mind each other, and how many run at once
+AT_ONCE = {'qtest': 4}
 
 DESCRIPTION = '''\
 Installs (as root) and builds what is missing, and runs the tests: all but the
@@ -35,7 +38,8 @@ tiers:
   unit      functions and single parts, in their own processes
   helper    the real virtfs-proxy-helper; started by root, once as root and
             once as an ordinary user
-  qtest     9P messages through QEMU's virtio-9p device
+  qtest     9P messages through QEMU's virtio-9p device; up to four programs
+            at once, where there are as many processors
   fuzz      some seconds of random input for each parser that a hostile peer
             reaches; needs clang
   guest     a Linux guest works on a share, and the host looks at the result
@@ -148,7 +152,8 @@ def unit(_context):
         if why:
             _skip(program, why)
     return [*programs, _unittest('tests/graft/test-graft.py', 300),
-            _unittest('tests/bench/test-report.py', 60)]
+            _unittest('tests/bench/test-report.py', 60),
+            _unittest('tests/check/test-runner.py', 300)]
 
 
 def helper(context):
@@ -188,26 +193,20 @@ def _memory_folder(stack):
 
 
 def qtest(context):
-    """One program for each place in the device graph that has 9p tests."""
+    """The 9p tests of qos-test, in programs that each do a share of them."""
     env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU)}
     env.pop('QTEST_QEMU_IMG', None)
-    said = subprocess.run([BUILD / QOS_TEST, '-m', 'slow', '-l'], env=env,
-                          cwd=context.folder, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=120)
-    # Up to and with the node that tests are for, e.g. ".../virtio-9p"; newer
-    # versions of GLib make comments of the list
-    paths = sorted({m[1] for m in re.finditer(
-        r'^(?:# )?(/\S*?/virtio-9p(?:-pci|-device)?(?:/virtio-9p)?)/',
-        said.stdout, re.M)})
-    paths = [p for p in paths
-             if not any(p.startswith(q + '/') for q in paths)]
-    if not paths:
-        raise Failure(f'{QOS_TEST} -l lists no 9p test\n{said.stderr}')
-    folder = _memory_folder(context.stack)
-    return [tap.Program(path, [str(BUILD / QOS_TEST), '--tap', '-k',
-                               '-m', 'slow', '-r', path],
-                        'tap', 2700 * sanitize.patience(), env, folder)
-            for path in paths]
+    program = str(BUILD / QOS_TEST)
+    tests = qtests.listed(program, env, context.folder)
+    folder = pathlib.Path(_memory_folder(context.stack))
+    programs = []
+    for path, share in qtests.shares(tests):
+        cwd = folder / str(len(programs))
+        cwd.mkdir()
+        programs.append(tap.Program(
+            path, [program, '--tap', '-k', '-m', 'slow', '-r', path], 'tap',
+            QTEST_LIMIT * sanitize.patience(), env, str(cwd), share))
+    return programs
 
 
 def fuzz(_context):
@@ -276,6 +275,18 @@ def _show(report):
     sys.stdout.flush()
 
 
+def _at_once(tier):
+    """How many of a tier's programs run at the same time"""
+    return min(AT_ONCE.get(tier, 1), len(os.sched_getaffinity(0)))
+
+
+def _complete(report):
+    """Adds what sanitizers said."""
+    found = sanitize.report(report.output)
+    if found and sanitize.active():
+        report.results.append(tap.Result('sanitizer', tap.FAIL, found))
+
+
 def _run(tiers):
     """Runs tiers; (tier, program, result) of every test."""
     done = []
@@ -294,14 +305,13 @@ def _run(tiers):
                 print(f'  FAILED  {e}')
                 done.append((tier, tier, tap.Result('start', tap.FAIL,
                                                     str(e))))
-            for program in programs:
-                report = tap.run(program)
-                found = sanitize.report(report.output)
-                if found and sanitize.active():
-                    report.results.append(tap.Result('sanitizer', tap.FAIL,
-                                                     found))
-                _show(report)
-                done += [(tier, program.name, r) for r in report.results]
+            with contextlib.closing(
+                    runner.run(programs, _at_once(tier))) as reports:
+                for report in reports:
+                    _complete(report)
+                    _show(report)
+                    done += [(tier, report.program.name, r)
+                             for r in report.results]
             if all(r.outcome == tap.SKIP for _, _, r in done[before:]):
                 print(f'  FAILED  no test of the tier {tier} was run')
                 done.append((tier, tier, tap.Result('tests', tap.FAIL)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs test programs and counts what they report.
+"""What test programs report, counted.
 
 Three kinds of report are understood: TAP (https://testanything.org), as GLib's
 test programs and those in tests/guest write it; the verbose report of Python's
@@ -7,15 +7,9 @@ unittest; and a bare exit status. A program that reports no test at all, fewer
 or more than it planned, or ends badly without a test to blame, has failed.
 """
 
+import collections
 import dataclasses
-import os
 import re
-import signal
-import subprocess
-import tempfile
-import time
-
-from . import process
 
 PASS, FAIL, SKIP = 'passed', 'failed', 'skipped'
 
@@ -118,13 +112,18 @@ PARSERS = {'tap': parse_tap, 'unittest': parse_unittest,
 
 @dataclasses.dataclass
 class Program:
-    """A test program: what to run and how it reports."""
+    """A test program: what to run and how it reports.
+
+    tests: the names of those that it must report, once each, and no others;
+    where that is known.
+    """
     name: str
     argv: list
     protocol: str = 'tap'
     timeout: float = 300.0              # seconds
     env: dict | None = None
     cwd: str | None = None
+    tests: list | None = None
 
 
 @dataclasses.dataclass
@@ -140,33 +139,25 @@ class Report:
         return sum(r.outcome == outcome for r in self.results)
 
 
-def run(program):
-    """Runs a program to its end, or to its time limit."""
-    start = time.monotonic()
-    expired = False
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = process.spawn(program.argv, stdout=out, stderr=err,
-                              env=program.env, cwd=program.cwd)
-        try:
-            child.wait(program.timeout)
-        except subprocess.TimeoutExpired:
-            expired = True
-        finally:
-            # It may have started guests, which are in sessions of their own
-            process.end(child, 60)
-            # Also what it may have left behind
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            child.wait()
-        out.seek(0)
-        err.seek(0)
-        said = out.read().decode(errors='replace')
-        complained = err.read().decode(errors='replace')
-    text = complained if program.protocol == 'unittest' else said
-    results = PARSERS[program.protocol](text)
-    status = child.returncode
+def differences(tests, results):
+    """Failures: of these tests, what is not reported once; and others."""
+    said = collections.Counter(r.name for r in results)
+    known = set(tests)
+    return [*(Result(t, FAIL, 'not done when the program ended')
+              for t in tests if not said[t]),
+            *(Result(t, FAIL, f'reported {said[t]} times')
+              for t in tests if said[t] > 1),
+            *(Result(r.name, FAIL, 'not one of this program')
+              for r in results if r.outcome != FAIL and r.name not in known)]
+
+
+def results_of(program, said, status, expired):
+    """What came of a program's tests.
+
+    said: its report, status: its exit status, expired: whether it was ended
+    at its time limit
+    """
+    results = PARSERS[program.protocol](said)
     if program.protocol == 'exitcode' and not expired:
         # 77: skipped, as Automake and Meson have it
         results.append(Result(program.name, {0: PASS, 77: SKIP}.get(
@@ -177,7 +168,8 @@ def run(program):
     elif status and program.protocol != 'exitcode' and \
             all(r.outcome != FAIL for r in results):
         results.append(Result('exit status', FAIL, f'it ended with {status}'))
+    if program.tests is not None:
+        results += differences(program.tests, results)
     if not results:
         results.append(Result('tests', FAIL, 'it reported no test'))
-    return Report(program, results, time.monotonic() - start,
-                  said + complained)
+    return results

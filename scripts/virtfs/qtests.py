@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The 9p tests of QEMU's qos-test, in shares that can run at once.
+
+A test's path leads through the device graph to the node that it is for, and on
+through the table that it is in, e.g. (shortened)
+/x86_64/pc/.../virtio-9p-pci/virtio-9p/virtio-9p-tests/local/none/tree/walk.
+qos-test -r PATH runs the tests at a path and below.
+"""
+
+import re
+import subprocess
+
+from .failure import Failure
+
+# Of a share. Fewer make programs end more evenly, but each starts a QEMU of
+# its own, and another for each table.
+MOST = 128
+
+# Tests that take long: they wait for a new helper, or start a QEMU each
+SLOW = {'reconnect', 'virtio-9p-pci-tests'}
+
+NODES = {'virtio-9p', 'virtio-9p-pci', 'virtio-9p-device'}
+
+
+def parse(text):
+    """The 9p tests in what qos-test -l says, without those of other devices"""
+    # Newer versions of GLib make comments of the list
+    paths = re.findall(r'^(?:# )?(/\S+)$', text, re.M)
+    return sorted({p for p in paths if NODES.intersection(p.split('/')[:-1])})
+
+
+def listed(program, env, folder):
+    """All 9p tests of qos-test"""
+    said = subprocess.run([program, '-m', 'slow', '-l'], env=env, cwd=folder,
+                          capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=120, check=False)
+    tests = parse(said.stdout)
+    if not tests:
+        raise Failure(f'{program} -l lists no 9p test\n{said.stderr}')
+    return tests
+
+
+def _split(path, tests, most):
+    """Shares of the tests at a path and below"""
+    if path in tests or (len(tests) <= most and
+                         NODES.intersection(path.split('/'))):
+        return [(path, tests)]
+    below = {}
+    for test in tests:
+        name = test[len(path) + 1:].partition('/')[0]
+        below.setdefault(f'{path}/{name}', []).append(test)
+    return [share for p, those in below.items()
+            for share in _split(p, those, most)]
+
+
+def _weight(share):
+    """The more of it, the earlier it should begin."""
+    path, tests = share
+    return bool(SLOW.intersection(path.split('/'))), len(tests)
+
+
+def shares(tests, most=MOST):
+    """(path, tests at it and below) of all, those that take longest first"""
+    return sorted(_split('', tests, most), key=_weight, reverse=True)

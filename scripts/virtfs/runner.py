@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs test programs, several at once where that is asked for.
+
+Each has files of its own for what it writes, so that nothing gets mixed up,
+and is over when all of its process group is.
+"""
+
+import collections
+import contextlib
+import os
+import select
+import signal
+import tempfile
+import time
+
+from . import process, tap
+
+# For a program to end by itself: it may have started guests, which are in
+# sessions of their own
+PATIENCE = 60
+
+
+class _Running:
+    """A program under way."""
+
+    def __init__(self, program):
+        self.program = program
+        self.expired = False
+        self.start = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            self.out = stack.enter_context(tempfile.TemporaryFile())
+            self.err = stack.enter_context(tempfile.TemporaryFile())
+            self.child = process.spawn(
+                program.argv, stdout=self.out, stderr=self.err,
+                env=program.env, cwd=program.cwd)
+            self.pidfd = os.pidfd_open(self.child.pid)
+            stack.callback(os.close, self.pidfd)
+            self.files = stack.pop_all()
+
+    def left(self):
+        """Seconds to its time limit"""
+        return self.start + self.program.timeout - time.monotonic()
+
+    def end(self):
+        """Ends it, and what it may have left behind."""
+        process.end(self.child, PATIENCE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self.child.wait()
+
+    def report(self):
+        """What came of it, after its end"""
+        texts = []
+        with self.files:
+            for file in (self.out, self.err):
+                file.seek(0)
+                texts.append(file.read().decode(errors='replace'))
+        said = texts[self.program.protocol == 'unittest']
+        results = tap.results_of(self.program, said, self.child.returncode,
+                                 self.expired)
+        return tap.Report(self.program, results,
+                          time.monotonic() - self.start, ''.join(texts))
+
+
+def _wait(running):
+    """One that has ended, or is at its time limit"""
+    poll = select.poll()
+    for one in running:
+        poll.register(one.pidfd, select.POLLIN)
+    while True:
+        first = min(running, key=_Running.left)
+        ready = {fd for fd, _ in poll.poll(max(0, first.left()) * 1000)}
+        for one in running:
+            if one.pidfd in ready:
+                return one
+        if first.left() <= 0:
+            first.expired = True
+            return first
+
+
+def _end(running):
+    """Ends all; they share the time for that."""
+    for one in running:
+        one.child.terminate()
+    for one in running:
+        one.end()
+        one.files.close()
+
+
+def run(programs, at_once=1):
+    """Yields reports of all, in the order in which they end.
+
+    To be closed: with contextlib.closing() the programs end with whatever
+    ends the loop.
+    """
+    waiting = collections.deque(programs)
+    running = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(_Running(waiting.popleft()))
+            one = _wait(running)
+            one.end()
+            running.remove(one)
+            yield one.report()
+    finally:
+        _end(running)
