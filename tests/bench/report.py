@@ -24,8 +24,10 @@ from tables import (BARS, NAME, Ratio, bars, head, middle, section, table,
 
 REFERENCE = 'base-local'
 VIRTIOFSD = 'virtiofsd'
-# Whose figures have targets: the driver as it comes, without and with KVM
-AIMING = ('proxy', 'proxy-eventfd')
+# Whose figures have targets: the driver as it comes; for messages, also with
+# its kicks as they are with KVM
+AIMING = 'proxy'
+AIMING_KVM = 'proxy-eventfd'
 FLOOR = 'floor'
 # Types that need no other thread, nor the helper
 AT_ONCE = ('getattr', 'readlink', 'statfs', 'read4k')
@@ -134,7 +136,7 @@ class Server:
     def targets(self):
         """What tables.targets() takes"""
         for peer in self.peers:
-            if peer in AIMING and self.types:
+            if peer in (AIMING, AIMING_KVM) and self.types:
                 yield from self._against(peer)
         if 'local' in self.peers and 1 in self.depths:
             d1 = {w: self.latencies('local', w) for w in self.types}
@@ -248,21 +250,19 @@ class Guests:
 
     def targets(self):
         """What tables.targets() takes"""
-        for peer in self.others:
-            if peer not in AIMING:
-                continue
-            for cache in self.caches:
-                what = f'``{peer}`` to ``{REFERENCE}``, cache={cache}'
-                yield (f'{what}: time of all work',
-                       self.totals(peer, cache).median, '<=', 0.85)
-                worst = max((self.times(peer, cache, w).median, w)
-                            for w in self.works if self.times(peer, cache, w))
-                yield (f'{what}: worst work ({worst[1]})', worst[0],
-                       '<=', 1.05)
-            if VIRTIOFSD in self.peers and 'none' in self.caches:
-                yield (f'``{peer}`` to ``{VIRTIOFSD}``, cache=none: time of '
-                       'all work',
-                       self.totals(peer, 'none', VIRTIOFSD).median, '<=', 1)
+        if AIMING not in self.peers:
+            return
+        for cache in self.caches:
+            what = f'``{AIMING}`` to ``{REFERENCE}``, cache={cache}'
+            yield (f'{what}: time of all work',
+                   self.totals(AIMING, cache).median, '<=', 0.85)
+            worst = max((self.times(AIMING, cache, w).median, w)
+                        for w in self.works if self.times(AIMING, cache, w))
+            yield f'{what}: worst work ({worst[1]})', worst[0], '<=', 1.05
+        if VIRTIOFSD in self.peers and 'none' in self.caches:
+            yield (f'``{AIMING}`` to ``{VIRTIOFSD}``, cache=none: time of all '
+                   'work', self.totals(AIMING, 'none', VIRTIOFSD).median,
+                   '<=', 1)
 
     def lines(self):
         """The text, in reStructuredText"""
