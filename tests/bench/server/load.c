@@ -11,6 +11,12 @@
 #define WAIT_NS         (120 * 1000000000ull)
 #define NO_UID          0xffffffffu
 
+/*
+ * Answers to kicks that may lie in the qtest socket. It takes some hundred;
+ * then QEMU waits for us, and we would wait for its replies.
+ */
+#define UNREAD_MAX      100
+
 /* What is sent, and where the times go */
 typedef struct Run {
     const char *what;
@@ -103,6 +109,9 @@ void load_run(Load *l, const char *what, const Phase *phase, unsigned n,
         for (i = 0; i < l->n; i++) {
             Guest *g = &l->guests[i];
 
+            if (g->m.unread > UNREAD_MAX) {
+                machine_drain(&g->m);
+            }
             if (g->done < run.n && ring_ready(&g->ring)) {
                 turn(l, g, &run);
                 left -= g->done == run.n;
