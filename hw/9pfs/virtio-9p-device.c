@@ -12,10 +12,10 @@
  *
  * A kick is taken in one of three threads. In that of the vCPU that kicks, with
  * the big lock (property direct-kick): what is answered at once is there before
- * the guest's processor goes on, and no thread had to be woken. In the main loop,
- * if the kick is an ioeventfd's: with KVM that costs the guest least. Or in an
- * IOThread (virtio-9p-iothread.c). What waits for a driver is answered by the main
- * loop in the first two.
+ * the guest's processor goes on, and no thread had to be woken. In the main
+ * loop, if the kick is an ioeventfd's: with KVM that costs the guest least. Or
+ * in an IOThread (virtio-9p-iothread.c). What waits for a driver is answered by
+ * the main loop in the first two.
  *
  * While the VM is stopped no request is taken, and none goes back.
  *

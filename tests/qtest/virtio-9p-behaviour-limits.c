@@ -553,7 +553,8 @@ static void test_many_fids(Test *t)
  * More files than QEMU may have handles, with a fid on each. Handles are closed
  * and found again, also where names have changed meanwhile; open files cannot
  * be, so there is an end to them, which is told as such. The same limit holds
- * for a helper, which has a descriptor for each inode that QEMU has a handle of.
+ * for a helper, which has a descriptor for each inode that QEMU has a handle
+ * of.
  */
 static void test_budget(Test *t)
 {
