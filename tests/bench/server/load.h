@@ -38,6 +38,11 @@ typedef struct Load {
     Guest *guests;
     unsigned n;
     unsigned slots;             /* the most messages under way in each */
+    /*
+     * Between a reply and the next message, in ns. A guest needs that, too, and
+     * for some QEMUs it makes the difference whether they must be woken up.
+     */
+    uint64_t pause;
     /* An Rlerror is counted if this is set, and else ends the process. */
     bool may_fail;
     unsigned errors;

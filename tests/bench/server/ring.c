@@ -156,7 +156,6 @@ void ring_kick(Ring *r)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!(__atomic_load_n(u16_at(r, r->used), __ATOMIC_SEQ_CST) &
           USED_NO_NOTIFY)) {
-        machine_drain(r->m);
         machine_post(r->m, QUEUE_NOTIFY, 0);
     }
 }

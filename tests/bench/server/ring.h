@@ -40,7 +40,10 @@ void ring_start(Ring *r, Machine *m, uint32_t room, unsigned slots);
 uint8_t *ring_request(Ring *r, unsigned slot);
 uint8_t *ring_reply(Ring *r, unsigned slot);
 
-/* Makes a slot's request available; the device is told by ring_kick(). */
+/*
+ * Makes a slot's request available; the device is told by ring_kick(), whose
+ * answer is for machine_drain().
+ */
 void ring_put(Ring *r, unsigned slot, uint32_t size);
 void ring_kick(Ring *r);
 
