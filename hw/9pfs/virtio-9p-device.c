@@ -4,8 +4,8 @@
  * The virtio-9p device: carries requests from its virtqueue to the 9p server,
  * and replies back.
  *
- * The guest kicks the queue once for any number of requests. All are taken,
- * and those that the server answers at once, without waiting for a driver,
+ * The guest kicks the queue once for any number of requests. All are taken, a
+ * bounded number at a time, and those that the server answers at once, without waiting for a driver,
  * are made known to the guest with one notification at the end. Replies that
  * come later are made known by a bottom half, again one for all that come
  * together.
@@ -47,6 +47,12 @@
  * (virtio-pci.c), two of which are the length.
  */
 #define MOUNT_TAG_MAX   4094
+
+/*
+ * Requests taken in one go. A guest may add more as fast as they are answered;
+ * after so many it is the turn of all others that this thread works for.
+ */
+#define TAKE_MAX        128
 
 /* How any virtio device does it */
 static int (*virtio_start_ioeventfd)(VirtIODevice *vdev);
@@ -169,6 +175,7 @@ static void virtio_9p_take(V9fsVirtioState *v)
     bool was;
 
     if (v->resetting || v->in_kick || v->stopped) {
+        /* What ends that looks at the queue, or makes a new one. */
         return;
     }
     v->in_kick = true;
@@ -177,13 +184,18 @@ static void virtio_9p_take(V9fsVirtioState *v)
     defer_call_begin();
     do {
         virtio_queue_set_notification(vq, 0);
-        while (!vdev->broken &&
+        while (requests < TAKE_MAX && !vdev->broken &&
                (elem = virtqueue_pop(vq, sizeof(VirtQueueElement)))) {
             requests++;
             p9_request_submit(p9_request_new(v->server), elem,
                               elem->out_sg, elem->out_num,
                               elem->in_sg, elem->in_num,
                               !virtio_queue_empty(vq));
+        }
+        if (requests == TAKE_MAX) {
+            /* Until then no kick is needed. */
+            qemu_bh_schedule(v->kick_bh);
+            break;
         }
         virtio_queue_set_notification(vq, 1);
     } while (!vdev->broken && !virtio_queue_empty(vq));

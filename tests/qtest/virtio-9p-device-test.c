@@ -88,26 +88,67 @@ static void test_hotplug(void *obj, void *data, QGuestAllocator *alloc)
     }
 }
 
+/* Half as many messages as the queue has descriptors, and so all of these */
+typedef struct Full {
+    P9Call **calls;
+    unsigned n;
+} Full;
+
+static Full submit_full(P9Client *c, QVirtio9P *v9p)
+{
+    Full full = { .n = v9p->vq->size / 2 };
+    unsigned i;
+
+    full.calls = g_new(P9Call *, full.n);
+    for (i = 0; i < full.n; i++) {
+        full.calls[i] = p9c_getattr_call(c, P9C_ROOT);
+        p9c_submit(full.calls[i]);
+    }
+    return full;
+}
+
+static void end_full(Full *full)
+{
+    unsigned i;
+
+    for (i = 0; i < full->n; i++) {
+        g_assert_cmpint(p9c_wait(full->calls[i]), ==, 0);
+        p9c_get_bytes(full->calls[i], p9c_get_left(full->calls[i]));
+        p9c_call_end(full->calls[i]);
+    }
+    g_free(full->calls);
+}
+
 /* More messages than the queue has descriptors, and all at once */
 static void test_queue(void *obj, void *data, QGuestAllocator *alloc)
 {
-    QVirtio9P *v9p = obj;
     P9Client *c = synth_session(obj);
-    unsigned n = v9p->vq->size / 2;
-    g_autofree P9Call **calls = g_new(P9Call *, n);
-    unsigned round, i;
+    unsigned round;
+    Full full;
 
     for (round = 0; round < 3; round++) {
-        for (i = 0; i < n; i++) {
-            calls[i] = p9c_getattr_call(c, P9C_ROOT);
-            p9c_submit(calls[i]);
-        }
-        for (i = 0; i < n; i++) {
-            g_assert_cmpint(p9c_wait(calls[i]), ==, 0);
-            p9c_get_bytes(calls[i], p9c_get_left(calls[i]));
-            p9c_call_end(calls[i]);
-        }
+        full = submit_full(c, obj);
+        end_full(&full);
     }
+    p9c_free(c);
+}
+
+/*
+ * What has gathered while the VM was stopped: more than the device takes in one
+ * go, and no kick comes for the rest of it.
+ */
+static void test_backlog(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c = synth_session(obj);
+    Full full;
+
+    qtest_qmp_assert_success(global_qtest, "{'execute': 'stop'}");
+    full = submit_full(c, obj);
+    g_assert_cmpuint(full.n, >, 128);
+    p9c_pause(c);
+    g_assert_false(p9c_is_done(full.calls[0]));
+    qtest_qmp_assert_success(global_qtest, "{'execute': 'cont'}");
+    end_full(&full);
     p9c_free(c);
 }
 
@@ -339,6 +380,7 @@ static void register_tests(void)
         { "config", test_config },
         { "interrupt", test_interrupt },
         { "queue", test_queue },
+        { "backlog", test_backlog },
         { "scattered", test_scattered },
         { "broken", test_broken },
         { "small-room", test_small_room },
