@@ -30,6 +30,14 @@
 #define TABLES_AT       (RING_AT + (256u << 10))
 #define BUFFERS_AT      (2u << 20)
 
+/*
+ * What is before the data in Twrite and Rread. The data starts a page, as with
+ * Linux, whose client hands over the pages that it has it in: a copy takes
+ * much longer when one side is aligned and the other is not.
+ */
+#define TWRITE_HEAD     23
+#define RREAD_HEAD      11
+
 typedef struct Desc {
     uint64_t addr;
     uint32_t len;
@@ -76,9 +84,20 @@ static uint16_t slot_head(Ring *r, unsigned slot)
     return r->indirect ? slot : 2 * slot;
 }
 
+/* Each slot has two buffers, and a page before each. */
+static uint32_t slot_at(Ring *r, unsigned slot)
+{
+    return r->buffers + slot * 2 * (PAGE + r->room);
+}
+
 static uint32_t request_at(Ring *r, unsigned slot)
 {
-    return r->buffers + slot * 2 * r->room;
+    return slot_at(r, slot) + PAGE - TWRITE_HEAD;
+}
+
+static uint32_t reply_at(Ring *r, unsigned slot)
+{
+    return slot_at(r, slot) + PAGE + r->room + PAGE - RREAD_HEAD;
 }
 
 static void make_descs(Ring *r)
@@ -90,7 +109,7 @@ static void make_descs(Ring *r)
         unsigned next = r->indirect ? 1 : 2 * i + 1;
 
         d[0] = (Desc) { request_at(r, i), 0, DESC_NEXT, next };
-        d[1] = (Desc) { request_at(r, i) + r->room, r->room, DESC_WRITE, 0 };
+        d[1] = (Desc) { reply_at(r, i), r->room, DESC_WRITE, 0 };
         if (r->indirect) {
             *(desc_at(r, r->desc) + i) = (Desc) {
                 r->tables + 2 * i * sizeof(Desc), 2 * sizeof(Desc),
@@ -108,7 +127,7 @@ void ring_start(Ring *r, Machine *m, uint32_t room, unsigned slots)
         .m = m, .desc = RING_AT, .tables = TABLES_AT, .buffers = BUFFERS_AT,
         .room = (room + PAGE - 1) & ~(PAGE - 1),
     };
-    if (slots > RING_SLOTS_MAX || request_at(r, slots) > m->size) {
+    if (slots > RING_SLOTS_MAX || slot_at(r, slots) > m->size) {
         die("the guest's memory is too small");
     }
     config_write(m, PCI_BAR0, PORTS);
@@ -139,7 +158,7 @@ uint8_t *ring_request(Ring *r, unsigned slot)
 
 uint8_t *ring_reply(Ring *r, unsigned slot)
 {
-    return r->m->memory + request_at(r, slot) + r->room;
+    return r->m->memory + reply_at(r, slot);
 }
 
 void ring_put(Ring *r, unsigned slot, uint32_t size)
