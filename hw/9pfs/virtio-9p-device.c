@@ -5,10 +5,10 @@
  * and replies back.
  *
  * The guest kicks the queue once for any number of requests. All are taken, a
- * bounded number at a time, and those that the server answers at once, without waiting for a driver,
- * are made known to the guest with one notification at the end. Replies that
- * come later are made known by a bottom half, again one for all that come
- * together.
+ * bounded number at a time, and those that the server answers at once, without
+ * waiting for a driver, are made known to the guest with one notification at
+ * the end. Replies that come later are made known by a bottom half, again one
+ * for all that come together.
  *
  * A kick is taken in one of three threads. In that of the vCPU that kicks, with
  * the big lock (property direct-kick): what is answered at once is there before

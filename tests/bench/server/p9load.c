@@ -36,9 +36,9 @@
 #define SLOTS           64
 
 /*
- * Between messages that are sent one at a time. Without it there is a race: when
- * QEMU looks at the queue once more just as the next message gets there, that
- * one needs no kick, which takes longer than all the rest.
+ * Between messages that are sent one at a time. Without it there is a race:
+ * when QEMU looks at the queue once more just as the next message gets there,
+ * that one needs no kick, which takes longer than all the rest.
  */
 #define PAUSE_NS        5000
 
