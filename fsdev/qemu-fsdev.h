@@ -3,7 +3,7 @@
  *
  * The registry of fsdevs: what -fsdev and -virtfs made, by id.
  *
- * The command line is taken apart when it is met (fsdev-options.c) and the
+ * The command line is taken apart when it is met (registry/options.c) and the
  * exports are made later, in order, by fsdev_create_all(), because a driver
  * may need what other options set up.
  */
@@ -42,7 +42,7 @@ struct FsExport *fsdev_next(struct FsExport *fs);
  */
 strList *fsdev_devices(const struct FsExport *fs);
 
-/* Has the events of its helper sent (fsdev-qmp.c). */
+/* Has the events of its helper sent (registry/qmp.c). */
 void fsdev_watch_helper(struct FsExport *fs);
 
 /* The export of that id, or NULL. */

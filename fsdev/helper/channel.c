@@ -8,7 +8,7 @@
  * what each thread has: a request is only taken by a thread that will work
  * on it, and a thread that cannot get its replies out takes no more.
  *
- * With a ring (proxy-ring.h) requests come through it alone, and the thread
+ * With a ring (shared/ring.h) requests come through it alone, and the thread
  * that receives waits at the bell, which one read(2) both waits for and takes
  * back; when QEMU goes the bell ends. It does not look for some time before it
  * goes to sleep: QEMU's thread and this one are busy on the same processors as
@@ -17,9 +17,9 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "fsdev/helper/channel.h"
-#include "fsdev/helper/log.h"
-#include "fsdev/proxy-proto1.h"
+#include "channel.h"
+#include "log.h"
+#include "fsdev/shared/proto-v1.h"
 #include <poll.h>
 #include <sys/socket.h>
 

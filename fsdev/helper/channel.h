@@ -2,14 +2,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The helper's end of the proxy channel: whole messages in and out of the
- * socket or of shared memory (framing: proxy-proto.h). One thread at a time
+ * socket or of shared memory (framing: shared/proto.h). One thread at a time
  * receives, which is the caller's care; several may send.
  */
 #ifndef HELPER_CHANNEL_H
 #define HELPER_CHANNEL_H
 
-#include "fsdev/proxy-proto.h"
-#include "fsdev/proxy-ring.h"
+#include "fsdev/shared/proto.h"
+#include "fsdev/shared/ring.h"
 #include <pthread.h>
 
 typedef enum ChannelEnd {

@@ -8,9 +8,9 @@
  * They have the slots' numbers, for the array moves when it grows.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/handles.h"
-#include "fsdev/helper/log.h"
-#include "fsdev/proxy-proto.h"
+#include "handles.h"
+#include "log.h"
+#include "fsdev/shared/proto.h"
 #include <pthread.h>
 
 #define SLOTS_MIN       64

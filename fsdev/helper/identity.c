@@ -23,9 +23,9 @@
  * trace or signal another, load code into the kernel, or make a device node.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/identity.h"
-#include "fsdev/helper/log.h"
-#include "fsdev/helper/userns.h"
+#include "identity.h"
+#include "log.h"
+#include "userns.h"
 #include <cap-ng.h>
 #include <grp.h>
 #include <linux/capability.h>

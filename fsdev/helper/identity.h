@@ -6,7 +6,7 @@
 #ifndef HELPER_IDENTITY_H
 #define HELPER_IDENTITY_H
 
-#include "fsdev/helper/options.h"
+#include "options.h"
 
 /* What a process keeps of root's (or its user namespace's) privilege. */
 typedef enum Privilege {

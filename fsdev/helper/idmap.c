@@ -8,7 +8,7 @@
  * be said which range it is.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/idmap.h"
+#include "idmap.h"
 
 static bool parse_id(const char *s, uint64_t *id)
 {

@@ -8,7 +8,7 @@
 #define HELPER_IDMAP_H
 
 #include "qemu/osdep.h"
-#include "fsdev/proxy-proto.h"
+#include "fsdev/shared/proto.h"
 
 /* Empty maps: ids are the same on both sides. */
 typedef struct IdMaps {

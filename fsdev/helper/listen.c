@@ -16,8 +16,8 @@
  * helpers started at once cannot take each other's socket away.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/listen.h"
-#include "fsdev/helper/log.h"
+#include "listen.h"
+#include "log.h"
 #include <sys/socket.h>
 #include <sys/un.h>
 

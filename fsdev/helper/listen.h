@@ -6,7 +6,7 @@
 #ifndef HELPER_LISTEN_H
 #define HELPER_LISTEN_H
 
-#include "fsdev/helper/options.h"
+#include "options.h"
 
 /* The socket file that was made, so that it can be removed: no other is. */
 typedef struct SocketFile {

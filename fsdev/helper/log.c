@@ -8,7 +8,7 @@
  * are replaced, so it stays one line and cannot drive a terminal.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/log.h"
+#include "log.h"
 #include <syslog.h>
 
 static const struct {

@@ -11,7 +11,7 @@
  *
  *   1. options.c    understand the command line
  *   2. listen.c     find or make the socket; open the export
- *   3. keeper.c     the processes; with userns.c and idmap.c, if an ordinary
+ *   3. supervisor.c     the processes; with userns.c and idmap.c, if an ordinary
  *                   user started it or maps of ids are given, the user
  *                   namespace
  *   4. sandbox.c    leave the host: only the export is left
@@ -20,18 +20,18 @@
  *   7. serve.c      accept, and serve: channel.c takes messages off the
  *                   socket, requests.c carries them out by way of hostfs,
  *                   handles.c keeps the inodes that QEMU knows;
- *                   requests-v1.c is for a QEMU before 9.2
+ *                   v1/requests.c is for a QEMU before 9.2
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/identity.h"
-#include "fsdev/helper/keeper.h"
-#include "fsdev/helper/listen.h"
-#include "fsdev/helper/log.h"
-#include "fsdev/helper/options.h"
-#include "fsdev/helper/sandbox.h"
-#include "fsdev/helper/seccomp.h"
-#include "fsdev/helper/serve.h"
-#include "fsdev/helper/userns.h"
+#include "identity.h"
+#include "supervisor.h"
+#include "listen.h"
+#include "log.h"
+#include "options.h"
+#include "sandbox.h"
+#include "seccomp.h"
+#include "serve.h"
+#include "userns.h"
 
 static int open_export(const char *path)
 {

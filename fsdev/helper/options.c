@@ -8,11 +8,11 @@
  * given up, because the lookup may load libraries and read the network.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/options.h"
-#include "fsdev/helper/identity.h"
-#include "fsdev/helper/listen.h"
-#include "fsdev/helper/log.h"
-#include "fsdev/helper/userns.h"
+#include "options.h"
+#include "identity.h"
+#include "listen.h"
+#include "log.h"
+#include "userns.h"
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>

@@ -8,9 +8,9 @@
 #define HELPER_OPTIONS_H
 
 #include "qemu/osdep.h"
-#include "fsdev/helper/idmap.h"
-#include "fsdev/helper/sandbox.h"
-#include "fsdev/helper/seccomp.h"
+#include "idmap.h"
+#include "sandbox.h"
+#include "seccomp.h"
 
 #define THREADS_DEFAULT         4
 #define THREADS_MAX             64

@@ -2,14 +2,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What each message of the proxy channel does: see requests.h, and
- * proxy-proto.h for the payloads.
+ * shared/proto.h for the payloads.
  *
  * Each function takes its payload apart whole, checks that this was all,
  * looks its handles up, calls the one host file operation, and writes the
  * reply. Names, flags and modes are checked where they are used, in hostfs.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/requests.h"
+#include "requests.h"
 #include <sys/xattr.h>
 
 /* handle[8] count[4] */

@@ -6,9 +6,9 @@
 #ifndef HELPER_REQUESTS_H
 #define HELPER_REQUESTS_H
 
-#include "fsdev/helper/handles.h"
-#include "fsdev/hostfs.h"
-#include "fsdev/proxy-proto.h"
+#include "handles.h"
+#include "fsdev/shared/hostfs.h"
+#include "fsdev/shared/proto.h"
 
 /* What all requests work on; does not change while they do. */
 typedef struct Export {

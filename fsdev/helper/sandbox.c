@@ -21,9 +21,9 @@
  *     all that is in it.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/sandbox.h"
-#include "fsdev/helper/log.h"
-#include "fsdev/helper/userns.h"
+#include "sandbox.h"
+#include "log.h"
+#include "userns.h"
 #include <linux/mount.h>
 #include <sched.h>
 #include <sys/syscall.h>

@@ -15,8 +15,8 @@
  * by another one's numbers kill as well.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/seccomp.h"
-#include "fsdev/helper/log.h"
+#include "seccomp.h"
+#include "log.h"
 #include <linux/fs.h>
 #include <sched.h>
 #include <seccomp.h>

@@ -4,7 +4,7 @@
  * Serving one connection: see serve.h.
  *
  * Theory of operation. Threads are alike. One of them has the turn to receive
- * (turn.h): it takes requests off the channel one after the other and carries
+ * (recv-token.h): it takes requests off the channel one after the other and carries
  * them out. Replies to requests that came together leave together. Another
  * thread gets the turn only when that pays: to wake one costs more than most
  * requests do, so it is woken when this one has been at one request for a
@@ -25,12 +25,12 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "fsdev/helper/serve.h"
-#include "fsdev/helper/channel.h"
-#include "fsdev/helper/log.h"
-#include "fsdev/helper/requests.h"
-#include "fsdev/helper/requests-v1.h"
-#include "fsdev/helper/turn.h"
+#include "serve.h"
+#include "channel.h"
+#include "log.h"
+#include "requests.h"
+#include "fsdev/helper/v1/requests.h"
+#include "recv-token.h"
 
 /* What HELLO tells as the number of requests worth having in flight */
 #define MAX_IN_FLIGHT   128

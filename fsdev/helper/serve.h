@@ -6,7 +6,7 @@
 #ifndef HELPER_SERVE_H
 #define HELPER_SERVE_H
 
-#include "fsdev/helper/userns.h"
+#include "userns.h"
 
 typedef struct ServeConfig {
     int root;                   /* O_PATH descriptor of the export's root */

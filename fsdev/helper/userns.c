@@ -16,8 +16,8 @@
  * would not let the death of the one end the other otherwise.
  */
 #include "qemu/osdep.h"
-#include "fsdev/helper/userns.h"
-#include "fsdev/helper/log.h"
+#include "userns.h"
+#include "log.h"
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>

@@ -7,7 +7,7 @@
 #ifndef HELPER_USERNS_H
 #define HELPER_USERNS_H
 
-#include "fsdev/helper/idmap.h"
+#include "idmap.h"
 
 /* Whether this process may set up its sandbox as it is. */
 bool userns_is_root(void);

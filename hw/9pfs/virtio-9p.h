@@ -38,7 +38,7 @@ struct V9fsVirtioState {
     bool stopped;               /* the VM: no requests are taken */
     bool irqfd;                 /* an IOThread's notifications go by fd */
 
-    /* In the main thread, with an IOThread (virtio-9p-iothread.c) */
+    /* In the main thread, with an IOThread (virtio/iothread.c) */
     bool ioeventfd;
     bool ioeventfd_changing;
     QEMUBH *main_bh;            /* notifies, or tells that it is broken */

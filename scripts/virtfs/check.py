@@ -19,7 +19,7 @@ TREE = build.TREE
 BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
 # The MODEL of tests/fuzz/run.py
-FUZZ_MODEL = 'tests/unit/test-proxy-driver'
+FUZZ_MODEL = 'tests/unit/test-9p-proxy-driver'
 # For each fuzzer
 FUZZ_SECONDS = 6
 # Seconds for a share of the qtests: many times what the longest takes

@@ -158,7 +158,7 @@ _TYPES = {tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG,
 
 def unpack_mapped(stream, to):
     """Unpacks a tar stream as the current user. The attributes are those of
-    hw/9pfs/local-mapped-xattr.c: 32 bits each, the device's number 64, little
+    hw/9pfs/local/mapped-xattr.c: 32 bits each, the device's number 64, little
     endian, the mode with its type."""
     with tarfile.open(fileobj=stream, mode='r|') as source:
         for member in source:

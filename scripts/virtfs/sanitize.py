@@ -47,7 +47,7 @@ OPTIONS = {
 }
 
 # Unit tests that use QEMU's thread pool for almost all they do
-THREAD_POOL = ('test-local-driver',)
+THREAD_POOL = ('test-9p-local-driver',)
 
 # What tests started for another user keep of the environment
 ENVIRONMENT = ('VIRTFS_SANITIZE', 'VIRTFS_BUILD', 'VIRTFS_CONFIGURE', *OPTIONS)

@@ -106,7 +106,7 @@ class Complete(unittest.TestCase):
     def test_messages(self):
         """The channel's messages, with their numbers"""
         names = re.findall(r'^    PROXY_([A-Z]+)(?: = 1)?,', text(
-            'fsdev/proxy-proto.h'), re.M)
+            'fsdev/shared/proto.h'), re.M)
         page = re.findall(r'^\*\*(\d+) ([A-Z]+)\*\*', text(
             'docs/interop/virtfs-proxy.rst'), re.M)
         self.assertEqual(page, [(str(n), name) for n, name in

@@ -28,10 +28,10 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/sockets.h"
-#include "fsdev/hostfs.h"
-#include "fsdev/proxy-proto.h"
-#include "fsdev/proxy-proto1.h"
-#include "hw/9pfs/fsdriver.h"
+#include "fsdev/shared/hostfs.h"
+#include "fsdev/shared/proto.h"
+#include "fsdev/shared/proto-v1.h"
+#include "hw/9pfs/fs/driver.h"
 #include "monitor/monitor.h"
 #include "fuzz.h"
 
@@ -97,7 +97,7 @@ static const char *const names[] = { "f", "d", "l", "p" };
 static const FsDriver *proxy;
 static const char *folder;
 
-/* Of fsdev/qemu-fsdev.c, which needs all of QEMU */
+/* Of fsdev/registry/registry.c, which needs all of QEMU */
 void fs_driver_register(const FsDriver *driver)
 {
     if (driver->type == FSDEV_DRIVER_PROXY) {

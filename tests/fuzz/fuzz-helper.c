@@ -28,8 +28,8 @@
 #include "qemu/bswap.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/serve.h"
-#include "fsdev/proxy-proto1.h"
-#include "fsdev/proxy-ring.h"
+#include "fsdev/shared/proto-v1.h"
+#include "fsdev/shared/ring.h"
 #include "fuzz.h"
 
 /* setup */

@@ -21,8 +21,8 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "system/qtest.h"
-#include "hw/9pfs/9p.h"
-#include "hw/9pfs/9p-proto.h"
+#include "hw/9pfs/server/9p.h"
+#include "hw/9pfs/server/wire.h"
 #include "migration/blocker.h"
 #include "fuzz.h"
 
@@ -69,7 +69,7 @@ static const FsDriver *drivers[FSDEV_DRIVER__MAX];
 static const char *folder;
 static unsigned pending;
 
-/* Of fsdev/qemu-fsdev.c, which needs all of QEMU */
+/* Of fsdev/registry/registry.c, which needs all of QEMU */
 void fs_driver_register(const FsDriver *driver)
 {
     drivers[driver->type] = driver;

@@ -30,11 +30,12 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parents[1]
 SANITIZERS = 'address,undefined'
 # Of a unit test: how such a program is compiled and linked
-MODEL = 'tests/unit/test-proxy-driver'
+MODEL = 'tests/unit/test-9p-proxy-driver'
 
-SERVER = 'hw/9pfs/lib9p.a.p/'
-SHARED = 'fsdev/libfsdev.a.p/'
-HELPER = 'fsdev/virtfs-proxy-helper.p/'
+# The objects of the libraries below each folder
+SERVER = 'hw/9pfs/'
+SHARED = 'fsdev/shared/'
+HELPER = 'fsdev/helper/'
 # Has to tell the sanitizer which stack it is on
 COROUTINE = 'libqemuutil.a.p/util_coroutine-ucontext.c.o'
 
@@ -43,7 +44,6 @@ FUZZERS = {
     'fuzz-channel': [SERVER, SHARED, COROUTINE],
     'fuzz-helper': [HELPER, SHARED],
 }
-NOT_LINKED = {HELPER + 'helper_main.c.o'}
 
 # Known to gcc alone, by beginning
 NOT_FOR_CLANG = ('-fno-semantic-interposition', '-fconserve-stack',
@@ -111,7 +111,7 @@ def link_flags(build):
     i = words.index('-o')
     del words[i:i + 2]
     return [w for w in words
-            if not w.startswith(MODEL + '.p/') and w != 'fsdev/libfsdev.a'
+            if not w.startswith((MODEL + '.p/', SERVER, SHARED))
             and not w.startswith(NOT_FOR_CLANG) and w != '-Wl,--no-undefined']
 
 
@@ -158,8 +158,7 @@ def write_rules(build, folder, names):
                             ['-iquote', str(TREE), '-Werror'])
                    for n in (name, 'fuzz')]
         for output, command in commands.items():
-            if output.startswith(tuple(FUZZERS[name])) \
-                    and output not in NOT_LINKED:
+            if output.startswith(tuple(FUZZERS[name])):
                 more = ['-DCONFIG_ASAN_IFACE_FIBER'] \
                     if output == COROUTINE else []
                 objects.append(compiled(output, command, command['file'],

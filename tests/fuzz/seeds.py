@@ -193,7 +193,7 @@ V1, NO_DONATE, HELPER_READONLY, HELPER_NO_START, THREADS = 1, 2, 4, 8, 16
 RING = 32
 DESCRIPTOR, POKE = 4, 16
 
-# From 2 on, as in proxy-proto.h and proxy-proto1.h
+# From 2 on, as in fsdev/shared/proto.h and fsdev/shared/proto-v1.h
 V2_TYPES = ['FORGET', 'WALK', 'GETATTR', 'SETATTR', 'READLINK', 'STATFS',
             'OPEN', 'CREATE', 'MAKE', 'LINK', 'RENAME', 'UNLINK', 'GETXATTR',
             'SETXATTR', 'REMOVEXATTR', 'ADOPT', 'RING']

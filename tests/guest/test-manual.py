@@ -42,7 +42,7 @@ qemu-system-x86_64 ... -virtfs proxy,mount_tag=share,\
 socket=/run/virtfs/share.sock'''
 MAN_USER = ('qemu-system-x86_64 ... -virtfs proxy,mount_tag=share,'
             'path=$HOME/share')
-# Tried by test-9p-helper-systemd.py, and by long-root.py and test-run.py
+# Tried by tests/unit/helper/test-9p-helper-systemd.py, and by long-root.py and test-run.py
 UNIT = 'systemctl enable --now virtfs-proxy-helper@srv-data.socket'
 ROOT = ('root=TAG rw rootfstype=9p rootflags=trans=virtio,version=9p2000.L,'
         'msize=512000,cache=loose')

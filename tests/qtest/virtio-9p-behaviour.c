@@ -8,7 +8,7 @@
  * options are the same; and always the folder that it serves, which is emptied
  * in between. Folders are made in the current one, which so decides on the
  * file system; but those of some targets on a disk, if there is one. On file
- * systems that are in memory only, drivers take other ways (hostdev.h).
+ * systems that are in memory only, drivers take other ways (hw/9pfs/host/device-numbers.h).
  */
 #include "qemu/osdep.h"
 #include <linux/magic.h>

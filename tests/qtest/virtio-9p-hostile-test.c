@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include "libqtest-single.h"
-#include "fsdev/proxy-proto.h"
+#include "fsdev/shared/proto.h"
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "qemu/module.h"
@@ -41,7 +41,7 @@ enum {
     FID_NEW,                    /* the first that is free */
 };
 
-/* Offsets in an attr of the channel: see fsdev/proxy-proto.c */
+/* Offsets in an attr of the channel: see fsdev/shared/proto.c */
 enum {
     ATTR_MODE = 4,
     ATTR_UID = 8,

@@ -1,0 +1,328 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The helper's processes: see supervisor.h.
+ *
+ * Nothing here waits without an end that another process' death would not
+ * bring: every pipe has one writer, so its end of file is that writer's death.
+ */
+#include "qemu/osdep.h"
+#include "supervisor.h"
+#include "identity.h"
+#include "log.h"
+#include "seccomp.h"
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+/* Signals that ask the keeper to end */
+static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+
+static void make_pipe(int fds[2])
+{
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        fatal("no pipe: %s", strerror(errno));
+    }
+}
+
+static pid_t make_process(void)
+{
+    /*
+     * Not fork(), after which ThreadSanitizer starts a thread of its own, and
+     * a process with threads can make no user namespace (unshare(2)).
+     */
+    pid_t pid = _Fork();
+
+    if (pid < 0) {
+        fatal("no process: %s", strerror(errno));
+    }
+    return pid;
+}
+
+static pid_t wait_for(pid_t pid, int *status)
+{
+    pid_t ret;
+
+    do {
+        ret = waitpid(pid, status, 0);
+    } while (ret < 0 && errno == EINTR);
+    return ret;
+}
+
+static void write_byte(int fd)
+{
+    ssize_t ret;
+
+    do {
+        ret = write(fd, "", 1);
+    } while (ret < 0 && errno == EINTR);
+}
+
+/* Whether a byte came before the end of the file. */
+static bool read_byte(int fd)
+{
+    ssize_t ret;
+    char c;
+
+    do {
+        ret = read(fd, &c, 1);
+    } while (ret < 0 && errno == EINTR);
+    return ret == 1;
+}
+
+/* Leaves the terminal and the starter behind; returns in the daemon only. */
+static int become_daemon(void)
+{
+    int ready[2];
+    int status;
+    pid_t pid;
+
+    make_pipe(ready);
+    pid = make_process();
+    if (pid == 0) {
+        close(ready[0]);
+        setsid();
+        return ready[1];
+    }
+    close(ready[1]);
+    if (read_byte(ready[0])) {
+        _exit(EXIT_SUCCESS);
+    }
+    wait_for(pid, &status);     /* it has said why */
+    _exit(EXIT_FAILURE);
+}
+
+/*
+ * Writes the keeper's pid, and returns the file. The lock, which the keeper holds as long as it
+ * lives, tells a file that is left over from one that is not; the file stays,
+ * since the keeper gives up what it took to make it.
+ */
+static int write_pidfile(const char *path)
+{
+    g_autofree char *text = g_strdup_printf("%d\n", getpid());
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    size_t len = strlen(text);
+    int fd;
+
+    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        fatal("--pidfile %s: %s", path, strerror(errno));
+    }
+    if (fcntl(fd, F_SETLK, &lock) < 0) {
+        fatal("--pidfile %s: %s", path, errno == EACCES || errno == EAGAIN ?
+              "another process holds it" : strerror(errno));
+    }
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len) {
+        fatal("--pidfile %s: cannot be written: %s", path, strerror(errno));
+    }
+    /* Stays open in the keeper: closing it would give up the lock. */
+    return fd;
+}
+
+/* Ends as the server did. */
+static G_NORETURN void end_like(int status)
+{
+    sigset_t all;
+
+    if (WIFSIGNALED(status)) {
+        signal(WTERMSIG(status), SIG_DFL);
+        sigemptyset(&all);
+        sigprocmask(SIG_SETMASK, &all, NULL);
+        raise(WTERMSIG(status));
+    }
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
+}
+
+/* Waits for one of the signals or for @news; 0 is for news. */
+static int wait_for_news(int signals, int news)
+{
+    struct signalfd_siginfo info;
+    struct pollfd fds[] = {
+        { .fd = signals, .events = POLLIN },
+        { .fd = news, .events = POLLIN },
+    };
+
+    while (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
+        if (errno != EINTR) {
+            fatal("poll: %s", strerror(errno));
+        }
+    }
+    if ((fds[0].revents & POLLIN) &&
+        read(signals, &info, sizeof(info)) == sizeof(info)) {
+        return info.ssi_signo;
+    }
+    return 0;
+}
+
+/*
+ * The keeper's life. @news: a byte when there is a connection, end of file
+ * when there is no server any more.
+ */
+static G_NORETURN void keep(const Options *o, pid_t server, int news,
+                            const sigset_t *wanted, SocketFile *file)
+{
+    int signals = signalfd(-1, wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    bool asked = false;
+    int status = 0;
+    int sig = 0;
+
+    if (signals < 0) {
+        fatal("no signalfd: %s", strerror(errno));
+    }
+    seccomp_enter_keeper(o->seccomp, server, file->dir, file->name);
+    while (!asked) {
+        sig = wait_for_news(signals, news);
+        if (sig) {
+            asked = true;
+        } else if (read_byte(news)) {
+            listen_remove_file(file);
+            identity_drop_capabilities();
+        } else {
+            break;
+        }
+    }
+
+    listen_remove_file(file);
+    if (asked) {
+        /*
+         * SIGKILL, because the first process of a PID namespace ignores what
+         * it does not handle, and because no request may be half done and
+         * go on. If the keeper may not do that, its own end does.
+         */
+        kill(server, SIGKILL);
+        signal(sig, SIG_DFL);
+        sigprocmask(SIG_UNBLOCK, wanted, NULL);
+        raise(sig);
+    }
+    if (wait_for(server, &status) < 0) {
+        _exit(EXIT_FAILURE);
+    }
+    end_like(status);
+}
+
+/*
+ * Sets the keeper up. A change of credentials undoes PR_SET_PDEATHSIG, so
+ * that comes last; a starter that ended before is known by its pid.
+ */
+static void drop_keeper(const Options *o, const SocketFile *file,
+                        pid_t starter)
+{
+    identity_drop(o, file->dir >= 0 ? IDENTITY_UNLINK : IDENTITY_NOTHING);
+    if (o->foreground && o->fd >= 0 && !o->activated) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+            fatal("PR_SET_PDEATHSIG: %s", strerror(errno));
+        }
+        if (getppid() != starter) {
+            _exit(EXIT_FAILURE);
+        }
+    }
+}
+
+/* The server's own answer to a signal sent to it, and not to the keeper */
+static void end_now(int sig)
+{
+    _exit(128 + sig);
+}
+
+static void set_server_signals(const sigset_t *old)
+{
+    struct sigaction action = { .sa_handler = end_now };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(end_signals); i++) {
+        sigaction(end_signals[i], &action, NULL);
+    }
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    /* A size above RLIMIT_FSIZE is an error for the guest, no more. */
+    sigaction(SIGXFSZ, &action, NULL);
+    sigprocmask(SIG_SETMASK, old, NULL);
+}
+
+void keeper_start(Keeper *k, const Options *o, SocketFile *file,
+                  IdMaps *ids, int fd, int export)
+{
+    pid_t starter = getppid();
+    sigset_t wanted, old;
+    int news[2], alive[2];
+    int pidfile = -1;
+    unsigned i;
+    pid_t pid;
+
+    k->ready = o->foreground ? -1 : become_daemon();
+    if (o->pidfile) {
+        pidfile = write_pidfile(o->pidfile);
+    }
+    userns_enter(&o->maps, ids);
+
+    sigemptyset(&wanted);
+    for (i = 0; i < G_N_ELEMENTS(end_signals); i++) {
+        sigaddset(&wanted, end_signals[i]);
+    }
+    sigprocmask(SIG_BLOCK, &wanted, &old);
+    make_pipe(news);
+    make_pipe(alive);
+
+    /* It is for children: the keeper stays where it is. */
+    if (o->sandbox == SANDBOX_NAMESPACE && unshare(CLONE_NEWPID) < 0) {
+        log_line(LOG_LEVEL_WARNING, "goes on without a PID namespace: %s",
+                 strerror(errno));
+    }
+    pid = make_process();
+    if (pid) {
+        close(news[1]);
+        close(alive[0]);
+        close(fd);
+        close(export);
+        if (k->ready >= 0) {
+            close(k->ready);
+            dup2(STDIN_FILENO, STDERR_FILENO);
+        }
+        drop_keeper(o, file, starter);
+        keep(o, pid, news[0], &wanted, file);
+    }
+
+    close(news[0]);
+    close(alive[1]);
+    if (pidfile >= 0) {
+        close(pidfile);
+    }
+    k->tell = news[1];
+    k->alive = alive[0];
+    if (file->dir >= 0) {
+        close(file->dir);
+        file->dir = -1;
+    }
+    set_server_signals(&old);
+}
+
+void keeper_follow(Keeper *k)
+{
+    struct pollfd pfd = { .fd = k->alive };
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+        fatal("PR_SET_PDEATHSIG: %s", strerror(errno));
+    }
+    /* It may have ended before. */
+    if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP)) {
+        _exit(EXIT_FAILURE);
+    }
+    close(k->alive);
+}
+
+void keeper_tell_ready(Keeper *k)
+{
+    if (k->ready >= 0) {
+        log_use_syslog();
+        dup2(STDIN_FILENO, STDERR_FILENO);
+        write_byte(k->ready);
+        close(k->ready);
+    }
+}
+
+void keeper_tell_connected(Keeper *k)
+{
+    write_byte(k->tell);
+}

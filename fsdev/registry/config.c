@@ -1,0 +1,76 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The option groups "fsdev" and "virtfs".
+ *
+ * The options -fsdev and -virtfs do without them. They are for management
+ * software, which asks query-command-line-options what these options take, and
+ * for the sections of those names in a file of -readconfig. Which keys go with
+ * which driver is FsdevOptions' to say (options.c).
+ */
+#include "qemu/osdep.h"
+#include "qemu/config-file.h"
+#include "qemu/module.h"
+#include "qemu/option.h"
+
+#define STRING(key, text) { .name = key, .type = QEMU_OPT_STRING, .help = text }
+#define NUMBER(key, text) { .name = key, .type = QEMU_OPT_NUMBER, .help = text }
+#define BOOL(key, text)   { .name = key, .type = QEMU_OPT_BOOL, .help = text }
+
+#define LIMIT(what, unit)                                               \
+    NUMBER("throttling." what, "limit in " unit " per second"),         \
+    NUMBER("throttling." what "-max",                                   \
+           "limit in bursts, in " unit " per second"),                  \
+    NUMBER("throttling." what "-max-length", "length of bursts in seconds")
+
+/* All that some driver takes, but the id */
+#define FSDEV_KEYS                                                      \
+    STRING("fsdriver", "local, proxy or synth"),                        \
+    STRING("path", "directory to export"),                              \
+    STRING("security_model", "how local keeps owners and modes"),       \
+    STRING("writeout", "immediate"),                                    \
+    STRING("multidevs", "remap, warn or forbid"),                       \
+    STRING("socket", "file name of the helper's socket"),               \
+    STRING("sock_fd", "descriptor of a socket to the helper"),          \
+    STRING("helper", "program to start as helper"),                     \
+    NUMBER("protocol", "version that the helper speaks, 1 or 2"),       \
+    BOOL("donate", "the helper may hand over descriptors"),             \
+    STRING("ring", "on, off or auto: messages through shared memory"),  \
+    STRING("on-disconnect", "eio or wait, while there is no helper"),    \
+    NUMBER("reconnect", "seconds after which to look for a lost helper"), \
+    BOOL("readonly", "refuse every change by the guest"),               \
+    NUMBER("fmode", "host's mode of new files"),                        \
+    NUMBER("dmode", "host's mode of new directories"),                  \
+    NUMBER("max_xattr", "xattrs a guest may have open at once"),        \
+    LIMIT("bps-total", "bytes"),                                        \
+    LIMIT("bps-read", "bytes"),                                         \
+    LIMIT("bps-write", "bytes"),                                        \
+    LIMIT("iops-total", "requests"),                                    \
+    LIMIT("iops-read", "requests"),                                     \
+    LIMIT("iops-write", "requests"),                                    \
+    NUMBER("throttling.iops-size", "bytes that count as one request")
+
+static QemuOptsList fsdev_group = {
+    .name = "fsdev",
+    .implied_opt_name = "fsdriver",
+    .head = QTAILQ_HEAD_INITIALIZER(fsdev_group.head),
+    .desc = { FSDEV_KEYS, { /* end */ } },
+};
+
+static QemuOptsList virtfs_group = {
+    .name = "virtfs",
+    .implied_opt_name = "fsdriver",
+    .head = QTAILQ_HEAD_INITIALIZER(virtfs_group.head),
+    .desc = {
+        FSDEV_KEYS,
+        STRING("mount_tag", "what the guest mounts it by"),
+        { /* end */ },
+    },
+};
+
+static void fsdev_config_init(void)
+{
+    qemu_add_opts(&fsdev_group);
+    qemu_add_opts(&virtfs_group);
+}
+opts_init(fsdev_config_init);

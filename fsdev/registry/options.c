@@ -1,0 +1,272 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * -fsdev and -virtfs: from the command line to FsdevOptions, and from there to
+ * exports.
+ *
+ * An argument is key=value,... with the driver first, or JSON. It is taken
+ * apart at once, so that a mistake is told with the option that has it; the
+ * exports are made later, with those of sections in files of -readconfig
+ * (config.c), which all are read by then. -virtfs is -fsdev with
+ * mount_tag: that key is taken out here and goes to a virtio-9p-pci device, as
+ * if there was a -device for it.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-visit-fsdev.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "qapi/qobject-input-visitor.h"
+#include "block/qdict.h"
+#include "qemu/config-file.h"
+#include "qemu/error-report.h"
+#include "qemu/id.h"
+#include "qemu/keyval.h"
+#include "qemu/option.h"
+#include "qemu/queue.h"
+#include "fsdev/qemu-fsdev.h"
+
+/* What an option asked for, until it is made */
+typedef struct FsdevOption {
+    FsdevOptions *opts;
+    Location loc;
+    QSIMPLEQ_ENTRY(FsdevOption) next;
+} FsdevOption;
+
+static QSIMPLEQ_HEAD(, FsdevOption) queue = QSIMPLEQ_HEAD_INITIALIZER(queue);
+
+static G_NORETURN void list_drivers(void)
+{
+    FsdevDriver type;
+
+    printf("Drivers of shared file systems in this binary:\n");
+    for (type = 0; type < FSDEV_DRIVER__MAX; type++) {
+        if (fsdev_driver_present(type)) {
+            printf("%s\n", FsdevDriver_str(type));
+        }
+    }
+    exit(0);
+}
+
+/*
+ * key=value,... with "readonly" and "noreadonly" written out: they need no
+ * value, as they never did.
+ */
+static char *complete_argument(const char *arg)
+{
+    GString *text = g_string_new(NULL);
+    const char *p = arg;
+    const char *end;
+
+    while (*p) {
+        end = p + strcspn(p, "=,");
+        if (*end == '=') {
+            /* In a value, two commas are one that does not end it. */
+            while (*end && (end[0] != ',' || end[1] == ',')) {
+                end += *end == ',' ? 2 : 1;
+            }
+        }
+        if (p != arg && g_str_has_prefix(p, "readonly") && end - p == 8) {
+            g_string_append(text, "readonly=on");
+        } else if (p != arg && g_str_has_prefix(p, "noreadonly") &&
+                   end - p == 10) {
+            g_string_append(text, "readonly=off");
+        } else {
+            g_string_append_len(text, p, end - p);
+        }
+        p = end;
+        if (*p == ',') {
+            g_string_append_c(text, *p++);
+        }
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* The argument as a dictionary; its values are all strings unless @json. */
+static QDict *parse_argument(const char *arg, bool *json, Error **errp)
+{
+    g_autofree char *complete = NULL;
+    bool help = false;
+    QDict *dict;
+
+    *json = arg[0] == '{';
+    if (*json) {
+        /* What begins like this is a dictionary, or an error. */
+        return qobject_to(QDict, qobject_from_json(arg, errp));
+    }
+    complete = complete_argument(arg);
+    dict = keyval_parse(complete, "fsdriver", &help, errp);
+    if (dict && help) {
+        list_drivers();
+    }
+    return dict;
+}
+
+/*
+ * If @err is about a word where there is a choice of some, returns another
+ * error that names them; else @err.
+ */
+static Error *explain_choice(const QDict *dict, Error *err)
+{
+    static const struct {
+        const char *key;
+        const QEnumLookup *words;
+    } choices[] = {
+        { "fsdriver", &FsdevDriver_lookup },
+        { "security_model", &FsdevSecurityModel_lookup },
+        { "multidevs", &FsdevMultidevs_lookup },
+        { "writeout", &FsdevWriteout_lookup },
+        { "on-disconnect", &FsdevOnDisconnect_lookup },
+    };
+    Error *better = NULL;
+    unsigned i, j;
+
+    for (i = 0; i < ARRAY_SIZE(choices); i++) {
+        const char *value = qdict_get_try_str(dict, choices[i].key);
+        g_autofree char *start = g_strdup_printf(
+            "Parameter '%s' does not accept value ", choices[i].key);
+        g_autoptr(GString) words = g_string_new(NULL);
+
+        if (!value || !g_str_has_prefix(error_get_pretty(err), start)) {
+            continue;
+        }
+        for (j = 0; j < choices[i].words->size; j++) {
+            g_string_append_printf(words, "%s%s", j ? ", " : "",
+                                   choices[i].words->array[j]);
+        }
+        error_setg(&better, "%s'%s', only: %s", start, value, words->str);
+        error_free(err);
+        return better;
+    }
+    return err;
+}
+
+static FsdevOptions *parse_options(QDict *dict, bool json, Error **errp)
+{
+    FsdevOptions *opts = NULL;
+    Error *err = NULL;
+    Visitor *v;
+
+    v = json ? qobject_input_visitor_new(QOBJECT(dict))
+             : qobject_input_visitor_new_keyval(QOBJECT(dict));
+    if (!visit_type_FsdevOptions(v, NULL, &opts, &err)) {
+        error_propagate(errp, explain_choice(dict, err));
+    }
+    visit_free(v);
+    return opts;
+}
+
+static void enqueue(FsdevOptions *opts)
+{
+    FsdevOption *option = g_new0(FsdevOption, 1);
+
+    option->opts = opts;
+    loc_save(&option->loc);
+    QSIMPLEQ_INSERT_TAIL(&queue, option, next);
+}
+
+static bool fsdev_take(QDict *dict, bool json, Error **errp)
+{
+    FsdevOptions *opts = parse_options(dict, json, errp);
+
+    if (!opts) {
+        return false;
+    }
+    enqueue(opts);
+    return true;
+}
+
+/* As if there was -device virtio-9p-pci,fsdev=@id,mount_tag=@tag */
+static void add_device(const char *id, const char *tag)
+{
+    QemuOpts *device = qemu_opts_create(qemu_find_opts("device"), NULL, 0,
+                                        &error_abort);
+
+    qemu_opt_set(device, "driver", "virtio-9p-pci", &error_abort);
+    qemu_opt_set(device, "fsdev", id, &error_abort);
+    qemu_opt_set(device, "mount_tag", tag, &error_abort);
+}
+
+static bool virtfs_take(QDict *dict, bool json, Error **errp)
+{
+    g_autofree char *tag = NULL;
+    FsdevOptions *opts;
+
+    if (!qdict_haskey(dict, "mount_tag")) {
+        error_setg(errp, "Parameter 'mount_tag' is missing: the guest mounts "
+                   "by it");
+        return false;
+    }
+    tag = g_strdup(qdict_get_try_str(dict, "mount_tag"));
+    if (!tag) {
+        error_setg(errp, "Parameter 'mount_tag' must be a string");
+        return false;
+    }
+    qdict_del(dict, "mount_tag");
+
+    if (!qdict_haskey(dict, "id")) {
+        if (!id_wellformed(tag)) {
+            error_setg(errp, "Parameter 'id' is missing, and mount_tag '%s' "
+                       "cannot stand for it, because it is not an identifier",
+                       tag);
+            return false;
+        }
+        qdict_put_str(dict, "id", tag);
+    }
+    opts = parse_options(dict, json, errp);
+    if (!opts) {
+        return false;
+    }
+    add_device(opts->id, tag);
+    enqueue(opts);
+    return true;
+}
+
+void fsdev_option(const char *optarg)
+{
+    bool json;
+    g_autoptr(QDict) dict = parse_argument(optarg, &json, &error_fatal);
+
+    fsdev_take(dict, json, &error_fatal);
+}
+
+void virtfs_option(const char *optarg)
+{
+    bool json;
+    g_autoptr(QDict) dict = parse_argument(optarg, &json, &error_fatal);
+
+    virtfs_take(dict, json, &error_fatal);
+}
+
+/* A section of a file of -readconfig; @opaque is whether it is "virtfs". */
+static int take_section(void *opaque, QemuOpts *section, Error **errp)
+{
+    g_autoptr(QDict) flat = qemu_opts_to_qdict(section, NULL);
+    /* throttling.KEY becomes a dictionary, as everywhere else. */
+    g_autoptr(QDict) dict = qobject_to(QDict, qdict_crumple(flat, errp));
+    bool *virtfs = opaque;
+
+    if (!dict) {
+        return -1;
+    }
+    return (*virtfs ? virtfs_take : fsdev_take)(dict, false, errp) ? 0 : -1;
+}
+
+void fsdev_create_all(void)
+{
+    bool fsdev = false, virtfs = true;
+    FsdevOption *option;
+
+    qemu_opts_foreach(qemu_find_opts("fsdev"), take_section, &fsdev,
+                      &error_fatal);
+    qemu_opts_foreach(qemu_find_opts("virtfs"), take_section, &virtfs,
+                      &error_fatal);
+    while ((option = QSIMPLEQ_FIRST(&queue))) {
+        QSIMPLEQ_REMOVE_HEAD(&queue, next);
+        loc_push_restore(&option->loc);
+        fsdev_add(option->opts, &error_fatal);
+        loc_pop(&option->loc);
+        qapi_free_FsdevOptions(option->opts);
+        g_free(option);
+    }
+}

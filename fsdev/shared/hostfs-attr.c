@@ -1,0 +1,212 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * File operations on the host: attributes.
+ *
+ * statx(2), fchownat(2) and utimensat(2) take a handle itself, by an empty
+ * name. chmod(2) and truncate(2) have no such form in Linux before 6.6; they
+ * go through the handle's magic link.
+ */
+#include "qemu/osdep.h"
+#include "hostfs-internal.h"
+
+static struct timespec get_time(const struct statx_timestamp *t)
+{
+    return (struct timespec) { .tv_sec = t->tv_sec, .tv_nsec = t->tv_nsec };
+}
+
+static int read_attr(int fd, int flags, FsAttr *attr)
+{
+    struct statx stx;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | flags,
+              STATX_BASIC_STATS | STATX_BTIME, &stx) < 0) {
+        return -errno;
+    }
+
+    memset(attr, 0, sizeof(*attr));
+    attr->mode = stx.stx_mode;
+    attr->uid = stx.stx_uid;
+    attr->gid = stx.stx_gid;
+    attr->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+    attr->ino = stx.stx_ino;
+    attr->nlink = stx.stx_nlink;
+    attr->rdev = makedev(stx.stx_rdev_major, stx.stx_rdev_minor);
+    attr->size = stx.stx_size;
+    attr->blksize = stx.stx_blksize;
+    attr->blocks = stx.stx_blocks;
+    attr->atime = get_time(&stx.stx_atime);
+    attr->mtime = get_time(&stx.stx_mtime);
+    attr->ctime = get_time(&stx.stx_ctime);
+    if (stx.stx_mask & STATX_BTIME) {
+        attr->btime = get_time(&stx.stx_btime);
+        attr->valid |= FS_ATTR_BTIME;
+    }
+    return 0;
+}
+
+int hostfs_get_attr(int fd, int flags, FsAttr *attr)
+{
+    int number, ret;
+
+    do {
+        number = g_atomic_int_get(&hostfs_access_number);
+        ret = read_attr(fd, flags, attr);
+    } while (ret == 0 && !hostfs_access_hide(number, attr));
+    return ret;
+}
+
+int hostfs_getattr(int fd, FsAttr *attr)
+{
+    return hostfs_get_attr(fd, 0, attr);
+}
+
+int hostfs_set_owner(const HostFs *fs, int node, uint32_t uid, uint32_t gid)
+{
+    int ret;
+
+    if (uid == (uint32_t)-1 && gid == (uint32_t)-1) {
+        return 0;
+    }
+    hostfs_access_lock(fs);
+    ret = fchownat(node, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    hostfs_access_unlock(fs);
+    /* EINVAL: an id that this user namespace does not have */
+    if (fs->ignore_chown_failure &&
+        (ret == -EPERM || ret == -EINVAL || ret == -EOPNOTSUPP)) {
+        return 0;
+    }
+    return ret;
+}
+
+int hostfs_set_mode(const HostFs *fs, int node, uint32_t mode)
+{
+    HostFdName name;
+    int ret;
+
+    hostfs_access_lock(fs);
+    ret = fchmodat(AT_FDCWD, hostfs_fd_name(fs, node, name), mode & 07777,
+                   0) < 0 ? -errno : 0;
+    hostfs_access_unlock(fs);
+    return ret;
+}
+
+/* The kernel answers EISDIR and EINVAL for what is no regular file. */
+static int set_size(const HostFs *fs, int node, int file, uint64_t size)
+{
+    HostAccess access[] = { { .fd = node, .bits = S_IWUSR } };
+    HostFdName name;
+    int ret;
+
+    if (size > INT64_MAX) {
+        return -EFBIG;
+    }
+    if (file >= 0) {
+        return ftruncate(file, size) < 0 ? -errno : 0;
+    }
+    hostfs_fd_name(fs, node, name);
+    do {
+        ret = truncate(name, size) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
+/*
+ * Linux before 6.6 may change a symbolic link's mode and fail nonetheless, so
+ * it is not asked.
+ */
+static int change_mode(const HostFs *fs, int node, uint32_t mode)
+{
+    struct stat st;
+
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (S_ISLNK(st.st_mode)) {
+        return -EOPNOTSUPP;
+    }
+    return hostfs_set_mode(fs, node, mode);
+}
+
+static int set_times(int node, const struct timespec times[2])
+{
+    return utimensat(node, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static struct timespec new_time(bool change, bool given,
+                                const struct timespec *time)
+{
+    if (!change) {
+        return (struct timespec) { .tv_nsec = UTIME_OMIT };
+    }
+    return given ? *time : (struct timespec) { .tv_nsec = UTIME_NOW };
+}
+
+/*
+ * Moves the ctime to now and changes nothing else. chown(2) to nobody would
+ * take the set-id bits and file capabilities with it; setting the atime that
+ * the inode has anyway does not.
+ */
+static int touch_ctime(int node)
+{
+    struct timespec times[2];
+    struct stat st;
+
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    times[0] = st.st_atim;
+    times[1] = (struct timespec) { .tv_nsec = UTIME_OMIT };
+    return set_times(node, times);
+}
+
+/* UTIME_NOW and UTIME_OMIT are not for a guest to send. */
+static bool bad_time(const struct timespec *time)
+{
+    return time->tv_nsec < 0 || time->tv_nsec > 999999999;
+}
+
+int hostfs_setattr(const HostFs *fs, int node, int file, const FsSetAttr *set)
+{
+    uint32_t valid = set->valid;
+    bool atime = valid & FS_SET_ATIME;
+    bool mtime = valid & FS_SET_MTIME;
+    bool atime_set = valid & FS_SET_ATIME_SET;
+    bool mtime_set = valid & FS_SET_MTIME_SET;
+    int ret = 0;
+
+    if ((valid & ~FS_SET_ALL) ||
+        (atime && atime_set && bad_time(&set->atime)) ||
+        (mtime && mtime_set && bad_time(&set->mtime))) {
+        return -EINVAL;
+    }
+    if (fs->readonly && valid) {
+        return -EROFS;
+    }
+
+    if (valid & FS_SET_SIZE) {
+        ret = set_size(fs, node, file, set->size);
+    }
+    if (ret == 0 && (valid & (FS_SET_UID | FS_SET_GID))) {
+        ret = hostfs_set_owner(fs, node,
+                               valid & FS_SET_UID ? set->uid : (uint32_t)-1,
+                               valid & FS_SET_GID ? set->gid : (uint32_t)-1);
+    }
+    if (ret == 0 && (valid & FS_SET_MODE)) {
+        ret = change_mode(fs, node, set->mode);
+    }
+    if (ret == 0 && (atime || mtime)) {
+        struct timespec times[2] = {
+            new_time(atime, atime_set, &set->atime),
+            new_time(mtime, mtime_set, &set->mtime),
+        };
+
+        ret = set_times(node, times);
+    } else if (ret == 0 && (valid & FS_SET_CTIME) &&
+               !(valid & (FS_SET_SIZE | FS_SET_UID | FS_SET_GID |
+                          FS_SET_MODE))) {
+        /* Every other change moves the ctime by itself. */
+        ret = touch_ctime(node);
+    }
+    return ret;
+}

@@ -1,0 +1,92 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the files of hostfs share among themselves.
+ */
+#ifndef FSDEV_HOSTFS_INTERNAL_H
+#define FSDEV_HOSTFS_INTERNAL_H
+
+#include "hostfs.h"
+
+/* The name of a descriptor's magic link: HostFs.fd_prefix and a number */
+#define HOSTFS_PREFIX_MAX       32
+typedef char HostFdName[HOSTFS_PREFIX_MAX + 12];
+
+/*
+ * Writes the name of @fd's magic link to @name and returns it. It is to be
+ * looked up from AT_FDCWD and followed, and leads to the inode itself: even
+ * if that is a symbolic link, which is not followed in turn.
+ */
+const char *hostfs_fd_name(const HostFs *fs, int fd, HostFdName name);
+
+/*
+ * A handle of what @name, a single component other than "..", means in @dir.
+ * A symbolic link gives a handle of the link.
+ */
+int hostfs_lookup(const HostFs *fs, int dir, const char *name);
+
+/* hostfs_getattr() with more flags for statx(2) */
+int hostfs_get_attr(int fd, int flags, FsAttr *attr);
+
+/*
+ * Sets owner and group of a handle; -1 leaves one as it is (chown(2)). Minds
+ * HostFs.ignore_chown_failure.
+ */
+int hostfs_set_owner(const HostFs *fs, int node, uint32_t uid, uint32_t gid);
+
+/* Sets the permission bits (07777) of a handle; it must be no symlink's. */
+int hostfs_set_mode(const HostFs *fs, int node, uint32_t mode);
+
+/*
+ * HostFs.own_access (hostfs-access.c): an inode that an operation acts on, and
+ * the bits of S_IRWXU that it needs there.
+ */
+typedef struct HostAccess {
+    int fd;                     /* any descriptor of it, or -1 for none */
+    mode_t bits;
+    mode_t added;               /* those it has for the time being */
+    bool held;                  /* of the first: bits are added now */
+} HostAccess;
+
+/*
+ * For the loop around an operation that came to @ret: whether it is to be done
+ * again, now that it has the permissions. Once it has, the next call takes
+ * them back.
+ *
+ *     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
+ *     do {
+ *         ret = operation(dir);
+ *     } while (hostfs_access_again(fs, ret, access, 1));
+ *
+ * Only system calls are to be inside: no other function of hostfs.
+ */
+bool hostfs_access_retry(const HostFs *fs, int ret, HostAccess *access,
+                         unsigned n);
+
+static inline bool hostfs_access_again(const HostFs *fs, int ret,
+                                       HostAccess *access, unsigned n)
+{
+    return fs->own_access && (ret == -EACCES || access->held) &&
+           hostfs_access_retry(fs, ret, access, n);
+}
+
+/* Around a change of an inode's mode that is to last */
+void hostfs_access_lock(const HostFs *fs);
+void hostfs_access_unlock(const HostFs *fs);
+
+/*
+ * Around reading attributes: takes out of attr->mode what is added for the
+ * time being. False when they are to be read again, as the number from before
+ * is not that of now.
+ */
+extern int hostfs_access_number;
+bool hostfs_access_hide_slow(int number, FsAttr *attr);
+
+static inline bool hostfs_access_hide(int number, FsAttr *attr)
+{
+    return (!(number & 1) &&
+            g_atomic_int_get(&hostfs_access_number) == number) ||
+           hostfs_access_hide_slow(number, attr);
+}
+
+#endif /* FSDEV_HOSTFS_INTERNAL_H */

@@ -1,0 +1,608 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * File operations on the host: what changes directories.
+ *
+ * A new object goes through three states. It is made with no permissions at
+ * all, and belongs to this process; then it gets its owner; then its mode.
+ * Nobody can open it before, and the owner and the group that the request
+ * names hold whatever a set-group-id directory or the file system would give.
+ * If a step fails the object is removed again.
+ *
+ * Compared with an object that the guest's user makes on the host himself:
+ *  - Owner, group and mode are what the request says. The group of a
+ *    set-group-id directory is the guest's to ask for, as a Linux client does;
+ *    a directory made in one becomes one here.
+ *  - Default ACLs come out the same (mode_in()). With one the host applies no
+ *    umask; whether the guest does is its client's business (acl(5)).
+ *  - Quota: the inode is charged to this process' user first, and to the owner
+ *    with his uid. If the owner has none left, that step fails with EDQUOT and
+ *    nothing stays; if this process' user has none left, nobody can make files.
+ *    What is written later is charged to the owner.
+ *  - A security label is the one that this process' objects get there.
+ *  - Until it has its owner, other processes of the very user that this one
+ *    runs as could change its mode, as its owner. A helper that serves several
+ *    users is best run as a user of its own, whom nothing else runs as.
+ *
+ * Where somebody else may write to the directory too, a name can come to mean
+ * something else at any time. A regular file is opened in the moment when it
+ * is made, so the descriptor is it. For everything else a handle is looked up
+ * afterwards, and the object is touched only if it looks newly made
+ * (is_fresh()): so nobody gets another object's owner or mode changed.
+ */
+#include "qemu/osdep.h"
+#include "hostfs-internal.h"
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+/* Rounds of "it exists" and "it does not" that are taken for a coincidence */
+#define CREATE_TRIES            16
+
+/*
+ * POSIX ACL in an xattr, all little endian: version[4], then for each entry
+ * tag[2] permissions[2] id[4] (linux/posix_acl_xattr.h).
+ */
+#define ACL_DEFAULT_NAME        "system.posix_acl_default"
+#define ACL_VERSION             2
+#define ACL_HEADER_SIZE         4
+#define ACL_ENTRY_SIZE          8
+#define ACL_USER_OBJ            0x01
+#define ACL_GROUP_OBJ           0x04
+#define ACL_MASK                0x10
+#define ACL_OTHER               0x20
+
+static uint32_t le16(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8;
+}
+
+static uint32_t acl_mode(const uint8_t *acl, size_t size, uint32_t mode)
+{
+    uint32_t user = 7, group = 7, other = 7;
+    size_t at;
+
+    if (size < ACL_HEADER_SIZE ||
+        (le16(acl) | le16(acl + 2) << 16) != ACL_VERSION) {
+        return mode;
+    }
+    for (at = ACL_HEADER_SIZE; at + ACL_ENTRY_SIZE <= size;
+         at += ACL_ENTRY_SIZE) {
+        uint32_t perm = le16(acl + at + 2) & 7;
+
+        switch (le16(acl + at)) {
+        case ACL_USER_OBJ:
+            user = perm;
+            break;
+        case ACL_GROUP_OBJ:
+        case ACL_MASK:
+            /* In the order of tags: the mask, if there is one, is last. */
+            group = perm;
+            break;
+        case ACL_OTHER:
+            other = perm;
+            break;
+        }
+    }
+    return mode & (07000 | user << 6 | group << 3 | other);
+}
+
+/*
+ * The mode that a new object in @dir gets when open(2) and the like ask for
+ * @mode: a default ACL limits it (acl(5), "object creation"). The kernel has
+ * put the ACL's entries on the object already, but because that was made
+ * with no permissions, the mask and the owner's and others' entries are
+ * empty. A chmod(2) with this mode sets them to what they would have been.
+ */
+static int mode_in(const HostFs *fs, int dir, uint32_t mode, uint32_t *result)
+{
+    g_autofree uint8_t *large = NULL;
+    uint8_t small[ACL_HEADER_SIZE + 32 * ACL_ENTRY_SIZE];
+    HostFdName name;
+    uint8_t *acl = small;
+    ssize_t size;
+
+    hostfs_fd_name(fs, dir, name);
+    size = getxattr(name, ACL_DEFAULT_NAME, small, sizeof(small));
+    if (size < 0 && errno == ERANGE) {
+        acl = large = g_try_malloc(FS_XATTR_MAX);
+        if (!large) {
+            return -ENOMEM;
+        }
+        size = getxattr(name, ACL_DEFAULT_NAME, large, FS_XATTR_MAX);
+    }
+    if (size < 0 && errno != ENODATA && errno != EOPNOTSUPP) {
+        return -errno;
+    }
+    *result = size < 0 ? mode : acl_mode(acl, size, mode);
+    return 0;
+}
+
+static bool same_inode(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int stat_name(const HostFs *fs, int dir, const char *name,
+                     struct stat *st)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
+    int ret;
+
+    do {
+        ret = fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
+/* 0 if @name in @dir is the inode of @fd, -ESTALE if it is another. */
+static int check_name(const HostFs *fs, int dir, const char *name, int fd,
+                      struct stat *st)
+{
+    struct stat named;
+    int ret;
+
+    if (fstat(fd, st) < 0) {
+        return -errno;
+    }
+    ret = stat_name(fs, dir, name, &named);
+    if (ret < 0) {
+        return ret;
+    }
+    return same_inode(st, &named) ? 0 : -ESTALE;
+}
+
+static int remove_name(const HostFs *fs, int dir, const char *name,
+                       bool rmdir)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    int ret;
+
+    do {
+        ret = unlinkat(dir, name, rmdir ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
+/* Takes back what was made, if @name still is the inode of @fd. */
+static void unmake(const HostFs *fs, int dir, const char *name, int fd)
+{
+    struct stat st;
+
+    if (check_name(fs, dir, name, fd, &st) == 0) {
+        remove_name(fs, dir, name, S_ISDIR(st.st_mode));
+    }
+}
+
+/* Whether an object is to belong to whom the file system gives it. */
+static bool keeps_owner(const FsMake *make)
+{
+    return make->uid == (uint32_t)-1 && make->gid == (uint32_t)-1;
+}
+
+/* Owner and mode for a new object, whose handle is @node. */
+static int give(const HostFs *fs, int dir, const FsMake *make, int node,
+                const FsAttr *fresh)
+{
+    uint32_t mode;
+    int ret;
+
+    ret = hostfs_set_owner(fs, node, make->uid, make->gid);
+    if (ret < 0 || S_ISLNK(fresh->mode)) {
+        return ret;
+    }
+    ret = mode_in(fs, dir, make->mode & 07777, &mode);
+    if (ret < 0) {
+        return ret;
+    }
+    if (S_ISDIR(fresh->mode)) {
+        /* mkdir(2): inherited from the directory above */
+        mode |= fresh->mode & S_ISGID;
+    }
+    ret = hostfs_set_mode(fs, node, mode);
+    if (ret == -EPERM && keeps_owner(make)) {
+        /* Ours, and nonetheless: the file system has no such modes (vfat). */
+        return 0;
+    }
+    return ret;
+}
+
+static int check_make(const HostFs *fs, const FsMake *make)
+{
+    int ret = fs_name_check(make->name);
+
+    if (ret < 0) {
+        return ret;
+    }
+    return fs->readonly ? -EROFS : 0;
+}
+
+static bool makes_regular(const FsMake *make)
+{
+    uint32_t type = make->mode & S_IFMT;
+
+    /* mknod(2): no type means a regular file */
+    return type == S_IFREG || type == 0;
+}
+
+/* Sets O_DIRECT, if the file system has it (fcntl(2)). */
+static void set_direct(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags >= 0) {
+        fcntl(fd, F_SETFL, flags | O_DIRECT);
+    }
+}
+
+/*
+ * A new regular file: returns it open, with a handle in *@node. O_DIRECT comes
+ * afterwards, because an open(2) that fails for it may have made the file.
+ */
+static int make_regular(const HostFs *fs, int dir, const FsMake *make,
+                        int flags, int *node, FsAttr *attr)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    HostFdName name;
+    int fd, ret;
+
+    do {
+        fd = openat(dir, make->name, (flags & ~O_DIRECT) | O_CREAT | O_EXCL |
+                    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
+    if (fd < 0) {
+        return fd;
+    }
+    if (flags & O_DIRECT) {
+        set_direct(fd);
+    }
+
+    *node = openat(AT_FDCWD, hostfs_fd_name(fs, fd, name),
+                   O_PATH | O_CLOEXEC);
+    ret = *node < 0 ? -errno : hostfs_getattr(*node, attr);
+    if (ret == 0) {
+        ret = give(fs, dir, make, *node, attr);
+    }
+    if (ret == 0) {
+        ret = hostfs_getattr(*node, attr);
+    }
+    if (ret < 0) {
+        unmake(fs, dir, make->name, fd);
+        if (*node >= 0) {
+            close(*node);
+            *node = -1;
+        }
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
+                          int *node)
+{
+    const FsMake make = { .mode = S_IFREG | mode, .uid = -1, .gid = -1 };
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    HostFdName name;
+    struct stat st;
+    FsAttr attr;
+    int fd, ret;
+
+    *node = -1;
+    if (fs->readonly) {
+        return -EROFS;
+    }
+    do {
+        fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
+    if (fd == -EPERM && fstat(dir, &st) == 0 && st.st_nlink == 0) {
+        return -ENOENT;         /* ext4's words for a removed directory */
+    }
+    if (fd < 0) {
+        return fd == -EISDIR ? -EOPNOTSUPP : fd;
+    }
+
+    *node = openat(AT_FDCWD, hostfs_fd_name(fs, fd, name),
+                   O_PATH | O_CLOEXEC);
+    ret = *node < 0 ? -errno : hostfs_getattr(*node, &attr);
+    if (ret == 0) {
+        ret = give(fs, dir, &make, *node, &attr);
+    }
+    if (ret < 0) {
+        if (*node >= 0) {
+            close(*node);
+            *node = -1;
+        }
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+/* What is there already, if it is a regular file. */
+static int open_existing(const HostFs *fs, int dir, const char *name,
+                         int flags, int *node, FsAttr *attr)
+{
+    int fd = -1;
+    int ret;
+
+    *node = hostfs_lookup(fs, dir, name);
+    if (*node < 0) {
+        return *node;
+    }
+    ret = hostfs_getattr(*node, attr);
+    if (ret == 0 && S_ISDIR(attr->mode)) {
+        ret = -EISDIR;
+    }
+    if (ret == 0) {
+        ret = fd = hostfs_open(fs, *node, flags);
+    }
+    if (fd >= 0 && (flags & O_TRUNC)) {
+        ret = hostfs_getattr(*node, attr);
+    }
+    if (ret < 0) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        close(*node);
+        *node = -1;
+        return ret;
+    }
+    return fd;
+}
+
+int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
+                  int *node, FsAttr *attr)
+{
+    int keep = flags & HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
+    int tries = CREATE_TRIES;
+    int ret;
+
+    *node = -1;
+    ret = check_make(fs, make);
+    if (ret < 0) {
+        return ret;
+    }
+    if (!makes_regular(make) || (flags & O_DIRECTORY) ||
+        (flags & O_ACCMODE) == O_ACCMODE) {
+        return -EINVAL;
+    }
+
+    do {
+        ret = make_regular(fs, dir, make, keep & ~O_NONBLOCK, node, attr);
+        if (ret == -EEXIST && !(flags & O_EXCL)) {
+            ret = open_existing(fs, dir, make->name, keep, node, attr);
+        } else {
+            break;
+        }
+        /* -ENOENT: someone removed it just now, so it can be made. */
+    } while (ret == -ENOENT && --tries);
+    return ret;
+}
+
+/* One try of make_bare() */
+static int make_once(int dir, const FsMake *make)
+{
+    uint32_t type = make->mode & S_IFMT;
+    int ret;
+
+    switch (type) {
+    case S_IFDIR:
+        ret = mkdirat(dir, make->name, 0);
+        break;
+    case S_IFLNK:
+        if (!make->target) {
+            return -EINVAL;
+        }
+        ret = symlinkat(make->target, dir, make->name);
+        break;
+    case S_IFCHR:
+    case S_IFBLK:
+        ret = mknodat(dir, make->name, type, make->rdev);
+        break;
+    case S_IFIFO:
+    case S_IFSOCK:
+        ret = mknodat(dir, make->name, type, 0);
+        break;
+    default:
+        return -EINVAL;
+    }
+    return ret < 0 ? -errno : 0;
+}
+
+/* Makes what cannot be opened, with no permissions. */
+static int make_bare(const HostFs *fs, int dir, const FsMake *make)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    int ret;
+
+    do {
+        ret = make_once(dir, make);
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
+/*
+ * Whether an inode is as make_bare() left it. Some file systems (vfat, and
+ * others that keep neither owner nor mode) always fail this.
+ */
+static bool is_fresh(const FsMake *make, const FsAttr *attr)
+{
+    uint32_t perm = S_ISLNK(attr->mode) ? 0 : attr->mode & 0777;
+
+    return (attr->mode & S_IFMT) == (make->mode & S_IFMT) &&
+           perm == 0 && attr->uid == geteuid() &&
+           (S_ISDIR(attr->mode) || attr->nlink == 1);
+}
+
+/*
+ * Takes back what make_bare() made when no handle of it is to be had: there
+ * are too many descriptors.
+ */
+static void unmake_unseen(const HostFs *fs, int dir, const FsMake *make)
+{
+    struct stat st;
+
+    if (stat_name(fs, dir, make->name, &st) == 0) {
+        FsAttr attr = {
+            .mode = st.st_mode, .uid = st.st_uid, .nlink = st.st_nlink,
+        };
+
+        if (is_fresh(make, &attr)) {
+            remove_name(fs, dir, make->name, S_ISDIR(st.st_mode));
+        }
+    }
+}
+
+/* Whether there is nothing to be done to an inode, or nothing that must be. */
+static bool is_good_enough(const HostFs *fs, const FsMake *make,
+                           const FsAttr *attr)
+{
+    return (attr->mode & S_IFMT) == (make->mode & S_IFMT) &&
+           (fs->ignore_chown_failure || keeps_owner(make) ||
+            (attr->uid == make->uid && attr->gid == make->gid));
+}
+
+int hostfs_make(const HostFs *fs, int dir, const FsMake *make, FsAttr *attr)
+{
+    int fd, node, ret;
+
+    ret = check_make(fs, make);
+    if (ret < 0) {
+        return ret;
+    }
+    if (makes_regular(make)) {
+        fd = make_regular(fs, dir, make, O_WRONLY, &node, attr);
+        if (fd < 0) {
+            return fd;
+        }
+        close(node);
+        close(fd);
+        return 0;
+    }
+
+    ret = make_bare(fs, dir, make);
+    if (ret < 0) {
+        return ret;
+    }
+    node = hostfs_lookup(fs, dir, make->name);
+    if (node < 0) {
+        unmake_unseen(fs, dir, make);
+        return node;
+    }
+    ret = hostfs_getattr(node, attr);
+    if (ret == 0 && is_fresh(make, attr)) {
+        ret = give(fs, dir, make, node, attr);
+        if (ret == 0) {
+            ret = hostfs_getattr(node, attr);
+        }
+        if (ret < 0) {
+            unmake(fs, dir, make->name, node);
+        }
+    } else if (ret == 0 && !is_good_enough(fs, make, attr)) {
+        ret = -ESTALE;
+    }
+    close(node);
+    return ret;
+}
+
+/*
+ * linkat(2) with AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH; the magic link
+ * does not. Following it does not follow a node that is a symbolic link. An
+ * inode without a name left gives ENOENT.
+ */
+int hostfs_link(const HostFs *fs, int node, int dir, const char *name)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
+    HostFdName link;
+    int ret = fs_name_check(name);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (fs->readonly) {
+        return -EROFS;
+    }
+    hostfs_fd_name(fs, node, link);
+    do {
+        ret = linkat(AT_FDCWD, link, dir, name, AT_SYMLINK_FOLLOW) < 0 ?
+              -errno : 0;
+    } while (hostfs_access_again(fs, ret, access, 1));
+    return ret;
+}
+
+/*
+ * With the permissions that it takes. A directory that gets another parent
+ * must be writable itself: its ".." changes (rename(2), EACCES).
+ */
+static int rename_widened(const HostFs *fs, int olddir, const char *oldname,
+                          int newdir, const char *newname)
+{
+    HostAccess access[] = {
+        { .fd = olddir, .bits = S_IWUSR | S_IXUSR },
+        { .fd = newdir, .bits = S_IWUSR | S_IXUSR },
+        { .fd = hostfs_lookup(fs, olddir, oldname), .bits = S_IWUSR },
+    };
+    struct stat st;
+    int ret = -EACCES;
+
+    if (access[2].fd >= 0 &&
+        (fstat(access[2].fd, &st) < 0 || !S_ISDIR(st.st_mode))) {
+        close(access[2].fd);
+        access[2].fd = -1;
+    }
+    while (hostfs_access_again(fs, ret, access, G_N_ELEMENTS(access))) {
+        ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
+    }
+    if (access[2].fd >= 0) {
+        close(access[2].fd);
+    }
+    return ret;
+}
+
+int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
+                  int newdir, const char *newname)
+{
+    int ret = fs_name_check(oldname);
+
+    if (ret == 0) {
+        ret = fs_name_check(newname);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    if (fs->readonly) {
+        return -EROFS;
+    }
+    ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
+    if (ret == -EACCES && fs->own_access) {
+        ret = rename_widened(fs, olddir, oldname, newdir, newname);
+    }
+    return ret;
+}
+
+/*
+ * Linux has no call that removes a name only while it means a certain inode,
+ * so @expect protects against what happened before, not at the same time.
+ */
+int hostfs_unlink(const HostFs *fs, int dir, const char *name, bool rmdir,
+                  int expect)
+{
+    struct stat st;
+    int ret = fs_name_check(name);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (fs->readonly) {
+        return -EROFS;
+    }
+    if (expect >= 0) {
+        ret = check_name(fs, dir, name, expect, &st);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    return remove_name(fs, dir, name, rmdir);
+}

@@ -1,0 +1,463 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * File operations on the host: the context, and what finds and opens inodes.
+ *
+ * A name is looked up in a held directory and nowhere else, one component at
+ * a time, so there is no path in between that someone could swap for a link.
+ * openat2(2) is told to refuse links as well: with O_PATH and O_NOFOLLOW the
+ * last component may still be one, which gives a handle of the link itself.
+ * Mount points inside the export are crossed: they are a part of it.
+ */
+#include "qemu/osdep.h"
+#include "hostfs-internal.h"
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+/* Linux 5.12; the headers may be older */
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED  0x20
+#endif
+
+#define HANDLE_FLAGS    (O_PATH | O_NOFOLLOW | O_CLOEXEC)
+
+/* openat2(2): EAGAIN may come of a rename elsewhere; the call can be retried */
+#define LOOKUP_TRIES    16
+
+/*
+ * How many levels above a directory are searched for the export's root. Names
+ * and handles have no limit such as PATH_MAX; this one only makes an end.
+ */
+#define DEPTH_MAX       (1024 * 1024)
+
+int hostfs_init(HostFs *fs, int root, const char *fd_prefix)
+{
+    struct stat st;
+    int ret = 0;
+
+    memset(fs, 0, sizeof(*fs));
+    fs->root = root;
+    fs->fd_prefix = fd_prefix;
+
+    if (strlen(fd_prefix) > HOSTFS_PREFIX_MAX) {
+        ret = -ENAMETOOLONG;
+    } else if (fstat(root, &st) < 0) {
+        ret = -errno;
+    } else if (!S_ISDIR(st.st_mode)) {
+        ret = -ENOTDIR;
+    }
+    if (ret < 0) {
+        hostfs_destroy(fs);
+        return ret;
+    }
+
+    fs->root_dev = st.st_dev;
+    fs->root_ino = st.st_ino;
+    return 0;
+}
+
+void hostfs_destroy(HostFs *fs)
+{
+    if (fs->root >= 0) {
+        close(fs->root);
+        fs->root = -1;
+    }
+}
+
+const char *hostfs_fd_name(const HostFs *fs, int fd, HostFdName name)
+{
+    snprintf(name, sizeof(HostFdName), "%s%d", fs->fd_prefix, fd);
+    return name;
+}
+
+static int open_handle(int dir, const char *name, uint64_t resolve)
+{
+    struct open_how how = {
+        .flags = HANDLE_FLAGS,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+                   RESOLVE_NO_MAGICLINKS | resolve,
+    };
+    /* glibc has no wrapper */
+    int fd = syscall(SYS_openat2, dir, name, &how, sizeof(how));
+
+    return fd < 0 ? -errno : fd;
+}
+
+int hostfs_lookup(const HostFs *fs, int dir, const char *name)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
+    int tries = LOOKUP_TRIES;
+    int fd;
+
+    do {
+        fd = open_handle(dir, name, 0);
+    } while ((fd == -EAGAIN && --tries) ||
+             hostfs_access_again(fs, fd, access, 1));
+    return fd;
+}
+
+/*
+ * -EAGAIN also where only the other way can tell: before Linux 5.12
+ * RESOLVE_CACHED is EINVAL, and permissions that are lacking may be ours to
+ * give.
+ */
+static int lookup_now(const HostFs *fs, int dir, const char *name,
+                      HostWait wait)
+{
+    int fd = -EXDEV;
+
+    if (wait == HOST_NO_WAIT_ELSEWHERE) {
+        fd = open_handle(dir, name, RESOLVE_NO_XDEV);
+    }
+    if (fd == -EXDEV) {
+        fd = open_handle(dir, name, RESOLVE_CACHED);
+    }
+    return fd == -EINVAL || (fd == -EACCES && fs->own_access) ? -EAGAIN : fd;
+}
+
+/* The directory above @dir, wherever that is */
+static int open_above(const HostFs *fs, int dir)
+{
+    HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
+    int fd;
+
+    do {
+        fd = openat(dir, "..", HANDLE_FLAGS | O_DIRECTORY);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
+    return fd;
+}
+
+int hostfs_place(int fd, HostPlace *place)
+{
+    struct statx stx;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+              STATX_INO | STATX_MNT_ID, &stx) < 0) {
+        return -errno;
+    }
+    place->dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+    place->ino = stx.stx_ino;
+    place->mount = stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0;
+    return 0;
+}
+
+/*
+ * Whether @place is the export's root. A bind mount of the root inside the
+ * export counts as well: it is the same inode, thus the same node.
+ */
+static bool is_root(const HostFs *fs, const HostPlace *place)
+{
+    return place->dev == fs->root_dev && place->ino == fs->root_ino;
+}
+
+/*
+ * Whether @dir lies in the export now: whether the root is found by going up
+ * from it. 0, or -ENOENT where it does not (the directory was moved out), or
+ * where that cannot be known.
+ */
+static int check_inside(const HostFs *fs, int dir)
+{
+    HostPlace last = { 0 };
+    HostPlace here;
+    int cur = dir;
+    int depth, above, ret;
+
+    for (depth = 0; ; depth++) {
+        ret = hostfs_place(cur, &here);
+        if (ret < 0 || is_root(fs, &here)) {
+            break;
+        }
+        if (depth == DEPTH_MAX || (depth > 0 && here.dev == last.dev &&
+                                   here.ino == last.ino &&
+                                   here.mount == last.mount)) {
+            /* ".." led to itself: the host's root, or of a lost tree */
+            ret = -ENOENT;
+            break;
+        }
+        last = here;
+
+        above = open_above(fs, cur);
+        if (above < 0) {
+            /* An EACCES would tell something of the world outside. */
+            ret = above == -EACCES ? -ENOENT : above;
+            break;
+        }
+        if (cur != dir) {
+            close(cur);
+        }
+        cur = above;
+    }
+    if (cur != dir) {
+        close(cur);
+    }
+    return ret;
+}
+
+/* One step of a walk by ".." */
+static int walk_up(const HostFs *fs, int dir)
+{
+    HostPlace place;
+    int fd, ret;
+
+    ret = hostfs_place(dir, &place);
+    if (ret < 0) {
+        return ret;
+    }
+    if (is_root(fs, &place)) {
+        fd = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+        return fd < 0 ? -errno : fd;
+    }
+
+    fd = open_above(fs, dir);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = check_inside(fs, fd);
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+/* One step of a walk by a name. "." is no name of anything in 9P. */
+static int walk_down(const HostFs *fs, int dir, const char *name,
+                     HostWait wait)
+{
+    int ret = fs_name_check(name);
+
+    if (ret < 0) {
+        return ret == -EINVAL ? -ENOENT : ret;
+    }
+    return wait == HOST_WAIT ? hostfs_lookup(fs, dir, name)
+                             : lookup_now(fs, dir, name, wait);
+}
+
+/*
+ * The way up is not looked for in the cache: it has many steps. Attributes of
+ * an inode just found there are those that the kernel has: it, too, would ask
+ * a file server for newer ones only (AT_STATX_DONT_SYNC).
+ */
+int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
+                FsAttr *attr)
+{
+    bool up = g_str_equal(name, "..");
+    int fd, ret;
+
+    if (up && wait != HOST_WAIT) {
+        return -EAGAIN;
+    }
+    fd = up ? walk_up(fs, dir) : walk_down(fs, dir, name, wait);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = hostfs_get_attr(fd, wait == HOST_WAIT ? 0 : AT_STATX_DONT_SYNC,
+                          attr);
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    return fd;
+}
+
+int hostfs_walk(const HostFs *fs, int from, const char *const *names,
+                unsigned n, HostWalk *walk)
+{
+    int parent = -1;            /* the directory of cur, if we opened it */
+    int cur = from;
+    bool up = false;
+    unsigned i;
+    int next;
+
+    walk->walked = 0;
+    walk->node = -1;
+    walk->parent = -1;
+    if (n == 0 || n > FS_WALK_MAX) {
+        return -EINVAL;
+    }
+
+    for (i = 0; i < n; i++) {
+        up = g_str_equal(names[i], "..");
+        next = hostfs_step(fs, cur, names[i], HOST_WAIT, &walk->attr[i]);
+        if (next < 0) {
+            goto fail;
+        }
+        if (parent >= 0) {
+            close(parent);
+        }
+        parent = cur == from ? -1 : cur;
+        cur = next;
+        walk->walked++;
+    }
+
+    if (up && parent >= 0) {
+        /* We came from there: it is the last one's child. */
+        close(parent);
+        parent = -1;
+    }
+    walk->node = cur;
+    walk->parent = parent;
+    return 0;
+
+fail:
+    if (parent >= 0) {
+        close(parent);
+    }
+    if (cur != from) {
+        close(cur);
+    }
+    return next;
+}
+
+/* readlinkat(2): an empty name means the handle itself, since Linux 2.6.39. */
+int hostfs_readlink(int node, char *buf, size_t size)
+{
+    ssize_t len;
+
+    if (size == 0) {
+        return -ENAMETOOLONG;
+    }
+    len = readlinkat(node, "", buf, size);
+    if (len < 0) {
+        /* With an empty name, ENOENT says that it is no link. */
+        return errno == ENOENT ? -EINVAL : -errno;
+    }
+    if ((size_t)len == size) {
+        return -ENAMETOOLONG;
+    }
+    buf[len] = '\0';
+    return 0;
+}
+
+int hostfs_statfs(int node, FsStatfs *st)
+{
+    struct statfs host;
+    uint32_t id[2];
+
+    G_STATIC_ASSERT(sizeof(host.f_fsid) == sizeof(id));
+
+    if (fstatfs(node, &host) < 0) {
+        return -errno;
+    }
+    /* Two numbers that no program can name: see statfs(2) */
+    memcpy(id, &host.f_fsid, sizeof(id));
+
+    st->type = host.f_type;
+    st->bsize = host.f_bsize;
+    st->blocks = host.f_blocks;
+    st->bfree = host.f_bfree;
+    st->bavail = host.f_bavail;
+    st->files = host.f_files;
+    st->ffree = host.f_ffree;
+    st->fsid = (uint64_t)id[1] << 32 | id[0];
+    st->namelen = host.f_namelen;
+    return 0;
+}
+
+/* Opens the inode itself, by the handle's magic link. */
+static int reopen(const HostFs *fs, int node, int flags)
+{
+    HostAccess access[] = { { .fd = node } };
+    HostFdName name;
+    int fd;
+
+    if ((flags & O_ACCMODE) != O_WRONLY) {
+        access[0].bits |= S_IRUSR;
+    }
+    if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
+        access[0].bits |= S_IWUSR;
+    }
+    hostfs_fd_name(fs, node, name);
+    do {
+        fd = openat(AT_FDCWD, name, flags | O_CLOEXEC | O_NOCTTY);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(fs, fd, access, 1));
+    if (fd >= 0 && (flags & O_NONBLOCK)) {
+        fcntl(fd, F_SETFL, flags & ~(O_NONBLOCK | O_ACCMODE | O_TRUNC));
+    }
+    return fd;
+}
+
+/*
+ * O_NONBLOCK has no meaning for regular files and directories, other than to
+ * fail instead of waiting for a lease to be broken. O_NOATIME fails with EPERM
+ * where open(2) says so: Linux' applications expect that and try again.
+ * O_DIRECT is no promise to the guest but a wish: EINVAL says that the file
+ * system does not have it, and nothing was truncated then.
+ */
+int hostfs_open(const HostFs *fs, int node, int flags)
+{
+    struct stat st;
+    int fd;
+
+    flags &= HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
+    if ((flags & O_ACCMODE) == O_ACCMODE) {
+        return -EINVAL;
+    }
+
+    /* The inode is held, so its type is the one that will be opened. */
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (S_ISLNK(st.st_mode)) {
+        return -ELOOP;
+    }
+    if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode)) {
+        return -ENOTDIR;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
+            return -EISDIR;
+        }
+        flags &= ~(O_DIRECT | O_NONBLOCK);
+    } else if (!S_ISREG(st.st_mode)) {
+        return -ENXIO;
+    }
+    if (fs->readonly &&
+        ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
+        return -EROFS;
+    }
+
+    fd = reopen(fs, node, flags);
+    if (fd == -EINVAL && (flags & O_DIRECT)) {
+        fd = reopen(fs, node, flags & ~O_DIRECT);
+    }
+    return fd;
+}
+
+/*
+ * The kernel copies an int, though the number's type says long
+ * (ioctl_iflags(2), BUGS). O_NONBLOCK: not to wait for a lease to be broken.
+ * Permissions are not given for it (own_access): that would change the ctime
+ * of an inode that a guest only looks at.
+ */
+int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
+{
+    unsigned int number = 0;
+    HostFdName name;
+    struct stat st;
+    int fd, ret;
+
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        return -EOPNOTSUPP;
+    }
+    fd = openat(AT_FDCWD, hostfs_fd_name(fs, node, name),
+                O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        /* Not to be told is as good as not to have one */
+        return -EOPNOTSUPP;
+    }
+    ret = ioctl(fd, FS_IOC_GETVERSION, &number) < 0 ? -EOPNOTSUPP : 0;
+    close(fd);
+    if (ret == 0) {
+        *gen = number;
+    }
+    return ret;
+}

@@ -1,0 +1,215 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The proxy channel, protocol version 2: what QEMU's proxy driver and
+ * virtfs-proxy-helper say to each other over an AF_UNIX stream socket.
+ *
+ * Framing. The connection opens with one HELLO from QEMU, framed as protocol
+ * version 1 frames its requests: u32 type, u32 size of the payload, both in
+ * host byte order, with a type that version 1 does not have; a helper that
+ * knows only version 1 closes the connection on it. (The payload is little
+ * endian like all of version 2.) Before it QEMU may send version 1's probe
+ * (proto-v1.h), to learn whether the helper knows version 2. From the
+ * helper's HELLO reply on, which has tag 0, every message starts with a
+ * PROXY_HEADER_SIZE header:
+ *
+ *     size[4] type[2] nfds[2] tag[4]
+ *
+ * size counts the whole message, header included. nfds says how many
+ * descriptors travel with the message as SCM_RIGHTS; they are taken from the
+ * stream in the order of the messages, and may come with an earlier one, if
+ * messages leave together; a sendmsg(2) of QEMU's has PROXY_ADOPT_MAX at most.
+ * tag is chosen by QEMU and repeated in the reply; requests are answered in any
+ * order. The payload is in the marshaller's format.
+ *
+ * A reply has the type of its request with PROXY_REPLY set, and begins with
+ * error[4]: 0, or a Linux errno, after which nothing follows.
+ *
+ * The side that receives a message that breaks these rules, or lies about a
+ * length, closes the connection. A request that is well formed but asks for
+ * something bad (an unknown handle, a name with a slash, a flag that is not
+ * allowed) gets an error reply.
+ *
+ * Handles. A node[8] names an inode that the helper holds for QEMU. Every
+ * `node` in a reply counts one reference; FORGET gives references back, many
+ * at a time. `node` in a reply is
+ *
+ *     handle[8] donated[1]
+ *
+ * and with donated 1 an O_PATH descriptor of it travels along (the next of the
+ * message's descriptors). The helper donates one whenever QEMU had no
+ * reference to the inode, unless HELLO asked for no donation. The root's
+ * handle is PROXY_ROOT_HANDLE and is never forgotten. A FORGET has taken effect
+ * before any request that comes after it in the stream: what is found again
+ * after it is donated again.
+ *
+ * QEMU looks names up itself where it can, in directories whose descriptors it
+ * was given, and may know an inode that the helper does not. ADOPT makes a
+ * handle of such an inode's descriptor, with a number that QEMU chooses,
+ * PROXY_ADOPTED set in it; it is forgotten like others, with a count of 1. Only a descriptor on the
+ * mount that the export's root is on, which is the helper's own, is adopted:
+ * so it is of the export. There is no reply; a handle that was not adopted is
+ * unknown to requests. Helpers with PROXY_FEATURE_ADOPT have it. Like a FORGET,
+ * it has taken effect before any later request.
+ *
+ * Messages (T = request payload, R = reply payload after error[4]). Flags,
+ * modes, errno and device numbers are Linux'; ids are the guest's.
+ *
+ *  HELLO       T version[4] flags[4]
+ *              R version[4] features[4] max_message[4] max_in_flight[4]
+ *                pid[4] node attr, then idmap (uids), idmap (gids), with
+ *                idmap = n[2] n*(inside[4] outside[4] count[4])
+ *                n = 0: ids are the host's own
+ *  FORGET      T n[2] n*(handle[8] count[4])              no reply
+ *  ADOPT       T handle[8], and one O_PATH descriptor     no reply
+ *  WALK        T handle[8] n[2] n*name[s]
+ *              R walked[2] walked*attr, and if all were walked: node parent,
+ *                where parent is a node, or handle 0 and donated 0 when n is 1
+ *                or the last name is "..". When the first name fails, the
+ *                reply is that error; n = 0 is not allowed.
+ *  GETATTR     T handle[8]                                R attr
+ *  SETATTR     T handle[8] setattr                        R -
+ *  READLINK    T handle[8]                                R target[s]
+ *  STATFS      T handle[8]                                R statfs
+ *  OPEN        T handle[8] flags[4]
+ *              R -, one descriptor: the open file
+ *  CREATE      T handle[8] name[s] flags[4] mode[4] uid[4] gid[4]
+ *              R attr node, and as the last descriptor the open file
+ *  MAKE        T handle[8] name[s] mode[4] uid[4] gid[4] rdev[8] target[s]
+ *              R attr             (directory, symbolic link, special file)
+ *  LINK        T handle[8] directory[8] name[s]           R -
+ *  RENAME      T directory[8] name[s] directory[8] name[s] R -
+ *  UNLINK      T directory[8] name[s] rmdir[1] expect[8]  R -
+ *                expect: handle of the inode it must be, or 0
+ *  GETXATTR    T handle[8] list[1] name[s]
+ *              R size[4] value[size]    (list 1: the names, name is empty)
+ *  SETXATTR    T handle[8] name[s] flags[4] size[4] value[size]  R -
+ *  REMOVEXATTR T handle[8] name[s]                        R -
+ *  RING        T -, three descriptors: memory as in ring.h, the reading
+ *                end of a pipe, the writing end of another
+ *              R -
+ *                Only as the first request after HELLO's reply, and alone on
+ *                the way, to a helper with PROXY_FEATURE_RING. After a reply
+ *                without error all requests go through the memory, and so do
+ *                replies without descriptors for which there is room; the
+ *                others go through the socket. A byte in the first pipe wakes
+ *                the helper, one in the second wakes QEMU.
+ */
+#ifndef FSDEV_PROXY_PROTO_H
+#define FSDEV_PROXY_PROTO_H
+
+#include "types.h"
+#include "marshal.h"
+
+#define PROXY_VERSION           2
+
+/* "9PX2": more than any version 1 type */
+#define PROXY_HELLO_TYPE        0x32585039u
+#define PROXY_HELLO_SIZE        16      /* type, size, version, flags */
+
+#define PROXY_HEADER_SIZE       12
+#define PROXY_REPLY             0x8000u
+
+/* A message holds at most one xattr value and two names beside its header. */
+#define PROXY_MAX_MESSAGE       (128 * 1024)
+/* SCM_MAX_FD of Linux: descriptors in one sendmsg(2) */
+#define PROXY_MAX_FDS           253
+/* Descriptors in one message */
+#define PROXY_MESSAGE_FDS       3
+/* and in a RING: the memory, the bell for requests, the bell for replies */
+#define PROXY_RING_FDS          3
+/* References given back in one FORGET */
+#define PROXY_FORGET_MAX        1024
+/* Ranges in an id map: as many as /proc/PID/uid_map has (user_namespaces(7)) */
+#define PROXY_IDMAP_MAX         340
+
+/* Descriptors in one sendmsg(2) of QEMU's */
+#define PROXY_ADOPT_MAX         32
+
+#define PROXY_ROOT_HANDLE       1
+/* Handles with it are numbered by QEMU; all others by the helper. */
+#define PROXY_ADOPTED           (UINT64_C(1) << 63)
+
+/* HELLO flags of QEMU */
+#define PROXY_HELLO_NO_DONATE   (1u << 0)
+
+/* HELLO features of the helper */
+#define PROXY_FEATURE_READONLY  (1u << 0)   /* its export is read-only */
+#define PROXY_FEATURE_ADOPT     (1u << 1)   /* there is ADOPT */
+#define PROXY_FEATURE_RING      (1u << 2)   /* it knows RING */
+
+typedef enum ProxyType {
+    PROXY_HELLO = 1,
+    PROXY_FORGET,
+    PROXY_WALK,
+    PROXY_GETATTR,
+    PROXY_SETATTR,
+    PROXY_READLINK,
+    PROXY_STATFS,
+    PROXY_OPEN,
+    PROXY_CREATE,
+    PROXY_MAKE,
+    PROXY_LINK,
+    PROXY_RENAME,
+    PROXY_UNLINK,
+    PROXY_GETXATTR,
+    PROXY_SETXATTR,
+    PROXY_REMOVEXATTR,
+    PROXY_ADOPT,
+    PROXY_RING,
+    PROXY_TYPE_END
+} ProxyType;
+
+typedef struct ProxyHeader {
+    uint32_t size;
+    uint16_t type;
+    uint16_t nfds;
+    uint32_t tag;
+} ProxyHeader;
+
+/* One range of an id map: @count ids from @inside are @outside on the host. */
+typedef struct ProxyIdRange {
+    uint32_t inside;
+    uint32_t outside;
+    uint32_t count;
+} ProxyIdRange;
+
+/* Reads PROXY_HEADER_SIZE bytes. */
+void proxy_header_get(ProxyHeader *h, const void *buf);
+void proxy_header_put(const ProxyHeader *h, void *buf);
+
+/*
+ * One sendmsg(2) with descriptors, which go with the first byte and stay the
+ * caller's. @nfds is PROXY_MAX_FDS at most; MSG_NOSIGNAL comes on top of
+ * @flags. Returns what that does, errno included.
+ */
+ssize_t proxy_send_fds(int sock, const void *buf, size_t size, const int *fds,
+                       unsigned nfds, int flags);
+
+/*
+ * One recvmsg(2), again when a signal interrupts it; MSG_CMSG_CLOEXEC comes on
+ * top of @flags. Bytes, 0 at the end of the stream, or -errno. @fds has room
+ * for PROXY_MAX_FDS; *@nfds are the caller's then. *@lost: others were cut off.
+ */
+ssize_t proxy_recv_fds(int sock, void *buf, size_t size, int flags, int *fds,
+                       unsigned *nfds, bool *lost);
+
+/* Its name for messages to people, e.g. "WALK"; "unknown" for no type. */
+const char *proxy_type_name(unsigned type);
+
+void proxy_put_attr(MarshalWriter *w, const FsAttr *attr);
+void proxy_get_attr(MarshalReader *r, FsAttr *attr);
+void proxy_put_setattr(MarshalWriter *w, const FsSetAttr *set);
+void proxy_get_setattr(MarshalReader *r, FsSetAttr *set);
+void proxy_put_statfs(MarshalWriter *w, const FsStatfs *st);
+void proxy_get_statfs(MarshalReader *r, FsStatfs *st);
+
+/*
+ * An id map of at most PROXY_IDMAP_MAX ranges. proxy_get_idmap() returns a
+ * new array (g_free) and its length in *@n; a longer map, a range that wraps,
+ * makes the reader bad and returns NULL.
+ */
+void proxy_put_idmap(MarshalWriter *w, const ProxyIdRange *map, unsigned n);
+ProxyIdRange *proxy_get_idmap(MarshalReader *r, unsigned *n);
+
+#endif /* FSDEV_PROXY_PROTO_H */

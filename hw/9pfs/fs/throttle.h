@@ -1,0 +1,29 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Limits of an export's I/O (throttling.* of -fsdev), on QEMU's own throttling
+ * (qemu/throttle.h): reads and writes of all devices on the export together.
+ */
+#ifndef HW_9PFS_FS_THROTTLE_H
+#define HW_9PFS_FS_THROTTLE_H
+
+#include "driver.h"
+
+typedef struct FsThrottle FsThrottle;
+
+/* NULL with an error that names the limit, when they contradict each other. */
+FsThrottle *fs_throttle_new(const ThrottleLimits *limits, Error **errp);
+void fs_throttle_free(FsThrottle *throttle);
+
+/* The export goes to another context. @throttle may be NULL; nobody waits. */
+void fs_throttle_detach(FsThrottle *throttle);
+void fs_throttle_attach(FsThrottle *throttle, AioContext *ctx);
+
+/*
+ * Waits until @bytes may be read or written, and counts them. -EINTR when the
+ * call was cancelled meanwhile. @throttle may be NULL: no limits.
+ */
+int coroutine_fn fs_throttle_wait(FsThrottle *throttle, FsCall *call,
+                                  bool write, uint64_t bytes);
+
+#endif /* HW_9PFS_FS_THROTTLE_H */

@@ -1,0 +1,136 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the host's file systems may wait for: see device-numbers.h.
+ *
+ * A file system is known by its device number, and what it is by the type that
+ * statfs(2) tells. That may itself have to ask a server, so it is done once.
+ */
+#include "qemu/osdep.h"
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include "block/thread-pool.h"
+#include "device-numbers.h"
+
+typedef struct HostDev {
+    uint64_t dev;
+    HostDevKind kind;
+} HostDev;
+
+/* statfs(2) f_type of those that may ask another machine or a process, */
+static const uint32_t remote_types[] = {
+    0x6969,         /* NFS */
+    0x517b,         /* SMB */
+    0xff534d42,     /* CIFS */
+    0xfe534d42,     /* SMB2 */
+    0x00c36400,     /* Ceph */
+    0x65735546,     /* FUSE */
+    0x01021997,     /* 9p */
+    0x5346414f,     /* AFS, of the kernel or OpenAFS */
+    0x6b414653,
+    0x73757245,     /* Coda */
+    0x0bd00bd0,     /* Lustre */
+    0x01161970,     /* GFS2 */
+    0x7461636f,     /* OCFS2 */
+    0x20030528,     /* OrangeFS */
+    0x47504653,     /* GPFS */
+    0x19830326,     /* BeeGFS */
+    0xaad7aaea,     /* PanFS */
+    0xbacbacbc,     /* VMware's shared folders */
+    0x786f4256,     /* VirtualBox' */
+    0x0187,         /* autofs */
+};
+
+/* and of those whose files are nowhere but in memory */
+static const uint32_t memory_types[] = {
+    TMPFS_MAGIC,
+    RAMFS_MAGIC,
+};
+
+static bool is_one_of(uint32_t type, const uint32_t *types, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (types[i] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static HostDev *find_dev(const HostDevs *devs, uint64_t dev)
+{
+    unsigned i;
+
+    for (i = 0; devs->known && i < devs->known->len; i++) {
+        HostDev *d = &g_array_index(devs->known, HostDev, i);
+
+        if (d->dev == dev) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+bool host_dev_known(const HostDevs *devs, uint64_t dev)
+{
+    return find_dev(devs, dev);
+}
+
+HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev)
+{
+    const HostDev *d = find_dev(devs, dev);
+
+    return d ? d->kind : HOST_DEV_REMOTE;
+}
+
+void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind)
+{
+    HostDev *known = find_dev(devs, dev);
+    HostDev d = { .dev = dev, .kind = kind };
+
+    if (known) {
+        known->kind = kind;
+        return;
+    }
+    if (!devs->known) {
+        devs->known = g_array_new(false, false, sizeof(HostDev));
+    }
+    g_array_append_val(devs->known, d);
+}
+
+static int kind_work(void *opaque)
+{
+    int fd = GPOINTER_TO_INT(opaque);
+    struct statfs st;
+
+    if (fstatfs(fd, &st) < 0 ||
+        is_one_of(st.f_type, remote_types, ARRAY_SIZE(remote_types))) {
+        return HOST_DEV_REMOTE;
+    }
+    return is_one_of(st.f_type, memory_types, ARRAY_SIZE(memory_types))
+           ? HOST_DEV_MEMORY : HOST_DEV_STORAGE;
+}
+
+void host_dev_set(HostDevs *devs, int fd, uint64_t dev)
+{
+    host_dev_note(devs, dev, kind_work(GINT_TO_POINTER(fd)));
+}
+
+HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev)
+{
+    if (!find_dev(devs, dev)) {
+        host_dev_note(devs, dev,
+                      thread_pool_submit_co(kind_work, GINT_TO_POINTER(fd)));
+    }
+    return host_dev_kind(devs, dev);
+}
+
+void host_devs_destroy(HostDevs *devs)
+{
+    if (devs->known) {
+        g_array_free(devs->known, true);
+        devs->known = NULL;
+    }
+}

@@ -1,0 +1,380 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The process's budget of descriptors.
+ *
+ * Of what the process may open, handles get half. Open files make them fewer,
+ * so that together they stay below three quarters; more files than that are
+ * refused with ENFILE. The last quarter is for the rest of QEMU, and for
+ * descriptors that operations under way have for themselves.
+ *
+ * The counts are the process's, changed by all threads with atomic operations.
+ * Two threads may look at the same time and both find room for one more: the
+ * spare quarter has room for as many as there are threads.
+ *
+ * Each thread has its share: a list of those of its handles that may be closed
+ * (those with a descriptor that are neither pinned nor kept), and the count of
+ * its handles. The main thread's is there always, an IOThread's while exports
+ * run in it.
+ */
+#include "qemu/osdep.h"
+#include <sys/resource.h>
+#include "qemu/coroutine-tls.h"
+#include "qemu/main-loop.h"
+#include "qemu/stats64.h"
+#include "fd-budget.h"
+
+/* How many host_handles_relieve() closes */
+#define RELIEVE             64
+
+typedef struct HandleShare {
+    AioContext *ctx;            /* NULL: the main thread's */
+    unsigned exports;           /* that run in it; not the main thread's */
+    unsigned handles;           /* read by other threads */
+    bool asked;                 /* to close some */
+    QTAILQ_HEAD(, HostHandle) lru;  /* last used last */
+    QTAILQ_ENTRY(HandleShare) next;
+} HandleShare;
+
+static HandleShare main_share = {
+    .lru = QTAILQ_HEAD_INITIALIZER(main_share.lru),
+};
+
+/* An IOThread's own, or NULL */
+QEMU_DEFINE_STATIC_CO_TLS(HandleShare *, my_share)
+
+/* The IOThreads' shares; it has a lock */
+static GMutex shares_lock;
+static QTAILQ_HEAD(, HandleShare) shares = QTAILQ_HEAD_INITIALIZER(shares);
+static unsigned n_shares = 1;   /* the main thread's included */
+
+static struct {
+    unsigned handles;
+    unsigned files;             /* kept handles among them */
+    unsigned kept;
+    Stat64 closed;              /* to keep to the budget, so far */
+    /* These are set once */
+    unsigned handles_max;
+    unsigned max;               /* of handles and files */
+} fds;
+
+static HandleShare *share(void)
+{
+    return get_my_share() ?: &main_share;
+}
+
+/* The count of handles changes by @n. */
+static void count_handles(HandleShare *sh, int n)
+{
+    qatomic_add(&fds.handles, n);
+    qatomic_set(&sh->handles, sh->handles + n);
+}
+
+void host_handles_init(void)
+{
+    struct rlimit limit;
+    unsigned n;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        limit.rlim_cur = limit.rlim_max = 512;
+    }
+    if (limit.rlim_cur < limit.rlim_max) {
+        rlim_t old = limit.rlim_cur;
+
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+            limit.rlim_cur = old;
+        }
+    }
+    n = MIN(limit.rlim_cur, INT_MAX);
+    fds.handles_max = n / 2;
+    fds.max = n - n / 4;
+}
+
+void host_handle_init(HostHandle *h, void (*evict)(HostHandle *h))
+{
+    memset(h, 0, sizeof(*h));
+    h->fd = -1;
+    h->evict = evict;
+}
+
+static bool in_list(const HostHandle *h)
+{
+    return h->fd >= 0 && !h->pins && !h->kept && !h->away;
+}
+
+/* What was not used for longest, but not @but, is closed or kept. */
+static bool close_first(HandleShare *sh, const HostHandle *but)
+{
+    HostHandle *h = QTAILQ_FIRST(&sh->lru);
+
+    if (h && h == but) {
+        h = QTAILQ_NEXT(h, lru);
+    }
+    if (!h) {
+        return false;
+    }
+    if (h->evict) {
+        h->evict(h);
+    }
+    if (!h->kept) {
+        host_handle_drop(h);
+        stat64_add(&fds.closed, 1);
+    }
+    return true;
+}
+
+static bool over_budget(void)
+{
+    unsigned handles = qatomic_read(&fds.handles);
+
+    return handles > fds.handles_max ||
+           handles + qatomic_read(&fds.files) > fds.max;
+}
+
+/* What one of the threads may have when the budget is used up */
+static unsigned part(void)
+{
+    return fds.handles_max / qatomic_read(&n_shares);
+}
+
+/* In a thread that was asked to close some; @opaque: NULL in the main thread */
+static void close_some(void *opaque)
+{
+    HandleShare *sh = share();
+    bool more = true;
+    unsigned i;
+
+    if (opaque && sh == &main_share) {
+        return;                 /* the exports have gone meanwhile */
+    }
+    qatomic_set(&sh->asked, false);
+    for (i = 0; more && i < RELIEVE && sh->handles > part(); i++) {
+        more = close_first(sh, NULL);
+    }
+}
+
+static void ask(HandleShare *other, AioContext *ctx)
+{
+    if (qatomic_read(&other->handles) > part() &&
+        !qatomic_xchg(&other->asked, true)) {
+        aio_bh_schedule_oneshot(ctx, close_some, other->ctx);
+    }
+}
+
+static void ask_others(HandleShare *sh)
+{
+    HandleShare *other;
+
+    if (sh != &main_share) {
+        ask(&main_share, qemu_get_aio_context());
+    }
+    g_mutex_lock(&shares_lock);
+    QTAILQ_FOREACH(other, &shares, next) {
+        if (other != sh) {
+            ask(other, other->ctx);
+        }
+    }
+    g_mutex_unlock(&shares_lock);
+}
+
+static void keep_budget(HandleShare *sh, const HostHandle *but)
+{
+    bool more = true;
+
+    if (over_budget() && qatomic_read(&n_shares) > 1 &&
+        sh->handles <= part()) {
+        ask_others(sh);
+        /* They will make room, and until then there are some to spare. */
+        more = qatomic_read(&fds.handles) >
+               fds.handles_max + fds.handles_max / 8 ||
+               qatomic_read(&fds.handles) + qatomic_read(&fds.files) > fds.max;
+    }
+    while (more && over_budget()) {
+        more = close_first(sh, but);
+    }
+}
+
+void host_handle_set(HostHandle *h, int fd)
+{
+    assert(h->fd < 0 && fd >= 0);
+    h->fd = fd;
+    count_handles(share(), 1);
+    if (in_list(h)) {
+        QTAILQ_INSERT_TAIL(&share()->lru, h, lru);
+    }
+    keep_budget(share(), h);
+}
+
+int host_handle_use(HostHandle *h)
+{
+    if (in_list(h)) {
+        QTAILQ_REMOVE(&share()->lru, h, lru);
+        QTAILQ_INSERT_TAIL(&share()->lru, h, lru);
+    }
+    return h->fd;
+}
+
+void host_handle_pin(HostHandle *h)
+{
+    if (in_list(h)) {
+        QTAILQ_REMOVE(&share()->lru, h, lru);
+    }
+    h->pins++;
+}
+
+void host_handle_unpin(HostHandle *h)
+{
+    assert(h->pins > 0);
+    h->pins--;
+    if (in_list(h)) {
+        QTAILQ_INSERT_TAIL(&share()->lru, h, lru);
+        keep_budget(share(), h);
+    }
+}
+
+bool host_handle_keep(HostHandle *h)
+{
+    if (h->fd < 0 || h->kept) {
+        return h->kept;
+    }
+    if (qatomic_read(&fds.kept) >= fds.handles_max / 2 ||
+        qatomic_read(&fds.files) >= fds.max) {
+        return false;
+    }
+    if (in_list(h)) {
+        QTAILQ_REMOVE(&share()->lru, h, lru);
+    }
+    h->kept = true;
+    qatomic_inc(&fds.kept);
+    count_handles(share(), -1);
+    qatomic_inc(&fds.files);
+    return true;
+}
+
+void host_handle_unkeep(HostHandle *h)
+{
+    if (!h->kept) {
+        return;
+    }
+    h->kept = false;
+    qatomic_dec(&fds.kept);
+    qatomic_dec(&fds.files);
+    count_handles(share(), 1);
+    if (in_list(h)) {
+        QTAILQ_INSERT_TAIL(&share()->lru, h, lru);
+    }
+    keep_budget(share(), h);
+}
+
+void host_handle_drop(HostHandle *h)
+{
+    if (h->fd < 0) {
+        return;
+    }
+    if (in_list(h)) {
+        QTAILQ_REMOVE(&share()->lru, h, lru);
+    }
+    if (h->kept) {
+        h->kept = false;
+        qatomic_dec(&fds.kept);
+        qatomic_dec(&fds.files);
+    } else {
+        count_handles(share(), -1);
+    }
+    close(h->fd);
+    h->fd = -1;
+}
+
+void host_handle_leave(HostHandle *h)
+{
+    if (in_list(h)) {
+        QTAILQ_REMOVE(&share()->lru, h, lru);
+    }
+    if (h->fd >= 0 && !h->kept) {
+        qatomic_set(&share()->handles, share()->handles - 1);
+    }
+    h->away = true;
+}
+
+void host_handle_enter(HostHandle *h)
+{
+    h->away = false;
+    if (h->fd >= 0 && !h->kept) {
+        qatomic_set(&share()->handles, share()->handles + 1);
+    }
+    if (in_list(h)) {
+        QTAILQ_INSERT_TAIL(&share()->lru, h, lru);
+    }
+}
+
+void host_handles_thread_get(AioContext *ctx)
+{
+    HandleShare *sh = get_my_share();
+
+    if (!sh) {
+        sh = g_new0(HandleShare, 1);
+        sh->ctx = ctx;
+        QTAILQ_INIT(&sh->lru);
+        set_my_share(sh);
+        g_mutex_lock(&shares_lock);
+        QTAILQ_INSERT_TAIL(&shares, sh, next);
+        qatomic_inc(&n_shares);
+        g_mutex_unlock(&shares_lock);
+    }
+    sh->exports++;
+}
+
+void host_handles_thread_put(void)
+{
+    HandleShare *sh = get_my_share();
+
+    if (--sh->exports == 0) {
+        g_mutex_lock(&shares_lock);
+        QTAILQ_REMOVE(&shares, sh, next);
+        qatomic_dec(&n_shares);
+        g_mutex_unlock(&shares_lock);
+        set_my_share(NULL);
+        g_free(sh);
+    }
+}
+
+bool host_handles_relieve(void)
+{
+    HandleShare *sh = share();
+    unsigned before = sh->handles;
+    bool more = true;
+    unsigned i;
+
+    for (i = 0; more && i < RELIEVE; i++) {
+        more = close_first(sh, NULL);
+    }
+    return sh->handles < before;
+}
+
+FsdevDescriptors *host_handles_info(void)
+{
+    FsdevDescriptors *info = g_new0(FsdevDescriptors, 1);
+
+    info->handles = qatomic_read(&fds.handles);
+    info->handles_max = fds.handles_max;
+    info->files = qatomic_read(&fds.files);
+    info->max = fds.max;
+    info->closed = stat64_get(&fds.closed);
+    return info;
+}
+
+int host_files_add(void)
+{
+    if (qatomic_read(&fds.files) >= fds.max) {
+        return -ENFILE;
+    }
+    qatomic_inc(&fds.files);
+    keep_budget(share(), NULL);
+    return 0;
+}
+
+void host_files_remove(void)
+{
+    qatomic_dec(&fds.files);
+}

@@ -1,0 +1,510 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * I/O on held host descriptors.
+ *
+ * Theory of operation. Reads and writes first ask the kernel with RWF_NOWAIT
+ * (preadv2(2)), which answers from the page cache or says EAGAIN, and so
+ * neither blocks this thread nor pays for another one. What that leaves over
+ * goes to the thread pool. File systems without RWF_NOWAIT say EOPNOTSUPP;
+ * that is remembered for the open file, apart for reads and writes. A read
+ * that came back short at the end of the file is complete, which a statx(2)
+ * that may not ask a server (AT_STATX_DONT_SYNC) tells without blocking.
+ *
+ * O_DIRECT goes past the page cache, so such a file's reads and writes are for
+ * the thread pool: RWF_NOWAIT only keeps them from waiting for locks, and then
+ * the call would wait for the device. The host wants memory, offset and length
+ * aligned for it, which the guest's own kernel does not promise to a 9p client.
+ * What the host refuses with EINVAL is done without, and all later I/O on that
+ * open file.
+ *
+ * On a file system that is in memory only (device-numbers.h) nothing waits, though
+ * it has no RWF_NOWAIT: all of this happens at once, the following too. Only
+ * reads and writes that are long enough to hold others up go to the pool,
+ * where there are processors to work on them meanwhile.
+ *
+ * Everything else, which may wait for storage or for a file server, always
+ * runs in the thread pool: fsync(2), getdents64(2) and OFD locks (F_OFD_SETLK
+ * itself never waits for another lock, but on a network file system it asks
+ * the server). Work in the pool cannot be given up: a cancelled call waits
+ * until it is done and returns its result.
+ *
+ * close(2) of a file that was open for writing may write back on network file
+ * systems and is left to the pool as well, so it may come after the reply to
+ * the Tclunk that caused it. Locks must not outlive that reply: they are given
+ * up first.
+ *
+ * A directory is read in blocks of many entries. The block stays with the open
+ * directory, together with the offset at which its next entry can be asked
+ * for, so the next request normally finds its entries without a system call.
+ * The end of the directory, once met, is kept for the one request that will
+ * ask what comes after the last entry: a small directory costs one turn in the
+ * thread pool, however often it is asked for.
+ * Descriptor position and block are shared by all requests on the open
+ * directory: a CoMutex lets one at a time use them. A request for offset 0
+ * always begins anew, as rewinddir(3) does.
+ */
+#include "qemu/osdep.h"
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include "block/thread-pool.h"
+#include "qemu/iov.h"
+#include "file.h"
+
+#define HOST_DIR_BUFFER     (32 * 1024)
+
+/* Bytes that one read or write copies at once, on a file system in memory */
+#define AT_ONCE_MAX         (1024 * 1024)
+/* And from which on a read is another thread's when there is more to do */
+#define SHARE_MIN           (128 * 1024)
+
+/* linux_dirent64 of getdents64(2): ino[8] off[8] reclen[2] type[1] name */
+#define DIRENT_OFF          8
+#define DIRENT_RECLEN       16
+#define DIRENT_TYPE         18
+#define DIRENT_NAME         19
+
+struct HostDir {
+    CoMutex lock;
+    uint64_t next;              /* offset of the entry at buf + pos */
+    size_t pos;
+    size_t len;
+    bool end;                   /* nothing came after the block */
+    uint8_t buf[HOST_DIR_BUFFER] QEMU_ALIGNED(8);
+};
+
+static HostFile *host_file(FsFile *file)
+{
+    return container_of(file, HostFile, file);
+}
+
+FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
+                      HostDevKind kind)
+{
+    HostFile *f = g_new0(HostFile, 1);
+
+    fs_file_init(&f->file, node, flags);
+    f->fd = fd;
+    f->in_memory = kind == HOST_DEV_MEMORY;
+    f->writeout = writeout && !f->in_memory;
+    /* Whoever opened it may have had to leave that out. */
+    f->direct = (flags & O_DIRECT) && (fcntl(fd, F_GETFL) & O_DIRECT);
+    /* RWF_NOWAIT is about the cache: such a write would go on to storage. */
+    f->read_waits = f->direct;
+    f->write_waits = f->direct || (flags & O_DSYNC);
+    return &f->file;
+}
+
+/* From here on through the page cache */
+static void host_file_undirect(HostFile *f)
+{
+    int flags = fcntl(f->fd, F_GETFL);
+
+    f->direct = false;
+    f->read_waits = false;
+    f->write_waits = f->file.flags & O_DSYNC;
+    if (flags >= 0) {
+        fcntl(f->fd, F_SETFL, flags & ~O_DIRECT);
+    }
+}
+
+/* Runs @func, at once if it does not have to wait. */
+static int coroutine_fn host_file_perform(const HostFile *f,
+                                          ThreadPoolFunc *func, void *opaque)
+{
+    return f->in_memory ? func(opaque) : thread_pool_submit_co(func, opaque);
+}
+
+static int close_work(void *opaque)
+{
+    close(GPOINTER_TO_INT(opaque));
+    return 0;
+}
+
+void host_file_free(FsFile *file)
+{
+    HostFile *f = host_file(file);
+
+    if ((file->flags & O_ACCMODE) == O_RDONLY || f->in_memory) {
+        close(f->fd);
+    } else {
+        if (f->locked) {
+            struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+            fcntl(f->fd, F_OFD_SETLK, &all);
+        }
+        thread_pool_submit_aio(close_work, GINT_TO_POINTER(f->fd), NULL, NULL);
+    }
+    g_free(f->dir);
+    g_free(f);
+}
+
+/*
+ * Reading and writing
+ */
+
+/* Vectors in one system call: more than a virtqueue of usual size brings */
+#define HOST_IO_VECTORS     128
+
+typedef struct HostIo {
+    HostFile *f;
+    bool write;
+    const struct iovec *iov;    /* what is left to do, */
+    int niov;
+    size_t skip;                /* less this of the first */
+    uint64_t offset;
+    size_t left;
+    size_t done;
+    int error;                  /* of the last system call in the pool */
+} HostIo;
+
+static void host_io_advance(HostIo *io, size_t n)
+{
+    io->offset += n;
+    io->done += n;
+    io->left -= n;
+    n += io->skip;
+    while (io->niov > 0 && n >= io->iov->iov_len) {
+        n -= io->iov->iov_len;
+        io->iov++;
+        io->niov--;
+    }
+    io->skip = n;
+}
+
+/*
+ * One system call for what is left, or for as much as it takes: *@want gets
+ * the bytes asked for. Bytes moved, or -errno.
+ */
+static ssize_t host_io_once(HostIo *io, int rwf, size_t *want)
+{
+    struct iovec iov[HOST_IO_VECTORS];
+    int n = MIN(io->niov, HOST_IO_VECTORS);
+    ssize_t ret;
+
+    memcpy(iov, io->iov, n * sizeof(iov[0]));
+    iov[0].iov_base = (char *)iov[0].iov_base + io->skip;
+    iov[0].iov_len -= io->skip;
+    *want = iov_size(iov, n);
+    do {
+        ret = io->write
+            ? pwritev2(io->f->fd, iov, n, io->offset, rwf)
+            : preadv2(io->f->fd, iov, n, io->offset, rwf);
+    } while (ret < 0 && errno == EINTR);
+    if (ret < 0) {
+        return -errno;
+    }
+    host_io_advance(io, ret);
+    return ret;
+}
+
+static bool host_io_at_end(HostIo *io)
+{
+    struct statx st;
+
+    return statx(io->f->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+                 STATX_SIZE, &st) == 0 &&
+           (st.stx_mask & STATX_SIZE) && io->offset >= st.stx_size;
+}
+
+/*
+ * As much as can be done without waiting. True if that settles it, with the
+ * result in *@ret.
+ */
+static bool host_io_nowait(HostIo *io, ssize_t *ret)
+{
+    bool *waits = io->write ? &io->f->write_waits : &io->f->read_waits;
+    size_t want;
+    ssize_t n;
+
+    while (io->left) {
+        if (*waits) {
+            return false;
+        }
+        n = host_io_once(io, RWF_NOWAIT, &want);
+        if (n == -EAGAIN) {
+            return false;
+        } else if (n == -EOPNOTSUPP || n == -ENOSYS) {
+            *waits = true;
+            return false;
+        } else if (n < 0) {
+            *ret = io->done ? (ssize_t)io->done : n;
+            return true;
+        } else if ((size_t)n < want) {
+            if (!io->write && (n == 0 || host_io_at_end(io))) {
+                break;
+            }
+            return false;
+        }
+    }
+    *ret = io->done;
+    return true;
+}
+
+static int host_io_work(void *opaque)
+{
+    HostIo *io = opaque;
+    uint64_t start = io->offset;
+    size_t want;
+    ssize_t n = 0;
+
+    while (io->left) {
+        n = host_io_once(io, 0, &want);
+        if (n <= 0) {
+            break;
+        }
+    }
+    io->error = n < 0 ? n : 0;
+#ifdef CONFIG_SYNC_FILE_RANGE
+    if (io->write && io->f->writeout && io->offset > start) {
+        /*
+         * Only starts the writing: errors of it are fsync's to tell. Where
+         * the data went is not known with O_APPEND.
+         */
+        if (io->f->file.flags & O_APPEND) {
+            sync_file_range(io->f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        } else {
+            sync_file_range(io->f->fd, start, io->offset - start,
+                            SYNC_FILE_RANGE_WRITE);
+        }
+    }
+#endif
+    return 0;
+}
+
+/*
+ * Whether other threads had better do the copying, though nothing is to be
+ * waited for: it takes much longer than to wake one, and there are other
+ * requests. Writes to one file wait for one another anyway.
+ */
+static bool host_io_shared(const FsCall *call, const HostIo *io)
+{
+    return !io->write && io->left >= SHARE_MIN && call->others;
+}
+
+static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
+                                         const struct iovec *iov, int niov,
+                                         uint64_t offset)
+{
+    HostIo io = {
+        .f = host_file(file),
+        .write = write,
+        .iov = iov,
+        .niov = niov,
+        .offset = offset,
+        .left = iov_size(iov, niov),
+    };
+    bool direct = io.f->direct;
+    ssize_t ret;
+
+    host_io_advance(&io, 0);    /* past empty vectors */
+
+    if (host_io_shared(call, &io)) {
+        thread_pool_submit_co(host_io_work, &io);
+    } else if (io.f->in_memory && io.left <= AT_ONCE_MAX) {
+        host_io_work(&io);
+    } else if (!(write && io.f->writeout) && host_io_nowait(&io, &ret)) {
+        /* With writeout=immediate every write ends in the pool anyway */
+        return ret;
+    } else {
+        thread_pool_submit_co(host_io_work, &io);
+    }
+    if (io.error == -EINVAL && direct) {
+        if (io.f->direct) {
+            host_file_undirect(io.f);
+        }
+        thread_pool_submit_co(host_io_work, &io);
+    }
+    return io.error < 0 && !io.done ? io.error : (ssize_t)io.done;
+}
+
+ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,
+                                    const struct iovec *iov, int niov,
+                                    uint64_t offset)
+{
+    return host_file_io(call, file, false, iov, niov, offset);
+}
+
+ssize_t coroutine_fn host_file_write(FsCall *call, FsFile *file,
+                                     const struct iovec *iov, int niov,
+                                     uint64_t offset)
+{
+    return host_file_io(call, file, true, iov, niov, offset);
+}
+
+/*
+ * fsync and locks
+ */
+
+static int fsync_work(void *opaque)
+{
+    HostFile *f = opaque;
+
+    return fsync(f->fd) < 0 ? -errno : 0;
+}
+
+static int fdatasync_work(void *opaque)
+{
+    HostFile *f = opaque;
+
+    return fdatasync(f->fd) < 0 ? -errno : 0;
+}
+
+int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync)
+{
+    return host_file_perform(host_file(file),
+                             datasync ? fdatasync_work : fsync_work,
+                             host_file(file));
+}
+
+typedef struct HostLock {
+    int fd;
+    int cmd;
+    struct flock *lock;
+} HostLock;
+
+static int lock_work(void *opaque)
+{
+    HostLock *l = opaque;
+    int ret;
+
+    do {
+        ret = fcntl(l->fd, l->cmd, l->lock);
+    } while (ret < 0 && errno == EINTR);
+    if (ret < 0) {
+        /* fcntl(2): either of them says that somebody else has the lock */
+        return errno == EACCES ? -EAGAIN : -errno;
+    }
+    return 0;
+}
+
+int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
+                                struct flock *lock, bool test)
+{
+    HostFile *f = host_file(file);
+    HostLock work = {
+        .fd = f->fd,
+        .cmd = test ? F_OFD_GETLK : F_OFD_SETLK,
+        .lock = lock,
+    };
+
+    lock->l_pid = 0;            /* OFD locks want it so: fcntl(2) */
+    f->locked |= !test;
+    return host_file_perform(f, lock_work, &work);
+}
+
+/*
+ * Directories
+ */
+
+typedef struct HostDirRead {
+    int fd;
+    HostDir *dir;
+    bool seek;                  /* to dir->next first */
+} HostDirRead;
+
+/* Fills the block: bytes in it, 0 at the end of the directory, or -errno. */
+static int readdir_work(void *opaque)
+{
+    HostDirRead *rd = opaque;
+    HostDir *dir = rd->dir;
+    size_t len = 0;
+    ssize_t n;
+
+    if (rd->seek && lseek(rd->fd, dir->next, SEEK_SET) < 0) {
+        return -errno;
+    }
+    do {
+        n = syscall(SYS_getdents64, rd->fd, dir->buf + len,
+                    HOST_DIR_BUFFER - len);
+        if (n < 0) {
+            /* After some entries it is for the next one to tell */
+            return len ? len : -errno;
+        }
+        len += n;
+    } while (n > 0 && len < HOST_DIR_BUFFER / 2);
+    dir->end = n == 0;
+    return len;
+}
+
+/* Offers the entries of the block. False when one of them was refused. */
+static bool host_dir_hand_on(HostDir *dir, FsDirFill *fill, void *opaque)
+{
+    while (dir->pos < dir->len) {
+        const uint8_t *p = dir->buf + dir->pos;
+        const char *name = (const char *)p + DIRENT_NAME;
+        FsDirent entry = {
+            .type = p[DIRENT_TYPE],
+            .name = name,
+            .namelen = strlen(name),
+        };
+        uint16_t reclen;
+
+        memcpy(&entry.ino, p, sizeof(entry.ino));
+        memcpy(&entry.next, p + DIRENT_OFF, sizeof(entry.next));
+        memcpy(&reclen, p + DIRENT_RECLEN, sizeof(reclen));
+        if (!fill(opaque, &entry)) {
+            return false;
+        }
+        dir->next = entry.next;
+        dir->pos += reclen;
+    }
+    return true;
+}
+
+int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
+                                   FsDirFill *fill, void *opaque)
+{
+    HostFile *f = host_file(file);
+    HostDirRead rd = { .fd = f->fd };
+    HostDir *dir;
+    int ret;
+
+    if (offset > INT64_MAX) {
+        return -EINVAL;
+    }
+    if (!f->dir) {
+        f->dir = g_new0(HostDir, 1);
+        qemu_co_mutex_init(&f->dir->lock);
+        /* The position that a new descriptor has */
+        f->dir->next = 0;
+    }
+    dir = f->dir;
+    qemu_co_mutex_lock(&dir->lock);
+
+    if (offset != dir->next || (offset == 0 && dir->len > 0)) {
+        dir->next = offset;
+        dir->pos = dir->len = 0;
+        dir->end = false;
+        rd.seek = true;
+    }
+    rd.dir = dir;
+    while (true) {
+        if (!host_dir_hand_on(dir, fill, opaque)) {
+            ret = 0;
+            break;
+        }
+        if (dir->end) {
+            /* Told once; whoever asks again has the directory read again */
+            dir->end = dir->next != offset;
+            ret = 0;
+            break;
+        }
+        ret = host_file_perform(f, readdir_work, &rd);
+        if (ret <= 0) {
+            if (ret < 0) {
+                if (dir->next != offset) {
+                    ret = 0;    /* what was handed on is good */
+                }
+                /* Nobody knows where the descriptor stands: seek next time */
+                dir->next = UINT64_MAX;
+            }
+            break;
+        }
+        rd.seek = false;
+        dir->pos = 0;
+        dir->len = ret;
+    }
+    qemu_co_mutex_unlock(&dir->lock);
+    return ret;
+}

@@ -1,0 +1,49 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Open files that are a descriptor in this process: the FsDriver operations
+ * on them, for every driver whose open files are of this kind.
+ */
+#ifndef HW_9PFS_HOSTFILE_H
+#define HW_9PFS_HOSTFILE_H
+
+#include "hw/9pfs/fs/driver.h"
+#include "device-numbers.h"
+
+typedef struct HostDir HostDir;
+
+typedef struct HostFile {
+    FsFile file;
+    int fd;
+    bool writeout;              /* start writing back with every write */
+    bool in_memory;             /* its file system: HOST_DEV_MEMORY */
+    bool direct;                /* O_DIRECT is on */
+    bool read_waits;            /* the kernel has no RWF_NOWAIT reads here */
+    bool write_waits;           /* nor such writes, or they sync */
+    bool locked;                /* a lock was asked for */
+    HostDir *dir;               /* of an open directory that was read */
+} HostFile;
+
+/*
+ * A file with one reference for @fd, which is its own from here on. @flags
+ * are those it was opened with; @writeout is writeout=immediate; @kind is of
+ * its file system.
+ */
+FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
+                      HostDevKind kind);
+
+/* FsDriver operations, as fs/driver.h describes them */
+void host_file_free(FsFile *file);
+ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,
+                                    const struct iovec *iov, int niov,
+                                    uint64_t offset);
+ssize_t coroutine_fn host_file_write(FsCall *call, FsFile *file,
+                                     const struct iovec *iov, int niov,
+                                     uint64_t offset);
+int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
+                                   FsDirFill *fill, void *opaque);
+int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync);
+int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
+                                struct flock *lock, bool test);
+
+#endif /* HW_9PFS_HOSTFILE_H */

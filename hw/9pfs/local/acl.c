@@ -1,0 +1,150 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * POSIX ACLs as extended attributes carry them: see acl.h.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "acl.h"
+
+#define VERSION         2
+#define HEADER_SIZE     4
+#define ENTRY_SIZE      8
+
+/* Tags, in the order in which their entries come */
+#define USER_OBJ        0x01
+#define USER            0x02
+#define GROUP_OBJ       0x04
+#define GROUP           0x08
+#define MASK            0x10
+#define OTHER           0x20
+
+static uint32_t tag_of(const uint8_t *entry)
+{
+    return lduw_le_p(entry);
+}
+
+static uint32_t perm_of(const uint8_t *entry)
+{
+    return lduw_le_p(entry + 2);
+}
+
+static void set_perm(uint8_t *entry, uint32_t perm)
+{
+    stw_le_p(entry + 2, perm & 7);
+}
+
+bool local_acl_is_empty(size_t size)
+{
+    return size <= HEADER_SIZE;
+}
+
+int local_acl_check(const uint8_t *acl, size_t size)
+{
+    uint32_t seen = 0;
+    uint32_t last = 0;
+    size_t at;
+
+    if (size == 0) {
+        return 0;
+    }
+    if (size < HEADER_SIZE) {
+        return -EINVAL;
+    }
+    if (ldl_le_p(acl) != VERSION) {
+        return -EOPNOTSUPP;
+    }
+    if ((size - HEADER_SIZE) % ENTRY_SIZE) {
+        return -EINVAL;
+    }
+    for (at = HEADER_SIZE; at < size; at += ENTRY_SIZE) {
+        uint32_t tag = tag_of(acl + at);
+
+        if (perm_of(acl + at) & ~7u) {
+            return -EINVAL;
+        }
+        switch (tag) {
+        case USER:
+        case GROUP:
+            if (ldl_le_p(acl + at + 4) == -1) {
+                return -EINVAL;
+            }
+            break;
+        case USER_OBJ:
+        case GROUP_OBJ:
+        case MASK:
+        case OTHER:
+            if (seen & tag) {
+                return -EINVAL;
+            }
+            break;
+        default:
+            return -EINVAL;
+        }
+        if (tag < last) {
+            return -EINVAL;
+        }
+        last = tag;
+        seen |= tag;
+    }
+    if (seen == 0) {
+        return 0;
+    }
+    if ((~seen & (USER_OBJ | GROUP_OBJ | OTHER)) ||
+        ((seen & (USER | GROUP)) && !(seen & MASK))) {
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* The entry with @tag, or NULL; for tags of which there is one at most */
+static uint8_t *find(const uint8_t *acl, size_t size, uint32_t tag)
+{
+    size_t at;
+
+    for (at = HEADER_SIZE; at + ENTRY_SIZE <= size; at += ENTRY_SIZE) {
+        if (tag_of(acl + at) == tag) {
+            return (uint8_t *)acl + at;
+        }
+    }
+    return NULL;
+}
+
+/* The entry that the group bits of a mode stand for */
+static uint8_t *find_group_class(const uint8_t *acl, size_t size)
+{
+    uint8_t *mask = find(acl, size, MASK);
+
+    return mask ? mask : find(acl, size, GROUP_OBJ);
+}
+
+static bool is_minimal(size_t size)
+{
+    return size == HEADER_SIZE + 3 * ENTRY_SIZE;
+}
+
+bool local_acl_to_mode(const uint8_t *acl, size_t size, uint32_t *mode)
+{
+    *mode = (*mode & ~0777u) |
+            perm_of(find(acl, size, USER_OBJ)) << 6 |
+            perm_of(find_group_class(acl, size)) << 3 |
+            perm_of(find(acl, size, OTHER));
+    return is_minimal(size);
+}
+
+void local_acl_chmod(uint8_t *acl, size_t size, uint32_t mode)
+{
+    set_perm(find(acl, size, USER_OBJ), mode >> 6);
+    set_perm(find_group_class(acl, size), mode >> 3);
+    set_perm(find(acl, size, OTHER), mode);
+}
+
+bool local_acl_inherit(uint8_t *acl, size_t size, uint32_t *mode)
+{
+    uint32_t allowed = 0;
+
+    local_acl_to_mode(acl, size, &allowed);
+    *mode &= allowed | ~0777u;
+    local_acl_chmod(acl, size, *mode);
+    return is_minimal(size);
+}

@@ -1,0 +1,605 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The local driver: a host directory, with QEMU's own privileges.
+ *
+ * Theory of operation. What the guest sees of a file, and how that is kept on
+ * the host, is up to the security model (model.h); where the file is, to
+ * its node (node.h); what is done to an open one, to host/file.c. Here
+ * they come together, one function for each operation of a driver.
+ *
+ * Operations that may wait for storage or a server run in the thread pool, on
+ * descriptors that are pinned meanwhile. Those that mostly do not wait are
+ * tried in the main thread: to look a name up where the kernel has it in its
+ * cache (walk.c), and to look at an inode that a handle holds, on file
+ * systems that do not ask anybody for that. On those which are in memory only
+ * (host/device-numbers.h) that is almost everything.
+ */
+#include "qemu/osdep.h"
+#include "block/thread-pool.h"
+#include "qapi/error.h"
+#include "qemu/module.h"
+#include "hw/9pfs/host/file.h"
+#include "local.h"
+
+#define FMODE_DEFAULT       0600
+#define DMODE_DEFAULT       0700
+
+int coroutine_fn local_run(LocalWork *w, LocalNode *n, int file,
+                           ThreadPoolFunc *func)
+{
+    int ret;
+
+    w->host = &local_fs(&n->node)->host;
+    do {
+        ret = local_hold(&w->hold, n, file);
+        if (ret < 0) {
+            return ret;
+        }
+        ret = local_perform(w->waits ? NULL : n, func, w);
+    } while (local_release(&w->hold, n, ret));
+    return ret;
+}
+
+static int file_fd(FsFile *file)
+{
+    return file ? container_of(file, HostFile, file)->fd : -1;
+}
+
+/*
+ * What is known of an inode
+ */
+
+int local_inode_getattr(const LocalHost *host, const LocalInode *inode,
+                        FsAttr *attr)
+{
+    int ret = hostfs_getattr(inode->handle, attr);
+
+    return ret < 0 ? ret : host->model->getattr(host, inode, attr);
+}
+
+typedef struct GetattrWork {
+    LocalWork w;
+    FsAttr *attr;
+} GetattrWork;
+
+static int getattr_work(void *opaque)
+{
+    GetattrWork *g = opaque;
+
+    return local_inode_getattr(g->w.host, &g->w.hold.inode, g->attr);
+}
+
+int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
+                               FsAttr *attr)
+{
+    LocalNode *n = local_node(node);
+    LocalFs *lf = local_fs(node);
+    int fd = file_fd(file);
+    int ret;
+
+    if (lf->quick_model && local_quick(n)) {
+        LocalInode inode = { .dir = -1, .kept = -1 };
+
+        if (fd < 0 || n->handle.fd >= 0) {
+            ret = local_node_find(n);
+            if (ret < 0) {
+                return ret;
+            }
+            fd = host_handle_use(&n->handle);
+        }
+        inode.handle = fd;
+        ret = local_inode_getattr(&lf->host, &inode, attr);
+    } else {
+        GetattrWork g = { .attr = attr };
+
+        ret = local_run(&g.w, n, fd, getattr_work);
+    }
+    if (ret == 0 && (attr->mode & S_IFMT) != node->type &&
+        node != lf->fs->root) {
+        /* A mapped share was changed behind our back */
+        fs_node_detach(node);
+        ret = -ESTALE;
+    }
+    return ret;
+}
+
+typedef struct GenerationWork {
+    LocalWork w;
+    uint64_t *gen;
+} GenerationWork;
+
+static int generation_work(void *opaque)
+{
+    GenerationWork *g = opaque;
+
+    return hostfs_generation(&g->w.host->host, g->w.hold.inode.handle, g->gen);
+}
+
+static int coroutine_fn local_generation(FsCall *call, FsNode *node,
+                                         FsFile *file, uint64_t *gen)
+{
+    GenerationWork g = { .gen = gen };
+
+    if (node->type != S_IFREG && node->type != S_IFDIR) {
+        return -EOPNOTSUPP;
+    }
+    return local_run(&g.w, local_node(node), file_fd(file), generation_work);
+}
+
+typedef struct SetattrWork {
+    LocalWork w;
+    int file;
+    const FsSetAttr *set;
+} SetattrWork;
+
+static int setattr_work(void *opaque)
+{
+    SetattrWork *s = opaque;
+
+    return s->w.host->model->setattr(s->w.host, &s->w.hold.inode, s->file,
+                                     s->set);
+}
+
+static int coroutine_fn local_setattr(FsCall *call, FsNode *node, FsFile *file,
+                                      const FsSetAttr *set)
+{
+    SetattrWork s = { .file = -1, .set = set };
+
+    if (file && (file->flags & O_ACCMODE) != O_RDONLY) {
+        s.file = file_fd(file);
+    }
+    /* truncate(2), unlike ftruncate(2), waits for a lease to be broken. */
+    s.w.waits = (set->valid & FS_SET_SIZE) && s.file < 0;
+    return local_run(&s.w, local_node(node), file_fd(file), setattr_work);
+}
+
+typedef struct ReadlinkWork {
+    LocalWork w;
+    char *buf;
+    size_t size;
+} ReadlinkWork;
+
+static int readlink_work(void *opaque)
+{
+    ReadlinkWork *r = opaque;
+
+    return r->w.host->model->readlink(r->w.host, &r->w.hold.inode, r->buf,
+                                      r->size);
+}
+
+static int coroutine_fn local_readlink(FsCall *call, FsNode *node,
+                                       char *buf, size_t size)
+{
+    ReadlinkWork r = { .buf = buf, .size = size };
+    LocalNode *n = local_node(node);
+    LocalFs *lf = local_fs(node);
+    int ret;
+
+    if (node->type != S_IFLNK) {
+        return -EINVAL;
+    }
+    /* In a mapped share a link is a file that has to be opened and read. */
+    if (lf->host.model == &local_model_passthrough &&
+        local_quick(n)) {
+        ret = local_node_find(n);
+        return ret < 0 ? ret : hostfs_readlink(host_handle_use(&n->handle),
+                                               buf, size);
+    }
+    return local_run(&r.w, n, -1, readlink_work);
+}
+
+typedef struct StatfsWork {
+    LocalWork w;
+    FsStatfs *st;
+} StatfsWork;
+
+static int statfs_work(void *opaque)
+{
+    StatfsWork *s = opaque;
+
+    return hostfs_statfs(s->w.hold.inode.handle, s->st);
+}
+
+static int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
+{
+    StatfsWork s = { .st = st };
+    LocalNode *n = local_node(node);
+    int ret;
+
+    if (local_quick(n)) {
+        ret = local_node_find(n);
+        return ret < 0 ? ret : hostfs_statfs(host_handle_use(&n->handle), st);
+    }
+    return local_run(&s.w, n, -1, statfs_work);
+}
+
+/*
+ * Opening
+ */
+
+typedef struct OpenWork {
+    const LocalHost *host;
+    int handle;
+    int flags;
+} OpenWork;
+
+static int open_work(void *opaque)
+{
+    OpenWork *o = opaque;
+
+    return hostfs_open(&o->host->host, o->handle, o->flags);
+}
+
+static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
+                                        FsFile **file)
+{
+    LocalNode *n = local_node(node);
+    LocalFs *lf = local_fs(node);
+    OpenWork o = { .host = &lf->host, .flags = flags };
+    HostDevKind kind = host_dev_kind(&lf->devs, node->dev);
+    int ret;
+
+    /* On the host everything may be a regular file: see hostfs_open() */
+    if (node->type == S_IFLNK) {
+        return -ELOOP;
+    }
+    if (node->type != S_IFREG && node->type != S_IFDIR) {
+        return flags & O_DIRECTORY ? -ENOTDIR : -ENXIO;
+    }
+    ret = host_files_add();
+    if (ret < 0) {
+        return ret;
+    }
+    ret = o.handle = local_node_pin(n);
+    if (ret >= 0) {
+        ret = local_perform_open(n, open_work, &o, &o.flags);
+        local_node_unpin(n);
+    }
+    if (ret < 0) {
+        host_files_remove();
+        return ret;
+    }
+    *file = host_file_new(node, ret, flags, lf->writeout, kind);
+    return 0;
+}
+
+static void local_file_free(FsFile *file)
+{
+    host_files_remove();
+    host_file_free(file);
+}
+
+/*
+ * Directories
+ */
+
+typedef struct Fill {
+    const LocalModel *model;
+    FsDirFill *fill;
+    void *opaque;
+} Fill;
+
+static bool fill_visible(void *opaque, const FsDirent *entry)
+{
+    const Fill *f = opaque;
+    FsDirent seen = *entry;
+
+    if (f->model->reserved(entry->name)) {
+        return true;
+    }
+    if (f->model->hides_types && seen.type != DT_DIR) {
+        seen.type = DT_UNKNOWN;
+    }
+    return f->fill(f->opaque, &seen);
+}
+
+static int coroutine_fn local_readdir(FsCall *call, FsFile *file,
+                                      uint64_t offset, FsDirFill *fill,
+                                      void *opaque)
+{
+    Fill f = {
+        .model = local_fs(file->node)->host.model,
+        .fill = fill,
+        .opaque = opaque,
+    };
+
+    return host_file_readdir(call, file, offset, fill_visible, &f);
+}
+
+/*
+ * Extended attributes
+ */
+
+/* Most values and lists are not longer than that */
+#define XATTR_FIRST         256
+/* Rounds for a value that grows whenever it is read */
+#define XATTR_TRIES         16
+
+typedef struct XattrWork {
+    LocalWork w;
+    const char *name;
+    const void *value;
+    size_t size;
+    int flags;
+    uint8_t *result;
+} XattrWork;
+
+/* Length of the value, which is in x->result; or -errno */
+static int getxattr_work(void *opaque)
+{
+    XattrWork *x = opaque;
+    const LocalHost *host = x->w.host;
+    const LocalInode *inode = &x->w.hold.inode;
+    unsigned tries = XATTR_TRIES;
+    ssize_t len = XATTR_FIRST;
+
+    do {
+        /* Never NULL, not even for an empty value */
+        g_autofree uint8_t *buf = g_malloc(len + 1);
+
+        len = host->model->getxattr(host, inode, x->name, buf, MAX(len, 1));
+        if (len >= 0) {
+            x->result = g_steal_pointer(&buf);
+            return len;
+        }
+        if (len == -ERANGE) {
+            len = host->model->getxattr(host, inode, x->name, NULL, 0);
+        }
+    } while (len >= 0 && --tries);
+    return len < 0 ? len : -ERANGE;
+}
+
+static int coroutine_fn local_getxattr(FsCall *call, FsNode *node,
+                                       const char *name,
+                                       uint8_t **value, size_t *size)
+{
+    XattrWork x = { .name = name };
+    int ret = local_run(&x.w, local_node(node), -1, getxattr_work);
+
+    if (ret < 0) {
+        return ret;
+    }
+    *value = x.result;
+    *size = ret;
+    return 0;
+}
+
+static int setxattr_work(void *opaque)
+{
+    XattrWork *x = opaque;
+
+    return x->w.host->model->setxattr(x->w.host, &x->w.hold.inode, x->name,
+                                      x->value, x->size, x->flags);
+}
+
+static int coroutine_fn local_setxattr(FsCall *call, FsNode *node,
+                                       const char *name, const void *value,
+                                       size_t size, int flags)
+{
+    XattrWork x = {
+        .name = name, .value = value, .size = size, .flags = flags,
+    };
+
+    return local_run(&x.w, local_node(node), -1, setxattr_work);
+}
+
+static int removexattr_work(void *opaque)
+{
+    XattrWork *x = opaque;
+
+    return x->w.host->model->removexattr(x->w.host, &x->w.hold.inode,
+                                         x->name);
+}
+
+static int coroutine_fn local_removexattr(FsCall *call, FsNode *node,
+                                          const char *name)
+{
+    XattrWork x = { .name = name };
+
+    return local_run(&x.w, local_node(node), -1, removexattr_work);
+}
+
+/*
+ * The export
+ */
+
+static const LocalModel *find_model(FsdevSecurityModel model)
+{
+    switch (model) {
+    case FSDEV_SECURITY_MODEL_MAPPED:
+    case FSDEV_SECURITY_MODEL_MAPPED_XATTR:
+        return &local_model_mapped_xattr;
+    case FSDEV_SECURITY_MODEL_MAPPED_FILE:
+        return &local_model_mapped_file;
+    default:
+        return &local_model_passthrough;
+    }
+}
+
+/* fmode or dmode: @value, if @given, to *@mode */
+static bool set_mode(const FsdevLocalOptions *o, const char *option,
+                     bool given, uint32_t value, uint32_t *mode, Error **errp)
+{
+    if (!given) {
+        return true;
+    }
+    if (find_model(o->security_model) == &local_model_passthrough) {
+        error_setg(errp, "%s=0%o: only with security_model=mapped-xattr or "
+                   "mapped-file", option, value);
+        return false;
+    }
+    if (value & ~0777) {
+        error_setg(errp, "%s=0%o: permission bits are at most 0777 "
+                   "(octal, with a leading 0)", option,
+                   value);
+        return false;
+    }
+    *mode = value;
+    return true;
+}
+
+static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
+{
+    LocalInode inode = { .dir = -1, .kept = -1 };
+    HostFs *host = &lf->host.host;
+    FsAttr attr;
+    int fd, ret;
+
+    if (!*o->path) {
+        error_setg(errp, "path '': a directory is needed");
+        return false;
+    }
+    fd = open(o->path, O_PATH | O_CLOEXEC);
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "path '%s'", o->path);
+        return false;
+    }
+    ret = hostfs_init(host, fd, "/proc/self/fd/");
+    if (ret == -ENOTDIR) {
+        error_setg(errp, "path '%s' is not a directory", o->path);
+        return false;
+    } else if (ret < 0) {
+        error_setg_errno(errp, -ret, "path '%s'", o->path);
+        return false;
+    }
+    host->readonly = lf->fs->readonly;
+    host->ignore_chown_failure =
+        o->security_model == FSDEV_SECURITY_MODEL_NONE;
+    /* Whoever we are now: -run-with user= comes later. */
+    host->own_access = true;
+
+    ret = lf->host.model->open ? lf->host.model->open(&lf->host) : 0;
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "path '%s' with security_model=%s",
+                         o->path, FsdevSecurityModel_str(o->security_model));
+        hostfs_destroy(host);
+        return false;
+    }
+
+    inode.handle = fd;
+    ret = local_inode_getattr(&lf->host, &inode, &attr);
+    fd = ret < 0 ? ret : fcntl(host->root, F_DUPFD_CLOEXEC, 0);
+    if (ret == 0 && fd < 0) {
+        ret = -errno;
+    } else if (ret == 0 && !S_ISDIR(attr.mode)) {
+        close(fd);
+        ret = -ENOTDIR;
+    }
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "path '%s': attributes of "
+                         "security_model=%s", o->path,
+                         FsdevSecurityModel_str(o->security_model));
+        if (lf->host.model->close) {
+            lf->host.model->close(&lf->host);
+        }
+        hostfs_destroy(host);
+        return false;
+    }
+    host_dev_set(&lf->devs, fd, attr.dev);
+    local_probe_handles(lf);
+    lf->fs->root = &local_node_root(lf, fd, &attr)->node;
+    return true;
+}
+
+static void local_fs_free(LocalFs *lf)
+{
+    if (lf->mount_fd >= 0) {
+        close(lf->mount_fd);
+    }
+    host_devs_destroy(&lf->devs);
+    g_free(lf);
+}
+
+static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
+{
+    const FsdevLocalOptions *o = &opts->u.local;
+    LocalFs *lf;
+
+    if (!fs_export_init(fs, opts, errp)) {
+        return false;
+    }
+    lf = g_new0(LocalFs, 1);
+    lf->fs = fs;
+    lf->host.model = find_model(o->security_model);
+    lf->host.fmode = FMODE_DEFAULT;
+    lf->host.dmode = DMODE_DEFAULT;
+    lf->quick_model = !lf->host.model->needs_name;
+    lf->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
+    lf->mount_fd = -1;
+
+    host_handles_init();
+    fs->priv = lf;
+    if (!set_mode(o, "fmode", o->has_fmode, o->fmode, &lf->host.fmode, errp) ||
+        !set_mode(o, "dmode", o->has_dmode, o->dmode, &lf->host.dmode, errp) ||
+        !open_root(lf, o, errp)) {
+        fs_export_release(fs);
+        fs->priv = NULL;
+        local_fs_free(lf);
+        return false;
+    }
+    return true;
+}
+
+static void local_close(FsExport *fs)
+{
+    LocalFs *lf = fs->priv;
+
+    if (fs->root) {
+        fs_node_unref(fs->root);
+        fs->root = NULL;
+    }
+    if (lf->host.model->close) {
+        lf->host.model->close(&lf->host);
+    }
+    hostfs_destroy(&lf->host.host);
+    fs_export_release(fs);
+    fs->priv = NULL;
+    local_fs_free(lf);
+}
+
+static void local_query(FsExport *fs, FsdevInfo *info)
+{
+    info->descriptors = host_handles_info();
+}
+
+static HostHandle *local_node_handle(FsNode *node)
+{
+    return &local_node(node)->handle;
+}
+
+static const FsDriver local_driver = {
+    .type = FSDEV_DRIVER_LOCAL,
+    .open = local_open,
+    .close = local_close,
+    .node_free = local_node_free,
+    .file_free = local_file_free,
+    .walk = local_walk,
+    .getattr = local_getattr,
+    .generation = local_generation,
+    .setattr = local_setattr,
+    .readlink = local_readlink,
+    .statfs = local_statfs,
+    .open_file = local_open_file,
+    .create = local_create,
+    .make = local_make,
+    .link = local_link,
+    .rename = local_rename,
+    .unlink = local_unlink,
+    .read = host_file_read,
+    .write = host_file_write,
+    .readdir = local_readdir,
+    .fsync = host_file_fsync,
+    .lock = host_file_lock,
+    .getxattr = local_getxattr,
+    .setxattr = local_setxattr,
+    .removexattr = local_removexattr,
+    .query = local_query,
+    .node_handle = local_node_handle,
+};
+
+static void local_driver_init(void)
+{
+    fs_driver_register(&local_driver);
+}
+type_init(local_driver_init);

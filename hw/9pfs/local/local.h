@@ -1,0 +1,57 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the parts of the local driver share: driver.c, walk.c and
+ * names.c. All of it for the main thread, but what says otherwise.
+ */
+#ifndef HW_9PFS_LOCAL_DRIVER_H
+#define HW_9PFS_LOCAL_DRIVER_H
+
+#include "block/thread-pool.h"
+#include "node.h"
+
+/* Work on one inode; at the start of an operation's own */
+typedef struct LocalWork {
+    LocalHold hold;
+    const LocalHost *host;
+    bool waits;                 /* even where nothing else does */
+} LocalWork;
+
+/*
+ * Runs @func(@w) for @n, in the thread pool if it may wait; @file: an open
+ * descriptor that will do while the node has none, or -1. *@w is zero but for
+ * what is the operation's own.
+ */
+int coroutine_fn local_run(LocalWork *w, LocalNode *n, int file,
+                           ThreadPoolFunc *func);
+
+/* Whether the guest is not to see such a name */
+static inline bool local_hidden(const LocalFs *lf, const char *name)
+{
+    return lf->host.model->reserved(name);
+}
+
+/* What the guest is to see of an inode. Any thread; may block. */
+int local_inode_getattr(const LocalHost *host, const LocalInode *inode,
+                        FsAttr *attr);
+
+/* FsDriver operations, as fs/driver.h describes them */
+int coroutine_fn local_walk(FsCall *call, FsNode *dir,
+                            const char *const *names, unsigned n,
+                            FsWalk *walk);
+int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
+                               FsAttr *attr);
+int coroutine_fn local_create(FsCall *call, FsNode *dir, const FsMake *make,
+                              int flags, FsNode **node, FsFile **file,
+                              FsAttr *attr);
+int coroutine_fn local_make(FsCall *call, FsNode *dir, const FsMake *make,
+                            FsAttr *attr);
+int coroutine_fn local_link(FsCall *call, FsNode *node,
+                            FsNode *dir, const char *name);
+int coroutine_fn local_rename(FsCall *call,
+                              FsNode *olddir, const char *oldname,
+                              FsNode *newdir, const char *newname);
+int coroutine_fn local_unlink(FsCall *call, FsNode *dir, const char *name,
+                              bool rmdir, FsNode *expect);
+
+#endif /* HW_9PFS_LOCAL_DRIVER_H */

@@ -1,0 +1,531 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Security model mapped-xattr: the guest's view is in extended attributes of
+ * the host file (mapped.h).
+ *
+ *     user.virtfs.uid     u32     all little endian
+ *     user.virtfs.gid     u32
+ *     user.virtfs.mode    u32     with type bits
+ *     user.virtfs.rdev    u64     device nodes
+ *     user.virtfs.system.posix_acl_access, user.virtfs.system.posix_acl_default
+ *                                 the guest's ACLs
+ *
+ * A special file or link gets them before it gets its name, where the file
+ * system can do that: so nobody, not even another process, sees the regular
+ * file that stands for it.
+ *
+ * Each stands for itself: what is missing, or not of its size, is the host
+ * file's. So is all of it where the host does not let us read it.
+ *
+ * The guest's ACLs are not enforced here, its own kernel does that. But mode
+ * and access ACL go together, and new files inherit (acl(5)), whether or not
+ * the client sees to it: Linux' client sets the mode before an ACL, the ACL
+ * after a mode, and both on a new file, if it is mounted with posixacl, and
+ * nothing otherwise. All of that comes to the same when done twice, so it is
+ * done here as the kernel does for its own file systems.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "acl.h"
+#include "mapped.h"
+
+#define XATTR_UID       LOCAL_MAPPED_PREFIX "uid"
+#define XATTR_GID       LOCAL_MAPPED_PREFIX "gid"
+#define XATTR_MODE      LOCAL_MAPPED_PREFIX "mode"
+#define XATTR_RDEV      LOCAL_MAPPED_PREFIX "rdev"
+#define XATTR_ACCESS    LOCAL_MAPPED_PREFIX LOCAL_ACL_ACCESS
+#define XATTR_DEFAULT   LOCAL_MAPPED_PREFIX LOCAL_ACL_DEFAULT
+
+/* Holds what reads a part of a view to write another. */
+typedef struct MappedXattr {
+    GMutex lock;
+} MappedXattr;
+
+static int mapped_open(LocalHost *fs)
+{
+    MappedXattr *m = g_new0(MappedXattr, 1);
+
+    g_mutex_init(&m->lock);
+    fs->priv = m;
+    return 0;
+}
+
+static void mapped_close(LocalHost *fs)
+{
+    MappedXattr *m = fs->priv;
+
+    fs->priv = NULL;
+    g_mutex_clear(&m->lock);
+    g_free(m);
+}
+
+static void lock_views(const LocalHost *fs)
+{
+    g_mutex_lock(&((MappedXattr *)fs->priv)->lock);
+}
+
+static void unlock_views(const LocalHost *fs)
+{
+    g_mutex_unlock(&((MappedXattr *)fs->priv)->lock);
+}
+
+static bool mapped_reserved(const char *name)
+{
+    return false;
+}
+
+/* 1 if the attribute is there and as long as it must be, 0 if not. */
+static int get_number(const LocalHost *fs, int node, const char *name,
+                      uint64_t *value, size_t size)
+{
+    uint8_t buf[8];
+    ssize_t len = hostfs_getxattr(&fs->host, node, name, buf, size);
+
+    switch (len) {
+    case -ENODATA:
+    case -EOPNOTSUPP:
+    case -ERANGE:
+    case -EACCES:
+    case -EPERM:
+        return 0;
+    }
+    if (len < 0) {
+        return len;
+    }
+    if ((size_t)len != size) {
+        return 0;
+    }
+    *value = size == 8 ? ldq_le_p(buf) : (uint32_t)ldl_le_p(buf);
+    return 1;
+}
+
+static int get_u32(const LocalHost *fs, int node, const char *name,
+                   uint32_t *value, uint32_t bit, LocalView *view)
+{
+    uint64_t number = 0;
+    int ret = get_number(fs, node, name, &number, 4);
+
+    if (ret > 0) {
+        *value = number;
+        view->valid |= bit;
+    }
+    return MIN(ret, 0);
+}
+
+/* The view of an inode whose mode on the host is @mode */
+static int get_view(const LocalHost *fs, int node, uint32_t mode,
+                    LocalView *view)
+{
+    uint32_t type;
+    int ret;
+
+    view->valid = 0;
+    if (!S_ISREG(mode) && !S_ISDIR(mode)) {
+        return 0;               /* xattr(7): these have no user.* */
+    }
+    ret = get_u32(fs, node, XATTR_UID, &view->uid, LOCAL_VIEW_UID, view);
+    if (ret == 0) {
+        ret = get_u32(fs, node, XATTR_GID, &view->gid, LOCAL_VIEW_GID, view);
+    }
+    if (ret == 0) {
+        ret = get_u32(fs, node, XATTR_MODE, &view->mode, LOCAL_VIEW_MODE,
+                      view);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    type = local_view_type(view, mode);
+    if (type == S_IFCHR || type == S_IFBLK) {
+        ret = get_number(fs, node, XATTR_RDEV, &view->rdev, 8);
+        if (ret > 0) {
+            view->valid |= LOCAL_VIEW_RDEV;
+        }
+    }
+    return MIN(ret, 0);
+}
+
+static int put_u32(const LocalHost *fs, int node, const char *name,
+                   uint32_t value)
+{
+    uint8_t buf[4];
+
+    stl_le_p(buf, value);
+    return hostfs_setxattr(&fs->host, node, name, buf, sizeof(buf), 0);
+}
+
+/* Writes what is valid in @view. The type comes first: it must not be wrong. */
+static int put_view(const LocalHost *fs, int node, const LocalView *view)
+{
+    uint8_t rdev[8];
+    int ret = 0;
+
+    if (view->valid & LOCAL_VIEW_MODE) {
+        ret = put_u32(fs, node, XATTR_MODE, view->mode);
+    }
+    if (ret == 0 && (view->valid & LOCAL_VIEW_UID)) {
+        ret = put_u32(fs, node, XATTR_UID, view->uid);
+    }
+    if (ret == 0 && (view->valid & LOCAL_VIEW_GID)) {
+        ret = put_u32(fs, node, XATTR_GID, view->gid);
+    }
+    if (ret == 0 && (view->valid & LOCAL_VIEW_RDEV)) {
+        stq_le_p(rdev, view->rdev);
+        ret = hostfs_setxattr(&fs->host, node, XATTR_RDEV, rdev,
+                              sizeof(rdev), 0);
+    }
+    return ret;
+}
+
+static int mapped_getattr(const LocalHost *fs, const LocalInode *inode,
+                          FsAttr *attr)
+{
+    LocalView view;
+    int ret = get_view(fs, inode->handle, attr->mode, &view);
+
+    if (ret == 0) {
+        local_view_apply(&view, attr);
+    }
+    return ret;
+}
+
+/* The attributes as the guest sees them */
+static int get_attr(const LocalHost *fs, const LocalInode *inode,
+                    FsAttr *attr)
+{
+    int ret = hostfs_getattr(inode->handle, attr);
+
+    return ret < 0 ? ret : mapped_getattr(fs, inode, attr);
+}
+
+/*
+ * One of the guest's ACLs, as new memory in *@acl; 0 when there is none, or
+ * nothing that is an ACL.
+ */
+static ssize_t get_acl(const LocalHost *fs, int node, const char *name,
+                       uint8_t **acl)
+{
+    g_autofree uint8_t *large = NULL;
+    uint8_t small[512];
+    uint8_t *buf = small;
+    ssize_t len;
+
+    *acl = NULL;
+    len = hostfs_getxattr(&fs->host, node, name, small, sizeof(small));
+    if (len == -ERANGE) {
+        buf = large = g_try_malloc(FS_XATTR_MAX);
+        if (!large) {
+            return -ENOMEM;
+        }
+        len = hostfs_getxattr(&fs->host, node, name, large, FS_XATTR_MAX);
+    }
+    if (len == -ENODATA || len == -EOPNOTSUPP || len == -EACCES ||
+        len == -EPERM) {
+        return 0;
+    }
+    if (len < 0) {
+        return len;
+    }
+    if (local_acl_is_empty(len) || local_acl_check(buf, len) < 0) {
+        return 0;
+    }
+    *acl = g_memdup2(buf, len);
+    return len;
+}
+
+/* The access ACL follows a new mode, as posix_acl_chmod() in Linux. */
+static int chmod_acl(const LocalHost *fs, int node, uint32_t mode)
+{
+    g_autofree uint8_t *acl = NULL;
+    ssize_t len = get_acl(fs, node, XATTR_ACCESS, &acl);
+
+    if (len <= 0) {
+        return len;
+    }
+    local_acl_chmod(acl, len, mode);
+    return hostfs_setxattr(&fs->host, node, XATTR_ACCESS, acl, len, 0);
+}
+
+static int set_view(const LocalHost *fs, const LocalInode *inode,
+                    const FsSetAttr *set, const FsAttr *attr)
+{
+    LocalView change;
+    int ret;
+
+    local_view_change(&change, set, attr);
+    ret = put_view(fs, inode->handle, &change);
+    if (ret == 0 && (set->valid & FS_SET_MODE)) {
+        ret = chmod_acl(fs, inode->handle, change.mode);
+    }
+    return ret;
+}
+
+/* Whether @set makes anything that is kept in the view different */
+static bool view_differs(const FsSetAttr *set, const FsAttr *attr)
+{
+    return ((set->valid & FS_SET_MODE) &&
+            (set->mode & 07777) != (attr->mode & 07777)) ||
+           ((set->valid & FS_SET_UID) && set->uid != attr->uid) ||
+           ((set->valid & FS_SET_GID) && set->gid != attr->gid);
+}
+
+static int mapped_setattr(const LocalHost *fs, const LocalInode *inode,
+                          int file, const FsSetAttr *set)
+{
+    bool changes = set->valid & (FS_SET_MODE | FS_SET_UID | FS_SET_GID);
+    FsAttr attr;
+    int ret;
+
+    if (changes) {
+        lock_views(fs);
+    }
+    ret = get_attr(fs, inode, &attr);
+    if (ret == 0) {
+        ret = local_mapped_set_size(fs, inode, file, set, &attr);
+    }
+    if (ret == 0 && changes) {
+        ret = set_view(fs, inode, set, &attr);
+    }
+    if (changes) {
+        unlock_views(fs);
+    }
+    if (ret == 0) {
+        /* An extended attribute moves the ctime; on ext4, if it changes. */
+        ret = local_mapped_set_times(fs, inode, set, view_differs(set, &attr));
+    }
+    return ret;
+}
+
+/*
+ * What a new object gets from the default ACL of its directory, as
+ * posix_acl_create() in Linux: the mode is limited, the object inherits.
+ */
+static int inherit_acl(const LocalHost *fs, int dir, int node,
+                       LocalView *view)
+{
+    g_autofree uint8_t *acl = NULL;
+    ssize_t len;
+    int ret = 0;
+
+    if (S_ISLNK(view->mode)) {
+        return 0;
+    }
+    len = get_acl(fs, dir, XATTR_DEFAULT, &acl);
+    if (len <= 0) {
+        return len;
+    }
+    if (S_ISDIR(view->mode)) {
+        ret = hostfs_setxattr(&fs->host, node, XATTR_DEFAULT, acl, len, 0);
+    }
+    if (ret == 0 && !local_acl_inherit(acl, len, &view->mode)) {
+        ret = hostfs_setxattr(&fs->host, node, XATTR_ACCESS, acl, len, 0);
+    }
+    return ret;
+}
+
+static int make_new(const LocalHost *fs, int dir, const FsMake *make,
+                    int flags, int *fd, FsAttr *attr)
+{
+    LocalView view;
+    bool unnamed;
+    int node, ret;
+
+    node = local_mapped_make_host(fs, dir, make, flags, fd, &unnamed);
+    if (node < 0) {
+        return node;
+    }
+    local_view_of_new(&view, make);
+    ret = inherit_acl(fs, dir, node, &view);
+    if (ret == 0) {
+        ret = put_view(fs, node, &view);
+    }
+    if (ret == 0 && unnamed) {
+        ret = hostfs_link(&fs->host, node, dir, make->name);
+        unnamed = ret < 0;
+    }
+    if (ret == 0) {
+        ret = hostfs_getattr(node, attr);
+    }
+    if (ret < 0) {
+        if (!unnamed) {
+            local_mapped_unmake_host(fs, dir, make, node);
+        }
+        if (fd && *fd >= 0) {
+            close(*fd);
+            *fd = -1;
+        }
+        close(node);
+        return ret;
+    }
+    local_view_apply(&view, attr);
+    return node;
+}
+
+static int mapped_create(const LocalHost *fs, int dir, const FsMake *make,
+                         int flags, int *node, FsAttr *attr)
+{
+    return local_mapped_create(fs, dir, make, flags, node, attr, make_new);
+}
+
+static int mapped_make(const LocalHost *fs, int dir, const FsMake *make,
+                       FsAttr *attr)
+{
+    return local_mapped_make(fs, dir, make, attr, make_new);
+}
+
+static int mapped_link(const LocalHost *fs, const LocalInode *inode,
+                       int dir, const char *name)
+{
+    return hostfs_link(&fs->host, inode->handle, dir, name);
+}
+
+static int mapped_rename(const LocalHost *fs, int olddir, const char *oldname,
+                         int newdir, const char *newname)
+{
+    return hostfs_rename(&fs->host, olddir, oldname, newdir, newname);
+}
+
+static int mapped_unlink(const LocalHost *fs, int dir, const char *name,
+                         bool rmdir, int expect)
+{
+    return hostfs_unlink(&fs->host, dir, name, rmdir, expect);
+}
+
+static bool is_hidden(const char *name)
+{
+    return g_str_has_prefix(name, LOCAL_MAPPED_PREFIX);
+}
+
+/* Where one of the guest's ACLs is kept, or NULL for other names */
+static const char *acl_name(const char *name)
+{
+    return g_str_equal(name, LOCAL_ACL_ACCESS) ? XATTR_ACCESS :
+           g_str_equal(name, LOCAL_ACL_DEFAULT) ? XATTR_DEFAULT : NULL;
+}
+
+static ssize_t mapped_getxattr(const LocalHost *fs, const LocalInode *inode,
+                               const char *name, void *buf, size_t size)
+{
+    const char *acl;
+
+    if (!name) {
+        return local_mapped_list(fs, inode->handle, true, buf, size);
+    }
+    if (is_hidden(name)) {
+        return -ENODATA;
+    }
+    acl = acl_name(name);
+    return hostfs_getxattr(&fs->host, inode->handle, acl ? acl : name,
+                           buf, size);
+}
+
+/* removexattr(2) of an ACL that is not there is no error in Linux. */
+static int remove_acl(const LocalHost *fs, int node, const char *kept)
+{
+    int ret = hostfs_removexattr(&fs->host, node, kept);
+
+    return ret == -ENODATA ? 0 : ret;
+}
+
+/* The mode follows the access ACL, which may have nothing more to say then. */
+static int set_access_acl(const LocalHost *fs, const LocalInode *inode,
+                          const void *acl, size_t size)
+{
+    LocalView change = { .valid = LOCAL_VIEW_MODE };
+    FsAttr attr;
+    bool minimal;
+    int ret;
+
+    lock_views(fs);
+    ret = get_attr(fs, inode, &attr);
+    if (ret == 0 && S_ISLNK(attr.mode)) {
+        ret = -EOPNOTSUPP;
+    }
+    if (ret == 0) {
+        change.mode = attr.mode;
+        minimal = local_acl_to_mode(acl, size, &change.mode);
+        ret = minimal ? remove_acl(fs, inode->handle, XATTR_ACCESS)
+                      : hostfs_setxattr(&fs->host, inode->handle,
+                                        XATTR_ACCESS, acl, size, 0);
+    }
+    if (ret == 0 && change.mode != attr.mode) {
+        ret = put_view(fs, inode->handle, &change);
+    }
+    unlock_views(fs);
+    return ret;
+}
+
+/* setxattr(2) ignores its flags for ACLs, and takes an empty one away. */
+static int set_acl(const LocalHost *fs, const LocalInode *inode,
+                   const char *kept, const void *acl, size_t size)
+{
+    FsAttr attr;
+    int ret;
+
+    ret = local_acl_check(acl, size);
+    if (ret < 0) {
+        return ret;
+    }
+    if (local_acl_is_empty(size)) {
+        return remove_acl(fs, inode->handle, kept);
+    }
+    if (g_str_equal(kept, XATTR_ACCESS)) {
+        return set_access_acl(fs, inode, acl, size);
+    }
+    ret = hostfs_getattr(inode->handle, &attr);
+    if (ret < 0) {
+        return ret;
+    }
+    if (!S_ISDIR(attr.mode)) {
+        return -EACCES;         /* set_posix_acl() in Linux */
+    }
+    return hostfs_setxattr(&fs->host, inode->handle, kept, acl, size, 0);
+}
+
+static int mapped_setxattr(const LocalHost *fs, const LocalInode *inode,
+                           const char *name, const void *value, size_t size,
+                           int flags)
+{
+    const char *acl = acl_name(name);
+
+    if (is_hidden(name)) {
+        return -EPERM;          /* as trusted.* without privilege: xattr(7) */
+    }
+    if (acl) {
+        return set_acl(fs, inode, acl, value, size);
+    }
+    return hostfs_setxattr(&fs->host, inode->handle, name, value, size,
+                           flags);
+}
+
+static int mapped_removexattr(const LocalHost *fs, const LocalInode *inode,
+                              const char *name)
+{
+    const char *acl = acl_name(name);
+
+    if (is_hidden(name)) {
+        return -EPERM;
+    }
+    if (acl) {
+        return remove_acl(fs, inode->handle, acl);
+    }
+    return hostfs_removexattr(&fs->host, inode->handle, name);
+}
+
+const LocalModel local_model_mapped_xattr = {
+    .hides_types = true,
+    .open = mapped_open,
+    .close = mapped_close,
+    .reserved = mapped_reserved,
+    .getattr = mapped_getattr,
+    .setattr = mapped_setattr,
+    .readlink = local_mapped_readlink,
+    .create = mapped_create,
+    .make = mapped_make,
+    .link = mapped_link,
+    .rename = mapped_rename,
+    .unlink = mapped_unlink,
+    .getxattr = mapped_getxattr,
+    .setxattr = mapped_setxattr,
+    .removexattr = mapped_removexattr,
+};

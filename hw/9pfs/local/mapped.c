@@ -1,0 +1,475 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The guest's view of a file, and the host's files that stand for the guest's:
+ * see mapped.h.
+ *
+ * Host files get LocalHost.fmode and .dmode and whatever owner the process
+ * gives them. They are made by hostfs, which sets the mode after it made them:
+ * so the umask has no part in it.
+ */
+#include "qemu/osdep.h"
+#include "mapped.h"
+
+/* Rounds of "it exists" and "it does not" that are taken for a coincidence */
+#define CREATE_TRIES            16
+
+#define NO_ID                   ((uint32_t)-1)
+
+uint32_t local_view_type(const LocalView *view, uint32_t host)
+{
+    if (!(view->valid & LOCAL_VIEW_MODE) || !S_ISREG(host)) {
+        return host & S_IFMT;
+    }
+    switch (view->mode & S_IFMT) {
+    case S_IFLNK:
+    case S_IFIFO:
+    case S_IFSOCK:
+    case S_IFCHR:
+    case S_IFBLK:
+        return view->mode & S_IFMT;
+    default:
+        return S_IFREG;
+    }
+}
+
+void local_view_apply(const LocalView *view, FsAttr *attr)
+{
+    uint32_t type = local_view_type(view, attr->mode);
+
+    if (view->valid & LOCAL_VIEW_UID) {
+        attr->uid = view->uid;
+    }
+    if (view->valid & LOCAL_VIEW_GID) {
+        attr->gid = view->gid;
+    }
+    if (type != (attr->mode & S_IFMT) && type != S_IFLNK) {
+        /* What the host file holds is nothing of a device's or a fifo's. */
+        attr->size = 0;
+        attr->blocks = 0;
+    }
+    if ((type == S_IFCHR || type == S_IFBLK) && S_ISREG(attr->mode)) {
+        attr->rdev = view->valid & LOCAL_VIEW_RDEV ? view->rdev : 0;
+    }
+    if (view->valid & LOCAL_VIEW_MODE) {
+        attr->mode = type | (view->mode & 07777);
+    }
+}
+
+void local_view_of_new(LocalView *view, const FsMake *make)
+{
+    uint32_t type = make->mode & S_IFMT;
+
+    *view = (LocalView) {
+        .valid = LOCAL_VIEW_MODE,
+        .uid = make->uid,
+        .gid = make->gid,
+        /* mknod(2): no type means a regular file */
+        .mode = (type ? type : S_IFREG) | (make->mode & 07777),
+    };
+    if (type == S_IFLNK) {
+        view->mode = S_IFLNK | 0777;
+    }
+    if (make->uid != NO_ID) {
+        view->valid |= LOCAL_VIEW_UID;
+    }
+    if (make->gid != NO_ID) {
+        view->valid |= LOCAL_VIEW_GID;
+    }
+    if (type == S_IFCHR || type == S_IFBLK) {
+        view->valid |= LOCAL_VIEW_RDEV;
+        view->rdev = make->rdev;
+    }
+}
+
+void local_view_change(LocalView *change, const FsSetAttr *set,
+                       const FsAttr *attr)
+{
+    uint32_t mode = attr->mode;
+
+    *change = (LocalView) { .uid = set->uid, .gid = set->gid };
+    if ((set->valid & FS_SET_UID) && set->uid != NO_ID) {
+        change->valid |= LOCAL_VIEW_UID;
+    }
+    if ((set->valid & FS_SET_GID) && set->gid != NO_ID) {
+        change->valid |= LOCAL_VIEW_GID;
+    }
+
+    if (set->valid & FS_SET_MODE) {
+        mode = (mode & S_IFMT) | (set->mode & 07777);
+        change->valid |= LOCAL_VIEW_MODE;
+    } else if ((set->valid & (FS_SET_UID | FS_SET_GID)) && !S_ISDIR(mode)) {
+        /* chown(2): without S_IXGRP, S_ISGID is no set-group-id bit */
+        mode &= ~(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
+        if (mode != attr->mode) {
+            change->valid |= LOCAL_VIEW_MODE;
+        }
+    }
+    change->mode = mode;
+}
+
+int local_mapped_set_size(const LocalHost *fs, const LocalInode *inode,
+                          int file, const FsSetAttr *set, const FsAttr *attr)
+{
+    FsSetAttr part = { .valid = FS_SET_SIZE, .size = set->size };
+
+    if (set->valid & ~FS_SET_ALL) {
+        return -EINVAL;
+    }
+    if (fs->host.readonly && set->valid) {
+        return -EROFS;
+    }
+    if ((set->valid & FS_SET_MODE) && S_ISLNK(attr->mode)) {
+        return -EOPNOTSUPP;
+    }
+    if (!(set->valid & FS_SET_SIZE)) {
+        return 0;
+    }
+    if (!S_ISREG(attr->mode)) {
+        return S_ISDIR(attr->mode) ? -EISDIR : -EINVAL;
+    }
+    return hostfs_setattr(&fs->host, inode->handle, file, &part);
+}
+
+/*
+ * A ctime of another user's file is not ours to move, and then has to be done
+ * without.
+ */
+int local_mapped_set_times(const LocalHost *fs, const LocalInode *inode,
+                           const FsSetAttr *set, bool moved)
+{
+    FsSetAttr part = *set;
+    int ret;
+
+    part.valid &= FS_SET_ATIME | FS_SET_ATIME_SET |
+                  FS_SET_MTIME | FS_SET_MTIME_SET;
+    if (part.valid & (FS_SET_ATIME | FS_SET_MTIME)) {
+        return hostfs_setattr(&fs->host, inode->handle, -1, &part);
+    }
+    if (set->valid && !(set->valid & FS_SET_SIZE) && !moved) {
+        part.valid = FS_SET_CTIME;
+        ret = hostfs_setattr(&fs->host, inode->handle, -1, &part);
+        return ret == -EPERM || ret == -EACCES ? 0 : ret;
+    }
+    return 0;
+}
+
+static ssize_t read_all(int fd, char *buf, size_t size)
+{
+    size_t len = 0;
+    ssize_t ret;
+
+    while (len < size) {
+        ret = RETRY_ON_EINTR(pread(fd, buf + len, size - len, len));
+        if (ret < 0) {
+            return -errno;
+        }
+        if (ret == 0) {
+            break;
+        }
+        len += ret;
+    }
+    return len;
+}
+
+static int write_all(int fd, const char *buf, size_t size)
+{
+    size_t done = 0;
+    ssize_t ret;
+
+    while (done < size) {
+        ret = RETRY_ON_EINTR(pwrite(fd, buf + done, size - done, done));
+        if (ret < 0) {
+            return -errno;
+        }
+        done += ret;
+    }
+    return 0;
+}
+
+int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
+                          char *buf, size_t size)
+{
+    ssize_t len;
+    FsAttr attr;
+    int fd, ret;
+
+    ret = hostfs_getattr(inode->handle, &attr);
+    if (ret < 0) {
+        return ret;
+    }
+    if (S_ISLNK(attr.mode)) {
+        return hostfs_readlink(inode->handle, buf, size);
+    }
+    ret = fs->model->getattr(fs, inode, &attr);
+    if (ret < 0) {
+        return ret;
+    }
+    if (!S_ISLNK(attr.mode)) {
+        return -EINVAL;
+    }
+
+    fd = hostfs_open(&fs->host, inode->handle, O_RDONLY);
+    if (fd < 0) {
+        return fd;
+    }
+    size = MIN(size, PATH_MAX);
+    len = read_all(fd, buf, size);
+    close(fd);
+    if (len < 0) {
+        return len;
+    }
+    if ((size_t)len == size) {
+        return -ENAMETOOLONG;
+    }
+    buf[len] = '\0';
+    return 0;
+}
+
+static int check_make(const LocalHost *fs, const FsMake *make)
+{
+    uint32_t type = make->mode & S_IFMT;
+    int ret = fs_name_check(make->name);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (fs->host.readonly) {
+        return -EROFS;
+    }
+    switch (type) {
+    case 0:
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFCHR:
+    case S_IFBLK:
+    case S_IFIFO:
+    case S_IFSOCK:
+        return 0;
+    case S_IFLNK:
+        if (!make->target) {
+            return -EINVAL;
+        }
+        if (make->target[0] == '\0') {
+            return -ENOENT;     /* symlink(2) */
+        }
+        return strlen(make->target) >= PATH_MAX ? -ENAMETOOLONG : 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+/* A directory: returns a handle of what was made and of nothing else. */
+static int make_directory(const LocalHost *fs, int dir, const FsMake *host)
+{
+    FsAttr made, attr;
+    int node, ret;
+
+    ret = hostfs_make(&fs->host, dir, host, &made);
+    if (ret < 0) {
+        return ret;
+    }
+    node = hostfs_step(&fs->host, dir, host->name, HOST_WAIT, &attr);
+    if (node >= 0 && (attr.dev != made.dev || attr.ino != made.ino)) {
+        close(node);
+        return -ESTALE;
+    }
+    if (node == -EMFILE || node == -ENFILE || node == -ENOMEM) {
+        /* It will be tried again. */
+        hostfs_unlink(&fs->host, dir, host->name, true, -1);
+    }
+    return node;
+}
+
+/* Whether the host's type of a new object is not the guest's. */
+static bool is_disguised(const FsMake *make)
+{
+    uint32_t type = make->mode & S_IFMT;
+
+    return type != 0 && type != S_IFREG && type != S_IFDIR;
+}
+
+int local_mapped_make_host(const LocalHost *fs, int dir, const FsMake *make,
+                           int flags, int *fd, bool *unnamed)
+{
+    FsMake host = { .name = make->name, .uid = NO_ID, .gid = NO_ID };
+    int file = -EOPNOTSUPP;
+    FsAttr attr;
+    int node, ret;
+
+    if (fd) {
+        *fd = -1;
+    }
+    ret = check_make(fs, make);
+    if (ret < 0) {
+        return ret;
+    }
+    if (S_ISDIR(make->mode)) {
+        if (unnamed) {
+            *unnamed = false;
+        }
+        host.mode = S_IFDIR | (fs->dmode & 07777);
+        return make_directory(fs, dir, &host);
+    }
+
+    host.mode = S_IFREG | (fs->fmode & 07777);
+    if (unnamed) {
+        if (is_disguised(make)) {
+            file = hostfs_create_unnamed(&fs->host, dir, host.mode, &node);
+        }
+        *unnamed = file != -EOPNOTSUPP;
+    }
+    if (file == -EOPNOTSUPP) {
+        file = hostfs_create(&fs->host, dir, &host, flags | O_EXCL, &node,
+                             &attr);
+    }
+    if (file < 0) {
+        return file;
+    }
+    if (S_ISLNK(make->mode)) {
+        ret = write_all(file, make->target, strlen(make->target));
+    }
+    if (ret < 0) {
+        if (!unnamed || !*unnamed) {
+            local_mapped_unmake_host(fs, dir, make, node);
+        }
+        close(file);
+        close(node);
+        return ret;
+    }
+    if (fd) {
+        *fd = file;
+    } else {
+        close(file);
+    }
+    return node;
+}
+
+void local_mapped_unmake_host(const LocalHost *fs, int dir,
+                              const FsMake *make, int node)
+{
+    hostfs_unlink(&fs->host, dir, make->name, S_ISDIR(make->mode), node);
+}
+
+/* What is there already, if the guest sees a regular file. */
+static int open_existing(const LocalHost *fs, int dir, const char *name,
+                         int flags, int *node, FsAttr *attr)
+{
+    LocalInode inode = { .dir = dir, .name = name, .kept = -1 };
+    int fd = -1;
+    int ret;
+
+    ret = inode.handle = hostfs_step(&fs->host, dir, name, HOST_WAIT, attr);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = fs->model->getattr(fs, &inode, attr);
+    if (ret == 0) {
+        if (S_ISREG(attr->mode)) {
+            ret = fd = hostfs_open(&fs->host, inode.handle, flags);
+        } else {
+            ret = S_ISDIR(attr->mode) ? -EISDIR :
+                  S_ISLNK(attr->mode) ? -ELOOP : -ENXIO;
+        }
+    }
+    if (fd >= 0 && (flags & O_TRUNC)) {
+        ret = hostfs_getattr(inode.handle, attr);
+        if (ret == 0) {
+            ret = fs->model->getattr(fs, &inode, attr);
+        }
+    }
+    if (ret < 0) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        close(inode.handle);
+        return ret;
+    }
+    *node = inode.handle;
+    return fd;
+}
+
+int local_mapped_create(const LocalHost *fs, int dir, const FsMake *make,
+                        int flags, int *node, FsAttr *attr,
+                        LocalMappedNew *make_new)
+{
+    uint32_t type = make->mode & S_IFMT;
+    int tries = CREATE_TRIES;
+    int fd, ret;
+
+    *node = -1;
+    if (type != 0 && type != S_IFREG) {
+        return -EINVAL;
+    }
+    do {
+        ret = make_new(fs, dir, make, flags, &fd, attr);
+        if (ret >= 0) {
+            *node = ret;
+            return fd;
+        }
+        if (ret != -EEXIST || (flags & O_EXCL)) {
+            return ret;
+        }
+        ret = open_existing(fs, dir, make->name, flags, node, attr);
+        /* Someone removed or replaced it just now. */
+    } while ((ret == -ENOENT || ret == -ESTALE) && --tries);
+    return ret;
+}
+
+int local_mapped_make(const LocalHost *fs, int dir, const FsMake *make,
+                      FsAttr *attr, LocalMappedNew *make_new)
+{
+    int node = make_new(fs, dir, make, O_WRONLY, NULL, attr);
+
+    if (node < 0) {
+        return node;
+    }
+    close(node);
+    return 0;
+}
+
+/* What the guest is to see of a name in the host's list, or NULL */
+static const char *guest_name(const char *name, bool acls)
+{
+    if (g_str_equal(name, LOCAL_ACL_ACCESS) ||
+        g_str_equal(name, LOCAL_ACL_DEFAULT)) {
+        return NULL;
+    }
+    if (!g_str_has_prefix(name, LOCAL_MAPPED_PREFIX)) {
+        return name;
+    }
+    name += strlen(LOCAL_MAPPED_PREFIX);
+    return acls && (g_str_equal(name, LOCAL_ACL_ACCESS) ||
+                    g_str_equal(name, LOCAL_ACL_DEFAULT)) ? name : NULL;
+}
+
+ssize_t local_mapped_list(const LocalHost *fs, int node, bool acls,
+                          void *buf, size_t size)
+{
+    g_autofree char *all = g_try_malloc(FS_XATTR_MAX + 1);
+    size_t done = 0;
+    ssize_t len;
+    char *name;
+
+    if (!all) {
+        return -ENOMEM;
+    }
+    len = hostfs_getxattr(&fs->host, node, NULL, all, FS_XATTR_MAX);
+    if (len < 0) {
+        return len;
+    }
+    all[len] = '\0';
+    for (name = all; name < all + len; name += strlen(name) + 1) {
+        const char *shown = guest_name(name, acls);
+        size_t n = shown ? strlen(shown) + 1 : 0;
+
+        if (n && size) {
+            if (done + n > size) {
+                return -ERANGE;
+            }
+            memcpy((char *)buf + done, shown, n);
+        }
+        done += n;
+    }
+    return done;
+}

@@ -1,0 +1,290 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The requests of protocol version 1: see calls.h.
+ */
+#include "qemu/osdep.h"
+#include "calls.h"
+
+/* Rounds for an extended attribute that grows whenever it is read */
+#define XATTR_TRIES         16
+/* What a response has room for beside the length of a string */
+#define XATTR_MAX           (PROXY1_MAX_PAYLOAD - 2)
+
+/* Of a status that tells nothing but success */
+static int coroutine_fn done(Proxy1Turn *turn, Proxy1Type type)
+{
+    return MIN(proxy1_status(turn, type), 0);
+}
+
+int coroutine_fn proxy1_lstat(Proxy1Turn *turn, const char *path, FsAttr *attr)
+{
+    int ret;
+
+    marshal_put_str(proxy1_request(turn), path);
+    ret = proxy1_response(turn, PROXY1_LSTAT);
+    if (ret < 0) {
+        return ret;
+    }
+    proxy1_get_attr(&turn->r, attr);
+    return proxy1_check(turn);
+}
+
+int coroutine_fn proxy1_open(Proxy1Turn *turn, const char *path, int flags)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, path);
+    marshal_put_u32(w, flags);
+    return proxy1_descriptor(turn, PROXY1_OPEN);
+}
+
+int coroutine_fn proxy1_create(Proxy1Turn *turn, const char *path, int flags,
+                               const FsMake *make)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, path);
+    marshal_put_u32(w, flags);
+    marshal_put_u32(w, make->mode & 07777);
+    marshal_put_u32(w, make->uid);
+    marshal_put_u32(w, make->gid);
+    return proxy1_descriptor(turn, PROXY1_CREATE);
+}
+
+int coroutine_fn proxy1_make(Proxy1Turn *turn, const char *path,
+                             const FsMake *make)
+{
+    MarshalWriter *w = proxy1_request(turn);
+    Proxy1Type type;
+
+    marshal_put_u32(w, make->uid);
+    marshal_put_u32(w, make->gid);
+    switch (make->mode & S_IFMT) {
+    case S_IFDIR:
+        type = PROXY1_MKDIR;
+        marshal_put_str(w, path);
+        marshal_put_u32(w, make->mode & 07777);
+        break;
+    case S_IFLNK:
+        type = PROXY1_SYMLINK;
+        marshal_put_str(w, make->target);
+        marshal_put_str(w, path);
+        break;
+    default:
+        type = PROXY1_MKNOD;
+        marshal_put_str(w, path);
+        marshal_put_u32(w, make->mode);
+        marshal_put_u64(w, make->rdev);
+        break;
+    }
+    return done(turn, type);
+}
+
+int coroutine_fn proxy1_two_paths(Proxy1Turn *turn, Proxy1Type type,
+                                  const char *old, const char *new)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, old);
+    marshal_put_str(w, new);
+    return done(turn, type);
+}
+
+int coroutine_fn proxy1_remove(Proxy1Turn *turn, const char *path)
+{
+    marshal_put_str(proxy1_request(turn), path);
+    return done(turn, PROXY1_REMOVE);
+}
+
+int coroutine_fn proxy1_chmod(Proxy1Turn *turn, const char *path,
+                              uint32_t mode)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, path);
+    marshal_put_u32(w, mode);
+    return done(turn, PROXY1_CHMOD);
+}
+
+int coroutine_fn proxy1_truncate(Proxy1Turn *turn, const char *path,
+                                 uint64_t size)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, path);
+    marshal_put_u64(w, size);
+    return done(turn, PROXY1_TRUNCATE);
+}
+
+int coroutine_fn proxy1_chown(Proxy1Turn *turn, const char *path,
+                              uint32_t uid, uint32_t gid)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, path);
+    marshal_put_u32(w, uid);
+    marshal_put_u32(w, gid);
+    return done(turn, PROXY1_CHOWN);
+}
+
+int coroutine_fn proxy1_utime(Proxy1Turn *turn, const char *path,
+                              const struct timespec times[2])
+{
+    MarshalWriter *w = proxy1_request(turn);
+    int i;
+
+    marshal_put_str(w, path);
+    for (i = 0; i < 2; i++) {
+        marshal_put_u64(w, times[i].tv_sec);
+        marshal_put_u64(w, times[i].tv_nsec);
+    }
+    return done(turn, PROXY1_UTIME);
+}
+
+int coroutine_fn proxy1_readlink(Proxy1Turn *turn, const char *path,
+                                 char *buf, size_t size)
+{
+    MarshalWriter *w = proxy1_request(turn);
+    const char *target;
+    size_t len;
+    int ret;
+
+    marshal_put_str(w, path);
+    marshal_put_u32(w, size);
+    ret = proxy1_response(turn, PROXY1_READLINK);
+    if (ret < 0) {
+        return ret;
+    }
+    target = marshal_get_str(&turn->r, &len);
+    ret = proxy1_check(turn);
+    if (ret < 0) {
+        return ret;
+    }
+    if (len >= size) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(buf, target, len + 1);
+    return 0;
+}
+
+int coroutine_fn proxy1_statfs(Proxy1Turn *turn, const char *path,
+                               FsStatfs *st)
+{
+    MarshalReader *r = &turn->r;
+    int ret;
+
+    marshal_put_str(proxy1_request(turn), path);
+    ret = proxy1_response(turn, PROXY1_STATFS);
+    if (ret < 0) {
+        return ret;
+    }
+    st->type = marshal_get_u64(r);
+    st->bsize = marshal_get_u64(r);
+    st->blocks = marshal_get_u64(r);
+    st->bfree = marshal_get_u64(r);
+    st->bavail = marshal_get_u64(r);
+    st->files = marshal_get_u64(r);
+    st->ffree = marshal_get_u64(r);
+    /* Two int of the host, and the sign may have been extended. */
+    st->fsid = (uint32_t)marshal_get_u64(r);
+    st->fsid |= marshal_get_u64(r) << 32;
+    st->namelen = marshal_get_u64(r);
+    marshal_get_u64(r);         /* frsize */
+    return proxy1_check(turn);
+}
+
+/*
+ * Extended attributes
+ */
+
+/* One that asks for the value, or for its length alone with @size 0 */
+static Proxy1Type put_xattr_request(Proxy1Turn *turn, const char *path,
+                                    const char *name, uint32_t size)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_u32(w, size);
+    marshal_put_str(w, path);
+    if (!name) {
+        return PROXY1_LLISTXATTR;
+    }
+    marshal_put_str(w, name);
+    return PROXY1_LGETXATTR;
+}
+
+/* The value if it has at most @max bytes: its length, which may be less. */
+static int coroutine_fn get_value(Proxy1Turn *turn, const char *path,
+                                  const char *name, size_t max,
+                                  uint8_t **value)
+{
+    Proxy1Type type = put_xattr_request(turn, path, name, max);
+    const void *bytes;
+    size_t len;
+    int ret;
+
+    ret = proxy1_response(turn, type);
+    if (ret < 0) {
+        return ret;
+    }
+    len = marshal_get_u16(&turn->r);
+    bytes = marshal_get_bytes(&turn->r, len);
+    turn->r.bad |= len > max;
+    ret = proxy1_check(turn);
+    if (ret < 0) {
+        return ret;
+    }
+    *value = g_malloc(len + 1);
+    memcpy(*value, bytes, len);
+    (*value)[len] = '\0';
+    return len;
+}
+
+int coroutine_fn proxy1_getxattr(Proxy1Turn *turn, const char *path,
+                                 const char *name, uint8_t **value,
+                                 size_t *size)
+{
+    unsigned tries = XATTR_TRIES;
+    int ret;
+
+    do {
+        ret = proxy1_status(turn, put_xattr_request(turn, path, name, 0));
+        if (ret > XATTR_MAX) {
+            return -E2BIG;
+        }
+        if (ret > 0) {
+            ret = get_value(turn, path, name, ret, value);
+        } else if (ret == 0) {
+            *value = g_malloc0(1);      /* never NULL */
+        }
+    } while (ret == -ERANGE && --tries);
+    if (ret < 0) {
+        return ret;
+    }
+    *size = ret;
+    return 0;
+}
+
+int coroutine_fn proxy1_setxattr(Proxy1Turn *turn, const char *path,
+                                 const char *name, const void *value,
+                                 size_t size, int flags)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, path);
+    marshal_put_str(w, name);
+    marshal_put_strn(w, value, size);
+    marshal_put_u32(w, size);
+    marshal_put_u32(w, flags);
+    return marshal_fits(w) ? done(turn, PROXY1_LSETXATTR) : -E2BIG;
+}
+
+int coroutine_fn proxy1_removexattr(Proxy1Turn *turn, const char *path,
+                                    const char *name)
+{
+    MarshalWriter *w = proxy1_request(turn);
+
+    marshal_put_str(w, path);
+    marshal_put_str(w, name);
+    return done(turn, PROXY1_LREMOVEXATTR);
+}

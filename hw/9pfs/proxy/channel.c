@@ -1,0 +1,434 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * QEMU's end of the proxy channel: requests as coroutine calls. See
+ * fsdev/shared/proto.h for the protocol.
+ *
+ * Theory of operation. A request in flight has a slot, and its tag is the
+ * slot's number and, above that, a serial number, so that a reply to an earlier
+ * user of the slot is not taken for this one's. There are as many slots as the
+ * helper allows; callers beyond that queue and get a freed slot handed on in
+ * order; so do they while the helper is too slow to take what is sent. Only in
+ * this queue can a call be cancelled: once a request is in the out buffer it is
+ * on its way, and what it does to files must be known. Only a device that is
+ * reset does not care; then a call that the helper leaves without an answer is
+ * abandoned. Its slot stays taken until the answer comes after all, and what
+ * that brings is given back.
+ *
+ * The helper is not trusted. A message that is not what it has to be closes
+ * the channel: one error message, -EIO for every request under way (from a
+ * bottom half, because this may happen inside any of their coroutines) and at
+ * once for every later one. A helper that goes away has the same effect.
+ */
+#include "qemu/osdep.h"
+#include <sys/socket.h>
+#include "qemu/defer-call.h"
+#include "qemu/error-report.h"
+#include "channel-internal.h"
+#include "hw/9pfs/trace.h"
+
+#define OUT_SIZE            (64 * 1024)
+
+/*
+ * Bytes that wait to be sent, beyond which no request is begun. A helper that
+ * does not read could answer nonetheless: tags can be guessed.
+ */
+#define OUT_MAX             (1024 * 1024)
+
+/*
+ * Failure
+ */
+
+void proxy_close_fds(int *fds, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
+    }
+}
+
+static void proxy_disconnect(ProxyChannel *ch)
+{
+    if (ch->fd >= 0) {
+        proxy_clear_handlers(ch);
+        close(ch->fd);
+        ch->fd = -1;
+        g_clear_pointer(&ch->rings, proxy_rings_free);
+    }
+    proxy_close_fds(ch->in.fds, ch->in.nfds);
+    ch->in.nfds = 0;
+    proxy_close_fds(ch->out_fds, ch->n_out_fds);
+    ch->n_out_fds = 0;
+}
+
+void proxy_break(ProxyChannel *ch, const char *fmt, ...)
+{
+    g_autofree char *why = NULL;
+    va_list ap;
+
+    if (ch->broken) {
+        return;
+    }
+    va_start(ap, fmt);
+    why = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    error_report("fsdev '%s': %s", ch->id, why);
+    trace_proxy_lost(ch->id, why);
+
+    ch->broken = true;
+    ch->why = g_steal_pointer(&why);
+    proxy_disconnect(ch);
+    qemu_bh_schedule(ch->broken_bh);
+}
+
+void proxy_gone(ProxyChannel *ch, int err)
+{
+    if (err) {
+        proxy_break(ch, "the helper went away: %s", strerror(err));
+    } else {
+        proxy_break(ch, "the helper went away");
+    }
+}
+
+void proxy_wake(ProxyRequest *req, int ret)
+{
+    req->call->on_abandon = NULL;
+    req->ret = ret;
+    req->done = true;
+    aio_co_wake(req->co);
+}
+
+/* Ends the wait of the first request in the queue for a slot. */
+static ProxyRequest *waiting_pop(ProxyChannel *ch)
+{
+    ProxyRequest *req = QTAILQ_FIRST(&ch->waiting);
+
+    if (req) {
+        QTAILQ_REMOVE(&ch->waiting, req, next);
+        req->call->on_cancel = NULL;
+    }
+    return req;
+}
+
+static void proxy_broken_bh(void *opaque)
+{
+    ProxyChannel *ch = opaque;
+    ProxyRequest *req;
+    uint32_t i;
+
+    ch->told = true;
+    for (i = 0; i < ch->n_slots; i++) {
+        req = ch->slots[i];
+        ch->slots[i] = NULL;
+        if (req && req->co) {
+            proxy_wake(req, -EIO);
+        } else {
+            g_free(req);
+        }
+    }
+    while ((req = waiting_pop(ch))) {
+        proxy_wake(req, -EIO);
+    }
+    if (ch->lost) {
+        ch->lost(ch->lost_opaque, ch->why);
+    }
+}
+
+void proxy_channel_on_lost(ProxyChannel *ch, ProxyLost *lost, void *opaque)
+{
+    ch->lost = lost;
+    ch->lost_opaque = opaque;
+}
+
+bool proxy_channel_broken(const ProxyChannel *ch)
+{
+    return ch->broken;
+}
+
+/*
+ * Slots
+ */
+
+/* Whether another request may be begun */
+static bool slot_free(const ProxyChannel *ch)
+{
+    return ch->n_free > 0 && ch->out_end - ch->out_start <= OUT_MAX;
+}
+
+static void slot_take(ProxyChannel *ch, ProxyRequest *req)
+{
+    req->slot = ch->free_slots[--ch->n_free];
+    ch->slots[req->slot] = req;
+}
+
+void proxy_slots_hand_on(ProxyChannel *ch)
+{
+    ProxyRequest *req;
+
+    while (slot_free(ch) && (req = waiting_pop(ch))) {
+        slot_take(ch, req);
+        proxy_wake(req, 0);
+    }
+}
+
+void proxy_slot_put(ProxyChannel *ch, uint32_t slot)
+{
+    ch->slots[slot] = NULL;
+    ch->free_slots[ch->n_free++] = slot;
+    proxy_slots_hand_on(ch);
+}
+
+/*
+ * Calls
+ */
+
+static void proxy_cancel_waiting(FsCall *call, void *opaque)
+{
+    ProxyRequest *req = opaque;
+
+    QTAILQ_REMOVE(&req->ch->waiting, req, next);
+    call->on_cancel = NULL;
+    proxy_wake(req, -EINTR);
+}
+
+static void proxy_abandon(FsCall *call, void *opaque)
+{
+    ProxyRequest *req = opaque;
+    ProxyChannel *ch = req->ch;
+    ProxyRequest *left = g_new0(ProxyRequest, 1);
+
+    left->type = req->type;
+    ch->slots[req->slot] = left;
+    proxy_wake(req, -EIO);
+}
+
+static int coroutine_fn slot_get(ProxyChannel *ch, FsCall *call,
+                                 ProxyRequest *req)
+{
+    if (slot_free(ch) && QTAILQ_EMPTY(&ch->waiting)) {
+        slot_take(ch, req);
+        return 0;
+    }
+    req->done = false;
+    QTAILQ_INSERT_TAIL(&ch->waiting, req, next);
+    call->on_cancel = proxy_cancel_waiting;
+    call->on_cancel_opaque = req;
+    while (!req->done) {
+        qemu_coroutine_yield();
+    }
+    if (req->ret == 0 && ch->broken) {
+        /* It broke after the slot was handed on, before we ran */
+        ch->slots[req->slot] = NULL;
+        return -EIO;
+    }
+    return req->ret;
+}
+
+int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
+                             ProxyType type, size_t extra)
+{
+    size_t size = PROXY_HEADER_SIZE + PROXY_PAYLOAD_MAX + extra;
+    int ret;
+
+    if (ch->broken) {
+        return -EIO;
+    }
+    if (call->cancelled) {
+        return -EINTR;
+    }
+    req->ch = ch;
+    req->call = call;
+    req->co = qemu_coroutine_self();
+    req->type = type;
+    req->nfds = req->fds_taken = 0;
+    ret = slot_get(ch, call, req);
+    if (ret < 0) {
+        return ret;
+    }
+    if (ch->forgets->len) {
+        /* What is found again is donated again. */
+        proxy_out_forgets(ch);
+    }
+    proxy_out_reserve(ch, size);
+    marshal_writer_init(&req->w, ch->out + ch->out_end, size);
+    marshal_reserve(&req->w, PROXY_HEADER_SIZE);
+    return 0;
+}
+
+int coroutine_fn proxy_call(ProxyRequest *req)
+{
+    ProxyChannel *ch = req->ch;
+    size_t size = marshal_size(&req->w);
+    ProxyHeader header = { .size = size, .type = req->type };
+
+    if (!marshal_fits(&req->w) || size > ch->hello.max_message) {
+        proxy_slot_put(ch, req->slot);
+        return -E2BIG;
+    }
+    header.tag = (++ch->serial * PROXY_SLOTS_MAX) | req->slot;
+    ch->tags[req->slot] = header.tag;
+    proxy_header_put(&header, ch->out + ch->out_end);
+    ch->out_end += size;
+    trace_proxy_request(ch->id, header.tag, proxy_type_name(req->type), size);
+
+    req->done = false;
+    req->call->on_abandon = proxy_abandon;
+    req->call->on_abandon_opaque = req;
+    defer_call(proxy_flush, ch);
+    while (!req->done) {
+        qemu_coroutine_yield();
+    }
+    return req->ret;
+}
+
+int proxy_take_fd(ProxyRequest *req)
+{
+    if (req->fds_taken == req->nfds) {
+        req->r.bad = true;
+        return -1;
+    }
+    return req->fds[req->fds_taken++];
+}
+
+int proxy_finish(ProxyRequest *req)
+{
+    unsigned rest = req->nfds - req->fds_taken;
+
+    if (marshal_done(&req->r) && rest == 0) {
+        return 0;
+    }
+    proxy_close_fds(req->fds + req->fds_taken, rest);
+    req->fds_taken = req->nfds;
+    proxy_break(req->ch, "the helper sent a malformed %s reply",
+                proxy_type_name(req->type));
+    return -EIO;
+}
+
+/*
+ * Life
+ */
+
+static void proxy_setup_slots(ProxyChannel *ch)
+{
+    uint32_t i;
+
+    ch->n_slots = MIN(ch->hello.max_in_flight, PROXY_SLOTS_MAX);
+    ch->slots = g_new0(ProxyRequest *, ch->n_slots);
+    ch->tags = g_new0(uint32_t, ch->n_slots);
+    ch->free_slots = g_new(uint32_t, ch->n_slots);
+    for (i = 0; i < ch->n_slots; i++) {
+        ch->free_slots[i] = ch->n_slots - 1 - i;
+    }
+    ch->n_free = ch->n_slots;
+}
+
+ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
+{
+    ProxyChannel *ch = g_new0(ProxyChannel, 1);
+
+    ch->id = g_strdup(id);
+    ch->fd = fd;
+    ch->hello.root_fd = -1;
+    ch->out_size = OUT_SIZE;
+    ch->out = g_malloc(ch->out_size);
+    ch->in.buf = g_malloc(PROXY_IN_SIZE);
+    ch->forgets = g_array_new(false, false, sizeof(ProxyForget));
+    QTAILQ_INIT(&ch->waiting);
+    proxy_channel_attach(ch, ctx);
+    return ch;
+}
+
+void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx)
+{
+    ch->ctx = ctx;
+    ch->forget_timer = aio_timer_new(ctx, QEMU_CLOCK_REALTIME, SCALE_MS,
+                                     proxy_flush, ch);
+    ch->broken_bh = aio_bh_new(ctx, proxy_broken_bh, ch);
+    ch->ring_bh = aio_bh_new(ctx, proxy_ring_ready, ch);
+    if (ch->broken && !ch->told) {
+        qemu_bh_schedule(ch->broken_bh);
+    }
+    if (ch->forgets->len) {
+        proxy_flush_later(ch);
+    }
+    if (ch->slots && !ch->broken) {
+        proxy_set_handlers(ch);
+    }
+}
+
+void proxy_channel_detach(ProxyChannel *ch)
+{
+    if (ch->slots && !ch->broken) {
+        proxy_clear_handlers(ch);
+    }
+    qemu_bh_delete(ch->broken_bh);
+    qemu_bh_delete(ch->ring_bh);
+    ch->broken_bh = ch->ring_bh = NULL;
+    timer_free(ch->forget_timer);
+    ch->forget_timer = NULL;
+    ch->ctx = NULL;
+}
+
+void proxy_channel_hurry(ProxyChannel *ch)
+{
+    shutdown(ch->fd, SHUT_RDWR);
+}
+
+void proxy_channel_serve(ProxyChannel *ch)
+{
+    const ProxyHello *hello = &ch->hello;
+
+    trace_proxy_hello(ch->id, hello->pid, hello->features, hello->max_message,
+                      hello->max_in_flight);
+    proxy_setup_slots(ch);
+    proxy_set_handlers(ch);
+}
+
+ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
+                                bool donate, OnOffAuto ring, Error **errp)
+{
+    ProxyChannel *ch = proxy_channel_prepare(ctx, id, fd);
+
+    if (!proxy_channel_greet(ch, donate, ring, errp)) {
+        proxy_channel_free(ch);
+        return NULL;
+    }
+    proxy_channel_serve(ch);
+    return ch;
+}
+
+void proxy_channel_free(ProxyChannel *ch)
+{
+    uint32_t i;
+
+    proxy_disconnect(ch);
+    for (i = 0; i < ch->n_slots; i++) {
+        g_free(ch->slots[i]);   /* was abandoned */
+    }
+    if (ch->hello.root_fd >= 0) {
+        close(ch->hello.root_fd);
+    }
+    qemu_bh_delete(ch->broken_bh);
+    qemu_bh_delete(ch->ring_bh);
+    timer_free(ch->forget_timer);
+    g_array_free(ch->forgets, true);
+    g_free(ch->hello.uids);
+    g_free(ch->hello.gids);
+    g_free(ch->slots);
+    g_free(ch->tags);
+    g_free(ch->free_slots);
+    g_free(ch->out);
+    g_free(ch->in.buf);
+    g_free(ch->ring_in.buf);
+    g_free(ch->why);
+    g_free(ch->id);
+    g_free(ch);
+}
+
+ProxyHello *proxy_channel_hello(ProxyChannel *ch)
+{
+    return &ch->hello;
+}

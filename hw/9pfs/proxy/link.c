@@ -1,0 +1,383 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The proxy driver's link to its helper.
+ *
+ * Theory of operation. When the channel breaks, all requests under way have
+ * ended with EIO before this is told. From then on the link has no helper,
+ * for good or until an attempt goes well. Attempts are begun by a timer, in
+ * intervals that count from the beginning of the last one, so that a helper
+ * which served for long is replaced at once, and one that ends over and over
+ * is not started more often than was asked for.
+ *
+ * An attempt starts or connects, which does not wait, in the main thread: a
+ * helper ends with the thread that started it. Its HELLO may take seconds and
+ * is waited for in the thread pool. Then the driver looks at what it serves,
+ * and the new channel takes the place of the old one.
+ *
+ * Helpers are thus the main thread's, with timer, attempts and events; channels
+ * and those who wait for one are in the export's context. That the channel
+ * broke is told to the main thread with a bottom half. It brings the next one
+ * over there and waits until that is in its place, so that it always knows
+ * whether there is one.
+ */
+#include "qemu/osdep.h"
+#include "block/aio-wait.h"
+#include "block/thread-pool.h"
+#include "qapi/clone-visitor.h"
+#include "qapi/error.h"
+#include "qapi/qapi-visit-fsdev.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "link.h"
+
+typedef struct LinkWaiter {
+    ProxyLink *link;
+    Coroutine *co;
+    FsCall *call;
+    bool done;
+    bool cancelled;
+    QTAILQ_ENTRY(LinkWaiter) next;
+} LinkWaiter;
+
+struct ProxyLink {
+    FsExport *fs;
+    ProxyFound *found;
+
+    /* In the export's context */
+    ProxyChannel *channel;
+    uint32_t number;
+    QTAILQ_HEAD(, LinkWaiter) waiters;
+
+    /* Set once: if it connects again */
+    FsdevProxyOptions *opts;    /* else NULL */
+    bool readonly;
+    bool wait;                  /* for a helper, instead of failing */
+
+    /* In the main thread */
+    ProxyPeer *peer;            /* of the channel; NULL while there is none */
+    int64_t tried_ms;           /* when the last attempt began */
+    bool told;                  /* that attempts fail */
+    QEMUTimer *timer;           /* for the next one */
+    unsigned news;              /* of a lost helper, on the way to it */
+
+    /* An attempt: in the main thread, but for what is in another's hands */
+    bool closing;               /* it does not matter any more */
+    bool greeting;              /* in the thread pool */
+    bool adopting;              /* in the export's context */
+    ProxyChannel *next;
+    ProxyPeer *next_peer;
+    Error *error;
+};
+
+static int64_t now_ms(void)
+{
+    return qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+}
+
+static bool link_donate(const FsdevProxyOptions *opts)
+{
+    return !opts->has_donate || opts->donate;
+}
+
+static OnOffAuto link_ring(const FsdevProxyOptions *opts)
+{
+    return opts->has_ring ? opts->ring : ON_OFF_AUTO_AUTO;
+}
+
+static void link_tell(ProxyLink *l, bool found, const char *why)
+{
+    FsHelperEvent event = { .fs = l->fs, .found = found, .why = why };
+
+    notifier_list_notify(&l->fs->on_helper, &event);
+}
+
+/*
+ * Attempts
+ */
+
+static void link_next_try(ProxyLink *l)
+{
+    timer_mod(l->timer, MAX(now_ms(), l->tried_ms +
+                            (int64_t)l->opts->reconnect * 1000));
+}
+
+typedef struct LinkNews {
+    ProxyLink *link;
+    char *why;
+} LinkNews;
+
+static void link_lost_bh(void *opaque)
+{
+    LinkNews *news = opaque;
+    ProxyLink *l = news->link;
+
+    if (l->adopting) {
+        /* Not before it is told that this one was found */
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), link_lost_bh, news);
+        return;
+    }
+    link_tell(l, false, news->why);
+    if (l->opts && !l->closing) {
+        /* It is not ours any more, but how it ended may be worth knowing. */
+        proxy_launch_lost(l->peer);
+        l->peer = NULL;
+        link_next_try(l);
+    }
+    qatomic_dec(&l->news);
+    g_free(news->why);
+    g_free(news);
+}
+
+/* ProxyLost */
+static void link_lost(void *opaque, const char *why)
+{
+    ProxyLink *l = opaque;
+    LinkNews *news = g_new(LinkNews, 1);
+
+    news->link = l;
+    news->why = g_strdup(why);
+    qatomic_inc(&l->news);
+    fs_main_run(link_lost_bh, news);
+}
+
+/* Takes over @err. */
+static void link_try_failed(ProxyLink *l, Error *err)
+{
+    if (l->told) {
+        error_free(err);
+    } else {
+        error_reportf_err(err, "fsdev '%s': no helper is to be had, and there "
+                          "will be a try every %" PRIu32 " seconds: ",
+                          l->fs->id, l->opts->reconnect);
+        l->told = true;
+    }
+    link_next_try(l);
+}
+
+static void link_wake(LinkWaiter *w, bool cancelled)
+{
+    QTAILQ_REMOVE(&w->link->waiters, w, next);
+    w->call->on_cancel = NULL;
+    w->cancelled = cancelled;
+    w->done = true;
+    aio_co_wake(w->co);
+}
+
+static int greet_work(void *opaque)
+{
+    ProxyLink *l = opaque;
+
+    proxy_channel_greet(l->next, link_donate(l->opts), link_ring(l->opts),
+                        &l->error);
+    return 0;
+}
+
+/* The new helper's channel takes its place: in the export's context */
+static void link_adopt(void *opaque)
+{
+    ProxyLink *l = opaque;
+    LinkWaiter *w;
+
+    l->number++;
+    if (!l->found(l->fs, proxy_channel_hello(l->next), &l->error)) {
+        l->number--;
+        return;
+    }
+    proxy_channel_free(l->channel);
+    l->channel = g_steal_pointer(&l->next);
+    proxy_channel_on_lost(l->channel, link_lost, l);
+    proxy_channel_detach(l->channel);
+    proxy_channel_attach(l->channel, l->fs->ctx);
+    proxy_channel_serve(l->channel);
+    while ((w = QTAILQ_FIRST(&l->waiters))) {
+        link_wake(w, false);
+    }
+}
+
+static void greeted(void *opaque)
+{
+    ProxyLink *l = opaque;
+
+    if (l->fs->moving) {
+        /* We are in the midst of that, which will not last long. */
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), greeted, l);
+        return;
+    }
+    l->greeting = false;
+    aio_wait_kick();
+    if (l->closing) {
+        proxy_channel_free(l->next);
+        proxy_launch_done(l->next_peer);
+        error_free(l->error);
+        return;
+    }
+    if (!l->error) {
+        l->adopting = true;
+        fs_context_run(l->fs->ctx, link_adopt, l);
+        l->adopting = false;
+    }
+    if (l->error) {
+        g_clear_pointer(&l->next, proxy_channel_free);
+        (l->told ? proxy_launch_done : proxy_launch_lost)(l->next_peer);
+        l->next_peer = NULL;
+        link_try_failed(l, g_steal_pointer(&l->error));
+        return;
+    }
+    l->peer = g_steal_pointer(&l->next_peer);
+    l->told = false;
+    info_report("fsdev '%s': there is a helper again", l->fs->id);
+    link_tell(l, true, NULL);
+}
+
+static void greet_done(void *opaque, int ret)
+{
+    greeted(opaque);
+}
+
+static void link_attempt(void *opaque)
+{
+    ProxyLink *l = opaque;
+    Error *err = NULL;
+    int sock;
+
+    l->tried_ms = now_ms();
+    l->next_peer = proxy_launch_again(l->fs->id, l->opts, l->readonly, &sock,
+                                      &err);
+    if (!l->next_peer) {
+        link_try_failed(l, err);
+        return;
+    }
+    l->next = proxy_channel_prepare(qemu_get_aio_context(), l->fs->id, sock);
+    l->greeting = true;
+    thread_pool_submit_aio(greet_work, l, greet_done, l);
+}
+
+/*
+ * Operations
+ */
+
+static void link_cancel(FsCall *call, void *opaque)
+{
+    link_wake(opaque, true);
+}
+
+/* False if the call was cancelled. */
+static bool coroutine_fn link_wait(ProxyLink *l, FsCall *call)
+{
+    LinkWaiter w = {
+        .link = l, .call = call, .co = qemu_coroutine_self(),
+    };
+
+    if (call->cancelled) {
+        return false;
+    }
+    QTAILQ_INSERT_TAIL(&l->waiters, &w, next);
+    call->on_cancel = link_cancel;
+    call->on_cancel_opaque = &w;
+    while (!w.done) {
+        qemu_coroutine_yield();
+    }
+    return !w.cancelled;
+}
+
+bool coroutine_fn proxy_try(ProxyTry *t, int *ret)
+{
+    ProxyLink *l = t->link;
+
+    if (t->begun) {
+        if (*ret != -EIO || !l->wait ||
+            (t->number == l->number && !proxy_channel_broken(l->channel))) {
+            return false;
+        }
+        t->doubt |= !t->idle;
+        while (proxy_channel_broken(l->channel)) {
+            if (!link_wait(l, t->call)) {
+                *ret = t->doubt ? -EIO : -EINTR;
+                return false;
+            }
+        }
+    }
+    /* The first try does not wait: it may not need the helper. */
+    t->begun = true;
+    t->idle = proxy_channel_broken(l->channel);
+    t->number = l->number;
+    return true;
+}
+
+/*
+ * The link
+ */
+
+ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
+                          bool readonly, ProxyPeer *peer,
+                          ProxyChannel *channel, ProxyFound *found)
+{
+    ProxyLink *l = g_new0(ProxyLink, 1);
+
+    l->fs = fs;
+    l->peer = peer;
+    l->channel = channel;
+    l->found = found;
+    QTAILQ_INIT(&l->waiters);
+    if (opts->reconnect) {
+        l->opts = QAPI_CLONE(FsdevProxyOptions, opts);
+        l->readonly = readonly;
+        l->wait = opts->on_disconnect == FSDEV_ON_DISCONNECT_WAIT;
+        l->tried_ms = now_ms();
+        l->timer = aio_timer_new(qemu_get_aio_context(), QEMU_CLOCK_REALTIME,
+                                 SCALE_MS, link_attempt, l);
+    }
+    proxy_channel_on_lost(channel, link_lost, l);
+    return l;
+}
+
+void proxy_link_free(ProxyLink *l)
+{
+    if (l->timer) {
+        l->closing = true;
+        if (l->greeting) {
+            proxy_channel_hurry(l->next);
+            AIO_WAIT_WHILE(qemu_get_aio_context(), l->greeting);
+        }
+        timer_free(l->timer);
+    }
+    /* What an IOThread told last, before the export came back from it */
+    AIO_WAIT_WHILE(qemu_get_aio_context(), qatomic_read(&l->news));
+    proxy_channel_free(l->channel);
+    if (l->peer) {
+        proxy_launch_done(l->peer);
+    }
+    qapi_free_FsdevProxyOptions(l->opts);
+    g_free(l);
+}
+
+void proxy_link_detach(ProxyLink *l)
+{
+    proxy_channel_detach(l->channel);
+}
+
+void proxy_link_attach(ProxyLink *l)
+{
+    proxy_channel_attach(l->channel, l->fs->ctx);
+}
+
+ProxyChannel *proxy_link_channel(const ProxyLink *l)
+{
+    return l->channel;
+}
+
+pid_t proxy_link_process(const ProxyLink *l)
+{
+    return l->peer ? proxy_launch_process(l->peer) : 0;
+}
+
+uint32_t proxy_link_number(const ProxyLink *l)
+{
+    return l->number;
+}
+
+bool proxy_link_reconnects(const ProxyLink *l)
+{
+    return l->opts != NULL;
+}

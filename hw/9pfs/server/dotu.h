@@ -1,0 +1,64 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The stat structure of 9P2000.u (stat(5) of Plan 9, and the "Unix extension"
+ * to it): one file's attributes and name, as Rstat, Twstat and the reads of
+ * directories have it.
+ */
+#ifndef HW_9PFS_9P_DOTU_H
+#define HW_9PFS_9P_DOTU_H
+
+#include "internal.h"
+
+/* Its fields but for the size, in order. Strings are somebody else's. */
+typedef struct P9Stat {
+    uint16_t type;
+    uint32_t dev;
+    P9Qid qid;
+    uint32_t mode;              /* permission bits and P9_DM* */
+    uint32_t atime;             /* seconds */
+    uint32_t mtime;
+    uint64_t length;            /* bytes */
+    const char *name;
+    const char *uid;
+    const char *gid;
+    const char *muid;
+    const char *extension;
+    uint32_t n_uid;
+    uint32_t n_gid;
+    uint32_t n_muid;
+} P9Stat;
+
+/* Memory for the strings of a P9Stat that p9_stat_fill() makes */
+typedef struct P9StatText {
+    char uid[16];
+    char gid[16];
+    char extension[PATH_MAX];
+} P9StatText;
+
+/* Bytes of @st, its own size included; at most P9_STAT_MAX, if filled in. */
+size_t p9_stat_size(const P9Stat *st);
+#define P9_STAT_MAX (P9_STAT_SIZE + NAME_MAX + PATH_MAX + 2 * 10)
+
+/* Appends size[2] and all fields. */
+void p9_stat_put(MarshalWriter *w, const P9Stat *st);
+
+/* Takes size[2] and all fields; false if they are not of that size. */
+bool p9_stat_get(MarshalReader *r, P9Stat *st);
+
+/* The P9_DM* type bits for the S_IFMT bits of @mode */
+uint32_t p9_stat_type(uint32_t mode);
+/* P9_DM* set-id and sticky bits and 0777 of a stat for 07777 bits, and back */
+uint32_t p9_stat_perm(uint32_t mode);
+uint32_t p9_stat_unix_perm(uint32_t mode);
+#define P9_STAT_PERM_MASK \
+    (0777u | P9_DMSETUID | P9_DMSETGID | P9_DMSETVTX)
+
+/*
+ * Fills in @st for the inode of these attributes, the strings in @text. For a
+ * symbolic link the driver is asked where it leads.
+ */
+int coroutine_fn p9_stat_fill(P9Request *req, FsNode *node, const FsAttr *attr,
+                              P9Stat *st, P9StatText *text);
+
+#endif /* HW_9PFS_9P_DOTU_H */

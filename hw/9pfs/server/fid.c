@@ -1,0 +1,218 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The table of fids.
+ *
+ * A fid stays alive, with its node and open file, until the last operation on
+ * it is over, even if it is clunked meanwhile. Operations on nodes need no
+ * names. Tremove and Trename do: they act on the name by which the fid was
+ * walked, which is an entry of the export (fs/node.c).
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "migration/blocker.h"
+#include "internal.h"
+#include "hw/9pfs/trace.h"
+
+/* The table is a set of fids, which takes less memory than one of pairs. */
+static guint fid_hash(gconstpointer fid)
+{
+    return ((const P9Fid *)fid)->id;
+}
+
+static gboolean fid_equal(gconstpointer a, gconstpointer b)
+{
+    return ((const P9Fid *)a)->id == ((const P9Fid *)b)->id;
+}
+
+void p9_fids_init(P9Server *s)
+{
+    s->fids = g_hash_table_new(fid_hash, fid_equal);
+}
+
+void p9_fids_destroy(P9Server *s)
+{
+    g_hash_table_destroy(s->fids);
+}
+
+P9Fid *p9_fid_new(P9Server *s, uint32_t id, uint32_t uid,
+                  FsNode *node, FsEntry *entry)
+{
+    P9Fid *fid = g_new0(P9Fid, 1);
+
+    fid->s = s;
+    fid->id = id;
+    fid->uid = uid;
+    fid->refs = 1;
+    fid->clunked = true;        /* until it is in the table */
+    fid->node = fs_node_ref(node);
+    fid->entry = entry ? fs_entry_ref(entry) : NULL;
+    QLIST_INIT(&fid->locks);
+    return fid;
+}
+
+P9Fid *p9_fid_ref(P9Fid *fid)
+{
+    fid->refs++;
+    return fid;
+}
+
+void p9_fid_put(P9Fid *fid)
+{
+    if (--fid->refs) {
+        return;
+    }
+    if (fid->xattr) {
+        p9_xattr_free(fid);
+    }
+    if (fid->file) {
+        fs_file_unref(fid->file);
+    }
+    if (fid->entry) {
+        fs_entry_put(fid->entry);
+    }
+    fs_node_unref(fid->node);
+    g_free(fid->dir_pos);
+    g_free(fid);
+}
+
+static P9Fid *fid_lookup(P9Server *s, uint32_t id)
+{
+    const P9Fid want = { .id = id };
+
+    return g_hash_table_lookup(s->fids, &want);
+}
+
+P9Fid *p9_fid_get(P9Server *s, uint32_t id)
+{
+    P9Fid *fid = fid_lookup(s, id);
+
+    return fid ? p9_fid_ref(fid) : NULL;
+}
+
+P9Fid *p9_fid_get_node(P9Server *s, uint32_t id)
+{
+    P9Fid *fid = fid_lookup(s, id);
+
+    return fid && !fid->xattr ? p9_fid_ref(fid) : NULL;
+}
+
+int p9_fid_check_new(P9Server *s, uint32_t id)
+{
+    return id == P9_NOFID || fid_lookup(s, id) ? -EBADF : 0;
+}
+
+/*
+ * Fids do not migrate: open files, locks and unlinked files could not be
+ * found again over there. Without any, the device is like new.
+ *
+ * Only the main thread may ask for that and take it back. A request that makes
+ * the first fid goes there, and what happens to the server meanwhile it sees
+ * when it is here again. Nobody waits for the taking back: it is done before
+ * the main thread does what was asked of it later.
+ */
+static void unblock_bh(void *opaque)
+{
+    Error *blocker = opaque;
+
+    migrate_del_blocker(&blocker);
+}
+
+static int coroutine_fn fids_block_migration(P9Server *s)
+{
+    Error *blocker = NULL;
+    Error *err = NULL;
+    int ret;
+
+    error_setg(&blocker,
+               "virtio-9p: the guest has mounted fsdev '%s'; unmount it in "
+               "the guest first", s->fs->id);
+    aio_co_reschedule_self(qemu_get_aio_context());
+    ret = migrate_add_blocker(&blocker, &err);
+    aio_co_reschedule_self(s->ctx);
+    if (ret < 0) {
+        warn_report_once("virtio-9p: fsdev '%s' cannot be mounted now: %s",
+                         s->fs->id, error_get_pretty(err));
+        error_free(err);
+        return -EBUSY;
+    }
+    if (s->migration_blocker) {
+        /* Another request was faster. */
+        fs_main_run(unblock_bh, blocker);
+    } else {
+        s->migration_blocker = blocker;
+    }
+    return 0;
+}
+
+int coroutine_fn p9_fid_insert(P9Fid *fid)
+{
+    P9Server *s = fid->s;
+    int ret;
+
+    ret = p9_fid_check_new(s, fid->id);
+    if (ret < 0) {
+        return ret;
+    }
+    if (g_hash_table_size(s->fids) >= P9_FIDS_MAX) {
+        return -ENFILE;
+    }
+    while (!s->migration_blocker) {
+        /* Much may have happened when this returns, too. */
+        ret = fids_block_migration(s);
+        if (ret == 0) {
+            ret = p9_fid_check_new(s, fid->id);
+        }
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    trace_p9_fid_insert(s, fid->id, fid->node->dev, fid->node->ino);
+    fid->clunked = false;
+    g_hash_table_add(s->fids, p9_fid_ref(fid));
+    return 0;
+}
+
+int p9_fid_replace(P9Fid *old, P9Fid *fid)
+{
+    if (old->clunked) {
+        return -EBADF;
+    }
+    old->clunked = true;
+    fid->clunked = false;
+    trace_p9_fid_insert(fid->s, fid->id, fid->node->dev, fid->node->ino);
+    g_hash_table_add(fid->s->fids, p9_fid_ref(fid));
+    p9_locks_drop_fid(old);
+    p9_fid_put(old);
+    return 0;
+}
+
+bool p9_fid_remove(P9Fid *fid)
+{
+    P9Server *s = fid->s;
+
+    if (fid->clunked) {
+        return false;
+    }
+    trace_p9_fid_remove(s, fid->id);
+    fid->clunked = true;
+    g_hash_table_remove(s->fids, fid);
+    p9_locks_drop_fid(fid);
+    p9_fid_put(fid);
+    if (g_hash_table_size(s->fids) == 0) {
+        fs_main_run(unblock_bh, g_steal_pointer(&s->migration_blocker));
+    }
+    return true;
+}
+
+void p9_fids_clear(P9Server *s)
+{
+    g_autoptr(GList) fids = g_hash_table_get_keys(s->fids);
+    GList *l;
+
+    for (l = fids; l; l = l->next) {
+        p9_fid_remove(l->data);
+    }
+}

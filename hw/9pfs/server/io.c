@@ -1,0 +1,459 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Open files: their data and the entries of directories.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/iov.h"
+#include "internal.h"
+#include "hw/9pfs/fs/throttle.h"
+
+/* Page size of most guests, and block size of most file systems */
+#define IOUNIT_ALIGN    4096
+
+/*
+ * Flags of Tlopen and Tlcreate: Linux' generic numbers (asm-generic/fcntl.h),
+ * whatever those of guest and host are. Flags that are not here are about the
+ * guest's own descriptor (O_CLOEXEC, FASYNC, O_NONBLOCK, O_LARGEFILE), or could
+ * fail on the host though the guest has allowed them already (O_NOATIME).
+ *
+ * O_DIRECT keeps data out of the host's page cache, where the host's file
+ * system can do that; the client need not align anything (host/file.c).
+ *
+ * O_APPEND goes to the host, whose pwrite(2) then appends whatever the offset:
+ * in 9P it is the server that appends (open(5) of Plan 9 on DMAPPEND), so that
+ * several guests, and the host, can do so without overwriting each other.
+ */
+#define WIRE_ACCMODE    000000003u
+#define WIRE_EXCL       000000200u
+
+static const struct {
+    uint32_t wire;
+    int host;
+} open_flags[] = {
+    { 000001000, O_TRUNC },
+    { 000002000, O_APPEND },
+    { 000010000, O_DSYNC },
+    { 000040000, O_DIRECT },
+    { 000200000, O_DIRECTORY },
+    { 000400000, O_NOFOLLOW },
+    { 004010000, O_SYNC },
+};
+
+int p9_open_flags(uint32_t wire, int *host)
+{
+    static const int access[] = { O_RDONLY, O_WRONLY, O_RDWR };
+    uint32_t mode = wire & WIRE_ACCMODE;
+    unsigned i;
+
+    if (mode >= ARRAY_SIZE(access)) {
+        return -EINVAL;
+    }
+    *host = access[mode];
+    for (i = 0; i < ARRAY_SIZE(open_flags); i++) {
+        if ((wire & open_flags[i].wire) == open_flags[i].wire) {
+            *host |= open_flags[i].host;
+        }
+    }
+    return 0;
+}
+
+bool p9_open_exclusive(uint32_t wire)
+{
+    return wire & WIRE_EXCL;
+}
+
+/*
+ * The most that one Tread or Twrite should carry. Linux reserves 24 bytes for
+ * either header (P9_IOHDRSZ). Whole blocks are better than odd ends, unless
+ * that would cost much; 0 leaves the choice to the client.
+ */
+uint32_t p9_iounit(const P9Server *s)
+{
+    uint32_t room, aligned;
+
+    if (s->msize < P9_MSIZE_MIN) {
+        return 0;
+    }
+    room = s->msize - 24;
+    aligned = QEMU_ALIGN_DOWN(room, IOUNIT_ALIGN);
+    return room - aligned <= room / 8 ? aligned : 0;
+}
+
+int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags)
+{
+    P9Server *s = req->s;
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+    FsFile *file;
+    FsAttr attr;
+    P9Qid qid;
+    int ret;
+
+    if (fid->file) {
+        return -EBADF;
+    }
+    switch (fid->node->type) {
+    case S_IFREG:
+        if (flags & O_DIRECTORY) {
+            return -ENOTDIR;
+        }
+        break;
+    case S_IFDIR:
+        if (writes) {
+            return -EISDIR;
+        }
+        break;
+    case S_IFLNK:
+        return -ELOOP;
+    default:
+        /*
+         * Device nodes, fifos and sockets are the guest's: their drivers and
+         * peers are over there. The host's must not be touched.
+         */
+        return -ENXIO;
+    }
+    if (writes && s->fs->readonly) {
+        return -EROFS;
+    }
+
+    ret = p9_driver(req)->open_file(&req->call, fid->node, flags, &file);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = p9_driver(req)->getattr(&req->call, fid->node, file, &attr);
+    if (ret == 0 && (fid->file || fid->clunked)) {
+        /* by another request, meanwhile */
+        ret = -EBADF;
+    }
+    if (ret < 0) {
+        fs_file_unref(file);
+        return ret;
+    }
+    fid->file = file;
+
+    qid = p9_qid_make(&s->fs->qids, &attr);
+    p9_put_qid(&req->w, &qid);
+    marshal_put_u32(&req->w, p9_iounit(s));
+    return 0;
+}
+
+/* Tlopen fid[4] flags[4] */
+int coroutine_fn p9_lopen(P9Request *req)
+{
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, flags;
+    int host, ret;
+
+    id = marshal_get_u32(&req->r);
+    flags = marshal_get_u32(&req->r);
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    fid = p9_fid_get_node(req->s, id);
+    if (!fid || fid->file) {
+        return -EBADF;
+    }
+    ret = p9_open_flags(flags, &host);
+    if (ret < 0) {
+        return ret;
+    }
+    return p9_fid_open(req, fid, host);
+}
+
+/* Whether the fid is open for this: 0, -EBADF, or -EISDIR for a directory. */
+static int io_check(const P9Fid *fid, int not_access)
+{
+    if (!fid->file) {
+        return -EBADF;
+    }
+    if (S_ISDIR(fid->node->type)) {
+        return -EISDIR;
+    }
+    return (fid->file->flags & O_ACCMODE) == not_access ? -EBADF : 0;
+}
+
+/*
+ * Tread fid[4] offset[8] count[4]. As pread(2): -EINVAL for an offset beyond
+ * what a file can have. 9P2000.u reads directories with it as well.
+ */
+int coroutine_fn p9_read(P9Request *req)
+{
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, count;
+    uint64_t offset;
+    struct iovec *iov;
+    unsigned num;
+    ssize_t ret;
+
+    id = marshal_get_u32(&req->r);
+    offset = marshal_get_u64(&req->r);
+    count = marshal_get_u32(&req->r);
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    fid = p9_fid_get(req->s, id);
+    if (!fid) {
+        return -EBADF;
+    }
+    if (offset > INT64_MAX) {
+        return -EINVAL;
+    }
+    count = MIN(count, p9_request_room(req) - P9_RREAD_HEADER);
+    count = MIN(count, INT64_MAX - offset);
+
+    if (fid->xattr) {
+        ret = p9_xattr_read(req, fid, offset, count);
+    } else if (req->dialect == P9_DIALECT_U && fid->file &&
+               S_ISDIR(fid->node->type)) {
+        return p9_read_dir(req, fid, offset, count);
+    } else {
+        ret = io_check(fid, O_WRONLY);
+        if (ret == 0 && count > 0) {
+            ret = fs_throttle_wait(req->s->fs->throttle, &req->call, false,
+                                   count);
+        }
+        if (ret == 0 && count > 0) {
+            ret = p9_move_begin(req);
+        }
+        if (ret == 0 && count > 0) {
+            iov = p9_request_in_iov(req, P9_RREAD_HEADER, count, &num);
+            ret = p9_driver(req)->read(&req->call, fid->file, iov, num,
+                                       offset);
+            p9_move_end(req);
+        }
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    if (ret > count) {
+        return -EIO;
+    }
+    marshal_put_u32(&req->w, ret);
+    req->data = ret;
+    return 0;
+}
+
+/*
+ * Writes all of @iov; less, when there is an error after some of it. Then the
+ * client finds out with its next write, as with write(2).
+ */
+static ssize_t coroutine_fn write_all(P9Request *req, FsFile *file,
+                                      struct iovec *iov, unsigned num,
+                                      uint64_t offset, size_t count)
+{
+    size_t done = 0;
+    ssize_t ret;
+
+    while (done < count) {
+        ret = p9_driver(req)->write(&req->call, file, iov, num, offset + done);
+        if (ret <= 0 || ret > count - done) {
+            if (ret >= 0) {
+                ret = -EIO;
+            }
+            return done ? done : ret;
+        }
+        done += ret;
+        iov_discard_front(&iov, &num, ret);
+    }
+    return done;
+}
+
+/*
+ * Twrite fid[4] offset[8] count[4] data[count]. As pwrite(2): -EINVAL for an
+ * offset, and -EFBIG for an end, beyond what a file can have.
+ */
+int coroutine_fn p9_write(P9Request *req)
+{
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, count;
+    uint64_t offset;
+    struct iovec *iov;
+    unsigned num;
+    ssize_t ret;
+
+    id = marshal_get_u32(&req->r);
+    offset = marshal_get_u64(&req->r);
+    count = marshal_get_u32(&req->r);
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    /*
+     * Clients that hand over the data in place have left it out of the
+     * header's size (Linux before 4.19); the transport knows what is there.
+     */
+    if (count > req->out_size - P9_TWRITE_HEADER ||
+        (req->size != P9_TWRITE_HEADER &&
+         req->size - P9_TWRITE_HEADER != count)) {
+        return -EINVAL;
+    }
+    if (count > req->s->msize - P9_TWRITE_HEADER) {
+        return -EMSGSIZE;
+    }
+    fid = p9_fid_get(req->s, id);
+    if (!fid) {
+        return -EBADF;
+    }
+    if (offset > INT64_MAX) {
+        return -EINVAL;
+    }
+    if (count > INT64_MAX - offset) {
+        return -EFBIG;
+    }
+
+    if (fid->xattr) {
+        ret = p9_xattr_write(req, fid, offset, count);
+    } else {
+        ret = io_check(fid, O_RDONLY);
+        if (ret == 0 && count > 0) {
+            ret = fs_throttle_wait(req->s->fs->throttle, &req->call, true,
+                                   count);
+        }
+        if (ret == 0 && count > 0) {
+            iov = p9_request_out_iov(req, P9_TWRITE_HEADER, count, &num);
+            ret = write_all(req, fid->file, iov, num, offset, count);
+        }
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    marshal_put_u32(&req->w, ret);
+    return 0;
+}
+
+/* Bytes of an entry in Rreaddir beside its name: qid offset[8] type[1] [s] */
+#define DIRENT_HEADER   (P9_QID_SIZE + 8 + 1 + 2)
+
+/*
+ * Rreaddir while it is filled. Entries are small and the room is cut into
+ * pages, so they are collected before they are copied.
+ */
+typedef struct ReaddirFill {
+    P9Request *req;
+    uint64_t dev;
+    size_t room;                /* for entries */
+    size_t done;                /* bytes of entries, those in buf included */
+    bool full;                  /* one did not fit */
+    MarshalWriter w;
+    uint8_t buf[4096];
+} ReaddirFill;
+
+QEMU_BUILD_BUG_ON(sizeof_field(ReaddirFill, buf) < DIRENT_HEADER + NAME_MAX);
+
+static void readdir_flush(ReaddirFill *fill)
+{
+    size_t size = marshal_size(&fill->w);
+
+    iov_from_buf(fill->req->in, fill->req->in_num,
+                 P9_RREADDIR_HEADER + fill->done - size, fill->buf, size);
+    marshal_writer_init(&fill->w, fill->buf, sizeof(fill->buf));
+}
+
+static bool readdir_fill(void *opaque, const FsDirent *entry)
+{
+    ReaddirFill *fill = opaque;
+    P9Server *s = fill->req->s;
+    size_t size = DIRENT_HEADER + entry->namelen;
+    P9Qid qid = {
+        .type = entry->type == DT_DIR ? P9_QTDIR :
+                entry->type == DT_LNK ? P9_QTSYMLINK : P9_QTFILE,
+        .path = p9_qid_path(&s->fs->qids, fill->dev, entry->ino),
+    };
+
+    if (size > fill->room - fill->done) {
+        fill->full = true;
+        return false;
+    }
+    if (entry->namelen > NAME_MAX) {
+        /* Nobody could walk to it. */
+        return true;
+    }
+    if (size > sizeof(fill->buf) - marshal_size(&fill->w)) {
+        readdir_flush(fill);
+    }
+    p9_put_qid(&fill->w, &qid);
+    marshal_put_u64(&fill->w, entry->next);
+    marshal_put_u8(&fill->w, entry->type);
+    marshal_put_strn(&fill->w, entry->name, entry->namelen);
+    fill->done += size;
+    return true;
+}
+
+/*
+ * Treaddir fid[4] offset[8] count[4]: whole entries, at most count bytes.
+ * -EINVAL if not even one fits, as getdents(2).
+ */
+int coroutine_fn p9_readdir(P9Request *req)
+{
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, count;
+    uint64_t offset;
+    ReaddirFill fill;
+    int ret;
+
+    id = marshal_get_u32(&req->r);
+    offset = marshal_get_u64(&req->r);
+    count = marshal_get_u32(&req->r);
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    fid = p9_fid_get_node(req->s, id);
+    if (!fid) {
+        return -EBADF;
+    }
+    if (!S_ISDIR(fid->node->type)) {
+        return -ENOTDIR;
+    }
+    if (!fid->file) {
+        return -EBADF;
+    }
+    if (offset > INT64_MAX) {
+        return -EINVAL;
+    }
+
+    fill.req = req;
+    fill.dev = fid->node->dev;
+    fill.room = MIN(count, p9_request_room(req) - P9_RREADDIR_HEADER);
+    fill.done = 0;
+    fill.full = false;
+    marshal_writer_init(&fill.w, fill.buf, sizeof(fill.buf));
+    ret = p9_move_begin(req);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = p9_driver(req)->readdir(&req->call, fid->file, offset,
+                                  readdir_fill, &fill);
+    /* An error after some entries comes back with the next request. */
+    if (ret >= 0 || fill.done > 0) {
+        ret = fill.done == 0 && fill.full ? -EINVAL : 0;
+        readdir_flush(&fill);
+    }
+    p9_move_end(req);
+    if (ret < 0) {
+        return ret;
+    }
+    marshal_put_u32(&req->w, fill.done);
+    req->data = fill.done;
+    return 0;
+}
+
+/* Tfsync fid[4] datasync[4]; the latter is missing from older clients. */
+int coroutine_fn p9_fsync(P9Request *req)
+{
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id;
+    bool datasync = false;
+
+    id = marshal_get_u32(&req->r);
+    if (marshal_left(&req->r)) {
+        datasync = marshal_get_u32(&req->r) != 0;
+    }
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    fid = p9_fid_get_node(req->s, id);
+    if (!fid || !fid->file) {
+        return -EBADF;
+    }
+    return p9_driver(req)->fsync(&req->call, fid->file, datasync);
+}

@@ -1,0 +1,540 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Byte range locks: Tlock and Tgetlock.
+ *
+ * They are POSIX locks: they belong to a process of the guest, which client_id
+ * (the guest's name) and proc_id tell, not to the fid. Locks of one process
+ * merge, and never conflict with each other, over all its fids on the file;
+ * they must hold against other guests and against programs of the host.
+ *
+ * POSIX locks of the host would all be QEMU's own, and so never conflict. An
+ * open file description lock (F_OFD_SETLK of fcntl(2)) belongs to the open
+ * file it was placed on, conflicts with all others, POSIX locks included, and
+ * merges with those of the same open file: exactly a process, if each process
+ * has an open file of its own. So each owner here, that is (node, client_id,
+ * proc_id), opens the file for itself and places its locks on that.
+ *
+ * The guest's kernel releases a process's locks when it closes the file. As a
+ * safety net, when a fid is clunked its owners go, and their locks with them:
+ * a fid is an open file of the guest, so whoever locked through it has closed
+ * it, and with POSIX locks closing any of several ends all.
+ *
+ * flock(2) in a Linux guest arrives as a lock on the whole file, proc_id being
+ * the caller's: so it holds against other guests, which is more than it would
+ * without, but a child that unlocks what its parent locked has no effect
+ * before the file is closed.
+ *
+ * A lock that has to wait (P9_LOCK_FLAGS_BLOCK) is tried again and again, as
+ * there is no way to be told by the host when a lock goes. Locks that go
+ * through this server wake the waiting at once. Waiting requests fill the
+ * transport's queue, so only some may wait, and not for ever: the others are
+ * told P9_LOCK_BLOCKED, upon which clients try again by themselves.
+ */
+#include "qemu/osdep.h"
+#include "qemu/timer.h"
+#include "internal.h"
+#include "hw/9pfs/trace.h"
+
+/* Requests that may wait for a lock: a quarter of a queue of 128 */
+#define WAITERS_MAX     32
+#define WAIT_TOTAL_NS   (30 * NANOSECONDS_PER_SECOND)
+#define WAIT_FIRST_NS   (10 * SCALE_MS)
+#define WAIT_MOST_NS    (200 * SCALE_MS)
+
+/* Owners: each has a host descriptor */
+#define OWNERS_MAX      4096
+/* Linux sends its node name, which has at most 64 bytes. */
+#define CLIENT_ID_MAX   255
+
+typedef struct P9LockOwner {
+    P9Server *s;
+    FsNode *node;               /* holds a reference */
+    uint32_t proc_id;
+    char *client_id;
+    FsFile *file;
+    uint32_t refs;              /* one while it is in the table */
+    uint32_t busy;              /* operations on it now */
+    bool dropped;               /* no longer in the table */
+    /* All its locks lie within these bytes; none if first > last. */
+    int64_t first;
+    int64_t last;
+    QLIST_HEAD(, P9LockUse) uses;
+} P9LockOwner;
+
+/* An owner placed a lock through a fid. */
+struct P9LockUse {
+    P9LockOwner *owner;
+    P9Fid *fid;
+    QLIST_ENTRY(P9LockUse) by_owner;
+    QLIST_ENTRY(P9LockUse) by_fid;
+};
+
+struct P9LockWaiter {
+    const FsNode *node;
+    FsCall *call;
+    QLIST_ENTRY(P9LockWaiter) next;
+};
+
+static guint owner_hash(gconstpointer p)
+{
+    const P9LockOwner *o = p;
+
+    return g_str_hash(o->client_id) ^ (o->proc_id * 2654435761u) ^
+           (guint)((uintptr_t)o->node >> 4);
+}
+
+static gboolean owner_equal(gconstpointer pa, gconstpointer pb)
+{
+    const P9LockOwner *a = pa;
+    const P9LockOwner *b = pb;
+
+    return a->node == b->node && a->proc_id == b->proc_id &&
+           !strcmp(a->client_id, b->client_id);
+}
+
+void p9_locks_init(P9LockTable *locks)
+{
+    locks->owners = g_hash_table_new(owner_hash, owner_equal);
+    QLIST_INIT(&locks->waiters);
+    locks->waiting = 0;
+}
+
+void p9_locks_destroy(P9LockTable *locks)
+{
+    g_hash_table_destroy(locks->owners);
+}
+
+static P9LockOwner *owner_find(P9Server *s, FsNode *node, uint32_t proc_id,
+                               const char *client_id)
+{
+    P9LockOwner want = {
+        .node = node, .proc_id = proc_id, .client_id = (char *)client_id,
+    };
+
+    return g_hash_table_lookup(s->locks.owners, &want);
+}
+
+static void owner_put(P9LockOwner *o)
+{
+    if (--o->refs) {
+        return;
+    }
+    trace_p9_lock_owner_free(o->s, o->proc_id);
+    fs_file_unref(o->file);
+    fs_node_unref(o->node);
+    g_free(o->client_id);
+    g_free(o);
+}
+
+/* Locks on @node may have gone: lets those try again who wait for one. */
+static void waiters_wake(P9Server *s, const FsNode *node)
+{
+    P9LockWaiter *w, *next;
+
+    QLIST_FOREACH_SAFE(w, &s->locks.waiters, next, next) {
+        if (w->node == node) {
+            /* It must not be woken twice. */
+            w->node = NULL;
+            qemu_co_sleep_wake(&w->call->sleep);
+        }
+    }
+}
+
+/* Ends the owner. Its locks go with its open file, once nobody uses that. */
+static void owner_drop(P9LockOwner *o)
+{
+    P9Server *s = o->s;
+    FsNode *node = fs_node_ref(o->node);
+    P9LockUse *use, *next;
+
+    g_hash_table_remove(s->locks.owners, o);
+    o->dropped = true;
+    QLIST_FOREACH_SAFE(use, &o->uses, by_owner, next) {
+        QLIST_REMOVE(use, by_owner);
+        QLIST_REMOVE(use, by_fid);
+        g_free(use);
+    }
+    owner_put(o);
+    waiters_wake(s, node);
+    fs_node_unref(node);
+}
+
+void p9_locks_drop_fid(P9Fid *fid)
+{
+    P9LockUse *use;
+
+    while ((use = QLIST_FIRST(&fid->locks))) {
+        owner_drop(use->owner);
+    }
+}
+
+/*
+ * Opens the file for an owner: for both reading and writing if possible, as
+ * locks of both kinds may follow, else as the fid is open.
+ */
+static int coroutine_fn lock_open(P9Request *req, const P9Fid *fid,
+                                  FsFile **file)
+{
+    const FsDriver *driver = p9_driver(req);
+    int access = fid->file->flags & O_ACCMODE;
+    int ret = -EROFS;
+
+    if (!req->s->fs->readonly) {
+        ret = driver->open_file(&req->call, fid->node, O_RDWR, file);
+    }
+    if ((ret == -EACCES || ret == -EPERM || ret == -EROFS ||
+         ret == -ETXTBSY) && access != O_RDWR) {
+        ret = driver->open_file(&req->call, fid->node, access, file);
+    }
+    return ret;
+}
+
+/* The owner, made if need be, with a reference and counted as busy. */
+static int coroutine_fn owner_get(P9Request *req, const P9Fid *fid,
+                                  uint32_t proc_id, const char *client_id,
+                                  P9LockOwner **owner)
+{
+    P9Server *s = req->s;
+    P9LockOwner *o;
+    FsFile *file;
+    int ret;
+
+    o = owner_find(s, fid->node, proc_id, client_id);
+    if (!o) {
+        if (g_hash_table_size(s->locks.owners) >= OWNERS_MAX) {
+            return -ENOLCK;
+        }
+        ret = lock_open(req, fid, &file);
+        if (ret < 0) {
+            return ret;
+        }
+        o = owner_find(s, fid->node, proc_id, client_id);
+        if (o) {
+            /* Another request was quicker. */
+            fs_file_unref(file);
+        } else {
+            o = g_new0(P9LockOwner, 1);
+            o->s = s;
+            o->node = fs_node_ref(fid->node);
+            o->proc_id = proc_id;
+            o->client_id = g_strdup(client_id);
+            o->file = file;
+            o->refs = 1;
+            o->first = 0;
+            o->last = -1;
+            QLIST_INIT(&o->uses);
+            g_hash_table_add(s->locks.owners, o);
+            trace_p9_lock_owner_new(s, proc_id);
+        }
+    }
+    o->refs++;
+    o->busy++;
+    *owner = o;
+    return 0;
+}
+
+static void owner_release(P9LockOwner *o)
+{
+    o->busy--;
+    if (!o->dropped && o->busy == 0 && o->first > o->last) {
+        owner_drop(o);
+    }
+    owner_put(o);
+}
+
+static void owner_add_use(P9LockOwner *o, P9Fid *fid)
+{
+    P9LockUse *use;
+
+    /* The shorter list: at most OWNERS_MAX */
+    QLIST_FOREACH(use, &fid->locks, by_fid) {
+        if (use->owner == o) {
+            return;
+        }
+    }
+    use = g_new0(P9LockUse, 1);
+    use->owner = o;
+    use->fid = fid;
+    QLIST_INSERT_HEAD(&o->uses, use, by_owner);
+    QLIST_INSERT_HEAD(&fid->locks, use, by_fid);
+}
+
+/* Notes which bytes may be locked now. */
+static void owner_note(P9LockOwner *o, short type, int64_t first, int64_t last)
+{
+    if (type != F_UNLCK) {
+        if (o->first > o->last) {
+            o->first = first;
+            o->last = last;
+        } else {
+            o->first = MIN(o->first, first);
+            o->last = MAX(o->last, last);
+        }
+    } else if (first <= o->first && last >= o->last) {
+        o->first = 0;
+        o->last = -1;
+    } else if (first <= o->first && last >= o->first) {
+        o->first = last + 1;
+    } else if (last >= o->last && first <= o->last) {
+        o->last = first - 1;
+    }
+}
+
+/* Places the lock; waits for it if @block: 0, -EAGAIN, -EINTR or an error. */
+static int coroutine_fn lock_place(P9Request *req, P9Fid *fid, P9LockOwner *o,
+                                   const struct flock *lock, bool block)
+{
+    P9LockTable *locks = &req->s->locks;
+    int64_t delay = WAIT_FIRST_NS;
+    int64_t end = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + WAIT_TOTAL_NS;
+    P9LockWaiter waiter;
+    struct flock want;
+    bool go_on;
+    int ret;
+
+    for (;;) {
+        want = *lock;
+        ret = p9_driver(req)->lock(&req->call, o->file, &want, false);
+        if (ret != -EAGAIN && ret != -EACCES) {
+            return ret;
+        }
+        if (!block || locks->waiting >= WAITERS_MAX ||
+            qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= end) {
+            return -EAGAIN;
+        }
+        waiter.node = fid->node;
+        waiter.call = &req->call;
+        QLIST_INSERT_HEAD(&locks->waiters, &waiter, next);
+        locks->waiting++;
+        go_on = fs_call_sleep(&req->call, delay);
+        locks->waiting--;
+        QLIST_REMOVE(&waiter, next);
+        if (!go_on) {
+            return -EINTR;
+        }
+        if (fid->clunked || o->dropped) {
+            return -EBADF;
+        }
+        delay = MIN(delay * 2, WAIT_MOST_NS);
+    }
+}
+
+/* The lock's type and range from a message, or -EINVAL */
+static int lock_range(struct flock *lock, uint8_t type, uint64_t start,
+                      uint64_t length, int64_t *last)
+{
+    static const short types[] = {
+        [P9_LOCK_TYPE_RDLCK] = F_RDLCK,
+        [P9_LOCK_TYPE_WRLCK] = F_WRLCK,
+        [P9_LOCK_TYPE_UNLCK] = F_UNLCK,
+    };
+
+    if (type >= ARRAY_SIZE(types) || start > INT64_MAX ||
+        length > INT64_MAX || (length && length - 1 > INT64_MAX - start)) {
+        return -EINVAL;
+    }
+    memset(lock, 0, sizeof(*lock));
+    lock->l_type = types[type];
+    lock->l_whence = SEEK_SET;
+    lock->l_start = start;
+    lock->l_len = length;       /* 0: to the end of the file */
+    *last = length ? start + (length - 1) : INT64_MAX;
+    return 0;
+}
+
+/* The fid of a lock: 0, -EBADF, -EINVAL or -ENOLCK if there are no locks. */
+static int lock_fid(P9Request *req, uint32_t id, P9Fid **fid)
+{
+    *fid = p9_fid_get_node(req->s, id);
+    if (!*fid || !(*fid)->file) {
+        return -EBADF;
+    }
+    if (!S_ISREG((*fid)->node->type)) {
+        return -EINVAL;
+    }
+    return p9_driver(req)->lock ? 0 : -ENOLCK;
+}
+
+static int coroutine_fn lock_do(P9Request *req, P9Fid *fid, uint32_t proc_id,
+                                const char *client_id,
+                                const struct flock *lock, int64_t last,
+                                bool block)
+{
+    P9LockOwner *o;
+    int ret;
+
+    if (lock->l_type == F_UNLCK &&
+        !owner_find(req->s, fid->node, proc_id, client_id)) {
+        return 0;
+    }
+    ret = owner_get(req, fid, proc_id, client_id, &o);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = lock_place(req, fid, o, lock, block);
+    if (ret == 0) {
+        owner_note(o, lock->l_type, lock->l_start, last);
+        if (lock->l_type == F_UNLCK) {
+            waiters_wake(req->s, fid->node);
+        } else if (o->dropped) {
+            /* Its file was closed meanwhile, the lock goes with the owner. */
+            ret = -EBADF;
+        } else if (fid->clunked) {
+            owner_drop(o);
+            ret = -EBADF;
+        } else {
+            owner_add_use(o, fid);
+        }
+    }
+    owner_release(o);
+    return ret;
+}
+
+/*
+ * Tlock fid[4] type[1] flags[4] start[8] length[8] proc_id[4] client_id[s].
+ * Replies with status[1], P9_LOCK_SUCCESS or P9_LOCK_BLOCKED.
+ */
+int coroutine_fn p9_lock(P9Request *req)
+{
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, flags, proc_id;
+    uint64_t start, length;
+    const char *client_id;
+    size_t client_id_len;
+    struct flock lock;
+    int64_t last;
+    uint8_t type;
+    int ret;
+
+    id = marshal_get_u32(&req->r);
+    type = marshal_get_u8(&req->r);
+    flags = marshal_get_u32(&req->r);
+    start = marshal_get_u64(&req->r);
+    length = marshal_get_u64(&req->r);
+    proc_id = marshal_get_u32(&req->r);
+    client_id = marshal_get_str(&req->r, &client_id_len);
+    if (!marshal_done(&req->r) || client_id_len > CLIENT_ID_MAX) {
+        return -EINVAL;
+    }
+    ret = lock_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = lock_range(&lock, type, start, length, &last);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = lock_do(req, fid, proc_id, client_id, &lock, last,
+                  flags & P9_LOCK_FLAGS_BLOCK);
+    trace_p9_lock(req->s, id, proc_id, type, start, length, ret);
+    if (ret < 0 && ret != -EAGAIN) {
+        return ret;
+    }
+    marshal_put_u8(&req->w, ret ? P9_LOCK_BLOCKED : P9_LOCK_SUCCESS);
+    return 0;
+}
+
+/*
+ * Whose the lock is that @lock (from F_OFD_GETLK) tells of: the only other
+ * owner that may have locked those bytes, or NULL if there are several or
+ * none, because it is another guest's or the host's. The host does not tell
+ * more about locks of open files than that.
+ */
+static P9LockOwner *lock_holder(P9Server *s, const FsNode *node,
+                                const P9LockOwner *self,
+                                const struct flock *lock)
+{
+    P9LockOwner *found = NULL;
+    P9LockOwner *o;
+    GHashTableIter iter;
+    int64_t last = lock->l_len ? lock->l_start + (lock->l_len - 1) : INT64_MAX;
+
+    if (lock->l_pid > 0) {
+        return NULL;            /* a POSIX lock, of a host's process */
+    }
+    g_hash_table_iter_init(&iter, s->locks.owners);
+    while (g_hash_table_iter_next(&iter, (gpointer *)&o, NULL)) {
+        if (o != self && o->node == node &&
+            o->first <= last && o->last >= lock->l_start) {
+            if (found) {
+                return NULL;
+            }
+            found = o;
+        }
+    }
+    return found;
+}
+
+/*
+ * Tgetlock fid[4] type[1] start[8] length[8] proc_id[4] client_id[s]: replies
+ * with the same members, describing a lock in the way, or with
+ * P9_LOCK_TYPE_UNLCK if there is none. A holder that is not known has proc_id
+ * 0 and no client_id.
+ */
+int coroutine_fn p9_getlock(P9Request *req)
+{
+    MarshalWriter *w = &req->w;
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, proc_id;
+    uint64_t start, length;
+    const char *client_id;
+    size_t client_id_len;
+    P9LockOwner *self, *holder;
+    struct flock lock;
+    int64_t last;
+    uint8_t type;
+    int ret;
+
+    id = marshal_get_u32(&req->r);
+    type = marshal_get_u8(&req->r);
+    start = marshal_get_u64(&req->r);
+    length = marshal_get_u64(&req->r);
+    proc_id = marshal_get_u32(&req->r);
+    client_id = marshal_get_str(&req->r, &client_id_len);
+    if (!marshal_done(&req->r) || client_id_len > CLIENT_ID_MAX) {
+        return -EINVAL;
+    }
+    ret = lock_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = lock_range(&lock, type, start, length, &last);
+    if (ret < 0) {
+        return ret;
+    }
+    if (lock.l_type == F_UNLCK) {
+        /*
+         * Linux' client sends this type whatever the program asks about
+         * (v9fs_file_getlock()), so it means any lock: what a writer meets.
+         */
+        lock.l_type = F_WRLCK;
+    }
+
+    ret = owner_get(req, fid, proc_id, client_id, &self);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = p9_driver(req)->lock(&req->call, self->file, &lock, true);
+    if (ret == 0) {
+        if (lock.l_type == F_UNLCK) {
+            type = P9_LOCK_TYPE_UNLCK;
+        } else {
+            type = lock.l_type == F_RDLCK ? P9_LOCK_TYPE_RDLCK
+                                          : P9_LOCK_TYPE_WRLCK;
+            start = lock.l_start;
+            length = lock.l_len;
+            holder = lock_holder(req->s, fid->node, self, &lock);
+            proc_id = holder ? holder->proc_id : 0;
+            client_id = holder ? holder->client_id : "";
+        }
+        p9_reply_reserve(req, 1 + 8 + 8 + 4 + 2 + strlen(client_id));
+        marshal_put_u8(w, type);
+        marshal_put_u64(w, start);
+        marshal_put_u64(w, length);
+        marshal_put_u32(w, proc_id);
+        marshal_put_str(w, client_id);
+    }
+    owner_release(self);
+    return ret;
+}

@@ -1,0 +1,25 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Owners of byte range locks; see lock.c.
+ */
+#ifndef HW_9PFS_9P_LOCK_H
+#define HW_9PFS_9P_LOCK_H
+
+#include "fid.h"
+
+typedef struct P9LockWaiter P9LockWaiter;
+
+typedef struct P9LockTable {
+    GHashTable *owners;
+    QLIST_HEAD(, P9LockWaiter) waiters;
+    unsigned waiting;
+} P9LockTable;
+
+void p9_locks_init(P9LockTable *locks);
+void p9_locks_destroy(P9LockTable *locks);
+
+/* The fid is clunked: drops all owners that placed locks through it. */
+void p9_locks_drop_fid(P9Fid *fid);
+
+#endif /* HW_9PFS_9P_LOCK_H */

@@ -1,0 +1,153 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Qids.
+ *
+ * An export may cover several host file systems, so an inode number alone is
+ * not unique: the path number must be made of (device, inode number), which
+ * together do not fit into its 64 bits. In practice inode numbers leave their
+ * upper bits unused or nearly so. The upper 16 bits of an inode number and
+ * its device are therefore mapped, together, to a 15-bit prefix, given out in
+ * the order of first use; the lower 48 bits stay as they are. The first
+ * device's small inode numbers get prefix 0, so there path and inode number
+ * are equal.
+ *
+ * Some file systems make up inode numbers from all 64 bits. Should all
+ * prefixes but the last be in use, further inodes are numbered one by one
+ * below that. Each costs memory until the export ends, so there is a bound:
+ * after it the number is a hash, marked by the highest bit, which leaves 63
+ * bits to tell apart. Two of ten million such inodes have the same with a
+ * probability of 1 to 180,000.
+ */
+#include "qemu/osdep.h"
+#include "qid.h"
+#include "wire.h"
+
+#define LOWER_BITS      48
+#define LOWER_MASK      ((1ull << LOWER_BITS) - 1)
+/* Prefix of the inodes that are numbered one by one */
+#define PREFIX_SINGLES  (P9_QID_PREFIXES - 1)
+#define HASHED          (1ull << 63)
+
+typedef struct QidKey {
+    uint64_t dev;
+    uint64_t ino;               /* or its upper bits */
+    uint64_t value;
+} QidKey;
+
+static guint qid_key_hash(gconstpointer p)
+{
+    const QidKey *key = p;
+    uint64_t h = (key->dev * 0x9e3779b97f4a7c15ull) ^ key->ino;
+
+    h *= 0x9e3779b97f4a7c15ull;
+    return h >> 32;
+}
+
+static gboolean qid_key_equal(gconstpointer pa, gconstpointer pb)
+{
+    const QidKey *a = pa;
+    const QidKey *b = pb;
+
+    return a->dev == b->dev && a->ino == b->ino;
+}
+
+void p9_qid_map_destroy(P9QidMap *map)
+{
+    g_clear_pointer(&map->prefixes, g_hash_table_unref);
+    g_clear_pointer(&map->singles, g_hash_table_unref);
+    memset(map, 0, sizeof(*map));
+}
+
+/* Every bit of the result depends on every one of @h (SplitMix64). */
+static uint64_t qid_mix(uint64_t h)
+{
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
+    h = (h ^ h >> 27) * 0x94d049bb133111ebull;
+    return h ^ h >> 31;
+}
+
+static uint64_t qid_path_single(P9QidMap *map, uint64_t dev, uint64_t ino)
+{
+    QidKey want = { .dev = dev, .ino = ino };
+    QidKey *key;
+
+    if (!map->singles) {
+        map->singles = g_hash_table_new_full(qid_key_hash, qid_key_equal,
+                                             g_free, NULL);
+    }
+    key = g_hash_table_lookup(map->singles, &want);
+    if (!key) {
+        if (map->next_single == P9_QID_SINGLES) {
+            return HASHED | qid_mix(qid_mix(dev) + ino);
+        }
+        key = g_memdup2(&want, sizeof(want));
+        key->value = map->next_single++;
+        g_hash_table_add(map->singles, key);
+    }
+    return ((uint64_t)PREFIX_SINGLES << LOWER_BITS) | key->value;
+}
+
+uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino)
+{
+    uint64_t upper = ino >> LOWER_BITS;
+    QidKey want = { .dev = dev, .ino = upper };
+    QidKey *key;
+
+    if (!map->prefixes) {
+        map->prefixes = g_hash_table_new_full(qid_key_hash, qid_key_equal,
+                                              g_free, NULL);
+    }
+    if (!map->last_valid || map->last_dev != dev || map->last_upper != upper) {
+        key = g_hash_table_lookup(map->prefixes, &want);
+        if (!key) {
+            if (map->next_prefix == PREFIX_SINGLES) {
+                return qid_path_single(map, dev, ino);
+            }
+            key = g_memdup2(&want, sizeof(want));
+            key->value = map->next_prefix++;
+            g_hash_table_add(map->prefixes, key);
+        }
+        map->last_dev = dev;
+        map->last_upper = upper;
+        map->last_prefix = key->value;
+        map->last_valid = true;
+    }
+    return ((uint64_t)map->last_prefix << LOWER_BITS) | (ino & LOWER_MASK);
+}
+
+/*
+ * A number that differs, but for bad luck, when the contents do. Never 0:
+ * Linux' client takes a file with version 0 for one that must not be cached
+ * (v9fs_fid_add_modes() of Linux 6.4 and later).
+ */
+static uint32_t qid_version(const FsAttr *attr)
+{
+    uint64_t h;
+
+    h = (uint64_t)attr->mtime.tv_sec * 1000000000ull + attr->mtime.tv_nsec;
+    h *= 0x9e3779b97f4a7c15ull;
+    h ^= attr->size;
+    h *= 0x9e3779b97f4a7c15ull;
+    h >>= 32;
+    return h ? h : 1;
+}
+
+P9Qid p9_qid_make(P9QidMap *map, const FsAttr *attr)
+{
+    P9Qid qid = {
+        .type = S_ISDIR(attr->mode) ? P9_QTDIR :
+                S_ISLNK(attr->mode) ? P9_QTSYMLINK : P9_QTFILE,
+        .version = qid_version(attr),
+        .path = p9_qid_path(map, attr->dev, attr->ino),
+    };
+
+    return qid;
+}
+
+void p9_put_qid(MarshalWriter *w, const P9Qid *qid)
+{
+    marshal_put_u8(w, qid->type);
+    marshal_put_u32(w, qid->version);
+    marshal_put_u64(w, qid->path);
+}

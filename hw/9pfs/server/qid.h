@@ -1,0 +1,50 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Qids: what tells a client whether two fids are the same file (qid.path),
+ * and whether its contents changed (qid.version).
+ */
+#ifndef HW_9PFS_9P_QID_H
+#define HW_9PFS_9P_QID_H
+
+#include "fsdev/shared/types.h"
+#include "fsdev/shared/marshal.h"
+
+typedef struct P9Qid {
+    uint8_t type;
+    uint32_t version;
+    uint64_t path;
+} P9Qid;
+
+/* How many an export tells apart without doubt: see qid.c */
+#define P9_QID_PREFIXES 0x8000u
+#define P9_QID_SINGLES  (1024 * 1024)
+
+/* Gives (dev, ino) pairs their numbers; see qid.c. All zero is empty. */
+typedef struct P9QidMap {
+    GHashTable *prefixes;       /* (dev, upper bits of ino) -> prefix */
+    GHashTable *singles;        /* (dev, ino) -> number, once those ran out */
+    uint32_t next_prefix;
+    uint64_t next_single;
+    /* what was asked for last */
+    uint64_t last_dev;
+    uint64_t last_upper;
+    uint32_t last_prefix;
+    bool last_valid;
+} P9QidMap;
+
+void p9_qid_map_destroy(P9QidMap *map);
+
+/*
+ * The path number of an inode: the same for ever, and no other's. Past all
+ * that the map can keep, it is no other's in all likelihood.
+ */
+uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino);
+
+/* The qid of the object with attributes @attr. */
+P9Qid p9_qid_make(P9QidMap *map, const FsAttr *attr);
+
+/* qid[13] on the wire */
+void p9_put_qid(MarshalWriter *w, const P9Qid *qid);
+
+#endif /* HW_9PFS_9P_QID_H */

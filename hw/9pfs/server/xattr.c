@@ -1,0 +1,222 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Extended attributes, which in 9P2000.L are files of a sort: Txattrwalk makes
+ * a fid whose contents are an attribute's value, or the list of names, to be
+ * had with Tread; Txattrcreate turns a fid into one that takes a value with
+ * Twrite, and Tclunk sets it.
+ *
+ * A value is held in memory as long as its fid lives, so the number of these
+ * fids is limited (fsdev's max_xattr).
+ */
+#include "qemu/osdep.h"
+#include "qemu/iov.h"
+#include <sys/xattr.h>
+#include "internal.h"
+
+/* Longest name that Linux has (XATTR_NAME_MAX of linux/limits.h) */
+#define NAME_LEN_MAX    255
+
+struct P9Xattr {
+    char *name;                 /* NULL for what is only read */
+    uint8_t *value;
+    size_t size;
+    size_t filled;              /* bytes written so far */
+    int flags;                  /* of setxattr(2) */
+};
+
+/* Takes a place among the export's, or -ENOSPC. */
+static int xattr_take(FsExport *fs)
+{
+    if (fs->max_xattr && fs->open_xattr >= fs->max_xattr) {
+        return -ENOSPC;
+    }
+    fs->open_xattr++;
+    return 0;
+}
+
+void p9_xattr_free(P9Fid *fid)
+{
+    P9Xattr *x = fid->xattr;
+
+    fid->s->fs->open_xattr--;
+    fid->xattr = NULL;
+    g_free(x->name);
+    g_free(x->value);
+    g_free(x);
+}
+
+/*
+ * Txattrwalk fid[4] newfid[4] name[s]: the value of that attribute, or the
+ * list of names, each with a NUL, if name is empty. Replies with its size[8].
+ */
+int coroutine_fn p9_xattrwalk(P9Request *req)
+{
+    P9Server *s = req->s;
+    g_autoptr(P9Fid) file = NULL;
+    g_autoptr(P9Fid) fid = NULL;
+    uint32_t id, newid;
+    const char *name;
+    size_t name_len;
+    P9Xattr *x;
+    int ret;
+
+    id = marshal_get_u32(&req->r);
+    newid = marshal_get_u32(&req->r);
+    name = marshal_get_str(&req->r, &name_len);
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    file = p9_fid_get_node(s, id);
+    if (!file) {
+        return -EBADF;
+    }
+    ret = p9_fid_check_new(s, newid);
+    if (ret < 0) {
+        return ret;
+    }
+    if (name_len > NAME_LEN_MAX) {
+        return -ERANGE;
+    }
+    if (!p9_driver(req)->getxattr) {
+        return -EOPNOTSUPP;
+    }
+    ret = xattr_take(s->fs);
+    if (ret < 0) {
+        return ret;
+    }
+
+    x = g_new0(P9Xattr, 1);
+    fid = p9_fid_new(s, newid, file->uid, file->node, NULL);
+    fid->xattr = x;             /* and with it the place */
+    ret = p9_driver(req)->getxattr(&req->call, file->node,
+                                   name_len ? name : NULL,
+                                   &x->value, &x->size);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = p9_fid_insert(fid);
+    if (ret < 0) {
+        return ret;
+    }
+    marshal_put_u64(&req->w, x->size);
+    return 0;
+}
+
+/*
+ * Txattrcreate fid[4] name[s] attr_size[8] flags[4]: the fid becomes the
+ * attribute's. Errors of setxattr(2) that need no file are found here.
+ */
+int coroutine_fn p9_xattrcreate(P9Request *req)
+{
+    P9Server *s = req->s;
+    g_autoptr(P9Fid) file = NULL;
+    g_autoptr(P9Fid) fid = NULL;
+    const char *name;
+    size_t name_len;
+    uint32_t id, flags;
+    uint64_t size;
+    P9Xattr *x;
+    int ret;
+
+    id = marshal_get_u32(&req->r);
+    name = marshal_get_str(&req->r, &name_len);
+    size = marshal_get_u64(&req->r);
+    flags = marshal_get_u32(&req->r);
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    file = p9_fid_get_node(s, id);
+    if (!file || file->file) {
+        return -EBADF;
+    }
+    if (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)) {
+        return -EINVAL;
+    }
+    if (name_len == 0 || name_len > NAME_LEN_MAX) {
+        return -ERANGE;
+    }
+    if (size > FS_XATTR_MAX) {
+        return -E2BIG;
+    }
+    if (!p9_driver(req)->setxattr || !p9_driver(req)->removexattr) {
+        return -EOPNOTSUPP;
+    }
+    ret = xattr_take(s->fs);
+    if (ret < 0) {
+        return ret;
+    }
+
+    x = g_new0(P9Xattr, 1);
+    x->name = g_strdup(name);
+    x->value = g_malloc0(size);
+    x->size = size;
+    x->flags = flags;
+    fid = p9_fid_new(s, id, file->uid, file->node, file->entry);
+    fid->xattr = x;             /* and with it the place */
+    return p9_fid_replace(file, fid);
+}
+
+ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,
+                      uint32_t count)
+{
+    P9Xattr *x = fid->xattr;
+
+    if (x->name) {
+        return -EBADF;
+    }
+    if (offset >= x->size) {
+        return 0;
+    }
+    count = MIN(count, x->size - offset);
+    return iov_from_buf(req->in, req->in_num, P9_RREAD_HEADER,
+                        x->value + offset, count);
+}
+
+/*
+ * -ENOSPC beyond the size that Txattrcreate told, -EINVAL when the write would
+ * leave a gap.
+ */
+ssize_t p9_xattr_write(P9Request *req, P9Fid *fid, uint64_t offset,
+                       uint32_t count)
+{
+    P9Xattr *x = fid->xattr;
+
+    if (!x->name) {
+        return -EBADF;
+    }
+    if (offset > x->size || count > x->size - offset) {
+        return -ENOSPC;
+    }
+    if (offset > x->filled) {
+        return -EINVAL;
+    }
+    iov_to_buf(req->out, req->out_num, P9_TWRITE_HEADER,
+               x->value + offset, count);
+    x->filled = MAX(x->filled, offset + count);
+    return count;
+}
+
+/*
+ * An attribute of which nothing was written is not set: the client gave it up
+ * (Linux clunks the fid when a write failed). One that is not complete is an
+ * error. A value of size 0 with XATTR_REPLACE is how Linux' client asks for
+ * removal; without, it is an empty value.
+ */
+int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid)
+{
+    const FsDriver *driver = p9_driver(req);
+    P9Xattr *x = fid->xattr;
+
+    if (!x->name) {
+        return 0;
+    }
+    if (x->size == 0 && x->flags == XATTR_REPLACE) {
+        return driver->removexattr(&req->call, fid->node, x->name);
+    }
+    if (x->filled < x->size) {
+        return x->filled ? -EINVAL : 0;
+    }
+    return driver->setxattr(&req->call, fid->node, x->name,
+                            x->value, x->size, x->flags);
+}

@@ -1,0 +1,129 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The virtio-9p device with an IOThread (property iothread).
+ *
+ * The queue, the server and everything behind it run in the IOThread's
+ * AioContext (v->ctx). The guest's kick is an event of the host notifier, which
+ * is attached there while ioeventfd is on, and notifications go the other way
+ * through the guest notifier: neither needs the big lock. While ioeventfd is
+ * off (before the driver is ready, while the VM is stopped, or because it can
+ * not be had) kicks arrive in the thread of a vCPU or in the main thread, and are
+ * passed on with a bottom half, as notifications are back.
+ *
+ * The main thread, or who has the big lock, turns ioeventfd on and off, and
+ * resets and removes the device. What that changes in the device it has done in
+ * the context, and waits meanwhile; so nothing of V9fsVirtioState is used by
+ * two threads at once but what is set while there are no kicks.
+ *
+ * A guest can have the IOThread write to the device's registers by putting a
+ * ring or buffer there. With the big lock taken for that, the device may then
+ * be reset in its own context: fs_context_run() does it at once in that case.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "hw/virtio/virtio-bus.h"
+#include "hw/9pfs/virtio-9p.h"
+#include "hw/9pfs/fs/driver.h"
+
+bool virtio_9p_iothread_check(V9fsVirtioState *v, Error **errp)
+{
+    BusState *bus = qdev_get_parent_bus(DEVICE(v));
+    VirtioBusClass *k = VIRTIO_BUS_GET_CLASS(bus);
+
+    if (!k->set_guest_notifiers || !k->ioeventfd_assign) {
+        error_setg(errp, "virtio-9p: property 'iothread': the device's bus "
+                   "has no notifiers");
+        return false;
+    }
+    if (!virtio_device_ioeventfd_enabled(VIRTIO_DEVICE(v))) {
+        error_setg(errp, "virtio-9p: property 'iothread' needs ioeventfd, "
+                   "which is off");
+        return false;
+    }
+    return true;
+}
+
+static void iothread_attach(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+
+    v->irqfd = true;
+    /* This is a kick, too. */
+    virtio_queue_aio_attach_host_notifier(v->vq, v->ctx);
+}
+
+static void iothread_detach(void *opaque)
+{
+    V9fsVirtioState *v = opaque;
+
+    virtio_queue_aio_detach_host_notifier(v->vq, v->ctx);
+    v->irqfd = false;
+}
+
+int virtio_9p_iothread_start(V9fsVirtioState *v)
+{
+    BusState *bus = qdev_get_parent_bus(DEVICE(v));
+    VirtioBusClass *k = VIRTIO_BUS_GET_CLASS(bus);
+    int ret;
+
+    if (v->ioeventfd || v->ioeventfd_changing) {
+        return 0;
+    }
+    v->ioeventfd_changing = true;
+    ret = k->set_guest_notifiers(bus->parent, 1, true);
+    if (ret == 0) {
+        ret = virtio_bus_set_host_notifier(VIRTIO_BUS(bus), 0, true);
+        if (ret < 0) {
+            k->set_guest_notifiers(bus->parent, 1, false);
+        }
+    }
+    if (ret == 0) {
+        v->ioeventfd = true;
+        fs_context_run(v->ctx, iothread_attach, v);
+    } else {
+        error_report("virtio-9p: mount_tag '%s': no notifiers for the "
+                     "IOThread: %s", v->tag, strerror(-ret));
+        ret = -ENOSYS;
+    }
+    v->ioeventfd_changing = false;
+    return ret;
+}
+
+void virtio_9p_iothread_stop(V9fsVirtioState *v)
+{
+    BusState *bus = qdev_get_parent_bus(DEVICE(v));
+    VirtioBusClass *k = VIRTIO_BUS_GET_CLASS(bus);
+
+    if (!v->ioeventfd || v->ioeventfd_changing) {
+        return;
+    }
+    v->ioeventfd_changing = true;
+    fs_context_run(v->ctx, iothread_detach, v);
+    virtio_bus_set_host_notifier(VIRTIO_BUS(bus), 0, false);
+    /* Kicks that nobody saw come to virtio_9p_handle_output() now. */
+    virtio_bus_cleanup_host_notifier(VIRTIO_BUS(bus), 0);
+    k->set_guest_notifiers(bus->parent, 1, false);
+    v->ioeventfd = false;
+    v->ioeventfd_changing = false;
+}
+
+void virtio_9p_iothread_notify(V9fsVirtioState *v)
+{
+    if (v->irqfd) {
+        virtio_notify_irqfd(VIRTIO_DEVICE(v), v->vq);
+    } else {
+        qemu_bh_schedule(v->main_bh);
+    }
+}
+
+bool virtio_9p_iothread_elsewhere(V9fsVirtioState *v)
+{
+    if (!v->iothread || qemu_get_current_aio_context() == v->ctx) {
+        return false;
+    }
+    qemu_bh_schedule(v->kick_bh);
+    return true;
+}

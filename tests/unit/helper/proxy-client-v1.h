@@ -1,0 +1,50 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A client of virtfs-proxy-helper for tests that speaks protocol version 1
+ * (fsdev/shared/proto-v1.h), over a connection of proxy-client.h.
+ */
+#ifndef TESTS_UNIT_PROXY_CLIENT1_H
+#define TESTS_UNIT_PROXY_CLIENT1_H
+
+#include "proxy-client.h"
+#include "fsdev/shared/proto-v1.h"
+
+typedef struct ProxyClient1 {
+    ProxyClient *c;             /* not greeted by HELLO */
+    MarshalWriter w;            /* payload of the next request */
+    MarshalReader r;            /* payload of the last reply */
+    uint8_t out[PROXY1_HEADER_SIZE + PROXY1_MAX_PAYLOAD];
+    uint8_t in[PROXY1_MAX_PAYLOAD];
+} ProxyClient1;
+
+/* Begins a request; its payload goes to the writer that is returned. */
+MarshalWriter *p1_begin(ProxyClient1 *p);
+
+/* What a request is about; each type takes what it has a use for. */
+typedef struct P1Args {
+    const char *path;
+    const char *other;          /* LINK, RENAME: the new path; SYMLINK: the
+                                   target; *XATTR: the name */
+    uint32_t flags;             /* OPEN, CREATE, LSETXATTR */
+    uint32_t mode;              /* CREATE, MKNOD, MKDIR, CHMOD */
+    uint32_t id;                /* user and group for those, and CHOWN */
+    uint64_t size;              /* TRUNCATE; room for what is asked for */
+} P1Args;
+
+/* Begins a request of @type, of the right form, with all its payload. */
+void p1_put_request(ProxyClient1 *p, uint32_t type, const P1Args *args);
+
+/* Sends what was begun as @type. */
+void p1_send(ProxyClient1 *p, uint32_t type);
+
+/* The reply to a request: 0 or what a status says, or -errno. */
+int p1_answer(ProxyClient1 *p);
+
+/* The reply to OPEN and CREATE: a descriptor or -errno */
+int p1_answer_fd(ProxyClient1 *p);
+
+/* p1_send(), and whichever answer the type has */
+int p1_call(ProxyClient1 *p, uint32_t type);
+
+#endif /* TESTS_UNIT_PROXY_CLIENT1_H */

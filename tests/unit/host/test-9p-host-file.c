@@ -1,0 +1,692 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * I/O on held host descriptors (hw/9pfs/host/file.c), on real files in the
+ * current folder, which decides the file system: with and without RWF_NOWAIT,
+ * in any number of pieces, from several coroutines at once.
+ */
+#include "qemu/osdep.h"
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include "block/aio.h"
+#include "qapi/error.h"
+#include "qemu/iov.h"
+#include "qemu/main-loop.h"
+#include "qemu/memalign.h"
+#include "hw/9pfs/host/file.h"
+
+typedef struct Job Job;
+struct Job {
+    void coroutine_fn (*run)(Job *job);
+    FsCall call;
+    FsFile *file;
+    struct iovec *iov;
+    int niov;
+    uint64_t offset;
+    struct flock lock;
+    unsigned room;              /* entries that are taken */
+    GPtrArray *names;
+    GArray *nexts;
+    ssize_t ret;
+    bool done;
+};
+
+static FsExport export;
+static const FsdevOptions options;
+static char *folder;
+
+static void host_node_free(FsNode *node)
+{
+    g_free(node);
+}
+
+static const FsDriver driver = {
+    .node_free = host_node_free,
+    .file_free = host_file_free,
+};
+
+/* As on a file system of that kind, whatever the current folder is on */
+static FsFile *open_file_on(HostDevKind kind, const char *name, int flags,
+                            bool writeout)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    FsNode *node;
+    FsFile *file;
+    FsAttr attr = { };
+    struct stat st;
+    int fd = open(path, flags, 0600);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(fstat(fd, &st), ==, 0);
+    attr.dev = st.st_dev;
+    attr.ino = st.st_ino;
+    attr.mode = st.st_mode;
+    node = fs_node_find(&export, attr.dev, attr.ino);
+    if (!node) {
+        node = g_new0(FsNode, 1);
+        fs_node_init(node, &export, &attr);
+    }
+    file = host_file_new(node, fd, flags, writeout, kind);
+    fs_node_unref(node);
+    return file;
+}
+
+static FsFile *open_file(const char *name, int flags, bool writeout)
+{
+    return open_file_on(HOST_DEV_STORAGE, name, flags, writeout);
+}
+
+static void coroutine_fn job_entry(void *opaque)
+{
+    Job *job = opaque;
+
+    job->run(job);
+    job->done = true;
+}
+
+static void job_start(Job *job, void coroutine_fn (*run)(Job *job))
+{
+    job->run = run;
+    job->done = false;
+    qemu_coroutine_enter(qemu_coroutine_create(job_entry, job));
+}
+
+static void job_wait(Job *job)
+{
+    gint64 end = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+
+    while (!job->done && g_get_monotonic_time() < end) {
+        if (!aio_poll(qemu_get_aio_context(), false)) {
+            g_usleep(50);
+        }
+    }
+    g_assert_true(job->done);
+}
+
+static void coroutine_fn run_read(Job *job)
+{
+    job->ret = host_file_read(&job->call, job->file, job->iov, job->niov,
+                              job->offset);
+}
+
+static void coroutine_fn run_write(Job *job)
+{
+    job->ret = host_file_write(&job->call, job->file, job->iov, job->niov,
+                               job->offset);
+}
+
+static void coroutine_fn run_fsync(Job *job)
+{
+    job->ret = host_file_fsync(&job->call, job->file, job->offset);
+}
+
+static void coroutine_fn run_lock(Job *job)
+{
+    job->ret = host_file_lock(&job->call, job->file, &job->lock, false);
+}
+
+static bool take(void *opaque, const FsDirent *entry)
+{
+    Job *job = opaque;
+
+    if (job->room == 0) {
+        return false;
+    }
+    job->room--;
+    g_assert_cmpuint(strlen(entry->name), ==, entry->namelen);
+    g_ptr_array_add(job->names, g_strdup(entry->name));
+    g_array_append_val(job->nexts, entry->next);
+    return true;
+}
+
+static void coroutine_fn run_readdir(Job *job)
+{
+    job->ret = host_file_readdir(&job->call, job->file, job->offset, take,
+                                 job);
+}
+
+static ssize_t do_io(FsFile *file, void coroutine_fn (*run)(Job *job),
+                     struct iovec *iov, int niov, uint64_t offset)
+{
+    Job job = { .file = file, .iov = iov, .niov = niov, .offset = offset };
+
+    job_start(&job, run);
+    job_wait(&job);
+    return job.ret;
+}
+
+static ssize_t do_buf(FsFile *file, void coroutine_fn (*run)(Job *job),
+                      void *buf, size_t size, uint64_t offset)
+{
+    struct iovec iov = { .iov_base = buf, .iov_len = size };
+
+    return do_io(file, run, &iov, 1, offset);
+}
+
+/* @size bytes at @buf cut into vectors, with empty ones in between */
+static struct iovec *cut(char *buf, size_t size, int *niov)
+{
+    GArray *iov = g_array_new(false, false, sizeof(struct iovec));
+    struct iovec v = { };
+
+    while (size) {
+        v.iov_base = buf;
+        v.iov_len = g_test_rand_int_range(0, 1000);
+        v.iov_len = MIN(v.iov_len, size);
+        buf += v.iov_len;
+        size -= v.iov_len;
+        g_array_append_val(iov, v);
+    }
+    *niov = iov->len;
+    return (struct iovec *)g_array_free(iov, false);
+}
+
+static void read_write(const char *name, bool writeout)
+{
+    size_t size = 2000000, i;
+    g_autofree char *data = g_malloc(size), *back = g_malloc0(size + 1);
+    g_autofree struct iovec *out = NULL, *in = NULL;
+    FsFile *file = open_file(name, O_RDWR | O_CREAT | O_TRUNC, writeout);
+    int nout, nin;
+
+    for (i = 0; i < size; i++) {
+        data[i] = g_test_rand_int();
+    }
+    out = cut(data, size, &nout);
+    in = cut(back, size, &nin);
+    g_assert_cmpint(nout, >, 2 * IOV_MAX);
+    g_assert_cmpint(do_io(file, run_write, out, nout, 7), ==, size);
+    g_assert_cmpint(do_io(file, run_read, in, nin, 7), ==, size);
+    g_assert_cmpmem(data, size, back, size);
+
+    /* Over the end, at it and beyond; nothing at all */
+    g_assert_cmpint(do_buf(file, run_read, back, 100, size), ==, 7);
+    g_assert_cmpint(do_buf(file, run_read, back, 100, size + 7), ==, 0);
+    g_assert_cmpint(do_buf(file, run_read, back, 100, size + 700), ==, 0);
+    g_assert_cmpint(do_buf(file, run_read, back, 0, 0), ==, 0);
+    g_assert_cmpint(do_io(file, run_read, NULL, 0, 0), ==, 0);
+    g_assert_cmpint(do_buf(file, run_write, data, 0, 0), ==, 0);
+
+    g_assert_cmpint(do_buf(file, run_fsync, NULL, 0, 0), ==, 0);
+    g_assert_cmpint(do_buf(file, run_fsync, NULL, 0, 1), ==, 0);
+    fs_file_unref(file);
+}
+
+static void test_read_write(void)
+{
+    read_write("f", false);
+}
+
+/* Without the event loop, so without another thread */
+static void at_once(Job *job, void coroutine_fn (*run)(Job *job))
+{
+    job_start(job, run);
+    g_assert_true(job->done);
+}
+
+static void test_in_memory(void)
+{
+    FsFile *file = open_file_on(HOST_DEV_MEMORY, "m", O_RDWR | O_CREAT, true);
+    g_autofree char *big = g_malloc0(4 * 1024 * 1024);
+    char buf[8] = "abc";
+    struct iovec iov = { .iov_base = buf, .iov_len = 3 };
+    Job job = { .file = file, .iov = &iov, .niov = 1 };
+    Job lock = { .file = file, .lock = { .l_type = F_WRLCK } };
+
+    at_once(&job, run_write);
+    g_assert_cmpint(job.ret, ==, 3);
+    at_once(&job, run_read);
+    g_assert_cmpint(job.ret, ==, 3);
+    at_once(&job, run_fsync);
+    g_assert_cmpint(job.ret, ==, 0);
+    at_once(&lock, run_lock);
+    g_assert_cmpint(lock.ret, ==, 0);
+    /* What would hold up others */
+    g_assert_cmpint(do_buf(file, run_write, big, 4 * 1024 * 1024, 0), ==,
+                    4 * 1024 * 1024);
+    fs_file_unref(file);
+
+    file = open_file_on(HOST_DEV_MEMORY, "", O_RDONLY | O_DIRECTORY, false);
+    job = (Job) {
+        .file = file, .room = 1,
+        .names = g_ptr_array_new_with_free_func(g_free),
+        .nexts = g_array_new(false, false, sizeof(uint64_t)),
+    };
+    at_once(&job, run_readdir);
+    g_assert_cmpint(job.ret, ==, 0);
+    g_assert_cmpuint(job.names->len, ==, 1);
+    g_ptr_array_free(job.names, true);
+    g_array_free(job.nexts, true);
+    fs_file_unref(file);
+}
+
+static void coroutine_fn run_learn(Job *job)
+{
+    HostDevs devs = { };
+    struct stat st;
+
+    g_assert_cmpint(fstat(job->niov, &st), ==, 0);
+    g_assert_false(host_dev_known(&devs, st.st_dev));
+    g_assert_cmpint(host_dev_kind(&devs, st.st_dev), ==, HOST_DEV_REMOTE);
+    job->ret = host_dev_learn(&devs, job->niov, st.st_dev);
+    g_assert_cmpint(host_dev_kind(&devs, st.st_dev), ==, job->ret);
+    g_assert_true(host_dev_known(&devs, st.st_dev));
+    host_dev_note(&devs, st.st_dev, HOST_DEV_REMOTE);
+    g_assert_cmpint(host_dev_learn(&devs, job->niov, st.st_dev), ==,
+                    HOST_DEV_REMOTE);
+    host_devs_destroy(&devs);
+}
+
+static void test_kinds(void)
+{
+    /* Both can only be of one kind. */
+    static const struct {
+        const char *path;
+        HostDevKind kind;
+    } known[] = {
+        { "/dev/shm", HOST_DEV_MEMORY },
+        { "/proc", HOST_DEV_STORAGE },
+    };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(known); i++) {
+        Job job = { .niov = open(known[i].path, O_PATH) };
+        struct statfs st;
+
+        if (job.niov < 0 || fstatfs(job.niov, &st) < 0 ||
+            (st.f_type != TMPFS_MAGIC && st.f_type != PROC_SUPER_MAGIC)) {
+            g_test_skip("/dev/shm or /proc is not what it mostly is");
+            continue;
+        }
+        job_start(&job, run_learn);
+        job_wait(&job);
+        g_assert_cmpint(job.ret, ==, known[i].kind);
+        close(job.niov);
+    }
+}
+
+static void test_writeout(void)
+{
+    FsFile *file;
+    char buf[8];
+
+    read_write("w", true);
+
+    file = open_file("a", O_RDWR | O_CREAT | O_APPEND, true);
+    g_assert_cmpint(do_buf(file, run_write, (char *)"abc", 3, 0), ==, 3);
+    g_assert_cmpint(do_buf(file, run_write, (char *)"def", 3, 0), ==, 3);
+    g_assert_cmpint(do_buf(file, run_read, buf, sizeof(buf), 0), ==, 6);
+    g_assert_cmpmem(buf, 6, "abcdef", 6);
+    fs_file_unref(file);
+}
+
+/* A file as FsDriver.open_file gives it for O_DIRECT */
+static FsFile *open_direct(const char *name, int flags)
+{
+    FsFile *file = open_file(name, flags, false);
+    HostFile *host = container_of(file, HostFile, file);
+    bool has = fcntl(host->fd, F_SETFL, flags | O_DIRECT) == 0;
+    FsFile *again = host_file_new(file->node, dup(host->fd), flags | O_DIRECT,
+                                  false, HOST_DEV_STORAGE);
+
+    fs_file_unref(file);
+    g_assert_cmpint(container_of(again, HostFile, file)->direct, ==, has);
+    if (!has) {
+        g_test_skip("the current folder's file system has no O_DIRECT");
+        fs_file_unref(again);
+        return NULL;
+    }
+    return again;
+}
+
+static bool is_direct(FsFile *file)
+{
+    HostFile *host = container_of(file, HostFile, file);
+    bool direct = fcntl(host->fd, F_GETFL) & O_DIRECT;
+
+    g_assert_cmpint(direct, ==, host->direct);
+    g_assert_cmphex(fcntl(host->fd, F_GETFL) & O_APPEND, ==,
+                    file->flags & O_APPEND);
+    return direct;
+}
+
+/* What is aligned goes past the cache; what is not works all the same. */
+static void test_direct(void)
+{
+    const size_t block = 4096, size = 64 * block;
+    char *data = qemu_memalign(block, size + block);
+    char *back = qemu_memalign(block, size + block);
+    FsFile *file = open_direct("direct", O_RDWR | O_CREAT);
+    size_t i;
+
+    if (!file) {
+        goto out;
+    }
+    for (i = 0; i < size + block; i++) {
+        data[i] = g_test_rand_int();
+    }
+    g_assert_cmpint(do_buf(file, run_write, data, size, 0), ==, size);
+    g_assert_cmpint(do_buf(file, run_read, back, size, 0), ==, size);
+    g_assert_cmpmem(data, size, back, size);
+    g_assert_true(is_direct(file));
+    /* At the end, and past it */
+    g_assert_cmpint(do_buf(file, run_read, back, size, size), ==, 0);
+    g_assert_cmpint(do_buf(file, run_read, back, size, size - block), ==,
+                    block);
+    g_assert_true(is_direct(file));
+
+    /* File systems may do the unaligned with a copy, as tmpfs does */
+    memset(back, 0, size);
+    g_assert_cmpint(do_buf(file, run_write, data + 3, size - 10, 5), ==,
+                    size - 10);
+    g_test_message("O_DIRECT is %s after unaligned I/O",
+                   is_direct(file) ? "on" : "off");
+    g_assert_cmpint(do_buf(file, run_read, back + 1, 999, 5), ==, 999);
+    g_assert_cmpmem(data + 3, 999, back + 1, 999);
+    is_direct(file);
+    g_assert_cmpint(do_buf(file, run_read, back, size, 5), ==, size - 5);
+    g_assert_cmpmem(data + 3, size - 10, back, size - 10);
+
+    /* An error that is one stays: the offset cannot be. */
+    g_assert_cmpint(do_buf(file, run_read, back, 1, 1ull << 63), ==, -EINVAL);
+    fs_file_unref(file);
+out:
+    qemu_vfree(data);
+    qemu_vfree(back);
+}
+
+/* Several at once that find out, one of them with vectors of any size */
+static void test_direct_many(void)
+{
+    const size_t size = 8192;
+    g_autofree char *data = g_malloc(4 * size);
+    g_autofree char *back = g_malloc(4 * size + 1);
+    g_autofree struct iovec *iov = NULL;
+    FsFile *file = open_direct("direct-many", O_RDWR | O_CREAT);
+    struct iovec v[4];
+    Job job[4];
+    int niov, i;
+
+    if (!file) {
+        return;
+    }
+    for (i = 0; i < 4 * size; i++) {
+        data[i] = g_test_rand_int();
+    }
+    for (i = 0; i < 4; i++) {
+        v[i].iov_base = data + i * size;
+        v[i].iov_len = size;
+        job[i] = (Job) { .file = file, .iov = &v[i], .niov = 1,
+                         .offset = i * size + 1 };
+        job_start(&job[i], run_write);
+    }
+    for (i = 0; i < 4; i++) {
+        job_wait(&job[i]);
+        g_assert_cmpint(job[i].ret, ==, size);
+    }
+    is_direct(file);
+    iov = cut(back, 4 * size, &niov);
+    g_assert_cmpint(do_io(file, run_read, iov, niov, 1), ==, 4 * size);
+    g_assert_cmpmem(data, 4 * size, back, 4 * size);
+    fs_file_unref(file);
+
+    /* The rest of the flags stays. */
+    file = open_direct("direct-append", O_RDWR | O_CREAT | O_APPEND);
+    g_assert_cmpint(do_buf(file, run_write, data, 11, 0), ==, 11);
+    is_direct(file);
+    g_assert_cmpint(do_buf(file, run_write, data + 11, 11, 0), ==, 11);
+    g_assert_cmpint(do_buf(file, run_read, back, 100, 0), ==, 22);
+    g_assert_cmpmem(data, 22, back, 22);
+    fs_file_unref(file);
+}
+
+/* What is not in the page cache comes all the same */
+static void test_cold(void)
+{
+    size_t size = 1000000, i;
+    g_autofree char *data = g_malloc(size), *back = g_malloc0(size);
+    FsFile *file = open_file("cold", O_RDWR | O_CREAT, false);
+    HostFile *host = container_of(file, HostFile, file);
+
+    for (i = 0; i < size; i++) {
+        data[i] = i * 31;
+    }
+    g_assert_cmpint(do_buf(file, run_write, data, size, 0), ==, size);
+    g_assert_cmpint(do_buf(file, run_fsync, NULL, 0, 0), ==, 0);
+    /* The second half leaves the cache, if the file system lets it */
+    posix_fadvise(host->fd, size / 2, 0, POSIX_FADV_DONTNEED);
+    g_assert_cmpint(do_buf(file, run_read, back, size, 0), ==, size);
+    g_assert_cmpmem(data, size, back, size);
+
+    /* As on a file system that has no RWF_NOWAIT */
+    host->read_waits = host->write_waits = true;
+    memset(back, 0, size);
+    g_assert_cmpint(do_buf(file, run_write, data, size, 1), ==, size);
+    g_assert_cmpint(do_buf(file, run_read, back, size, 1), ==, size);
+    g_assert_cmpmem(data, size, back, size);
+    g_assert_cmpint(do_buf(file, run_read, back, 100, size), ==, 1);
+    fs_file_unref(file);
+}
+
+static void test_errors(void)
+{
+    FsFile *file = open_file("e", O_RDONLY | O_CREAT, false);
+    char c = 'x';
+
+    g_assert_cmpint(do_buf(file, run_write, &c, 1, 0), ==, -EBADF);
+    g_assert_cmpint(do_buf(file, run_read, &c, 1, 1ull << 63), ==, -EINVAL);
+    fs_file_unref(file);
+    file = open_file(".", O_RDONLY | O_DIRECTORY, false);
+    g_assert_cmpint(do_buf(file, run_read, &c, 1, 0), ==, -EISDIR);
+    fs_file_unref(file);
+}
+
+static int do_lock(FsFile *file, int type)
+{
+    Job job = {
+        .file = file,
+        .lock = { .l_type = type, .l_whence = SEEK_SET, .l_pid = 4711 },
+    };
+
+    job_start(&job, run_lock);
+    job_wait(&job);
+    return job.ret;
+}
+
+static void test_lock(void)
+{
+    FsFile *a = open_file("l", O_RDWR | O_CREAT, false);
+    FsFile *b = open_file("l", O_RDWR, false);
+
+    g_assert_true(a->node == b->node);
+    g_assert_cmpint(do_lock(a, F_WRLCK), ==, 0);
+    g_assert_cmpint(do_lock(b, F_RDLCK), ==, -EAGAIN);
+    /* Given up at once, though the descriptor is closed some time later */
+    fs_file_unref(a);
+    g_assert_cmpint(do_lock(b, F_RDLCK), ==, 0);
+    fs_file_unref(b);
+}
+
+/*
+ * Directories
+ */
+
+static Job *readdir_job(FsFile *file, uint64_t offset, unsigned room)
+{
+    Job *job = g_new0(Job, 1);
+
+    job->file = file;
+    job->offset = offset;
+    job->room = room;
+    job->names = g_ptr_array_new_with_free_func(g_free);
+    job->nexts = g_array_new(false, false, sizeof(uint64_t));
+    return job;
+}
+
+static void readdir_free(Job *job)
+{
+    g_ptr_array_unref(job->names);
+    g_array_unref(job->nexts);
+    g_free(job);
+}
+
+static Job *do_readdir(FsFile *file, uint64_t offset, unsigned room)
+{
+    Job *job = readdir_job(file, offset, room);
+
+    job_start(job, run_readdir);
+    job_wait(job);
+    g_assert_cmpint(job->ret, ==, 0);
+    return job;
+}
+
+#define MANY    3000
+
+static void make_many(void)
+{
+    g_autofree char *dir = g_build_filename(folder, "many", NULL);
+    int i;
+
+    if (mkdir(dir, 0700) < 0) {
+        return;
+    }
+    for (i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("%s/some-file-%d", dir, i);
+        int fd = open(name, O_CREAT | O_WRONLY, 0600);
+
+        g_assert_cmpint(fd, >=, 0);
+        close(fd);
+    }
+}
+
+static void test_readdir(void)
+{
+    unsigned rooms[] = { 1, 7, 100, 100000 };
+    uint64_t end = 0;
+    FsFile *file;
+    int i;
+
+    make_many();
+    file = open_file("many", O_RDONLY | O_DIRECTORY, false);
+    for (i = 0; i < ARRAY_SIZE(rooms); i++) {
+        g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash,
+                                                           g_str_equal,
+                                                           g_free, NULL);
+        uint64_t offset = 0;
+        bool more = true;
+
+        while (more) {
+            Job *job = do_readdir(file, offset, rooms[i]);
+            guint j;
+
+            for (j = 0; j < job->names->len; j++) {
+                g_assert_true(g_hash_table_add(seen,
+                    g_strdup(g_ptr_array_index(job->names, j))));
+            }
+            more = j > 0;
+            if (more) {
+                offset = g_array_index(job->nexts, uint64_t, j - 1);
+            }
+            readdir_free(job);
+        }
+        g_assert_cmpuint(g_hash_table_size(seen), ==, MANY + 2);
+        end = offset;
+    }
+
+    /* The end is the end, until the beginning */
+    for (i = 0; i < 4; i++) {
+        Job *job = do_readdir(file, i < 3 ? end : 0, 5);
+
+        g_assert_cmpuint(job->names->len, ==, (i < 3 ? 0 : 5));
+        readdir_free(job);
+    }
+    fs_file_unref(file);
+}
+
+/* Two readers at different places of one open directory */
+static void test_readdir_two(void)
+{
+    uint64_t offset[2] = { };
+    unsigned count[2] = { }, room[2] = { 10, 33 };
+    bool more = true;
+    FsFile *file;
+    int i;
+
+    make_many();
+    file = open_file("many", O_RDONLY | O_DIRECTORY, false);
+    while (more) {
+        Job *job[2];
+
+        for (i = 0; i < 2; i++) {
+            job[i] = readdir_job(file, offset[i], room[i]);
+            job_start(job[i], run_readdir);
+        }
+        for (i = 0; i < 2; i++) {
+            job_wait(job[i]);
+            g_assert_cmpint(job[i]->ret, ==, 0);
+            count[i] += job[i]->names->len;
+            if (job[i]->names->len) {
+                offset[i] = g_array_index(job[i]->nexts, uint64_t,
+                                          job[i]->names->len - 1);
+            }
+            if (i == 0) {
+                more = job[i]->names->len > 0;
+            }
+            readdir_free(job[i]);
+        }
+    }
+    g_assert_cmpuint(count[0], ==, MANY + 2);
+    g_assert_cmpuint(count[1], ==, MANY + 2);
+    fs_file_unref(file);
+}
+
+/* An offset that no entry has: whatever the host says, and then on */
+static void test_readdir_bad(void)
+{
+    FsFile *file = open_file(".", O_RDONLY | O_DIRECTORY, false);
+    Job *job = readdir_job(file, 1ull << 63, 5);
+
+    job_start(job, run_readdir);
+    job_wait(job);
+    g_assert_cmpint(job->ret, ==, -EINVAL);
+    readdir_free(job);
+    job = do_readdir(file, 0, 2);
+    g_assert_cmpuint(job->names->len, ==, 2);
+    readdir_free(job);
+    fs_file_unref(file);
+}
+
+int main(int argc, char **argv)
+{
+    g_autofree char *rm = NULL;
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    qemu_init_main_loop(&error_abort);
+    export.driver = &driver;
+    fs_export_init(&export, &options, &error_abort);
+    folder = g_strdup("test-hostfile-XXXXXX");
+    g_assert_nonnull(g_mkdtemp(folder));
+
+    g_test_add_func("/hostfile/read-write", test_read_write);
+    g_test_add_func("/hostfile/in-memory", test_in_memory);
+    g_test_add_func("/hostfile/kinds", test_kinds);
+    g_test_add_func("/hostfile/writeout", test_writeout);
+    g_test_add_func("/hostfile/cold", test_cold);
+    g_test_add_func("/hostfile/direct", test_direct);
+    g_test_add_func("/hostfile/direct-many", test_direct_many);
+    g_test_add_func("/hostfile/errors", test_errors);
+    g_test_add_func("/hostfile/lock", test_lock);
+    g_test_add_func("/hostfile/readdir", test_readdir);
+    g_test_add_func("/hostfile/readdir-two", test_readdir_two);
+    g_test_add_func("/hostfile/readdir-bad", test_readdir_bad);
+    ret = g_test_run();
+
+    rm = g_strdup_printf("rm -rf %s", folder);
+    if (system(rm) != 0) {
+        g_printerr("cannot remove %s\n", folder);
+    }
+    fs_export_release(&export);
+    g_free(folder);
+    return ret;
+}

@@ -1,0 +1,669 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The proxy driver against a helper that contradicts itself, and how it
+ * reaches its helper: every way to name one that does not work.
+ *
+ * The test plays the helper by hand (proxy-peer.h) on the other end of a
+ * socket pair that the driver takes with sock_fd. What a real helper does is
+ * for the qtests.
+ */
+#include "qemu/osdep.h"
+#include <sys/resource.h>
+#include <sys/un.h>
+#include "qapi/error.h"
+#include "qemu/cutils.h"
+#include "qemu/module.h"
+#include "qemu/sockets.h"
+#include "fsdev/shared/hostfs.h"
+#include "hw/9pfs/fs/driver.h"
+#include "proxy-peer.h"
+
+static const FsDriver *proxy;
+static char *folder;
+
+/* Of fsdev/registry/registry.c, which needs all of QEMU */
+void fs_driver_register(const FsDriver *driver)
+{
+    g_assert_cmpint(driver->type, ==, FSDEV_DRIVER_PROXY);
+    proxy = driver;
+}
+
+typedef struct Test {
+    FsExport fs;
+    int peer;
+    int fds_before;
+} Test;
+
+static char *in_folder(const char *name)
+{
+    return g_build_filename(folder, name, NULL);
+}
+
+static void fd_attr(int fd, FsAttr *attr)
+{
+    g_assert_cmpint(hostfs_getattr(fd, attr), ==, 0);
+}
+
+static void setup(Test *t, bool donate)
+{
+    char number[16];
+    FsdevOptions opts = {
+        .fsdriver = FSDEV_DRIVER_PROXY,
+        .id = (char *)"test",
+        .u.proxy = { .sock_fd = number, .has_donate = true,
+                     .donate = donate, .has_protocol = true,
+                     .protocol = 2 },
+    };
+    uint8_t buf[1024], said[PROXY_HELLO_SIZE];
+    int sv[2], fd;
+    FsAttr root;
+
+    *t = (Test) { .fds_before = open_fds() };
+    g_assert_cmpint(qemu_socketpair(AF_UNIX, SOCK_STREAM, 0, sv), ==, 0);
+    t->peer = sv[1];
+    fd = open(folder, O_PATH | O_DIRECTORY);
+    fd_attr(fd, &root);
+    peer_send(t->peer, buf,
+              put_hello(buf, sizeof(buf), PROXY_VERSION, PROXY_ROOT_HANDLE,
+                        donate, &root), &fd, donate);
+    close(fd);
+    snprintf(number, sizeof(number), "%d", sv[0]);
+    t->fs.id = (char *)"test";
+    t->fs.driver = proxy;
+    g_assert_true(proxy->open(&t->fs, &opts, &error_abort));
+    g_assert_cmpint(recv(t->peer, said, sizeof(said), 0), ==, sizeof(said));
+    g_assert_nonnull(t->fs.root);
+}
+
+static void finish(Test *t)
+{
+    /* The root is what is left */
+    g_assert_cmpuint(g_hash_table_size(t->fs.nodes), ==, 1);
+    proxy->close(&t->fs);
+    close(t->peer);
+    g_assert_cmpint(open_fds(), ==, t->fds_before);
+}
+
+/*
+ * Operations, each in a coroutine
+ */
+
+typedef struct Op {
+    void coroutine_fn (*run)(struct Op *op);
+    FsCall call;
+    FsNode *node;
+    const char *name;
+    FsWalk walk;
+    FsFile *file;
+    FsAttr attr;
+    int ret;
+    bool done;
+} Op;
+
+static void coroutine_fn run_walk(Op *op)
+{
+    op->ret = proxy->walk(&op->call, op->node, &op->name, 1, &op->walk);
+}
+
+static void coroutine_fn run_getattr(Op *op)
+{
+    op->ret = proxy->getattr(&op->call, op->node, NULL, &op->attr);
+}
+
+static void coroutine_fn run_open(Op *op)
+{
+    op->ret = proxy->open_file(&op->call, op->node, O_RDWR, &op->file);
+}
+
+static void coroutine_fn op_entry(void *opaque)
+{
+    Op *op = opaque;
+
+    op->run(op);
+    op->done = true;
+}
+
+static void op_start(Op *op, void coroutine_fn (*run)(Op *op), FsNode *node)
+{
+    op->run = run;
+    op->node = node;
+    op->done = false;
+    qemu_coroutine_enter(qemu_coroutine_create(op_entry, op));
+}
+
+static void op_wait(Op *op)
+{
+    gint64 end = g_get_monotonic_time() + PEER_PATIENCE_MS * INT64_C(1000);
+
+    while (!op->done && g_get_monotonic_time() < end) {
+        if (!aio_poll(qemu_get_aio_context(), false)) {
+            g_usleep(100);
+        }
+    }
+    g_assert_true(op->done);
+}
+
+/* The request that must come next, whatever was forgotten; its tag. */
+static uint32_t expect(Test *t, ProxyType type)
+{
+    uint8_t payload[4096];
+    ProxyHeader h;
+
+    do {
+        h = peer_recv(t->peer, payload, sizeof(payload));
+    } while (h.type == PROXY_FORGET);
+    g_assert_cmpuint(h.type, ==, type);
+    return h.tag;
+}
+
+/* Replies with @attr and, for WALK, a node. */
+static void reply_attr(Test *t, ProxyType type, uint32_t tag,
+                       const FsAttr *attr, uint64_t handle, int fd)
+{
+    ProxyHeader h = { .type = type | PROXY_REPLY, .tag = tag,
+                      .nfds = fd >= 0 };
+    uint8_t buf[512];
+    MarshalWriter w;
+
+    marshal_writer_init(&w, buf, sizeof(buf));
+    marshal_reserve(&w, PROXY_HEADER_SIZE);
+    marshal_put_u32(&w, 0);
+    if (type == PROXY_WALK) {
+        marshal_put_u16(&w, 1);
+    }
+    proxy_put_attr(&w, attr);
+    if (type == PROXY_WALK) {
+        marshal_put_u64(&w, handle);
+        marshal_put_u8(&w, fd >= 0);
+        marshal_put_u64(&w, 0);     /* parent: where the walk began */
+        marshal_put_u8(&w, 0);
+    }
+    g_assert_true(marshal_fits(&w));
+    h.size = marshal_size(&w);
+    proxy_header_put(&h, buf);
+    peer_send(t->peer, buf, h.size, &fd, fd >= 0);
+}
+
+static int walk(Test *t, FsNode **node, const FsAttr *attr, uint64_t handle,
+                int fd)
+{
+    Op op = { .name = "x" };
+
+    op_start(&op, run_walk, t->fs.root);
+    reply_attr(t, PROXY_WALK, expect(t, PROXY_WALK), attr, handle, fd);
+    op_wait(&op);
+    if (op.ret == 0) {
+        g_assert_true(op.walk.parent == t->fs.root);
+        fs_node_unref(op.walk.parent);
+        *node = op.walk.node;
+    }
+    return op.ret;
+}
+
+static int open_node(Test *t, FsNode *node, FsFile **file, int fd)
+{
+    ProxyHeader h = { .type = PROXY_OPEN | PROXY_REPLY, .nfds = 1 };
+    uint8_t buf[PROXY_HEADER_SIZE + 4] = { };
+    Op op = { };
+
+    op_start(&op, run_open, node);
+    h.tag = expect(t, PROXY_OPEN);
+    h.size = sizeof(buf);
+    proxy_header_put(&h, buf);
+    peer_send(t->peer, buf, sizeof(buf), &fd, 1);
+    op_wait(&op);
+    *file = op.file;
+    return op.ret;
+}
+
+static void expect_forget(Test *t, uint64_t handle, uint32_t count)
+{
+    uint8_t payload[4096];
+    ProxyHeader h = peer_recv(t->peer, payload, sizeof(payload));
+
+    g_assert_cmpuint(h.type, ==, PROXY_FORGET);
+    g_assert_cmpuint(h.size, ==, PROXY_HEADER_SIZE + 2 + 12);
+    g_assert_cmpuint(lduw_le_p(payload), ==, 1);
+    g_assert_cmpuint(ldq_le_p(payload + 2), ==, handle);
+    g_assert_cmpuint(ldl_le_p(payload + 10), ==, count);
+}
+
+static int make_file(const char *name, int flags)
+{
+    g_autofree char *path = in_folder(name);
+    int fd = open(path, O_CREAT | O_RDWR, 0640);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    fd = open(path, flags);
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+/*
+ * Donated descriptors
+ */
+
+static void test_donation(void)
+{
+    int fd = make_file("a", O_PATH);
+    FsNode *node, *again;
+    FsAttr attr;
+    Op op = { };
+    Test t;
+    int i;
+
+    setup(&t, true);
+    fd_attr(fd, &attr);
+    g_assert_cmpint(walk(&t, &node, &attr, 7, fd), ==, 0);
+
+    /* No message, and ids through the map: the host's 0 is not in it */
+    op_start(&op, run_getattr, node);
+    g_assert_true(op.done);
+    g_assert_cmpint(op.ret, ==, 0);
+    g_assert_cmpuint(op.attr.ino, ==, attr.ino);
+    g_assert_cmpuint(op.attr.uid, ==,
+                     geteuid() >= PEER_UID_OUTSIDE &&
+                     geteuid() < PEER_UID_OUTSIDE + 65536
+                     ? geteuid() - PEER_UID_OUTSIDE : 65534);
+    g_assert_cmpuint(op.attr.gid, ==, attr.gid);
+
+    /* All references go back at once, with the last */
+    for (i = 0; i < 3; i++) {
+        g_assert_cmpint(walk(&t, &again, &attr, 7, -1), ==, 0);
+        g_assert_true(again == node);
+        fs_node_unref(again);
+    }
+    g_assert_false(peer_wait(t.peer, 20));
+    fs_node_unref(node);
+    expect_forget(&t, 7, 4);
+    finish(&t);
+    close(fd);
+}
+
+/* Descriptors that are not what they should be: asked for by message */
+static void test_donation_bad(void)
+{
+    int good = make_file("a", O_PATH);
+    int bad[] = { make_file("b", O_PATH), make_file("a", O_RDONLY) };
+    FsNode *node;
+    FsAttr attr;
+    Test t;
+    int i;
+
+    fd_attr(good, &attr);
+    for (i = 0; i < ARRAY_SIZE(bad); i++) {
+        Op op = { };
+
+        setup(&t, true);
+        g_assert_cmpint(walk(&t, &node, &attr, 7, bad[i]), ==, 0);
+        op_start(&op, run_getattr, node);
+        attr.size = 4242;
+        reply_attr(&t, PROXY_GETATTR, expect(&t, PROXY_GETATTR), &attr, 0, -1);
+        op_wait(&op);
+        g_assert_cmpint(op.ret, ==, 0);
+        g_assert_cmpuint(op.attr.size, ==, 4242);
+        fs_node_unref(node);
+        finish(&t);
+    }
+    close(bad[0]);
+    close(bad[1]);
+    close(good);
+}
+
+/* One where none was to be */
+static void test_donation_unwanted(void)
+{
+    int fd = make_file("a", O_PATH);
+    FsNode *node;
+    FsAttr attr;
+    Test t;
+
+    setup(&t, false);
+    fd_attr(fd, &attr);
+    g_assert_cmpint(walk(&t, &node, &attr, 7, -1), ==, 0);
+    fs_node_unref(node);
+    expect_forget(&t, 7, 1);
+    finish(&t);
+    close(fd);
+}
+
+/* Beyond the budget the ones used least recently are closed */
+static void test_budget(void)
+{
+    struct rlimit low = { .rlim_cur = 128, .rlim_max = 128 };
+    FsNode *nodes[100];
+    FsFile *files[96];
+    FsAttr attr[100];
+    Op op = { };
+    Test t;
+    int i, before, most, fd;
+
+    /* Nobody can raise it again: this test is the last */
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &low), ==, 0);
+    setup(&t, true);
+    before = open_fds();
+    for (i = 0; i < ARRAY_SIZE(nodes); i++) {
+        g_autofree char *name = g_strdup_printf("many%d", i);
+
+        fd = make_file(name, O_PATH);
+        fd_attr(fd, &attr[i]);
+        g_assert_cmpint(walk(&t, &nodes[i], &attr[i], 100 + i, fd), ==, 0);
+        close(fd);
+        /* The first is in use all the time */
+        op_start(&op, run_getattr, nodes[0]);
+        g_assert_true(op.done);
+    }
+    most = open_fds() - before;
+    g_assert_cmpint(most, <=, 64);
+    g_assert_cmpint(most, >=, 60);
+    op_start(&op, run_getattr, nodes[1]);
+    reply_attr(&t, PROXY_GETATTR, expect(&t, PROXY_GETATTR), &attr[1], 0, -1);
+    op_wait(&op);
+    g_assert_cmpint(op.ret, ==, 0);
+
+    /* Open files come in place of them, up to three quarters */
+    fd = make_file("many0", O_RDONLY);
+    for (i = 0; i < ARRAY_SIZE(files); i++) {
+        g_assert_cmpint(open_node(&t, nodes[0], &files[i], fd), ==, 0);
+    }
+    close(fd);
+    /* The root's is one of those that were closed. */
+    g_assert_cmpint(open_fds() - before, ==, ARRAY_SIZE(files) - 1);
+    op_start(&op, run_open, nodes[0]);
+    g_assert_true(op.done);
+    g_assert_cmpint(op.ret, ==, -ENFILE);
+
+    for (i = 0; i < ARRAY_SIZE(files); i++) {
+        files[i]->flags = O_RDONLY;     /* closed at once */
+        fs_file_unref(files[i]);
+    }
+    for (i = 0; i < ARRAY_SIZE(nodes); i++) {
+        fs_node_unref(nodes[i]);
+    }
+    finish(&t);
+}
+
+/*
+ * Contradictions
+ */
+
+static void test_other_handle(void)
+{
+    int fd = make_file("a", O_PATH);
+    FsNode *node, *other;
+    FsAttr attr;
+    Test t;
+
+    setup(&t, true);
+    fd_attr(fd, &attr);
+    g_assert_cmpint(walk(&t, &node, &attr, 7, fd), ==, 0);
+    g_assert_cmpint(walk(&t, &other, &attr, 8, fd), ==, -EIO);
+    expect_forget(&t, 8, 1);
+    /* Its type is fixed */
+    attr.mode = S_IFDIR | 0755;
+    g_assert_cmpint(walk(&t, &other, &attr, 7, -1), ==, -EIO);
+    expect_forget(&t, 7, 1);
+    fs_node_unref(node);
+    expect_forget(&t, 7, 1);
+    finish(&t);
+    close(fd);
+}
+
+static void test_type(void)
+{
+    int fd = make_file("a", O_PATH);
+    FsNode *node;
+    FsAttr attr;
+    Op op = { };
+    Test t;
+
+    setup(&t, false);
+    fd_attr(fd, &attr);
+    g_assert_cmpint(walk(&t, &node, &attr, 7, -1), ==, 0);
+    op_start(&op, run_getattr, node);
+    attr.mode = S_IFLNK | 0777;
+    reply_attr(&t, PROXY_GETATTR, expect(&t, PROXY_GETATTR), &attr, 0, -1);
+    op_wait(&op);
+    g_assert_cmpint(op.ret, ==, -EIO);
+    fs_node_unref(node);
+
+    /* No type at all is no attribute: the end of the channel */
+    attr.mode = 0644;
+    g_assert_cmpint(walk(&t, &node, &attr, 9, -1), ==, -EIO);
+    op_start(&op, run_getattr, t.fs.root);
+    g_assert_true(op.done);
+    g_assert_cmpint(op.ret, ==, -EIO);
+    finish(&t);
+    close(fd);
+}
+
+/* Open files: of the inode, and for I/O */
+static void test_open(void)
+{
+    g_autofree char *fifo = in_folder("fifo");
+    int fd = make_file("a", O_PATH);
+    int bad[4];
+    FsNode *node;
+    FsFile *file;
+    FsAttr attr;
+    Test t;
+    int i, good;
+
+    g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+    bad[0] = make_file("b", O_RDWR);
+    bad[1] = open(fifo, O_RDWR | O_NONBLOCK);
+    bad[2] = open("/dev/zero", O_RDWR);
+    bad[3] = make_file("a", O_PATH);
+    good = make_file("a", O_RDWR);
+
+    setup(&t, true);
+    fd_attr(fd, &attr);
+    g_assert_cmpint(walk(&t, &node, &attr, 7, fd), ==, 0);
+    for (i = 0; i < ARRAY_SIZE(bad); i++) {
+        int fds = open_fds();
+
+        g_assert_cmpint(open_node(&t, node, &file, bad[i]), ==, -EIO);
+        g_assert_cmpint(open_fds(), ==, fds);
+        close(bad[i]);
+    }
+    t.fds_before -= ARRAY_SIZE(bad);
+    g_assert_cmpint(open_node(&t, node, &file, good), ==, 0);
+    g_assert_true(file->node == node);
+    file->flags = O_RDONLY;     /* closed at once, so that it is counted */
+    fs_file_unref(file);
+    fs_node_unref(node);
+    finish(&t);
+    close(fd);
+    close(good);
+}
+
+/*
+ * Reaching the helper
+ */
+
+static void launch_fails(FsdevProxyOptions *o, const char *error)
+{
+    FsdevOptions opts = {
+        .fsdriver = FSDEV_DRIVER_PROXY, .id = (char *)"test", .u.proxy = *o,
+    };
+    FsExport fs = { .id = (char *)"test", .driver = proxy };
+    Error *err = NULL;
+    int fds = open_fds();
+
+    g_assert_false(proxy->open(&fs, &opts, &err));
+    g_assert_nonnull(err);
+    if (!strstr(error_get_pretty(err), error)) {
+        g_error("'%s' instead of '%s'", error_get_pretty(err), error);
+    }
+    error_free(err);
+    g_assert_cmpint(open_fds(), ==, fds);
+    /* No process is left */
+    g_assert_cmpint(waitpid(-1, NULL, WNOHANG), ==, -1);
+    g_assert_cmpint(errno, ==, ECHILD);
+}
+
+#define FAILS(error, ...) \
+    launch_fails(&(FsdevProxyOptions) { __VA_ARGS__ }, error)
+
+static void test_options(void)
+{
+    char *file = in_folder("file");
+
+    close(make_file("file", O_PATH));
+    FAILS("one of path, socket and sock_fd", .path = NULL);
+    FAILS("path 'p' and socket 's'", .path = (char *)"p",
+          .socket = (char *)"s");
+    FAILS("path 'p' and sock_fd '9'", .path = (char *)"p",
+          .sock_fd = (char *)"9");
+    FAILS("socket 's' and sock_fd '9'", .socket = (char *)"s",
+          .sock_fd = (char *)"9");
+    FAILS("helper 'h' and socket 's'", .socket = (char *)"s",
+          .helper = (char *)"h");
+    FAILS("path '/nowhere': No such file", .path = (char *)"/nowhere");
+    FAILS("is not a directory", .path = file);
+    FAILS("path ''", .path = (char *)"");
+    FAILS("helper '/nowhere': No such file", .path = folder,
+          .helper = (char *)"/nowhere");
+    g_free(file);
+}
+
+static void write_script(const char *path, const char *text)
+{
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    g_assert_cmpint(chmod(path, 0755), ==, 0);
+}
+
+static void test_start(void)
+{
+    g_autofree char *script = in_folder("script");
+    g_autofree char *said = in_folder("said");
+    g_autofree char *text = NULL;
+    g_autofree char *got = NULL;
+
+    FAILS("exit status 1", .path = folder, .helper = (char *)"/bin/false");
+    FAILS("closed the connection", .path = folder,
+          .helper = (char *)"/bin/true");
+    write_script(script, "#!/bin/sh\nkill -TERM $$\n");
+    FAILS("killed by signal 15", .path = folder, .helper = script);
+    write_script(script, "not a program\n");
+    FAILS("cannot start helper", .path = folder, .helper = script);
+    /* It stays, or sending to it would fail first */
+    write_script(script, "#!/bin/sh\necho this is all nonsense >&3\n"
+                 "exec cat <&3 >/dev/null\n");
+    FAILS("of no known protocol version", .path = folder, .helper = script);
+    FAILS("of no known protocol version", .path = folder, .helper = script,
+          .has_protocol = true, .protocol = 1);
+    FAILS("does not speak protocol version 2", .path = folder,
+          .helper = script, .has_protocol = true, .protocol = 2);
+    FAILS("protocol '3': there are versions 1 and 2", .path = folder,
+          .helper = script, .has_protocol = true, .protocol = 3);
+
+    /* What it is started with: arguments, descriptors, signals */
+    text = g_strdup_printf(
+        "#!/bin/sh\n"
+        "exec 9>'%s'\n"
+        "printf '%%s ' \"$@\" >&9\n"
+        "test /proc/self/fd/0 -ef /dev/null && echo stdin null >&9\n"
+        "test /proc/self/fd/1 -ef /dev/null && echo stdout null >&9\n"
+        "(exec ls /proc/self/fd) >&9 9>&-\n"
+        "(exec grep -E 'Sig(Blk|Ign)' /proc/self/status) >&9 9>&-\n", said);
+    write_script(script, text);
+    FAILS("closed the connection", .path = folder, .helper = script);
+    g_assert_true(g_file_get_contents(said, &got, NULL, NULL));
+    g_free(text);
+    /* 4 is the directory that ls reads */
+    text = g_strdup_printf("-n -p %s -f 3 stdin null\nstdout null\n"
+                           "0\n1\n2\n3\n4\n"
+                           "SigBlk:\t0000000000000000\n"
+                           "SigIgn:\t0000000000000000\n", folder);
+    g_assert_cmpstr(got, ==, text);
+}
+
+static void test_socket(void)
+{
+    g_autofree char *path = in_folder("socket");
+    g_autofree char *file = in_folder("file");
+    g_autofree char *longer = g_strnfill(108, 'x');
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = qemu_socket(AF_UNIX, SOCK_STREAM, 0);
+
+    close(make_file("file", O_PATH));
+    FAILS("longer than 107 bytes", .socket = longer);
+    FAILS("socket ''", .socket = (char *)"");
+    FAILS("No such file", .socket = path);
+    FAILS("Connection refused", .socket = file);
+    pstrcpy(addr.sun_path, sizeof(addr.sun_path), path);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
+    FAILS("Connection refused", .socket = path);
+    close(fd);
+    FAILS("Connection refused", .socket = path);
+}
+
+static void test_sock_fd(void)
+{
+    char number[16];
+    int fd, sv[2];
+
+    FAILS("sock_fd '-1': it must be at least 3", .sock_fd = (char *)"-1");
+    FAILS("sock_fd '0': it must be at least 3", .sock_fd = (char *)"0");
+    FAILS("sock_fd '' is not", .sock_fd = (char *)"");
+    FAILS("sock_fd '5x' is not", .sock_fd = (char *)"5x");
+    FAILS("sock_fd '99999999999' is not", .sock_fd = (char *)"99999999999");
+    FAILS("sock_fd '987' is not an open", .sock_fd = (char *)"987");
+
+    fd = open("/dev/null", O_RDWR);
+    snprintf(number, sizeof(number), "%d", fd);
+    FAILS("is not a UNIX stream socket", .sock_fd = number);
+    close(fd);
+    fd = qemu_socket(AF_INET, SOCK_STREAM, 0);
+    FAILS("is not a UNIX stream socket", .sock_fd = number);
+    close(fd);
+    g_assert_cmpint(qemu_socketpair(AF_UNIX, SOCK_DGRAM, 0, sv), ==, 0);
+    snprintf(number, sizeof(number), "%d", sv[0]);
+    FAILS("is not a UNIX stream socket", .sock_fd = number);
+    close(sv[0]);
+    close(sv[1]);
+    fd = qemu_socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(number, sizeof(number), "%d", fd);
+    FAILS("is not connected", .sock_fd = number);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    g_autofree char *rm = NULL;
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    /* As in QEMU: os_setup_early_signal_handling() */
+    signal(SIGPIPE, SIG_IGN);
+    qemu_init_exec_dir(argv[0]);
+    qemu_init_main_loop(&error_abort);
+    module_call_init(MODULE_INIT_QOM);
+    g_assert_nonnull(proxy);
+    folder = g_dir_make_tmp("proxy-driver-XXXXXX", NULL);
+    g_assert_nonnull(folder);
+
+    g_test_add_func("/proxy-driver/donation", test_donation);
+    g_test_add_func("/proxy-driver/donation-bad", test_donation_bad);
+    g_test_add_func("/proxy-driver/donation-unwanted",
+                    test_donation_unwanted);
+    g_test_add_func("/proxy-driver/other-handle", test_other_handle);
+    g_test_add_func("/proxy-driver/type", test_type);
+    g_test_add_func("/proxy-driver/open", test_open);
+    g_test_add_func("/proxy-driver/options", test_options);
+    g_test_add_func("/proxy-driver/start", test_start);
+    g_test_add_func("/proxy-driver/socket", test_socket);
+    g_test_add_func("/proxy-driver/sock-fd", test_sock_fd);
+    g_test_add_func("/proxy-driver/budget", test_budget);
+    ret = g_test_run();
+
+    rm = g_strdup_printf("rm -rf '%s'", folder);
+    if (system(rm) != 0) {
+        g_printerr("cannot remove %s\n", folder);
+    }
+    g_free(folder);
+    return ret;
+}

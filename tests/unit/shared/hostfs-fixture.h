@@ -1,0 +1,72 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the tests of hostfs stand on: a new folder on a real file system with
+ * an export in it, and beside the export something that must stay as it is.
+ *
+ *     DIR/export                  empty; the test's
+ *     DIR/outside/secret          must not change, and stay alone
+ *
+ * After each test the fixture checks that nothing outside changed and that
+ * no descriptor was left open.
+ */
+#ifndef TESTS_UNIT_HOSTFS_FIXTURE_H
+#define TESTS_UNIT_HOSTFS_FIXTURE_H
+
+#include "fsdev/shared/hostfs.h"
+
+typedef struct Fixture {
+    char *dir;
+    int top;                    /* DIR */
+    int export;                 /* DIR/export, opened for reading */
+    int outside;                /* DIR/outside, likewise */
+    HostFs fs;
+    unsigned fds;               /* descriptors that were open before */
+} Fixture;
+
+/* An ordinary user for tests that start as root */
+#define OTHER_ID        65534
+
+typedef void FixtureTest(Fixture *f);
+
+/* Registers a test; its path starts with /9p/hostfs/. */
+void hostfs_test(const char *name, FixtureTest *test);
+
+/* Exit status of a child's test that may not do what it must */
+#define CHILD_SKIPS     77
+
+/*
+ * Runs @test in a process of its own, as an ordinary user who owns the
+ * export. The process shares nothing but the files.
+ */
+void as_user(Fixture *f, FixtureTest *test);
+
+/* The same, but as whoever we are. */
+void in_child(Fixture *f, FixtureTest *test);
+
+/* Skips the test unless it runs as root; tell why it must. */
+bool need_root(const char *why);
+
+/* Makes a regular file holding @text in the real directory @dir. */
+void put_file(int dir, const char *name, const char *text);
+
+/* Whether @name in @dir is a regular file that holds @text. */
+void assert_file(int dir, const char *name, const char *text);
+void assert_missing(int dir, const char *name);
+
+/* Handle of what a walk of names, with "/" between them, finds from the root */
+int node_of(Fixture *f, const char *path);
+
+/* What such a walk comes to: 0 or -errno */
+int try_walk(Fixture *f, const char *path);
+
+/* Attributes of such */
+FsAttr attr_of(Fixture *f, const char *path);
+
+/* How many entries a directory has. */
+unsigned count_entries(int dir);
+
+#define assert_ok(call)  g_assert_cmpint((call), ==, 0)
+#define assert_error(call, err) g_assert_cmpint((call), ==, -(err))
+
+#endif
