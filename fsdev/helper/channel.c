@@ -248,16 +248,16 @@ static bool need(Channel *c, size_t size)
 /* Whether the request with @head, as far as it has come, is the probe. */
 static bool is_probe(Channel *c, const uint32_t head[2])
 {
-    uint8_t probe[PROXY1_PROBE_SIZE];
+    uint8_t probe[PROXY_V1_PROBE_SIZE];
     MarshalWriter w;
 
     marshal_writer_init(&w, probe, sizeof(probe));
     marshal_put_u32(&w, 0);
     marshal_put_str(&w, "/");
-    marshal_put_str(&w, PROXY1_PROBE);
-    return head[0] == PROXY1_LGETXATTR && head[1] == sizeof(probe) &&
-           need(c, PROXY1_HEADER_SIZE + sizeof(probe)) &&
-           memcmp(c->buf + c->start + PROXY1_HEADER_SIZE, probe,
+    marshal_put_str(&w, PROXY_V1_PROBE);
+    return head[0] == PROXY_V1_LGETXATTR && head[1] == sizeof(probe) &&
+           need(c, PROXY_V1_HEADER_SIZE + sizeof(probe)) &&
+           memcmp(c->buf + c->start + PROXY_V1_HEADER_SIZE, probe,
                   sizeof(probe)) == 0;
 }
 
@@ -267,14 +267,14 @@ static bool is_probe(Channel *c, const uint32_t head[2])
  */
 static bool first_request(Channel *c, uint32_t head[2])
 {
-    static const uint32_t answer[] = { PROXY1_SUCCESS, 4, PROXY_VERSION };
+    static const uint32_t answer[] = { PROXY_V1_SUCCESS, 4, PROXY_VERSION };
 
-    while (need(c, PROXY1_HEADER_SIZE)) {
-        memcpy(head, c->buf + c->start, PROXY1_HEADER_SIZE);
+    while (need(c, PROXY_V1_HEADER_SIZE)) {
+        memcpy(head, c->buf + c->start, PROXY_V1_HEADER_SIZE);
         if (!is_probe(c, head)) {
             return channel_ended(c) == CHANNEL_OPEN;
         }
-        c->start += PROXY1_HEADER_SIZE + head[1];
+        c->start += PROXY_V1_HEADER_SIZE + head[1];
         if (!channel_send(c, answer, sizeof(answer), NULL, 0)) {
             return false;
         }
@@ -292,7 +292,7 @@ bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
     }
     /* Its integers are the host's, and the marshaller's little endian. */
     if (G_BYTE_ORDER == G_LITTLE_ENDIAN &&
-        head[0] >= PROXY1_OPEN && head[0] < PROXY1_TYPE_END) {
+        head[0] >= PROXY_V1_OPEN && head[0] < PROXY_V1_TYPE_END) {
         *version = 1;
         return true;
     }
@@ -402,11 +402,11 @@ bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
         return false;
     }
     memcpy(head, c->buf + c->start, sizeof(head));
-    if (head[0] < PROXY1_OPEN || head[0] >= PROXY1_TYPE_END) {
+    if (head[0] < PROXY_V1_OPEN || head[0] >= PROXY_V1_TYPE_END) {
         channel_break(c, "unknown request type %u (version 1)", head[0]);
         return false;
     }
-    if (head[1] > PROXY1_MAX_PAYLOAD) {
+    if (head[1] > PROXY_V1_MAX_PAYLOAD) {
         channel_break(c, "a request of %u bytes (version 1)", head[1]);
         return false;
     }

@@ -5,8 +5,8 @@
  * socket or of shared memory (framing: shared/proto.h). One thread at a time
  * receives, which is the caller's care; several may send.
  */
-#ifndef HELPER_CHANNEL_H
-#define HELPER_CHANNEL_H
+#ifndef FSDEV_HELPER_CHANNEL_H
+#define FSDEV_HELPER_CHANNEL_H
 
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/ring.h"
@@ -68,7 +68,7 @@ bool channel_has_request(Channel *c);
 bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd);
 
 /*
- * The same in protocol version 1: @payload has PROXY1_MAX_PAYLOAD bytes, of
+ * The same in protocol version 1: @payload has PROXY_V1_MAX_PAYLOAD bytes, of
  * which *@size are filled. *@type is one of a request.
  */
 bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
@@ -90,4 +90,4 @@ void channel_break(Channel *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 ChannelEnd channel_ended(Channel *c);
 
-#endif /* HELPER_CHANNEL_H */
+#endif /* FSDEV_HELPER_CHANNEL_H */

@@ -15,8 +15,8 @@
  *
  * All functions are thread-safe.
  */
-#ifndef HELPER_HANDLES_H
-#define HELPER_HANDLES_H
+#ifndef FSDEV_HELPER_HANDLES_H
+#define FSDEV_HELPER_HANDLES_H
 
 #include "qemu/osdep.h"
 
@@ -72,4 +72,4 @@ bool handles_full(Handles *t);
  */
 int handles_forget(Handles *t, uint64_t handle, uint32_t count);
 
-#endif /* HELPER_HANDLES_H */
+#endif /* FSDEV_HELPER_HANDLES_H */

@@ -3,8 +3,8 @@
  *
  * Who the helper is while it serves, and what it may do.
  */
-#ifndef HELPER_IDENTITY_H
-#define HELPER_IDENTITY_H
+#ifndef FSDEV_HELPER_IDENTITY_H
+#define FSDEV_HELPER_IDENTITY_H
 
 #include "options.h"
 
@@ -40,4 +40,4 @@ void identity_drop(const Options *o, Privilege keep);
 /* Gives up the capabilities that are left. */
 void identity_drop_capabilities(void);
 
-#endif /* HELPER_IDENTITY_H */
+#endif /* FSDEV_HELPER_IDENTITY_H */

@@ -4,8 +4,8 @@
  * Which ids in the helper's user namespace are which of the host's: reading
  * what --uid-map and --gid-map say, and looking ids up.
  */
-#ifndef HELPER_IDMAP_H
-#define HELPER_IDMAP_H
+#ifndef FSDEV_HELPER_IDMAP_H
+#define FSDEV_HELPER_IDMAP_H
 
 #include "qemu/osdep.h"
 #include "fsdev/shared/proto.h"
@@ -38,4 +38,4 @@ uint32_t idmap_inside(const ProxyIdRange *map, unsigned n, uint32_t id);
 /* Whether @map is no more than id 0, who is @id on the host. */
 bool idmap_is_only(const ProxyIdRange *map, unsigned n, uint32_t id);
 
-#endif /* HELPER_IDMAP_H */
+#endif /* FSDEV_HELPER_IDMAP_H */

@@ -3,8 +3,8 @@
  *
  * The helper's socket: one that it was given, or one that it listens on.
  */
-#ifndef HELPER_LISTEN_H
-#define HELPER_LISTEN_H
+#ifndef FSDEV_HELPER_LISTEN_H
+#define FSDEV_HELPER_LISTEN_H
 
 #include "options.h"
 
@@ -46,4 +46,4 @@ int listen_accept(int fd, uint32_t allowed);
 /* Removes the file if it still is the one that was made. */
 void listen_remove_file(SocketFile *file);
 
-#endif /* HELPER_LISTEN_H */
+#endif /* FSDEV_HELPER_LISTEN_H */

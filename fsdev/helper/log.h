@@ -4,8 +4,8 @@
  * What the helper says to people: one line each, to stderr, or to syslog with
  * --syslog or once a daemon has no stderr any more.
  */
-#ifndef HELPER_LOG_H
-#define HELPER_LOG_H
+#ifndef FSDEV_HELPER_LOG_H
+#define FSDEV_HELPER_LOG_H
 
 #include "qemu/osdep.h"
 
@@ -36,4 +36,4 @@ void log_open_syslog(void);
 /* From here on to syslog. */
 void log_use_syslog(void);
 
-#endif /* HELPER_LOG_H */
+#endif /* FSDEV_HELPER_LOG_H */

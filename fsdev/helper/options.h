@@ -4,8 +4,8 @@
  * The helper's command line. Options of the old virtfs-proxy-helper keep
  * their names and meaning.
  */
-#ifndef HELPER_OPTIONS_H
-#define HELPER_OPTIONS_H
+#ifndef FSDEV_HELPER_OPTIONS_H
+#define FSDEV_HELPER_OPTIONS_H
 
 #include "qemu/osdep.h"
 #include "idmap.h"
@@ -47,4 +47,4 @@ typedef struct Options {
  */
 void options_parse(Options *o, int argc, char **argv);
 
-#endif /* HELPER_OPTIONS_H */
+#endif /* FSDEV_HELPER_OPTIONS_H */

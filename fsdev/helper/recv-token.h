@@ -13,8 +13,8 @@
  *         } while (turn_back(t, mine));
  *     }
  */
-#ifndef HELPER_TURN_H
-#define HELPER_TURN_H
+#ifndef FSDEV_HELPER_RECV_TOKEN_H
+#define FSDEV_HELPER_RECV_TOKEN_H
 
 #include <pthread.h>
 
@@ -56,4 +56,4 @@ void turn_pass(Turn *t);
 /* Nobody gets it any more. */
 void turn_end(Turn *t);
 
-#endif /* HELPER_TURN_H */
+#endif /* FSDEV_HELPER_RECV_TOKEN_H */

@@ -274,7 +274,7 @@ static int do_open(Request *rq)
  * chown(2) takes -1 for "as it is": a new file would stay the helper's, so it
  * is no owner that a guest may name.
  */
-static bool bad_owner(const FsMake *make)
+static bool bad_owner(const FsMakeArgs *make)
 {
     return make->uid == (uint32_t)-1 || make->gid == (uint32_t)-1;
 }
@@ -282,7 +282,7 @@ static bool bad_owner(const FsMake *make)
 static int do_create(Request *rq)
 {
     uint64_t handle = marshal_get_u64(&rq->in);
-    FsMake make = { .name = marshal_get_str(&rq->in, NULL) };
+    FsMakeArgs make = { .name = marshal_get_str(&rq->in, NULL) };
     uint32_t flags = marshal_get_u32(&rq->in);
     NewHandle new;
     FsAttr attr;
@@ -325,7 +325,7 @@ static int do_create(Request *rq)
 static int do_make(Request *rq)
 {
     uint64_t handle = marshal_get_u64(&rq->in);
-    FsMake make = { .name = marshal_get_str(&rq->in, NULL) };
+    FsMakeArgs make = { .name = marshal_get_str(&rq->in, NULL) };
     FsAttr attr;
     int dir, ret;
 

@@ -3,26 +3,26 @@
  *
  * What each message of the proxy channel does: one function a message.
  */
-#ifndef HELPER_REQUESTS_H
-#define HELPER_REQUESTS_H
+#ifndef FSDEV_HELPER_REQUESTS_H
+#define FSDEV_HELPER_REQUESTS_H
 
 #include "handles.h"
 #include "fsdev/shared/hostfs.h"
 #include "fsdev/shared/proto.h"
 
 /* What all requests work on; does not change while they do. */
-typedef struct Export {
+typedef struct HelperExport {
     HostFs fs;
     Handles *handles;
     bool donate;                /* send O_PATH descriptors with nodes */
     uint64_t mount;             /* the root's, which is our own; 0: no ADOPT */
-} Export;
+} HelperExport;
 
 /* Handles one request may use: two of its own, two that it gives out */
 #define REQUEST_HANDLES         4
 
 typedef struct Request {
-    Export *export;
+    HelperExport *export;
     MarshalReader in;
     MarshalWriter out;          /* the reply's payload after error[4] */
     int fds[PROXY_MESSAGE_FDS]; /* to go with the reply */
@@ -61,4 +61,4 @@ void request_finish(Request *rq);
 /* Writes the root's node and attributes, as HELLO's reply has them. */
 int request_root(Request *rq);
 
-#endif /* HELPER_REQUESTS_H */
+#endif /* FSDEV_HELPER_REQUESTS_H */

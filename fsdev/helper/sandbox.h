@@ -3,8 +3,8 @@
  *
  * The sandbox: a world that holds the export and nothing else.
  */
-#ifndef HELPER_SANDBOX_H
-#define HELPER_SANDBOX_H
+#ifndef FSDEV_HELPER_SANDBOX_H
+#define FSDEV_HELPER_SANDBOX_H
 
 #include "qemu/osdep.h"
 
@@ -42,4 +42,4 @@ int sandbox_enter(Sandbox sandbox, int export, bool readonly);
  */
 void sandbox_close_files(int keep);
 
-#endif /* HELPER_SANDBOX_H */
+#endif /* FSDEV_HELPER_SANDBOX_H */

@@ -3,8 +3,8 @@
  *
  * The helper's system call filters: the last stage before it serves.
  */
-#ifndef HELPER_SECCOMP_H
-#define HELPER_SECCOMP_H
+#ifndef FSDEV_HELPER_SECCOMP_H
+#define FSDEV_HELPER_SECCOMP_H
 
 typedef enum SeccompMode {
     SECCOMP_KILL,               /* a call outside the list ends the process */
@@ -30,4 +30,4 @@ void seccomp_enter(SeccompMode mode);
 void seccomp_enter_keeper(SeccompMode mode, pid_t server, int dir,
                           const char *name);
 
-#endif /* HELPER_SECCOMP_H */
+#endif /* FSDEV_HELPER_SECCOMP_H */

@@ -79,7 +79,7 @@ G_STATIC_ASSERT(BATCH_REPLIES * PROXY_MESSAGE_FDS <= PROXY_MAX_FDS);
 
 typedef struct Server {
     Channel channel;
-    Export export;
+    HelperExport export;
     const ServeConfig *config;
     Turn turn;
     Batch *batch;               /* theirs whose turn it is */

@@ -3,8 +3,8 @@
  *
  * Serving one connection, from the first byte to its end.
  */
-#ifndef HELPER_SERVE_H
-#define HELPER_SERVE_H
+#ifndef FSDEV_HELPER_SERVE_H
+#define FSDEV_HELPER_SERVE_H
 
 #include "userns.h"
 
@@ -27,4 +27,4 @@ typedef struct ServeConfig {
  */
 int serve(int fd, const ServeConfig *config);
 
-#endif /* HELPER_SERVE_H */
+#endif /* FSDEV_HELPER_SERVE_H */

@@ -19,8 +19,8 @@
  * As a daemon there is a third: the process that was started waits until the
  * server is ready, and exits with 0, or with 1 if it never gets there.
  */
-#ifndef HELPER_KEEPER_H
-#define HELPER_KEEPER_H
+#ifndef FSDEV_HELPER_SUPERVISOR_H
+#define FSDEV_HELPER_SUPERVISOR_H
 
 #include "listen.h"
 #include "userns.h"
@@ -52,4 +52,4 @@ void keeper_tell_ready(Keeper *k);
 /* There is a connection: the socket's file is not needed any more. */
 void keeper_tell_connected(Keeper *k);
 
-#endif /* HELPER_KEEPER_H */
+#endif /* FSDEV_HELPER_SUPERVISOR_H */

@@ -4,8 +4,8 @@
  * The user namespace of a helper that an ordinary user started, or that was
  * given maps of ids.
  */
-#ifndef HELPER_USERNS_H
-#define HELPER_USERNS_H
+#ifndef FSDEV_HELPER_USERNS_H
+#define FSDEV_HELPER_USERNS_H
 
 #include "idmap.h"
 
@@ -45,4 +45,4 @@ bool userns_denies_setgroups(void);
  */
 const char *userns_why(int error);
 
-#endif /* HELPER_USERNS_H */
+#endif /* FSDEV_HELPER_USERNS_H */

@@ -3,8 +3,8 @@
  *
  * What the files of hostfs share among themselves.
  */
-#ifndef FSDEV_HOSTFS_INTERNAL_H
-#define FSDEV_HOSTFS_INTERNAL_H
+#ifndef FSDEV_SHARED_HOSTFS_INTERNAL_H
+#define FSDEV_SHARED_HOSTFS_INTERNAL_H
 
 #include "hostfs.h"
 
@@ -89,4 +89,4 @@ static inline bool hostfs_access_hide(int number, FsAttr *attr)
            hostfs_access_hide_slow(number, attr);
 }
 
-#endif /* FSDEV_HOSTFS_INTERNAL_H */
+#endif /* FSDEV_SHARED_HOSTFS_INTERNAL_H */

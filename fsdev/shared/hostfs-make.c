@@ -174,13 +174,13 @@ static void unmake(const HostFs *fs, int dir, const char *name, int fd)
 }
 
 /* Whether an object is to belong to whom the file system gives it. */
-static bool keeps_owner(const FsMake *make)
+static bool keeps_owner(const FsMakeArgs *make)
 {
     return make->uid == (uint32_t)-1 && make->gid == (uint32_t)-1;
 }
 
 /* Owner and mode for a new object, whose handle is @node. */
-static int give(const HostFs *fs, int dir, const FsMake *make, int node,
+static int give(const HostFs *fs, int dir, const FsMakeArgs *make, int node,
                 const FsAttr *fresh)
 {
     uint32_t mode;
@@ -206,7 +206,7 @@ static int give(const HostFs *fs, int dir, const FsMake *make, int node,
     return ret;
 }
 
-static int check_make(const HostFs *fs, const FsMake *make)
+static int check_make(const HostFs *fs, const FsMakeArgs *make)
 {
     int ret = fs_name_check(make->name);
 
@@ -216,7 +216,7 @@ static int check_make(const HostFs *fs, const FsMake *make)
     return fs->readonly ? -EROFS : 0;
 }
 
-static bool makes_regular(const FsMake *make)
+static bool makes_regular(const FsMakeArgs *make)
 {
     uint32_t type = make->mode & S_IFMT;
 
@@ -238,7 +238,7 @@ static void set_direct(int fd)
  * A new regular file: returns it open, with a handle in *@node. O_DIRECT comes
  * afterwards, because an open(2) that fails for it may have made the file.
  */
-static int make_regular(const HostFs *fs, int dir, const FsMake *make,
+static int make_regular(const HostFs *fs, int dir, const FsMakeArgs *make,
                         int flags, int *node, FsAttr *attr)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
@@ -281,7 +281,7 @@ static int make_regular(const HostFs *fs, int dir, const FsMake *make,
 int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
                           int *node)
 {
-    const FsMake make = { .mode = S_IFREG | mode, .uid = -1, .gid = -1 };
+    const FsMakeArgs make = { .mode = S_IFREG | mode, .uid = -1, .gid = -1 };
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
     HostFdName name;
     struct stat st;
@@ -352,7 +352,7 @@ static int open_existing(const HostFs *fs, int dir, const char *name,
     return fd;
 }
 
-int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
+int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
                   int *node, FsAttr *attr)
 {
     int keep = flags & HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
@@ -382,7 +382,7 @@ int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
 }
 
 /* One try of make_bare() */
-static int make_once(int dir, const FsMake *make)
+static int make_once(int dir, const FsMakeArgs *make)
 {
     uint32_t type = make->mode & S_IFMT;
     int ret;
@@ -412,7 +412,7 @@ static int make_once(int dir, const FsMake *make)
 }
 
 /* Makes what cannot be opened, with no permissions. */
-static int make_bare(const HostFs *fs, int dir, const FsMake *make)
+static int make_bare(const HostFs *fs, int dir, const FsMakeArgs *make)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
     int ret;
@@ -427,7 +427,7 @@ static int make_bare(const HostFs *fs, int dir, const FsMake *make)
  * Whether an inode is as make_bare() left it. Some file systems (vfat, and
  * others that keep neither owner nor mode) always fail this.
  */
-static bool is_fresh(const FsMake *make, const FsAttr *attr)
+static bool is_fresh(const FsMakeArgs *make, const FsAttr *attr)
 {
     uint32_t perm = S_ISLNK(attr->mode) ? 0 : attr->mode & 0777;
 
@@ -440,7 +440,7 @@ static bool is_fresh(const FsMake *make, const FsAttr *attr)
  * Takes back what make_bare() made when no handle of it is to be had: there
  * are too many descriptors.
  */
-static void unmake_unseen(const HostFs *fs, int dir, const FsMake *make)
+static void unmake_unseen(const HostFs *fs, int dir, const FsMakeArgs *make)
 {
     struct stat st;
 
@@ -456,7 +456,7 @@ static void unmake_unseen(const HostFs *fs, int dir, const FsMake *make)
 }
 
 /* Whether there is nothing to be done to an inode, or nothing that must be. */
-static bool is_good_enough(const HostFs *fs, const FsMake *make,
+static bool is_good_enough(const HostFs *fs, const FsMakeArgs *make,
                            const FsAttr *attr)
 {
     return (attr->mode & S_IFMT) == (make->mode & S_IFMT) &&
@@ -464,7 +464,7 @@ static bool is_good_enough(const HostFs *fs, const FsMake *make,
             (attr->uid == make->uid && attr->gid == make->gid));
 }
 
-int hostfs_make(const HostFs *fs, int dir, const FsMake *make, FsAttr *attr)
+int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make, FsAttr *attr)
 {
     int fd, node, ret;
 

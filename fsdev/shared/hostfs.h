@@ -16,8 +16,8 @@
  * that namespace's). The process' umask must be 0. All functions may block.
  * They are thread-safe; they return -errno on failure.
  */
-#ifndef FSDEV_HOSTFS_H
-#define FSDEV_HOSTFS_H
+#ifndef FSDEV_SHARED_HOSTFS_H
+#define FSDEV_SHARED_HOSTFS_H
 
 #include "types.h"
 
@@ -138,7 +138,7 @@ int hostfs_open(const HostFs *fs, int node, int flags);
  * has O_EXCL (open(2)), as hostfs_open() does it. Returns the open descriptor,
  * with a handle in *@node and its attributes.
  */
-int hostfs_create(const HostFs *fs, int dir, const FsMake *make, int flags,
+int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
                   int *node, FsAttr *attr);
 
 /*
@@ -154,7 +154,7 @@ int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
  * Makes a directory, symbolic link, fifo, socket, device node or (unopened)
  * regular file. *@attr gets its attributes.
  */
-int hostfs_make(const HostFs *fs, int dir, const FsMake *make, FsAttr *attr);
+int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make, FsAttr *attr);
 
 int hostfs_link(const HostFs *fs, int node, int dir, const char *name);
 int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
@@ -177,4 +177,4 @@ int hostfs_setxattr(const HostFs *fs, int node, const char *name,
                     const void *value, size_t size, int flags);
 int hostfs_removexattr(const HostFs *fs, int node, const char *name);
 
-#endif /* FSDEV_HOSTFS_H */
+#endif /* FSDEV_SHARED_HOSTFS_H */

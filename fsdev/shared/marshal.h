@@ -14,8 +14,8 @@
  * its own length, which frees the last byte), so nothing is allocated. They
  * live as long as the buffer.
  */
-#ifndef FSDEV_MARSHAL_H
-#define FSDEV_MARSHAL_H
+#ifndef FSDEV_SHARED_MARSHAL_H
+#define FSDEV_SHARED_MARSHAL_H
 
 #include "qemu/osdep.h"
 
@@ -79,4 +79,4 @@ size_t marshal_size(const MarshalWriter *w);
 /* Whether everything did fit. */
 bool marshal_fits(const MarshalWriter *w);
 
-#endif /* FSDEV_MARSHAL_H */
+#endif /* FSDEV_SHARED_MARSHAL_H */

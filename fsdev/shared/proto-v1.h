@@ -6,13 +6,13 @@
  *
  * QEMU sends one request, waits for its reply, then sends the next. Requests
  * and replies start with type[4] and size[4] of the payload, at most
- * PROXY1_MAX_PAYLOAD. All integers are in host byte order. Paths are absolute
+ * PROXY_V1_MAX_PAYLOAD. All integers are in host byte order. Paths are absolute
  * in the helper's root; a string may have a NUL at its end, which counts.
  * Replies are
  *
  *   status     type SUCCESS or ERROR, size 4: value[4], 0 or a length, or -errno
  *   response   type SUCCESS with the payload of the table; or ERROR: -errno[4]
- *   fd         no header: one int[4], PROXY1_FD_COMES together with one
+ *   fd         no header: one int[4], PROXY_V1_FD_COMES together with one
  *              descriptor as SCM_RIGHTS, or -errno
  *
  *  OPEN         path[s] flags[4]                                   fd
@@ -51,47 +51,47 @@
  * The probe. As that is what a helper of version 1 does on version 2's HELLO,
  * and some serve only one connection, a QEMU that does not know its helper asks
  * first, with a request that is good in version 1: LGETXATTR with size 0 of "/"
- * and the name PROXY1_PROBE. Linux refuses a name without a namespace
+ * and the name PROXY_V1_PROBE. Linux refuses a name without a namespace
  * (xattr(7)), so a helper of version 1 answers with an error. A helper that
  * knows more, when this is the first it is asked, answers with its highest
  * protocol version as the status, and goes on as if nothing had been asked:
  * HELLO may follow, or requests of version 1.
  */
-#ifndef FSDEV_PROXY_PROTO1_H
-#define FSDEV_PROXY_PROTO1_H
+#ifndef FSDEV_SHARED_PROTO_V1_H
+#define FSDEV_SHARED_PROTO_V1_H
 
-#define PROXY1_HEADER_SIZE      8
-#define PROXY1_MAX_PAYLOAD      65536
-#define PROXY1_FD_COMES         INT32_MAX
+#define PROXY_V1_HEADER_SIZE      8
+#define PROXY_V1_MAX_PAYLOAD      65536
+#define PROXY_V1_FD_COMES         INT32_MAX
 
-#define PROXY1_PROBE            "virtfs-protocol-2"
+#define PROXY_V1_PROBE            "virtfs-protocol-2"
 /* Its payload: size[4] path[s] name[s] */
-#define PROXY1_PROBE_SIZE       (4 + 2 + 1 + 2 + sizeof(PROXY1_PROBE) - 1)
+#define PROXY_V1_PROBE_SIZE       (4 + 2 + 1 + 2 + sizeof(PROXY_V1_PROBE) - 1)
 
-typedef enum Proxy1Type {
-    PROXY1_SUCCESS,
-    PROXY1_ERROR,
-    PROXY1_OPEN,
-    PROXY1_CREATE,
-    PROXY1_MKNOD,
-    PROXY1_MKDIR,
-    PROXY1_SYMLINK,
-    PROXY1_LINK,
-    PROXY1_LSTAT,
-    PROXY1_READLINK,
-    PROXY1_STATFS,
-    PROXY1_CHMOD,
-    PROXY1_CHOWN,
-    PROXY1_TRUNCATE,
-    PROXY1_UTIME,
-    PROXY1_RENAME,
-    PROXY1_REMOVE,
-    PROXY1_LGETXATTR,
-    PROXY1_LLISTXATTR,
-    PROXY1_LSETXATTR,
-    PROXY1_LREMOVEXATTR,
-    PROXY1_GETVERSION,
-    PROXY1_TYPE_END
-} Proxy1Type;
+typedef enum ProxyV1Type {
+    PROXY_V1_SUCCESS,
+    PROXY_V1_ERROR,
+    PROXY_V1_OPEN,
+    PROXY_V1_CREATE,
+    PROXY_V1_MKNOD,
+    PROXY_V1_MKDIR,
+    PROXY_V1_SYMLINK,
+    PROXY_V1_LINK,
+    PROXY_V1_LSTAT,
+    PROXY_V1_READLINK,
+    PROXY_V1_STATFS,
+    PROXY_V1_CHMOD,
+    PROXY_V1_CHOWN,
+    PROXY_V1_TRUNCATE,
+    PROXY_V1_UTIME,
+    PROXY_V1_RENAME,
+    PROXY_V1_REMOVE,
+    PROXY_V1_LGETXATTR,
+    PROXY_V1_LLISTXATTR,
+    PROXY_V1_LSETXATTR,
+    PROXY_V1_LREMOVEXATTR,
+    PROXY_V1_GETVERSION,
+    PROXY_V1_TYPE_END
+} ProxyV1Type;
 
-#endif /* FSDEV_PROXY_PROTO1_H */
+#endif /* FSDEV_SHARED_PROTO_V1_H */

@@ -95,8 +95,8 @@
  *                others go through the socket. A byte in the first pipe wakes
  *                the helper, one in the second wakes QEMU.
  */
-#ifndef FSDEV_PROXY_PROTO_H
-#define FSDEV_PROXY_PROTO_H
+#ifndef FSDEV_SHARED_PROTO_H
+#define FSDEV_SHARED_PROTO_H
 
 #include "types.h"
 #include "marshal.h"
@@ -212,4 +212,4 @@ void proxy_get_statfs(MarshalReader *r, FsStatfs *st);
 void proxy_put_idmap(MarshalWriter *w, const ProxyIdRange *map, unsigned n);
 ProxyIdRange *proxy_get_idmap(MarshalReader *r, unsigned *n);
 
-#endif /* FSDEV_PROXY_PROTO_H */
+#endif /* FSDEV_SHARED_PROTO_H */

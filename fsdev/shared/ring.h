@@ -28,8 +28,8 @@
  * with "full" in place of "asleep" and tail in place of head. A flag is taken
  * back by exchange: one bell for one sleep. A bell too many does no harm.
  */
-#ifndef FSDEV_PROXY_RING_H
-#define FSDEV_PROXY_RING_H
+#ifndef FSDEV_SHARED_RING_H
+#define FSDEV_SHARED_RING_H
 
 /* Bytes of data of each ring: many messages of the usual size */
 #define PROXY_RING_SIZE         (64 * 1024)
@@ -140,4 +140,4 @@ void proxy_rings_free(ProxyRings *rings);
  */
 int proxy_rings_ring(ProxyRings *rings);
 
-#endif /* FSDEV_PROXY_RING_H */
+#endif /* FSDEV_SHARED_RING_H */

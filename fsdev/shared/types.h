@@ -7,8 +7,8 @@
  * User and group ids in these structures are the guest's, unless a function
  * says otherwise. Errors are negative errno values throughout.
  */
-#ifndef FSDEV_FS_TYPES_H
-#define FSDEV_FS_TYPES_H
+#ifndef FSDEV_SHARED_TYPES_H
+#define FSDEV_SHARED_TYPES_H
 
 #include "qemu/osdep.h"
 #include <sys/stat.h>
@@ -66,14 +66,14 @@ typedef struct FsSetAttr {
 } FsSetAttr;
 
 /* A new object: what it is and whose. */
-typedef struct FsMake {
+typedef struct FsMakeArgs {
     const char *name;           /* in its directory; see fs_name_check() */
     uint32_t mode;              /* type (S_IFMT) and permission bits */
     uint32_t uid;
     uint32_t gid;
     uint64_t rdev;              /* S_IFCHR and S_IFBLK */
     const char *target;         /* S_IFLNK */
-} FsMake;
+} FsMakeArgs;
 
 typedef struct FsStatfs {
     uint64_t type;              /* magic number, as statfs(2) */
@@ -138,4 +138,4 @@ static inline bool fs_mode_is_valid(uint32_t mode)
     }
 }
 
-#endif /* FSDEV_FS_TYPES_H */
+#endif /* FSDEV_SHARED_TYPES_H */

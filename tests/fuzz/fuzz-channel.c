@@ -164,7 +164,7 @@ static void coroutine_fn do_walk(Op *op)
 
 static void coroutine_fn do_create(Op *op)
 {
-    FsMake make = { .name = names[op->id % ARRAY_SIZE(names)],
+    FsMakeArgs make = { .name = names[op->id % ARRAY_SIZE(names)],
                     .mode = S_IFREG | 0644 };
     FsNode *node;
     FsFile *file;
@@ -226,7 +226,7 @@ static void coroutine_fn do_other(Op *op)
 {
     const FsDriver *driver = op->run->fs.driver;
     const char *name = names[op->id % ARRAY_SIZE(names)];
-    FsMake make = { .name = name, .mode = S_IFDIR | 0755 };
+    FsMakeArgs make = { .name = name, .mode = S_IFDIR | 0755 };
     FsSetAttr set = { .valid = op->id, .mode = 0600, .size = 3 };
     char target[100];
     uint64_t generation;
@@ -496,7 +496,7 @@ static void answer1(Answer *a, unsigned type, const char *name)
     struct stat st = { };
 
     switch (type) {
-    case PROXY1_LSTAT:
+    case PROXY_V1_LSTAT:
         lstat(path, &st);
         put64(a, st.st_dev);
         put64(a, st.st_ino);
@@ -512,19 +512,19 @@ static void answer1(Answer *a, unsigned type, const char *name)
             put64(a, i);
         }
         break;
-    case PROXY1_STATFS:
+    case PROXY_V1_STATFS:
         for (unsigned i = 0; i < 11; i++) {
             put64(a, 255);
         }
         break;
-    case PROXY1_READLINK:
+    case PROXY_V1_READLINK:
         marshal_put_str(&a->w, "target");
         break;
-    case PROXY1_LGETXATTR:
-    case PROXY1_LLISTXATTR:
+    case PROXY_V1_LGETXATTR:
+    case PROXY_V1_LLISTXATTR:
         marshal_put_strn(&a->w, "abc", 4);
         break;
-    case PROXY1_GETVERSION:
+    case PROXY_V1_GETVERSION:
         put64(a, 7);
         break;
     default:
@@ -611,10 +611,10 @@ static void send_record(Run *run, const FuzzRecord *rec, unsigned type,
 {
     g_autofree Answer *a = g_new0(Answer, 1);
     ProxyHeader h = { .type = type | PROXY_REPLY, .tag = tag };
-    uint32_t head1[2] = { PROXY1_SUCCESS };
+    uint32_t head1[2] = { PROXY_V1_SUCCESS };
     size_t start = run->v1 ? sizeof(head1) : PROXY_HEADER_SIZE;
-    bool descriptor = run->v1 && (type == PROXY1_OPEN ||
-                                  type == PROXY1_CREATE);
+    bool descriptor = run->v1 && (type == PROXY_V1_OPEN ||
+                                  type == PROXY_V1_CREATE);
 
     marshal_writer_init(&a->w, a->buf, sizeof(a->buf));
     if (rec->flags & AS_IT_IS) {
@@ -625,7 +625,7 @@ static void send_record(Run *run, const FuzzRecord *rec, unsigned type,
     }
     if (descriptor) {
         start = 0;
-        put32(a, PROXY1_FD_COMES);
+        put32(a, PROXY_V1_FD_COMES);
         add_fd(a, open_name(names[rec->id % ARRAY_SIZE(names)], O_RDWR));
     } else {
         marshal_reserve(&a->w, start);
@@ -697,7 +697,7 @@ static bool answer_request(Run *run, const FuzzRecord *rec)
 static void send_start(Run *run, const FuzzRecord *rec)
 {
     g_autofree Answer *a = g_new0(Answer, 1);
-    uint32_t head1[2] = { PROXY1_SUCCESS };
+    uint32_t head1[2] = { PROXY_V1_SUCCESS };
     ProxyHeader h = { .type = PROXY_HELLO | PROXY_REPLY, .nfds = 1 };
 
     marshal_writer_init(&a->w, a->buf, sizeof(a->buf));
@@ -705,7 +705,7 @@ static void send_start(Run *run, const FuzzRecord *rec)
         marshal_put_bytes(&a->w, rec->body, rec->size);
     } else if (run->v1) {
         marshal_reserve(&a->w, sizeof(head1));
-        answer1(a, PROXY1_LSTAT, "");
+        answer1(a, PROXY_V1_LSTAT, "");
         head1[1] = marshal_size(&a->w) - sizeof(head1);
         memcpy(a->buf, head1, sizeof(head1));
     } else {

@@ -208,8 +208,8 @@ static void send_bytes(Peer *p, const uint8_t *bytes, size_t size, int fd)
 
 static void send_record(Peer *p, const FuzzRecord *rec)
 {
-    uint32_t head1[2] = { PROXY1_OPEN + rec->kind %
-                          (PROXY1_TYPE_END - PROXY1_OPEN), rec->size };
+    uint32_t head1[2] = { PROXY_V1_OPEN + rec->kind %
+                          (PROXY_V1_TYPE_END - PROXY_V1_OPEN), rec->size };
     ProxyHeader h = {
         .size = PROXY_HEADER_SIZE + rec->size,
         .type = PROXY_FORGET + rec->kind % (PROXY_TYPE_END - PROXY_FORGET),

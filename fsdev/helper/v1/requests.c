@@ -21,19 +21,19 @@
 #include <sys/xattr.h>
 
 /* One request and its reply */
-typedef struct Request1 {
+typedef struct RequestV1 {
     const HostFs *fs;
     MarshalReader in;
     MarshalWriter out;          /* payload of the reply */
     int fd;                     /* to be sent, for fd replies */
-} Request1;
+} RequestV1;
 
 /*
  * The next string. Some of what a client sends (the root's path) has its
  * final NUL counted; one anywhere else makes the payload bad. NUL-terminated
  * in place, over its own length.
  */
-static const char *get_str(Request1 *rq)
+static const char *get_str(RequestV1 *rq)
 {
     uint16_t len = marshal_get_u16(&rq->in);
     char *bytes = marshal_get_bytes(&rq->in, len);
@@ -127,7 +127,7 @@ static int find_parent(const HostFs *fs, const char *path, char **name)
 }
 
 /* A handle of @path, when all of the request's fields were read */
-static int find_last(Request1 *rq, const char *path)
+static int find_last(RequestV1 *rq, const char *path)
 {
     return marshal_done(&rq->in) ? find(rq->fs, path) : -EINVAL;
 }
@@ -136,7 +136,7 @@ static int find_last(Request1 *rq, const char *path)
  * What opens
  */
 
-static int do_open(Request1 *rq)
+static int do_open(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     uint32_t flags = marshal_get_u32(&rq->in);
@@ -156,7 +156,7 @@ static int do_open(Request1 *rq)
  * that was told no group, as with 9P2000.u, says so by -1: then it is the one
  * that root would give.
  */
-static int set_owner(FsMake *make, int dir)
+static int set_owner(FsMakeArgs *make, int dir)
 {
     FsAttr attr;
     int ret;
@@ -174,12 +174,12 @@ static int set_owner(FsMake *make, int dir)
     return 0;
 }
 
-static int do_create(Request1 *rq)
+static int do_create(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     uint32_t flags = marshal_get_u32(&rq->in);
     g_autofree char *name = NULL;
-    FsMake make = { 0 };
+    FsMakeArgs make = { 0 };
     FsAttr attr;
     int dir, node, ret;
 
@@ -210,7 +210,7 @@ static int do_create(Request1 *rq)
  */
 
 /* Makes what @make says at @path. */
-static int make_at(Request1 *rq, const char *path, FsMake *make)
+static int make_at(RequestV1 *rq, const char *path, FsMakeArgs *make)
 {
     g_autofree char *name = NULL;
     FsAttr attr;
@@ -232,15 +232,15 @@ static int make_at(Request1 *rq, const char *path, FsMake *make)
     return ret;
 }
 
-static void get_owner(Request1 *rq, FsMake *make)
+static void get_owner(RequestV1 *rq, FsMakeArgs *make)
 {
     make->uid = marshal_get_u32(&rq->in);
     make->gid = marshal_get_u32(&rq->in);
 }
 
-static int do_mknod(Request1 *rq)
+static int do_mknod(RequestV1 *rq)
 {
-    FsMake make = { 0 };
+    FsMakeArgs make = { 0 };
     const char *path;
 
     get_owner(rq, &make);
@@ -253,9 +253,9 @@ static int do_mknod(Request1 *rq)
     return make_at(rq, path, &make);
 }
 
-static int do_mkdir(Request1 *rq)
+static int do_mkdir(RequestV1 *rq)
 {
-    FsMake make = { 0 };
+    FsMakeArgs make = { 0 };
     const char *path;
 
     get_owner(rq, &make);
@@ -264,9 +264,9 @@ static int do_mkdir(Request1 *rq)
     return make_at(rq, path, &make);
 }
 
-static int do_symlink(Request1 *rq)
+static int do_symlink(RequestV1 *rq)
 {
-    FsMake make = { .mode = S_IFLNK | 0777 };
+    FsMakeArgs make = { .mode = S_IFLNK | 0777 };
     const char *path;
 
     get_owner(rq, &make);
@@ -275,7 +275,7 @@ static int do_symlink(Request1 *rq)
     return make_at(rq, path, &make);
 }
 
-static int do_link(Request1 *rq)
+static int do_link(RequestV1 *rq)
 {
     const char *old = get_str(rq);
     const char *new = get_str(rq);
@@ -297,7 +297,7 @@ static int do_link(Request1 *rq)
     return ret;
 }
 
-static int do_rename(Request1 *rq)
+static int do_rename(RequestV1 *rq)
 {
     const char *old = get_str(rq);
     const char *new = get_str(rq);
@@ -324,7 +324,7 @@ static int do_rename(Request1 *rq)
 }
 
 /* remove(3): a file or an empty directory */
-static int do_remove(Request1 *rq)
+static int do_remove(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     g_autofree char *name = NULL;
@@ -349,13 +349,13 @@ static int do_remove(Request1 *rq)
  * What is known of an object, and what changes that
  */
 
-static void put_time(Request1 *rq, const struct timespec *time)
+static void put_time(RequestV1 *rq, const struct timespec *time)
 {
     marshal_put_u64(&rq->out, time->tv_sec);
     marshal_put_u64(&rq->out, time->tv_nsec);
 }
 
-static int do_lstat(Request1 *rq)
+static int do_lstat(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     MarshalWriter *w = &rq->out;
@@ -387,7 +387,7 @@ static int do_lstat(Request1 *rq)
     return 0;
 }
 
-static int do_readlink(Request1 *rq)
+static int do_readlink(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     uint32_t size = marshal_get_u32(&rq->in);
@@ -407,7 +407,7 @@ static int do_readlink(Request1 *rq)
     return ret;
 }
 
-static int do_statfs(Request1 *rq)
+static int do_statfs(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     MarshalWriter *w = &rq->out;
@@ -437,7 +437,7 @@ static int do_statfs(Request1 *rq)
     return 0;
 }
 
-static int set_at(Request1 *rq, const char *path, const FsSetAttr *set)
+static int set_at(RequestV1 *rq, const char *path, const FsSetAttr *set)
 {
     int node, ret;
 
@@ -450,7 +450,7 @@ static int set_at(Request1 *rq, const char *path, const FsSetAttr *set)
     return ret;
 }
 
-static int do_chmod(Request1 *rq)
+static int do_chmod(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     FsSetAttr set = {
@@ -461,7 +461,7 @@ static int do_chmod(Request1 *rq)
     return set_at(rq, path, &set);
 }
 
-static int do_chown(Request1 *rq)
+static int do_chown(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     FsSetAttr set = { .uid = marshal_get_u32(&rq->in) };
@@ -472,7 +472,7 @@ static int do_chown(Request1 *rq)
     return set_at(rq, path, &set);
 }
 
-static int do_truncate(Request1 *rq)
+static int do_truncate(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     FsSetAttr set = {
@@ -484,7 +484,7 @@ static int do_truncate(Request1 *rq)
 }
 
 /* One time of utimensat(2), where the nanoseconds may be a command */
-static uint32_t get_new_time(Request1 *rq, struct timespec *time,
+static uint32_t get_new_time(RequestV1 *rq, struct timespec *time,
                              uint32_t change, uint32_t given)
 {
     uint64_t nsec;
@@ -502,7 +502,7 @@ static uint32_t get_new_time(Request1 *rq, struct timespec *time,
     }
 }
 
-static int do_utime(Request1 *rq)
+static int do_utime(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     FsSetAttr set = { 0 };
@@ -514,7 +514,7 @@ static int do_utime(Request1 *rq)
     return set_at(rq, path, &set);
 }
 
-static int do_getversion(Request1 *rq)
+static int do_getversion(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     uint64_t gen = 0;
@@ -538,7 +538,7 @@ static int do_getversion(Request1 *rq)
  */
 
 /* The value, or its length alone where @size is 0 */
-static int get_xattr(Request1 *rq, const char *path, const char *name,
+static int get_xattr(RequestV1 *rq, const char *path, const char *name,
                      uint32_t size)
 {
     uint8_t *start, *value;
@@ -571,7 +571,7 @@ static int get_xattr(Request1 *rq, const char *path, const char *name,
     return 0;
 }
 
-static int do_lgetxattr(Request1 *rq)
+static int do_lgetxattr(RequestV1 *rq)
 {
     uint32_t size = marshal_get_u32(&rq->in);
     const char *path = get_str(rq);
@@ -580,7 +580,7 @@ static int do_lgetxattr(Request1 *rq)
     return get_xattr(rq, path, name, size);
 }
 
-static int do_llistxattr(Request1 *rq)
+static int do_llistxattr(RequestV1 *rq)
 {
     uint32_t size = marshal_get_u32(&rq->in);
     const char *path = get_str(rq);
@@ -588,7 +588,7 @@ static int do_llistxattr(Request1 *rq)
     return get_xattr(rq, path, NULL, size);
 }
 
-static int do_lsetxattr(Request1 *rq)
+static int do_lsetxattr(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     const char *name = get_str(rq);
@@ -612,7 +612,7 @@ static int do_lsetxattr(Request1 *rq)
     return ret;
 }
 
-static int do_lremovexattr(Request1 *rq)
+static int do_lremovexattr(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     const char *name = get_str(rq);
@@ -630,32 +630,32 @@ static int do_lremovexattr(Request1 *rq)
 int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
                        uint32_t size, MarshalWriter *out, int *fd)
 {
-    static int (*const functions[PROXY1_TYPE_END])(Request1 *rq) = {
-        [PROXY1_OPEN] = do_open,
-        [PROXY1_CREATE] = do_create,
-        [PROXY1_MKNOD] = do_mknod,
-        [PROXY1_MKDIR] = do_mkdir,
-        [PROXY1_SYMLINK] = do_symlink,
-        [PROXY1_LINK] = do_link,
-        [PROXY1_LSTAT] = do_lstat,
-        [PROXY1_READLINK] = do_readlink,
-        [PROXY1_STATFS] = do_statfs,
-        [PROXY1_CHMOD] = do_chmod,
-        [PROXY1_CHOWN] = do_chown,
-        [PROXY1_TRUNCATE] = do_truncate,
-        [PROXY1_UTIME] = do_utime,
-        [PROXY1_RENAME] = do_rename,
-        [PROXY1_REMOVE] = do_remove,
-        [PROXY1_LGETXATTR] = do_lgetxattr,
-        [PROXY1_LLISTXATTR] = do_llistxattr,
-        [PROXY1_LSETXATTR] = do_lsetxattr,
-        [PROXY1_LREMOVEXATTR] = do_lremovexattr,
-        [PROXY1_GETVERSION] = do_getversion,
+    static int (*const functions[PROXY_V1_TYPE_END])(RequestV1 *rq) = {
+        [PROXY_V1_OPEN] = do_open,
+        [PROXY_V1_CREATE] = do_create,
+        [PROXY_V1_MKNOD] = do_mknod,
+        [PROXY_V1_MKDIR] = do_mkdir,
+        [PROXY_V1_SYMLINK] = do_symlink,
+        [PROXY_V1_LINK] = do_link,
+        [PROXY_V1_LSTAT] = do_lstat,
+        [PROXY_V1_READLINK] = do_readlink,
+        [PROXY_V1_STATFS] = do_statfs,
+        [PROXY_V1_CHMOD] = do_chmod,
+        [PROXY_V1_CHOWN] = do_chown,
+        [PROXY_V1_TRUNCATE] = do_truncate,
+        [PROXY_V1_UTIME] = do_utime,
+        [PROXY_V1_RENAME] = do_rename,
+        [PROXY_V1_REMOVE] = do_remove,
+        [PROXY_V1_LGETXATTR] = do_lgetxattr,
+        [PROXY_V1_LLISTXATTR] = do_llistxattr,
+        [PROXY_V1_LSETXATTR] = do_lsetxattr,
+        [PROXY_V1_LREMOVEXATTR] = do_lremovexattr,
+        [PROXY_V1_GETVERSION] = do_getversion,
     };
-    Request1 rq = { .fs = fs, .out = *out, .fd = -1 };
+    RequestV1 rq = { .fs = fs, .out = *out, .fd = -1 };
     int ret;
 
-    if (type >= PROXY1_TYPE_END || !functions[type]) {
+    if (type >= PROXY_V1_TYPE_END || !functions[type]) {
         return -EINVAL;
     }
     marshal_reader_init(&rq.in, in, size);
@@ -671,7 +671,7 @@ int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
 
 static bool send_fd(Channel *c, int fd, int ret)
 {
-    int32_t value = ret < 0 ? ret : PROXY1_FD_COMES;
+    int32_t value = ret < 0 ? ret : PROXY_V1_FD_COMES;
     bool ok = channel_send(c, &value, sizeof(value), &fd, ret == 0);
 
     if (ret == 0) {
@@ -685,16 +685,16 @@ static bool send_answer(Channel *c, const MarshalWriter *w, uint8_t *buf,
                         int ret)
 {
     size_t size = marshal_size(w);
-    uint32_t head[2] = { PROXY1_SUCCESS, size };
+    uint32_t head[2] = { PROXY_V1_SUCCESS, size };
     int32_t status = ret;
 
     if (ret < 0 || size == 0) {
-        head[0] = ret < 0 ? PROXY1_ERROR : PROXY1_SUCCESS;
+        head[0] = ret < 0 ? PROXY_V1_ERROR : PROXY_V1_SUCCESS;
         head[1] = size = sizeof(status);
-        memcpy(buf + PROXY1_HEADER_SIZE, &status, sizeof(status));
+        memcpy(buf + PROXY_V1_HEADER_SIZE, &status, sizeof(status));
     }
     memcpy(buf, head, sizeof(head));
-    return channel_send(c, buf, PROXY1_HEADER_SIZE + size, NULL, 0);
+    return channel_send(c, buf, PROXY_V1_HEADER_SIZE + size, NULL, 0);
 }
 
 static bool serve_one(Channel *c, const HostFs *fs, uint8_t *in, uint8_t *out)
@@ -707,21 +707,21 @@ static bool serve_one(Channel *c, const HostFs *fs, uint8_t *in, uint8_t *out)
     if (!channel_receive_v1(c, &type, in, &size)) {
         return false;
     }
-    marshal_writer_init(&w, out + PROXY1_HEADER_SIZE, PROXY1_MAX_PAYLOAD);
+    marshal_writer_init(&w, out + PROXY_V1_HEADER_SIZE, PROXY_V1_MAX_PAYLOAD);
     ret = request_v1_execute(fs, type, in, size, &w, &fd);
     if (log_wants(LOG_LEVEL_DEBUG)) {
         log_line(LOG_LEVEL_DEBUG, "version 1, request %u: %s", type,
                  strerror(ret < 0 ? -ret : 0));
     }
-    return type == PROXY1_OPEN || type == PROXY1_CREATE
+    return type == PROXY_V1_OPEN || type == PROXY_V1_CREATE
         ? send_fd(c, fd, ret) : send_answer(c, &w, out, ret);
 }
 
 void requests_v1_serve(Channel *c, const HostFs *fs)
 {
-    g_autofree uint8_t *in = g_malloc(PROXY1_MAX_PAYLOAD);
-    g_autofree uint8_t *out = g_malloc(PROXY1_HEADER_SIZE +
-                                       PROXY1_MAX_PAYLOAD);
+    g_autofree uint8_t *in = g_malloc(PROXY_V1_MAX_PAYLOAD);
+    g_autofree uint8_t *out = g_malloc(PROXY_V1_HEADER_SIZE +
+                                       PROXY_V1_MAX_PAYLOAD);
 
     while (serve_one(c, fs, in, out)) {
         /* the next */

@@ -3,8 +3,8 @@
  *
  * The requests of protocol version 1, of a QEMU before 9.2.
  */
-#ifndef HELPER_REQUESTS_V1_H
-#define HELPER_REQUESTS_V1_H
+#ifndef FSDEV_HELPER_V1_REQUESTS_H
+#define FSDEV_HELPER_V1_REQUESTS_H
 
 #include "fsdev/helper/channel.h"
 #include "fsdev/shared/hostfs.h"
@@ -24,4 +24,4 @@ int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
  */
 void requests_v1_serve(Channel *c, const HostFs *fs);
 
-#endif /* HELPER_REQUESTS_V1_H */
+#endif /* FSDEV_HELPER_V1_REQUESTS_H */

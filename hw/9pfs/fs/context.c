@@ -23,17 +23,17 @@
 #include "driver.h"
 #include "hw/9pfs/host/fd-budget.h"
 
-static void each_handle(FsExport *fs, void (*fn)(HostHandle *h))
+static void each_handle(FsExport *fs, void (*fn)(HostFd *h))
 {
     GHashTableIter iter;
     void *node;
 
-    if (!fs->driver->node_handle || !fs->nodes) {
+    if (!fs->driver->node_fd || !fs->nodes) {
         return;
     }
     g_hash_table_iter_init(&iter, fs->nodes);
     while (g_hash_table_iter_next(&iter, &node, NULL)) {
-        fn(fs->driver->node_handle(node));
+        fn(fs->driver->node_fd(node));
     }
 }
 
@@ -46,9 +46,9 @@ static void export_detach(void *opaque)
     if (fs->driver->detach) {
         fs->driver->detach(fs);
     }
-    each_handle(fs, host_handle_leave);
+    each_handle(fs, host_fd_leave);
     if (fs->ctx_owner) {
-        host_handles_thread_put();
+        host_fds_thread_put();
     }
 }
 
@@ -58,9 +58,9 @@ static void export_enter(void *opaque)
     FsExport *fs = opaque;
 
     if (fs->ctx_owner) {
-        host_handles_thread_get(fs->ctx);
+        host_fds_thread_get(fs->ctx);
     }
-    each_handle(fs, host_handle_enter);
+    each_handle(fs, host_fd_enter);
 }
 
 static void export_move(FsExport *fs, AioContext *ctx, const char *owner)

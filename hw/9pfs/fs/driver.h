@@ -31,8 +31,8 @@
  * bound waits with fs_call_sleep(), and returns -EINTR when the call was
  * cancelled and nothing was done.
  */
-#ifndef HW_9PFS_FSDRIVER_H
-#define HW_9PFS_FSDRIVER_H
+#ifndef HW_9PFS_FS_DRIVER_H
+#define HW_9PFS_FS_DRIVER_H
 
 #include "fsdev/shared/types.h"
 #include "block/aio.h"
@@ -200,11 +200,11 @@ struct FsDriver {
      * Makes a regular file and opens it; without O_EXCL an existing one is
      * opened. All results are references for the caller.
      */
-    int coroutine_fn (*create)(FsCall *call, FsNode *dir, const FsMake *make,
+    int coroutine_fn (*create)(FsCall *call, FsNode *dir, const FsMakeArgs *make,
                                int flags, FsNode **node, FsFile **file,
                                FsAttr *attr);
     /* Makes anything else: directory, symbolic link, fifo, socket, device. */
-    int coroutine_fn (*make)(FsCall *call, FsNode *dir, const FsMake *make,
+    int coroutine_fn (*make)(FsCall *call, FsNode *dir, const FsMakeArgs *make,
                              FsAttr *attr);
     int coroutine_fn (*link)(FsCall *call, FsNode *node,
                              FsNode *dir, const char *name);
@@ -268,7 +268,7 @@ struct FsDriver {
     void (*detach)(FsExport *fs);
     void (*attach)(FsExport *fs);
     /* NULL, or the handle that counts for @node, to go there with it */
-    struct HostHandle *(*node_handle)(FsNode *node);
+    struct HostFd *(*node_fd)(FsNode *node);
 };
 
 /* What became of messages of one kind */
@@ -423,7 +423,7 @@ bool fs_entry_is(const FsEntry *entry, const FsNode *parent,
  */
 FsEntry *fs_node_where(FsNode *node);
 /* @entry, with a reference that is taken over, becomes the one. */
-void fs_node_adopt(FsNode *node, FsEntry *entry);
+void fs_node_set_where(FsNode *node, FsEntry *entry);
 /* @node was renamed into @dir, and the server is about to move its entry. */
 void fs_node_moved(FsNode *node, FsNode *dir);
 
@@ -437,4 +437,4 @@ void fs_rename_begin(FsExport *fs);
 void coroutine_fn fs_rename_end(FsExport *fs);
 bool coroutine_fn fs_rename_wait(FsExport *fs);
 
-#endif /* HW_9PFS_FSDRIVER_H */
+#endif /* HW_9PFS_FS_DRIVER_H */

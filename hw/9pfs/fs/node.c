@@ -170,7 +170,7 @@ static bool cut_circle(FsNode *node, FsNode *dir)
     return true;
 }
 
-void fs_node_adopt(FsNode *node, FsEntry *entry)
+void fs_node_set_where(FsNode *node, FsEntry *entry)
 {
     if (node == node->fs->root ||
         (S_ISDIR(node->type) && !cut_circle(node, entry->parent))) {
@@ -189,7 +189,7 @@ FsEntry *fs_node_where(FsNode *node)
     }
     QLIST_FOREACH(entry, &node->names, of_node) {
         if (entry != node->where) {
-            fs_node_adopt(node, fs_entry_ref(entry));
+            fs_node_set_where(node, fs_entry_ref(entry));
             break;
         }
     }

@@ -6,8 +6,8 @@
  *
  * All of it for the export's thread, but what says otherwise.
  */
-#ifndef HW_9PFS_HOSTDEV_H
-#define HW_9PFS_HOSTDEV_H
+#ifndef HW_9PFS_HOST_DEVICE_NUMBERS_H
+#define HW_9PFS_HOST_DEVICE_NUMBERS_H
 
 #include "qemu/coroutine.h"
 
@@ -45,4 +45,4 @@ void host_dev_set(HostDevs *devs, int fd, uint64_t dev);
 /* The same in the thread pool, if it is not known yet; keep @fd open. */
 HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev);
 
-#endif /* HW_9PFS_HOSTDEV_H */
+#endif /* HW_9PFS_HOST_DEVICE_NUMBERS_H */

@@ -24,7 +24,7 @@
 #include "qemu/stats64.h"
 #include "fd-budget.h"
 
-/* How many host_handles_relieve() closes */
+/* How many host_fds_relieve() closes */
 #define RELIEVE             64
 
 typedef struct HandleShare {
@@ -32,7 +32,7 @@ typedef struct HandleShare {
     unsigned exports;           /* that run in it; not the main thread's */
     unsigned handles;           /* read by other threads */
     bool asked;                 /* to close some */
-    QTAILQ_HEAD(, HostHandle) lru;  /* last used last */
+    QTAILQ_HEAD(, HostFd) lru;  /* last used last */
     QTAILQ_ENTRY(HandleShare) next;
 } HandleShare;
 
@@ -70,7 +70,7 @@ static void count_handles(HandleShare *sh, int n)
     qatomic_set(&sh->handles, sh->handles + n);
 }
 
-void host_handles_init(void)
+void host_fds_init(void)
 {
     struct rlimit limit;
     unsigned n;
@@ -91,22 +91,22 @@ void host_handles_init(void)
     fds.max = n - n / 4;
 }
 
-void host_handle_init(HostHandle *h, void (*evict)(HostHandle *h))
+void host_fd_init(HostFd *h, void (*evict)(HostFd *h))
 {
     memset(h, 0, sizeof(*h));
     h->fd = -1;
     h->evict = evict;
 }
 
-static bool in_list(const HostHandle *h)
+static bool in_list(const HostFd *h)
 {
     return h->fd >= 0 && !h->pins && !h->kept && !h->away;
 }
 
 /* What was not used for longest, but not @but, is closed or kept. */
-static bool close_first(HandleShare *sh, const HostHandle *but)
+static bool close_first(HandleShare *sh, const HostFd *but)
 {
-    HostHandle *h = QTAILQ_FIRST(&sh->lru);
+    HostFd *h = QTAILQ_FIRST(&sh->lru);
 
     if (h && h == but) {
         h = QTAILQ_NEXT(h, lru);
@@ -118,7 +118,7 @@ static bool close_first(HandleShare *sh, const HostHandle *but)
         h->evict(h);
     }
     if (!h->kept) {
-        host_handle_drop(h);
+        host_fd_drop(h);
         stat64_add(&fds.closed, 1);
     }
     return true;
@@ -178,7 +178,7 @@ static void ask_others(HandleShare *sh)
     g_mutex_unlock(&shares_lock);
 }
 
-static void keep_budget(HandleShare *sh, const HostHandle *but)
+static void keep_budget(HandleShare *sh, const HostFd *but)
 {
     bool more = true;
 
@@ -195,7 +195,7 @@ static void keep_budget(HandleShare *sh, const HostHandle *but)
     }
 }
 
-void host_handle_set(HostHandle *h, int fd)
+void host_fd_set(HostFd *h, int fd)
 {
     assert(h->fd < 0 && fd >= 0);
     h->fd = fd;
@@ -206,7 +206,7 @@ void host_handle_set(HostHandle *h, int fd)
     keep_budget(share(), h);
 }
 
-int host_handle_use(HostHandle *h)
+int host_fd_use(HostFd *h)
 {
     if (in_list(h)) {
         QTAILQ_REMOVE(&share()->lru, h, lru);
@@ -215,7 +215,7 @@ int host_handle_use(HostHandle *h)
     return h->fd;
 }
 
-void host_handle_pin(HostHandle *h)
+void host_fd_pin(HostFd *h)
 {
     if (in_list(h)) {
         QTAILQ_REMOVE(&share()->lru, h, lru);
@@ -223,7 +223,7 @@ void host_handle_pin(HostHandle *h)
     h->pins++;
 }
 
-void host_handle_unpin(HostHandle *h)
+void host_fd_unpin(HostFd *h)
 {
     assert(h->pins > 0);
     h->pins--;
@@ -233,7 +233,7 @@ void host_handle_unpin(HostHandle *h)
     }
 }
 
-bool host_handle_keep(HostHandle *h)
+bool host_fd_keep(HostFd *h)
 {
     if (h->fd < 0 || h->kept) {
         return h->kept;
@@ -252,7 +252,7 @@ bool host_handle_keep(HostHandle *h)
     return true;
 }
 
-void host_handle_unkeep(HostHandle *h)
+void host_fd_unkeep(HostFd *h)
 {
     if (!h->kept) {
         return;
@@ -267,7 +267,7 @@ void host_handle_unkeep(HostHandle *h)
     keep_budget(share(), h);
 }
 
-void host_handle_drop(HostHandle *h)
+void host_fd_drop(HostFd *h)
 {
     if (h->fd < 0) {
         return;
@@ -286,7 +286,7 @@ void host_handle_drop(HostHandle *h)
     h->fd = -1;
 }
 
-void host_handle_leave(HostHandle *h)
+void host_fd_leave(HostFd *h)
 {
     if (in_list(h)) {
         QTAILQ_REMOVE(&share()->lru, h, lru);
@@ -297,7 +297,7 @@ void host_handle_leave(HostHandle *h)
     h->away = true;
 }
 
-void host_handle_enter(HostHandle *h)
+void host_fd_enter(HostFd *h)
 {
     h->away = false;
     if (h->fd >= 0 && !h->kept) {
@@ -308,7 +308,7 @@ void host_handle_enter(HostHandle *h)
     }
 }
 
-void host_handles_thread_get(AioContext *ctx)
+void host_fds_thread_get(AioContext *ctx)
 {
     HandleShare *sh = get_my_share();
 
@@ -325,7 +325,7 @@ void host_handles_thread_get(AioContext *ctx)
     sh->exports++;
 }
 
-void host_handles_thread_put(void)
+void host_fds_thread_put(void)
 {
     HandleShare *sh = get_my_share();
 
@@ -339,7 +339,7 @@ void host_handles_thread_put(void)
     }
 }
 
-bool host_handles_relieve(void)
+bool host_fds_relieve(void)
 {
     HandleShare *sh = share();
     unsigned before = sh->handles;
@@ -352,7 +352,7 @@ bool host_handles_relieve(void)
     return sh->handles < before;
 }
 
-FsdevDescriptors *host_handles_info(void)
+FsdevDescriptors *host_fds_info(void)
 {
     FsdevDescriptors *info = g_new0(FsdevDescriptors, 1);
 

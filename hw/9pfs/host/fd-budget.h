@@ -15,85 +15,85 @@
  * thread that its export runs in. A thread that has less than its part, and
  * finds no room, asks the others to close some.
  */
-#ifndef HW_9PFS_HOSTHANDLE_H
-#define HW_9PFS_HOSTHANDLE_H
+#ifndef HW_9PFS_HOST_FD_BUDGET_H
+#define HW_9PFS_HOST_FD_BUDGET_H
 
 #include "qapi/qapi-types-fsdev.h"
 #include "block/aio.h"
 #include "qemu/queue.h"
 
-typedef struct HostHandle {
+typedef struct HostFd {
     int fd;                     /* or -1 */
     unsigned pins:30;           /* > 0: in use by a thread: is not closed */
-    bool kept:1;                /* host_handle_keep() */
+    bool kept:1;                /* host_fd_keep() */
     bool away:1;                /* between two threads */
     /*
      * NULL, or called before the descriptor is closed to keep to the budget;
-     * it may host_handle_keep() it, and then it is not closed.
+     * it may host_fd_keep() it, and then it is not closed.
      */
-    void (*evict)(struct HostHandle *h);
-    QTAILQ_ENTRY(HostHandle) lru;
-} HostHandle;
+    void (*evict)(struct HostFd *h);
+    QTAILQ_ENTRY(HostFd) lru;
+} HostFd;
 
 /* Raises RLIMIT_NOFILE and sets the budget. More than once does no harm. */
-void host_handles_init(void);
+void host_fds_init(void);
 
 /* Without a descriptor */
-void host_handle_init(HostHandle *h, void (*evict)(HostHandle *h));
+void host_fd_init(HostFd *h, void (*evict)(HostFd *h));
 
 /*
  * Takes over @fd for a handle that has none, and makes room for it if need be.
  * @h itself is not closed for that.
  */
-void host_handle_set(HostHandle *h, int fd);
+void host_fd_set(HostFd *h, int fd);
 
 /* The descriptor, which counts as used now; -1 if there is none. */
-int host_handle_use(HostHandle *h);
+int host_fd_use(HostFd *h);
 
 /*
  * Keeps the descriptor open until as many unpins, and does no harm to a handle
  * that gets its descriptor later. The last unpin does not close it.
  */
-void host_handle_pin(HostHandle *h);
-void host_handle_unpin(HostHandle *h);
+void host_fd_pin(HostFd *h);
+void host_fd_unpin(HostFd *h);
 
 /*
  * The inode cannot be got again: the descriptor stays open as long as the
  * handle, and counts as an open file. False, and it may be closed as any
  * other, when there are too many of the kind (a quarter of RLIMIT_NOFILE).
  */
-bool host_handle_keep(HostHandle *h);
+bool host_fd_keep(HostFd *h);
 /* It can be got again after all. */
-void host_handle_unkeep(HostHandle *h);
+void host_fd_unkeep(HostFd *h);
 
 /* Closes the descriptor, if there is one. */
-void host_handle_drop(HostHandle *h);
+void host_fd_drop(HostFd *h);
 
 /*
  * The handle's export goes from one thread to another: it leaves in the old one
  * and enters in the new one. In between it is not closed.
  */
-void host_handle_leave(HostHandle *h);
-void host_handle_enter(HostHandle *h);
+void host_fd_leave(HostFd *h);
+void host_fd_enter(HostFd *h);
 
 /*
  * In an IOThread: an export has come that runs in its context @ctx, or has
  * gone, with all its handles.
  */
-void host_handles_thread_get(AioContext *ctx);
-void host_handles_thread_put(void);
+void host_fds_thread_get(AioContext *ctx);
+void host_fds_thread_put(void);
 
 /*
  * The process ran out of descriptors nonetheless: closes some of the least
  * recently used. Whether there were any.
  */
-bool host_handles_relieve(void);
+bool host_fds_relieve(void);
 
 /* Figures of the whole process; the caller's to free */
-FsdevDescriptors *host_handles_info(void);
+FsdevDescriptors *host_fds_info(void);
 
 /* One more open file: 0, or -ENFILE when they are too many. */
 int host_files_add(void);
 void host_files_remove(void);
 
-#endif /* HW_9PFS_HOSTHANDLE_H */
+#endif /* HW_9PFS_HOST_FD_BUDGET_H */

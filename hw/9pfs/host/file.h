@@ -4,8 +4,8 @@
  * Open files that are a descriptor in this process: the FsDriver operations
  * on them, for every driver whose open files are of this kind.
  */
-#ifndef HW_9PFS_HOSTFILE_H
-#define HW_9PFS_HOSTFILE_H
+#ifndef HW_9PFS_HOST_FILE_H
+#define HW_9PFS_HOST_FILE_H
 
 #include "hw/9pfs/fs/driver.h"
 #include "device-numbers.h"
@@ -46,4 +46,4 @@ int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync);
 int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
                                 struct flock *lock, bool test);
 
-#endif /* HW_9PFS_HOSTFILE_H */
+#endif /* HW_9PFS_HOST_FILE_H */

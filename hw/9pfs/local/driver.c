@@ -86,7 +86,7 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
             if (ret < 0) {
                 return ret;
             }
-            fd = host_handle_use(&n->handle);
+            fd = host_fd_use(&n->handle);
         }
         inode.handle = fd;
         ret = local_inode_getattr(&lf->host, &inode, attr);
@@ -183,7 +183,7 @@ static int coroutine_fn local_readlink(FsCall *call, FsNode *node,
     if (lf->host.model == &local_model_passthrough &&
         local_quick(n)) {
         ret = local_node_find(n);
-        return ret < 0 ? ret : hostfs_readlink(host_handle_use(&n->handle),
+        return ret < 0 ? ret : hostfs_readlink(host_fd_use(&n->handle),
                                                buf, size);
     }
     return local_run(&r.w, n, -1, readlink_work);
@@ -209,7 +209,7 @@ static int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
 
     if (local_quick(n)) {
         ret = local_node_find(n);
-        return ret < 0 ? ret : hostfs_statfs(host_handle_use(&n->handle), st);
+        return ret < 0 ? ret : hostfs_statfs(host_fd_use(&n->handle), st);
     }
     return local_run(&s.w, n, -1, statfs_work);
 }
@@ -528,7 +528,7 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     lf->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     lf->mount_fd = -1;
 
-    host_handles_init();
+    host_fds_init();
     fs->priv = lf;
     if (!set_mode(o, "fmode", o->has_fmode, o->fmode, &lf->host.fmode, errp) ||
         !set_mode(o, "dmode", o->has_dmode, o->dmode, &lf->host.dmode, errp) ||
@@ -560,10 +560,10 @@ static void local_close(FsExport *fs)
 
 static void local_query(FsExport *fs, FsdevInfo *info)
 {
-    info->descriptors = host_handles_info();
+    info->descriptors = host_fds_info();
 }
 
-static HostHandle *local_node_handle(FsNode *node)
+static HostFd *local_node_handle(FsNode *node)
 {
     return &local_node(node)->handle;
 }
@@ -595,7 +595,7 @@ static const FsDriver local_driver = {
     .setxattr = local_setxattr,
     .removexattr = local_removexattr,
     .query = local_query,
-    .node_handle = local_node_handle,
+    .node_fd = local_node_handle,
 };
 
 static void local_driver_init(void)

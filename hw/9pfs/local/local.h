@@ -4,8 +4,8 @@
  * What the parts of the local driver share: driver.c, walk.c and
  * names.c. All of it for the main thread, but what says otherwise.
  */
-#ifndef HW_9PFS_LOCAL_DRIVER_H
-#define HW_9PFS_LOCAL_DRIVER_H
+#ifndef HW_9PFS_LOCAL_LOCAL_H
+#define HW_9PFS_LOCAL_LOCAL_H
 
 #include "block/thread-pool.h"
 #include "node.h"
@@ -41,10 +41,10 @@ int coroutine_fn local_walk(FsCall *call, FsNode *dir,
                             FsWalk *walk);
 int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
                                FsAttr *attr);
-int coroutine_fn local_create(FsCall *call, FsNode *dir, const FsMake *make,
+int coroutine_fn local_create(FsCall *call, FsNode *dir, const FsMakeArgs *make,
                               int flags, FsNode **node, FsFile **file,
                               FsAttr *attr);
-int coroutine_fn local_make(FsCall *call, FsNode *dir, const FsMake *make,
+int coroutine_fn local_make(FsCall *call, FsNode *dir, const FsMakeArgs *make,
                             FsAttr *attr);
 int coroutine_fn local_link(FsCall *call, FsNode *node,
                             FsNode *dir, const char *name);
@@ -54,4 +54,4 @@ int coroutine_fn local_rename(FsCall *call,
 int coroutine_fn local_unlink(FsCall *call, FsNode *dir, const char *name,
                               bool rmdir, FsNode *expect);
 
-#endif /* HW_9PFS_LOCAL_DRIVER_H */
+#endif /* HW_9PFS_LOCAL_LOCAL_H */

@@ -214,7 +214,7 @@ static int write_view(int fd, const LocalView *view)
 /* A handle of the metadata folder of a directory */
 static int open_folder(const LocalHost *fs, int dir, bool make)
 {
-    const FsMake folder = {
+    const FsMakeArgs folder = {
         .name = FOLDER, .mode = S_IFDIR | 0700, .uid = -1, .gid = -1,
     };
     FsAttr attr;
@@ -248,7 +248,7 @@ static int remove_name(const LocalHost *fs, int dir, const char *name)
 
 static int create_metadata(const LocalHost *fs, int dir, const char *name)
 {
-    const FsMake make = {
+    const FsMakeArgs make = {
         .name = name, .mode = S_IFREG | 0600, .uid = -1, .gid = -1,
     };
     FsAttr attr;
@@ -470,7 +470,7 @@ static int mapped_setattr(const LocalHost *fs, const LocalInode *inode,
     return ret;
 }
 
-static int make_new_locked(const LocalHost *fs, int dir, const FsMake *make,
+static int make_new_locked(const LocalHost *fs, int dir, const FsMakeArgs *make,
                            int flags, int *fd, FsAttr *attr)
 {
     int node = local_mapped_make_host(fs, dir, make, flags, fd, NULL);
@@ -498,7 +498,7 @@ static int make_new_locked(const LocalHost *fs, int dir, const FsMake *make,
     return node;
 }
 
-static int make_new(const LocalHost *fs, int dir, const FsMake *make,
+static int make_new(const LocalHost *fs, int dir, const FsMakeArgs *make,
                     int flags, int *fd, FsAttr *attr)
 {
     int ret;
@@ -509,13 +509,13 @@ static int make_new(const LocalHost *fs, int dir, const FsMake *make,
     return ret;
 }
 
-static int mapped_create(const LocalHost *fs, int dir, const FsMake *make,
+static int mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
                          int flags, int *node, FsAttr *attr)
 {
     return local_mapped_create(fs, dir, make, flags, node, attr, make_new);
 }
 
-static int mapped_make(const LocalHost *fs, int dir, const FsMake *make,
+static int mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
                        FsAttr *attr)
 {
     return local_mapped_make(fs, dir, make, attr, make_new);

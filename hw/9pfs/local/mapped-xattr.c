@@ -323,7 +323,7 @@ static int inherit_acl(const LocalHost *fs, int dir, int node,
     return ret;
 }
 
-static int make_new(const LocalHost *fs, int dir, const FsMake *make,
+static int make_new(const LocalHost *fs, int dir, const FsMakeArgs *make,
                     int flags, int *fd, FsAttr *attr)
 {
     LocalView view;
@@ -361,13 +361,13 @@ static int make_new(const LocalHost *fs, int dir, const FsMake *make,
     return node;
 }
 
-static int mapped_create(const LocalHost *fs, int dir, const FsMake *make,
+static int mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
                          int flags, int *node, FsAttr *attr)
 {
     return local_mapped_create(fs, dir, make, flags, node, attr, make_new);
 }
 
-static int mapped_make(const LocalHost *fs, int dir, const FsMake *make,
+static int mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
                        FsAttr *attr)
 {
     return local_mapped_make(fs, dir, make, attr, make_new);

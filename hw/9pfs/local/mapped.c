@@ -56,7 +56,7 @@ void local_view_apply(const LocalView *view, FsAttr *attr)
     }
 }
 
-void local_view_of_new(LocalView *view, const FsMake *make)
+void local_view_of_new(LocalView *view, const FsMakeArgs *make)
 {
     uint32_t type = make->mode & S_IFMT;
 
@@ -226,7 +226,7 @@ int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
     return 0;
 }
 
-static int check_make(const LocalHost *fs, const FsMake *make)
+static int check_make(const LocalHost *fs, const FsMakeArgs *make)
 {
     uint32_t type = make->mode & S_IFMT;
     int ret = fs_name_check(make->name);
@@ -260,7 +260,7 @@ static int check_make(const LocalHost *fs, const FsMake *make)
 }
 
 /* A directory: returns a handle of what was made and of nothing else. */
-static int make_directory(const LocalHost *fs, int dir, const FsMake *host)
+static int make_directory(const LocalHost *fs, int dir, const FsMakeArgs *host)
 {
     FsAttr made, attr;
     int node, ret;
@@ -282,17 +282,17 @@ static int make_directory(const LocalHost *fs, int dir, const FsMake *host)
 }
 
 /* Whether the host's type of a new object is not the guest's. */
-static bool is_disguised(const FsMake *make)
+static bool is_disguised(const FsMakeArgs *make)
 {
     uint32_t type = make->mode & S_IFMT;
 
     return type != 0 && type != S_IFREG && type != S_IFDIR;
 }
 
-int local_mapped_make_host(const LocalHost *fs, int dir, const FsMake *make,
+int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
                            int flags, int *fd, bool *unnamed)
 {
-    FsMake host = { .name = make->name, .uid = NO_ID, .gid = NO_ID };
+    FsMakeArgs host = { .name = make->name, .uid = NO_ID, .gid = NO_ID };
     int file = -EOPNOTSUPP;
     FsAttr attr;
     int node, ret;
@@ -346,7 +346,7 @@ int local_mapped_make_host(const LocalHost *fs, int dir, const FsMake *make,
 }
 
 void local_mapped_unmake_host(const LocalHost *fs, int dir,
-                              const FsMake *make, int node)
+                              const FsMakeArgs *make, int node)
 {
     hostfs_unlink(&fs->host, dir, make->name, S_ISDIR(make->mode), node);
 }
@@ -389,7 +389,7 @@ static int open_existing(const LocalHost *fs, int dir, const char *name,
     return fd;
 }
 
-int local_mapped_create(const LocalHost *fs, int dir, const FsMake *make,
+int local_mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
                         int flags, int *node, FsAttr *attr,
                         LocalMappedNew *make_new)
 {
@@ -416,7 +416,7 @@ int local_mapped_create(const LocalHost *fs, int dir, const FsMake *make,
     return ret;
 }
 
-int local_mapped_make(const LocalHost *fs, int dir, const FsMake *make,
+int local_mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
                       FsAttr *attr, LocalMappedNew *make_new)
 {
     int node = make_new(fs, dir, make, O_WRONLY, NULL, attr);

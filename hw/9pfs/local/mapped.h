@@ -41,7 +41,7 @@ uint32_t local_view_type(const LocalView *view, uint32_t host);
 void local_view_apply(const LocalView *view, FsAttr *attr);
 
 /* The view of a new object. -1 as an id leaves that to the host. */
-void local_view_of_new(LocalView *view, const FsMake *make);
+void local_view_of_new(LocalView *view, const FsMakeArgs *make);
 
 /*
  * What a change of owner, group and mode does to the view of a file that the
@@ -78,25 +78,25 @@ int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
  * made without a name where that can be, so that nobody sees it as it is;
  * *@unnamed tells. The caller names it (hostfs_link()) when it has its view.
  */
-int local_mapped_make_host(const LocalHost *fs, int dir, const FsMake *make,
+int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
                            int flags, int *fd, bool *unnamed);
 
 /* Takes it back, unless the name means something else by now. */
 void local_mapped_unmake_host(const LocalHost *fs, int dir,
-                              const FsMake *make, int node);
+                              const FsMakeArgs *make, int node);
 
 /*
  * A model's way to make a new object with its view: as
  * local_mapped_make_host(), with the guest's attributes in *@attr.
  */
-typedef int LocalMappedNew(const LocalHost *fs, int dir, const FsMake *make,
+typedef int LocalMappedNew(const LocalHost *fs, int dir, const FsMakeArgs *make,
                            int flags, int *fd, FsAttr *attr);
 
 /* LocalModel.create and .make by means of that */
-int local_mapped_create(const LocalHost *fs, int dir, const FsMake *make,
+int local_mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
                         int flags, int *node, FsAttr *attr,
                         LocalMappedNew *make_new);
-int local_mapped_make(const LocalHost *fs, int dir, const FsMake *make,
+int local_mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
                       FsAttr *attr, LocalMappedNew *make_new);
 
 /*

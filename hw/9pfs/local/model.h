@@ -70,9 +70,9 @@ struct LocalModel {
                     char *buf, size_t size);
 
     /* As the functions of hostfs that are called so */
-    int (*create)(const LocalHost *fs, int dir, const FsMake *make, int flags,
+    int (*create)(const LocalHost *fs, int dir, const FsMakeArgs *make, int flags,
                   int *node, FsAttr *attr);
-    int (*make)(const LocalHost *fs, int dir, const FsMake *make,
+    int (*make)(const LocalHost *fs, int dir, const FsMakeArgs *make,
                 FsAttr *attr);
     int (*link)(const LocalHost *fs, const LocalInode *inode,
                 int dir, const char *name);

@@ -16,7 +16,7 @@
 typedef struct MakeWork {
     const LocalHost *host;
     int dir;
-    const FsMake *make;
+    const FsMakeArgs *make;
     int flags;
     int node;
     FsAttr *attr;
@@ -31,7 +31,7 @@ static int create_work(void *opaque)
 }
 
 int coroutine_fn local_create(FsCall *call, FsNode *dir,
-                              const FsMake *make, int flags,
+                              const FsMakeArgs *make, int flags,
                               FsNode **node, FsFile **file,
                               FsAttr *attr)
 {
@@ -76,7 +76,7 @@ static int make_work(void *opaque)
 }
 
 int coroutine_fn local_make(FsCall *call, FsNode *dir,
-                            const FsMake *make, FsAttr *attr)
+                            const FsMakeArgs *make, FsAttr *attr)
 {
     LocalNode *d = local_node(dir);
     MakeWork m = { .host = &local_fs(dir)->host, .make = make, .attr = attr };

@@ -88,7 +88,7 @@ void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
         }
         return;
     }
-    host_handle_keep(&n->handle);
+    host_fd_keep(&n->handle);
     if (kept >= 0 && (n->kept >= 0 || host_files_add() < 0)) {
         close(kept);
     } else if (kept >= 0) {
@@ -99,9 +99,9 @@ void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
 void local_node_linked(LocalNode *n, LocalNode *dir, const char *name)
 {
     if (!fs_node_where(&n->node)) {
-        fs_node_adopt(&n->node, fs_entry_get(n->node.fs, &dir->node, name,
+        fs_node_set_where(&n->node, fs_entry_get(n->node.fs, &dir->node, name,
                                              &n->node));
-        host_handle_unkeep(&n->handle);
+        host_fd_unkeep(&n->handle);
     }
 }
 
@@ -200,24 +200,24 @@ void local_probe_handles(LocalFs *lf)
  * The handle is about to be closed for the budget: what may be lost by that is
  * remembered, or, if there is nothing to be remembered, it is to stay.
  */
-static void node_evict(HostHandle *h)
+static void node_evict(HostFd *h)
 {
     LocalNode *n = container_of(h, LocalNode, handle);
     struct statx stx;
 
     if (statx(h->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK,
-              &stx) == 0 && stx.stx_nlink == 0 && host_handle_keep(h)) {
+              &stx) == 0 && stx.stx_nlink == 0 && host_fd_keep(h)) {
         return;
     }
     n->memo = get_memo(local_fs(&n->node), h->fd);
     if (!n->memo && QLIST_EMPTY(&n->node.names)) {
-        host_handle_keep(h);
+        host_fd_keep(h);
     }
 }
 
 static void set_handle(LocalNode *n, int fd)
 {
-    host_handle_set(&n->handle, fd);
+    host_fd_set(&n->handle, fd);
     g_clear_pointer(&n->memo, g_free);
 }
 
@@ -229,7 +229,7 @@ static LocalNode *node_new(LocalFs *lf, int fd, const FsAttr *attr)
 {
     LocalNode *n = g_new0(LocalNode, 1);
 
-    host_handle_init(&n->handle, node_evict);
+    host_fd_init(&n->handle, node_evict);
     n->kept = -1;
     n->born = birth(attr);
     fs_node_init(&n->node, lf->fs, attr);
@@ -241,7 +241,7 @@ LocalNode *local_node_root(LocalFs *lf, int fd, const FsAttr *attr)
 {
     LocalNode *n = node_new(lf, fd, attr);
 
-    host_handle_pin(&n->handle);
+    host_fd_pin(&n->handle);
     return n;
 }
 
@@ -249,7 +249,7 @@ void local_node_free(FsNode *node)
 {
     LocalNode *n = local_node(node);
 
-    host_handle_drop(&n->handle);
+    host_fd_drop(&n->handle);
     if (n->kept >= 0) {
         close(n->kept);
         host_files_remove();
@@ -282,7 +282,7 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
         } else if (n->handle.fd < 0) {
             set_handle(n, fd);
         } else {
-            host_handle_use(&n->handle);
+            host_fd_use(&n->handle);
             close(fd);
         }
     }
@@ -298,14 +298,14 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
     if (is_new) {
         n->node.where = fs_entry_get(lf->fs, &dir->node, name, &n->node);
     } else if (!where) {
-        fs_node_adopt(&n->node,
+        fs_node_set_where(&n->node,
                       fs_entry_get(lf->fs, &dir->node, name, &n->node));
-        host_handle_unkeep(&n->handle);
+        host_fd_unkeep(&n->handle);
     } else if (S_ISDIR(n->node.type) &&
                !fs_entry_is(where, &dir->node, name) &&
                !lf->fs->renaming && !local_dir_changed_since(dir, since)) {
         /* A directory has one name, and this is it now. */
-        fs_node_adopt(&n->node,
+        fs_node_set_where(&n->node,
                       fs_entry_get(lf->fs, &dir->node, name, &n->node));
     }
     return n;
@@ -350,7 +350,7 @@ static void find_end(Find *f)
     g_free(f->memo);
     if (f->start) {
         if (!f->memo) {
-            host_handle_unpin(&f->start->handle);
+            host_fd_unpin(&f->start->handle);
         }
         fs_node_unref(&f->start->node);
     }
@@ -388,7 +388,7 @@ static bool find_gather(Find *f, LocalNode *n, bool by_name)
     fs_node_ref(&n->node);
     f->start = n;
     if (n->handle.fd >= 0) {
-        host_handle_pin(&n->handle);
+        host_fd_pin(&n->handle);
     } else {
         f->memo = g_memdup2(n->memo,
                             sizeof(*n->memo) + n->memo->handle_bytes);
@@ -493,12 +493,12 @@ static bool find_inline(Find *f)
             done = false;
             break;
         }
-        host_handle_pin(&s->node->handle);
+        host_fd_pin(&s->node->handle);
         set_handle(s->node, fd);
         at = s->node;
     }
     for (i++; i < (int)f->steps->len; i++) {
-        host_handle_unpin(&g_array_index(f->steps, FindStep, i).node->handle);
+        host_fd_unpin(&g_array_index(f->steps, FindStep, i).node->handle);
     }
     return done;
 }
@@ -593,10 +593,10 @@ int coroutine_fn local_node_find(LocalNode *n)
 {
     int ret = 0;
 
-    if (host_handle_use(&n->handle) < 0) {
-        host_handle_pin(&n->handle);
+    if (host_fd_use(&n->handle) < 0) {
+        host_fd_pin(&n->handle);
         ret = find_node(n);
-        host_handle_unpin(&n->handle);
+        host_fd_unpin(&n->handle);
     }
     return ret;
 }
@@ -608,13 +608,13 @@ int coroutine_fn local_node_pin(LocalNode *n)
     if (ret < 0) {
         return ret;
     }
-    host_handle_pin(&n->handle);
+    host_fd_pin(&n->handle);
     return n->handle.fd;
 }
 
 void local_node_unpin(LocalNode *n)
 {
-    host_handle_unpin(&n->handle);
+    host_fd_unpin(&n->handle);
 }
 
 /*
@@ -636,7 +636,7 @@ int coroutine_fn local_perform(LocalNode *at, ThreadPoolFunc *func,
 
     do {
         ret = local_perform_once(at, func, opaque);
-    } while (ret == -EMFILE && --tries && host_handles_relieve());
+    } while (ret == -EMFILE && --tries && host_fds_relieve());
     return ret;
 }
 

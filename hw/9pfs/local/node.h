@@ -29,7 +29,7 @@ typedef struct LocalFs {
 
 typedef struct LocalNode {
     FsNode node;
-    HostHandle handle;
+    HostFd handle;
     struct file_handle *memo;   /* name_to_handle_at(2), while closed */
     uint64_t born;              /* ns, tells inodes of one number apart; or 0 */
     int kept;                   /* LocalInode.kept, or -1 */

@@ -31,13 +31,13 @@ static int pass_readlink(const LocalHost *fs, const LocalInode *inode,
     return hostfs_readlink(inode->handle, buf, size);
 }
 
-static int pass_create(const LocalHost *fs, int dir, const FsMake *make,
+static int pass_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
                        int flags, int *node, FsAttr *attr)
 {
     return hostfs_create(&fs->host, dir, make, flags, node, attr);
 }
 
-static int pass_make(const LocalHost *fs, int dir, const FsMake *make,
+static int pass_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
                      FsAttr *attr)
 {
     return hostfs_make(&fs->host, dir, make, attr);

@@ -111,7 +111,7 @@ static int coroutine_fn step_inline(Way *way, const char *name, FsAttr *attr)
         return ret;
     }
     inode.handle = hostfs_step(&lf->host.host,
-                               host_handle_use(&way->at->handle), name,
+                               host_fd_use(&way->at->handle), name,
                                local_at_once(way->at) ? HOST_NO_WAIT_ELSEWHERE
                                                       : HOST_NO_WAIT, attr);
     if (inode.handle < 0) {

@@ -9,70 +9,70 @@
 /* Rounds for an extended attribute that grows whenever it is read */
 #define XATTR_TRIES         16
 /* What a response has room for beside the length of a string */
-#define XATTR_MAX           (PROXY1_MAX_PAYLOAD - 2)
+#define XATTR_MAX           (PROXY_V1_MAX_PAYLOAD - 2)
 
 /* Of a status that tells nothing but success */
-static int coroutine_fn done(Proxy1Turn *turn, Proxy1Type type)
+static int coroutine_fn done(ProxyV1Turn *turn, ProxyV1Type type)
 {
-    return MIN(proxy1_status(turn, type), 0);
+    return MIN(proxy_v1_status(turn, type), 0);
 }
 
-int coroutine_fn proxy1_lstat(Proxy1Turn *turn, const char *path, FsAttr *attr)
+int coroutine_fn proxy_v1_lstat(ProxyV1Turn *turn, const char *path, FsAttr *attr)
 {
     int ret;
 
-    marshal_put_str(proxy1_request(turn), path);
-    ret = proxy1_response(turn, PROXY1_LSTAT);
+    marshal_put_str(proxy_v1_request(turn), path);
+    ret = proxy_v1_response(turn, PROXY_V1_LSTAT);
     if (ret < 0) {
         return ret;
     }
-    proxy1_get_attr(&turn->r, attr);
-    return proxy1_check(turn);
+    proxy_v1_get_attr(&turn->r, attr);
+    return proxy_v1_check(turn);
 }
 
-int coroutine_fn proxy1_open(Proxy1Turn *turn, const char *path, int flags)
+int coroutine_fn proxy_v1_open(ProxyV1Turn *turn, const char *path, int flags)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, flags);
-    return proxy1_descriptor(turn, PROXY1_OPEN);
+    return proxy_v1_descriptor(turn, PROXY_V1_OPEN);
 }
 
-int coroutine_fn proxy1_create(Proxy1Turn *turn, const char *path, int flags,
-                               const FsMake *make)
+int coroutine_fn proxy_v1_create(ProxyV1Turn *turn, const char *path, int flags,
+                               const FsMakeArgs *make)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, flags);
     marshal_put_u32(w, make->mode & 07777);
     marshal_put_u32(w, make->uid);
     marshal_put_u32(w, make->gid);
-    return proxy1_descriptor(turn, PROXY1_CREATE);
+    return proxy_v1_descriptor(turn, PROXY_V1_CREATE);
 }
 
-int coroutine_fn proxy1_make(Proxy1Turn *turn, const char *path,
-                             const FsMake *make)
+int coroutine_fn proxy_v1_make(ProxyV1Turn *turn, const char *path,
+                             const FsMakeArgs *make)
 {
-    MarshalWriter *w = proxy1_request(turn);
-    Proxy1Type type;
+    MarshalWriter *w = proxy_v1_request(turn);
+    ProxyV1Type type;
 
     marshal_put_u32(w, make->uid);
     marshal_put_u32(w, make->gid);
     switch (make->mode & S_IFMT) {
     case S_IFDIR:
-        type = PROXY1_MKDIR;
+        type = PROXY_V1_MKDIR;
         marshal_put_str(w, path);
         marshal_put_u32(w, make->mode & 07777);
         break;
     case S_IFLNK:
-        type = PROXY1_SYMLINK;
+        type = PROXY_V1_SYMLINK;
         marshal_put_str(w, make->target);
         marshal_put_str(w, path);
         break;
     default:
-        type = PROXY1_MKNOD;
+        type = PROXY_V1_MKNOD;
         marshal_put_str(w, path);
         marshal_put_u32(w, make->mode);
         marshal_put_u64(w, make->rdev);
@@ -81,57 +81,57 @@ int coroutine_fn proxy1_make(Proxy1Turn *turn, const char *path,
     return done(turn, type);
 }
 
-int coroutine_fn proxy1_two_paths(Proxy1Turn *turn, Proxy1Type type,
+int coroutine_fn proxy_v1_two_paths(ProxyV1Turn *turn, ProxyV1Type type,
                                   const char *old, const char *new)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, old);
     marshal_put_str(w, new);
     return done(turn, type);
 }
 
-int coroutine_fn proxy1_remove(Proxy1Turn *turn, const char *path)
+int coroutine_fn proxy_v1_remove(ProxyV1Turn *turn, const char *path)
 {
-    marshal_put_str(proxy1_request(turn), path);
-    return done(turn, PROXY1_REMOVE);
+    marshal_put_str(proxy_v1_request(turn), path);
+    return done(turn, PROXY_V1_REMOVE);
 }
 
-int coroutine_fn proxy1_chmod(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_chmod(ProxyV1Turn *turn, const char *path,
                               uint32_t mode)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, mode);
-    return done(turn, PROXY1_CHMOD);
+    return done(turn, PROXY_V1_CHMOD);
 }
 
-int coroutine_fn proxy1_truncate(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_truncate(ProxyV1Turn *turn, const char *path,
                                  uint64_t size)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, path);
     marshal_put_u64(w, size);
-    return done(turn, PROXY1_TRUNCATE);
+    return done(turn, PROXY_V1_TRUNCATE);
 }
 
-int coroutine_fn proxy1_chown(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_chown(ProxyV1Turn *turn, const char *path,
                               uint32_t uid, uint32_t gid)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, uid);
     marshal_put_u32(w, gid);
-    return done(turn, PROXY1_CHOWN);
+    return done(turn, PROXY_V1_CHOWN);
 }
 
-int coroutine_fn proxy1_utime(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_utime(ProxyV1Turn *turn, const char *path,
                               const struct timespec times[2])
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
     int i;
 
     marshal_put_str(w, path);
@@ -139,25 +139,25 @@ int coroutine_fn proxy1_utime(Proxy1Turn *turn, const char *path,
         marshal_put_u64(w, times[i].tv_sec);
         marshal_put_u64(w, times[i].tv_nsec);
     }
-    return done(turn, PROXY1_UTIME);
+    return done(turn, PROXY_V1_UTIME);
 }
 
-int coroutine_fn proxy1_readlink(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_readlink(ProxyV1Turn *turn, const char *path,
                                  char *buf, size_t size)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
     const char *target;
     size_t len;
     int ret;
 
     marshal_put_str(w, path);
     marshal_put_u32(w, size);
-    ret = proxy1_response(turn, PROXY1_READLINK);
+    ret = proxy_v1_response(turn, PROXY_V1_READLINK);
     if (ret < 0) {
         return ret;
     }
     target = marshal_get_str(&turn->r, &len);
-    ret = proxy1_check(turn);
+    ret = proxy_v1_check(turn);
     if (ret < 0) {
         return ret;
     }
@@ -168,14 +168,14 @@ int coroutine_fn proxy1_readlink(Proxy1Turn *turn, const char *path,
     return 0;
 }
 
-int coroutine_fn proxy1_statfs(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_statfs(ProxyV1Turn *turn, const char *path,
                                FsStatfs *st)
 {
     MarshalReader *r = &turn->r;
     int ret;
 
-    marshal_put_str(proxy1_request(turn), path);
-    ret = proxy1_response(turn, PROXY1_STATFS);
+    marshal_put_str(proxy_v1_request(turn), path);
+    ret = proxy_v1_response(turn, PROXY_V1_STATFS);
     if (ret < 0) {
         return ret;
     }
@@ -191,7 +191,7 @@ int coroutine_fn proxy1_statfs(Proxy1Turn *turn, const char *path,
     st->fsid |= marshal_get_u64(r) << 32;
     st->namelen = marshal_get_u64(r);
     marshal_get_u64(r);         /* frsize */
-    return proxy1_check(turn);
+    return proxy_v1_check(turn);
 }
 
 /*
@@ -199,38 +199,38 @@ int coroutine_fn proxy1_statfs(Proxy1Turn *turn, const char *path,
  */
 
 /* One that asks for the value, or for its length alone with @size 0 */
-static Proxy1Type put_xattr_request(Proxy1Turn *turn, const char *path,
+static ProxyV1Type put_xattr_request(ProxyV1Turn *turn, const char *path,
                                     const char *name, uint32_t size)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_u32(w, size);
     marshal_put_str(w, path);
     if (!name) {
-        return PROXY1_LLISTXATTR;
+        return PROXY_V1_LLISTXATTR;
     }
     marshal_put_str(w, name);
-    return PROXY1_LGETXATTR;
+    return PROXY_V1_LGETXATTR;
 }
 
 /* The value if it has at most @max bytes: its length, which may be less. */
-static int coroutine_fn get_value(Proxy1Turn *turn, const char *path,
+static int coroutine_fn get_value(ProxyV1Turn *turn, const char *path,
                                   const char *name, size_t max,
                                   uint8_t **value)
 {
-    Proxy1Type type = put_xattr_request(turn, path, name, max);
+    ProxyV1Type type = put_xattr_request(turn, path, name, max);
     const void *bytes;
     size_t len;
     int ret;
 
-    ret = proxy1_response(turn, type);
+    ret = proxy_v1_response(turn, type);
     if (ret < 0) {
         return ret;
     }
     len = marshal_get_u16(&turn->r);
     bytes = marshal_get_bytes(&turn->r, len);
     turn->r.bad |= len > max;
-    ret = proxy1_check(turn);
+    ret = proxy_v1_check(turn);
     if (ret < 0) {
         return ret;
     }
@@ -240,7 +240,7 @@ static int coroutine_fn get_value(Proxy1Turn *turn, const char *path,
     return len;
 }
 
-int coroutine_fn proxy1_getxattr(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_getxattr(ProxyV1Turn *turn, const char *path,
                                  const char *name, uint8_t **value,
                                  size_t *size)
 {
@@ -248,7 +248,7 @@ int coroutine_fn proxy1_getxattr(Proxy1Turn *turn, const char *path,
     int ret;
 
     do {
-        ret = proxy1_status(turn, put_xattr_request(turn, path, name, 0));
+        ret = proxy_v1_status(turn, put_xattr_request(turn, path, name, 0));
         if (ret > XATTR_MAX) {
             return -E2BIG;
         }
@@ -265,26 +265,26 @@ int coroutine_fn proxy1_getxattr(Proxy1Turn *turn, const char *path,
     return 0;
 }
 
-int coroutine_fn proxy1_setxattr(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_setxattr(ProxyV1Turn *turn, const char *path,
                                  const char *name, const void *value,
                                  size_t size, int flags)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, path);
     marshal_put_str(w, name);
     marshal_put_strn(w, value, size);
     marshal_put_u32(w, size);
     marshal_put_u32(w, flags);
-    return marshal_fits(w) ? done(turn, PROXY1_LSETXATTR) : -E2BIG;
+    return marshal_fits(w) ? done(turn, PROXY_V1_LSETXATTR) : -E2BIG;
 }
 
-int coroutine_fn proxy1_removexattr(Proxy1Turn *turn, const char *path,
+int coroutine_fn proxy_v1_removexattr(ProxyV1Turn *turn, const char *path,
                                     const char *name)
 {
-    MarshalWriter *w = proxy1_request(turn);
+    MarshalWriter *w = proxy_v1_request(turn);
 
     marshal_put_str(w, path);
     marshal_put_str(w, name);
-    return done(turn, PROXY1_LREMOVEXATTR);
+    return done(turn, PROXY_V1_LREMOVEXATTR);
 }

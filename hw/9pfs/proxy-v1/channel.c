@@ -29,7 +29,7 @@
 #include "channel.h"
 #include "hw/9pfs/trace.h"
 
-#define MESSAGE_MAX         (PROXY1_HEADER_SIZE + PROXY1_MAX_PAYLOAD)
+#define MESSAGE_MAX         (PROXY_V1_HEADER_SIZE + PROXY_V1_MAX_PAYLOAD)
 
 /* For the answers that QEMU waits for when it begins */
 #define ANSWER_TIMEOUT_MS   15000
@@ -49,7 +49,7 @@ typedef struct Answer {
     uint8_t buf[MESSAGE_MAX + 1];
 } Answer;
 
-struct Proxy1Channel {
+struct ProxyV1Channel {
     AioContext *ctx;
     char *id;
     int sock;                   /* -1 once broken */
@@ -58,8 +58,8 @@ struct Proxy1Channel {
     void (*on_broken)(void *opaque, const char *why);
     void *opaque;
 
-    Proxy1Turn *turn;           /* whose it is, or NULL */
-    QTAILQ_HEAD(, Proxy1Turn) waiting;
+    ProxyV1Turn *turn;           /* whose it is, or NULL */
+    QTAILQ_HEAD(, ProxyV1Turn) waiting;
 
     bool asked;                 /* a request has no answer yet */
     bool stray;                 /* and nobody wants it */
@@ -70,11 +70,11 @@ struct Proxy1Channel {
     Answer in;
 };
 
-static void set_handlers(Proxy1Channel *ch);
+static void set_handlers(ProxyV1Channel *ch);
 
-static bool brings_fd(Proxy1Type type)
+static bool brings_fd(ProxyV1Type type)
 {
-    return type == PROXY1_OPEN || type == PROXY1_CREATE;
+    return type == PROXY_V1_OPEN || type == PROXY_V1_CREATE;
 }
 
 /*
@@ -161,7 +161,7 @@ static ssize_t answer_recv(Answer *in, int sock)
 /* Whether the answer is whole: 1, 0, or -EPROTO when it can be none. */
 static int answer_whole(const Answer *in, bool wants_fd)
 {
-    size_t need = wants_fd ? sizeof(int32_t) : PROXY1_HEADER_SIZE;
+    size_t need = wants_fd ? sizeof(int32_t) : PROXY_V1_HEADER_SIZE;
 
     if (in->fds_bad || (!wants_fd && (in->fd >= 0 || in->fds_lost))) {
         return -EPROTO;
@@ -170,9 +170,9 @@ static int answer_whole(const Answer *in, bool wants_fd)
         uint32_t type = get_host_u32(in->buf);
         uint32_t size = get_host_u32(in->buf + 4);
 
-        if (size > PROXY1_MAX_PAYLOAD ||
-            (type != PROXY1_SUCCESS && type != PROXY1_ERROR) ||
-            (type == PROXY1_ERROR && size != sizeof(int32_t))) {
+        if (size > PROXY_V1_MAX_PAYLOAD ||
+            (type != PROXY_V1_SUCCESS && type != PROXY_V1_ERROR) ||
+            (type == PROXY_V1_ERROR && size != sizeof(int32_t))) {
             return -EPROTO;
         }
         need += size;
@@ -189,12 +189,12 @@ static int clean_error(int32_t value)
 /* A whole answer without descriptor: 0 or its error, with the payload in @r. */
 static int answer_result(Answer *in, MarshalReader *r)
 {
-    uint8_t *payload = in->buf + PROXY1_HEADER_SIZE;
+    uint8_t *payload = in->buf + PROXY_V1_HEADER_SIZE;
 
-    if (get_host_u32(in->buf) == PROXY1_ERROR) {
+    if (get_host_u32(in->buf) == PROXY_V1_ERROR) {
         return clean_error(get_host_u32(payload));
     }
-    marshal_reader_init(r, payload, in->len - PROXY1_HEADER_SIZE);
+    marshal_reader_init(r, payload, in->len - PROXY_V1_HEADER_SIZE);
     return 0;
 }
 
@@ -216,10 +216,10 @@ static bool ask(int sock, uint32_t type, const void *payload, size_t size,
     ssize_t n;
     int whole;
 
-    assert(size <= sizeof(out) - PROXY1_HEADER_SIZE);
+    assert(size <= sizeof(out) - PROXY_V1_HEADER_SIZE);
     put_header(out, type, size);
-    memcpy(out + PROXY1_HEADER_SIZE, payload, size);
-    size += PROXY1_HEADER_SIZE;
+    memcpy(out + PROXY_V1_HEADER_SIZE, payload, size);
+    size += PROXY_V1_HEADER_SIZE;
     do {
         n = send(sock, out, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
@@ -260,10 +260,10 @@ static bool ask(int sock, uint32_t type, const void *payload, size_t size,
     return true;
 }
 
-int proxy1_probe(int sock, Error **errp)
+int proxy_v1_probe(int sock, Error **errp)
 {
     g_autofree Answer *in = g_new(Answer, 1);
-    uint8_t payload[PROXY1_PROBE_SIZE];
+    uint8_t payload[PROXY_V1_PROBE_SIZE];
     MarshalWriter w;
     MarshalReader r;
     int version = 1;
@@ -272,10 +272,10 @@ int proxy1_probe(int sock, Error **errp)
     marshal_writer_init(&w, payload, sizeof(payload));
     marshal_put_u32(&w, 0);
     marshal_put_str(&w, "/");
-    marshal_put_str(&w, PROXY1_PROBE);
+    marshal_put_str(&w, PROXY_V1_PROBE);
     assert(marshal_fits(&w) && marshal_size(&w) == sizeof(payload));
 
-    if (!ask(sock, PROXY1_LGETXATTR, payload, sizeof(payload), in, errp)) {
+    if (!ask(sock, PROXY_V1_LGETXATTR, payload, sizeof(payload), in, errp)) {
         answer_clear(in);
         return -1;
     }
@@ -300,7 +300,7 @@ static bool ask_root(int sock, Answer *in, FsAttr *root, Error **errp)
 
     marshal_writer_init(&w, payload, sizeof(payload));
     marshal_put_str(&w, "/");
-    if (!ask(sock, PROXY1_LSTAT, payload, sizeof(payload), in, errp)) {
+    if (!ask(sock, PROXY_V1_LSTAT, payload, sizeof(payload), in, errp)) {
         return false;
     }
     ret = answer_result(in, &r);
@@ -308,7 +308,7 @@ static bool ask_root(int sock, Answer *in, FsAttr *root, Error **errp)
         error_setg_errno(errp, -ret, "the helper cannot look at its export");
         return false;
     }
-    proxy1_get_attr(&r, root);
+    proxy_v1_get_attr(&r, root);
     if (!marshal_done(&r) || !S_ISDIR(root->mode)) {
         error_setg(errp, "the helper's export is not a directory");
         return false;
@@ -326,7 +326,7 @@ static void get_time(MarshalReader *r, struct timespec *time)
     time->tv_nsec = nsec;
 }
 
-void proxy1_get_attr(MarshalReader *r, FsAttr *attr)
+void proxy_v1_get_attr(MarshalReader *r, FsAttr *attr)
 {
     memset(attr, 0, sizeof(*attr));
     attr->dev = marshal_get_u64(r);
@@ -352,7 +352,7 @@ void proxy1_get_attr(MarshalReader *r, FsAttr *attr)
  * Failure
  */
 
-static void disconnect(Proxy1Channel *ch)
+static void disconnect(ProxyV1Channel *ch)
 {
     if (ch->sock >= 0) {
         aio_set_fd_handler(ch->ctx, ch->sock, NULL, NULL, NULL, NULL, NULL);
@@ -363,7 +363,7 @@ static void disconnect(Proxy1Channel *ch)
 }
 
 static void G_GNUC_PRINTF(2, 3)
-channel_break(Proxy1Channel *ch, const char *fmt, ...)
+channel_break(ProxyV1Channel *ch, const char *fmt, ...)
 {
     g_autofree char *why = NULL;
     va_list ap;
@@ -383,7 +383,7 @@ channel_break(Proxy1Channel *ch, const char *fmt, ...)
     ch->on_broken(ch->opaque, why);
 }
 
-static void helper_gone(Proxy1Channel *ch, int err)
+static void helper_gone(ProxyV1Channel *ch, int err)
 {
     /* EPIPE and ECONNRESET say no more than that it is gone. */
     if (err && err != EPIPE && err != ECONNRESET) {
@@ -393,7 +393,7 @@ static void helper_gone(Proxy1Channel *ch, int err)
     }
 }
 
-static void wake(Proxy1Turn *turn, int ret)
+static void wake(ProxyV1Turn *turn, int ret)
 {
     turn->call->on_abandon = NULL;
     turn->ret = ret;
@@ -402,9 +402,9 @@ static void wake(Proxy1Turn *turn, int ret)
 }
 
 /* Ends the wait of the first who waits for a turn. */
-static Proxy1Turn *waiting_pop(Proxy1Channel *ch)
+static ProxyV1Turn *waiting_pop(ProxyV1Channel *ch)
 {
-    Proxy1Turn *turn = QTAILQ_FIRST(&ch->waiting);
+    ProxyV1Turn *turn = QTAILQ_FIRST(&ch->waiting);
 
     if (turn) {
         QTAILQ_REMOVE(&ch->waiting, turn, next);
@@ -415,8 +415,8 @@ static Proxy1Turn *waiting_pop(Proxy1Channel *ch)
 
 static void broken_bh(void *opaque)
 {
-    Proxy1Channel *ch = opaque;
-    Proxy1Turn *turn = ch->turn;
+    ProxyV1Channel *ch = opaque;
+    ProxyV1Turn *turn = ch->turn;
 
     ch->turn = NULL;
     if (turn) {
@@ -435,12 +435,12 @@ static void broken_bh(void *opaque)
  * Turns
  */
 
-static bool turn_free(const Proxy1Channel *ch)
+static bool turn_free(const ProxyV1Channel *ch)
 {
     return !ch->turn && !ch->asked;
 }
 
-static void hand_on(Proxy1Channel *ch)
+static void hand_on(ProxyV1Channel *ch)
 {
     if (turn_free(ch) && !ch->broken) {
         ch->turn = waiting_pop(ch);
@@ -452,15 +452,15 @@ static void hand_on(Proxy1Channel *ch)
 
 static void cancel_waiting(FsCall *call, void *opaque)
 {
-    Proxy1Turn *turn = opaque;
+    ProxyV1Turn *turn = opaque;
 
     QTAILQ_REMOVE(&turn->ch->waiting, turn, next);
     call->on_cancel = NULL;
     wake(turn, -EINTR);
 }
 
-int coroutine_fn proxy1_begin(Proxy1Channel *ch, FsCall *call,
-                              Proxy1Turn *turn)
+int coroutine_fn proxy_v1_begin(ProxyV1Channel *ch, FsCall *call,
+                              ProxyV1Turn *turn)
 {
     if (ch->broken) {
         return -EIO;
@@ -486,15 +486,15 @@ int coroutine_fn proxy1_begin(Proxy1Channel *ch, FsCall *call,
     }
     if (turn->ret == 0 && ch->broken) {
         /* It broke after the turn was handed on, before we ran */
-        proxy1_end(turn);
+        proxy_v1_end(turn);
         return -EIO;
     }
     return turn->ret;
 }
 
-void proxy1_end(Proxy1Turn *turn)
+void proxy_v1_end(ProxyV1Turn *turn)
 {
-    Proxy1Channel *ch = turn->ch;
+    ProxyV1Channel *ch = turn->ch;
 
     if (ch->turn == turn) {
         ch->turn = NULL;
@@ -504,8 +504,8 @@ void proxy1_end(Proxy1Turn *turn)
 
 static void abandon(FsCall *call, void *opaque)
 {
-    Proxy1Turn *turn = opaque;
-    Proxy1Channel *ch = turn->ch;
+    ProxyV1Turn *turn = opaque;
+    ProxyV1Channel *ch = turn->ch;
 
     ch->turn = NULL;
     ch->stray = true;
@@ -517,7 +517,7 @@ static void abandon(FsCall *call, void *opaque)
  * Requests
  */
 
-static void send_some(Proxy1Channel *ch)
+static void send_some(ProxyV1Channel *ch)
 {
     bool waited = ch->out_start > 0;
     ssize_t n;
@@ -541,7 +541,7 @@ static void send_some(Proxy1Channel *ch)
 
 static void writable(void *opaque)
 {
-    Proxy1Channel *ch = opaque;
+    ProxyV1Channel *ch = opaque;
 
     if (!ch->broken) {
         send_some(ch);
@@ -549,9 +549,9 @@ static void writable(void *opaque)
 }
 
 /* The whole answer is there. */
-static void answered(Proxy1Channel *ch)
+static void answered(ProxyV1Channel *ch)
 {
-    trace_proxy1_reply(ch->id, ch->in.len, ch->wants_fd);
+    trace_proxy_v1_reply(ch->id, ch->in.len, ch->wants_fd);
     ch->asked = false;
     if (ch->stray) {
         ch->stray = false;
@@ -564,7 +564,7 @@ static void answered(Proxy1Channel *ch)
 
 static void readable(void *opaque)
 {
-    Proxy1Channel *ch = opaque;
+    ProxyV1Channel *ch = opaque;
     ssize_t n;
     int whole;
 
@@ -591,26 +591,26 @@ static void readable(void *opaque)
     }
 }
 
-static void set_handlers(Proxy1Channel *ch)
+static void set_handlers(ProxyV1Channel *ch)
 {
     aio_set_fd_handler(ch->ctx, ch->sock, readable,
                        ch->out_start < ch->out_end ? writable : NULL,
                        NULL, NULL, ch);
 }
 
-MarshalWriter *proxy1_request(Proxy1Turn *turn)
+MarshalWriter *proxy_v1_request(ProxyV1Turn *turn)
 {
-    Proxy1Channel *ch = turn->ch;
+    ProxyV1Channel *ch = turn->ch;
 
-    marshal_writer_init(&turn->w, ch->out + PROXY1_HEADER_SIZE,
-                        PROXY1_MAX_PAYLOAD);
+    marshal_writer_init(&turn->w, ch->out + PROXY_V1_HEADER_SIZE,
+                        PROXY_V1_MAX_PAYLOAD);
     return &turn->w;
 }
 
 /* Sends the request and waits for the answer: 0, or -EIO without one. */
-static int coroutine_fn exchange(Proxy1Turn *turn, Proxy1Type type)
+static int coroutine_fn exchange(ProxyV1Turn *turn, ProxyV1Type type)
 {
-    Proxy1Channel *ch = turn->ch;
+    ProxyV1Channel *ch = turn->ch;
 
     if (turn->lost || ch->broken) {
         return -EIO;
@@ -621,10 +621,10 @@ static int coroutine_fn exchange(Proxy1Turn *turn, Proxy1Type type)
     answer_clear(&ch->in);
     put_header(ch->out, type, marshal_size(&turn->w));
     ch->out_start = 0;
-    ch->out_end = PROXY1_HEADER_SIZE + marshal_size(&turn->w);
+    ch->out_end = PROXY_V1_HEADER_SIZE + marshal_size(&turn->w);
     ch->wants_fd = brings_fd(type);
     ch->asked = true;
-    trace_proxy1_request(ch->id, type, ch->out_end);
+    trace_proxy_v1_request(ch->id, type, ch->out_end);
 
     turn->type = type;
     turn->done = false;
@@ -638,14 +638,14 @@ static int coroutine_fn exchange(Proxy1Turn *turn, Proxy1Type type)
     return turn->ret < 0 ? turn->ret : ch->broken ? -EIO : 0;
 }
 
-int coroutine_fn proxy1_response(Proxy1Turn *turn, Proxy1Type type)
+int coroutine_fn proxy_v1_response(ProxyV1Turn *turn, ProxyV1Type type)
 {
     int ret = exchange(turn, type);
 
     return ret < 0 ? ret : answer_result(&turn->ch->in, &turn->r);
 }
 
-int proxy1_check(Proxy1Turn *turn)
+int proxy_v1_check(ProxyV1Turn *turn)
 {
     if (marshal_done(&turn->r)) {
         return 0;
@@ -655,23 +655,23 @@ int proxy1_check(Proxy1Turn *turn)
     return -EIO;
 }
 
-int coroutine_fn proxy1_status(Proxy1Turn *turn, Proxy1Type type)
+int coroutine_fn proxy_v1_status(ProxyV1Turn *turn, ProxyV1Type type)
 {
-    int ret = proxy1_response(turn, type);
+    int ret = proxy_v1_response(turn, type);
     int32_t value;
 
     if (ret < 0) {
         return ret;
     }
     value = marshal_get_u32(&turn->r);
-    ret = proxy1_check(turn);
+    ret = proxy_v1_check(turn);
     if (ret < 0) {
         return ret;
     }
     return value < 0 ? clean_error(value) : value;
 }
 
-int coroutine_fn proxy1_descriptor(Proxy1Turn *turn, Proxy1Type type)
+int coroutine_fn proxy_v1_descriptor(ProxyV1Turn *turn, ProxyV1Type type)
 {
     Answer *in = &turn->ch->in;
     int ret = exchange(turn, type);
@@ -682,13 +682,13 @@ int coroutine_fn proxy1_descriptor(Proxy1Turn *turn, Proxy1Type type)
         return ret;
     }
     value = get_host_u32(in->buf);
-    if (value == PROXY1_FD_COMES && in->fd >= 0) {
+    if (value == PROXY_V1_FD_COMES && in->fd >= 0) {
         fd = in->fd;
         in->fd = -1;
         return fd;
     }
-    if (value == PROXY1_FD_COMES && in->fds_lost) {
-        host_handles_relieve();
+    if (value == PROXY_V1_FD_COMES && in->fds_lost) {
+        host_fds_relieve();
         return -EMFILE;
     }
     if (value >= 0 || in->fd >= 0) {
@@ -703,13 +703,13 @@ int coroutine_fn proxy1_descriptor(Proxy1Turn *turn, Proxy1Type type)
  * Channels
  */
 
-Proxy1Channel *proxy1_channel_new(AioContext *ctx, const char *id, int sock,
+ProxyV1Channel *proxy_v1_channel_new(AioContext *ctx, const char *id, int sock,
                                   FsAttr *root,
                                   void (*on_broken)(void *opaque,
                                                     const char *why),
                                   void *opaque, Error **errp)
 {
-    Proxy1Channel *ch;
+    ProxyV1Channel *ch;
 
 #if HOST_BIG_ENDIAN
     /* Its integers are the host's, and the marshaller's little endian. */
@@ -717,7 +717,7 @@ Proxy1Channel *proxy1_channel_new(AioContext *ctx, const char *id, int sock,
     close(sock);
     return NULL;
 #endif
-    ch = g_new0(Proxy1Channel, 1);
+    ch = g_new0(ProxyV1Channel, 1);
     ch->id = g_strdup(id);
     ch->sock = sock;
     ch->in.fd = -1;
@@ -727,7 +727,7 @@ Proxy1Channel *proxy1_channel_new(AioContext *ctx, const char *id, int sock,
     ch->ctx = ctx;
     ch->broken_bh = aio_bh_new(ctx, broken_bh, ch);
     if (!ask_root(sock, &ch->in, root, errp)) {
-        proxy1_channel_free(ch);
+        proxy_v1_channel_free(ch);
         return NULL;
     }
     answer_clear(&ch->in);
@@ -735,7 +735,7 @@ Proxy1Channel *proxy1_channel_new(AioContext *ctx, const char *id, int sock,
     return ch;
 }
 
-void proxy1_channel_detach(Proxy1Channel *ch)
+void proxy_v1_channel_detach(ProxyV1Channel *ch)
 {
     if (!ch->broken) {
         aio_set_fd_handler(ch->ctx, ch->sock, NULL, NULL, NULL, NULL, NULL);
@@ -745,7 +745,7 @@ void proxy1_channel_detach(Proxy1Channel *ch)
     ch->ctx = NULL;
 }
 
-void proxy1_channel_attach(Proxy1Channel *ch, AioContext *ctx)
+void proxy_v1_channel_attach(ProxyV1Channel *ch, AioContext *ctx)
 {
     ch->ctx = ctx;
     ch->broken_bh = aio_bh_new(ctx, broken_bh, ch);
@@ -754,7 +754,7 @@ void proxy1_channel_attach(Proxy1Channel *ch, AioContext *ctx)
     }
 }
 
-void proxy1_channel_free(Proxy1Channel *ch)
+void proxy_v1_channel_free(ProxyV1Channel *ch)
 {
     disconnect(ch);
     qemu_bh_delete(ch->broken_bh);

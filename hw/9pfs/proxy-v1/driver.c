@@ -68,34 +68,34 @@
 /* What is done here instead */
 #define OWN_FLAGS           (O_TRUNC | O_DIRECT | O_NONBLOCK)
 
-typedef struct Proxy1Fs {
-    Proxy1Channel *channel;
+typedef struct ProxyV1Fs {
+    ProxyV1Channel *channel;
     ProxyPeer *peer;
     bool lost;                  /* the helper */
     unsigned news;              /* of that, on the way to the main thread */
     bool writeout;
     HostDevs devs;
     bool other_ids;             /* descriptors tell other ids than LSTAT */
-} Proxy1Fs;
+} ProxyV1Fs;
 
-typedef struct Proxy1Node {
+typedef struct ProxyV1Node {
     FsNode node;
     GSList *files;              /* FsFile: open, without references */
     FsEntry *spare[SPARE_NAMES];    /* of hard links; references, or NULL */
     uint32_t uid;               /* as LSTAT told them last */
     uint32_t gid;
-} Proxy1Node;
+} ProxyV1Node;
 
 typedef char Path[PATH_MAX];
 
-static Proxy1Fs *fs_of(const FsNode *node)
+static ProxyV1Fs *fs_of(const FsNode *node)
 {
     return node->fs->priv;
 }
 
-static Proxy1Node *node_of(FsNode *node)
+static ProxyV1Node *node_of(FsNode *node)
 {
-    return container_of(node, Proxy1Node, node);
+    return container_of(node, ProxyV1Node, node);
 }
 
 static int file_fd(FsFile *file)
@@ -129,9 +129,9 @@ static FsFile *any_file(FsNode *node, FsFile *file, bool write)
  * Nodes and paths
  */
 
-static void proxy1_node_free(FsNode *node)
+static void proxy_v1_node_free(FsNode *node)
 {
-    Proxy1Node *n = node_of(node);
+    ProxyV1Node *n = node_of(node);
     int i;
 
     for (i = 0; i < SPARE_NAMES; i++) {
@@ -144,7 +144,7 @@ static void proxy1_node_free(FsNode *node)
 
 static FsNode *node_new(FsExport *fs, const FsAttr *attr)
 {
-    Proxy1Node *n = g_new0(Proxy1Node, 1);
+    ProxyV1Node *n = g_new0(ProxyV1Node, 1);
 
     fs_node_init(&n->node, fs, attr);
     return &n->node;
@@ -202,7 +202,7 @@ static FsNode *node_accept(FsNode *dir, const char *name, const FsAttr *attr)
         /* A directory has one name, and this is it now. */
         if (!where || (S_ISDIR(node->type) &&
                        !fs_entry_is(where, dir, name))) {
-            fs_node_adopt(node, fs_entry_get(fs, dir, name, node));
+            fs_node_set_where(node, fs_entry_get(fs, dir, name, node));
         } else {
             add_spare(node, dir, name);
         }
@@ -282,7 +282,7 @@ static bool other_name(FsNode *node)
  * Finds the node: a path at which it is now, and its attributes. -ESTALE when
  * it is nowhere.
  */
-static int coroutine_fn find(Proxy1Turn *turn, FsNode *node, Path path,
+static int coroutine_fn find(ProxyV1Turn *turn, FsNode *node, Path path,
                              FsAttr *attr)
 {
     int ret;
@@ -292,7 +292,7 @@ static int coroutine_fn find(Proxy1Turn *turn, FsNode *node, Path path,
         if (ret < 0) {
             return ret;
         }
-        ret = proxy1_lstat(turn, path, attr);
+        ret = proxy_v1_lstat(turn, path, attr);
         if (ret == 0 && same_inode(node, attr)) {
             node_of(node)->uid = attr->uid;
             node_of(node)->gid = attr->gid;
@@ -306,7 +306,7 @@ static int coroutine_fn find(Proxy1Turn *turn, FsNode *node, Path path,
 }
 
 /* The same of a directory in which something is meant: the root is known. */
-static int coroutine_fn find_dir(Proxy1Turn *turn, FsNode *dir, Path path)
+static int coroutine_fn find_dir(ProxyV1Turn *turn, FsNode *dir, Path path)
 {
     FsAttr attr;
 
@@ -318,7 +318,7 @@ static int coroutine_fn find_dir(Proxy1Turn *turn, FsNode *dir, Path path)
 }
 
 /* The path of @name in @dir */
-static int coroutine_fn find_in(Proxy1Turn *turn, FsNode *dir,
+static int coroutine_fn find_in(ProxyV1Turn *turn, FsNode *dir,
                                 const char *name, Path path)
 {
     int ret = find_dir(turn, dir, path);
@@ -327,32 +327,32 @@ static int coroutine_fn find_in(Proxy1Turn *turn, FsNode *dir,
 }
 
 /* A turn, and the node found in it. Without the latter there is no turn. */
-static int coroutine_fn begin(Proxy1Turn *turn, FsCall *call, FsNode *node,
+static int coroutine_fn begin(ProxyV1Turn *turn, FsCall *call, FsNode *node,
                               Path path, FsAttr *attr)
 {
-    int ret = proxy1_begin(fs_of(node)->channel, call, turn);
+    int ret = proxy_v1_begin(fs_of(node)->channel, call, turn);
 
     if (ret < 0) {
         return ret;
     }
     ret = find(turn, node, path, attr);
     if (ret < 0) {
-        proxy1_end(turn);
+        proxy_v1_end(turn);
     }
     return ret;
 }
 
-static int coroutine_fn begin_in(Proxy1Turn *turn, FsCall *call, FsNode *dir,
+static int coroutine_fn begin_in(ProxyV1Turn *turn, FsCall *call, FsNode *dir,
                                  const char *name, Path path)
 {
-    int ret = proxy1_begin(fs_of(dir)->channel, call, turn);
+    int ret = proxy_v1_begin(fs_of(dir)->channel, call, turn);
 
     if (ret < 0) {
         return ret;
     }
     ret = find_in(turn, dir, name, path);
     if (ret < 0) {
-        proxy1_end(turn);
+        proxy_v1_end(turn);
     }
     return ret;
 }
@@ -398,7 +398,7 @@ static void way_step(Way *way, FsNode *next, bool up)
     way->at = next;
 }
 
-static int coroutine_fn step_up(Proxy1Turn *turn, Way *way, FsAttr *attr)
+static int coroutine_fn step_up(ProxyV1Turn *turn, Way *way, FsAttr *attr)
 {
     FsNode *up = way->at;
     FsEntry *entry;
@@ -421,7 +421,7 @@ static int coroutine_fn step_up(Proxy1Turn *turn, Way *way, FsAttr *attr)
     return 0;
 }
 
-static int coroutine_fn step_down(Proxy1Turn *turn, Way *way, const char *name,
+static int coroutine_fn step_down(ProxyV1Turn *turn, Way *way, const char *name,
                                   FsAttr *attr)
 {
     int ret;
@@ -432,7 +432,7 @@ static int coroutine_fn step_down(Proxy1Turn *turn, Way *way, const char *name,
     }
     ret = add_name(way->path, name);
     if (ret == 0) {
-        ret = proxy1_lstat(turn, way->path, attr);
+        ret = proxy_v1_lstat(turn, way->path, attr);
     }
     if (ret < 0) {
         return ret;
@@ -441,17 +441,17 @@ static int coroutine_fn step_down(Proxy1Turn *turn, Way *way, const char *name,
     return 0;
 }
 
-static int coroutine_fn proxy1_walk(FsCall *call, FsNode *dir,
+static int coroutine_fn proxy_v1_walk(FsCall *call, FsNode *dir,
                                     const char *const *names, unsigned n,
                                     FsWalk *walk)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     Way way;
     int ret;
 
     walk->walked = 0;
     walk->node = walk->parent = NULL;
-    ret = proxy1_begin(fs_of(dir)->channel, call, &turn);
+    ret = proxy_v1_begin(fs_of(dir)->channel, call, &turn);
     if (ret < 0) {
         return ret;
     }
@@ -468,7 +468,7 @@ static int coroutine_fn proxy1_walk(FsCall *call, FsNode *dir,
             walk->walked++;
         }
     }
-    proxy1_end(&turn);
+    proxy_v1_end(&turn);
 
     if (ret == 0) {
         walk->node = way.at;
@@ -489,7 +489,7 @@ static int coroutine_fn proxy1_walk(FsCall *call, FsNode *dir,
 /* Attributes of an open file, with the ids as the helper has them */
 static int file_getattr(FsFile *file, FsAttr *attr)
 {
-    Proxy1Node *n = node_of(file->node);
+    ProxyV1Node *n = node_of(file->node);
     int ret = hostfs_getattr(file_fd(file), attr);
 
     if (ret == 0 && fs_of(file->node)->other_ids) {
@@ -499,10 +499,10 @@ static int file_getattr(FsFile *file, FsAttr *attr)
     return ret;
 }
 
-static int coroutine_fn proxy1_getattr(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_getattr(FsCall *call, FsNode *node,
                                        FsFile *file, FsAttr *attr)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     Path path;
     int ret;
 
@@ -512,7 +512,7 @@ static int coroutine_fn proxy1_getattr(FsCall *call, FsNode *node,
     }
     ret = begin(&turn, call, node, path, attr);
     if (ret == 0) {
-        proxy1_end(&turn);
+        proxy_v1_end(&turn);
     } else if (ret == -ESTALE) {
         file = any_file(node, NULL, false);
         ret = file ? file_getattr(file, attr) : ret;
@@ -554,7 +554,7 @@ static int generation_work(void *opaque)
     return 0;
 }
 
-static int coroutine_fn proxy1_generation(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_generation(FsCall *call, FsNode *node,
                                           FsFile *file, uint64_t *gen)
 {
     FileWork work = { .gen = gen };
@@ -563,10 +563,10 @@ static int coroutine_fn proxy1_generation(FsCall *call, FsNode *node,
     return file ? file_run(&work, file, generation_work) : -EAGAIN;
 }
 
-static int coroutine_fn proxy1_get_target(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_get_target(FsCall *call, FsNode *node,
                                           char *buf, size_t size)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -578,8 +578,8 @@ static int coroutine_fn proxy1_get_target(FsCall *call, FsNode *node,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy1_readlink(&turn, path, buf, size);
-    proxy1_end(&turn);
+    ret = proxy_v1_readlink(&turn, path, buf, size);
+    proxy_v1_end(&turn);
     return ret;
 }
 
@@ -590,12 +590,12 @@ static int statfs_work(void *opaque)
     return hostfs_statfs(file_fd(work->file), work->st);
 }
 
-static int coroutine_fn proxy1_get_statfs(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_get_statfs(FsCall *call, FsNode *node,
                                           FsStatfs *st)
 {
     FsFile *file = any_file(node, NULL, false);
     FileWork work = { .st = st };
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -607,8 +607,8 @@ static int coroutine_fn proxy1_get_statfs(FsCall *call, FsNode *node,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy1_statfs(&turn, path, st);
-    proxy1_end(&turn);
+    ret = proxy_v1_statfs(&turn, path, st);
+    proxy_v1_end(&turn);
     return ret;
 }
 
@@ -680,7 +680,7 @@ static int nameless_work(void *opaque)
     return 0;
 }
 
-static int coroutine_fn set_by_path(Proxy1Turn *turn, FsNode *node,
+static int coroutine_fn set_by_path(ProxyV1Turn *turn, FsNode *node,
                                     FsFile *file, const char *path,
                                     const FsAttr *attr, const FsSetAttr *set)
 {
@@ -694,26 +694,26 @@ static int coroutine_fn set_by_path(Proxy1Turn *turn, FsNode *node,
     if (set->valid & FS_SET_SIZE) {
         file = any_file(node, file, true);
         ret = file ? file_run(&work, file, resize_work)
-                   : proxy1_truncate(turn, path, set->size);
+                   : proxy_v1_truncate(turn, path, set->size);
     }
     if (ret == 0 && (set->valid & (FS_SET_UID | FS_SET_GID))) {
-        ret = proxy1_chown(turn, path, new_id(set, FS_SET_UID, set->uid),
+        ret = proxy_v1_chown(turn, path, new_id(set, FS_SET_UID, set->uid),
                            new_id(set, FS_SET_GID, set->gid));
     }
     if (ret == 0 && (set->valid & FS_SET_MODE)) {
-        ret = proxy1_chmod(turn, path, set->mode);
+        ret = proxy_v1_chmod(turn, path, set->mode);
     }
     if (ret == 0 && new_times(set, attr, times)) {
-        ret = proxy1_utime(turn, path, times);
+        ret = proxy_v1_utime(turn, path, times);
     }
     return ret;
 }
 
-static int coroutine_fn proxy1_setattr(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_setattr(FsCall *call, FsNode *node,
                                        FsFile *file, const FsSetAttr *set)
 {
     FileWork work = { .set = set };
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -721,7 +721,7 @@ static int coroutine_fn proxy1_setattr(FsCall *call, FsNode *node,
     ret = begin(&turn, call, node, path, &attr);
     if (ret == 0) {
         ret = set_by_path(&turn, node, file, path, &attr, set);
-        proxy1_end(&turn);
+        proxy_v1_end(&turn);
     } else if (ret == -ESTALE) {
         file = any_file(node, file, set->valid & FS_SET_SIZE);
         ret = file ? file_run(&work, file, nameless_work) : ret;
@@ -764,7 +764,7 @@ static void set_own_flags(int fd, int flags)
 
 static FsFile *coroutine_fn file_new(FsNode *node, int fd, int flags)
 {
-    Proxy1Fs *ps = fs_of(node);
+    ProxyV1Fs *ps = fs_of(node);
     HostDevKind kind = host_dev_learn(&ps->devs, fd, node->dev);
     FsFile *file = host_file_new(node, fd, flags, ps->writeout, kind);
 
@@ -781,7 +781,7 @@ static int empty_work(void *opaque)
  * Makes the descriptor, which is taken over, an open file of the node. It was
  * counted (host_files_add()).
  */
-static int coroutine_fn file_accept(Proxy1Turn *turn, FsNode *node,
+static int coroutine_fn file_accept(ProxyV1Turn *turn, FsNode *node,
                                     const char *path, const FsAttr *attr,
                                     int fd, int flags, FsFile **file)
 {
@@ -792,7 +792,7 @@ static int coroutine_fn file_accept(Proxy1Turn *turn, FsNode *node,
     } else if (flags & O_TRUNC) {
         ret = (flags & O_ACCMODE) != O_RDONLY
               ? thread_pool_submit_co(empty_work, &fd)
-              : proxy1_truncate(turn, path, 0);
+              : proxy_v1_truncate(turn, path, 0);
     }
     if (ret < 0) {
         close(fd);
@@ -803,9 +803,9 @@ static int coroutine_fn file_accept(Proxy1Turn *turn, FsNode *node,
     return 0;
 }
 
-static void proxy1_file_free(FsFile *file)
+static void proxy_v1_file_free(FsFile *file)
 {
-    Proxy1Node *n = node_of(file->node);
+    ProxyV1Node *n = node_of(file->node);
 
     n->files = g_slist_remove(n->files, file);
     host_files_remove();
@@ -825,7 +825,7 @@ static int open_check(uint32_t mode, int flags)
 }
 
 /* Opens what @attr told of, at @path. The file was counted. */
-static int coroutine_fn open_found(Proxy1Turn *turn, FsNode *node,
+static int coroutine_fn open_found(ProxyV1Turn *turn, FsNode *node,
                                    const char *path, const FsAttr *attr,
                                    int flags, FsFile **file)
 {
@@ -841,7 +841,7 @@ static int coroutine_fn open_found(Proxy1Turn *turn, FsNode *node,
         }
         ask |= O_DIRECTORY;
     }
-    ret = proxy1_open(turn, path, ask);
+    ret = proxy_v1_open(turn, path, ask);
     return ret < 0 ? ret
                    : file_accept(turn, node, path, attr, ret, flags, file);
 }
@@ -872,10 +872,10 @@ static int coroutine_fn reopen(FsNode *node, int flags, FsFile **file)
     return 0;
 }
 
-static int coroutine_fn proxy1_open_file(FsCall *call, FsNode *node, int flags,
+static int coroutine_fn proxy_v1_open_file(FsCall *call, FsNode *node, int flags,
                                          FsFile **file)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -891,7 +891,7 @@ static int coroutine_fn proxy1_open_file(FsCall *call, FsNode *node, int flags,
     ret = begin(&turn, call, node, path, &attr);
     if (ret == 0) {
         ret = open_found(&turn, node, path, &attr, flags, file);
-        proxy1_end(&turn);
+        proxy_v1_end(&turn);
     } else if (ret == -ESTALE) {
         ret = reopen(node, flags, file);
     }
@@ -907,7 +907,7 @@ static int coroutine_fn proxy1_open_file(FsCall *call, FsNode *node, int flags,
  * gets it first, with no permissions, and then the one whose it is: *@ask is
  * what the helper is to make. Whether it is to be given away then.
  */
-static bool ask_for(const FsMake *make, FsMake *ask)
+static bool ask_for(const FsMakeArgs *make, FsMakeArgs *ask)
 {
     *ask = *make;
     if (make->uid != 0 || make->gid == 0) {
@@ -918,29 +918,29 @@ static bool ask_for(const FsMake *make, FsMake *ask)
     return true;
 }
 
-static int coroutine_fn give_away(Proxy1Turn *turn, const char *path,
-                                  const FsMake *make)
+static int coroutine_fn give_away(ProxyV1Turn *turn, const char *path,
+                                  const FsMakeArgs *make)
 {
-    int ret = proxy1_chown(turn, path, -1, make->gid);
+    int ret = proxy_v1_chown(turn, path, -1, make->gid);
 
     return ret < 0 || S_ISLNK(make->mode)
-        ? ret : proxy1_chmod(turn, path, make->mode & 07777);
+        ? ret : proxy_v1_chmod(turn, path, make->mode & 07777);
 }
 
 /* One try: -EEXIST when it is there now but was not before. */
-static int coroutine_fn create_once(Proxy1Turn *turn, FsNode *dir,
-                                    const FsMake *make, int flags,
+static int coroutine_fn create_once(ProxyV1Turn *turn, FsNode *dir,
+                                    const FsMakeArgs *make, int flags,
                                     const char *path, FsNode **node,
                                     FsFile **file, FsAttr *attr)
 {
     int how = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS |
               O_CREAT | O_EXCL;
-    FsMake ask;
+    FsMakeArgs ask;
     int ret, fd;
     bool give;
 
     if (!(flags & O_EXCL)) {
-        ret = proxy1_lstat(turn, path, attr);
+        ret = proxy_v1_lstat(turn, path, attr);
         if (ret == 0) {
             if (S_ISDIR(attr->mode)) {
                 return -EISDIR;
@@ -952,13 +952,13 @@ static int coroutine_fn create_once(Proxy1Turn *turn, FsNode *dir,
         }
     }
     give = ask_for(make, &ask);
-    fd = proxy1_create(turn, path, how, &ask);
+    fd = proxy_v1_create(turn, path, how, &ask);
     if (fd < 0) {
         return fd;
     }
     ret = give ? give_away(turn, path, make) : 0;
     if (ret == 0) {
-        ret = proxy1_lstat(turn, path, attr);
+        ret = proxy_v1_lstat(turn, path, attr);
     }
     if (ret < 0) {
         close(fd);
@@ -968,13 +968,13 @@ static int coroutine_fn create_once(Proxy1Turn *turn, FsNode *dir,
     return file_accept(turn, *node, path, attr, fd, flags & ~O_TRUNC, file);
 }
 
-static int coroutine_fn proxy1_create_file(FsCall *call, FsNode *dir,
-                                           const FsMake *make, int flags,
+static int coroutine_fn proxy_v1_create_file(FsCall *call, FsNode *dir,
+                                           const FsMakeArgs *make, int flags,
                                            FsNode **node, FsFile **file,
                                            FsAttr *attr)
 {
     unsigned tries = CREATE_TRIES;
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     Path path;
     int ret;
 
@@ -988,7 +988,7 @@ static int coroutine_fn proxy1_create_file(FsCall *call, FsNode *dir,
         do {
             ret = create_once(&turn, dir, make, flags, path, node, file, attr);
         } while (ret == -EEXIST && !(flags & O_EXCL) && --tries);
-        proxy1_end(&turn);
+        proxy_v1_end(&turn);
     }
     if (ret < 0) {
         host_files_remove();
@@ -1000,11 +1000,11 @@ static int coroutine_fn proxy1_create_file(FsCall *call, FsNode *dir,
     return ret;
 }
 
-static int coroutine_fn proxy1_make_node(FsCall *call, FsNode *dir,
-                                         const FsMake *make, FsAttr *attr)
+static int coroutine_fn proxy_v1_make_node(FsCall *call, FsNode *dir,
+                                         const FsMakeArgs *make, FsAttr *attr)
 {
-    Proxy1Turn turn;
-    FsMake ask;
+    ProxyV1Turn turn;
+    FsMakeArgs ask;
     Path path;
     bool give;
     int ret;
@@ -1014,14 +1014,14 @@ static int coroutine_fn proxy1_make_node(FsCall *call, FsNode *dir,
         return ret;
     }
     give = ask_for(make, &ask);
-    ret = proxy1_make(&turn, path, &ask);
+    ret = proxy_v1_make(&turn, path, &ask);
     if (ret == 0 && give) {
         ret = give_away(&turn, path, make);
     }
     if (ret == 0) {
-        ret = proxy1_lstat(&turn, path, attr);
+        ret = proxy_v1_lstat(&turn, path, attr);
     }
-    proxy1_end(&turn);
+    proxy_v1_end(&turn);
     if (ret == 0 && (attr->mode & S_IFMT) != (make->mode & S_IFMT)) {
         ret = -ESTALE;
     }
@@ -1032,10 +1032,10 @@ static int coroutine_fn proxy1_make_node(FsCall *call, FsNode *dir,
  * Names
  */
 
-static int coroutine_fn proxy1_link(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_link(FsCall *call, FsNode *node,
                                     FsNode *dir, const char *name)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     Path old, new;
     FsAttr attr;
     int ret;
@@ -1046,45 +1046,45 @@ static int coroutine_fn proxy1_link(FsCall *call, FsNode *node,
     }
     ret = find(&turn, node, old, &attr);
     if (ret == 0) {
-        ret = proxy1_two_paths(&turn, PROXY1_LINK, old, new);
+        ret = proxy_v1_two_paths(&turn, PROXY_V1_LINK, old, new);
     }
     if (ret == 0) {
         add_spare(node, dir, name);
     }
-    proxy1_end(&turn);
+    proxy_v1_end(&turn);
     return ret;
 }
 
-static int coroutine_fn rename_found(Proxy1Turn *turn, FsExport *fs,
+static int coroutine_fn rename_found(ProxyV1Turn *turn, FsExport *fs,
                                      const char *old, const char *new)
 {
     FsAttr moved, over;
     bool replaces;
     int ret;
 
-    ret = proxy1_lstat(turn, old, &moved);
+    ret = proxy_v1_lstat(turn, old, &moved);
     if (ret < 0) {
         return ret;
     }
-    ret = proxy1_lstat(turn, new, &over);
+    ret = proxy_v1_lstat(turn, new, &over);
     if (ret < 0 && ret != -ENOENT) {
         return ret;
     }
     /* rename(2) does nothing to two names of the same inode */
     replaces = ret == 0 && (moved.dev != over.dev || moved.ino != over.ino);
-    ret = proxy1_two_paths(turn, PROXY1_RENAME, old, new);
+    ret = proxy_v1_two_paths(turn, PROXY_V1_RENAME, old, new);
     if (ret == 0 && replaces) {
         name_gone(fs, &over);
     }
     return ret;
 }
 
-static int coroutine_fn proxy1_rename(FsCall *call,
+static int coroutine_fn proxy_v1_rename(FsCall *call,
                                       FsNode *olddir, const char *oldname,
                                       FsNode *newdir, const char *newname)
 {
     FsExport *fs = olddir->fs;
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsEntry *entry;
     Path old, new;
     int ret;
@@ -1106,15 +1106,15 @@ static int coroutine_fn proxy1_rename(FsCall *call,
             fs_entry_put(entry);
         }
     }
-    proxy1_end(&turn);
+    proxy_v1_end(&turn);
     return ret;
 }
 
-static int coroutine_fn proxy1_unlink(FsCall *call, FsNode *dir,
+static int coroutine_fn proxy_v1_unlink(FsCall *call, FsNode *dir,
                                       const char *name, bool rmdir,
                                       FsNode *expect)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -1124,20 +1124,20 @@ static int coroutine_fn proxy1_unlink(FsCall *call, FsNode *dir,
         return ret;
     }
     /* REMOVE takes either kind. */
-    ret = proxy1_lstat(&turn, path, &attr);
+    ret = proxy_v1_lstat(&turn, path, &attr);
     if (ret == 0) {
         if (expect && !same_inode(expect, &attr)) {
             ret = -ESTALE;
         } else if (S_ISDIR(attr.mode) != rmdir) {
             ret = rmdir ? -ENOTDIR : -EISDIR;
         } else {
-            ret = proxy1_remove(&turn, path);
+            ret = proxy_v1_remove(&turn, path);
         }
     }
     if (ret == 0) {
         name_gone(dir->fs, &attr);
     }
-    proxy1_end(&turn);
+    proxy_v1_end(&turn);
     return ret;
 }
 
@@ -1145,11 +1145,11 @@ static int coroutine_fn proxy1_unlink(FsCall *call, FsNode *dir,
  * Extended attributes
  */
 
-static int coroutine_fn proxy1_get_xattr(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_get_xattr(FsCall *call, FsNode *node,
                                          const char *name,
                                          uint8_t **value, size_t *size)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -1158,16 +1158,16 @@ static int coroutine_fn proxy1_get_xattr(FsCall *call, FsNode *node,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy1_getxattr(&turn, path, name, value, size);
-    proxy1_end(&turn);
+    ret = proxy_v1_getxattr(&turn, path, name, value, size);
+    proxy_v1_end(&turn);
     return ret;
 }
 
-static int coroutine_fn proxy1_set_xattr(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_set_xattr(FsCall *call, FsNode *node,
                                          const char *name, const void *value,
                                          size_t size, int flags)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -1176,15 +1176,15 @@ static int coroutine_fn proxy1_set_xattr(FsCall *call, FsNode *node,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy1_setxattr(&turn, path, name, value, size, flags);
-    proxy1_end(&turn);
+    ret = proxy_v1_setxattr(&turn, path, name, value, size, flags);
+    proxy_v1_end(&turn);
     return ret;
 }
 
-static int coroutine_fn proxy1_remove_xattr(FsCall *call, FsNode *node,
+static int coroutine_fn proxy_v1_remove_xattr(FsCall *call, FsNode *node,
                                             const char *name)
 {
-    Proxy1Turn turn;
+    ProxyV1Turn turn;
     FsAttr attr;
     Path path;
     int ret;
@@ -1193,8 +1193,8 @@ static int coroutine_fn proxy1_remove_xattr(FsCall *call, FsNode *node,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy1_removexattr(&turn, path, name);
-    proxy1_end(&turn);
+    ret = proxy_v1_removexattr(&turn, path, name);
+    proxy_v1_end(&turn);
     return ret;
 }
 
@@ -1202,15 +1202,15 @@ static int coroutine_fn proxy1_remove_xattr(FsCall *call, FsNode *node,
  * The export
  */
 
-typedef struct Proxy1News {
+typedef struct ProxyV1News {
     FsExport *fs;
     char *why;
-} Proxy1News;
+} ProxyV1News;
 
-static void proxy1_lost_bh(void *opaque)
+static void proxy_v1_lost_bh(void *opaque)
 {
-    Proxy1News *news = opaque;
-    Proxy1Fs *ps = news->fs->priv;
+    ProxyV1News *news = opaque;
+    ProxyV1Fs *ps = news->fs->priv;
     FsHelperEvent event = { .fs = news->fs, .why = news->why };
 
     notifier_list_notify(&news->fs->on_helper, &event);
@@ -1219,36 +1219,36 @@ static void proxy1_lost_bh(void *opaque)
     g_free(news);
 }
 
-static void proxy1_lost(void *opaque, const char *why)
+static void proxy_v1_lost(void *opaque, const char *why)
 {
     FsExport *fs = opaque;
-    Proxy1Fs *ps = fs->priv;
-    Proxy1News *news = g_new(Proxy1News, 1);
+    ProxyV1Fs *ps = fs->priv;
+    ProxyV1News *news = g_new(ProxyV1News, 1);
 
     ps->lost = true;
     news->fs = fs;
     news->why = g_strdup(why);
     qatomic_inc(&ps->news);
-    fs_main_run(proxy1_lost_bh, news);
+    fs_main_run(proxy_v1_lost_bh, news);
 }
 
-static void proxy1_detach(FsExport *fs)
+static void proxy_v1_detach(FsExport *fs)
 {
-    Proxy1Fs *ps = fs->priv;
+    ProxyV1Fs *ps = fs->priv;
 
-    proxy1_channel_detach(ps->channel);
+    proxy_v1_channel_detach(ps->channel);
 }
 
-static void proxy1_attach(FsExport *fs)
+static void proxy_v1_attach(FsExport *fs)
 {
-    Proxy1Fs *ps = fs->priv;
+    ProxyV1Fs *ps = fs->priv;
 
-    proxy1_channel_attach(ps->channel, fs->ctx);
+    proxy_v1_channel_attach(ps->channel, fs->ctx);
 }
 
-static void proxy1_close(FsExport *fs)
+static void proxy_v1_close(FsExport *fs)
 {
-    Proxy1Fs *ps = fs->priv;
+    ProxyV1Fs *ps = fs->priv;
 
     if (fs->root) {
         fs_node_unref(fs->root);
@@ -1256,7 +1256,7 @@ static void proxy1_close(FsExport *fs)
     }
     /* What an IOThread told last, before the export came back from it */
     AIO_WAIT_WHILE(qemu_get_aio_context(), qatomic_read(&ps->news));
-    proxy1_channel_free(ps->channel);
+    proxy_v1_channel_free(ps->channel);
     proxy_launch_done(ps->peer);
     host_devs_destroy(&ps->devs);
     g_free(ps);
@@ -1264,58 +1264,58 @@ static void proxy1_close(FsExport *fs)
     fs_export_release(fs);
 }
 
-static void proxy1_query(FsExport *fs, FsdevInfo *info)
+static void proxy_v1_query(FsExport *fs, FsdevInfo *info)
 {
-    Proxy1Fs *ps = fs->priv;
+    ProxyV1Fs *ps = fs->priv;
     FsdevHelperInfo *helper = g_new0(FsdevHelperInfo, 1);
 
     helper->connection = ps->lost ? FSDEV_CONNECTION_LOST
                                   : FSDEV_CONNECTION_CONNECTED;
     helper->protocol = 1;
     info->helper = helper;
-    info->descriptors = host_handles_info();
+    info->descriptors = host_fds_info();
 }
 
-static pid_t proxy1_process(FsExport *fs)
+static pid_t proxy_v1_process(FsExport *fs)
 {
-    Proxy1Fs *ps = fs->priv;
+    ProxyV1Fs *ps = fs->priv;
 
     return proxy_launch_process(ps->peer);
 }
 
-/* Is not registered: proxy1_open_export() puts it in the place of `proxy`. */
-static const FsDriver proxy1_driver = {
+/* Is not registered: proxy_v1_open_export() puts it in the place of `proxy`. */
+static const FsDriver proxy_v1_driver = {
     .type = FSDEV_DRIVER_PROXY,
-    .close = proxy1_close,
-    .node_free = proxy1_node_free,
-    .file_free = proxy1_file_free,
-    .walk = proxy1_walk,
-    .getattr = proxy1_getattr,
-    .generation = proxy1_generation,
-    .setattr = proxy1_setattr,
-    .readlink = proxy1_get_target,
-    .statfs = proxy1_get_statfs,
-    .open_file = proxy1_open_file,
-    .create = proxy1_create_file,
-    .make = proxy1_make_node,
-    .link = proxy1_link,
-    .rename = proxy1_rename,
-    .unlink = proxy1_unlink,
+    .close = proxy_v1_close,
+    .node_free = proxy_v1_node_free,
+    .file_free = proxy_v1_file_free,
+    .walk = proxy_v1_walk,
+    .getattr = proxy_v1_getattr,
+    .generation = proxy_v1_generation,
+    .setattr = proxy_v1_setattr,
+    .readlink = proxy_v1_get_target,
+    .statfs = proxy_v1_get_statfs,
+    .open_file = proxy_v1_open_file,
+    .create = proxy_v1_create_file,
+    .make = proxy_v1_make_node,
+    .link = proxy_v1_link,
+    .rename = proxy_v1_rename,
+    .unlink = proxy_v1_unlink,
     .read = host_file_read,
     .write = host_file_write,
     .readdir = host_file_readdir,
     .fsync = host_file_fsync,
     .lock = host_file_lock,
-    .getxattr = proxy1_get_xattr,
-    .setxattr = proxy1_set_xattr,
-    .removexattr = proxy1_remove_xattr,
-    .query = proxy1_query,
-    .helper_process = proxy1_process,
-    .detach = proxy1_detach,
-    .attach = proxy1_attach,
+    .getxattr = proxy_v1_get_xattr,
+    .setxattr = proxy_v1_set_xattr,
+    .removexattr = proxy_v1_remove_xattr,
+    .query = proxy_v1_query,
+    .helper_process = proxy_v1_process,
+    .detach = proxy_v1_detach,
+    .attach = proxy_v1_attach,
 };
 
-int proxy1_version(const FsdevProxyOptions *opts, int sock, Error **errp)
+int proxy_v1_version(const FsdevProxyOptions *opts, int sock, Error **errp)
 {
     if (opts->has_protocol) {
         return opts->protocol;  /* proxy_launch() has checked it */
@@ -1324,14 +1324,14 @@ int proxy1_version(const FsdevProxyOptions *opts, int sock, Error **errp)
     if (HOST_BIG_ENDIAN || (opts->path && !opts->helper)) {
         return 2;
     }
-    return proxy1_probe(sock, errp);
+    return proxy_v1_probe(sock, errp);
 }
 
-bool proxy1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
+bool proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
                         ProxyPeer *peer, int sock, Error **errp)
 {
-    Proxy1Channel *channel;
-    Proxy1Fs *ps;
+    ProxyV1Channel *channel;
+    ProxyV1Fs *ps;
     FsAttr root;
 
     if (opts->reconnect) {
@@ -1342,20 +1342,20 @@ bool proxy1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
         fs_export_release(fs);
         return false;
     }
-    channel = proxy1_channel_new(qemu_get_aio_context(), fs->id, sock, &root,
-                                 proxy1_lost, fs, errp);
+    channel = proxy_v1_channel_new(qemu_get_aio_context(), fs->id, sock, &root,
+                                 proxy_v1_lost, fs, errp);
     if (!channel) {
         proxy_launch_failed(peer, errp);
         fs_export_release(fs);
         return false;
     }
-    ps = g_new0(Proxy1Fs, 1);
+    ps = g_new0(ProxyV1Fs, 1);
     ps->channel = channel;
     ps->peer = peer;
     ps->writeout = opts->has_writeout &&
                    opts->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     fs->priv = ps;
-    fs->driver = &proxy1_driver;
+    fs->driver = &proxy_v1_driver;
     fs->root = node_new(fs, &root);
     node_of(fs->root)->uid = root.uid;
     node_of(fs->root)->gid = root.gid;

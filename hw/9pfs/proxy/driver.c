@@ -362,7 +362,7 @@ static int coroutine_fn proxy_open_file(FsCall *call, FsNode *node, int flags,
 }
 
 static int coroutine_fn create_once(FsCall *call, FsNode *dir,
-                                    const FsMake *make, int flags,
+                                    const FsMakeArgs *make, int flags,
                                     FsNode **node, FsFile **file,
                                     FsAttr *attr)
 {
@@ -419,7 +419,7 @@ fail:
 }
 
 static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
-                                     const FsMake *make, int flags,
+                                     const FsMakeArgs *make, int flags,
                                      FsNode **node, FsFile **file,
                                      FsAttr *attr)
 {
@@ -433,7 +433,7 @@ static int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
 }
 
 static int coroutine_fn make_once(FsCall *call, FsNode *dir,
-                                  const FsMake *make, FsAttr *attr)
+                                  const FsMakeArgs *make, FsAttr *attr)
 {
     ProxyRequest req;
     int ret;
@@ -461,7 +461,7 @@ static int coroutine_fn make_once(FsCall *call, FsNode *dir,
 }
 
 static int coroutine_fn proxy_make(FsCall *call, FsNode *dir,
-                                   const FsMake *make, FsAttr *attr)
+                                   const FsMakeArgs *make, FsAttr *attr)
 {
     ProxyNodeTry t = PROXY_NODE_TRY(call, dir);
     int ret;
@@ -762,7 +762,7 @@ static void root_take(ProxyFs *ps, ProxyNode *root, ProxyHello *hello)
         ps->mount = at.mount;
     }
     if (hello->root_fd >= 0 && !root->donated.pins) {
-        host_handle_drop(&root->donated);   /* an earlier one's */
+        host_fd_drop(&root->donated);   /* an earlier one's */
     }
     proxy_node_take_fd(root, hello->root_fd, &hello->root);
     hello->root_fd = -1;
@@ -816,7 +816,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     ProxyChannel *channel;
     int sock, version;
 
-    host_handles_init();        /* for the helper, too */
+    host_fds_init();        /* for the helper, too */
     if (!fs_export_init(fs, opts, errp)) {
         return false;
     }
@@ -826,13 +826,13 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
         fs_export_release(fs);
         return false;
     }
-    version = proxy1_version(o, sock, errp);
+    version = proxy_v1_version(o, sock, errp);
     if (version == 1 && ring == ON_OFF_AUTO_ON) {
         error_setg(errp, "ring=on: there is no ring in protocol version 1");
         version = -1;
     }
     if (version == 1) {
-        return proxy1_open_export(fs, o, peer, sock, errp);
+        return proxy_v1_open_export(fs, o, peer, sock, errp);
     }
     if (version < 0) {
         close(sock);
@@ -908,7 +908,7 @@ static void proxy_query(FsExport *fs, FsdevInfo *info)
         add_feature(helper, FSDEV_HELPER_FEATURE_READONLY);
     }
     info->helper = helper;
-    info->descriptors = host_handles_info();
+    info->descriptors = host_fds_info();
 }
 
 static pid_t proxy_process(FsExport *fs)
@@ -932,7 +932,7 @@ static void proxy_attach(FsExport *fs)
     proxy_link_attach(ps->link);
 }
 
-static HostHandle *proxy_node_handle(FsNode *node)
+static HostFd *proxy_node_handle(FsNode *node)
 {
     return &proxy_node(node)->donated;
 }
@@ -967,7 +967,7 @@ static const FsDriver proxy_driver = {
     .helper_process = proxy_process,
     .detach = proxy_detach,
     .attach = proxy_attach,
-    .node_handle = proxy_node_handle,
+    .node_fd = proxy_node_handle,
 };
 
 static void proxy_driver_init(void)

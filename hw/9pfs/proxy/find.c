@@ -43,7 +43,7 @@ void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
     /* A directory has one name, and this is it now; others may have several. */
     if (!where || (S_ISDIR(node->type) && !node->fs->renaming &&
                    !fs_entry_is(where, dir, name))) {
-        fs_node_adopt(node, fs_entry_get(node->fs, dir, name, node));
+        fs_node_set_where(node, fs_entry_get(node->fs, dir, name, node));
     }
 }
 
@@ -69,7 +69,7 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
     fd = hostfs_step(&proxy_here, at, name, wait, attr);
     if (fd < 0) {
         if (fd == -EMFILE) {
-            host_handles_relieve();
+            host_fds_relieve();
         }
         return fd == -ENOENT || fd == -ENOTDIR ? fd : -EAGAIN;
     }
@@ -86,9 +86,9 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
     }
     n = known ? proxy_node(known) : proxy_node_new(dir->fs, attr);
     if (n->donated.fd < 0) {
-        host_handle_set(&n->donated, fd);
+        host_fd_set(&n->donated, fd);
     } else {
-        host_handle_use(&n->donated);
+        host_fd_use(&n->donated);
         close(fd);
     }
     proxy_node_named(&n->node, dir, name);

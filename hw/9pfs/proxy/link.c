@@ -174,7 +174,7 @@ static int greet_work(void *opaque)
 }
 
 /* The new helper's channel takes its place: in the export's context */
-static void link_adopt(void *opaque)
+static void link_take_channel(void *opaque)
 {
     ProxyLink *l = opaque;
     LinkWaiter *w;
@@ -214,7 +214,7 @@ static void greeted(void *opaque)
     }
     if (!l->error) {
         l->adopting = true;
-        fs_context_run(l->fs->ctx, link_adopt, l);
+        fs_context_run(l->fs->ctx, link_take_channel, l);
         l->adopting = false;
     }
     if (l->error) {

@@ -268,13 +268,13 @@ static bool donation_good(int fd, const FsAttr *attr)
  * It is about to be closed for the budget: but not if it is all there is of the
  * inode, nor the root's if others are found again from there.
  */
-static void donated_evict(HostHandle *h)
+static void donated_evict(HostFd *h)
 {
     ProxyNode *n = container_of(h, ProxyNode, donated);
 
     if ((proxy_fs(&n->node)->mount && n->handle == PROXY_ROOT_HANDLE) ||
         (proxy_node_is_old(&n->node) && !node_evictable(n))) {
-        host_handle_keep(h);
+        host_fd_keep(h);
     }
 }
 
@@ -294,22 +294,22 @@ void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
         close(fd);
         return;
     }
-    host_handle_set(&n->donated, fd);
+    host_fd_set(&n->donated, fd);
 }
 
 int coroutine_fn proxy_node_use_fd(FsNode *node)
 {
-    HostHandle *donated = &proxy_node(node)->donated;
+    HostFd *donated = &proxy_node(node)->donated;
     HostDevs *devs = &proxy_fs(node)->devs;
     int fd = -1;
 
     if (donated->fd >= 0 && !host_dev_known(devs, node->dev)) {
-        host_handle_pin(donated);
+        host_fd_pin(donated);
         host_dev_learn(devs, donated->fd, node->dev);
-        host_handle_unpin(donated);
+        host_fd_unpin(donated);
     }
     if (host_dev_kind(devs, node->dev) >= HOST_DEV_STORAGE) {
-        fd = host_handle_use(donated);
+        fd = host_fd_use(donated);
     }
     return fd;
 }
@@ -403,7 +403,7 @@ ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
 
     n->number = proxy_link_number(ps->link) - 1;
     n->born = attr_born(attr);
-    host_handle_init(&n->donated, donated_evict);
+    host_fd_init(&n->donated, donated_evict);
     fs_node_init(&n->node, fs, attr);
     return n;
 }
@@ -412,7 +412,7 @@ ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
 static void node_renew(ProxyFs *ps, ProxyNode *n, const ProxyNodeReply *nr)
 {
     if (nr->fd >= 0 && !proxy_node_adoptable(ps, n) && !n->donated.pins) {
-        host_handle_drop(&n->donated);  /* of an earlier helper's mount */
+        host_fd_drop(&n->donated);  /* of an earlier helper's mount */
     }
     n->handle = nr->handle;
     n->handle_refs = 0;
@@ -464,7 +464,7 @@ void proxy_node_free(FsNode *node)
 {
     ProxyNode *n = proxy_node(node);
 
-    host_handle_drop(&n->donated);
+    host_fd_drop(&n->donated);
     node_leave_idle(proxy_fs(node), n);
     if (!proxy_node_is_old(node)) {
         proxy_fs(node)->handles--;

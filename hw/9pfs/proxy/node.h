@@ -37,7 +37,7 @@ struct ProxyNode {
     uint32_t refused:1;         /* the helper did not adopt it */
     uint32_t number;            /* of the helper that the handle is of */
     uint64_t born;              /* time of the inode's birth, or 0 */
-    HostHandle donated;         /* O_PATH descriptor, or none */
+    HostFd donated;         /* O_PATH descriptor, or none */
     QTAILQ_ENTRY(ProxyNode) idle;
 };
 

@@ -11,8 +11,8 @@
  * and frees servers is the main thread (or has the big lock), and waits until
  * that was done over there.
  */
-#ifndef HW_9PFS_9P_H
-#define HW_9PFS_9P_H
+#ifndef HW_9PFS_SERVER_9P_H
+#define HW_9PFS_SERVER_9P_H
 
 #include "hw/9pfs/fs/driver.h"
 
@@ -75,4 +75,4 @@ void *p9_request_elem(P9Request *req);
 P9Server *p9_request_server(P9Request *req);
 void p9_request_free(P9Request *req);
 
-#endif /* HW_9PFS_9P_H */
+#endif /* HW_9PFS_SERVER_9P_H */

@@ -64,7 +64,7 @@ int coroutine_fn p9_getattr(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }
@@ -162,7 +162,7 @@ int coroutine_fn p9_setattr(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }
@@ -197,7 +197,7 @@ int coroutine_fn p9_statfs(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }
@@ -230,7 +230,7 @@ int coroutine_fn p9_readlink(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }

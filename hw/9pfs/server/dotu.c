@@ -78,7 +78,7 @@ int coroutine_fn p9_open(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid || fid->file) {
         return -EBADF;
     }
@@ -198,7 +198,7 @@ static int coroutine_fn create_link(P9Request *req, P9Fid *dir,
     if (!get_number(extension, &end, &id) || !at_end(end)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }
@@ -224,7 +224,7 @@ int coroutine_fn p9_create(P9Request *req)
     g_autoptr(P9Fid) dir = NULL;
     const char *name, *extension;
     uint32_t id, perm, bits, type;
-    FsMake make;
+    FsMakeArgs make;
     FsAttr attr;
     uint8_t mode;
     int host, ret;
@@ -319,7 +319,7 @@ int coroutine_fn p9_stat(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }
@@ -487,7 +487,7 @@ int coroutine_fn p9_wstat(P9Request *req)
     if (!whole || !marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }
@@ -609,7 +609,7 @@ static int coroutine_fn dir_stat(P9Request *req, FsNode *dir, const char *name,
     return ret;
 }
 
-int coroutine_fn p9_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
+int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
                              uint32_t count)
 {
     g_autoptr(GString) names = g_string_new(NULL);

@@ -5,8 +5,8 @@
  * to it): one file's attributes and name, as Rstat, Twstat and the reads of
  * directories have it.
  */
-#ifndef HW_9PFS_9P_DOTU_H
-#define HW_9PFS_9P_DOTU_H
+#ifndef HW_9PFS_SERVER_DOTU_H
+#define HW_9PFS_SERVER_DOTU_H
 
 #include "internal.h"
 
@@ -61,4 +61,4 @@ uint32_t p9_stat_unix_perm(uint32_t mode);
 int coroutine_fn p9_stat_fill(P9Request *req, FsNode *node, const FsAttr *attr,
                               P9Stat *st, P9StatText *text);
 
-#endif /* HW_9PFS_9P_DOTU_H */
+#endif /* HW_9PFS_SERVER_DOTU_H */

@@ -92,7 +92,7 @@ P9Fid *p9_fid_get(P9Server *s, uint32_t id)
     return fid ? p9_fid_ref(fid) : NULL;
 }
 
-P9Fid *p9_fid_get_node(P9Server *s, uint32_t id)
+P9Fid *p9_fid_get_attached(P9Server *s, uint32_t id)
 {
     P9Fid *fid = fid_lookup(s, id);
 

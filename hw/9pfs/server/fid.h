@@ -3,8 +3,8 @@
  *
  * Fids, the client's names for files.
  */
-#ifndef HW_9PFS_9P_FID_H
-#define HW_9PFS_9P_FID_H
+#ifndef HW_9PFS_SERVER_FID_H
+#define HW_9PFS_SERVER_FID_H
 
 #include "hw/9pfs/fs/driver.h"
 #include "9p.h"
@@ -51,7 +51,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Fid, p9_fid_put)
 /* With a reference for the caller; NULL if there is none of that number. */
 P9Fid *p9_fid_get(P9Server *s, uint32_t id);
 /* The same, for a file: NULL for an extended attribute as well. */
-P9Fid *p9_fid_get_node(P9Server *s, uint32_t id);
+P9Fid *p9_fid_get_attached(P9Server *s, uint32_t id);
 
 /* Whether a fid of that number may be made: 0 or -EBADF. */
 int p9_fid_check_new(P9Server *s, uint32_t id);
@@ -78,4 +78,4 @@ void p9_fids_clear(P9Server *s);
 void p9_fids_init(P9Server *s);
 void p9_fids_destroy(P9Server *s);
 
-#endif /* HW_9PFS_9P_FID_H */
+#endif /* HW_9PFS_SERVER_FID_H */

@@ -24,8 +24,8 @@
  * from both sides. What must be done in the main thread, as the blocking of
  * migration, is done by the request's coroutine, which goes there and back.
  */
-#ifndef HW_9PFS_9P_INTERNAL_H
-#define HW_9PFS_9P_INTERNAL_H
+#ifndef HW_9PFS_SERVER_INTERNAL_H
+#define HW_9PFS_SERVER_INTERNAL_H
 
 #include "fsdev/shared/marshal.h"
 #include "qemu/queue.h"
@@ -191,10 +191,10 @@ int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
  * What all messages that make something have in common: checks name and
  * group, and fills in @make. The owner is the user who attached.
  */
-int p9_make_init(FsMake *make, const P9Fid *dir, const char *name,
+int p9_make_init(FsMakeArgs *make, const P9Fid *dir, const char *name,
                  uint32_t mode, uint32_t gid);
 /* The same for a symbolic link; the target is checked, too. */
-int p9_make_init_symlink(FsMake *make, const P9Fid *dir, const char *name,
+int p9_make_init_symlink(FsMakeArgs *make, const P9Fid *dir, const char *name,
                          const char *target, uint32_t gid);
 
 /*
@@ -202,7 +202,7 @@ int p9_make_init_symlink(FsMake *make, const P9Fid *dir, const char *name,
  * directory's fid becomes it, open with the host's @flags. Replies with
  * qid[13] iounit[4].
  */
-int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMake *make,
+int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMakeArgs *make,
                                 int flags, bool remove_on_clunk);
 
 /* Gives the fid's file one more name; as link(2). */
@@ -233,7 +233,7 @@ int p9_setattr_check(const P9Fid *fid, const FsSetAttr *set);
  * Tread of a directory in 9P2000.u: at most @count bytes, whole entries. @count
  * fits into the reply.
  */
-int coroutine_fn p9_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
+int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
                              uint32_t count);
 
 /* Reads and writes of an extended attribute's fid: bytes or -errno */
@@ -260,4 +260,4 @@ static inline const FsDriver *p9_driver(const P9Request *req)
     return req->s->fs->driver;
 }
 
-#endif /* HW_9PFS_9P_INTERNAL_H */
+#endif /* HW_9PFS_SERVER_INTERNAL_H */

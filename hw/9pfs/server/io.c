@@ -150,7 +150,7 @@ int coroutine_fn p9_lopen(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid || fid->file) {
         return -EBADF;
     }
@@ -206,7 +206,7 @@ int coroutine_fn p9_read(P9Request *req)
         ret = p9_xattr_read(req, fid, offset, count);
     } else if (req->dialect == P9_DIALECT_U && fid->file &&
                S_ISDIR(fid->node->type)) {
-        return p9_read_dir(req, fid, offset, count);
+        return dotu_read_dir(req, fid, offset, count);
     } else {
         ret = io_check(fid, O_WRONLY);
         if (ret == 0 && count > 0) {
@@ -397,7 +397,7 @@ int coroutine_fn p9_readdir(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }
@@ -451,7 +451,7 @@ int coroutine_fn p9_fsync(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid || !fid->file) {
         return -EBADF;
     }

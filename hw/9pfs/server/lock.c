@@ -346,7 +346,7 @@ static int lock_range(struct flock *lock, uint8_t type, uint64_t start,
 /* The fid of a lock: 0, -EBADF, -EINVAL or -ENOLCK if there are no locks. */
 static int lock_fid(P9Request *req, uint32_t id, P9Fid **fid)
 {
-    *fid = p9_fid_get_node(req->s, id);
+    *fid = p9_fid_get_attached(req->s, id);
     if (!*fid || !(*fid)->file) {
         return -EBADF;
     }

@@ -3,8 +3,8 @@
  *
  * Owners of byte range locks; see lock.c.
  */
-#ifndef HW_9PFS_9P_LOCK_H
-#define HW_9PFS_9P_LOCK_H
+#ifndef HW_9PFS_SERVER_LOCK_H
+#define HW_9PFS_SERVER_LOCK_H
 
 #include "fid.h"
 
@@ -22,4 +22,4 @@ void p9_locks_destroy(P9LockTable *locks);
 /* The fid is clunked: drops all owners that placed locks through it. */
 void p9_locks_drop_fid(P9Fid *fid);
 
-#endif /* HW_9PFS_9P_LOCK_H */
+#endif /* HW_9PFS_SERVER_LOCK_H */

@@ -15,7 +15,7 @@
 
 int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
 {
-    *fid = p9_fid_get_node(s, id);
+    *fid = p9_fid_get_attached(s, id);
     if (!*fid) {
         return -EBADF;
     }
@@ -77,7 +77,7 @@ int coroutine_fn p9_walk(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    from = p9_fid_get_node(s, id);
+    from = p9_fid_get_attached(s, id);
     if (!from) {
         return -EBADF;
     }
@@ -164,7 +164,7 @@ int coroutine_fn p9_walk(P9Request *req)
     return 0;
 }
 
-int p9_make_init(FsMake *make, const P9Fid *dir, const char *name,
+int p9_make_init(FsMakeArgs *make, const P9Fid *dir, const char *name,
                  uint32_t mode, uint32_t gid)
 {
     int ret;
@@ -209,7 +209,7 @@ static int coroutine_fn create_admit(P9Request *req, FsNode *dir,
     return ret == -ENOENT ? 0 : ret;
 }
 
-int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMake *make,
+int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMakeArgs *make,
                                 int flags, bool remove_on_clunk)
 {
     P9Server *s = req->s;
@@ -261,7 +261,7 @@ int coroutine_fn p9_lcreate(P9Request *req)
     g_autoptr(P9Fid) dir = NULL;
     uint32_t id, flags, mode, gid;
     const char *name;
-    FsMake make;
+    FsMakeArgs make;
     int host, ret;
 
     id = marshal_get_u32(&req->r);
@@ -296,7 +296,7 @@ int coroutine_fn p9_lcreate(P9Request *req)
 
 /* Makes anything but a file that is to be open, and replies with its qid. */
 static int coroutine_fn make_reply(P9Request *req, P9Fid *dir,
-                                   const FsMake *make)
+                                   const FsMakeArgs *make)
 {
     FsAttr attr;
     P9Qid qid;
@@ -317,7 +317,7 @@ int coroutine_fn p9_mkdir(P9Request *req)
     g_autoptr(P9Fid) dir = NULL;
     uint32_t id, mode, gid;
     const char *name;
-    FsMake make;
+    FsMakeArgs make;
     int ret;
 
     id = marshal_get_u32(&req->r);
@@ -349,7 +349,7 @@ int coroutine_fn p9_mknod(P9Request *req)
     g_autoptr(FsFile) file = NULL;
     uint32_t id, mode, rmajor, rminor, gid;
     const char *name;
-    FsMake make;
+    FsMakeArgs make;
     FsAttr attr;
     P9Qid qid;
     int ret;
@@ -399,7 +399,7 @@ int coroutine_fn p9_mknod(P9Request *req)
     }
 }
 
-int p9_make_init_symlink(FsMake *make, const P9Fid *dir, const char *name,
+int p9_make_init_symlink(FsMakeArgs *make, const P9Fid *dir, const char *name,
                          const char *target, uint32_t gid)
 {
     size_t len = strlen(target);
@@ -424,7 +424,7 @@ int coroutine_fn p9_symlink(P9Request *req)
     g_autoptr(P9Fid) dir = NULL;
     const char *name, *target;
     uint32_t id, gid;
-    FsMake make;
+    FsMakeArgs make;
     int ret;
 
     id = marshal_get_u32(&req->r);
@@ -478,7 +478,7 @@ int coroutine_fn p9_link(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     return fid ? p9_link_fid(req, fid, dir, name) : -EBADF;
 }
 
@@ -583,7 +583,7 @@ int coroutine_fn p9_rename(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_node(req->s, id);
+    fid = p9_fid_get_attached(req->s, id);
     if (!fid) {
         return -EBADF;
     }

@@ -4,8 +4,8 @@
  * Qids: what tells a client whether two fids are the same file (qid.path),
  * and whether its contents changed (qid.version).
  */
-#ifndef HW_9PFS_9P_QID_H
-#define HW_9PFS_9P_QID_H
+#ifndef HW_9PFS_SERVER_QID_H
+#define HW_9PFS_SERVER_QID_H
 
 #include "fsdev/shared/types.h"
 #include "fsdev/shared/marshal.h"
@@ -47,4 +47,4 @@ P9Qid p9_qid_make(P9QidMap *map, const FsAttr *attr);
 /* qid[13] on the wire */
 void p9_put_qid(MarshalWriter *w, const P9Qid *qid);
 
-#endif /* HW_9PFS_9P_QID_H */
+#endif /* HW_9PFS_SERVER_QID_H */

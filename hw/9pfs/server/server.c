@@ -195,7 +195,7 @@ static bool p9_server_wait(P9Server *s, const unsigned *count,
 }
 
 /* Tells the one who may wait for a count. */
-static void p9_count(unsigned *count, int n)
+static void p9_count_add(unsigned *count, int n)
 {
     qatomic_set(count, *count + n);
     if (n < 0 && *count == 0) {
@@ -218,13 +218,13 @@ int coroutine_fn p9_move_begin(P9Request *req)
             return -EINTR;
         }
     }
-    p9_count(&s->moving, 1);
+    p9_count_add(&s->moving, 1);
     return 0;
 }
 
 void p9_move_end(P9Request *req)
 {
-    p9_count(&req->s->moving, -1);
+    p9_count_add(&req->s->moving, -1);
 }
 
 static void p9_stop_begin(void *opaque)
@@ -488,7 +488,7 @@ static void p9_request_leave(P9Request *req)
     }
     req->s->fs->in_flight--;
     QTAILQ_REMOVE(&req->s->requests, req, next);
-    p9_count(&req->s->under_way, -1);
+    p9_count_add(&req->s->under_way, -1);
 }
 
 static void p9_request_broken(P9Request *req, const char *why)
@@ -721,7 +721,7 @@ void p9_request_submit(P9Request *req, void *elem,
     req->start_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
     s->fs->in_flight++;
     QTAILQ_INSERT_TAIL(&s->requests, req, next);
-    p9_count(&s->under_way, 1);
+    p9_count_add(&s->under_way, 1);
 
     if (req->out_size < P9_HEADER_SIZE) {
         p9_request_broken(req, "a 9p request without a whole header");

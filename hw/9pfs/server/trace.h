@@ -3,8 +3,8 @@
  *
  * Messages in words, for the trace event p9_request.
  */
-#ifndef HW_9PFS_9P_TRACE_H
-#define HW_9PFS_9P_TRACE_H
+#ifndef HW_9PFS_SERVER_TRACE_H
+#define HW_9PFS_SERVER_TRACE_H
 
 /*
  * The fields of the @size bytes that follow the header of a message of @type:
@@ -13,4 +13,4 @@
  */
 char *p9_trace_fields(uint8_t type, const void *bytes, size_t size);
 
-#endif /* HW_9PFS_9P_TRACE_H */
+#endif /* HW_9PFS_SERVER_TRACE_H */

@@ -6,8 +6,8 @@
  * the former; section 5 of Plan 9's manual and the "Unix extension" the
  * latter).
  */
-#ifndef HW_9PFS_9P_PROTO_H
-#define HW_9PFS_9P_PROTO_H
+#ifndef HW_9PFS_SERVER_WIRE_H
+#define HW_9PFS_SERVER_WIRE_H
 
 /* size[4] type[1] tag[2] */
 #define P9_HEADER_SIZE      7
@@ -126,4 +126,4 @@ enum P9Type {
 #define P9_STAT_SIZE        (2 + 2 + 4 + P9_QID_SIZE + 4 + 4 + 4 + 8 + \
                              3 * 4 + 5 * 2)
 
-#endif /* HW_9PFS_9P_PROTO_H */
+#endif /* HW_9PFS_SERVER_WIRE_H */

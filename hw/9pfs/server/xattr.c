@@ -67,7 +67,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    file = p9_fid_get_node(s, id);
+    file = p9_fid_get_attached(s, id);
     if (!file) {
         return -EBADF;
     }
@@ -126,7 +126,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    file = p9_fid_get_node(s, id);
+    file = p9_fid_get_attached(s, id);
     if (!file || file->file) {
         return -EBADF;
     }

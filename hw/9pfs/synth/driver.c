@@ -201,7 +201,7 @@ static int synth_no_new_name(FsNode *dir, const char *name)
 }
 
 static int coroutine_fn synth_make(FsCall *call, FsNode *dir,
-                                   const FsMake *make, FsAttr *attr)
+                                   const FsMakeArgs *make, FsAttr *attr)
 {
     return synth_no_new_name(dir, make->name);
 }
@@ -239,7 +239,7 @@ static int coroutine_fn synth_open_file(FsCall *call, FsNode *node, int flags,
 }
 
 static int coroutine_fn synth_create(FsCall *call, FsNode *dir,
-                                     const FsMake *make, int flags,
+                                     const FsMakeArgs *make, int flags,
                                      FsNode **node, FsFile **file,
                                      FsAttr *attr)
 {

@@ -10,16 +10,16 @@
 #include "proxy-client.h"
 #include "fsdev/shared/proto-v1.h"
 
-typedef struct ProxyClient1 {
+typedef struct ProxyClientV1 {
     ProxyClient *c;             /* not greeted by HELLO */
     MarshalWriter w;            /* payload of the next request */
     MarshalReader r;            /* payload of the last reply */
-    uint8_t out[PROXY1_HEADER_SIZE + PROXY1_MAX_PAYLOAD];
-    uint8_t in[PROXY1_MAX_PAYLOAD];
-} ProxyClient1;
+    uint8_t out[PROXY_V1_HEADER_SIZE + PROXY_V1_MAX_PAYLOAD];
+    uint8_t in[PROXY_V1_MAX_PAYLOAD];
+} ProxyClientV1;
 
 /* Begins a request; its payload goes to the writer that is returned. */
-MarshalWriter *p1_begin(ProxyClient1 *p);
+MarshalWriter *p1_begin(ProxyClientV1 *p);
 
 /* What a request is about; each type takes what it has a use for. */
 typedef struct P1Args {
@@ -33,18 +33,18 @@ typedef struct P1Args {
 } P1Args;
 
 /* Begins a request of @type, of the right form, with all its payload. */
-void p1_put_request(ProxyClient1 *p, uint32_t type, const P1Args *args);
+void p1_put_request(ProxyClientV1 *p, uint32_t type, const P1Args *args);
 
 /* Sends what was begun as @type. */
-void p1_send(ProxyClient1 *p, uint32_t type);
+void p1_send(ProxyClientV1 *p, uint32_t type);
 
 /* The reply to a request: 0 or what a status says, or -errno. */
-int p1_answer(ProxyClient1 *p);
+int p1_answer(ProxyClientV1 *p);
 
 /* The reply to OPEN and CREATE: a descriptor or -errno */
-int p1_answer_fd(ProxyClient1 *p);
+int p1_answer_fd(ProxyClientV1 *p);
 
 /* p1_send(), and whichever answer the type has */
-int p1_call(ProxyClient1 *p, uint32_t type);
+int p1_call(ProxyClientV1 *p, uint32_t type);
 
 #endif /* TESTS_UNIT_PROXY_CLIENT1_H */

@@ -605,30 +605,30 @@ static void test_unread(ProxyFixture *f, gconstpointer options)
  * Version 1
  */
 
-static ProxyClient1 *open_v1(ProxyFixture *f, gconstpointer options)
+static ProxyClientV1 *open_v1(ProxyFixture *f, gconstpointer options)
 {
-    ProxyClient1 *p = g_new0(ProxyClient1, 1);
+    ProxyClientV1 *p = g_new0(ProxyClientV1, 1);
 
     p->c = pc_start(f->dir, PC_NOBODY, options);
     return p;
 }
 
-static void close_v1(ProxyClient1 *p)
+static void close_v1(ProxyClientV1 *p)
 {
     g_assert_cmpint(pc_close(p->c), ==, 0);
     g_free(p);
 }
 
-static int call_v1(ProxyClient1 *p, Witness *w, uint32_t type,
+static int call_v1(ProxyClientV1 *p, Witness *w, uint32_t type,
                    const P1Args *args)
 {
     int ret;
 
     p1_put_request(p, type, args);
     ret = p1_call(p, type);
-    if (ret >= 0 && (type == PROXY1_OPEN || type == PROXY1_CREATE)) {
+    if (ret >= 0 && (type == PROXY_V1_OPEN || type == PROXY_V1_CREATE)) {
         pw_take_fd(w, ret);
-    } else if (ret >= 0 && type == PROXY1_LSTAT) {
+    } else if (ret >= 0 && type == PROXY_V1_LSTAT) {
         uint64_t dev = marshal_get_u64(&p->r);
 
         g_assert_false(pw_is_outside(w, dev, marshal_get_u64(&p->r)));
@@ -636,9 +636,9 @@ static int call_v1(ProxyClient1 *p, Witness *w, uint32_t type,
     return ret;
 }
 
-static void expect_alive_v1(ProxyClient1 *p, Witness *w)
+static void expect_alive_v1(ProxyClientV1 *p, Witness *w)
 {
-    g_assert_cmpint(call_v1(p, w, PROXY1_LSTAT, &(P1Args) { .path = "/" }),
+    g_assert_cmpint(call_v1(p, w, PROXY_V1_LSTAT, &(P1Args) { .path = "/" }),
                     ==, 0);
 }
 
@@ -653,27 +653,27 @@ static void test_paths_v1(ProxyFixture *f, gconstpointer options)
         "/magic/root/etc/passwd", "//file/../../secret", "/none/../../secret",
     };
     Witness *w = pw_new(f);
-    ProxyClient1 *p;
+    ProxyClientV1 *p;
     uint32_t type;
     unsigned i, turn;
 
     pf_put_link(f, "/proc/self", "magic");
     p = open_v1(f, options);
     for (i = 0; i < G_N_ELEMENTS(paths); i++) {
-        for (type = PROXY1_OPEN; type < PROXY1_TYPE_END; type++) {
+        for (type = PROXY_V1_OPEN; type < PROXY_V1_TYPE_END; type++) {
             for (turn = 0; turn < 2; turn++) {
-                bool two = type == PROXY1_LINK || type == PROXY1_RENAME;
-                bool xattr = type >= PROXY1_LGETXATTR &&
-                             type <= PROXY1_LREMOVEXATTR;
+                bool two = type == PROXY_V1_LINK || type == PROXY_V1_RENAME;
+                bool xattr = type >= PROXY_V1_LGETXATTR &&
+                             type <= PROXY_V1_LREMOVEXATTR;
                 P1Args args = {
                     .path = two && turn ? "/file" : paths[i],
                     .other = xattr ? "user.x" : two && turn ? paths[i] :
                              "/new",
-                    .flags = type == PROXY1_CREATE ? O_RDWR | O_TRUNC :
-                             type == PROXY1_OPEN && turn ? O_RDWR | O_TRUNC :
+                    .flags = type == PROXY_V1_CREATE ? O_RDWR | O_TRUNC :
+                             type == PROXY_V1_OPEN && turn ? O_RDWR | O_TRUNC :
                              0,
-                    .mode = type == PROXY1_MKNOD ? S_IFREG | 0666 : 0777,
-                    .size = type == PROXY1_READLINK ? PATH_MAX : turn,
+                    .mode = type == PROXY_V1_MKNOD ? S_IFREG | 0666 : 0777,
+                    .size = type == PROXY_V1_READLINK ? PATH_MAX : turn,
                 };
 
                 call_v1(p, w, type, &args);
@@ -681,10 +681,10 @@ static void test_paths_v1(ProxyFixture *f, gconstpointer options)
                  * Above the root is the root: "/../secret" is "secret" in it,
                  * which may be made. And a link may be renamed itself.
                  */
-                call_v1(p, w, PROXY1_RENAME, &(P1Args) {
+                call_v1(p, w, PROXY_V1_RENAME, &(P1Args) {
                     .path = "/new", .other = paths[i] });
-                call_v1(p, w, PROXY1_REMOVE, &(P1Args) { .path = "/new" });
-                call_v1(p, w, PROXY1_REMOVE, &(P1Args) { .path = "/secret" });
+                call_v1(p, w, PROXY_V1_REMOVE, &(P1Args) { .path = "/new" });
+                call_v1(p, w, PROXY_V1_REMOVE, &(P1Args) { .path = "/secret" });
                 if (!pf_exists(f, "file")) {
                     pf_put_file(f, "file", "hello");
                 }
@@ -702,43 +702,43 @@ static void test_links_v1(ProxyFixture *f, gconstpointer options)
 {
     static const char *const links[] = { "//up", "//root", "//link" };
     Witness *w = pw_new(f);
-    ProxyClient1 *p = open_v1(f, options);
+    ProxyClientV1 *p = open_v1(f, options);
     uint32_t type;
     unsigned i;
 
     for (i = 0; i < G_N_ELEMENTS(links); i++) {
-        for (type = PROXY1_OPEN; type < PROXY1_TYPE_END; type++) {
+        for (type = PROXY_V1_OPEN; type < PROXY_V1_TYPE_END; type++) {
             P1Args args = {
                 .path = links[i],
-                .other = type == PROXY1_LINK ? "/hard" :
-                         type == PROXY1_RENAME ? "/moved" : "user.x",
-                .flags = type == PROXY1_CREATE || type == PROXY1_OPEN ?
+                .other = type == PROXY_V1_LINK ? "/hard" :
+                         type == PROXY_V1_RENAME ? "/moved" : "user.x",
+                .flags = type == PROXY_V1_CREATE || type == PROXY_V1_OPEN ?
                          O_RDWR | O_TRUNC : 0,
-                .mode = type == PROXY1_MKNOD ? S_IFREG | 0666 : 0777,
-                .size = type == PROXY1_READLINK ? PATH_MAX : 0,
+                .mode = type == PROXY_V1_MKNOD ? S_IFREG | 0666 : 0777,
+                .size = type == PROXY_V1_READLINK ? PATH_MAX : 0,
             };
             int ret = call_v1(p, w, type, &args);
 
             switch (type) {
-            case PROXY1_OPEN:
-            case PROXY1_CREATE:
-            case PROXY1_TRUNCATE:
+            case PROXY_V1_OPEN:
+            case PROXY_V1_CREATE:
+            case PROXY_V1_TRUNCATE:
                 g_assert_cmpint(ret, <, 0);
                 break;
-            case PROXY1_MKNOD:
-            case PROXY1_MKDIR:
-            case PROXY1_SYMLINK:
+            case PROXY_V1_MKNOD:
+            case PROXY_V1_MKDIR:
+            case PROXY_V1_SYMLINK:
                 g_assert_cmpint(ret, ==, -EEXIST);
                 break;
-            case PROXY1_RENAME:
+            case PROXY_V1_RENAME:
                 g_assert_cmpint(ret, ==, 0);
                 args = (P1Args) { .path = "/moved", .other = links[i] };
-                g_assert_cmpint(call_v1(p, w, PROXY1_RENAME, &args), ==, 0);
+                g_assert_cmpint(call_v1(p, w, PROXY_V1_RENAME, &args), ==, 0);
                 break;
-            case PROXY1_REMOVE:
+            case PROXY_V1_REMOVE:
                 g_assert_cmpint(ret, ==, 0);
                 args = (P1Args) { .path = "/hard", .other = links[i] };
-                g_assert_cmpint(call_v1(p, w, PROXY1_RENAME, &args), ==, 0);
+                g_assert_cmpint(call_v1(p, w, PROXY_V1_RENAME, &args), ==, 0);
                 break;
             }
         }
@@ -756,26 +756,26 @@ static void test_integers_v1(ProxyFixture *f, gconstpointer options)
         1ull << 63, UINT64_MAX,
     };
     Witness *w = pw_new(f);
-    ProxyClient1 *p = open_v1(f, options);
+    ProxyClientV1 *p = open_v1(f, options);
     uint32_t type;
     unsigned i;
 
     for (i = 0; i < G_N_ELEMENTS(wide); i++) {
-        for (type = PROXY1_OPEN; type < PROXY1_REMOVE; type++) {
+        for (type = PROXY_V1_OPEN; type < PROXY_V1_REMOVE; type++) {
             P1Args args = {
-                .path = type == PROXY1_MKDIR || type == PROXY1_MKNOD ?
+                .path = type == PROXY_V1_MKDIR || type == PROXY_V1_MKNOD ?
                         "/dir/x" : "/file",
                 .other = "/dir/y", .flags = wide[i], .mode = wide[i],
                 .id = wide[i], .size = wide[i],
             };
 
-            if (type != PROXY1_RENAME) {
+            if (type != PROXY_V1_RENAME) {
                 call_v1(p, w, type, &args);
             }
         }
-        for (; type < PROXY1_TYPE_END; type++) {
+        for (; type < PROXY_V1_TYPE_END; type++) {
             P1Args args = {
-                .path = type == PROXY1_REMOVE ? "/dir/x" : "/file",
+                .path = type == PROXY_V1_REMOVE ? "/dir/x" : "/file",
                 .other = "user.x", .flags = wide[i], .size = wide[i],
             };
 
@@ -791,7 +791,7 @@ static void test_integers_v1(ProxyFixture *f, gconstpointer options)
 /* Requests without an end, and not one reply is read. */
 static void test_unread_v1(ProxyFixture *f, gconstpointer options)
 {
-    ProxyClient1 *p = open_v1(f, options);
+    ProxyClientV1 *p = open_v1(f, options);
     Witness *w = pw_new(f);
     unsigned idle = 0;
     size_t sent = 0, size;
@@ -799,9 +799,9 @@ static void test_unread_v1(ProxyFixture *f, gconstpointer options)
 
     expect_alive_v1(p, w);
     server = pp_child(p->c->pid);
-    p1_put_request(p, PROXY1_OPEN, &(P1Args) { .path = "/file" });
-    size = PROXY1_HEADER_SIZE + marshal_size(&p->w);
-    memcpy(p->out, (uint32_t[]) { PROXY1_OPEN, marshal_size(&p->w) }, 8);
+    p1_put_request(p, PROXY_V1_OPEN, &(P1Args) { .path = "/file" });
+    size = PROXY_V1_HEADER_SIZE + marshal_size(&p->w);
+    memcpy(p->out, (uint32_t[]) { PROXY_V1_OPEN, marshal_size(&p->w) }, 8);
     while (idle < 30) {
         size_t now = pc_send_now(p->c, p->out, size);
 
@@ -831,15 +831,15 @@ static void test_breaches_v1(ProxyFixture *f, gconstpointer options)
     } control = { 0 };
     Witness *w = pw_new(f);
     unsigned cut, size;
-    ProxyClient1 *p;
+    ProxyClientV1 *p;
     int fd = STDIN_FILENO;
 
     for (cut = 1, size = 2; cut < size; cut++) {
         p = open_v1(f, options);
-        p1_put_request(p, PROXY1_CREATE, &(P1Args) {
+        p1_put_request(p, PROXY_V1_CREATE, &(P1Args) {
             .path = "/half", .flags = O_RDWR, .mode = 0666 });
-        size = PROXY1_HEADER_SIZE + marshal_size(&p->w);
-        memcpy(p->out, (uint32_t[]) { PROXY1_CREATE,
+        size = PROXY_V1_HEADER_SIZE + marshal_size(&p->w);
+        memcpy(p->out, (uint32_t[]) { PROXY_V1_CREATE,
                                       marshal_size(&p->w) }, 8);
         g_assert_true(pc_send_raw(p->c, p->out, cut));
         g_assert_cmpint(pc_close(p->c), ==, 1);
@@ -848,9 +848,9 @@ static void test_breaches_v1(ProxyFixture *f, gconstpointer options)
     g_assert_false(pf_exists(f, "half"));
 
     p = open_v1(f, options);
-    p1_put_request(p, PROXY1_LSTAT, &(P1Args) { .path = "/" });
+    p1_put_request(p, PROXY_V1_LSTAT, &(P1Args) { .path = "/" });
     {
-        uint32_t head[2] = { PROXY1_LSTAT, marshal_size(&p->w) };
+        uint32_t head[2] = { PROXY_V1_LSTAT, marshal_size(&p->w) };
         struct iovec iov = { p->out, sizeof(head) + head[1] };
         struct msghdr msg = {
             .msg_iov = &iov, .msg_iovlen = 1,

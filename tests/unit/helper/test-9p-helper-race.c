@@ -37,7 +37,7 @@ typedef struct Racer {
     unsigned bad[64];
     GRand *rand;
     ProxyClient *c;             /* of version 2 */
-    ProxyClient1 *p;            /* of version 1 */
+    ProxyClientV1 *p;            /* of version 1 */
 } Racer;
 
 /* What is swapped: a directory or file, and a link in its place */
@@ -274,30 +274,30 @@ static void try_v1(Racer *r)
                                             second_name(r));
     g_autofree char *other = g_strdup_printf("//%s/%s", top_name(r),
                                              second_name(r));
-    uint32_t type = g_rand_int_range(r->rand, PROXY1_OPEN, PROXY1_TYPE_END);
+    uint32_t type = g_rand_int_range(r->rand, PROXY_V1_OPEN, PROXY_V1_TYPE_END);
     P1Args args = {
         .path = g_rand_boolean(r->rand) ? path : strrchr(path, '/'),
         .other = other,
-        .flags = type == PROXY1_CREATE ? O_RDWR | O_CREAT | O_TRUNC :
-                 type == PROXY1_OPEN && g_rand_boolean(r->rand) ?
+        .flags = type == PROXY_V1_CREATE ? O_RDWR | O_CREAT | O_TRUNC :
+                 type == PROXY_V1_OPEN && g_rand_boolean(r->rand) ?
                  O_RDWR | O_TRUNC : 0,
-        .mode = type == PROXY1_MKNOD ? modes[g_rand_boolean(r->rand)] : 0777,
+        .mode = type == PROXY_V1_MKNOD ? modes[g_rand_boolean(r->rand)] : 0777,
         .id = some_id(),
     };
     int ret;
 
-    if (type >= PROXY1_LGETXATTR && type <= PROXY1_LREMOVEXATTR) {
+    if (type >= PROXY_V1_LGETXATTR && type <= PROXY_V1_LREMOVEXATTR) {
         args.other = "user.x";
     }
-    if (type == PROXY1_READLINK) {
+    if (type == PROXY_V1_READLINK) {
         args.size = PATH_MAX;
     }
     p1_put_request(r->p, type, &args);
     ret = p1_call(r->p, type);
     count(r, type, ret);
-    if (ret >= 0 && (type == PROXY1_OPEN || type == PROXY1_CREATE)) {
+    if (ret >= 0 && (type == PROXY_V1_OPEN || type == PROXY_V1_CREATE)) {
         pw_take_fd(r->w, ret);
-    } else if (ret >= 0 && type == PROXY1_LSTAT) {
+    } else if (ret >= 0 && type == PROXY_V1_LSTAT) {
         uint64_t dev = marshal_get_u64(&r->p->r);
 
         g_assert_false(pw_is_outside(r->w, dev, marshal_get_u64(&r->p->r)));
@@ -363,7 +363,7 @@ static void race(ProxyFixture *f, const char *sandbox)
     }
     mend(f);
     v2.c = pc_open(f->dir, options);
-    v1.p = g_new0(ProxyClient1, 1);
+    v1.p = g_new0(ProxyClientV1, 1);
     v1.p->c = pc_start(f->dir, PC_NOBODY, options);
     swapper.root = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     threads[0] = g_thread_new("swap", swap_thread, &swapper);
@@ -383,7 +383,7 @@ static void race(ProxyFixture *f, const char *sandbox)
                    swapper.swaps);
     g_assert_cmpint(swapper.swaps, >, wanted / 100);
     report("version 2", &v2, PROXY_TYPE_END);
-    report("version 1", &v1, PROXY1_TYPE_END);
+    report("version 1", &v1, PROXY_V1_TYPE_END);
 
     close(swapper.root);
     g_assert_cmpint(pc_close(v2.c), ==, 0);

@@ -14,7 +14,7 @@
 
 typedef struct Test {
     char *dir;
-    ProxyClient1 p;
+    ProxyClientV1 p;
 } Test;
 
 static void setup(Test *t, gconstpointer opaque)
@@ -76,7 +76,7 @@ static int open_path(Test *t, const char *path, uint32_t flags)
 
     marshal_put_str(w, path);
     marshal_put_u32(w, flags);
-    return call(t, PROXY1_OPEN);
+    return call(t, PROXY_V1_OPEN);
 }
 
 static int create(Test *t, const char *path, uint32_t flags, uint32_t mode,
@@ -89,7 +89,7 @@ static int create(Test *t, const char *path, uint32_t flags, uint32_t mode,
     marshal_put_u32(w, mode);
     marshal_put_u32(w, id);
     marshal_put_u32(w, id);
-    return call(t, PROXY1_CREATE);
+    return call(t, PROXY_V1_CREATE);
 }
 
 static int make(Test *t, uint32_t type, const char *path, uint32_t mode,
@@ -101,7 +101,7 @@ static int make(Test *t, uint32_t type, const char *path, uint32_t mode,
     marshal_put_u32(w, id);
     marshal_put_str(w, path);
     marshal_put_u32(w, mode);
-    if (type == PROXY1_MKNOD) {
+    if (type == PROXY_V1_MKNOD) {
         marshal_put_u64(w, 0);
     }
     return call(t, type);
@@ -115,14 +115,14 @@ static int make_link(Test *t, const char *target, const char *path)
     marshal_put_u32(w, 0);
     marshal_put_str(w, target);
     marshal_put_str(w, path);
-    return call(t, PROXY1_SYMLINK);
+    return call(t, PROXY_V1_SYMLINK);
 }
 
 /* LSTAT: mode, and the rest in *st */
 static int lstat_path(Test *t, const char *path, struct stat *st)
 {
     MarshalReader *r = &t->p.r;
-    int ret = path_call(t, PROXY1_LSTAT, path);
+    int ret = path_call(t, PROXY_V1_LSTAT, path);
 
     if (ret < 0) {
         return ret;
@@ -205,17 +205,17 @@ static void test_directories(Test *t, gconstpointer opaque)
     struct stat st;
     int fd;
 
-    g_assert_cmpint(make(t, PROXY1_MKDIR, "//dir", 0750, 0), ==, 0);
+    g_assert_cmpint(make(t, PROXY_V1_MKDIR, "//dir", 0750, 0), ==, 0);
     g_assert_cmpint(lstat(path, &st), ==, 0);
     g_assert_cmpint(st.st_mode, ==, S_IFDIR | 0750);
-    g_assert_cmpint(make(t, PROXY1_MKDIR, "//dir", 0750, 0), ==, -EEXIST);
-    g_assert_cmpint(make(t, PROXY1_MKDIR, "/", 0750, 0), ==, -EEXIST);
-    g_assert_cmpint(make(t, PROXY1_MKDIR, "//dir/sub", 0700, 0), ==, 0);
-    g_assert_cmpint(make(t, PROXY1_MKNOD, "//dir/fifo", S_IFIFO | 0600, 0),
+    g_assert_cmpint(make(t, PROXY_V1_MKDIR, "//dir", 0750, 0), ==, -EEXIST);
+    g_assert_cmpint(make(t, PROXY_V1_MKDIR, "/", 0750, 0), ==, -EEXIST);
+    g_assert_cmpint(make(t, PROXY_V1_MKDIR, "//dir/sub", 0700, 0), ==, 0);
+    g_assert_cmpint(make(t, PROXY_V1_MKNOD, "//dir/fifo", S_IFIFO | 0600, 0),
                     ==, 0);
-    g_assert_cmpint(make(t, PROXY1_MKNOD, "//dir/file", S_IFREG | 0600, 0),
+    g_assert_cmpint(make(t, PROXY_V1_MKNOD, "//dir/file", S_IFREG | 0600, 0),
                     ==, 0);
-    g_assert_cmpint(make(t, PROXY1_MKNOD, "//dir/d", S_IFDIR | 0600, 0), ==,
+    g_assert_cmpint(make(t, PROXY_V1_MKNOD, "//dir/d", S_IFDIR | 0600, 0), ==,
                     -EINVAL);
     fd = open_path(t, "//dir", O_RDONLY | O_DIRECTORY);
     g_assert_cmpint(fd, >=, 0);
@@ -223,15 +223,15 @@ static void test_directories(Test *t, gconstpointer opaque)
     /* Nobody opens a fifo for the guest */
     g_assert_cmpint(open_path(t, "//dir/fifo", O_RDONLY), ==, -ENXIO);
 
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "//dir"), ==, -ENOTEMPTY);
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "//dir/fifo"), ==, 0);
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "//dir/sub"), ==, 0);
-    g_assert_cmpint(two_paths(t, PROXY1_RENAME, "//dir/file", "//file"), ==,
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//dir"), ==, -ENOTEMPTY);
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//dir/fifo"), ==, 0);
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//dir/sub"), ==, 0);
+    g_assert_cmpint(two_paths(t, PROXY_V1_RENAME, "//dir/file", "//file"), ==,
                     0);
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "//dir"), ==, 0);
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "//dir"), ==, -ENOENT);
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "/"), ==, -EBUSY);
-    g_assert_cmpint(two_paths(t, PROXY1_RENAME, "/", "//x"), ==, -EBUSY);
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//dir"), ==, 0);
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//dir"), ==, -ENOENT);
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "/"), ==, -EBUSY);
+    g_assert_cmpint(two_paths(t, PROXY_V1_RENAME, "/", "//x"), ==, -EBUSY);
     g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
 }
 
@@ -243,12 +243,12 @@ static void test_links(Test *t, gconstpointer opaque)
     MarshalWriter *w;
     const char *text;
 
-    g_assert_cmpint(make(t, PROXY1_MKNOD, "//file", S_IFREG | 0600, 0), ==,
+    g_assert_cmpint(make(t, PROXY_V1_MKNOD, "//file", S_IFREG | 0600, 0), ==,
                     0);
-    g_assert_cmpint(two_paths(t, PROXY1_LINK, "//file", "//hard"), ==, 0);
+    g_assert_cmpint(two_paths(t, PROXY_V1_LINK, "//file", "//hard"), ==, 0);
     g_assert_cmpint(lstat_path(t, "//hard", &st), ==, 0);
     g_assert_cmpint(st.st_nlink, ==, 2);
-    g_assert_cmpint(two_paths(t, PROXY1_LINK, "//none", "//x"), ==, -ENOENT);
+    g_assert_cmpint(two_paths(t, PROXY_V1_LINK, "//none", "//x"), ==, -ENOENT);
 
     g_assert_cmpint(make_link(t, "some/where", "//link"), ==, 0);
     target = g_file_read_link(path, NULL);
@@ -256,14 +256,14 @@ static void test_links(Test *t, gconstpointer opaque)
     w = begin(t);
     marshal_put_str(w, "//link");
     marshal_put_u32(w, PATH_MAX);
-    call(t, PROXY1_READLINK);
+    call(t, PROXY_V1_READLINK);
     text = marshal_get_str(&t->p.r, NULL);
     g_assert_cmpstr(text, ==, "some/where");
     g_assert_true(marshal_done(&t->p.r));
     w = begin(t);
     marshal_put_str(w, "//file");
     marshal_put_u32(w, PATH_MAX);
-    g_assert_cmpint(call(t, PROXY1_READLINK), ==, -EINVAL);
+    g_assert_cmpint(call(t, PROXY_V1_READLINK), ==, -EINVAL);
 }
 
 /* Each that an old helper would have followed */
@@ -296,17 +296,17 @@ static void test_escapes(Test *t, gconstpointer opaque)
         w = begin(t);
         marshal_put_str(w, paths[i]);
         marshal_put_u32(w, 0777);
-        g_assert_cmpint(call(t, PROXY1_CHMOD), <, 0);
+        g_assert_cmpint(call(t, PROXY_V1_CHMOD), <, 0);
         w = begin(t);
         marshal_put_str(w, paths[i]);
         marshal_put_u64(w, 0);
-        g_assert_cmpint(call(t, PROXY1_TRUNCATE), <, 0);
+        g_assert_cmpint(call(t, PROXY_V1_TRUNCATE), <, 0);
     }
     g_assert_cmpint(create(t, "//out/new", O_RDWR | O_CREAT, 0600, 0), <, 0);
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "//out/file"), <, 0);
-    g_assert_cmpint(two_paths(t, PROXY1_RENAME, "//deep", "//out/deep"), <,
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//out/file"), <, 0);
+    g_assert_cmpint(two_paths(t, PROXY_V1_RENAME, "//deep", "//out/deep"), <,
                     0);
-    g_assert_cmpint(two_paths(t, PROXY1_LINK, "//out/file", "//mine"), <, 0);
+    g_assert_cmpint(two_paths(t, PROXY_V1_LINK, "//out/file", "//mine"), <, 0);
     /* The link itself is the guest's. */
     g_assert_cmpint(lstat_path(t, "//out", &now), ==, 0);
     g_assert_true(S_ISLNK(now.st_mode));
@@ -332,7 +332,7 @@ static int utime(Test *t, uint64_t asec, uint64_t ansec, uint64_t msec,
     marshal_put_u64(w, ansec);
     marshal_put_u64(w, msec);
     marshal_put_u64(w, mnsec);
-    return call(t, PROXY1_UTIME);
+    return call(t, PROXY_V1_UTIME);
 }
 
 static void test_changes(Test *t, gconstpointer opaque)
@@ -341,17 +341,17 @@ static void test_changes(Test *t, gconstpointer opaque)
     MarshalWriter *w;
     struct stat st;
 
-    g_assert_cmpint(make(t, PROXY1_MKNOD, "//file", S_IFREG | 0600, 0), ==,
+    g_assert_cmpint(make(t, PROXY_V1_MKNOD, "//file", S_IFREG | 0600, 0), ==,
                     0);
     /* In this order: in a user namespace truncate(2) takes set-id bits away */
     w = begin(t);
     marshal_put_str(w, "//file");
     marshal_put_u64(w, 12345);
-    g_assert_cmpint(call(t, PROXY1_TRUNCATE), ==, 0);
+    g_assert_cmpint(call(t, PROXY_V1_TRUNCATE), ==, 0);
     w = begin(t);
     marshal_put_str(w, "//file");
     marshal_put_u32(w, 04711);
-    g_assert_cmpint(call(t, PROXY1_CHMOD), ==, 0);
+    g_assert_cmpint(call(t, PROXY_V1_CHMOD), ==, 0);
     g_assert_cmpint(utime(t, 1000, 111, 2000, 222), ==, 0);
     g_assert_cmpint(lstat(path, &st), ==, 0);
     g_assert_cmpint(st.st_size, ==, 12345);
@@ -371,7 +371,7 @@ static void test_changes(Test *t, gconstpointer opaque)
     marshal_put_str(w, "//file");
     marshal_put_u32(w, other_id());
     marshal_put_u32(w, -1);
-    g_assert_cmpint(call(t, PROXY1_CHOWN), ==, 0);
+    g_assert_cmpint(call(t, PROXY_V1_CHOWN), ==, 0);
     g_assert_cmpint(lstat_path(t, "//file", &st), ==, 0);
     g_assert_cmpint(st.st_uid, ==, other_id());
     g_assert_cmpint(st.st_gid, ==, 0);
@@ -384,7 +384,7 @@ static void test_statfs(Test *t, gconstpointer opaque)
     unsigned i;
 
     g_assert_cmpint(statfs(t->dir, &st), ==, 0);
-    path_call(t, PROXY1_STATFS, "/");
+    path_call(t, PROXY_V1_STATFS, "/");
     g_assert_cmpuint(marshal_left(r), ==, 11 * 8);
     g_assert_cmpuint(marshal_get_u64(r), ==, (uint64_t)st.f_type);
     g_assert_cmpuint(marshal_get_u64(r), ==, st.f_bsize);
@@ -396,8 +396,8 @@ static void test_statfs(Test *t, gconstpointer opaque)
     g_assert_cmpuint(marshal_get_u64(r), <=, UINT32_MAX);
     g_assert_cmpuint(marshal_get_u64(r), ==, st.f_namelen);
 
-    g_assert_cmpint(path_call(t, PROXY1_GETVERSION, "//none"), ==, -ENOENT);
-    path_call(t, PROXY1_GETVERSION, "/");
+    g_assert_cmpint(path_call(t, PROXY_V1_GETVERSION, "//none"), ==, -ENOENT);
+    path_call(t, PROXY_V1_GETVERSION, "/");
     g_assert_cmpuint(marshal_left(r), ==, 8);
 }
 
@@ -411,7 +411,7 @@ static int set_xattr(Test *t, const char *value, uint16_t len, uint32_t size,
     marshal_put_strn(w, value, len);
     marshal_put_u32(w, size);
     marshal_put_u32(w, flags);
-    return call(t, PROXY1_LSETXATTR);
+    return call(t, PROXY_V1_LSETXATTR);
 }
 
 static int get_xattr(Test *t, uint32_t size)
@@ -421,7 +421,7 @@ static int get_xattr(Test *t, uint32_t size)
     marshal_put_u32(w, size);
     marshal_put_str(w, "//file");
     marshal_put_str(w, "user.name");
-    return call(t, PROXY1_LGETXATTR);
+    return call(t, PROXY_V1_LGETXATTR);
 }
 
 static void test_xattrs(Test *t, gconstpointer opaque)
@@ -448,7 +448,7 @@ static void test_xattrs(Test *t, gconstpointer opaque)
     w = begin(t);
     marshal_put_u32(w, 100);
     marshal_put_str(w, "//file");
-    call(t, PROXY1_LLISTXATTR);
+    call(t, PROXY_V1_LLISTXATTR);
     len = marshal_get_u16(&t->p.r);
     g_assert_cmpint(len, ==, sizeof("user.name"));
     /* A size beyond the value that came: the old helper read past its end. */
@@ -456,7 +456,7 @@ static void test_xattrs(Test *t, gconstpointer opaque)
     g_assert_cmpint(set_xattr(t, "abc", 3, UINT32_MAX, 0), ==, -EINVAL);
     g_assert_cmpint(set_xattr(t, "abc", 3, 3, 99), ==, -EINVAL);
     g_assert_cmpint(get_xattr(t, 0), ==, 5);
-    g_assert_cmpint(two_paths(t, PROXY1_LREMOVEXATTR, "//file", "user.name"),
+    g_assert_cmpint(two_paths(t, PROXY_V1_LREMOVEXATTR, "//file", "user.name"),
                     ==, 0);
     g_assert_cmpint(get_xattr(t, 0), ==, -ENODATA);
 }
@@ -468,7 +468,7 @@ static void test_bad_payloads(Test *t, gconstpointer opaque)
     struct stat st;
     unsigned type, size;
 
-    for (type = PROXY1_OPEN; type < PROXY1_TYPE_END; type++) {
+    for (type = PROXY_V1_OPEN; type < PROXY_V1_TYPE_END; type++) {
         for (size = 0; size < sizeof(junk); size += 3) {
             marshal_put_bytes(begin(t), junk, size);
             g_assert_cmpint(call(t, type), ==, -EINVAL);
@@ -476,15 +476,15 @@ static void test_bad_payloads(Test *t, gconstpointer opaque)
     }
     /* A path with a NUL, an empty one, one that is too long */
     marshal_put_strn(begin(t), "a\0b", 3);
-    g_assert_cmpint(call(t, PROXY1_LSTAT), ==, -EINVAL);
+    g_assert_cmpint(call(t, PROXY_V1_LSTAT), ==, -EINVAL);
     g_assert_cmpint(lstat_path(t, "", &st), ==, 0);
     /* As QEMU has it for the root: the final NUL counts */
     marshal_put_strn(begin(t), "/", 2);
-    g_assert_cmpint(call(t, PROXY1_LSTAT), ==, 0);
+    g_assert_cmpint(call(t, PROXY_V1_LSTAT), ==, 0);
     marshal_put_strn(begin(t), "/\0", 3);
-    g_assert_cmpint(call(t, PROXY1_LSTAT), ==, -EINVAL);
+    g_assert_cmpint(call(t, PROXY_V1_LSTAT), ==, -EINVAL);
     marshal_put_strn(begin(t), memset(t->p.in, 'x', 300), 300);
-    g_assert_cmpint(call(t, PROXY1_LSTAT), ==, -ENAMETOOLONG);
+    g_assert_cmpint(call(t, PROXY_V1_LSTAT), ==, -ENAMETOOLONG);
 }
 
 static void expect_closed(Test *t)
@@ -498,7 +498,7 @@ static void expect_closed(Test *t)
 
 static void test_bad_type(Test *t, gconstpointer opaque)
 {
-    uint32_t head[2] = { PROXY1_TYPE_END, 0 };
+    uint32_t head[2] = { PROXY_V1_TYPE_END, 0 };
     struct stat st;
 
     g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
@@ -508,7 +508,7 @@ static void test_bad_type(Test *t, gconstpointer opaque)
 
 static void test_bad_size(Test *t, gconstpointer opaque)
 {
-    uint32_t head[2] = { PROXY1_LSTAT, PROXY1_MAX_PAYLOAD + 1 };
+    uint32_t head[2] = { PROXY_V1_LSTAT, PROXY_V1_MAX_PAYLOAD + 1 };
 
     g_assert_true(pc_send_raw(t->p.c, head, sizeof(head)));
     expect_closed(t);
@@ -522,7 +522,7 @@ static int make_dir(Test *t, const char *path, uint32_t uid, uint32_t gid)
     marshal_put_u32(w, gid);
     marshal_put_str(w, path);
     marshal_put_u32(w, 0755);
-    return call(t, PROXY1_MKDIR);
+    return call(t, PROXY_V1_MKDIR);
 }
 
 /* No group, as an old QEMU says with 9P2000.u: root's, or the directory's */
@@ -538,11 +538,11 @@ static void test_no_group(Test *t, gconstpointer opaque)
     marshal_put_str(w, "//d");
     marshal_put_u32(w, -1);
     marshal_put_u32(w, other_id());
-    g_assert_cmpint(call(t, PROXY1_CHOWN), ==, 0);
+    g_assert_cmpint(call(t, PROXY_V1_CHOWN), ==, 0);
     w = begin(t);
     marshal_put_str(w, "//d");
     marshal_put_u32(w, 02755);
-    g_assert_cmpint(call(t, PROXY1_CHMOD), ==, 0);
+    g_assert_cmpint(call(t, PROXY_V1_CHMOD), ==, 0);
     g_assert_cmpint(make_dir(t, "//d/d", 0, -1), ==, 0);
     g_assert_cmpint(lstat_path(t, "//d/d", &st), ==, 0);
     g_assert_cmpint(st.st_gid, ==, other_id());
@@ -555,8 +555,8 @@ static int probe(Test *t)
 
     marshal_put_u32(w, 0);
     marshal_put_str(w, "/");
-    marshal_put_str(w, PROXY1_PROBE);
-    return call(t, PROXY1_LGETXATTR);
+    marshal_put_str(w, PROXY_V1_PROBE);
+    return call(t, PROXY_V1_LGETXATTR);
 }
 
 /* Asked for its version, it tells, and goes on as if it had not been. */
@@ -593,8 +593,8 @@ static void test_probe_like(Test *t, gconstpointer opaque)
 
     marshal_put_u32(w, 1);
     marshal_put_str(w, "/");
-    marshal_put_str(w, PROXY1_PROBE);
-    g_assert_cmpint(call(t, PROXY1_LGETXATTR), ==, -EOPNOTSUPP);
+    marshal_put_str(w, PROXY_V1_PROBE);
+    g_assert_cmpint(call(t, PROXY_V1_LGETXATTR), ==, -EOPNOTSUPP);
     g_assert_cmpint(probe(t), ==, -EOPNOTSUPP);
 }
 
@@ -603,9 +603,9 @@ static void test_readonly(Test *t, gconstpointer opaque)
     struct stat st;
 
     g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
-    g_assert_cmpint(make(t, PROXY1_MKDIR, "//dir", 0750, 0), ==, -EROFS);
+    g_assert_cmpint(make(t, PROXY_V1_MKDIR, "//dir", 0750, 0), ==, -EROFS);
     g_assert_cmpint(create(t, "//x", O_RDWR | O_CREAT, 0600, 0), ==, -EROFS);
-    g_assert_cmpint(path_call(t, PROXY1_REMOVE, "//x"), ==, -EROFS);
+    g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//x"), ==, -EROFS);
 }
 
 int main(int argc, char **argv)

@@ -81,9 +81,9 @@ void assert_seen(const char *path, uint32_t mode, uint32_t uid,
     g_assert_cmpuint(attr.gid, ==, gid);
 }
 
-FsMake guest_make(const char *name, uint32_t mode)
+FsMakeArgs guest_make(const char *name, uint32_t mode)
 {
-    return (FsMake) {
+    return (FsMakeArgs) {
         .name = name, .mode = mode, .uid = GUEST_UID, .gid = GUEST_GID,
         .rdev = S_ISCHR(mode) || S_ISBLK(mode) ? makedev(1, 3) : 0,
         .target = S_ISLNK(mode) ? "to/there" : NULL,
@@ -94,7 +94,7 @@ FsMake guest_make(const char *name, uint32_t mode)
 int try_make(const char *path, uint32_t mode, FsAttr *attr)
 {
     const char *slash = strrchr(path, '/');
-    FsMake make = guest_make(slash ? slash + 1 : path, mode);
+    FsMakeArgs make = guest_make(slash ? slash + 1 : path, mode);
     g_autofree char *dir = slash ? g_strndup(path, slash - path)
                                  : g_strdup("");
     LocalInode above = find(dir);
@@ -114,7 +114,7 @@ void make(const char *path, uint32_t mode)
 int try_create(const char *name, uint32_t mode, int flags,
                FsAttr *attr)
 {
-    FsMake make = guest_make(name, mode);
+    FsMakeArgs make = guest_make(name, mode);
     FsAttr opened, handle;
     int node = 99;
     int fd = model->create(&lh, lh.host.root, &make, flags, &node, attr);

@@ -43,7 +43,7 @@ void assert_seen(const char *path, uint32_t mode, uint32_t uid,
                  uint32_t gid);
 
 /* A new object with the ids above; a device or a link leads somewhere. */
-FsMake guest_make(const char *name, uint32_t mode);
+FsMakeArgs guest_make(const char *name, uint32_t mode);
 int try_make(const char *path, uint32_t mode, FsAttr *attr);
 void make(const char *path, uint32_t mode);
 int try_create(const char *name, uint32_t mode, int flags,

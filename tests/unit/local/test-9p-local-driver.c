@@ -167,18 +167,18 @@ static uint64_t ino_of(Test *t, const char *name)
 static void squeeze(void)
 {
     enum { MANY = FEW_FDS };
-    HostHandle h[MANY];
+    HostFd h[MANY];
     struct rlimit limit;
     int i;
 
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
     g_assert_cmpint(limit.rlim_cur, ==, FEW_FDS);
     for (i = 0; i < MANY; i++) {
-        host_handle_init(&h[i], NULL);
-        host_handle_set(&h[i], open("/dev/null", O_PATH));
+        host_fd_init(&h[i], NULL);
+        host_fd_set(&h[i], open("/dev/null", O_PATH));
     }
     for (i = 0; i < MANY; i++) {
-        host_handle_drop(&h[i]);
+        host_fd_drop(&h[i]);
     }
 }
 
@@ -200,7 +200,7 @@ struct Op {
     const char *names[FS_WALK_MAX];
     unsigned n;
     int flags;
-    FsMake make;
+    FsMakeArgs make;
     FsSetAttr set;
     FsWalk walk;
     FsFile *file;
@@ -534,7 +534,7 @@ static void test_create(void)
 
     setup(&t);
     op.node = t.fs.root;
-    op.make = (FsMake) { .name = "f", .mode = S_IFREG | 0640,
+    op.make = (FsMakeArgs) { .name = "f", .mode = S_IFREG | 0640,
                          .uid = geteuid(), .gid = getegid() };
     g_assert_cmpint(op_run(&op, run_create), ==, 0);
     first = op.other;
@@ -604,7 +604,7 @@ static void test_readonly(void)
     g_assert_cmpint(op_run(&op, run_rename), ==, -EROFS);
     op.other = NULL;
     g_assert_cmpint(op_run(&op, run_unlink), ==, -EROFS);
-    op.make = (FsMake) { .name = "n", .mode = S_IFDIR | 0700 };
+    op.make = (FsMakeArgs) { .name = "n", .mode = S_IFDIR | 0700 };
     g_assert_cmpint(op_run(&op, run_make), ==, -EROFS);
     op.node = walk(&t, "f");
     op.flags = O_RDWR;
@@ -1360,7 +1360,7 @@ static void test_reserved(void)
         g_assert_cmpint(rename_(dir, own[i], dir, "x"), ==, -ENOENT);
         g_assert_cmpint(rename_(dir, "f", dir, own[i]), ==, -EACCES);
         g_assert_cmpint(make_(dir, own[i], S_IFDIR, NULL), ==, -EACCES);
-        op.make = (FsMake) { .name = own[i], .mode = S_IFREG | 0600 };
+        op.make = (FsMakeArgs) { .name = own[i], .mode = S_IFREG | 0600 };
         op.flags = O_CREAT | O_RDWR;
         g_assert_cmpint(op_run(&op, run_create), ==, -EACCES);
         op.node = file;

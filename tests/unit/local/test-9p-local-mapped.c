@@ -95,7 +95,7 @@ static void test_make_bad(void)
     g_autofree char *longer = g_strnfill(NAME_MAX + 1, 'n');
     g_autofree char *longest = g_strnfill(NAME_MAX, 'n');
     g_autofree char *target = g_strnfill(PATH_MAX, 't');
-    FsMake bad = guest_make("x", S_IFLNK | 0777);
+    FsMakeArgs bad = guest_make("x", S_IFLNK | 0777);
     FsAttr attr;
 
     assert_error(try_make(longer, S_IFREG | 0644, NULL), ENAMETOOLONG);
@@ -317,7 +317,7 @@ static void test_setattr_special(void)
 static void test_readlink(void)
 {
     g_autofree char *target = g_strnfill(PATH_MAX - 1, 't');
-    FsMake longest = guest_make("long", S_IFLNK);
+    FsMakeArgs longest = guest_make("long", S_IFLNK);
     char buf[2 * PATH_MAX];
     FsAttr attr;
 
@@ -582,7 +582,7 @@ static bool want_turn(gint64 until)
 
 static void *churn_dir(void *until)
 {
-    FsMake dir = guest_make("d", S_IFDIR | 0700);
+    FsMakeArgs dir = guest_make("d", S_IFDIR | 0700);
     FsAttr attr;
     int ret;
 
@@ -601,7 +601,7 @@ static void *churn_dir(void *until)
 
 static void *churn_file(void *until)
 {
-    FsMake file = guest_make("f", S_IFIFO | 0631);
+    FsMakeArgs file = guest_make("f", S_IFIFO | 0631);
     LocalInode inode = { .name = "f", .kept = -1 };
     FsAttr attr;
     int ret;
@@ -682,7 +682,7 @@ static void *look_at_it(void *until)
 static void test_whole(void)
 {
     gint64 until = g_get_monotonic_time() + TURN_TIME;
-    FsMake chr = guest_make("new", S_IFCHR | 0604);
+    FsMakeArgs chr = guest_make("new", S_IFCHR | 0604);
     GThread *thread;
     FsAttr attr;
     int node, fd;
@@ -733,9 +733,9 @@ static void test_few_fds(void)
     enum { MAKE, MAKEDIR, MAKELINK, CREATE, LINK, RENAME, OVER, CHMOD, UNLINK,
            RMDIR, OPERATIONS };
     unsigned operation, more;
-    FsMake file = guest_make("new", S_IFREG | 0600);
-    FsMake dir = guest_make("new", S_IFDIR | 0700);
-    FsMake sym = guest_make("new", S_IFLNK);
+    FsMakeArgs file = guest_make("new", S_IFREG | 0600);
+    FsMakeArgs dir = guest_make("new", S_IFDIR | 0700);
+    FsMakeArgs sym = guest_make("new", S_IFLNK);
     FsSetAttr set = { .valid = FS_SET_MODE, .mode = 0111 };
     LocalInode from, to;
     FsAttr attr;
@@ -964,7 +964,7 @@ static void make_without_modes(void)
     static const uint32_t modes[] = {
         S_IFREG | 0644, S_IFDIR | 0755, S_IFIFO | 0600, S_IFLNK | 0777,
     };
-    FsMake real = { .name = "p", .mode = S_IFREG | 0644 };
+    FsMakeArgs real = { .name = "p", .mode = S_IFREG | 0644 };
     FsAttr attr;
     unsigned i;
 

@@ -237,7 +237,7 @@ static void coroutine_fn run_rename(Op *op)
 
 static void coroutine_fn run_mkdir(Op *op)
 {
-    FsMake make = { .name = op->name, .mode = S_IFDIR | 0755 };
+    FsMakeArgs make = { .name = op->name, .mode = S_IFDIR | 0755 };
 
     op->ret = proxy->make(&op->call, op->dir, &make, &op->attr);
 }

@@ -60,11 +60,11 @@ static void say_status(int peer, uint32_t type, int32_t value)
 
 static size_t put_attr(uint8_t *buf, const struct stat *st, uint32_t mode)
 {
-    uint32_t head[] = { PROXY1_SUCCESS, 116 };
+    uint32_t head[] = { PROXY_V1_SUCCESS, 116 };
     MarshalWriter w;
 
     memcpy(buf, head, sizeof(head));
-    marshal_writer_init(&w, buf + PROXY1_HEADER_SIZE, 116);
+    marshal_writer_init(&w, buf + PROXY_V1_HEADER_SIZE, 116);
     marshal_put_u64(&w, st->st_dev);
     marshal_put_u64(&w, st->st_ino);
     marshal_put_u64(&w, st->st_nlink);
@@ -82,7 +82,7 @@ static size_t put_attr(uint8_t *buf, const struct stat *st, uint32_t mode)
     marshal_put_u64(&w, st->st_ctim.tv_sec);
     marshal_put_u64(&w, st->st_ctim.tv_nsec);
     g_assert_true(marshal_fits(&w) && marshal_size(&w) == 116);
-    return PROXY1_HEADER_SIZE + 116;
+    return PROXY_V1_HEADER_SIZE + 116;
 }
 
 static struct stat host_stat(const char *name)
@@ -106,7 +106,7 @@ static void say_attr(int peer, const char *name)
 typedef struct Heard {
     uint32_t type;
     MarshalReader r;
-    uint8_t payload[PROXY1_MAX_PAYLOAD];
+    uint8_t payload[PROXY_V1_MAX_PAYLOAD];
 } Heard;
 
 static void hear(int peer, Heard *h)
@@ -148,7 +148,7 @@ static void expect(Test *t, uint32_t type, const char *path)
 /* LSTAT of @name, answered as it is on the host */
 static void expect_lstat(Test *t, const char *path)
 {
-    expect(t, PROXY1_LSTAT, path);
+    expect(t, PROXY_V1_LSTAT, path);
     say_attr(t->peer, path + 1);
 }
 
@@ -199,14 +199,14 @@ static void greeter_hear(int peer, uint32_t type, const char *payload,
 
 static gpointer greeter_run(gpointer opaque)
 {
-    static const char probe[] = "\0\0\0\0\1\0/\21\0" PROXY1_PROBE;
+    static const char probe[] = "\0\0\0\0\1\0/\21\0" PROXY_V1_PROBE;
     Greeter *g = opaque;
 
     if (g->asked) {
-        greeter_hear(g->peer, PROXY1_LGETXATTR, probe, sizeof(probe) - 1);
-        say_status(g->peer, PROXY1_ERROR, -EOPNOTSUPP);
+        greeter_hear(g->peer, PROXY_V1_LGETXATTR, probe, sizeof(probe) - 1);
+        say_status(g->peer, PROXY_V1_ERROR, -EOPNOTSUPP);
     }
-    greeter_hear(g->peer, PROXY1_LSTAT, "\1\0/", 3);
+    greeter_hear(g->peer, PROXY_V1_LSTAT, "\1\0/", 3);
     say_attr(g->peer, ".");
     return NULL;
 }
@@ -260,7 +260,7 @@ typedef struct Op {
     unsigned n;
     int flags;
     FsSetAttr set;
-    FsMake make;
+    FsMakeArgs make;
     const void *value;
     size_t size;
     FsWalk walk;
@@ -421,17 +421,17 @@ static void test_paths(void)
     op = (Op) { .names = { "d", "e" }, .dir = t.fs.root };
     op_start(&op, run_rename, t.fs.root);
     expect_lstat(&t, "/d");
-    expect(&t, PROXY1_LSTAT, "/e");
-    say_status(t.peer, PROXY1_ERROR, -ENOENT);
+    expect(&t, PROXY_V1_LSTAT, "/e");
+    say_status(t.peer, PROXY_V1_ERROR, -ENOENT);
     {
         g_autofree Heard *h = g_new(Heard, 1);
 
-        expect_more(&t, h, PROXY1_RENAME, "/d");
+        expect_more(&t, h, PROXY_V1_RENAME, "/d");
         expect_path(h, "/e");
         g_assert_true(marshal_done(&h->r));
     }
     g_assert_cmpint(rename(dir, moved), ==, 0);
-    say_status(t.peer, PROXY1_SUCCESS, 0);
+    say_status(t.peer, PROXY_V1_SUCCESS, 0);
     g_assert_cmpint(op_wait(&op), ==, 0);
     fs_entry_move(d, t.fs.root, "e");
 
@@ -444,7 +444,7 @@ static void test_paths(void)
     /* Another inode by that name: not what is meant */
     make_file("e/other");
     op_start(&op, run_getattr, file_node);
-    expect(&t, PROXY1_LSTAT, "/e/f");
+    expect(&t, PROXY_V1_LSTAT, "/e/f");
     say_attr(t.peer, "e/other");
     g_assert_cmpint(op_wait(&op), ==, -ESTALE);
 
@@ -537,24 +537,24 @@ static void test_times(void)
     node = walk_to(&t, "f");
     op_start(&op, run_setattr, node);
     expect_lstat(&t, "/f");
-    r = expect_more(&t, h, PROXY1_UTIME, "/f");
+    r = expect_more(&t, h, PROXY_V1_UTIME, "/f");
     g_assert_cmpuint(marshal_get_u64(r), ==, 11);
     g_assert_cmpuint(marshal_get_u64(r), ==, 22);
     g_assert_cmpuint(marshal_get_u64(r), ==, 33);
     g_assert_cmpuint(marshal_get_u64(r), ==, 44);
     g_assert_true(marshal_done(r));
-    say_status(t.peer, PROXY1_SUCCESS, 0);
+    say_status(t.peer, PROXY_V1_SUCCESS, 0);
     g_assert_cmpint(op_wait(&op), ==, 0);
 
     op.set.valid = FS_SET_MTIME;
     op_start(&op, run_setattr, node);
     expect_lstat(&t, "/f");
-    r = expect_more(&t, h, PROXY1_UTIME, "/f");
+    r = expect_more(&t, h, PROXY_V1_UTIME, "/f");
     marshal_get_u64(r);
     g_assert_cmpuint(marshal_get_u64(r), ==, UTIME_OMIT);
     marshal_get_u64(r);
     g_assert_cmpuint(marshal_get_u64(r), ==, UTIME_NOW);
-    say_status(t.peer, PROXY1_ERROR, -EROFS);
+    say_status(t.peer, PROXY_V1_ERROR, -EROFS);
     g_assert_cmpint(op_wait(&op), ==, -EROFS);
     fs_node_unref(node);
     finish(&t);
@@ -580,7 +580,7 @@ static void test_link_change(void)
     make_file("f");
     node = walk_to(&t, "f");
     op_start(&op, run_setattr, node);
-    expect(&t, PROXY1_LSTAT, "/f");
+    expect(&t, PROXY_V1_LSTAT, "/f");
     say_attr(t.peer, "l");
     g_assert_cmpint(op_wait(&op), ==, -ESTALE);
     g_assert_false(peer_wait(t.peer, 10));
@@ -588,7 +588,7 @@ static void test_link_change(void)
     /* Nor is one opened. */
     op = (Op) { .flags = O_RDWR };
     op_start(&op, run_open, node);
-    expect(&t, PROXY1_LSTAT, "/f");
+    expect(&t, PROXY_V1_LSTAT, "/f");
     say_attr(t.peer, "l");
     g_assert_cmpint(op_wait(&op), ==, -ESTALE);
     fs_node_unref(node);
@@ -599,9 +599,9 @@ static void test_link_change(void)
 static void test_xattr(void)
 {
     g_autofree Heard *h = g_new(Heard, 1);
-    g_autofree char *large = g_malloc0(PROXY1_MAX_PAYLOAD);
-    uint32_t value[] = { PROXY1_SUCCESS, 2 + 5 };
-    uint8_t reply[PROXY1_HEADER_SIZE + 2 + 5] = "        \5\0value";
+    g_autofree char *large = g_malloc0(PROXY_V1_MAX_PAYLOAD);
+    uint32_t value[] = { PROXY_V1_SUCCESS, 2 + 5 };
+    uint8_t reply[PROXY_V1_HEADER_SIZE + 2 + 5] = "        \5\0value";
     MarshalReader *r;
     FsNode *node;
     Op op = { .names = { "user.x" }, .value = "value", .size = 5 };
@@ -612,17 +612,17 @@ static void test_xattr(void)
     node = walk_to(&t, "f");
     op_start(&op, run_setxattr, node);
     expect_lstat(&t, "/f");
-    r = expect_more(&t, h, PROXY1_LSETXATTR, "/f");
+    r = expect_more(&t, h, PROXY_V1_LSETXATTR, "/f");
     expect_path(h, "user.x");
     expect_path(h, "value");
     g_assert_cmpuint(marshal_get_u32(r), ==, 5);
     g_assert_cmpuint(marshal_get_u32(r), ==, 0);
     g_assert_true(marshal_done(r));
-    say_status(t.peer, PROXY1_SUCCESS, 0);
+    say_status(t.peer, PROXY_V1_SUCCESS, 0);
     g_assert_cmpint(op_wait(&op), ==, 0);
 
     op.value = large;
-    op.size = PROXY1_MAX_PAYLOAD;
+    op.size = PROXY_V1_MAX_PAYLOAD;
     op_start(&op, run_setxattr, node);
     expect_lstat(&t, "/f");
     g_assert_cmpint(op_wait(&op), ==, -E2BIG);
@@ -632,8 +632,8 @@ static void test_xattr(void)
     op_start(&op, run_getxattr, node);
     expect_lstat(&t, "/f");
     hear(t.peer, h);
-    g_assert_cmpuint(h->type, ==, PROXY1_LGETXATTR);
-    say_status(t.peer, PROXY1_SUCCESS, 7);
+    g_assert_cmpuint(h->type, ==, PROXY_V1_LGETXATTR);
+    say_status(t.peer, PROXY_V1_SUCCESS, 7);
     hear(t.peer, h);
     g_assert_cmpuint(marshal_get_u32(&h->r), ==, 7);
     memcpy(reply, value, sizeof(value));
@@ -646,7 +646,7 @@ static void test_xattr(void)
     op_start(&op, run_getxattr, node);
     expect_lstat(&t, "/f");
     hear(t.peer, h);
-    say_status(t.peer, PROXY1_SUCCESS, 3);
+    say_status(t.peer, PROXY_V1_SUCCESS, 3);
     hear(t.peer, h);
     say(t.peer, reply, sizeof(reply), -1);
     g_assert_cmpint(op_wait(&op), ==, -EIO);
@@ -654,7 +654,7 @@ static void test_xattr(void)
     op_start(&op, run_getxattr, node);
     expect_lstat(&t, "/f");
     hear(t.peer, h);
-    say_status(t.peer, PROXY1_SUCCESS, INT32_MAX);
+    say_status(t.peer, PROXY_V1_SUCCESS, INT32_MAX);
     g_assert_cmpint(op_wait(&op), ==, -E2BIG);
     g_assert_null(t.lost);
     fs_node_unref(node);
@@ -673,20 +673,20 @@ static void test_other_group(void)
     start(&t, false);
     op_start(&op, run_make, t.fs.root);
     hear(t.peer, h);
-    g_assert_cmpuint(h->type, ==, PROXY1_MKDIR);
+    g_assert_cmpuint(h->type, ==, PROXY_V1_MKDIR);
     g_assert_cmpuint(marshal_get_u32(r), ==, 0);
     g_assert_cmpuint(marshal_get_u32(r), ==, 0);
     expect_path(h, "/made");
     g_assert_cmphex(marshal_get_u32(r), ==, 0705);
     g_assert_cmpint(mkdir(path, 0755), ==, 0);
-    say_status(t.peer, PROXY1_SUCCESS, 0);
-    expect_more(&t, h, PROXY1_CHOWN, "/made");
+    say_status(t.peer, PROXY_V1_SUCCESS, 0);
+    expect_more(&t, h, PROXY_V1_CHOWN, "/made");
     g_assert_cmpuint(marshal_get_u32(r), ==, UINT32_MAX);
     g_assert_cmpuint(marshal_get_u32(r), ==, 77);
-    say_status(t.peer, PROXY1_SUCCESS, 0);
-    expect_more(&t, h, PROXY1_CHMOD, "/made");
+    say_status(t.peer, PROXY_V1_SUCCESS, 0);
+    expect_more(&t, h, PROXY_V1_CHMOD, "/made");
     g_assert_cmphex(marshal_get_u32(r), ==, 02775);
-    say_status(t.peer, PROXY1_SUCCESS, 0);
+    say_status(t.peer, PROXY_V1_SUCCESS, 0);
     expect_lstat(&t, "/made");
     g_assert_cmpint(op_wait(&op), ==, 0);
     finish(&t);
@@ -706,7 +706,7 @@ static int open_answer(Test *t, FsNode *node, int32_t value, int fd,
 
     op_start(&op, run_open, node);
     expect_lstat(t, "/f");
-    flags = marshal_get_u32(expect_more(t, h, PROXY1_OPEN, "/f"));
+    flags = marshal_get_u32(expect_more(t, h, PROXY_V1_OPEN, "/f"));
     g_assert_cmphex(flags & (O_NOFOLLOW | O_NONBLOCK), ==,
                     O_NOFOLLOW | O_NONBLOCK);
     g_assert_cmphex(flags & (O_CREAT | O_TRUNC), ==, 0);
@@ -793,7 +793,7 @@ static void test_turns(void)
     op_start(&one, run_getattr, node);
     op_start(&two, run_getattr, node);
     op_start(&three, run_getattr, node);
-    expect(&t, PROXY1_LSTAT, "/f");
+    expect(&t, PROXY_V1_LSTAT, "/f");
     g_assert_false(peer_wait(t.peer, 20));
 
     /* Who waits can be cancelled, whose turn it is cannot. */
@@ -827,7 +827,7 @@ static void test_abandon(void)
     fds = open_fds();
     op_start(&one, run_open, node);
     expect_lstat(&t, "/f");
-    expect_more(&t, h, PROXY1_OPEN, "/f");
+    expect_more(&t, h, PROXY_V1_OPEN, "/f");
     fs_call_cancel(&one.call);
     g_assert_true(fs_call_abandon(&one.call));
     g_assert_cmpint(op_wait(&one), ==, -EIO);
@@ -865,7 +865,7 @@ static void test_nonsense(void)
     st = host_stat("f");
     for (i = 0; i < 5; i++) {
         op_start(&op, run_getattr, node);
-        expect(&t, PROXY1_LSTAT, "/f");
+        expect(&t, PROXY_V1_LSTAT, "/f");
         size = put_attr(buf, &st, i == 0 ? 0644 : st.st_mode);
         if (i == 1) {
             size = 8 + 115;     /* too short; too long */
@@ -882,12 +882,12 @@ static void test_nonsense(void)
     }
     /* Errors that are none */
     op_start(&op, run_getattr, node);
-    expect(&t, PROXY1_LSTAT, "/f");
-    say_status(t.peer, PROXY1_ERROR, 5);
+    expect(&t, PROXY_V1_LSTAT, "/f");
+    say_status(t.peer, PROXY_V1_ERROR, 5);
     g_assert_cmpint(op_wait(&op), ==, -EIO);
     op_start(&op, run_getattr, node);
-    expect(&t, PROXY1_LSTAT, "/f");
-    say_status(t.peer, PROXY1_ERROR, INT32_MIN);
+    expect(&t, PROXY_V1_LSTAT, "/f");
+    say_status(t.peer, PROXY_V1_ERROR, INT32_MIN);
     g_assert_cmpint(op_wait(&op), ==, -EIO);
     g_assert_null(t.lost);
     fs_node_unref(node);
@@ -904,10 +904,10 @@ typedef struct Bad {
 
 static const Bad bads[] = {
     { "type", false, { 2, 4, 0 }, 12 },
-    { "size", false, { PROXY1_SUCCESS, PROXY1_MAX_PAYLOAD + 1 }, 8 },
-    { "error-size", false, { PROXY1_ERROR, 8 }, 8 },
-    { "excess", false, { PROXY1_ERROR, 4, -1, 1 }, 13 },
-    { "descriptor", false, { PROXY1_ERROR, 4, -1 }, 12, 1 },
+    { "size", false, { PROXY_V1_SUCCESS, PROXY_V1_MAX_PAYLOAD + 1 }, 8 },
+    { "error-size", false, { PROXY_V1_ERROR, 8 }, 8 },
+    { "excess", false, { PROXY_V1_ERROR, 4, -1, 1 }, 13 },
+    { "descriptor", false, { PROXY_V1_ERROR, 4, -1 }, 12, 1 },
     { "gone", false },
     { "open-none", true, { INT32_MAX }, 4 },
     { "open-two", true, { INT32_MAX }, 4, 2 },
@@ -936,9 +936,9 @@ static void test_bad(gconstpointer opaque)
     op_start(&waits, run_getattr, node);
     if (bad->open) {
         expect_lstat(&t, "/f");
-        expect_more(&t, h, PROXY1_OPEN, "/f");
+        expect_more(&t, h, PROXY_V1_OPEN, "/f");
     } else {
-        expect(&t, PROXY1_LSTAT, "/f");
+        expect(&t, PROXY_V1_LSTAT, "/f");
     }
     if (bad->size) {
         peer_send(t.peer, bad->bytes, bad->size, fds, bad->fds);
@@ -964,7 +964,7 @@ static void test_unasked(void)
     Test t;
 
     start(&t, false);
-    say_status(t.peer, PROXY1_SUCCESS, 0);
+    say_status(t.peer, PROXY_V1_SUCCESS, 0);
     while (!t.lost) {
         aio_poll(qemu_get_aio_context(), true);
     }
@@ -989,7 +989,7 @@ static void test_pieces(void)
     st = host_stat("f");
     size = put_attr(buf, &st, st.st_mode);
     op_start(&op, run_getattr, node);
-    expect(&t, PROXY1_LSTAT, "/f");
+    expect(&t, PROXY_V1_LSTAT, "/f");
     for (i = 0; i < size; i++) {
         g_assert_false(op.done);
         say(t.peer, buf + i, 1, -1);

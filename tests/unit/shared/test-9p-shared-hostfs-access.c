@@ -82,9 +82,9 @@ static void test_open(Fixture *f)
 static void dir_child(Fixture *f)
 {
     static const mode_t modes[] = { 0, 0077, 0200, 0400, 0600, 01000 };
-    FsMake make = { .name = "made", .mode = S_IFREG | 0640, .uid = geteuid(),
+    FsMakeArgs make = { .name = "made", .mode = S_IFREG | 0640, .uid = geteuid(),
                     .gid = getegid() };
-    FsMake folder = make, link = make;
+    FsMakeArgs folder = make, link = make;
     FsAttr attr;
     HostWalk walk;
     unsigned i;
@@ -260,7 +260,7 @@ static void others_child(Fixture *f)
     FsSetAttr set = { .valid = FS_SET_SIZE };
     int node, dir;
     FsAttr attr;
-    FsMake make = { .name = "x", .mode = S_IFIFO, .uid = geteuid(),
+    FsMakeArgs make = { .name = "x", .mode = S_IFIFO, .uid = geteuid(),
                     .gid = getegid() };
 
     f->fs.own_access = true;

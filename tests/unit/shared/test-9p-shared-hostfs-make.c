@@ -23,14 +23,14 @@
 /* Rounds of a race */
 #define RACES           20000
 
-static FsMake mine(const char *name, uint32_t mode)
+static FsMakeArgs mine(const char *name, uint32_t mode)
 {
-    return (FsMake) { .name = name, .mode = mode, .uid = geteuid(),
+    return (FsMakeArgs) { .name = name, .mode = mode, .uid = geteuid(),
                       .gid = getegid(), .target = "target" };
 }
 
 /* Creates a file and closes it; its attributes, or the error as ino. */
-static int try_create(Fixture *f, int dir, const FsMake *make, int flags,
+static int try_create(Fixture *f, int dir, const FsMakeArgs *make, int flags,
                       FsAttr *attr)
 {
     FsAttr opened, handle;
@@ -55,7 +55,7 @@ static int try_create(Fixture *f, int dir, const FsMake *make, int flags,
     return 0;
 }
 
-static int try_make(Fixture *f, int dir, const FsMake *make, FsAttr *attr)
+static int try_make(Fixture *f, int dir, const FsMakeArgs *make, FsAttr *attr)
 {
     FsAttr unused;
 
@@ -71,7 +71,7 @@ static void test_create(Fixture *f)
 
     for (i = 0; i < G_N_ELEMENTS(modes); i++) {
         g_autofree char *name = g_strdup_printf("file%u", i);
-        FsMake make = mine(name, S_IFREG | modes[i]);
+        FsMakeArgs make = mine(name, S_IFREG | modes[i]);
 
         /* Neither the umask matters, nor whether the mode lets one open it. */
         umask(i % 2 ? 077 : 0);
@@ -89,7 +89,7 @@ static void test_create(Fixture *f)
 
 static void test_create_bad(Fixture *f)
 {
-    FsMake make = mine("x", S_IFREG | 0644);
+    FsMakeArgs make = mine("x", S_IFREG | 0644);
     g_autofree char *longer = g_strnfill(NAME_MAX + 1, 'n');
     FsAttr attr;
     int node, file;
@@ -129,7 +129,7 @@ static void test_create_bad(Fixture *f)
 /* What a guest may not choose is not passed on: it would make no name. */
 static void test_create_flags(Fixture *f)
 {
-    FsMake make = mine("x", S_IFREG | 0644);
+    FsMakeArgs make = mine("x", S_IFREG | 0644);
     FsAttr attr;
 
     assert_ok(try_create(f, f->fs.root, &make,
@@ -142,7 +142,7 @@ static void test_create_flags(Fixture *f)
 static void test_create_existing(Fixture *f)
 {
     g_autofree char *secret = g_strconcat(f->dir, "/outside/secret", NULL);
-    FsMake make = mine("file", S_IFREG | 0600);
+    FsMakeArgs make = mine("file", S_IFREG | 0600);
     FsAttr before, attr;
 
     put_file(f->export, "file", "text");
@@ -192,7 +192,7 @@ static void test_make(Fixture *f)
         { "file", S_IFREG | 04711 },
     };
     mode_t old_umask = umask(0077);
-    FsMake make;
+    FsMakeArgs make;
     FsAttr attr;
     char buf[16];
     unsigned i;
@@ -227,7 +227,7 @@ static void test_make_bad(Fixture *f)
     g_autofree char *target = g_strnfill(PATH_MAX, 't');
     static const uint32_t types[] = { S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK,
                                       S_IFREG, S_IFCHR };
-    FsMake make;
+    FsMakeArgs make;
     unsigned i;
 
     for (i = 0; i < G_N_ELEMENTS(types); i++) {
@@ -258,7 +258,7 @@ static void test_make_owner(Fixture *f)
 {
     static const uint32_t types[] = { S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK,
                                       S_IFREG, S_IFCHR, S_IFBLK };
-    FsMake make = { .mode = S_IFREG | 06755, .uid = 1234, .gid = 2345,
+    FsMakeArgs make = { .mode = S_IFREG | 06755, .uid = 1234, .gid = 2345,
                     .name = "created", .target = "t",
                     .rdev = makedev(300, 70000) };
     FsAttr attr;
@@ -297,7 +297,7 @@ static void test_make_owner(Fixture *f)
 /* The request's group holds; a directory passes the bit on (mkdir(2)). */
 static void test_set_gid_dir(Fixture *f)
 {
-    FsMake make = { .name = "file", .mode = S_IFREG | 0644, .uid = 1234,
+    FsMakeArgs make = { .name = "file", .mode = S_IFREG | 0644, .uid = 1234,
                     .gid = 100 };
     FsAttr attr;
     int dir;
@@ -416,7 +416,7 @@ static void test_default_acl(Fixture *f)
         for (i = 0; i < G_N_ELEMENTS(modes); i++) {
             static const char *const theirs[] = { "f", "d", "p" };
             static const char *const ours[] = { "of", "od", "op" };
-            FsMake make = mine("of", S_IFREG | modes[i]);
+            FsMakeArgs make = mine("of", S_IFREG | modes[i]);
             FsAttr attr;
             unsigned j;
 
@@ -449,7 +449,7 @@ static void owner_denied_child(Fixture *f)
 {
     static const uint32_t types[] = { S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK,
                                       S_IFREG };
-    FsMake make = mine("x", S_IFREG | 0640);
+    FsMakeArgs make = mine("x", S_IFREG | 0640);
     FsAttr attr;
     unsigned i;
 
@@ -563,7 +563,7 @@ static void test_like_local(Fixture *f)
     for (kind = 0; kind < 4; kind++) {
         for (i = 0; i < G_N_ELEMENTS(modes); i++) {
             uint32_t gid = kind & 1 ? DIR_GROUP : USER_GROUP;
-            FsMake make[] = {
+            FsMakeArgs make[] = {
                 { .name = "of", .mode = S_IFREG | modes[i] },
                 { .name = "od", .mode = S_IFDIR | modes[i] },
                 { .name = "op", .mode = S_IFIFO | modes[i] },
@@ -648,7 +648,7 @@ static void test_never_open(Fixture *f)
     };
     uint8_t buf[4 + 8 * G_N_ELEMENTS(acl)];
     size_t size = acl_bytes(acl, G_N_ELEMENTS(acl), buf);
-    FsMake make[] = {
+    FsMakeArgs make[] = {
         { .name = "f", .mode = S_IFREG | 0600, .uid = 2000, .gid = 2000 },
         { .name = "d", .mode = S_IFDIR | 0700, .uid = 2000, .gid = 2000 },
         { .name = "p", .mode = S_IFIFO | 0600, .uid = 2000, .gid = 2000 },
@@ -698,7 +698,7 @@ static void test_owner_denied(Fixture *f)
 
 static void dir_denied_child(Fixture *f)
 {
-    FsMake make = mine("x", S_IFREG | 0640);
+    FsMakeArgs make = mine("x", S_IFREG | 0640);
     FsAttr attr;
     int dir = node_of(f, "dir");
 
@@ -726,8 +726,8 @@ static void test_dir_denied(Fixture *f)
 /* Descriptors run out in the middle: at each step in turn. */
 static void no_descriptors_child(Fixture *f)
 {
-    FsMake file = mine("file", S_IFREG | 0640);
-    FsMake dir = mine("dir", S_IFDIR | 0750);
+    FsMakeArgs file = mine("file", S_IFREG | 0640);
+    FsMakeArgs dir = mine("dir", S_IFDIR | 0750);
     struct rlimit limit;
     unsigned failed = 0;
     FsAttr attr;
@@ -771,7 +771,7 @@ static void test_no_descriptors(Fixture *f)
 
 static void test_link(Fixture *f)
 {
-    FsMake make = mine("created", S_IFREG | 0600);
+    FsMakeArgs make = mine("created", S_IFREG | 0600);
     FsAttr attr;
     int file, link, fifo, dir, node, fd;
 
@@ -910,7 +910,7 @@ static void test_unlink(Fixture *f)
 
 static void test_readonly(Fixture *f)
 {
-    FsMake make = mine("x", S_IFREG | 0640);
+    FsMakeArgs make = mine("x", S_IFREG | 0640);
     static const uint32_t types[] = { S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK,
                                       S_IFREG };
     FsAttr attr;
@@ -994,7 +994,7 @@ static void test_race_dir(Fixture *f)
 
     start_swapping(&s, f->export, "d", "l");
     for (i = 0; i < RACES; i++) {
-        FsMake make = mine("made", S_IFREG | 0600);
+        FsMakeArgs make = mine("made", S_IFREG | 0600);
         HostWalk walk;
         FsAttr attr;
         int ret;
@@ -1026,7 +1026,7 @@ static void test_race_dir(Fixture *f)
 /* A file that becomes a link to another outside, and back */
 static void test_race_file(Fixture *f)
 {
-    FsMake make = mine("file", S_IFREG | 0600);
+    FsMakeArgs make = mine("file", S_IFREG | 0600);
     uint64_t opened = 0, link = 0;
     Swapper s;
     unsigned i;
@@ -1065,9 +1065,9 @@ static void test_race_fresh(Fixture *f)
         return;
     }
     for (kind = 0; kind < G_N_ELEMENTS(types); kind++) {
-        FsMake make = { .name = "new", .mode = types[kind] | 0777,
+        FsMakeArgs make = { .name = "new", .mode = types[kind] | 0777,
                         .uid = 1234, .gid = 2345 };
-        FsMake old = { .name = "victim", .mode = types[kind] | 0700 };
+        FsMakeArgs old = { .name = "victim", .mode = types[kind] | 0700 };
         int rmdir = types[kind] == S_IFDIR ? AT_REMOVEDIR : 0;
         struct stat st;
         FsAttr victim;

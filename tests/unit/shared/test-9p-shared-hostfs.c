@@ -559,7 +559,7 @@ static void test_open(Fixture *f)
 /* O_DIRECT where the file system has it, and no error where it does not */
 static void open_direct(Fixture *f, bool none)
 {
-    FsMake make = { .name = "new", .mode = 0640, .uid = geteuid(),
+    FsMakeArgs make = { .name = "new", .mode = 0640, .uid = geteuid(),
                     .gid = getegid() };
     FsAttr attr;
     int has, node, fd, i;
@@ -1161,7 +1161,7 @@ static void test_xattr_special(Fixture *f)
 /* Names of magic links without a /proc in front: as in the helper's sandbox */
 static void no_proc_child(Fixture *f)
 {
-    FsMake make = { .name = "made", .mode = 0640, .uid = geteuid(),
+    FsMakeArgs make = { .name = "made", .mode = 0640, .uid = geteuid(),
                     .gid = getegid() };
     FsSetAttr set = { .valid = FS_SET_SIZE | FS_SET_MODE, .size = 1,
                       .mode = 0600 };
