@@ -25,6 +25,8 @@
 #include "qemu/option.h"
 #include "qemu/queue.h"
 #include "fsdev/qemu-fsdev.h"
+#include "hw/9pfs/fs/driver.h"
+#include "registry.h"
 
 /* What an option asked for, until it is made */
 typedef struct FsdevOption {
@@ -41,7 +43,7 @@ static G_NORETURN void list_drivers(void)
 
     printf("Drivers of shared file systems in this binary:\n");
     for (type = 0; type < FSDEV_DRIVER__MAX; type++) {
-        if (fsdev_driver_present(type)) {
+        if (fs_driver_find(type)) {
             printf("%s\n", FsdevDriver_str(type));
         }
     }

@@ -1,59 +1,52 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The registry: which drivers this binary has, and the exports that were made
- * with them.
+ * The registry: the exports that were made, by id; and the QMP events of their
+ * helpers.
  *
- * It is in every binary with VirtFS, the drivers only in those with a 9p
- * device. Therefore it knows a driver by what that said of itself
- * (fs_driver_register), and an export by its struct: nothing here calls into
- * hw/9pfs but through FsDriver.
+ * It is in every binary with VirtFS, as is hw/9pfs/fs/. The server and the
+ * drivers are only in those with a 9p device. The registry finds a driver by
+ * the type that it registered (fs_driver_find()).
  */
 #include "qemu/osdep.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/error.h"
 #include "qapi/qapi-builtin-visit.h"
+#include "qapi/qapi-events-fsdev.h"
 #include "qapi/qapi-visit-fsdev.h"
 #include "qemu/id.h"
 #include "qemu/main-loop.h"
-#include "qemu/queue.h"
 #include "hw/9pfs/fs/driver.h"
 #include "hw/qdev-core.h"
-#include "fsdev/qemu-fsdev.h"
+#include "registry.h"
 
 /* xattr fids that a guest may have open at once, unless max_xattr says more */
 #define MAX_XATTR_DEFAULT   1024
 
-static const FsDriver *drivers[FSDEV_DRIVER__MAX];
+static QTAILQ_HEAD(, FsdevRecord) records = QTAILQ_HEAD_INITIALIZER(records);
 
-static QTAILQ_HEAD(, FsExport) exports = QTAILQ_HEAD_INITIALIZER(exports);
-
-void fs_driver_register(const FsDriver *driver)
+static FsdevRecord *record_find(const char *id)
 {
-    assert(!drivers[driver->type]);
-    drivers[driver->type] = driver;
-}
+    FsdevRecord *record;
 
-bool fsdev_driver_present(FsdevDriver type)
-{
-    return drivers[type] != NULL;
-}
-
-struct FsExport *fsdev_find(const char *id)
-{
-    FsExport *fs;
-
-    QTAILQ_FOREACH(fs, &exports, next) {
-        if (!strcmp(fs->id, id)) {
+    QTAILQ_FOREACH(record, &records, next) {
+        if (!strcmp(record->fs.id, id)) {
             break;
         }
     }
-    return fs;
+    return record;
 }
 
-struct FsExport *fsdev_next(struct FsExport *fs)
+FsExport *fsdev_find(const char *id)
 {
-    return fs ? QTAILQ_NEXT(fs, next) : QTAILQ_FIRST(&exports);
+    FsdevRecord *record = record_find(id);
+
+    return record ? &record->fs : NULL;
+}
+
+FsdevRecord *fsdev_next(FsdevRecord *record)
+{
+    return record ? QTAILQ_NEXT(record, next) : QTAILQ_FIRST(&records);
 }
 
 typedef struct DeviceSearch {
@@ -83,7 +76,7 @@ static int find_device(Object *obj, void *opaque)
     return 0;
 }
 
-strList *fsdev_devices(const struct FsExport *fs)
+strList *fsdev_devices(const FsExport *fs)
 {
     strList *devices = NULL;
     DeviceSearch search = { .fs = fs, .tail = &devices };
@@ -92,76 +85,95 @@ strList *fsdev_devices(const struct FsExport *fs)
     return devices;
 }
 
-static void fsdev_free(FsExport *fs)
+static void helper_changed(Notifier *notifier, void *data)
 {
-    qapi_free_FsdevOptions(fs->opts);
-    g_free(fs->id);
-    g_free(fs);
+    FsdevRecord *record = container_of(notifier, FsdevRecord, helper_notifier);
+    const FsHelperEvent *event = data;
+
+    if (event->reconnected) {
+        qapi_event_send_fsdev_helper_found(event->fs->id);
+    } else {
+        record->helpers_lost++;
+        qapi_event_send_fsdev_helper_lost(event->fs->id, event->why);
+    }
 }
 
-struct FsExport *fsdev_add(const FsdevOptions *opts, Error **errp)
+static void record_free(FsdevRecord *record)
 {
+    qapi_free_FsdevOptions(record->opts);
+    g_free(record->fs.id);
+    g_free(record);
+}
+
+bool fsdev_add(const FsdevOptions *opts, Error **errp)
+{
+    const FsDriver *driver = fs_driver_find(opts->fsdriver);
+    FsdevRecord *record;
     FsExport *fs;
 
     if (!id_wellformed(opts->id)) {
         error_setg(errp, "id '%s' is not an identifier: it must consist of "
                    "letters, digits, '-', '.' and '_', and start with a "
                    "letter", opts->id);
-        return NULL;
+        return false;
     }
-    if (fsdev_find(opts->id)) {
-        error_setg(errp, "id '%s' is another fsdev's already", opts->id);
-        return NULL;
+    if (record_find(opts->id)) {
+        error_setg(errp, "id '%s' is already in use", opts->id);
+        return false;
     }
-    if (!fsdev_driver_present(opts->fsdriver)) {
+    if (!driver) {
         error_setg(errp, "driver '%s' is not in this QEMU binary",
                    FsdevDriver_str(opts->fsdriver));
-        return NULL;
+        return false;
     }
 
-    fs = g_new0(FsExport, 1);
+    record = g_new0(FsdevRecord, 1);
+    record->opts = QAPI_CLONE(FsdevOptions, opts);
+    fs = &record->fs;
     fs->id = g_strdup(opts->id);
-    fs->opts = QAPI_CLONE(FsdevOptions, opts);
-    fs->driver = drivers[opts->fsdriver];
+    fs->driver = driver;
     fs->ctx = qemu_get_aio_context();
     fs->readonly = opts->has_readonly && opts->readonly;
     fs->max_xattr = opts->has_max_xattr ? opts->max_xattr : MAX_XATTR_DEFAULT;
     fs->multidevs = opts->has_multidevs ? opts->multidevs
                                         : FSDEV_MULTIDEVS_REMAP;
-    if (!fs->driver->open(fs, opts, errp)) {
-        fsdev_free(fs);
-        return NULL;
+    if (!driver->open(fs, opts, errp)) {
+        record_free(record);
+        return false;
     }
-    QTAILQ_INSERT_TAIL(&exports, fs, next);
-    fsdev_watch_helper(fs);
-    return fs;
+    QTAILQ_INSERT_TAIL(&records, record, next);
+    record->helper_notifier.notify = helper_changed;
+    notifier_list_add(&fs->on_helper, &record->helper_notifier);
+    return true;
 }
 
 bool fsdev_del(const char *id, Error **errp)
 {
-    FsExport *fs = fsdev_find(id);
+    FsdevRecord *record = record_find(id);
     g_autoptr(strList) devices = NULL;
     g_autoptr(GString) names = NULL;
     strList *name;
+    unsigned users;
 
-    if (!fs) {
+    if (!record) {
         error_setg(errp, "there is no fsdev with id '%s'", id);
         return false;
     }
-    if (fs->users) {
-        devices = fsdev_devices(fs);
+    users = record->fs.users;
+    if (users) {
+        devices = fsdev_devices(&record->fs);
         names = g_string_new(NULL);
         for (name = devices; name; name = name->next) {
             g_string_append_printf(names, "%s'%s'",
                                    name == devices ? ": " : ", ", name->value);
         }
-        error_setg(errp, "fsdev '%s' is in use by %u device%s%s", id,
-                   fs->users, fs->users == 1 ? "" : "s", names->str);
+        error_setg(errp, "fsdev '%s' is in use by %u device%s%s", id, users,
+                   users == 1 ? "" : "s", names->str);
         return false;
     }
-    QTAILQ_REMOVE(&exports, fs, next);
-    fs->driver->close(fs);
-    notifier_remove(&fs->helper_notifier);
-    fsdev_free(fs);
+    QTAILQ_REMOVE(&records, record, next);
+    record->fs.driver->close(&record->fs);
+    notifier_remove(&record->helper_notifier);
+    record_free(record);
     return true;
 }

@@ -97,14 +97,6 @@ static const char *const names[] = { "f", "d", "l", "p" };
 static const FsDriver *proxy;
 static const char *folder;
 
-/* Of fsdev/registry/registry.c, which needs all of QEMU */
-void fs_driver_register(const FsDriver *driver)
-{
-    if (driver->type == FSDEV_DRIVER_PROXY) {
-        proxy = driver;
-    }
-}
-
 /* Lost helpers are told of, which nobody wants to read here. */
 int error_vprintf(const char *fmt, va_list ap)
 {
@@ -794,6 +786,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     folder = fuzz_folder();
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
+    proxy = fs_driver_find(FSDEV_DRIVER_PROXY);
     return 0;
 }
 

@@ -65,15 +65,8 @@ typedef struct Message {
     uint16_t tag;
 } Message;
 
-static const FsDriver *drivers[FSDEV_DRIVER__MAX];
 static const char *folder;
 static unsigned pending;
-
-/* Of fsdev/registry/registry.c, which needs all of QEMU */
-void fs_driver_register(const FsDriver *driver)
-{
-    drivers[driver->type] = driver;
-}
 
 /* Of migration/migration.c; what stands in for it elsewhere frees nothing. */
 int migrate_add_blocker(Error **reasonp, Error **errp)
@@ -269,7 +262,7 @@ static void make_export(FsExport *fs, uint8_t setup)
     }
     *fs = (FsExport) {
         .id = opts.id,
-        .driver = drivers[opts.fsdriver],
+        .driver = fs_driver_find(opts.fsdriver),
         .readonly = setup & SETUP_READONLY,
         .max_xattr = 16,
         .multidevs = FSDEV_MULTIDEVS_REMAP,
@@ -279,14 +272,15 @@ static void make_export(FsExport *fs, uint8_t setup)
 
 static void end_export(FsExport *fs)
 {
+    g_autoptr(FsdevInfo) info = g_new0(FsdevInfo, 1);
+
+    fs_export_query(fs, info);
     if (fs->driver->type == FSDEV_DRIVER_LOCAL) {
-        g_assert_cmpuint(g_hash_table_size(fs->nodes), ==, 1);
+        g_assert_cmpuint(info->nodes, ==, 1);
     }
-    if (fs->entries) {
-        g_assert_cmpuint(g_hash_table_size(fs->entries), ==, 0);
-    }
-    g_assert_cmpuint(fs->in_flight, ==, 0);
-    g_assert_cmpuint(fs->open_xattr, ==, 0);
+    g_assert_cmpuint(info->names, ==, 0);
+    g_assert_cmpuint(info->in_flight, ==, 0);
+    g_assert_cmpuint(info->open_xattrs, ==, 0);
     fs->driver->close(fs);
 }
 

@@ -4,36 +4,39 @@
  * In which AioContext an export runs (FsExport.ctx).
  *
  * The first device brings the export to its own context, and the last one to
- * leave gives it back to the main loop. In between, with no device, nothing
- * runs but what the export does by itself: it notices that its helper goes
- * away, and gets another one. So an export changes its context in two steps:
- * in the old one it takes back all that could call it from there, and then the
- * main thread, which nobody disturbs any more, sets that up in the new one.
- * Handles of inodes are in a list of their thread's (host/fd-budget.c), so they
- * leave one and enter the other in these threads.
+ * leave gives it back to the main loop. In between, with no device, the export
+ * only does what it does by itself: it notices that its helper goes away, and
+ * gets another one. So an export changes its context in two steps. In the old
+ * context it takes back all that could call it from there. Then nothing of it
+ * runs, and it sets that up in the new context.
  *
- * While the main thread waits for another it runs its own bottom halves, so a
- * greeting to a new helper may end in the midst of this. FsExport.moving is
- * there for that one.
+ * While the main thread waits for another thread it runs its own bottom
+ * halves, so a greeting to a new helper may end in the midst of this.
+ * FsExport.moving tells that one.
  */
 #include "qemu/osdep.h"
+#include "block/aio-wait.h"
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
-#include "throttle.h"
+#include "context.h"
 #include "driver.h"
-#include "hw/9pfs/host/fd-budget.h"
+#include "throttle.h"
 
-static void each_handle(FsExport *fs, void (*fn)(HostFd *h))
+void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque)
 {
-    GHashTableIter iter;
-    void *node;
-
-    if (!fs->driver->node_fd || !fs->nodes) {
-        return;
+    if (in_aio_context_home_thread(ctx)) {
+        fn(opaque);
+    } else {
+        aio_wait_bh_oneshot(ctx, fn, opaque);
     }
-    g_hash_table_iter_init(&iter, fs->nodes);
-    while (g_hash_table_iter_next(&iter, &node, NULL)) {
-        fn(fs->driver->node_fd(node));
+}
+
+void fs_main_run(void (*fn)(void *opaque), void *opaque)
+{
+    if (in_aio_context_home_thread(qemu_get_aio_context())) {
+        fn(opaque);
+    } else {
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), fn, opaque);
     }
 }
 
@@ -46,10 +49,6 @@ static void export_detach(void *opaque)
     if (fs->driver->detach) {
         fs->driver->detach(fs);
     }
-    each_handle(fs, host_fd_leave);
-    if (fs->ctx_owner) {
-        host_fds_thread_put();
-    }
 }
 
 /* In the new context */
@@ -57,10 +56,9 @@ static void export_enter(void *opaque)
 {
     FsExport *fs = opaque;
 
-    if (fs->ctx_owner) {
-        host_fds_thread_get(fs->ctx);
+    if (fs->driver->enter) {
+        fs->driver->enter(fs);
     }
-    each_handle(fs, host_fd_enter);
 }
 
 static void export_move(FsExport *fs, AioContext *ctx, const char *owner)

@@ -3,135 +3,26 @@
  *
  * FsDriver: what the 9p server asks of a file system driver.
  *
- * An export (FsExport) is one configured share: `-fsdev DRIVER,id=ID,...`. Its
- * driver works on nodes and open files, never on paths, and each operation is
- * the whole step of one 9P message, so that a remote driver needs at most one
- * round trip for it and a local one no second lookup.
+ * A driver works on nodes and open files (node.h), never on paths, and each
+ * operation is the whole step of one 9P message, so that a remote driver needs
+ * at most one round trip for it and a local one no second lookup.
  *
- * A node (FsNode) is one inode, shared by everybody who found it: a table of
- * the export keeps one per device and inode number. Nodes and files are
- * counted; the last unref releases them through the driver. A node has no name; names
- * are entries (FsEntry), for those who need to find an inode by one.
- *
- * Operations are coroutines in the AioContext that serves the export's
- * devices and must not block it: they try what cannot block, and hand the
+ * Operations are coroutines in the AioContext that serves the export's devices
+ * (export.h) and must not block it: they try what cannot block, and hand the
  * rest to a thread or a helper and yield. A driver may be inside many
  * operations at once. They return 0 (or a count) or -errno.
  *
- * An export has one AioContext, fs->ctx, and everything of it runs there: the
- * servers of its devices, the driver's operations, its channel to a helper,
- * the export's timers, and the tables of nodes, names and qids. Nothing of
- * that has a lock. It is the main loop until a device with an IOThread comes,
- * and again when the last such device has gone (context.c); all devices of
- * an export have the same. The main thread alone makes and ends exports,
- * starts and awaits helpers, and changes fs->ctx; what it wants to know or
- * change otherwise, it does in the export's context (fs_context_run()).
- *
- * Every operation gets the FsCall it works for. A driver that waits without a
- * bound waits with fs_call_sleep(), and returns -EINTR when the call was
- * cancelled and nothing was done.
+ * Every operation gets the FsCall it works for (call.h), and returns -EINTR
+ * when the call was cancelled and nothing was done.
  */
 #ifndef HW_9PFS_FS_DRIVER_H
 #define HW_9PFS_FS_DRIVER_H
 
 #include "fsdev/shared/types.h"
-#include "block/aio.h"
-#include "qemu/coroutine.h"
-#include "qemu/notify.h"
 #include "qapi/qapi-types-fsdev.h"
-#include "hw/9pfs/server/qid.h"
-
-typedef struct FsDriver FsDriver;
-typedef struct FsExport FsExport;
-typedef struct FsEntry FsEntry;
-
-/* What is known of an inode's generation (FsDriver.generation) */
-typedef enum FsGenState {
-    FS_GEN_UNKNOWN,
-    FS_GEN_KNOWN,
-    FS_GEN_NONE,
-} FsGenState;
-
-/*
- * One inode of an export. Drivers embed it at the start of theirs.
- *
- * A guest's dentry cache may hold a million fids, and each may be a node and
- * an entry here: fields of these are ordered to leave no gaps.
- */
-typedef struct FsNode {
-    FsExport *fs;
-    uint64_t dev;
-    uint64_t ino;
-    uint32_t refs;
-    uint16_t type;              /* S_IFMT bits, as the guest sees it */
-    uint8_t gen_state;          /* FsGenState */
-    bool detached;              /* not in the table: fs_node_detach() */
-    uint64_t gen;
-    QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
-    /*
-     * Of drivers that find inodes by name: one of the names, with a reference;
-     * fs_node_where() has it. NULL for the root.
-     */
-    FsEntry *where;
-    QSIMPLEQ_ENTRY(FsNode) dying;
-} FsNode;
-
-/*
- * A name in a directory and the node that it was when it was last looked up,
- * shared by all who came by it. Renames and removals through the server keep
- * it right for all of them at once (node.c).
- */
-struct FsEntry {
-    FsNode *parent;             /* holds a reference */
-    FsNode *node;               /* no reference; NULL once the node is freed */
-    QLIST_ENTRY(FsEntry) of_node;
-    char *name;                 /* in room, or elsewhere after a rename */
-    uint32_t refs:31;
-    bool gone:1;                /* not in the table: the name is no more */
-    char room[];
-};
-
-/* One open file or directory. Drivers embed it at the start of theirs. */
-typedef struct FsFile {
-    FsNode *node;               /* holds a reference */
-    int flags;                  /* open(2) flags it was opened with */
-    uint32_t refs;
-} FsFile;
-
-/* One request's way through a driver. */
-typedef struct FsCall {
-    bool cancelled;
-    bool others;                /* there were other requests when it began */
-    QemuCoSleep sleep;
-    /*
-     * Set by a driver while it waits for an answer that it can give up on;
-     * called at most once, from fs_call_cancel().
-     */
-    void (*on_cancel)(struct FsCall *call, void *opaque);
-    void *on_cancel_opaque;
-    /*
-     * Set by a driver while it waits for somebody who may never answer: ends
-     * the operation at once with an error, though nobody knows what becomes of
-     * it. Called at most once, from fs_call_abandon().
-     */
-    void (*on_abandon)(struct FsCall *call, void *opaque);
-    void *on_abandon_opaque;
-} FsCall;
-
-/*
- * Sleeps until @ns nanoseconds have passed (< 0: for ever) or the call is
- * cancelled. Returns false when it was cancelled.
- */
-bool coroutine_fn fs_call_sleep(FsCall *call, int64_t ns);
-
-/* From outside the coroutine: asks the operation to stop waiting. */
-void fs_call_cancel(FsCall *call);
-
-/*
- * The same, for a call that was cancelled and goes on: its client is gone.
- * Whether there was something to give up; the call may be over then.
- */
-bool fs_call_abandon(FsCall *call);
+#include "call.h"
+#include "export.h"
+#include "node.h"
 
 /* Result of FsDriver.walk. The nodes are references for the caller. */
 typedef struct FsWalk {
@@ -261,180 +152,20 @@ struct FsDriver {
 
     /*
      * NULL, or: the export goes to another context. No device uses it, but its
-     * helper may be lost meanwhile. detach runs in the old context and takes
-     * back all handlers, timers and bottom halves; attach runs in the main
-     * thread and sets them up in fs->ctx.
+     * helper may be lost at any time. detach runs in the old context and takes
+     * back all handlers, timers and bottom halves. Then enter runs in the new
+     * context, fs->ctx, and last attach runs in the main thread and sets them
+     * up in fs->ctx.
      */
     void (*detach)(FsExport *fs);
+    void (*enter)(FsExport *fs);
     void (*attach)(FsExport *fs);
-    /* NULL, or the handle that counts for @node, to go there with it */
-    struct HostFd *(*node_fd)(FsNode *node);
 };
 
-/* What became of messages of one kind */
-typedef struct FsMessageStats {
-    const char *name;           /* NULL: there were none */
-    uint64_t count;             /* ended, in whatever way */
-    uint64_t errors;
-    uint64_t total_ns;
-    uint64_t max_ns;
-} FsMessageStats;
-
-/* Kinds of messages: the T-types' numbers, 0 for those that there are not */
-#define FS_MESSAGES     128
-
-/* What FsExport.on_helper tells of, in the main thread */
-typedef struct FsHelperEvent {
-    FsExport *fs;
-    bool found;                 /* the helper is there again; else it is lost */
-    const char *why;            /* it is lost; NULL with found */
-} FsHelperEvent;
-
-struct FsExport {
-    char *id;
-    FsdevOptions *opts;         /* what it was made of */
-    const FsDriver *driver;
-    void *priv;                 /* the driver's */
-    FsNode *root;               /* a reference of the export's own */
-    AioContext *ctx;            /* where it runs: see above */
-    char *ctx_owner;            /* id of that IOThread; NULL: the main loop */
-    bool moving;                /* from one to another */
-    bool readonly;
-    uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
-    uint32_t open_xattr;        /* how many are */
-    FsdevMultidevs multidevs;
-    bool multidevs_told;        /* that there are several */
-    struct FsThrottle *throttle;    /* NULL: no limits */
-    unsigned users;             /* devices on it */
-    GHashTable *nodes;          /* by (dev, ino); NULL before the first */
-    GHashTable *entries;        /* by (parent, name); likewise */
-    P9QidMap qids;              /* the same for all devices and sessions */
-    QSIMPLEQ_HEAD(, FsNode) dying;  /* while nodes are being freed */
-    bool freeing;
-    unsigned renaming;          /* renames under way */
-    CoQueue renamed;            /* woken when one of them is over */
-    /*
-     * Told with a FsHelperEvent whenever the driver's helper process is lost
-     * and found again; not of the first. All zero is empty.
-     */
-    NotifierList on_helper;
-    Notifier helper_notifier;   /* of those who make QMP's events of it */
-    uint64_t helpers_lost;
-    FsMessageStats messages[FS_MESSAGES];
-    unsigned in_flight;         /* requests under way */
-    uint64_t open_files;
-    QTAILQ_ENTRY(FsExport) next;
-};
-
-/*
- * Makes a driver known to the registry (fsdev/registry/registry.c); from a function
- * that type_init() names.
- */
+/* Makes a driver known; from a function that type_init() names. */
 void fs_driver_register(const FsDriver *driver);
 
-/*
- * To be called by a driver at the start of its open, before any node is made:
- * false with an error that names the option, and nothing to undo; and at the
- * end of its close, or when open fails after all.
- */
-bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp);
-void fs_export_release(FsExport *fs);
-
-/*
- * One more device on the export, to be served in @ctx: the main loop's context
- * if @owner is NULL, else that of the IOThread with that id. The first device
- * brings the export there. False with an error that names the export and the
- * property if other devices have it elsewhere. Main thread, as is the other:
- * the device is gone, and with the last one the export is the main loop's.
- */
-bool fs_export_join(FsExport *fs, AioContext *ctx, const char *owner,
-                    Error **errp);
-void fs_export_leave(FsExport *fs);
-
-/*
- * From the main thread, or from within @ctx: has @fn done in @ctx, and waits
- * for that. What else waits for the main loop goes on meanwhile.
- */
-void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque);
-
-/*
- * Has @fn done in the main thread: at once if this is it (or has the big lock),
- * else soon, and before anything that the main thread is asked for later.
- */
-void fs_main_run(void (*fn)(void *opaque), void *opaque);
-
-/*
- * Whether files on the host device @dev may be shown: 0, or -EXDEV where
- * multidevs=forbid and it is not the root's. With multidevs=warn the first
- * other device is told of.
- */
-int fs_export_admit_dev(FsExport *fs, uint64_t dev);
-
-/* The export's node for an inode, with a new reference, or NULL. */
-FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino);
-
-/*
- * Initialises a driver's new node with one reference and puts it into the
- * table; none may be there for the inode.
- */
-void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr);
-
-/*
- * Takes the node out of the table: its inode is no more, and another one got
- * the number. Those who hold it keep it.
- */
-void fs_node_detach(FsNode *node);
-
-FsNode *fs_node_ref(FsNode *node);
-void fs_node_unref(FsNode *node);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
-
-/* Initialises a driver's new file with one reference; takes one on @node. */
-void fs_file_init(FsFile *file, FsNode *node, int flags);
-FsFile *fs_file_ref(FsFile *file);
-void fs_file_unref(FsFile *file);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFile, fs_file_unref)
-
-/*
- * The entry for @name in @parent, which is @node: with a reference for the
- * caller. An entry of that name for another node is out of date: it is marked
- * as gone.
- */
-FsEntry *fs_entry_get(FsExport *fs, FsNode *parent, const char *name,
-                      FsNode *node);
-/* As it is known now, with a reference, or NULL */
-FsEntry *fs_entry_find(FsExport *fs, FsNode *parent, const char *name);
-FsEntry *fs_entry_ref(FsEntry *entry);
-void fs_entry_put(FsEntry *entry);
-
-/* The name was removed, or means another node. */
-void fs_entry_gone(FsEntry *entry);
-
-/* @entry was renamed; whatever was there before is gone. */
-void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name);
-
-/* Whether @entry is still @name in @parent */
-bool fs_entry_is(const FsEntry *entry, const FsNode *parent,
-                 const char *name);
-
-/*
- * An entry to find @node by, without a reference: the one it has, or another
- * that is known. NULL if there is none.
- */
-FsEntry *fs_node_where(FsNode *node);
-/* @entry, with a reference that is taken over, becomes the one. */
-void fs_node_set_where(FsNode *node, FsEntry *entry);
-/* @node was renamed into @dir, and the server is about to move its entry. */
-void fs_node_moved(FsNode *node, FsNode *dir);
-
-/*
- * Around a driver's rename and what it does to entries. Whoever looks an
- * inode up by its entry meanwhile may not find it, and then asks
- * fs_rename_wait(): true when a rename was under way, which is over now, so
- * that it is worth another try.
- */
-void fs_rename_begin(FsExport *fs);
-void coroutine_fn fs_rename_end(FsExport *fs);
-bool coroutine_fn fs_rename_wait(FsExport *fs);
+/* The driver of that type, or NULL if this binary has none */
+const FsDriver *fs_driver_find(FsdevDriver type);
 
 #endif /* HW_9PFS_FS_DRIVER_H */

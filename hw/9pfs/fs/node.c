@@ -1,17 +1,187 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The export's table of directory entries.
+ * The tables of nodes and entries, and the counting of nodes and files: see
+ * node.h.
+ *
+ * The table of nodes does not count. A node is in it as long as a reference is
+ * held, and leaves it with the last one, before the driver frees it. Freeing a
+ * node may drop the last reference to the directory above it, and so on to the
+ * root. That happens in a loop, because a guest may have made the tree deeper
+ * than any stack.
  *
  * Most operations need no names, as they work on nodes. Tremove and Trename
  * do, and so does a driver that has to find an inode again. Names change, so
- * they live in entries: one for each (directory, name) that somebody holds,
- * found by hash. A rename moves one entry, and everybody who holds it has the
- * new name; a removal marks it as gone. A renamed directory needs nothing, as
- * entries know their directory by node.
+ * they live in entries, found by hash. A rename moves one entry, and all who
+ * hold it have the new name; a removal marks it as gone. A renamed directory
+ * needs no update, as entries know their directory by node.
  */
 #include "qemu/osdep.h"
 #include "driver.h"
+#include "export.h"
+#include "node.h"
+
+void fs_nodes_init(FsNodes *nodes)
+{
+    QSIMPLEQ_INIT(&nodes->dying);
+    qemu_co_queue_init(&nodes->renamed);
+}
+
+void fs_nodes_destroy(FsNodes *nodes)
+{
+    g_clear_pointer(&nodes->nodes, g_hash_table_unref);
+    g_clear_pointer(&nodes->entries, g_hash_table_unref);
+}
+
+size_t fs_nodes_count(const FsNodes *nodes)
+{
+    return nodes->nodes ? g_hash_table_size(nodes->nodes) : 0;
+}
+
+size_t fs_nodes_count_entries(const FsNodes *nodes)
+{
+    return nodes->entries ? g_hash_table_size(nodes->entries) : 0;
+}
+
+void fs_nodes_each(const FsNodes *nodes, void (*fn)(FsNode *, void *opaque),
+                   void *opaque)
+{
+    GHashTableIter iter;
+    void *node;
+
+    if (nodes->nodes) {
+        g_hash_table_iter_init(&iter, nodes->nodes);
+        while (g_hash_table_iter_next(&iter, &node, NULL)) {
+            fn(node, opaque);
+        }
+    }
+}
+
+/*
+ * Nodes
+ */
+
+static guint node_hash(gconstpointer key)
+{
+    const FsNode *node = key;
+    uint64_t h = node->ino ^ (node->dev << 32 | node->dev >> 32);
+
+    return h ^ h >> 32;
+}
+
+static gboolean node_equal(gconstpointer a, gconstpointer b)
+{
+    const FsNode *x = a;
+    const FsNode *y = b;
+
+    return x->ino == y->ino && x->dev == y->dev;
+}
+
+FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino)
+{
+    const FsNode key = { .dev = dev, .ino = ino };
+    FsNode *node = fs->nodes.nodes ? g_hash_table_lookup(fs->nodes.nodes, &key) : NULL;
+
+    return node ? fs_node_ref(node) : NULL;
+}
+
+void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr)
+{
+    bool added;
+
+    if (!fs->nodes.nodes) {
+        fs->nodes.nodes = g_hash_table_new(node_hash, node_equal);
+    }
+    node->fs = fs;
+    node->dev = attr->dev;
+    node->ino = attr->ino;
+    node->type = attr->mode & S_IFMT;
+    node->refs = 1;
+    node->gen_state = FS_GEN_UNKNOWN;
+    node->detached = false;
+    QLIST_INIT(&node->names);
+    node->where = NULL;
+    added = g_hash_table_add(fs->nodes.nodes, node);
+    assert(added);
+}
+
+void fs_node_detach(FsNode *node)
+{
+    if (!node->detached) {
+        node->detached = true;
+        g_hash_table_remove(node->fs->nodes.nodes, node);
+    }
+}
+
+FsNode *fs_node_ref(FsNode *node)
+{
+    node->refs++;
+    return node;
+}
+
+void fs_node_unref(FsNode *node)
+{
+    FsExport *fs = node->fs;
+    FsEntry *entry, *where;
+
+    assert(node->refs > 0);
+    if (--node->refs) {
+        return;
+    }
+    fs_node_detach(node);
+    QSIMPLEQ_INSERT_TAIL(&fs->nodes.dying, node, dying);
+    if (fs->nodes.freeing) {
+        return;
+    }
+    fs->nodes.freeing = true;
+    while ((node = QSIMPLEQ_FIRST(&fs->nodes.dying))) {
+        QSIMPLEQ_REMOVE_HEAD(&fs->nodes.dying, dying);
+        while ((entry = QLIST_FIRST(&node->names))) {
+            fs_entry_gone(entry);
+            entry->node = NULL;
+        }
+        where = node->where;
+        fs->driver->node_free(node);
+        if (where) {
+            fs_entry_put(where);
+        }
+    }
+    fs->nodes.freeing = false;
+}
+
+/*
+ * Files
+ */
+
+void fs_file_init(FsFile *file, FsNode *node, int flags)
+{
+    file->node = fs_node_ref(node);
+    file->flags = flags;
+    file->refs = 1;
+    node->fs->nodes.open_files++;
+}
+
+FsFile *fs_file_ref(FsFile *file)
+{
+    file->refs++;
+    return file;
+}
+
+void fs_file_unref(FsFile *file)
+{
+    FsNode *node = file->node;
+
+    assert(file->refs > 0);
+    if (--file->refs == 0) {
+        node->fs->nodes.open_files--;
+        node->fs->driver->file_free(file);
+        fs_node_unref(node);
+    }
+}
+
+/*
+ * Entries
+ */
 
 static guint entry_hash(gconstpointer p)
 {
@@ -32,18 +202,18 @@ static FsEntry *entry_lookup(FsExport *fs, FsNode *parent, const char *name)
 {
     FsEntry want = { .parent = parent, .name = (char *)name };
 
-    return fs->entries ? g_hash_table_lookup(fs->entries, &want) : NULL;
+    return fs->nodes.entries ? g_hash_table_lookup(fs->nodes.entries, &want) : NULL;
 }
 
-/* @entry says something that holds. */
+/* Inserts @entry, which must be valid. */
 static void entry_insert(FsEntry *entry)
 {
     FsExport *fs = entry->parent->fs;
 
-    if (!fs->entries) {
-        fs->entries = g_hash_table_new(entry_hash, entry_equal);
+    if (!fs->nodes.entries) {
+        fs->nodes.entries = g_hash_table_new(entry_hash, entry_equal);
     }
-    g_hash_table_add(fs->entries, entry);
+    g_hash_table_add(fs->nodes.entries, entry);
     QLIST_INSERT_HEAD(&entry->node->names, entry, of_node);
     entry->gone = false;
 }
@@ -53,6 +223,13 @@ FsEntry *fs_entry_find(FsExport *fs, FsNode *parent, const char *name)
     FsEntry *entry = entry_lookup(fs, parent, name);
 
     return entry ? fs_entry_ref(entry) : NULL;
+}
+
+FsNode *fs_entry_node(FsNode *dir, const char *name)
+{
+    FsEntry *entry = entry_lookup(dir->fs, dir, name);
+
+    return entry && entry->node ? fs_node_ref(entry->node) : NULL;
 }
 
 FsEntry *fs_entry_get(FsExport *fs, FsNode *parent, const char *name,
@@ -104,7 +281,7 @@ void fs_entry_put(FsEntry *entry)
 void fs_entry_gone(FsEntry *entry)
 {
     if (!entry->gone) {
-        g_hash_table_remove(entry->parent->fs->entries, entry);
+        g_hash_table_remove(entry->parent->fs->nodes.entries, entry);
         QLIST_REMOVE(entry, of_node);
         entry->gone = true;
     }
@@ -147,8 +324,8 @@ static void set_where(FsNode *node, FsEntry *entry)
 }
 
 /*
- * @node is about to get an entry in @dir: takes @node out of the way from there
- * to the root. False if that cannot be, as they are the same.
+ * @node is about to get an entry in @dir: takes @node off the path from @dir to
+ * the root. Returns false if they are the same, so that this is impossible.
  */
 static bool cut_circle(FsNode *node, FsNode *dir)
 {
@@ -170,6 +347,11 @@ static bool cut_circle(FsNode *node, FsNode *dir)
     return true;
 }
 
+void fs_node_init_where(FsNode *node, FsEntry *entry)
+{
+    node->where = entry;
+}
+
 void fs_node_set_where(FsNode *node, FsEntry *entry)
 {
     if (node == node->fs->root ||
@@ -178,6 +360,31 @@ void fs_node_set_where(FsNode *node, FsEntry *entry)
         return;
     }
     set_where(node, entry);
+}
+
+FsEntry *fs_node_any_entry(const FsNode *node)
+{
+    return QLIST_FIRST(&node->names);
+}
+
+bool fs_node_has_no_name_but(const FsNode *node, const FsNode *dir,
+                             const char *name)
+{
+    FsEntry *entry;
+
+    QLIST_FOREACH(entry, &node->names, of_node) {
+        if (!fs_entry_is(entry, dir, name)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool fs_node_has_other_entry(const FsNode *node, const FsEntry *entry)
+{
+    const FsEntry *first = QLIST_FIRST(&node->names);
+
+    return first && (first != entry || QLIST_NEXT(first, of_node));
 }
 
 FsEntry *fs_node_where(FsNode *node)
@@ -203,22 +410,31 @@ void fs_node_moved(FsNode *node, FsNode *dir)
     }
 }
 
+/*
+ * Renames
+ */
+
+bool fs_entries_current(const FsExport *fs)
+{
+    return !fs->nodes.renaming;
+}
+
 void fs_rename_begin(FsExport *fs)
 {
-    fs->renaming++;
+    fs->nodes.renaming++;
 }
 
 void coroutine_fn fs_rename_end(FsExport *fs)
 {
-    fs->renaming--;
-    qemu_co_queue_restart_all(&fs->renamed);
+    fs->nodes.renaming--;
+    qemu_co_queue_restart_all(&fs->nodes.renamed);
 }
 
 bool coroutine_fn fs_rename_wait(FsExport *fs)
 {
-    if (!fs->renaming) {
+    if (!fs->nodes.renaming) {
         return false;
     }
-    qemu_co_queue_wait(&fs->renamed, NULL);
+    qemu_co_queue_wait(&fs->nodes.renamed, NULL);
     return true;
 }

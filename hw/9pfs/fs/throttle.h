@@ -7,7 +7,9 @@
 #ifndef HW_9PFS_FS_THROTTLE_H
 #define HW_9PFS_FS_THROTTLE_H
 
-#include "driver.h"
+#include "qapi/qapi-types-block-core.h"
+#include "block/aio.h"
+#include "call.h"
 
 typedef struct FsThrottle FsThrottle;
 

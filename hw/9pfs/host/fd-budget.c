@@ -286,7 +286,7 @@ void host_fd_drop(HostFd *h)
     h->fd = -1;
 }
 
-void host_fd_leave(HostFd *h)
+static void host_fd_leave(HostFd *h)
 {
     if (in_list(h)) {
         QTAILQ_REMOVE(&share()->lru, h, lru);
@@ -297,7 +297,7 @@ void host_fd_leave(HostFd *h)
     h->away = true;
 }
 
-void host_fd_enter(HostFd *h)
+static void host_fd_enter(HostFd *h)
 {
     h->away = false;
     if (h->fd >= 0 && !h->kept) {
@@ -308,7 +308,8 @@ void host_fd_enter(HostFd *h)
     }
 }
 
-void host_fds_thread_get(AioContext *ctx)
+/* In an IOThread: an export has come that runs in its context @ctx. */
+static void host_fds_thread_get(AioContext *ctx)
 {
     HandleShare *sh = get_my_share();
 
@@ -325,7 +326,8 @@ void host_fds_thread_get(AioContext *ctx)
     sh->exports++;
 }
 
-void host_fds_thread_put(void)
+/* The export has gone, with all its descriptors. */
+static void host_fds_thread_put(void)
 {
     HandleShare *sh = get_my_share();
 
@@ -337,6 +339,38 @@ void host_fds_thread_put(void)
         set_my_share(NULL);
         g_free(sh);
     }
+}
+
+typedef struct EachFd {
+    HostFd *(*fd_of)(FsNode *node);
+    void (*fn)(HostFd *h);
+} EachFd;
+
+static void each_fd(FsNode *node, void *opaque)
+{
+    const EachFd *each = opaque;
+
+    each->fn(each->fd_of(node));
+}
+
+void host_fds_leave(FsExport *fs, HostFd *(*fd_of)(FsNode *node))
+{
+    EachFd each = { .fd_of = fd_of, .fn = host_fd_leave };
+
+    fs_nodes_each(&fs->nodes, each_fd, &each);
+    if (fs->ctx_owner) {
+        host_fds_thread_put();
+    }
+}
+
+void host_fds_enter(FsExport *fs, HostFd *(*fd_of)(FsNode *node))
+{
+    EachFd each = { .fd_of = fd_of, .fn = host_fd_enter };
+
+    if (fs->ctx_owner) {
+        host_fds_thread_get(fs->ctx);
+    }
+    fs_nodes_each(&fs->nodes, each_fd, &each);
 }
 
 bool host_fds_relieve(void)

@@ -21,6 +21,7 @@
 #include "qapi/qapi-types-fsdev.h"
 #include "block/aio.h"
 #include "qemu/queue.h"
+#include "hw/9pfs/fs/export.h"
 
 typedef struct HostFd {
     int fd;                     /* or -1 */
@@ -70,18 +71,12 @@ void host_fd_unkeep(HostFd *h);
 void host_fd_drop(HostFd *h);
 
 /*
- * The handle's export goes from one thread to another: it leaves in the old one
- * and enters in the new one. In between it is not closed.
+ * The export goes from one thread to another: the descriptors of its nodes
+ * leave in the old one and enter in the new one. In between none is closed.
+ * @fd_of returns a node's.
  */
-void host_fd_leave(HostFd *h);
-void host_fd_enter(HostFd *h);
-
-/*
- * In an IOThread: an export has come that runs in its context @ctx, or has
- * gone, with all its handles.
- */
-void host_fds_thread_get(AioContext *ctx);
-void host_fds_thread_put(void);
+void host_fds_leave(FsExport *fs, HostFd *(*fd_of)(FsNode *node));
+void host_fds_enter(FsExport *fs, HostFd *(*fd_of)(FsNode *node));
 
 /*
  * The process ran out of descriptors nonetheless: closes some of the least

@@ -568,6 +568,16 @@ static HostFd *local_node_handle(FsNode *node)
     return &local_node(node)->handle;
 }
 
+static void local_detach(FsExport *fs)
+{
+    host_fds_leave(fs, local_node_handle);
+}
+
+static void local_enter(FsExport *fs)
+{
+    host_fds_enter(fs, local_node_handle);
+}
+
 static const FsDriver local_driver = {
     .type = FSDEV_DRIVER_LOCAL,
     .open = local_open,
@@ -595,7 +605,8 @@ static const FsDriver local_driver = {
     .setxattr = local_setxattr,
     .removexattr = local_removexattr,
     .query = local_query,
-    .node_fd = local_node_handle,
+    .detach = local_detach,
+    .enter = local_enter,
 };
 
 static void local_driver_init(void)

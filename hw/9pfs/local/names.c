@@ -252,9 +252,9 @@ int coroutine_fn local_rename(FsCall *call,
      * Directories and victim may have to be found, and whoever does not find
      * an inode waits for renames: this one is not yet one of them.
      */
-    lf->fs->renaming--;
+    lf->fs->nodes.renaming--;
     ret = rename_hold(&r, from, to);
-    lf->fs->renaming++;
+    lf->fs->nodes.renaming++;
     if (ret < 0) {
         return ret;
     }

@@ -47,28 +47,14 @@
 
 LocalNode *local_node_named(LocalNode *dir, const char *name)
 {
-    FsEntry *entry = fs_entry_find(dir->node.fs, &dir->node, name);
-    LocalNode *n = NULL;
+    FsNode *node = fs_entry_node(&dir->node, name);
 
-    if (entry) {
-        if (entry->node) {
-            n = local_node(fs_node_ref(entry->node));
-        }
-        fs_entry_put(entry);
-    }
-    return n;
+    return node ? local_node(node) : NULL;
 }
 
 bool local_node_last_name(LocalNode *n, LocalNode *dir, const char *name)
 {
-    FsEntry *entry;
-
-    QLIST_FOREACH(entry, &n->node.names, of_node) {
-        if (!fs_entry_is(entry, &dir->node, name)) {
-            return false;
-        }
-    }
-    return true;
+    return fs_node_has_no_name_but(&n->node, &dir->node, name);
 }
 
 void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
@@ -128,13 +114,6 @@ bool local_dir_changed_since(const LocalNode *dir, uint32_t since)
  * Identity
  */
 
-static uint64_t birth(const FsAttr *attr)
-{
-    return attr->valid & FS_ATTR_BTIME
-           ? attr->btime.tv_sec * UINT64_C(1000000000) + attr->btime.tv_nsec
-           : 0;
-}
-
 /*
  * The birth that the node's inode must have, or 0 if it is not known. File
  * servers may let anybody set it, so there it is no proof.
@@ -148,7 +127,7 @@ static uint64_t known_birth(const LocalNode *n)
 static bool is_it(const LocalNode *n, uint64_t born, const FsAttr *attr)
 {
     return attr->dev == n->node.dev && attr->ino == n->node.ino &&
-           (!born || !birth(attr) || birth(attr) == born);
+           (!born || !fs_attr_born(attr) || fs_attr_born(attr) == born);
 }
 
 /* The file handle of @fd, if that can be opened in the root's mount. */
@@ -210,7 +189,7 @@ static void node_evict(HostFd *h)
         return;
     }
     n->memo = get_memo(local_fs(&n->node), h->fd);
-    if (!n->memo && QLIST_EMPTY(&n->node.names)) {
+    if (!n->memo && !fs_node_any_entry(&n->node)) {
         host_fd_keep(h);
     }
 }
@@ -231,7 +210,7 @@ static LocalNode *node_new(LocalFs *lf, int fd, const FsAttr *attr)
 
     host_fd_init(&n->handle, node_evict);
     n->kept = -1;
-    n->born = birth(attr);
+    n->born = fs_attr_born(attr);
     fs_node_init(&n->node, lf->fs, attr);
     set_handle(n, fd);
     return n;
@@ -296,14 +275,15 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
 
     where = is_new ? NULL : fs_node_where(&n->node);
     if (is_new) {
-        n->node.where = fs_entry_get(lf->fs, &dir->node, name, &n->node);
+        fs_node_init_where(&n->node,
+                           fs_entry_get(lf->fs, &dir->node, name, &n->node));
     } else if (!where) {
         fs_node_set_where(&n->node,
                       fs_entry_get(lf->fs, &dir->node, name, &n->node));
         host_fd_unkeep(&n->handle);
     } else if (S_ISDIR(n->node.type) &&
                !fs_entry_is(where, &dir->node, name) &&
-               !lf->fs->renaming && !local_dir_changed_since(dir, since)) {
+               fs_entries_current(lf->fs) && !local_dir_changed_since(dir, since)) {
         /* A directory has one name, and this is it now. */
         fs_node_set_where(&n->node,
                       fs_entry_get(lf->fs, &dir->node, name, &n->node));
@@ -537,9 +517,7 @@ static bool coroutine_fn find_again(Find *f, int ret)
         strcmp(s->entry->name, s->name)) {
         return true;
     }
-    if (!QLIST_EMPTY(&s->node->node.names) &&
-        (QLIST_FIRST(&s->node->node.names) != s->entry ||
-         QLIST_NEXT(s->entry, of_node))) {
+    if (fs_node_has_other_entry(&s->node->node, s->entry)) {
         fs_entry_gone(s->entry);
         return true;
     }

@@ -26,6 +26,7 @@
 #ifndef HW_9PFS_PROXY_V1_CHANNEL_H
 #define HW_9PFS_PROXY_V1_CHANNEL_H
 
+#include "fsdev/shared/marshal.h"
 #include "fsdev/shared/proto-v1.h"
 #include "hw/9pfs/fs/driver.h"
 

@@ -55,6 +55,7 @@
 #include "hw/9pfs/host/file.h"
 #include "hw/9pfs/host/fd-budget.h"
 #include "proxy-v1.h"
+#include "hw/9pfs/fs/context.h"
 #include "calls.h"
 
 /* Rounds in which the host makes and removes a file that is to be made */
@@ -171,7 +172,7 @@ static void add_spare(FsNode *node, FsNode *dir, const char *name)
             room = &spare[i];
         }
     }
-    if (i < SPARE_NAMES || !room || entry == node->where) {
+    if (i < SPARE_NAMES || !room || entry == fs_node_where(node)) {
         fs_entry_put(entry);
         return;
     }
@@ -196,7 +197,7 @@ static FsNode *node_accept(FsNode *dir, const char *name, const FsAttr *attr)
     }
     if (!node) {
         node = node_new(fs, attr);
-        node->where = fs_entry_get(fs, dir, name, node);
+        fs_node_init_where(node, fs_entry_get(fs, dir, name, node));
     } else if (node != fs->root) {
         where = fs_node_where(node);
         /* A directory has one name, and this is it now. */
@@ -270,8 +271,7 @@ static bool other_name(FsNode *node)
 {
     FsEntry *entry = fs_node_where(node);
 
-    if (!entry || (QLIST_FIRST(&node->names) == entry &&
-                   !QLIST_NEXT(entry, of_node))) {
+    if (!entry || !fs_node_has_other_entry(node, entry)) {
         return false;
     }
     fs_entry_gone(entry);

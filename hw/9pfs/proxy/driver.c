@@ -534,8 +534,8 @@ static int coroutine_fn proxy_rename(FsCall *call,
                                      FsNode *olddir, const char *oldname,
                                      FsNode *newdir, const char *newname)
 {
-    g_autoptr(FsNode) node = proxy_node_of_name(olddir, oldname);
-    g_autoptr(FsNode) victim = proxy_node_of_name(newdir, newname);
+    g_autoptr(FsNode) node = fs_entry_node(olddir, oldname);
+    g_autoptr(FsNode) victim = fs_entry_node(newdir, newname);
     ProxyNodeTry t = PROXY_NODE_TRY(call, olddir, newdir, victim);
     int ret;
 
@@ -577,7 +577,7 @@ static int coroutine_fn proxy_unlink(FsCall *call, FsNode *dir,
                                      const char *name, bool rmdir,
                                      FsNode *expect)
 {
-    g_autoptr(FsNode) victim = proxy_node_of_name(dir, name);
+    g_autoptr(FsNode) victim = fs_entry_node(dir, name);
     ProxyNodeTry t = PROXY_NODE_TRY(call, dir, expect, victim);
     int ret;
 
@@ -918,11 +918,22 @@ static pid_t proxy_process(FsExport *fs)
     return proxy_link_process(ps->link);
 }
 
+static HostFd *proxy_node_handle(FsNode *node)
+{
+    return &proxy_node(node)->donated;
+}
+
 static void proxy_detach(FsExport *fs)
 {
     ProxyFs *ps = fs->priv;
 
     proxy_link_detach(ps->link);
+    host_fds_leave(fs, proxy_node_handle);
+}
+
+static void proxy_enter(FsExport *fs)
+{
+    host_fds_enter(fs, proxy_node_handle);
 }
 
 static void proxy_attach(FsExport *fs)
@@ -930,11 +941,6 @@ static void proxy_attach(FsExport *fs)
     ProxyFs *ps = fs->priv;
 
     proxy_link_attach(ps->link);
-}
-
-static HostFd *proxy_node_handle(FsNode *node)
-{
-    return &proxy_node(node)->donated;
 }
 
 static const FsDriver proxy_driver = {
@@ -966,8 +972,8 @@ static const FsDriver proxy_driver = {
     .query = proxy_query,
     .helper_process = proxy_process,
     .detach = proxy_detach,
+    .enter = proxy_enter,
     .attach = proxy_attach,
-    .node_fd = proxy_node_handle,
 };
 
 static void proxy_driver_init(void)

@@ -36,12 +36,12 @@ void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
     FsEntry *where;
 
     if (!strcmp(name, "..") ||
-        g_hash_table_size(node->fs->nodes) > NAMED_MAX) {
+        fs_nodes_count(&node->fs->nodes) > NAMED_MAX) {
         return;
     }
     where = fs_node_where(node);
     /* A directory has one name, and this is it now; others may have several. */
-    if (!where || (S_ISDIR(node->type) && !node->fs->renaming &&
+    if (!where || (S_ISDIR(node->type) && fs_entries_current(node->fs) &&
                    !fs_entry_is(where, dir, name))) {
         fs_node_set_where(node, fs_entry_get(node->fs, dir, name, node));
     }
@@ -313,17 +313,6 @@ int coroutine_fn proxy_victim_find(FsCall *call, FsNode *node)
     }
     ret = node_find(call, node);
     return ret == -ESTALE ? 0 : ret;
-}
-
-FsNode *proxy_node_of_name(FsNode *dir, const char *name)
-{
-    FsEntry *entry = fs_entry_find(dir->fs, dir, name);
-    FsNode *node = entry && entry->node ? fs_node_ref(entry->node) : NULL;
-
-    if (entry) {
-        fs_entry_put(entry);
-    }
-    return node;
 }
 
 int coroutine_fn proxy_node_begin(FsCall *call, ProxyRequest *req,

@@ -29,6 +29,7 @@
 #include "qapi/qapi-visit-fsdev.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "hw/9pfs/fs/context.h"
 #include "link.h"
 
 typedef struct LinkWaiter {
@@ -87,7 +88,7 @@ static OnOffAuto link_ring(const FsdevProxyOptions *opts)
 
 static void link_tell(ProxyLink *l, bool found, const char *why)
 {
-    FsHelperEvent event = { .fs = l->fs, .found = found, .why = why };
+    FsHelperEvent event = { .fs = l->fs, .reconnected = found, .why = why };
 
     notifier_list_notify(&l->fs->on_helper, &event);
 }

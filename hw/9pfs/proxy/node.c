@@ -364,13 +364,6 @@ void proxy_node_refuse(ProxyFs *ps, ProxyNodeReply *nr)
     }
 }
 
-static uint64_t attr_born(const FsAttr *attr)
-{
-    return attr->valid & FS_ATTR_BTIME
-           ? attr->btime.tv_sec * UINT64_C(1000000000) + attr->btime.tv_nsec
-           : 0;
-}
-
 /*
  * Whether an inode that was found is what the node, for which no helper keeps
  * it, was: not another to which the number was given. A descriptor keeps it.
@@ -378,7 +371,7 @@ static uint64_t attr_born(const FsAttr *attr)
 static bool node_is(FsNode *node, const FsAttr *attr)
 {
     ProxyNode *n = proxy_node(node);
-    uint64_t born = attr_born(attr);
+    uint64_t born = fs_attr_born(attr);
 
     return node->type == (attr->mode & S_IFMT) &&
            (n->donated.fd >= 0 || !n->born || !born || n->born == born);
@@ -402,7 +395,7 @@ ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
     ProxyNode *n = g_new0(ProxyNode, 1);
 
     n->number = proxy_link_number(ps->link) - 1;
-    n->born = attr_born(attr);
+    n->born = fs_attr_born(attr);
     host_fd_init(&n->donated, donated_evict);
     fs_node_init(&n->node, fs, attr);
     return n;

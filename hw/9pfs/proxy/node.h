@@ -191,9 +191,6 @@ void coroutine_fn proxy_node_find_here(FsNode *node);
 /* @node was found, or made, as @name in @dir. */
 void proxy_node_named(FsNode *node, FsNode *dir, const char *name);
 
-/* What @name in @dir is known to be, with a reference, or NULL */
-FsNode *proxy_node_of_name(FsNode *dir, const char *name);
-
 /* Whether @node is @name in @dir now */
 bool coroutine_fn proxy_name_is(FsCall *call, FsNode *dir, const char *name,
                                 FsNode *node);

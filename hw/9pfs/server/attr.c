@@ -87,7 +87,7 @@ int coroutine_fn p9_getattr(P9Request *req)
     if (attr.valid & FS_ATTR_DATA_VERSION) {
         have |= P9_GETATTR_DATA_VERSION;
     }
-    qid = p9_qid_make(&req->s->fs->qids, &attr);
+    qid = p9_qid_make(&req->s->export->qids, &attr);
 
     marshal_put_u64(w, mask & have);
     p9_put_qid(w, &qid);

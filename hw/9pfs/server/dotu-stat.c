@@ -143,7 +143,7 @@ int coroutine_fn p9_stat_fill(P9Request *req, FsNode *node, const FsAttr *attr,
 
     st->type = 0;
     st->dev = 0;
-    st->qid = p9_qid_make(&req->s->fs->qids, attr);
+    st->qid = p9_qid_make(&req->s->export->qids, attr);
     st->mode = p9_stat_type(attr->mode) | p9_stat_perm(attr->mode);
     st->atime = stat_time(&attr->atime);
     st->mtime = stat_time(&attr->mtime);

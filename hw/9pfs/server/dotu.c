@@ -180,7 +180,7 @@ static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
     if (ret < 0) {
         return ret;
     }
-    qid = p9_qid_make(&s->fs->qids, &walk.attr[0]);
+    qid = p9_qid_make(&s->export->qids, &walk.attr[0]);
     p9_put_qid(&req->w, &qid);
     marshal_put_u32(&req->w, p9_iounit(s));
     return 0;
@@ -296,7 +296,7 @@ int coroutine_fn p9_create(P9Request *req)
 /* The name that Rstat tells; it lives until somebody else runs. */
 static const char *stat_name(const P9Fid *fid)
 {
-    const FsEntry *entry = fid->entry ?: QLIST_FIRST(&fid->node->names);
+    const FsEntry *entry = fid->entry ?: fs_node_any_entry(fid->node);
 
     if (fid->node == fid->s->fs->root) {
         return "/";
@@ -375,7 +375,7 @@ static int wstat_check_fixed(P9Request *req, const P9Fid *fid,
         (st->dev != UINT32_MAX && st->dev != 0) ||
         (st->qid.type != UINT8_MAX && st->qid.type != qid_type) ||
         (st->qid.path != UINT64_MAX &&
-         st->qid.path != p9_qid_path(&req->s->fs->qids, node->dev,
+         st->qid.path != p9_qid_path(&req->s->export->qids, node->dev,
                                      node->ino))) {
         return -EPERM;
     }

@@ -14,6 +14,7 @@
 #include "qemu/main-loop.h"
 #include "migration/blocker.h"
 #include "internal.h"
+#include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
 
 /* The table is a set of fids, which takes less memory than one of pairs. */

@@ -31,6 +31,7 @@
 #include "qemu/queue.h"
 #include "block/aio.h"
 #include "9p.h"
+#include "export.h"
 #include "wire.h"
 #include "fid.h"
 #include "lock.h"
@@ -54,6 +55,7 @@ typedef enum P9Dialect {
 
 struct P9Server {
     FsExport *fs;
+    P9Export *export;
     const P9TransportOps *ops;
     void *opaque;
     AioContext *ctx;

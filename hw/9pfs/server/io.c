@@ -132,7 +132,7 @@ int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags)
     }
     fid->file = file;
 
-    qid = p9_qid_make(&s->fs->qids, &attr);
+    qid = p9_qid_make(&s->export->qids, &attr);
     p9_put_qid(&req->w, &qid);
     marshal_put_u32(&req->w, p9_iounit(s));
     return 0;
@@ -357,7 +357,7 @@ static bool readdir_fill(void *opaque, const FsDirent *entry)
     P9Qid qid = {
         .type = entry->type == DT_DIR ? P9_QTDIR :
                 entry->type == DT_LNK ? P9_QTSYMLINK : P9_QTFILE,
-        .path = p9_qid_path(&s->fs->qids, fill->dev, entry->ino),
+        .path = p9_qid_path(&s->export->qids, fill->dev, entry->ino),
     };
 
     if (size > fill->room - fill->done) {

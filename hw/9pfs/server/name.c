@@ -158,7 +158,7 @@ int coroutine_fn p9_walk(P9Request *req)
 
     marshal_put_u16(&req->w, walk.walked);
     for (i = 0; i < walk.walked; i++) {
-        qid = p9_qid_make(&s->fs->qids, &walk.attr[i]);
+        qid = p9_qid_make(&s->export->qids, &walk.attr[i]);
         p9_put_qid(&req->w, &qid);
     }
     return 0;
@@ -246,7 +246,7 @@ int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMakeArgs *ma
         return ret;
     }
 
-    qid = p9_qid_make(&s->fs->qids, &attr);
+    qid = p9_qid_make(&s->export->qids, &attr);
     p9_put_qid(&req->w, &qid);
     marshal_put_u32(&req->w, p9_iounit(s));
     return 0;
@@ -306,7 +306,7 @@ static int coroutine_fn make_reply(P9Request *req, P9Fid *dir,
     if (ret < 0) {
         return ret;
     }
-    qid = p9_qid_make(&req->s->fs->qids, &attr);
+    qid = p9_qid_make(&req->s->export->qids, &attr);
     p9_put_qid(&req->w, &qid);
     return 0;
 }
@@ -389,7 +389,7 @@ int coroutine_fn p9_mknod(P9Request *req)
         if (ret < 0) {
             return ret;
         }
-        qid = p9_qid_make(&req->s->fs->qids, &attr);
+        qid = p9_qid_make(&req->s->export->qids, &attr);
         p9_put_qid(&req->w, &qid);
         return 0;
     case S_IFDIR:

@@ -32,6 +32,7 @@
 #include "block/aio-wait.h"
 #include "internal.h"
 #include "trace.h"
+#include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
 
 /* Buffers of a request to begin with; most messages and replies fit */
@@ -129,6 +130,7 @@ P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
     }
     s = g_new0(P9Server, 1);
     s->fs = fs;
+    s->export = p9_export_get(fs);
     s->ops = ops;
     s->opaque = opaque;
     s->ctx = ctx;
@@ -486,7 +488,7 @@ static void p9_request_leave(P9Request *req)
         QLIST_REMOVE(req, tag_next);
         req->tagged = false;
     }
-    req->s->fs->in_flight--;
+    req->s->export->in_flight--;
     QTAILQ_REMOVE(&req->s->requests, req, next);
     p9_count_add(&req->s->under_way, -1);
 }
@@ -563,10 +565,10 @@ static size_t p9_request_reply(P9Request *req, int *ret)
 static uint64_t p9_request_count(P9Request *req, bool error)
 {
     const P9Op *op = p9_op(req->type);
-    FsMessageStats *stats = &req->s->fs->messages[op ? req->type : 0];
+    P9MessageStats *stats = &req->s->export->messages[op ? req->type : 0];
     uint64_t ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - req->start_ns;
 
-    QEMU_BUILD_BUG_ON(ARRAY_SIZE(p9_ops) > FS_MESSAGES);
+    QEMU_BUILD_BUG_ON(ARRAY_SIZE(p9_ops) > P9_MESSAGES);
     stats->name = op ? op->name : "unknown";
     stats->count++;
     stats->errors += error;
@@ -715,11 +717,11 @@ void p9_request_submit(P9Request *req, void *elem,
     req->waits_cont = false;
     req->data = 0;
     memset(&req->call, 0, sizeof(req->call));
-    req->call.others = more || s->fs->in_flight;
+    req->call.others = more || s->export->in_flight;
     qemu_co_queue_init(&req->flushers);
     p9_reply_reserve(req, 0);
     req->start_ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
-    s->fs->in_flight++;
+    s->export->in_flight++;
     QTAILQ_INSERT_TAIL(&s->requests, req, next);
     p9_count_add(&s->under_way, 1);
 

@@ -142,7 +142,7 @@ int coroutine_fn p9_attach(P9Request *req)
         p9_fid_remove(fid);
         return ret;
     }
-    qid = p9_qid_make(&s->fs->qids, &attr);
+    qid = p9_qid_make(&s->export->qids, &attr);
     p9_put_qid(&req->w, &qid);
     return 0;
 }

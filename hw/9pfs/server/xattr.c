@@ -26,12 +26,14 @@ struct P9Xattr {
 };
 
 /* Takes a place among the export's, or -ENOSPC. */
-static int xattr_take(FsExport *fs)
+static int xattr_take(P9Export *export)
 {
-    if (fs->max_xattr && fs->open_xattr >= fs->max_xattr) {
+    uint32_t max = export->fs->max_xattr;
+
+    if (max && export->open_xattr >= max) {
         return -ENOSPC;
     }
-    fs->open_xattr++;
+    export->open_xattr++;
     return 0;
 }
 
@@ -39,7 +41,7 @@ void p9_xattr_free(P9Fid *fid)
 {
     P9Xattr *x = fid->xattr;
 
-    fid->s->fs->open_xattr--;
+    fid->s->export->open_xattr--;
     fid->xattr = NULL;
     g_free(x->name);
     g_free(x->value);
@@ -81,7 +83,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     if (!p9_driver(req)->getxattr) {
         return -EOPNOTSUPP;
     }
-    ret = xattr_take(s->fs);
+    ret = xattr_take(s->export);
     if (ret < 0) {
         return ret;
     }
@@ -142,7 +144,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     if (!p9_driver(req)->setxattr || !p9_driver(req)->removexattr) {
         return -EOPNOTSUPP;
     }
-    ret = xattr_take(s->fs);
+    ret = xattr_take(s->export);
     if (ret < 0) {
         return ret;
     }

@@ -264,12 +264,21 @@ static void synth_file_free(FsFile *file)
     g_free(file);
 }
 
+/* How many xattr fids are open, for stat/xattr_count */
+static uint64_t open_xattrs(FsExport *fs)
+{
+    g_autoptr(FsdevInfo) info = g_new0(FsdevInfo, 1);
+
+    fs_export_query(fs, info);
+    return info->open_xattrs;
+}
+
 static ssize_t coroutine_fn synth_read(FsCall *call, FsFile *file,
                                        const struct iovec *iov, int niov,
                                        uint64_t offset)
 {
     SynthNode *n = synth_node(file->node);
-    uint64_t count = n->node.fs->open_xattr;
+    uint64_t count = open_xattrs(n->node.fs);
     size_t size = synth_size(n);
 
     if (offset >= size) {

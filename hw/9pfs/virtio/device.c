@@ -35,8 +35,9 @@
 #include "system/kvm.h"
 #include "system/runstate.h"
 #include "standard-headers/linux/virtio_9p.h"
-#include "fsdev/qemu-fsdev.h"
+#include "fsdev/registry/registry.h"
 #include "hw/9pfs/server/9p.h"
+#include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
 
 /* Descriptors; virtio_add_queue() of QEMU 10.0.13 makes it 1024 by itself. */

@@ -1,0 +1,64 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What every export has, whatever its driver: see export.h.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "driver.h"
+#include "export.h"
+#include "throttle.h"
+
+bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp)
+{
+    if (opts->throttling) {
+        fs->throttle = fs_throttle_new(opts->throttling, errp);
+        if (!fs->throttle) {
+            return false;
+        }
+    }
+    fs->ctx = qemu_get_aio_context();
+    fs_nodes_init(&fs->nodes);
+    return true;
+}
+
+void fs_export_release(FsExport *fs)
+{
+    fs_nodes_destroy(&fs->nodes);
+    if (fs->server) {
+        fs->server->free(fs->server);
+        fs->server = NULL;
+    }
+    g_clear_pointer(&fs->throttle, fs_throttle_free);
+}
+
+int fs_export_admit_dev(FsExport *fs, uint64_t dev)
+{
+    if (fs->multidevs == FSDEV_MULTIDEVS_REMAP || dev == fs->root->dev) {
+        return 0;
+    }
+    if (!fs->multidevs_warned) {
+        fs->multidevs_warned = true;
+        warn_report("fsdev '%s': the export covers several file systems%s",
+                    fs->id, fs->multidevs == FSDEV_MULTIDEVS_FORBID
+                    ? ", and multidevs=forbid hides all but the one of its "
+                      "root" : "");
+    }
+    return fs->multidevs == FSDEV_MULTIDEVS_FORBID ? -EXDEV : 0;
+}
+
+void fs_export_query(FsExport *fs, FsdevInfo *info)
+{
+    info->readonly = fs->readonly;
+    info->nodes = fs_nodes_count(&fs->nodes);
+    info->names = fs_nodes_count_entries(&fs->nodes);
+    info->open_files = fs->nodes.open_files;
+    if (fs->server) {
+        fs->server->query(fs->server, info);
+    }
+    if (fs->driver->query) {
+        fs->driver->query(fs, info);
+    }
+}

@@ -1,0 +1,95 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * FsExport: one configured share, `-fsdev DRIVER,id=ID,...`, as drivers and
+ * the server see it.
+ *
+ * The registry makes exports (fsdev/registry/registry.c) and keeps there what
+ * only -fsdev and QMP need. The server keeps its own state of an export, which
+ * outlives devices, in FsExport.server.
+ *
+ * An export has one AioContext, fs->ctx, and everything of it runs in that
+ * context's thread: the servers of its devices, the driver's operations, its
+ * channel to a helper, the export's timers, and the tables of nodes, names and
+ * qids. Nothing of that has a lock. The context is the main loop's until a
+ * device with an IOThread comes, and again when the last such device has gone
+ * (context.c); all devices of an export have the same. Only the main thread
+ * makes and ends exports, starts and awaits helpers, and changes fs->ctx. For
+ * anything else it goes to the export's context (fs_context_run()).
+ */
+#ifndef HW_9PFS_FS_EXPORT_H
+#define HW_9PFS_FS_EXPORT_H
+
+#include "block/aio.h"
+#include "qemu/notify.h"
+#include "qapi/qapi-types-fsdev.h"
+#include "node.h"
+
+typedef struct FsDriver FsDriver;
+
+/*
+ * The state that a server keeps for an export. The server embeds it at the
+ * start of its own, and sets FsExport.server when the first device comes.
+ */
+typedef struct FsServerState {
+    /* Adds the server's counters to @info. Export's thread. */
+    void (*query)(struct FsServerState *state, FsdevInfo *info);
+    /* The export ends. Main thread. */
+    void (*free)(struct FsServerState *state);
+} FsServerState;
+
+/* The argument of FsExport.on_helper's notifiers, in the main thread */
+typedef struct FsHelperEvent {
+    FsExport *fs;
+    bool reconnected;           /* a helper is there again; else it is lost */
+    const char *why;            /* it is lost; NULL with reconnected */
+} FsHelperEvent;
+
+struct FsExport {
+    char *id;
+    const FsDriver *driver;
+    void *priv;                 /* the driver's */
+    FsNode *root;               /* a reference of the export's own */
+    FsNodes nodes;
+    FsServerState *server;      /* NULL before the first device */
+
+    AioContext *ctx;            /* where it runs: see above */
+    char *ctx_owner;            /* id of that IOThread; NULL: the main loop */
+    bool moving;                /* from one to another */
+    unsigned users;             /* devices on it */
+
+    bool readonly;
+    uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
+    FsdevMultidevs multidevs;
+    bool multidevs_warned;      /* that there are several */
+    struct FsThrottle *throttle;    /* NULL: no limits */
+    /*
+     * Notified with a FsHelperEvent when the driver's helper process is lost
+     * and when another one is there; not of the first. All zero is empty.
+     */
+    NotifierList on_helper;
+};
+
+/*
+ * A driver calls init at the start of its open, before it makes any node. It
+ * returns false with an error that names the option, and then there is nothing
+ * to undo. The driver calls release at the end of its close, and when its open
+ * fails after init.
+ */
+bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp);
+void fs_export_release(FsExport *fs);
+
+/*
+ * Whether files on the host device @dev may be shown: 0, or -EXDEV where
+ * multidevs=forbid and @dev is not the root's. With multidevs=warn, logs the
+ * first other device.
+ */
+int fs_export_admit_dev(FsExport *fs, uint64_t dev);
+
+/*
+ * Adds to @info, which is new, the counters of the export, its server and its
+ * driver. Export's thread.
+ */
+void fs_export_query(FsExport *fs, FsdevInfo *info);
+
+#endif /* HW_9PFS_FS_EXPORT_H */

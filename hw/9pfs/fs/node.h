@@ -1,0 +1,195 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Nodes, entries and files: what an export knows of its inodes.
+ *
+ * A node (FsNode) is one inode, shared by every fid and operation that works
+ * on it. The export's table keeps one node for each device and inode number.
+ * A node has no name. Names are entries (FsEntry): one for each name in a
+ * directory that a fid or a driver holds. A file (FsFile) is one open of a
+ * node.
+ *
+ * Nodes, entries and files are counted. The last unref of a node or a file
+ * releases it through the driver.
+ *
+ * All of it belongs to the export's thread.
+ */
+#ifndef HW_9PFS_FS_NODE_H
+#define HW_9PFS_FS_NODE_H
+
+#include "fsdev/shared/types.h"
+#include "qemu/coroutine.h"
+#include "qemu/queue.h"
+
+typedef struct FsExport FsExport;
+typedef struct FsEntry FsEntry;
+
+/* What is known of an inode's generation (FsDriver.generation) */
+typedef enum FsGenState {
+    FS_GEN_UNKNOWN,
+    FS_GEN_KNOWN,
+    FS_GEN_NONE,
+} FsGenState;
+
+/*
+ * One inode of an export. Drivers embed it at the start of theirs.
+ *
+ * A guest's dentry cache may hold a million fids, each with a node and an
+ * entry here: the fields of both are in an order that leaves no gaps.
+ */
+typedef struct FsNode {
+    FsExport *fs;
+    uint64_t dev;
+    uint64_t ino;
+    uint32_t refs;
+    uint16_t type;              /* S_IFMT bits, as the guest sees it */
+    uint8_t gen_state;          /* FsGenState */
+    bool detached;              /* not in the table: fs_node_detach() */
+    uint64_t gen;
+    /* Of node.c alone */
+    QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
+    FsEntry *where;             /* a reference: fs_node_where(); or NULL */
+    QSIMPLEQ_ENTRY(FsNode) dying;
+} FsNode;
+
+/*
+ * A name in a directory and the node that it meant when it was last looked up,
+ * shared by all who came by it. Renames and removals through the server keep
+ * it right for all of them at once.
+ */
+struct FsEntry {
+    FsNode *parent;             /* holds a reference */
+    FsNode *node;               /* no reference; NULL once the node is freed */
+    QLIST_ENTRY(FsEntry) of_node;
+    char *name;                 /* in room, or elsewhere after a rename */
+    uint32_t refs:31;
+    bool gone:1;                /* not in the table: the name is no more */
+    char room[];
+};
+
+/* One open file or directory. Drivers embed it at the start of theirs. */
+typedef struct FsFile {
+    FsNode *node;               /* holds a reference */
+    int flags;                  /* open(2) flags it was opened with */
+    uint32_t refs;
+} FsFile;
+
+/* An export's nodes, entries and files. Of node.c alone. */
+typedef struct FsNodes {
+    GHashTable *nodes;          /* by (dev, ino); NULL before the first */
+    GHashTable *entries;        /* by (parent, name); likewise */
+    QSIMPLEQ_HEAD(, FsNode) dying;  /* while nodes are being freed */
+    bool freeing;
+    unsigned renaming;          /* renames under way */
+    CoQueue renamed;            /* woken when one of them is over */
+    uint64_t open_files;
+} FsNodes;
+
+void fs_nodes_init(FsNodes *nodes);
+/* Frees the tables; no node and no entry is in them. */
+void fs_nodes_destroy(FsNodes *nodes);
+
+size_t fs_nodes_count(const FsNodes *nodes);
+size_t fs_nodes_count_entries(const FsNodes *nodes);
+
+/* Calls @fn for each node that is in the table. */
+void fs_nodes_each(const FsNodes *nodes, void (*fn)(FsNode *, void *opaque),
+                   void *opaque);
+
+/* The export's node for an inode, with a new reference, or NULL. */
+FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino);
+
+/*
+ * Initialises a driver's new node with one reference and puts it into the
+ * table, which has none for the inode.
+ */
+void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr);
+
+/*
+ * Takes the node out of the table: its inode is no more, and another inode
+ * got the number. Those who hold the node keep it.
+ */
+void fs_node_detach(FsNode *node);
+
+FsNode *fs_node_ref(FsNode *node);
+void fs_node_unref(FsNode *node);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
+
+/* Initialises a driver's new file with one reference; takes one on @node. */
+void fs_file_init(FsFile *file, FsNode *node, int flags);
+FsFile *fs_file_ref(FsFile *file);
+void fs_file_unref(FsFile *file);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFile, fs_file_unref)
+
+/*
+ * The entry for @name in @parent, which means @node, with a reference for the
+ * caller. An entry of that name for another node is out of date: it is marked
+ * as gone.
+ */
+FsEntry *fs_entry_get(FsExport *fs, FsNode *parent, const char *name,
+                      FsNode *node);
+/* The entry that is known now, with a reference, or NULL */
+FsEntry *fs_entry_find(FsExport *fs, FsNode *parent, const char *name);
+/* The node that @name in @dir is known to mean, with a reference, or NULL */
+FsNode *fs_entry_node(FsNode *dir, const char *name);
+FsEntry *fs_entry_ref(FsEntry *entry);
+void fs_entry_put(FsEntry *entry);
+
+/* The name was removed, or means another node. */
+void fs_entry_gone(FsEntry *entry);
+
+/* @entry was renamed; whatever was there before is gone. */
+void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name);
+
+/* Whether @entry is still @name in @parent */
+bool fs_entry_is(const FsEntry *entry, const FsNode *parent,
+                 const char *name);
+
+/* Some entry that means @node, without a reference, or NULL */
+FsEntry *fs_node_any_entry(const FsNode *node);
+/* Whether no known name of @node is other than @name in @dir */
+bool fs_node_has_no_name_but(const FsNode *node, const FsNode *dir,
+                             const char *name);
+/* Whether an entry other than @entry means @node */
+bool fs_node_has_other_entry(const FsNode *node, const FsEntry *entry);
+
+/*
+ * The entry that drivers find @node by, without a reference: the one it has,
+ * or another that is known. NULL if there is none, and for the root.
+ */
+FsEntry *fs_node_where(FsNode *node);
+/* Makes @entry, whose reference the node takes over, the one to find it by. */
+void fs_node_set_where(FsNode *node, FsEntry *entry);
+/* The same of a node that is new, and so the parent of none. */
+void fs_node_init_where(FsNode *node, FsEntry *entry);
+/* @node was renamed into @dir, and the server is about to move its entry. */
+void fs_node_moved(FsNode *node, FsNode *dir);
+
+/*
+ * Whether entries say where files are now: no rename is under way whose
+ * entries do not follow yet.
+ */
+bool fs_entries_current(const FsExport *fs);
+
+/*
+ * A driver calls begin and end around a rename and the move of its entries. A
+ * lookup by entry may fail in between; its caller then asks fs_rename_wait(),
+ * which waits until a rename is over and returns true, so that another try is
+ * worthwhile, or returns false at once when none is under way.
+ */
+void fs_rename_begin(FsExport *fs);
+void coroutine_fn fs_rename_end(FsExport *fs);
+bool coroutine_fn fs_rename_wait(FsExport *fs);
+
+/*
+ * When the inode was made, in nanoseconds since 1970, or 0 if @attr does not
+ * say: two inodes that had one number differ in it.
+ */
+static inline uint64_t fs_attr_born(const FsAttr *attr)
+{
+    return attr->valid & FS_ATTR_BTIME
+           ? attr->btime.tv_sec * UINT64_C(1000000000) + attr->btime.tv_nsec
+           : 0;
+}
+
+#endif /* HW_9PFS_FS_NODE_H */
