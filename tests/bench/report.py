@@ -13,11 +13,11 @@ an unopened fid on the pristine base, measured right before that message. It is
 what a message costs beyond what the machine, the kick and the generator do.
 """
 
-import json
 import pathlib
 import statistics
 import sys
 
+import results as files
 from report_scale import Scale
 from tables import (BARS, NAME, Ratio, bars, head, middle, section, table,
                     targets)
@@ -32,6 +32,11 @@ FLOOR = 'floor'
 # Types that need no other thread, nor the helper
 AT_ONCE = ('getattr', 'readlink', 'statfs', 'read4k')
 LARGE = ('read512k', 'write512k')
+# Members of a result that the tables need
+KEPT = ('peer', 'work', 'depth', 'round', 'messages', 'seconds', 'median',
+        'floor', 'qemu_cpu', 'helper_cpu')
+AT_LOWEST = ('median', 'floor', 'qemu_cpu', 'helper_cpu')
+MEMORY = ('qemu_pss', 'helper_pss', 'helper_idle')
 
 
 # Messages
@@ -40,6 +45,23 @@ class Server:
     """What run-server.py measured, by peer, work, depth and round"""
 
     kind = 'server'
+    keys = ('peer', 'work', 'depth')
+
+    @staticmethod
+    def kept(results):
+        """What the tables need of the results: times and processor time at the
+        lowest depth only, and memory as the most in all rounds"""
+        lowest = min(r['depth'] for r in results)
+        most = {}
+        for r in results:
+            for key in MEMORY:
+                at = r['peer'], r['work'], r['depth'], key
+                most[at] = max(most.get(at, 0), r[key])
+        for r in results:
+            kept = {key: r[key] for key in KEPT if key in r and
+                    (key not in AT_LOWEST or r['depth'] == lowest)}
+            yield kept | {key: most[r['peer'], r['work'], r['depth'], key]
+                          for key in MEMORY}
 
     def __init__(self, results):
         self.all = results
@@ -215,6 +237,14 @@ class Guests:
     """What run-guest.py measured, by peer, cache, work and round"""
 
     kind = 'guest'
+    keys = ('peer', 'cache', 'work')
+
+    @staticmethod
+    def kept(results):
+        """The results, with the host's time in whole milliseconds"""
+        for r in results:
+            yield {key: round(value, 3) if key == 'host' else value
+                   for key, value in r.items()}
 
     def __init__(self, results):
         self.all = results
@@ -318,24 +348,26 @@ def write(kind, results, folder):
     kind: of KINDS."""
     path = pathlib.Path(folder, NAME + kind)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix('.json').write_text(json.dumps(results, indent=0) + '\n',
-                                         encoding='utf-8')
-    report = KINDS[kind](results)
+    of_kind = KINDS[kind]
+    results = {**results, 'results': list(of_kind.kept(results['results']))}
+    path.with_suffix('.json').write_text(
+        files.dumps(results, of_kind.keys), encoding='utf-8')
+    report = of_kind(results)
     path.with_suffix('.rst.inc').write_text(
         ''.join(f'{line}\n' for line in report.lines()), encoding='utf-8')
     if report.has_chart():
         report.chart(path.with_suffix('.svg'))
 
 
-def main(files):
+def main(names):
     """The command line"""
     kinds = {f'{NAME}{kind}.json': kind for kind in KINDS}
-    for file in map(pathlib.Path, files):
+    for file in map(pathlib.Path, names):
         if file.name not in kinds:
             sys.exit(f'{file}: not one of {", ".join(kinds)}')
-        write(kinds[file.name], json.loads(file.read_text(encoding='utf-8')),
+        write(kinds[file.name], files.loads(file.read_text(encoding='utf-8')),
               file.parent)
-    return 0 if files else __doc__
+    return 0 if names else __doc__
 
 
 if __name__ == '__main__':

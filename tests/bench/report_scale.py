@@ -11,6 +11,11 @@ import statistics
 from tables import Ratio, head, section, table, targets
 
 BYTES = 400                             # for an idle fid with its node
+# Members of a result that the tables need, those that are costs apart
+KEPT = ('part', 'peer', 'round', 'kind', 'fids', 'size', 'count', 'depth',
+        'guests', 'error', 'seconds', 'qemu_kib', 'qemu_bytes', 'helper_kib',
+        'helper_bytes')
+COSTS = ('walk', 'getattr_new', 'getattr_any', 'clunk', 'entry')
 
 
 class Scale:
@@ -18,6 +23,15 @@ class Scale:
     what p9scale says"""
 
     kind = 'scale'
+    keys = ('part', 'peer', 'kind', 'fids', 'size', 'count', 'depth', 'guests')
+
+    @staticmethod
+    def kept(results):
+        """What the tables need of the results"""
+        for r in results:
+            costs = {key: {who: r[key][who] for who in ('qemu', 'helper')}
+                     for key in COSTS if key in r}
+            yield {key: r[key] for key in KEPT if key in r} | costs
 
     def __init__(self, results):
         self.all = results

@@ -7,6 +7,7 @@ import sys
 import unittest
 
 import report
+import results as files
 import tables as tables_of
 
 MACHINE = {'processor': '2 x ABC', 'memory': '4 GiB', 'kernel': '1.2',
@@ -29,6 +30,32 @@ def row(lines, *cells):
     found, = (r[len(cells):] for r in tables(lines)
               if r[:len(cells)] == list(cells))
     return found
+
+
+def from_file(measured, kind):
+    """What a report reads from the file that was written of this"""
+    kept = {**measured, 'results': list(kind.kept(measured['results']))}
+    return files.loads(files.dumps(kept, kind.keys))
+
+
+class Files(unittest.TestCase):
+    """The files of measured values"""
+
+    def test_records(self):
+        """One line per record, and the same results again"""
+        measured = {'date': 'today', 'results': [
+            {'peer': peer, 'round': number, 'same': 7, 'value': number + 0.5,
+             **({'failed': 'why'} if (peer, number) == ('b', 1) else {})}
+            for number in range(3) for peer in ('a', 'b')]}
+        text = files.dumps(measured, ('peer',))
+        self.assertEqual(text.splitlines(), [
+            '{', '"date": "today",', '"results": [',
+            '{"peer": "a", "round": [0, 1, 2], "same": 7, '
+            '"value": [0.5, 1.5, 2.5]},',
+            '{"peer": "b", "round": [0, 1, 2], "same": 7, '
+            '"value": [0.5, 1.5, 2.5], "failed": [null, "why", null]}',
+            ']', '}'])
+        self.assertEqual(files.loads(text), measured)
 
 
 class Tables(unittest.TestCase):
@@ -78,10 +105,20 @@ class Server(unittest.TestCase):
                 results.append({
                     **more, 'depth': 16, 'median': 1, 'helper_pss': 8192,
                     'seconds': self.TIMES[peer, work] / 1000})
-        self.lines = list(report.Server({
+        self.all = {
             'machine': MACHINE, 'results': results,
             'works': {w: w.upper() for _, w in self.MEDIANS},
-            'versions': {'base-local': 'V 1', 'proxy': 'V 1'}}).lines())
+            'versions': {'base-local': 'V 1', 'proxy': 'V 1'}}
+        self.lines = list(report.Server(self.all).lines())
+
+    def test_file(self):
+        """The file has all that the tables need, and no more."""
+        read = from_file(self.all, report.Server)
+        self.assertEqual(list(report.Server(read).lines()), self.lines)
+        self.assertEqual({r['depth'] for r in read['results']
+                          if 'median' in r}, {1})
+        self.assertEqual(len(files.dumps(read, report.Server.keys)
+                             .splitlines()), 7 + len(self.MEDIANS) * 3)
 
     def test_latency(self):
         """Net latencies, pair by pair, with their spread"""
@@ -140,14 +177,19 @@ class Guests(unittest.TestCase):
                ('virtiofsd', 'rm'): (0.5, 2, 2)}
 
     def setUp(self):
-        self.lines = list(report.Guests({
+        self.all = {
             'machine': MACHINE, 'versions': {}, 'guest': 'some guest',
             'works': {'tar': 'TAR', 'rm': 'RM'},
             'results': [{'peer': peer, 'work': work, 'cache': 'none',
                          'round': number, 'seconds': seconds}
                         for (peer, work), all_rounds in self.SECONDS.items()
                         for number, seconds in enumerate(all_rounds)]}
-            ).lines())
+        self.lines = list(report.Guests(self.all).lines())
+
+    def test_file(self):
+        """The file has all that the tables need."""
+        read = from_file(self.all, report.Guests)
+        self.assertEqual(list(report.Guests(read).lines()), self.lines)
 
     def test_ratios(self):
         """Of times, and of their sums"""
@@ -236,6 +278,11 @@ class Scale(unittest.TestCase):
                     'descriptors': 20000, 'works': {'walk': 'WALK'},
                     'results': results}
         self.lines = list(report.Scale(self.all).lines())
+
+    def test_file(self):
+        """The file has all that the tables need."""
+        read = from_file(self.all, report.Scale)
+        self.assertEqual(list(report.Scale(read).lines()), self.lines)
 
     def section(self, title):
         """The lines of one"""
