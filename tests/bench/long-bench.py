@@ -1,8 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The benchmarks in a small way: one round of little work, and what they write
-is looked at. No figure is judged, but for those that do not depend on the
-machine.
+"""Runs each benchmark for one round of little work and checks its output. The
+test judges no figure that depends on the machine.
 """
 
 import importlib
@@ -17,15 +16,15 @@ import xml.etree.ElementTree
 import results as files
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Seconds; the pristine base may have to be built
+# Seconds; the first run may have to build the pristine base
 LIMIT = 3600
 
 
 class Bench(unittest.TestCase):
-    """What they share"""
+    """One small run of each program"""
 
     def run_it(self, kind, *arguments, has_chart=True):
-        """The results, by what they are of, and the table"""
+        """Runs a program; returns its measured values and its table."""
         with tempfile.TemporaryDirectory(prefix='virtfs-bench-') as folder:
             done = subprocess.run(
                 [sys.executable, '-B', HERE / f'run-{kind}.py', '--rounds',
@@ -39,7 +38,7 @@ class Bench(unittest.TestCase):
                 self.assertTrue(xml.etree.ElementTree.parse(chart).getroot()
                                 .tag.endswith('svg'))
                 chart.unlink()
-            # The same again, from what was kept
+            # report.py makes the same of the file.
             subprocess.run([sys.executable, '-B', HERE / 'report.py', path],
                            check=True)
             self.assertEqual(chart.exists(), has_chart)
@@ -48,7 +47,8 @@ class Bench(unittest.TestCase):
             return files.loads(path.read_text(encoding='utf-8')), table
 
     def check_server(self, results, whole):
-        """Results of test_server; whole: as p9load gives them, not reduced"""
+        """Checks results of test_server; whole: before the file's reduction
+        """
         self.assertEqual(
             {(r['peer'], r['work'], r['depth']) for r in results},
             {(p, w, d) for p in ('base-local', 'proxy') for d in (1, 64)
@@ -61,12 +61,12 @@ class Bench(unittest.TestCase):
             if whole:
                 self.assertLessEqual(r['median'], r['p99'])
             self.assertEqual('floor' in r, r['depth'] == 1)
-            # Only the proxy has a helper, and its helper uses memory.
+            # Only the proxy driver has a helper, which uses memory.
             for key in ('helper_pss', 'helper_idle'):
                 self.assertEqual(r[key] > 0, r['peer'] == 'proxy', (key, r))
 
     def test_server(self):
-        """Messages, by the pristine base and by the proxy"""
+        """Messages: the pristine base and the proxy driver"""
         results, table = self.run_it(
             'server', '--peer', 'proxy', '--work', 'getattr', '--work',
             'write512k', '--depth', '1', '--depth', '64', '--seconds', '0.01')
@@ -83,7 +83,7 @@ class Bench(unittest.TestCase):
                       f'({ratio}-{ratio})\n     - ', table)
 
     def test_guest(self):
-        """Work in guests, of the pristine base, virtiofsd and the proxy"""
+        """Work in guests: the pristine base, virtiofsd and the proxy driver"""
         peers = ['base-local', 'virtiofsd', 'proxy']
         results, table = self.run_it(
             'guest', '--peer', 'proxy', '--peer', 'virtiofsd', '--work',
@@ -93,7 +93,7 @@ class Bench(unittest.TestCase):
             {(p, w, c) for p in peers for c in ('none', 'loose')
              for w in ('remove', 'read')})
         for r in results['results']:
-            # The guest's clock goes as the host's
+            # The guest's clock must agree with the host's.
             self.assertGreater(r['seconds'], 0.001, r)
             self.assertLess(r['seconds'], r['host'] * 1.05 + 0.1, r)
         total = {p: sum(r['seconds'] for r in results['results']
@@ -122,7 +122,7 @@ class Bench(unittest.TestCase):
                     self.assertGreater(r[key]['qemu'], 0, (key, r))
                     if peer == 'local':
                         self.assertEqual(r[key]['helper'], 0, (key, r))
-                # Only the proxy has a helper, and one for each QEMU
+                # Only the proxy driver has a helper, one per QEMU.
                 if 'helper_kib' in r:
                     self.assertEqual(r['helper_kib'] > 100, peer == 'proxy', r)
             what, want = {

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whom this QEMU is measured against, and how each of them is started.
+"""The peers that the benchmarks compare, and how to start each of them.
 
-A peer is a QEMU with a driver, and the helper or daemon that belongs to it;
-known() has them all, a line or two each. The pristine base is built from the
-source that this tree is grafted onto, with the same compiler and the same
-arguments, and vhost-user besides, so that it can be virtiofsd's QEMU; Debian's
-QEMU and virtiofsd are taken as they are installed.
+A peer is a QEMU with a driver, and its helper or daemon; known() lists them.
+The pristine base is built from the source that this tree is grafted onto, with
+the same compiler and arguments, and with vhost-user, so that it can also be
+virtiofsd's QEMU. Debian's QEMU and virtiofsd are those that are installed.
+
+This module also has the options that the programs share.
 """
 
+import argparse
 import dataclasses
 import json
 import os
@@ -16,6 +18,7 @@ import resource
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import tomllib
 
@@ -40,7 +43,7 @@ DEVICE = ('virtio-9p-pci,fsdev=bench,mount_tag=bench,addr=4,'
 
 
 def build_pristine():
-    """Builds the base's own QEMU when it is not there, or not like this."""
+    """Builds the base's own QEMU unless it exists with these arguments."""
     arguments = [a for a in base.LEAN if 'proxy-helper' not in a]
     arguments.append('--enable-vhost-user')
     stamp = PRISTINE / 'virtfs-configured'
@@ -55,7 +58,7 @@ def build_pristine():
         tarball, has = fetcher.tarball()
         home.from_tarball(tarball, has, spec['series'], [])
         python = modules.make(spec['module'], home.home, fetcher)
-    # As in this tree's graft: there are no firmware images to unpack
+    # As in this tree's graft: the tarball comes without firmware images.
     meson = home.root / 'pc-bios/meson.build'
     text = meson.read_text(encoding='utf-8')
     meson.write_text(text.replace('if unpack_edk2_blobs\n', 'if false\n', 1),
@@ -73,14 +76,15 @@ def build_pristine():
 class Peer:
     """One QEMU with one driver.
 
-    fsdev is the value of -fsdev, without its id; properties are further ones
-    of the device, arguments further ones of QEMU. With a helper, which is a
-    command, the driver gets one end of a socket pair (sock_fd=) and the
-    helper the other (-f). With daemons, there is no fsdev but a virtiofs
-    device for each: they are commands by the tag that the guest mounts, and
-    get the name of a socket to listen on (--socket-path=).
+    says describes the peer in --help. fsdev is the value of -fsdev, without its
+    id; properties are more properties of the device, arguments more arguments
+    of QEMU. helper is a command: the helper gets one end of a socket pair (-f)
+    and the driver the other (sock_fd=). daemons are commands by the tag that
+    the guest mounts: a peer with daemons has no fsdev but a virtiofs device
+    for each daemon, which gets the name of its socket (--socket-path=).
     """
     name: str
+    says: str
     qemu: pathlib.Path
     fsdev: str = ''
     helper: tuple = ()
@@ -90,16 +94,16 @@ class Peer:
 
     @property
     def accel(self):
-        """Of a machine whose processor never runs: Debian's build has no
-        accelerator for that"""
+        """The accelerator of a machine whose processor never runs; Debian's
+        build lacks qtest."""
         return 'tcg' if self.qemu == DEBIAN else 'qtest'
 
     def missing(self):
-        """Why it cannot be measured, or None"""
+        """Why this machine cannot measure the peer, or None"""
         for path in (self.qemu, *self.helper[:1],
                      *(d[0] for d in self.daemons.values())):
             if not pathlib.Path(path).exists():
-                return f'{path} is not there'
+                return f'{path} does not exist'
         return None
 
 
@@ -111,33 +115,51 @@ def known(share):
     daemons = {cache: (str(VIRTIOFSD), '-o', f'source={share}',
                        '-o', f'cache={cache}') for cache in ('none', 'auto')}
     return [
-        Peer('base-local', PRISTINE_QEMU, local),
-        Peer('debian-local', DEBIAN, local),
-        Peer('debian-proxy', DEBIAN, 'proxy', debian_helper),
-        Peer('virtiofsd', PRISTINE_QEMU, daemons=daemons),
-        Peer('debian-virtiofsd', DEBIAN, daemons=daemons),
+        Peer('base-local', "the QEMU that this tree is grafted onto, with its "
+             'driver local, security_model=passthrough; ratios are relative '
+             'to this peer', PRISTINE_QEMU, local),
+        Peer('debian-local', "Debian's QEMU with its driver local", DEBIAN,
+             local),
+        Peer('debian-proxy', "Debian's QEMU with its driver proxy and its "
+             'helper (QEMU has no proxy driver since 9.2; Debian 12 has 7.2)',
+             DEBIAN, 'proxy', debian_helper),
+        Peer('virtiofsd', "Debian's virtiofsd with the QEMU of base-local, so "
+             'that devices and emulation are those of the other guests',
+             PRISTINE_QEMU, daemons=daemons),
+        Peer('debian-virtiofsd', "Debian's virtiofsd with Debian's QEMU",
+             DEBIAN, daemons=daemons),
         *_ours(local, helper)]
 
 
 def _ours(local, helper):
-    """This tree's drivers, and what they cost without parts of the design"""
+    """This tree's drivers, as they are and without parts of the design"""
     loops = {'': {}, '-eventfd': {'properties': ',direct-kick=off'},
              '-iothread': {'properties': ',iothread=worker',
                            'arguments': ('-object', 'iothread,id=worker')}}
+    says = {'': '', '-eventfd': '; direct-kick=off: an eventfd notifies the '
+            'main loop of requests, as under KVM',
+            '-iothread': '; the device is in an IOThread'}
     for loop, more in loops.items():
-        yield Peer('local' + loop, build.QEMU, local, **more)
-        yield Peer('proxy' + loop, build.QEMU, 'proxy', helper, **more)
+        yield Peer('local' + loop, "this tree's driver local" + says[loop],
+                   build.QEMU, local, **more)
+        yield Peer('proxy' + loop, "this tree's driver proxy" + says[loop],
+                   build.QEMU, 'proxy', helper, **more)
+    socket_only = '; ring=off: messages go through the socket'
+    no_donation = '; donate=off: QEMU gets descriptors of open files only'
     for loop in '', '-iothread':
-        for way, options in (('-socket', ',ring=off'),
-                             ('-nodonate', ',donate=off'),
-                             ('-socket-nodonate', ',ring=off,donate=off')):
-            yield Peer(f'proxy{way}{loop}', build.QEMU, 'proxy' + options,
-                       helper, **loops[loop])
+        for way, options, text in (
+                ('-socket', ',ring=off', socket_only),
+                ('-nodonate', ',donate=off', no_donation),
+                ('-socket-nodonate', ',ring=off,donate=off',
+                 socket_only + no_donation)):
+            yield Peer(f'proxy{way}{loop}',
+                       "this tree's driver proxy" + text + says[loop],
+                       build.QEMU, 'proxy' + options, helper, **loops[loop])
 
 
 def chosen(names, share, fits):
-    """Peers that are wanted (all, if names is empty), fit and can be measured
-    here; share(name) is the path of a peer's share."""
+    """The peers among names (all if empty) that fit and that this machine can
+    measure; share(name) is the path of a peer's share."""
     found = []
     for peer in known(''):
         if not fits(peer) or \
@@ -151,8 +173,8 @@ def chosen(names, share, fits):
 
 
 class Helper:
-    """A peer's helper, if it has one; fsdev is what QEMU is told, fds what it
-    inherits. close() when it has."""
+    """A peer's helper, if it has one. fsdev is the value for QEMU's -fsdev, fds
+    are the descriptors that QEMU inherits; call close() after QEMU's start."""
 
     def __init__(self, peer):
         self.fsdev, self.fds = peer.fsdev, ()
@@ -169,16 +191,16 @@ class Helper:
         self.fsdev += f',sock_fd={self._ours.fileno()}'
 
     def close(self):
-        """QEMU has its end."""
+        """Closes this process's copy of QEMU's end."""
         if self._ours:
             self._ours.close()
 
     def memory(self):
-        """Proportional set size of it and its children, in KiB"""
+        """Proportional set size of the helper and its children, in KiB"""
         return _memory(self.process.pid) if self.process else 0
 
     def stop(self):
-        """Ends it."""
+        """Ends the helper."""
         if self.process:
             self.process.terminate()
             self.process.wait(60)
@@ -193,7 +215,7 @@ def _memory(pid):
 
 
 class Running:
-    """A peer that takes orders"""
+    """A started peer, which executes orders"""
 
     def __init__(self, peer, p9load):
         self.peer = peer
@@ -223,38 +245,66 @@ class Running:
                 'helper_idle': self.idle}
 
     def stop(self):
-        """Ends it."""
+        """Ends the peer and its helper."""
         self.load.stdin.close()
         self.load.wait(60)
+        self.load.stdout.close()
         self.helper.stop()
 
 
 def works(p9load):
-    """Names of all kinds of work, with what they are"""
+    """The kinds of work: descriptions by name"""
     said = subprocess.run([p9load, '--list'], capture_output=True, text=True,
                           check=True)
     return dict(line.split('\t') for line in said.stdout.splitlines())
 
 
 def raise_limits():
-    """Lets this process and its children open as many files as there can be:
-    not all peers keep to a limit."""
+    """Raises the limit of open files to the system's maximum, for this process
+    and its children: not all peers respect a lower limit."""
     most = int(pathlib.Path('/proc/sys/fs/nr_open').read_text('ascii'))
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     except ValueError:          # in a container
-        print('the limit of open files cannot be raised', file=sys.stderr)
+        print('cannot raise the limit of open files', file=sys.stderr)
 
 
-def share_option(parser):
-    """Where shares are made"""
+def _describe(peer):
+    """A peer's entry in --help, set as argparse sets options"""
+    name = f'  {peer.name}'.ljust(24)
+    text = textwrap.fill(peer.says, 79, initial_indent=24 * ' ',
+                         subsequent_indent=24 * ' ')
+    return f'{name}\n{text}' if len(name) > 24 else name + text[24:]
+
+
+def make_parser(description, rounds, fits, default=None):
+    """A parser with the options that the programs share. --help describes the
+    peers that fit; default: the names that --peer replaces, or None for all"""
+    fit = [peer for peer in known('') if fits(peer)]
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog='\n'.join(['peers:', *map(_describe, fit)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    always = f'; {report.REFERENCE} is always measured' \
+        if report.REFERENCE in (peer.name for peer in fit) else ''
+    parser.add_argument('--peer', action='append', metavar='PEER',
+                        choices=[peer.name for peer in fit],
+                        help='measure only this peer (repeatable; default: '
+                        + ', '.join(default or ['all']) + always + ')')
+    parser.add_argument('--rounds', type=int, default=rounds, metavar='N',
+                        help='number of rounds (default: %(default)s)')
     parser.add_argument('--share', metavar='DIR', default='/dev/shm',
-                        help='make the shares in that folder, on another file '
-                        'system (default: %(default)s)')
+                        help='make the shares in this folder (default: '
+                        '%(default)s)')
+    parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
+                        default=TREE / 'docs/devel',
+                        help='write the results into this folder (default: '
+                        'docs/devel)')
+    return parser
 
 
 def facts(folder):
-    """Facts of this machine, and of the file system of a folder"""
+    """Facts about this machine and the file system of a folder"""
     with open('/proc/cpuinfo', encoding='utf-8') as f:
         models = [line.partition(':')[2].strip() for line in f
                   if line.startswith('model name')]
@@ -271,7 +321,7 @@ def facts(folder):
 
 
 def versions(names):
-    """The first line that each peer's QEMU says of itself, by name"""
+    """The first line of QEMU's --version, by the peer's name"""
     return {p.name: subprocess.run(
         [p.qemu, '--version'], capture_output=True, text=True, check=True,
         stdin=subprocess.DEVNULL).stdout.splitlines()[0]

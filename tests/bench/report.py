@@ -1,16 +1,16 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables and a chart of what run-server.py, run-guest.py or run-scale.py
-measured.
+"""Makes tables and a chart of the results of run-server.py, run-guest.py or
+run-scale.py.
 
-usage: report.py FILE.json...   writes them again, beside that file
+usage: report.py FILE.json...   writes them anew, beside the file
 
-A ratio is that of two peers in one round; told are the median of the rounds,
-and the lowest and highest.
+A ratio compares two peers in one round. The tables show the median of the
+rounds, and the lowest and the highest in brackets.
 
-*Net* latency is a message's median latency less the floor: that of a Tclunk of
-an unopened fid on the pristine base, measured right before that message. It is
-what a message costs beyond what the machine, the kick and the generator do.
+*Net* latency is a message's median latency minus the floor: the median latency
+of a Tclunk of an unopened fid on the pristine base, measured right before the
+message. The floor is the cost of the machine, the kick and the load generator.
 """
 
 import pathlib
@@ -24,12 +24,12 @@ from tables import (BARS, NAME, Ratio, bars, head, middle, section, table,
 
 REFERENCE = 'base-local'
 VIRTIOFSD = 'virtiofsd'
-# Whose figures have targets: the driver as it comes; for messages, also with
-# its kicks as they are with KVM
+# The peers that have targets: the driver with its defaults and, for messages,
+# also with kicks as under KVM
 AIMING = 'proxy'
 AIMING_KVM = 'proxy-eventfd'
 FLOOR = 'floor'
-# Types that need no other thread, nor the helper
+# Types that need neither another thread nor the helper
 AT_ONCE = ('getattr', 'readlink', 'statfs', 'read4k')
 LARGE = ('read512k', 'write512k')
 # Members of a result that the tables need
@@ -42,15 +42,16 @@ MEMORY = ('qemu_pss', 'helper_pss', 'helper_idle')
 # Messages
 
 class Server:
-    """What run-server.py measured, by peer, work, depth and round"""
+    """The results of run-server.py, by peer, work, depth and round"""
 
     kind = 'server'
     keys = ('peer', 'work', 'depth')
 
     @staticmethod
     def kept(results):
-        """What the tables need of the results: times and processor time at the
-        lowest depth only, and memory as the most in all rounds"""
+        """The results, without what no table needs: times and processor time
+        above the lowest depth, and memory other than the most of all rounds
+        """
         lowest = min(r['depth'] for r in results)
         most = {}
         for r in results:
@@ -75,8 +76,8 @@ class Server:
         self.types = [w for w in self.works if w != FLOOR]
 
     def net(self, peer, work, number):
-        """Net latency at depth 1, in ns; a message that costs no more than
-        the floor has none"""
+        """Net latency at depth 1, in ns; 0 if the message costs no more than
+        the floor"""
         result = self.at[peer, work, 1, number]
         return max(0, result['median'] - result['floor'])
 
@@ -96,19 +97,19 @@ class Server:
                       self.rate(to, work, depth, n)) for n in self.numbers)
 
     def middle(self, peer, work, depth, *keys):
-        """The median over the rounds of a sum of measured values"""
+        """The median over the rounds of the sum of some values"""
         return statistics.median(
             sum(self.at[peer, work, depth, n][key] for key in keys)
             for n in self.numbers)
 
     def memory(self, peer, key, depths):
-        """The most that was seen at these depths, in MiB"""
+        """The most memory at these depths, in MiB"""
         return max((r[key] for r in self.all['results']
                     if r['peer'] == peer and r['depth'] in depths),
                    default=0) / 1024
 
     def _against(self, peer):
-        """Targets of the proxy driver in one of its variants"""
+        """Rows of targets() for a variant of the proxy driver"""
         low, high = 1 in self.depths, 16 in self.depths
         d1 = {w: self.latencies(peer, w) for w in self.types} if low else {}
         d16 = {w: self.rates(peer, w, 16) for w in self.types} if high else {}
@@ -144,7 +145,7 @@ class Server:
                        middle(self.rates(peer, w, 16, 'debian-proxy')
                               for w in self.types), '>=', 5)
         if high:
-            # The time that one takes
+            # Times, so the inverse of the rates
             yield (f'``{peer}`` to ``{REFERENCE}``: floor at depth 16',
                    Ratio((self.rate(REFERENCE, FLOOR, 16, n),
                           self.rate(peer, FLOOR, 16, n))
@@ -156,7 +157,7 @@ class Server:
                    self.memory(peer, 'helper_pss', [64]), '<=', 16)
 
     def targets(self):
-        """What tables.targets() takes"""
+        """Rows for tables.targets()"""
         for peer in self.peers:
             if peer in (AIMING, AIMING_KVM) and self.types:
                 yield from self._against(peer)
@@ -171,15 +172,15 @@ class Server:
                        max(worst)[0], '<=', 1)
 
     def lines(self):
-        """The text, in reStructuredText"""
+        """The lines of the report, in reStructuredText"""
         says = self.all['works']
         yield from head(self.all, self.kind, self.numbers, self.has_chart())
         yield from targets(self.targets())
         if 1 in self.depths and self.types:
             yield from section('One request at a time', [
-                f'Net latency as a ratio to that of ``{REFERENCE}``, the '
-                'pristine base with its driver ``local``; in the last column, '
-                'that one\'s in microseconds.'])
+                f'Net latency, as a ratio to that of ``{REFERENCE}``, the '
+                'pristine base with its driver ``local``; the last column is '
+                f'the net latency of ``{REFERENCE}`` in microseconds.'])
             yield from table(
                 ['Message', *self.others, REFERENCE],
                 [[says[w], *(self.latencies(p, w) for p in self.others),
@@ -187,10 +188,10 @@ class Server:
                       self.net(REFERENCE, w, n) for n in self.numbers)
                       / 1000)] for w in self.types])
         for depth in [d for d in self.depths if d > 1]:
-            yield from section(f'{depth} requests under way', [
+            yield from section(f'{depth} requests in flight', [
                 f'Messages per second, as a ratio to those of '
-                f'``{REFERENCE}``; in the last column, its thousands of '
-                'messages per second.'])
+                f'``{REFERENCE}``; the last column is the rate of '
+                f'``{REFERENCE}`` in thousands per second.'])
             yield from table(
                 ['Message', *self.others, REFERENCE],
                 [[says[w], *(self.rates(p, w, depth) for p in self.others),
@@ -198,9 +199,9 @@ class Server:
                       self.rate(REFERENCE, w, depth, n)
                       for n in self.numbers) / 1000)] for w in self.works])
         yield from section('Processor time and memory', [
-            'Microseconds of processor time for a message, of QEMU and helper '
-            f'together, at depth {self.depths[0]}; memory (PSS, MiB) at '
-            'most.'])
+            'Processor time per message, of QEMU and helper together, in '
+            f'microseconds, at depth {self.depths[0]}; peak memory (PSS, '
+            'MiB).'])
         yield from table(
             ['Message', *self.peers],
             [[says[w], *('{:.1f}'.format(self.middle(
@@ -214,12 +215,12 @@ class Server:
                                ('helper, idle', 'helper_idle'))])
 
     def has_chart(self):
-        """Whether there is anything for one"""
+        """Whether there is anything to draw"""
         return bool(self.others and self.types)
 
     def chart(self, path):
-        """Net latencies at depth 1, or else what the lowest depth carries; of
-        the first peers"""
+        """Draws the first peers' net latencies at depth 1, or without these
+        the rates at the lowest depth."""
         low = self.depths[0]
         ratios = {p: [self.latencies(p, w) if low == 1
                       else self.rates(p, w, low) for w in self.types]
@@ -234,7 +235,7 @@ class Server:
 # Guests
 
 class Guests:
-    """What run-guest.py measured, by peer, cache, work and round"""
+    """The results of run-guest.py, by peer, cache, work and round"""
 
     kind = 'guest'
     keys = ('peer', 'cache', 'work')
@@ -256,30 +257,31 @@ class Guests:
         self.others = [p for p in self.peers if p != REFERENCE]
 
     def times(self, peer, cache, work, to=REFERENCE):
-        """Ratio of one kind of work; none if one of them failed"""
+        """Ratio of the times of one kind of work, without the rounds in which
+        a peer failed"""
         return Ratio((self.at[peer, cache, work, n],
                       self.at[to, cache, work, n]) for n in self.numbers
                      if (peer, cache, work, n) in self.at and
                      (to, cache, work, n) in self.at)
 
     def total(self, peer, cache, number, other=None):
-        """Seconds of all work in a round that both did"""
+        """Seconds of all work in a round, of the work that both peers did"""
         return sum(self.at[peer, cache, w, number] for w in self.works
                    if (peer, cache, w, number) in self.at and
                    (other or peer, cache, w, number) in self.at)
 
     def totals(self, peer, cache, to=REFERENCE):
-        """Ratio of them"""
+        """Ratio of the total times"""
         return Ratio((self.total(peer, cache, n, to),
                       self.total(to, cache, n, peer)) for n in self.numbers)
 
     def failed(self):
-        """Who could not do what, and why"""
+        """Peer, work, cache and error of each failure"""
         return dict.fromkeys((r['peer'], r['work'], r['cache'], r['failed'])
                              for r in self.all['results'] if 'failed' in r)
 
     def targets(self):
-        """What tables.targets() takes"""
+        """Rows for tables.targets()"""
         if AIMING not in self.peers:
             return
         for cache in self.caches:
@@ -295,7 +297,7 @@ class Guests:
                    '<=', 1)
 
     def lines(self):
-        """The text, in reStructuredText"""
+        """The lines of the report, in reStructuredText"""
         says = self.all['works']
         yield from head(self.all, self.kind, self.numbers, self.has_chart())
         yield (f'The guest: {self.all["guest"]}.')
@@ -307,9 +309,9 @@ class Guests:
         yield from targets(self.targets())
         for cache in self.caches:
             yield from section(f'cache={cache}', [
-                f'Time as a ratio to that of ``{REFERENCE}``, the pristine '
-                'base with its driver ``local``; in the last column, that '
-                'one\'s in seconds.'])
+                f'Time, as a ratio to that of ``{REFERENCE}``, the pristine '
+                'base with its driver ``local``; the last column is the time '
+                f'of ``{REFERENCE}`` in seconds.'])
             rows = [[says[w], *(self.times(p, cache, w) for p in self.others),
                      '{:.2f}'.format(statistics.median(
                          self.at[REFERENCE, cache, w, n]
@@ -327,11 +329,11 @@ class Guests:
             yield from table(['Work', *self.others, REFERENCE], rows)
 
     def has_chart(self):
-        """Whether there is anything for one"""
+        """Whether there is anything to draw"""
         return bool(self.others)
 
     def chart(self, path):
-        """Times of all kinds of work, without a cache if that was measured"""
+        """Draws the times of all kinds of work with the first way to cache."""
         cache = self.caches[0]
         bars(path, [*self.works, 'all'],
              {p: [r.median if r else 0 for r in (
@@ -344,8 +346,8 @@ KINDS = {kind.kind: kind for kind in (Server, Guests, Scale)}
 
 
 def write(kind, results, folder):
-    """The results as JSON, their tables and their chart, into a folder;
-    kind: of KINDS."""
+    """Writes the results as JSON, their tables and their chart into a folder.
+    kind is a key of KINDS."""
     path = pathlib.Path(folder, NAME + kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     of_kind = KINDS[kind]

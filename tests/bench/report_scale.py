@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables of what run-scale.py measured.
+"""Tables of the results of run-scale.py.
 
-A cost is processor time of QEMU and its helper for a message. Told is the first
-column's in microseconds, and the others' as ratios to that of the same round:
-1 is a cost that stays the same.
+A cost is the processor time of QEMU and its helper per message. The first
+column shows it in microseconds; the other columns show the ratio to the first
+column's cost in the same round, so 1 means that the cost stays the same.
 """
 
 import statistics
 
 from tables import Ratio, head, section, table, targets
 
-BYTES = 400                             # for an idle fid with its node
-# Members of a result that the tables need, those that are costs apart
+BYTES = 400                             # per idle fid with its node
+# Members of a result that the tables need; COSTS have parts
 KEPT = ('part', 'peer', 'round', 'kind', 'fids', 'size', 'count', 'depth',
         'guests', 'error', 'seconds', 'qemu_kib', 'qemu_bytes', 'helper_kib',
         'helper_bytes')
@@ -19,15 +19,15 @@ COSTS = ('walk', 'getattr_new', 'getattr_any', 'clunk', 'entry')
 
 
 class Scale:
-    """What run-scale.py measured: results with part, peer and round, and then
-    what p9scale says"""
+    """The results of run-scale.py: part, peer and round, and the members of
+    p9scale's answer"""
 
     kind = 'scale'
     keys = ('part', 'peer', 'kind', 'fids', 'size', 'count', 'depth', 'guests')
 
     @staticmethod
     def kept(results):
-        """What the tables need of the results"""
+        """The results, without the members that no table needs"""
         for r in results:
             costs = {key: {who: r[key][who] for who in ('qemu', 'helper')}
                      for key in COSTS if key in r}
@@ -41,20 +41,20 @@ class Scale:
             for key in ('peer', 'round'))
 
     def of(self, **what):
-        """Results that have all of this"""
+        """The results with these members"""
         return [r for r in self.all['results']
                 if all(r.get(key) == value for key, value in what.items())]
 
     def values(self, key, **what):
-        """What a member of such results is, each once, in order"""
+        """The different values of a member, in order"""
         return sorted({r[key] for r in self.of(**what)})
 
     def middle(self, key, **what):
-        """The median over the rounds of a member, or None"""
+        """The median of a member over the rounds, or 0"""
         return statistics.median([r[key] for r in self.of(**what)] or [0])
 
     def costs(self, column, message, **what):
-        """Cells of a row: for each value of a member, the message's cost"""
+        """Cells of a row: the message's cost, by the values of column"""
         by_value = {value: {r['round']: sum(r[message][key] for key in
                                             ('qemu', 'helper'))
                             for r in self.of(**what, **{column: value})}
@@ -65,7 +65,7 @@ class Scale:
             yield Ratio((costs[n], first[n]) for n in self.numbers)
 
     def messages(self, title, text, column, **what):
-        """A section with a table for each peer, and rows for messages"""
+        """A section with a table per peer and a row per message"""
         values = self.values(column, **what)
         if not values:
             return
@@ -78,11 +78,11 @@ class Scale:
                  for message, says in self.says.items()])
 
     def most(self):
-        """The most fids that were measured"""
+        """The largest number of fids in the results"""
         return self.values('fids', part='fids')[-1]
 
     def targets(self):
-        """What tables.targets() takes"""
+        """Rows for tables.targets()"""
         for peer in self.peers if self.of(part='fids') else ():
             what = {'part': 'fids', 'peer': peer, 'fids': self.most()}
             yield (f'``{peer}``: memory in QEMU for each of {self.most():,} '
@@ -90,10 +90,10 @@ class Scale:
                    self.middle('qemu_bytes', kind='many', **what), '<=', BYTES)
 
     def fids(self):
-        """Many fids"""
+        """The section on the number of fids"""
         yield from self.messages(
-            'Fids', ['By how many fids there are, each on a file of its own; '
-                     '16 requests under way.'],
+            'Fids', ['By number of fids, each on its own file; 16 requests in '
+                     'flight.'],
             'fids', part='fids', kind='many')
         if not self.of(part='fids'):
             return
@@ -109,13 +109,13 @@ class Scale:
                  ('QEMU, all on one file', 'qemu_bytes', 'one'))])
 
     def directories(self):
-        """Large directories"""
+        """The section on the size of directories"""
         sizes = self.values('size', part='readdir')
         if not sizes:
             return
         yield from section('Directories', [
-            'An entry, by how many there are in the directory, and how many '
-            'bytes a Treaddir asks for.'])
+            'Cost per entry, by the entries of the directory and the bytes '
+            'that a Treaddir asks for.'])
         yield from table(
             ['', f'{sizes[0]:,}: us', *(f'{s:,}' for s in sizes[1:])],
             [[f'``{peer}``, {count:,} bytes',
@@ -125,10 +125,10 @@ class Scale:
              for count in self.values('count', part='readdir')])
 
     def guests(self):
-        """Many QEMUs"""
+        """The section on the number of QEMUs"""
         yield from self.messages(
-            'Guests', ['By how many QEMUs there are, each with 2,000 fids, '
-                       '16 requests under way, and a helper of its own.'],
+            'Guests', ['By number of QEMUs, each with 2,000 fids, 16 requests '
+                       'in flight and its own helper.'],
             'guests', part='guests')
         numbers = self.values('guests', part='guests')
         if numbers:
@@ -143,12 +143,12 @@ class Scale:
                                    ('helper', 'helper_kib'))])
 
     def limits(self):
-        """The most fids"""
+        """The section on the most fids"""
         results = self.of(part='limit')
         if results:
             yield from section('The most fids', [
-                'All on one file; then one more; then 20,000 messages, and '
-                'another fid for one that is clunked.'])
+                'All fids on one file; then one more; then 20,000 messages, '
+                'and a new fid in place of one that is clunked.'])
             yield from table(
                 ['', 'fids', 'one more', 'memory of QEMU (PSS, MiB)',
                  'seconds for all'],
@@ -157,7 +157,7 @@ class Scale:
                  for r in results])
 
     def lines(self):
-        """The text, in reStructuredText"""
+        """The lines of the report, in reStructuredText"""
         yield from head(self.all, self.kind, self.numbers, self.has_chart())
         yield (f'A process may have {self.all["descriptors"]:,} descriptors '
                '(hard limit of RLIMIT_NOFILE).')
@@ -166,12 +166,12 @@ class Scale:
         yield from self.fids()
         yield from self.directories()
         yield from self.messages(
-            'Requests under way', ['By how many requests are under way, with '
+            'Requests in flight', ['By number of requests in flight, with '
                                    '2,000 fids.'], 'depth', part='depth')
         yield from self.guests()
         yield from self.limits()
 
     @staticmethod
     def has_chart():
-        """There is none"""
+        """Whether the report has a chart: this kind has none"""
         return False

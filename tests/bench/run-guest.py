@@ -2,17 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Measures real work in Linux guests, side by side with other servers.
 
-Each peer (peers.py) has a guest with a share of its own, all of them the same
-(guest/guest.py). The guests are started one after the other and then stand
-still; each kind of work (guest/works.py) is done by each of them in turn, with
-each way to cache, in several rounds. Before each turn the share is made what
-it was, and the guest mounts it anew.
+Each peer (peers.py) has its own share and its own guest; the guests are alike
+(guest/guest.py). The program starts and stops one guest after the other. Then,
+in several rounds and with each way to cache, each guest in turn does each kind
+of work (guest/works.py), while the others are stopped. Before each turn the
+program restores the share, and the guest mounts it anew.
 
-Results go into a folder as JSON, a table and a chart (report.py); by default
-into docs/devel.
+The results go into a folder as JSON, a table and a chart (report.py).
 """
 
-import argparse
 import pathlib
 import subprocess
 import sys
@@ -29,8 +27,13 @@ from virtfs import build, debian                    # noqa: E402
 from virtfs.failure import Failure, message         # noqa: E402
 
 
+def fits(_):
+    """A guest can have any peer's share."""
+    return True
+
+
 class Bench:
-    """All guests, and the host's side of them, in a folder."""
+    """All guests and their shares, in a folder"""
 
     def __init__(self, folder, names):
         self.folder = pathlib.Path(folder)
@@ -39,7 +42,7 @@ class Bench:
         self.guests = []
         try:
             for peer in peers.chosen(names, lambda n: str(self.share(n)),
-                                     lambda peer: True):
+                                     fits):
                 self.share(peer.name).mkdir(parents=True)
                 self.guests.append(guest.Guest(
                     peer, common, self._new(f'guest-{peer.name}')))
@@ -54,7 +57,7 @@ class Bench:
         return path
 
     def share(self, name):
-        """The share of the peer with that name"""
+        """The path of a peer's share"""
         return self.folder / 'shares' / name
 
     def measure(self, wanted, caches, rounds):
@@ -79,34 +82,19 @@ class Bench:
 
 
 def _parser(known):
-    parser = argparse.ArgumentParser(
-        description=__doc__.partition('\n')[0],
-        epilog='peers: ' + ', '.join(p.name for p in peers.known('')) + '; '
-        f'{report.REFERENCE} is always one. works: ' + ', '.join(known))
-    parser.add_argument('--peer', action='append', help='only this one (may '
-                        'be given several times)')
-    parser.add_argument('--work', action='append', help='only this kind '
-                        '(likewise)')
+    parser = peers.make_parser(__doc__.partition('\n')[0], 5, fits)
+    parser.add_argument('--work', action='append', choices=known,
+                        help='measure only this kind of work (repeatable)')
     parser.add_argument('--cache', action='append', choices=guest.CACHES,
-                        help="the 9p client's (likewise; default: both). "
-                        "virtiofsd's are none and auto")
-    parser.add_argument('--rounds', type=int, default=5)
-    peers.share_option(parser)
-    parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
-                        default=peers.TREE / 'docs/devel')
+                        help="the 9p client's cache mode (repeatable; default: "
+                        'both); for loose, virtiofsd runs with cache=auto')
     return parser
 
 
 def main():
     """The command line"""
     known = {w.name: w for w in works.WORKS}
-    parser = _parser(known)
-    options = parser.parse_args()
-    for given, there in ((options.work, known), (
-            options.peer, [p.name for p in peers.known('')])):
-        for name in given or ():
-            if name not in there:
-                parser.error(f'{name}: there are {", ".join(there)}')
+    options = _parser(known).parse_args()
     try:
         debian.need(['build', 'boot', 'bench'], 'run-guest.py')
         build.configure('run-guest.py')

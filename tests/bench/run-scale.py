@@ -1,18 +1,15 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measures whether 9P messages cost the same however much there is of all.
+"""Measures how the cost of 9P messages grows with the load.
 
 Messages go straight into the virtqueue, without a guest (server/p9scale.c):
 with a thousand to a million fids, in directories of as many entries, with up to
-a thousand requests under way, and to 64 QEMUs, each with a helper of its own.
+a thousand requests in flight, and to 64 QEMUs, each with its own helper.
 
-Results go into a folder as JSON and a table (report_scale.py); by default into
-docs/devel.
+The results go into a folder as JSON and a table (report_scale.py).
 """
 
-import argparse
 import json
-import pathlib
 import resource
 import subprocess
 import sys
@@ -24,16 +21,21 @@ from virtfs import build, debian
 
 P9SCALE = build.BUILD / 'tests/bench/server/p9scale'
 PEERS = ['local', 'proxy', 'proxy-nodonate']
-FEW = 2000                              # fids where not they are measured
+FEW = 2000                              # fids in the parts depth and guests
 DEPTHS = [16, 64, 256, 1000]
-BYTES = [512, 65000]                    # that a Treaddir asks for
-ENTRIES = 100000                        # that are read at least
+BYTES = [512, 65000]                    # per Treaddir
+ENTRIES = 100000                        # to read at least
 MESSAGES = {'walk': 'Twalk', 'getattr_new': 'Tgetattr of the newest fids',
             'getattr_any': 'Tgetattr of any fids', 'clunk': 'Tclunk'}
 
 
+def fits(peer):
+    """Whether a peer's QEMU is this tree's, which starts its helper itself"""
+    return peer.qemu == build.QEMU
+
+
 class Machines:
-    """QEMUs that take orders"""
+    """Started QEMUs, which execute orders"""
 
     def __init__(self, peer, share, number=1):
         fsdev = peer.fsdev
@@ -58,7 +60,7 @@ class Machines:
         self.load.wait(120)
 
     def order(self, *words):
-        """What p9scale answers"""
+        """Sends an order; returns p9scale's answer."""
         self.load.stdin.write(' '.join(map(str, words)) + '\n')
         answer = self.load.stdout.readline()
         if not answer:
@@ -67,8 +69,8 @@ class Machines:
 
 
 class Share:
-    """A folder with directories of many files, named by how many; and for how
-    many guests it is"""
+    """A folder with directories of many files, each named by its number of
+    files; numbers: the numbers of guests to measure"""
 
     def __init__(self, path, most, numbers):
         self.path = path
@@ -81,13 +83,13 @@ class Share:
         self.most = most
 
     def few(self):
-        """A directory and a number of fids"""
+        """A directory and a number of fids for the parts depth and guests"""
         number = min(FEW, self.most)
         return next(s for s in self.sizes if s >= number), number
 
 
 def fids(peer, share):
-    """Fids by the million"""
+    """Costs by the number of fids"""
     for kind in ('many', 'one'):
         with Machines(peer, share.path) as machine:
             for result in machine.order('fids', share.most, kind, share.most):
@@ -95,7 +97,7 @@ def fids(peer, share):
 
 
 def readdir(peer, share):
-    """Directories of a million entries"""
+    """Costs per entry, by the size of the directory"""
     with Machines(peer, share.path) as machine:
         machine.order('readdir', share.sizes[0], BYTES[0], ENTRIES)
         for count in BYTES:
@@ -109,9 +111,9 @@ def readdir(peer, share):
 
 
 def depth(peer, share):
-    """Requests under way"""
+    """Costs by the requests in flight"""
     with Machines(peer, share.path) as machine:
-        # The first is for what only the first messages cost
+        # The first run is for costs that only the first messages have.
         for number, under_way in enumerate([DEPTHS[0], *DEPTHS]):
             result, = machine.order('depth', *share.few(), under_way)
             if number:
@@ -119,7 +121,7 @@ def depth(peer, share):
 
 
 def guests(peer, share):
-    """As many QEMUs at once"""
+    """Costs by the number of QEMUs"""
     for number in share.guests:
         with Machines(peer, share.path, number) as machines:
             machines.order('depth', *share.few(), DEPTHS[0])
@@ -137,15 +139,14 @@ PARTS = {part.__name__: part for part in (fids, readdir, depth, guests, limit)}
 
 
 def measure(options, parts):
-    """A list of results, each with part, peer and round; limit is not repeated
-    """
+    """A list of results, each with part, peer and round. The part limit runs in
+    the first round only."""
     results = []
     with tempfile.TemporaryDirectory(prefix='virtfs-scale-',
                                      dir=options.share) as path:
         share = Share(path, options.files, sorted(options.guests or
                                                   [1, 8, 64]))
-        chosen = peers.chosen(options.peer or PEERS, lambda _: path,
-                              lambda peer: peer.qemu == build.QEMU)
+        chosen = peers.chosen(options.peer or PEERS, lambda _: path, fits)
         for number in range(options.rounds):
             for part in parts:
                 if part == 'limit' and number:
@@ -160,22 +161,15 @@ def measure(options, parts):
 
 def main():
     """The command line"""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--peer', action='append', help='only this one (may '
-                        'be given several times; default: '
-                        + ', '.join(PEERS) + ')')
+    parser = peers.make_parser(__doc__.partition('\n')[0], 3, fits, PEERS)
     parser.add_argument('--part', action='append', choices=PARTS,
-                        help='only this part (may be given several times)')
+                        help='measure only this part (repeatable)')
     parser.add_argument('--files', type=int, default=1000000, metavar='N',
                         help='the most fids and entries (default: '
                         '%(default)s)')
     parser.add_argument('--guests', action='append', type=int, metavar='N',
-                        help='QEMUs at a time (likewise; default: 1, 8 and '
+                        help='QEMUs at a time (repeatable; default: 1, 8 and '
                         '64)')
-    parser.add_argument('--rounds', type=int, default=3)
-    peers.share_option(parser)
-    parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
-                        default=peers.TREE / 'docs/devel')
     options = parser.parse_args()
     debian.need(['build', 'test'], 'run-scale.py')
     build.configure('run-scale.py')

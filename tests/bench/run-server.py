@@ -1,21 +1,18 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Measures what 9P messages cost, side by side with other QEMUs.
+"""Measures the cost of 9P messages, side by side with other QEMUs.
 
-Messages go straight into the virtqueue, without a guest (server/p9load.c). All
-peers are started at once; then each kind of work is done by each of them in
-turn, in several rounds. So whatever else the machine does hits all alike, and
-ratios are taken of neighbours in the same round.
+Messages go straight into the virtqueue, without a guest (server/p9load.c). The
+program starts all peers; then, in several rounds, each peer does each kind of
+work in turn. Other load on the machine affects all peers alike, and a ratio
+compares peers within a round.
 
-Latencies are told as what is beyond the floor, so that is measured with each
-kind of work, right before it.
+Net latency excludes the floor, so each kind of work begins with a measurement
+of the floor.
 
-Results go into a folder as JSON, a table and a chart (report.py); by default
-into docs/devel.
+The results go into a folder as JSON, a table and a chart (report.py).
 """
 
-import argparse
-import pathlib
 import subprocess
 import sys
 import tempfile
@@ -28,8 +25,13 @@ P9LOAD = build.BUILD / 'tests/bench/server/p9load'
 FLOOR = report.FLOOR
 
 
+def fits(peer):
+    """Whether p9load can measure a peer: it has a 9p device."""
+    return not peer.daemons
+
+
 def turn(running, work, depth, seconds, number):
-    """Results of all peers"""
+    """The results of all peers for one kind of work"""
     floor = {}
     if depth == 1:
         reference, = (r for r in running if r.peer.name == report.REFERENCE)
@@ -39,15 +41,14 @@ def turn(running, work, depth, seconds, number):
 
 
 def measure(above, names, works, depths, rounds, seconds):
-    """A list of results, each with peer and round"""
+    """A list of results, each with peer and round. The shares are in above."""
     results = []
     with tempfile.TemporaryDirectory(prefix='virtfs-bench-',
                                      dir=above) as share:
         subprocess.run([P9LOAD, '--files', share], check=True)
         running = []
         try:
-            for peer in peers.chosen(names, lambda _: share,
-                                     lambda peer: not peer.daemons):
+            for peer in peers.chosen(names, lambda _: share, fits):
                 running.append(peers.Running(peer, P9LOAD))
             for number in range(rounds):
                 for work in works:
@@ -62,19 +63,15 @@ def measure(above, names, works, depths, rounds, seconds):
 
 def main():
     """The command line"""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--peer', action='append', help='only this one (may '
-                        'be given several times)')
-    parser.add_argument('--work', action='append', help='only this kind '
-                        '(likewise)')
-    parser.add_argument('--depth', action='append', type=int, help='requests '
-                        'under way (likewise; default: 1, 16 and 64)')
-    parser.add_argument('--rounds', type=int, default=5)
+    parser = peers.make_parser(__doc__.partition('\n')[0], 5, fits)
+    parser.add_argument('--work', action='append', help='measure only this '
+                        'kind of message (repeatable)')
+    parser.add_argument('--depth', action='append', type=int, metavar='N',
+                        help='requests in flight (repeatable; default: 1, 16 '
+                        'and 64)')
     parser.add_argument('--seconds', type=float, default=0.3,
-                        help='for one kind of work, peer and round')
-    peers.share_option(parser)
-    parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
-                        default=peers.TREE / 'docs/devel')
+                        help='time per kind of work, peer and round (default: '
+                        '%(default)s)')
     options = parser.parse_args()
     debian.need(['build', 'test', 'bench'], 'run-server.py')
     build.configure('run-server.py')
@@ -88,7 +85,7 @@ def main():
     works = options.work or list(known)
     for work in works:
         if work not in known:
-            parser.error(f'--work {work}: there are {", ".join(known)}')
+            parser.error(f'--work {work}: choose from {", ".join(known)}')
     if FLOOR not in works:
         works.insert(0, FLOOR)
     machine = peers.facts(options.share)

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What reports (report.py) are made of: ratios of what was measured in the same
-round, tables and headings in reStructuredText, and charts.
+"""The parts of a report (report.py): ratios of values from the same round,
+tables and headings in reStructuredText, and charts.
 """
 
 import statistics
 
-NAME = 'virtfs-bench-'                  # of the files, before the kind
-COLUMNS = 8                             # beside the first, that can be read
-BARS = 6                                # of a group
+NAME = 'virtfs-bench-'                  # of the files, followed by the kind
+COLUMNS = 8                             # beside the first; more are unreadable
+BARS = 6                                # per group
 
 
 class Ratio:
-    """Of two values in each round; rounds in which the second is none of any
-    size do not count."""
+    """The ratio of two values in each round, without the rounds whose second
+    value is 0"""
 
     def __init__(self, pairs):
         self.values = [a / b for a, b in pairs if b > 0]
@@ -22,7 +22,7 @@ class Ratio:
 
     @property
     def median(self):
-        """Of the rounds"""
+        """The median of the rounds"""
         return statistics.median(self.values)
 
     def __str__(self):
@@ -39,8 +39,8 @@ def middle(values):
 
 
 def table(top, rows):
-    """A table with that row above its others; or several, if it is wide, each
-    with the first column"""
+    """A table with the header row top. A wide table becomes several, each with
+    the first column."""
     for left in range(1, len(top), COLUMNS):
         yield '.. list-table::'
         yield '   :header-rows: 1'
@@ -52,12 +52,12 @@ def table(top, rows):
 
 
 def section(title, text):
-    """A heading, and lines below it"""
+    """A heading, and lines of text below it"""
     yield from (title, '~' * len(title), '', *text, '')
 
 
 def head(results, kind, rounds, has_chart):
-    """Where a file of that kind comes from: program, machine, peers"""
+    """The origin of the results: program, machine, peers"""
     facts = results['machine']
     yield '..'
     yield f'   Written by tests/bench/run-{kind}.py'
@@ -79,8 +79,8 @@ def head(results, kind, rounds, has_chart):
 
 
 def targets(rows):
-    """(what, figure or None, how it is compared, limit) as a table; those
-    without a figure were not measured."""
+    """Rows of (title, figure, comparison, limit) as a table, without the rows
+    whose figure is None because it was not measured"""
     rows = [row for row in rows if row[1] is not None]
     if rows:
         yield from section('Against the targets', [])
@@ -93,8 +93,8 @@ def targets(rows):
 
 
 def bars(path, names, groups, label):
-    """A chart with a group of bars for each name, as an SVG file. groups:
-    values by what each bar of a group is called."""
+    """Draws a chart with a group of bars for each name, as an SVG file. groups:
+    for each label, the values of its bar in all groups."""
     # pylint: disable=import-outside-toplevel
     import matplotlib
     matplotlib.use('svg')

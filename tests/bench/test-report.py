@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What report.py makes of figures that are easy to reckon with."""
+"""Tests report.py with figures that are easy to calculate."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ MACHINE = {'processor': '2 x ABC', 'memory': '4 GiB', 'kernel': '1.2',
 
 
 def tables(lines):
-    """The rows of all tables in a text, as lists of cells"""
+    """The rows of all tables in lines of text, as lists of cells"""
     rows = []
     for line in lines:
         if match := re.match(r'   \* - ?(.*)', line):
@@ -26,14 +26,14 @@ def tables(lines):
 
 
 def row(lines, *cells):
-    """The only row that begins so, without that"""
+    """The rest of the only row that begins with these cells"""
     found, = (r[len(cells):] for r in tables(lines)
               if r[:len(cells)] == list(cells))
     return found
 
 
 def from_file(measured, kind):
-    """What a report reads from the file that was written of this"""
+    """The results as a report reads them back from a file"""
     kept = {**measured, 'results': list(kind.kept(measured['results']))}
     return files.loads(files.dumps(kept, kind.keys))
 
@@ -59,10 +59,10 @@ class Files(unittest.TestCase):
 
 
 class Tables(unittest.TestCase):
-    """What all reports are made of"""
+    """The parts of all reports"""
 
     def test_wide(self):
-        """All columns, in several tables, the last one not left out"""
+        """A wide table becomes several, which have all columns."""
         many = [str(i) for i in range(tables_of.COLUMNS + 1)]
         text = list(tables_of.table(['A', *many], [['B', *many]]))
         self.assertEqual(tables(text), [
@@ -82,7 +82,7 @@ class Server(unittest.TestCase):
         ('base-local', 'floor'): (30, 30, 30), ('proxy', 'floor'):
         (29, 29, 29)}
     FLOORS = (30, 30, 35)
-    # Microseconds for one of many
+    # Microseconds per message at depth 16
     TIMES = {('base-local', 'getattr'): 10, ('proxy', 'getattr'): 4,
              ('base-local', 'mkdir'): 20, ('proxy', 'mkdir'): 25,
              ('base-local', 'odd'): 10, ('proxy', 'odd'): 2,
@@ -121,25 +121,25 @@ class Server(unittest.TestCase):
                              .splitlines()), 7 + len(self.MEDIANS) * 3)
 
     def test_latency(self):
-        """Net latencies, pair by pair, with their spread"""
+        """Net latencies: the ratios of each round, with their spread"""
         text = self.lines[self.lines.index('One request at a time'):
-                          self.lines.index('16 requests under way')]
+                          self.lines.index('16 requests in flight')]
         # 5/20, 4/30, 5/20 and 50/100, 70/100, 145/95
         self.assertEqual(row(text, 'GETATTR'), ['0.25 (0.13-0.25)', '20.0'])
         self.assertEqual(row(text, 'MKDIR'), ['0.70 (0.50-1.53)', '100.0'])
-        # Nothing can be said in multiples of nothing
+        # The base's net latency is 0: there is no ratio.
         self.assertEqual(row(text, 'ODD'), ['\\-', '0.0'])
         self.assertNotIn('FLOOR', [r[0] for r in tables(text)])
 
     def test_rate(self):
         """Messages per second"""
-        text = self.lines[self.lines.index('16 requests under way'):
-                          self.lines.index('64 requests under way')]
+        text = self.lines[self.lines.index('16 requests in flight'):
+                          self.lines.index('64 requests in flight')]
         self.assertEqual(row(text, 'GETATTR'), ['2.50 (2.50-2.50)', '100.0'])
         self.assertEqual(row(text, 'MKDIR'), ['0.80 (0.80-0.80)', '50.0'])
 
     def test_targets(self):
-        """Figures for the targets, and whether they are met"""
+        """Figures with targets, and whether they meet these"""
         to = '``proxy`` to ``base-local``: '
         for what, want in {
                 to + 'net latency, median of all types':
@@ -160,7 +160,7 @@ class Server(unittest.TestCase):
                 self.assertEqual(row(self.lines, what), want)
 
     def test_facts(self):
-        """The machine, and who is who"""
+        """The machine and the versions of the peers"""
         text = '\n'.join(self.lines)
         self.assertIn('2 x ABC, 4 GiB, Linux 1.2, load 0.5 before the run; '
                       '3 rounds on 2001-02-03; share on somefs.', text)
@@ -192,7 +192,7 @@ class Guests(unittest.TestCase):
         self.assertEqual(list(report.Guests(read).lines()), self.lines)
 
     def test_ratios(self):
-        """Of times, and of their sums"""
+        """Ratios of times and of their sums"""
         self.assertEqual(row(self.lines, 'TAR'),
                          ['0.75 (0.50-1.00)', '0.67 (0.50-1.00)', '3.00'])
         # 2.5/3, 4/5, 4/5
@@ -202,7 +202,7 @@ class Guests(unittest.TestCase):
                          '1.00 (1.00-1.00)')
 
     def test_failed(self):
-        """Work that a peer cannot do counts for none of the two"""
+        """Work that one peer cannot do counts for neither peer."""
         times = {('base-local', 'tar'): 4, ('base-local', 'rm'): 2,
                  ('proxy', 'tar'): 3, ('proxy', 'rm'): 1,
                  ('virtiofsd', 'tar'): 6}
@@ -223,7 +223,7 @@ class Guests(unittest.TestCase):
                       'error. Sums are without that.', lines)
 
     def test_targets(self):
-        """Figures for the targets"""
+        """Figures with targets"""
         to = '``proxy`` to ``base-local``, cache=none: '
         self.assertEqual(row(self.lines, to + 'time of all work'),
                          ['at most 0.85', '0.80', 'met'])
@@ -235,16 +235,16 @@ class Guests(unittest.TestCase):
 
 
 class Scale(unittest.TestCase):
-    """Many of everything"""
+    """Costs by number"""
 
-    # Microseconds that a walk takes, by fids or entries, in three rounds
+    # Microseconds per walk, by fids or entries, in three rounds
     WALK = {1000: (10, 20, 10), 10000: (10, 20, 20), 100000: (15, 40, 8)}
-    # Bytes for an idle fid in QEMU, likewise
+    # Bytes per idle fid in QEMU, in three rounds
     BYTES = {'local': (300, 290, 320), 'proxy': (380, 410, 405)}
 
     @staticmethod
     def cost(microseconds):
-        """As p9scale tells it"""
+        """A cost as p9scale prints it"""
         return {'ns': 1, 'qemu': microseconds * 600,
                 'helper': microseconds * 400}
 
@@ -285,14 +285,14 @@ class Scale(unittest.TestCase):
         self.assertEqual(list(report.Scale(read).lines()), self.lines)
 
     def section(self, title):
-        """The lines of one"""
+        """The lines of a section"""
         start = self.lines.index(title)
         ends = [i - 1 for i, line in enumerate(self.lines)
                 if line and not line.strip('~') and i > start + 1]
         return self.lines[start:(ends or [None])[0]]
 
     def test_targets(self):
-        """Memory, against its bound"""
+        """Memory and its bound"""
         for peer, *want in (('local', '300.00', 'met'),
                             ('proxy', '405.00', 'not met')):
             self.assertEqual(
@@ -300,12 +300,12 @@ class Scale(unittest.TestCase):
                     '100,000 idle fids, bytes'), ['at most 400', *want])
 
     def test_facts(self):
-        """What the figures depend on"""
+        """The limit of descriptors"""
         self.assertIn('A process may have 20,000 descriptors (hard limit of '
                       'RLIMIT_NOFILE).', self.lines)
 
     def test_fids(self):
-        """Costs as ratios of the same round, of many files only"""
+        """Costs as ratios within a round, with many files only"""
         text = self.section('Fids')
         self.assertEqual([r for r in tables(text) if r[0] == '``local``'],
                          [['``local``', '1,000: us', '10,000', '100,000']])
@@ -317,7 +317,7 @@ class Scale(unittest.TestCase):
         self.assertEqual(row(text, 'QEMU, all on one file'), ['90', '90'])
 
     def test_directories(self):
-        """Costs of an entry"""
+        """Costs per entry"""
         text = self.section('Directories')
         self.assertEqual(row(text, '``proxy``, 512 bytes'),
                          ['20.0', '1.00 (1.00-2.00)', '1.50 (0.80-2.00)'])
@@ -337,8 +337,8 @@ class Scale(unittest.TestCase):
                          ['4,194,304', 'Some error', '1024', '12'])
 
     def test_parts(self):
-        """What was not measured is not there"""
-        self.assertNotIn('Requests under way', self.lines)
+        """A part that was not measured has no section."""
+        self.assertNotIn('Requests in flight', self.lines)
         self.all['results'] = [r for r in self.all['results']
                                if r['part'] == 'limit']
         self.lines = list(report.Scale(self.all).lines())

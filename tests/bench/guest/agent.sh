@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What runs in the guest (bash), after a function work_NAME for each kind of
-# work. It takes orders from a port of a virtio serial device, one a line:
+# The guest's script (bash), which follows a function work_NAME for each kind of
+# work. It reads orders from a port of a virtio serial device, one per line:
 #
 #     NAME TYPE TAG OPTIONS
 #
-# mounts the share with that type, tag and options, does the work in the
-# share's folder of that name, and answers with one of
+# For each order it mounts the share with that type, tag and options, does the
+# work NAME in the share's folder NAME, unmounts the share, and answers with one
+# of
 #
 #     done NANOSECONDS
-#     failed STATUS WHAT IT SAID
+#     failed STATUS OUTPUT
 #
-# The time is that of the work and of unmounting the share, so that all that was
-# written has gone to the server, and whatever the guest keeps of the share has
-# come from there in that time.
+# The time includes unmounting the share, so that all data written has reached
+# the server. As each order mounts the share anew, the guest's caches are empty.
 
 export LC_ALL=C HOME=/tmp
 
@@ -23,7 +23,7 @@ done
 exec 5<>"/dev/${port##*/}"
 mount -t tmpfs tmpfs /tmp
 
-# In microseconds, without another process
+# Sets NOW to the time in microseconds, without starting a process
 now() {
     local t=$EPOCHREALTIME
     NOW=${t%.*}${t#*.}

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest of a peer, which works when it is told to and stands still otherwise.
+"""A peer's guest, which works on order and is stopped otherwise.
 
-All guests are the same machine with the same kernel, and have the same Debian
-on a disk of their own, which the host has in its page cache. It is mounted
-read-only; what the guest writes besides the share is in its memory. The first
-process is guest-init, as in each guest of ./boot, the command it runs is
-agent.sh.
+All guests are the same machine with the same kernel and the same Debian on a
+disk. The disk is in the host's page cache, and the guest mounts it read-only;
+other than to the share, a guest writes only to its memory. The first process
+is guest-init, as in each guest of ./boot, and it runs agent.sh.
 """
 
 import contextlib
@@ -24,21 +23,21 @@ from virtfs import boot, kernel, machine, process, rootfs
 from virtfs.failure import Failure
 from virtfs.qmp import Qmp
 
-# ext4 asks for the first by another name, where modules cannot say so
+# crc32c_generic is for ext4, whose module does not name it as a dependency
 MODULES = ('crc32c_generic', 'virtio_blk', 'ext4', 'virtiofs')
-# That all QEMUs know, and emulate the same way
+# All QEMUs know these, and emulate them the same way
 MACHINE, CPU = 'pc-q35-7.2', 'Nehalem'
 MEMORY = '768M'
-# Where -append says so, the root is another one (see guest-init)
+# root= makes guest-init change to that root
 APPEND = 'console=ttyS0 quiet panic=-1 random.trust_cpu=on root=/dev/vda ' \
          'rootfstype=ext4 rootflags=ro'
-# How a share is mounted: a 9p client's cache=, the tag of a virtiofs device
+# The ways to cache: a 9p client's cache=, and the tag of a virtiofs device
 CACHES = {'none': 'none', 'loose': 'auto'}
 START, WORK = 300, 900                  # seconds at most
 
 
 class Common:
-    """What all guests start from."""
+    """Files and settings that all guests share"""
 
     def __init__(self):
         self.kernel = kernel.debian(MODULES)
@@ -52,8 +51,8 @@ class Common:
                           'MOUNT_OPTIONS': ''}, command.encode())
 
     def arguments(self, folder):
-        """The machine without the share, as words. Its initial files and what
-        it says are in that folder."""
+        """QEMU's arguments for the machine without the share. Its initial files
+        and its output are in folder."""
         (folder / 'initrd').write_bytes(self.initramfs)
         cpu = 'host' if self.accel == 'kvm' else CPU
         words = [
@@ -76,11 +75,11 @@ class Common:
 
 
 class TooManyFiles(Exception):
-    """What the server would have had to open"""
+    """The server ran out of descriptors."""
 
 
 class Guest:
-    """One of them."""
+    """A running guest"""
 
     def __init__(self, peer, common, folder):
         self.peer = peer
@@ -93,7 +92,7 @@ class Guest:
             raise
 
     def _socket(self):
-        """This side and QEMU's side of a connection."""
+        """A socket pair: this program's end and QEMU's end"""
         ours, theirs = socket.socketpair()
         self.stack.callback(ours.close)
         self.stack.callback(theirs.close)
@@ -137,7 +136,7 @@ class Guest:
         orders.settimeout(WORK)
 
     def _daemons(self):
-        """Starts them; the devices that connect to them."""
+        """Starts the daemons; returns the arguments of their devices."""
         words = []
         for tag, command in self.peer.daemons.items():
             path = self.folder / tag
@@ -162,7 +161,8 @@ class Guest:
         raise Failure(f'{self.peer.name}: {what}\n{said[-2000:]}')
 
     def _answer(self, want):
-        """What follows the word that is wanted, in an answer."""
+        """Reads an answer, which must begin with the word want; returns the
+        rest."""
         try:
             line = self.orders.readline()
         except TimeoutError:
@@ -172,13 +172,13 @@ class Guest:
             raise TooManyFiles
         if word != want:
             self._fail(f'the guest says: {line.rstrip()}' if line
-                       else 'QEMU has gone')
+                       else 'QEMU has ended')
         return rest
 
     def work(self, name, cache):
-        """Does one kind of work: {'seconds': by the guest's clock, 'host':
-        by this one's}, or {'failed': why} when the server may not open as many
-        files as it wants to."""
+        """Does one kind of work. Returns {'seconds': by the guest's clock,
+        'host': by the host's clock}, or {'failed': error} if the server ran
+        out of descriptors."""
         if self.peer.daemons:
             how = f'virtiofs {CACHES[cache]} rw'
         else:
@@ -197,12 +197,12 @@ class Guest:
         return result
 
     def stop(self):
-        """Ends it, and what belongs to it."""
+        """Ends the guest and its daemons or helper."""
         self.stack.close()
 
 
 def versions():
-    """Of what is not this tree's, beside the peers' QEMUs."""
+    """The version of virtiofsd, by its path"""
     said = subprocess.run([peers.VIRTIOFSD, '--version'], text=True,
                           stdin=subprocess.DEVNULL, capture_output=True,
                           check=False) if peers.VIRTIOFSD.exists() else None
@@ -210,7 +210,7 @@ def versions():
 
 
 def says():
-    """What the guests are, in a line"""
+    """A line that describes the guests"""
     image = kernel.debian(MODULES).image.parent.name
     version = image.removeprefix('linux-image-').partition('_')[0]
     accel = machine.accelerator('auto', [], False)

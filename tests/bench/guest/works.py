@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the guests do: for each kind of work a shell script, which runs in a
-folder of the share and fails if what it finds or makes is not right, and what
-the host puts into that folder before.
+"""The kinds of work for guests. Each has a shell script, which runs in a folder
+of the share and fails if it finds or makes something wrong, and files that the
+host puts into that folder before.
 
-All of it is made here, the same on each machine: a source tree of some hundred
-files, a git repository of it, a program in C, and folders with many files.
+This module generates all files, the same on each machine: a source tree of some
+hundred files, a git repository of it, a program in C, and folders with many
+files.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import random
 import shutil
 import subprocess
 
-FOLDERS, FILES = 30, 20                 # of the source tree
+FOLDERS, FILES = 30, 20                 # in the source tree
 MANY_FOLDERS, MANY_FILES = 200, 99      # with the folders, 20,000 entries
 SMALL = 1000                            # files of a few bytes
 
@@ -24,8 +25,8 @@ WORDS = ('static', 'int', 'void', 'struct', 'return', 'if', 'while', 'size',
 
 @dataclasses.dataclass
 class Work:
-    """pool: what of the pool is copied into the work's folder; changes:
-    whether the work leaves it otherwise than it was. script: see agent.sh."""
+    """pool: the part of the pool that the host copies into the work's folder;
+    changes: whether the work changes the folder; script: see agent.sh"""
     name: str
     says: str
     pool: str | None
@@ -37,10 +38,10 @@ WORKS = [
     Work('unpack', 'tar unpacks 600 files of source', 'tarball', '''
         tar -xf source.tar
         [ "$(wc -c <source/29/19.c)" -gt 0 ]'''),
-    Work('remove', 'rm -r of these', 'source', '''
+    Work('remove', 'rm -r removes them', 'source', '''
         rm -r source
         [ ! -e source ]'''),
-    Work('find', 'find looks at the size of 20,000 files', 'many', '''
+    Work('find', 'find checks the size of 20,000 files', 'many', '''
         [ "$(find many -mindepth 1 -size -1000k | wc -l)" = 20000 ]''',
          changes=False),
     Work('status', 'git status, 600 files', 'repository', '''
@@ -52,13 +53,13 @@ WORKS = [
     Work('compile', 'make and gcc: a program of 6 files', 'program', '''
         make -s -C program
         [ "$(program/program)" = 15 ]'''),
-    Work('create', '1,000 small files are made', 'empty', '''
+    Work('create', 'bash creates 1,000 small files', 'empty', '''
         for ((i = 0; i < 1000; i++)); do
             echo "this is file $i" >$i
         done'''),
-    Work('read', '1,000 small files are read', 'small', '''
+    Work('read', 'cat reads 1,000 small files', 'small', '''
         [ "$(cat small/* | wc -l)" = 1000 ]''', changes=False),
-    Work('sequential', 'fio writes 64 MiB in order and reads them', 'empty',
+    Work('sequential', 'fio writes and reads 64 MiB in order', 'empty',
          '''
         fio --directory=. --ioengine=psync --fallocate=none --filename=f \\
             --size=64m --bs=256k --output=/tmp/fio --minimal \\
@@ -89,7 +90,7 @@ WORKS = [
 
 
 def agent():
-    """The whole of what a guest runs, for bash"""
+    """The whole script of a guest, for bash"""
     text = ''.join(f'work_{w.name}() {{{w.script}\n}}\n' for w in WORKS)
     return text + pathlib.Path(__file__).with_name('agent.sh').read_text(
         encoding='utf-8')
@@ -108,7 +109,8 @@ def _git(folder, *arguments):
 
 
 class Pool:
-    """What works need, made once; put() copies it into a share."""
+    """The files that works need, generated once; put() copies them into a
+    share."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -146,7 +148,7 @@ class Pool:
     def _repository(self, to):
         self._source(to)
         _git(to, 'init', '-q', '-b', 'main')
-        # Its copy is another one's files, and the guest sees them otherwise
+        # A copy has other inodes and times, and the guest other device numbers.
         for key, value in (('core.checkStat', 'minimal'),
                            ('core.trustctime', 'false'), ('gc.auto', '0')):
             _git(to, 'config', key, value)
@@ -159,7 +161,7 @@ class Pool:
                             encoding='ascii')
         _git(to, 'commit', '-q', '-a', '-m', 'Second')
         _git(to, 'checkout', '-q', 'main')
-        # Older than the index, which then tells what has changed by itself
+        # With files older than the index, git status need not read them.
         for path in to.glob('*/*.c'):
             os.utime(path, (1577836800, 1577836800))
         _git(to, 'update-index', '--refresh')
@@ -183,14 +185,14 @@ class Pool:
              to / 'source.tar', 'source'], check=True)
 
     def path(self, what):
-        """That part of the pool, made if it is not there."""
+        """The path of a part of the pool, generated on first use"""
         path = self.folder / what
         if not path.exists():
             getattr(self, '_' + what)(path)
         return path
 
     def put(self, work, share):
-        """Makes a work's folder in a share what it is to be before."""
+        """Restores a work's folder in a share to its initial state."""
         folder = pathlib.Path(share, work.name)
         if folder.exists():
             if not work.changes:

@@ -1,23 +1,24 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * 9P messages sent to QEMUs and taken back: see load.h. A message's tag is the
- * slot that it is in.
+ * Sends 9P messages to QEMUs and takes the replies: see load.h. A message's
+ * tag is the number of its slot.
  */
 #include "qemu/osdep.h"
 #include "load.h"
 
-/* No reply from any of them for that long is the end. */
+/* The process ends when no QEMU replies for this long. */
 #define WAIT_NS         (120 * 1000000000ull)
 #define NO_UID          0xffffffffu
 
 /*
- * Answers to kicks that may lie in the qtest socket. It takes some hundred;
- * then QEMU waits for us, and we would wait for its replies.
+ * Answers to kicks that may stay unread in the qtest socket. The socket holds
+ * some hundred; QEMU would then wait for this process to read them, while this
+ * process waits for QEMU's replies.
  */
 #define UNREAD_MAX      100
 
-/* What is sent, and where the times go */
+/* The messages to send, and the array for their times */
 typedef struct Run {
     const char *what;
     const Phase *phase;
@@ -50,25 +51,29 @@ static void check_reply(Load *l, Guest *g, unsigned slot, const Run *run)
         l->error = get_u32(reply + 7);
         l->errors++;
     } else if (reply[4] == RLERROR) {
-        die("%s: message %u is answered with: %s", run->what, g->done,
+        die("%s: QEMU answers message %u with: %s", run->what, g->done,
             strerror(get_u32(reply + 7)));
     } else if (reply[4] != request[4] + 1) {
-        die("%s: message %u, of type %u, is answered with type %u", run->what,
-            g->done, request[4], reply[4]);
+        die("%s: QEMU answers message %u, of type %u, with type %u",
+            run->what, g->done, request[4], reply[4]);
     }
 }
 
 static void wait_ns(uint64_t ns)
 {
-    uint64_t end = now_ns() + ns;
+    uint64_t end;
 
+    if (ns == 0) {
+        return;
+    }
+    end = now_ns() + ns;
     while (now_ns() < end) {
-        /* To sleep takes longer. */
+        /* Sleeping would take longer. */
     }
 }
 
-/* Takes the replies that are there, and puts as many messages more. */
-static void turn(Load *l, Guest *g, const Run *run)
+/* Takes the replies that are ready, and sends as many new messages. */
+static void take_replies(Load *l, Guest *g, const Run *run)
 {
     bool more = false;
     uint64_t ns;
@@ -123,7 +128,7 @@ void load_run(Load *l, const char *what, const Phase *phase, unsigned n,
                 machine_drain(&g->m);
             }
             if (g->done < run.n && ring_ready(&g->ring)) {
-                turn(l, g, &run);
+                take_replies(l, g, &run);
                 left -= g->done == run.n;
                 some = true;
             }
@@ -131,7 +136,7 @@ void load_run(Load *l, const char *what, const Phase *phase, unsigned n,
         if (some) {
             last = now_ns();
         } else if (now_ns() - last > WAIT_NS) {
-            die("%s: a request is not answered", what);
+            die("%s: QEMU does not answer a request", what);
         }
     }
 }
@@ -170,7 +175,7 @@ void load_start(Load *l, unsigned n, char *const *argv, const char *accel,
     load_run(l, "version", &(Phase) { version }, 1, 1, NULL);
     for (i = 0; i < n; i++) {
         if (get_u32(ring_reply(&l->guests[i].ring, 0) + 7) != msize) {
-            die("messages of %u bytes are too large for this QEMU", msize);
+            die("this QEMU does not accept messages of %u bytes", msize);
         }
     }
     load_run(l, "attach", &(Phase) { attach }, 1, 1, NULL);

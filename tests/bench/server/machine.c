@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A machine that runs no guest: see machine.h.
+ * A machine without a guest: see machine.h.
  */
 #include "qemu/osdep.h"
 #include "machine.h"
@@ -26,17 +26,17 @@ void die(const char *format, ...)
     exit(EXIT_FAILURE);
 }
 
-/* A file in memory that has the guest's */
+/* Makes a file in memory that holds the guest's memory, and maps it. */
 static int make_memory(Machine *m)
 {
     int fd = memfd_create("guest", 0);
 
     if (fd < 0 || ftruncate(fd, m->size) < 0) {
-        die("no memory for the guest: %s", strerror(errno));
+        die("cannot make memory for the guest: %s", strerror(errno));
     }
     m->memory = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (m->memory == MAP_FAILED) {
-        die("no memory for the guest: %s", strerror(errno));
+        die("cannot map memory for the guest: %s", strerror(errno));
     }
     return fd;
 }
@@ -54,8 +54,8 @@ static int make_socket(char *path)
     return fd;
 }
 
-static void run(char *const *argv, const char *accel, uint32_t size,
-                int memory, const char *path)
+static void run_qemu(char *const *argv, const char *accel, uint32_t size,
+                     int memory, const char *path)
 {
     g_autoptr(GPtrArray) args = g_ptr_array_new();
     g_autofree char *backend =
@@ -109,7 +109,7 @@ void machine_start(Machine *m, char *const *argv, const char *accel,
     listener = make_socket(path);
     m->pid = fork();
     if (m->pid == 0) {
-        run(argv, accel, size, memory, path);
+        run_qemu(argv, accel, size, memory, path);
     }
     m->qtest = m->pid > 0 && wait_in(listener, START_SECONDS)
                ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
@@ -133,11 +133,11 @@ void machine_stop(Machine *m)
 static void send_text(Machine *m, const char *text, size_t len)
 {
     if (send(m->qtest, text, len, MSG_NOSIGNAL) != (ssize_t)len) {
-        die("QEMU has gone");
+        die("QEMU has ended");
     }
 }
 
-/* One line of an answer */
+/* Reads one line, an answer, which must be OK. */
 static void read_answer(Machine *m, char *line, size_t size)
 {
     size_t n = 0;
@@ -145,7 +145,7 @@ static void read_answer(Machine *m, char *line, size_t size)
     do {
         if (n + 1 == size || !wait_in(m->qtest, ANSWER_SECONDS) ||
             read(m->qtest, line + n, 1) != 1) {
-            die("QEMU has gone, or does not answer");
+            die("QEMU has ended, or does not answer");
         }
     } while (line[n++] != '\n');
     line[n - 1] = '\0';
@@ -225,7 +225,7 @@ void machine_drain(Machine *m)
     while (m->unread) {
         n = recv(m->qtest, text, sizeof(text), MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-            die("QEMU has gone");
+            die("QEMU has ended");
         }
         if (n < 0) {
             return;

@@ -1,10 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A machine that runs no guest: any qemu-system-x86_64, with guest memory that
- * is shared with this process and ports that are reached by the qtest protocol.
+ * A machine without a guest: any qemu-system-x86_64, which shares the guest's
+ * memory with this process. The process accesses I/O ports through the qtest
+ * protocol.
  *
- * The processor never runs (-S), so all the time that is spent is QEMU's.
+ * The virtual processor never runs (-S), so all time used is QEMU's own.
  */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
@@ -16,15 +17,15 @@
 typedef struct Machine {
     pid_t pid;
     int qtest;                  /* socket */
-    unsigned unread;            /* answers to commands that nobody waits for */
+    unsigned unread;            /* answers to machine_post() not read yet */
     uint8_t *memory;            /* the guest's, from address 0 */
     uint32_t size;
 } Machine;
 
 /*
- * Starts the program @argv[0] with the arguments after it, and those that make
- * such a machine of it. @accel: "qtest", or "tcg" for builds without that.
- * Ends this process with a message when it cannot be started.
+ * Starts the program @argv[0] with the arguments after it and those for such a
+ * machine. @accel: "qtest", or "tcg" for builds without that accelerator.
+ * Ends this process with a message when the program does not start.
  */
 void machine_start(Machine *m, char *const *argv, const char *accel,
                    uint32_t size);
@@ -36,12 +37,12 @@ void machine_outl(Machine *m, uint16_t port, uint32_t value);
 uint32_t machine_inl(Machine *m, uint16_t port);
 uint16_t machine_inw(Machine *m, uint16_t port);
 
-/* As machine_outw(), without waiting until it is done. */
+/* Like machine_outw(), but does not wait for the answer. */
 void machine_post(Machine *m, uint16_t port, uint16_t value);
-/* Takes answers to those that are there. */
+/* Reads the answers to machine_post() that have arrived. */
 void machine_drain(Machine *m);
 
-/* Ends the process with a line on stderr. */
+/* Prints a line on stderr and ends the process. */
 void __attribute__((noreturn, format(printf, 1, 2)))
 die(const char *format, ...);
 

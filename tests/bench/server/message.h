@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * 9P messages while they are written: each function adds a field. Tag and size
- * are filled in by load_run().
+ * Writes 9P messages: each function adds a field. load_run() fills in the tag
+ * and the size.
  */
 #ifndef BENCH_MESSAGE_H
 #define BENCH_MESSAGE_H
@@ -57,7 +57,7 @@ static inline void str(Message *m, const char *s)
     m->pos += len;
 }
 
-/* All messages but Tversion have a fid first, and that has a u32, too. */
+/* Each message begins with a fid; Tversion has its msize there, also a u32. */
 static inline void begin(Message *m, uint8_t type, uint32_t fid)
 {
     m->pos = m->start + 4;
@@ -78,7 +78,7 @@ static inline void walk(Message *m, uint32_t fid, uint32_t newfid,
     }
 }
 
-/* Fields of replies */
+/* Reads a field of a reply. */
 static inline uint32_t get_u32(const uint8_t *p)
 {
     return p[0] | p[1] << 8 | p[2] << 16 | (uint32_t)p[3] << 24;

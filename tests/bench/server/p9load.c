@@ -2,29 +2,29 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * p9load: sends 9P messages straight into the virtqueue of a virtio-9p device
- * and measures what they cost.
+ * and measures their cost.
  *
  * usage: p9load ACCEL QEMU ARG...     with a -fsdev of the id "bench"
  *        p9load --files DIR           makes the files in the export
- *        p9load --list                names the kinds of work
+ *        p9load --list                lists the kinds of work
  *
- * It starts the QEMU it is given, without a guest (load.h), and then takes
- * orders from its standard input, one a line, so that several of it can be
- * measured in turns:
+ * p9load starts QEMU without a guest (load.h). It then reads orders from its
+ * standard input, one per line, so that a caller can measure several peers in
+ * turns:
  *
  *     NAME DEPTH SECONDS [PID]
  *
- * does the work of that name with that many requests under way, in as many
- * runs as the time allows, and answers with a line of JSON:
+ * p9load does the work NAME with DEPTH requests in flight, in as many runs as
+ * fit into SECONDS, and answers with a line of JSON:
  *
- *     messages, seconds       how many in which time, and what follows from it
- *     median, p99             of the time from a message to its reply, in ns
- *     qemu_cpu, helper_cpu    processor time that a message took, in ns; the
- *                             helper is QEMU's children, or the process PID
- *                             and its children
+ *     messages, seconds       number of messages, and the time for all
+ *     median, p99             of the times from a message to its reply, in ns
+ *     qemu_cpu, helper_cpu    processor time per message, in ns; the helper is
+ *                             QEMU's children, or the process PID and its
+ *                             children
  *     qemu_pss, helper_pss    memory at the end, in KiB
  *
- * A reply that is an error ends the program with a message.
+ * If a reply is an error, p9load prints a message and ends.
  */
 #include "qemu/osdep.h"
 #include "load.h"
@@ -34,15 +34,17 @@
 #define MSIZE           (512u * 1024 + 4096)
 #define MEMORY          (256u * 1024 * 1024)
 #define SLOTS           64
+#define DEPTH           16      /* of the phases that are not measured */
 
 /*
- * Between messages that are sent one at a time. Without it there is a race:
- * when QEMU looks at the queue once more just as the next message gets there,
- * that one needs no kick, which takes longer than all the rest.
+ * Pause between messages that are sent one at a time. Without the pause there
+ * is a race: if QEMU checks the queue once more just as the next message
+ * arrives, that message needs no kick, and the kick takes longer than
+ * everything else.
  */
 #define PAUSE_NS        5000
 
-/* What the measured phases of one order took */
+/* Sums over the measured phases of one order */
 typedef struct Sums {
     GArray *times;              /* uint64_t */
     uint64_t busy;              /* ns */
@@ -55,7 +57,7 @@ static void run_phases(Load *l, const char *what, const Phase *phases,
     unsigned i;
 
     for (i = 0; i < PHASES && phases[i].make; i++) {
-        load_run(l, what, &phases[i], n, 16, NULL);
+        load_run(l, what, &phases[i], n, DEPTH, NULL);
     }
 }
 
@@ -73,7 +75,7 @@ static uint64_t helper_time(pid_t qemu, pid_t helper)
                   : usage_time_of_children(qemu);
 }
 
-static unsigned long helper_memory(pid_t qemu, pid_t helper)
+static uint64_t helper_memory(pid_t qemu, pid_t helper)
 {
     return helper ? usage_memory(helper) + usage_memory_of_children(helper)
                   : usage_memory_of_children(qemu);
@@ -89,8 +91,8 @@ static void report(const Sums *sums, const Work *w, unsigned depth, pid_t qemu,
     printf("{\"work\": \"%s\", \"depth\": %u, \"messages\": %u, "
            "\"seconds\": %.6f, \"median\": %" G_GUINT64_FORMAT ", "
            "\"p99\": %" G_GUINT64_FORMAT ", \"qemu_cpu\": %.0f, "
-           "\"helper_cpu\": %.0f, \"qemu_pss\": %lu, \"helper_pss\": %lu, "
-           "\"bytes\": %u}\n",
+           "\"helper_cpu\": %.0f, \"qemu_pss\": %" G_GUINT64_FORMAT ", "
+           "\"helper_pss\": %" G_GUINT64_FORMAT ", \"bytes\": %u}\n",
            w->name, depth, n, sums->busy / 1e9, t[n / 2], t[n - 1 - n / 100],
            (double)sums->qemu_cpu / n, (double)sums->helper_cpu / n,
            usage_memory(qemu), helper_memory(qemu, helper), w->bytes);
@@ -131,7 +133,7 @@ static const Work *find_work(const char *name)
             return &works[i];
         }
     }
-    die("%s: no such work; --list names them", name);
+    die("%s: no such work; --list prints the names", name);
 }
 
 static void obey(Load *l, Sums *sums, char *line)
@@ -143,7 +145,8 @@ static void obey(Load *l, Sums *sums, char *line)
 
     if (sscanf(line, "%31s %u %lf %d", name, &depth, &seconds, &helper) < 3 ||
         depth == 0 || depth > l->slots) {
-        die("'%s' is no order: NAME DEPTH SECONDS [PID]", g_strstrip(line));
+        die("'%s' is not an order: NAME DEPTH SECONDS [PID]",
+            g_strstrip(line));
     }
     run_work(l, sums, find_work(name), depth, seconds, helper);
 }

@@ -1,20 +1,19 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * p9scale: whether messages cost the same however much there is of everything,
- * and how much memory it takes.
+ * p9scale: measures how the cost of messages and memory grow with the number of
+ * fids, directory entries, requests in flight and QEMUs.
  *
  * usage: p9scale GUESTS ACCEL QEMU ARG...     with a -fsdev of the id "bench"
  *        p9scale --files DIR N                makes a directory DIR of N files
  *
- * It starts that many QEMUs without a guest (load.h), all with the same
- * arguments, and takes orders from its standard input, one a line; each is
- * answered with a line of JSON (scale.h). DIR is a directory in the export's
- * root.
+ * p9scale starts GUESTS QEMUs without a guest (load.h), all with the same
+ * arguments. It reads orders from its standard input, one per line, and answers
+ * each with a line of JSON (scale.h). DIR is a directory in the export's root.
  *
- *     fids DIR many|one N         up to N fids, 16 requests under way
- *     depth DIR N MANY            N fids, MANY requests under way in each QEMU
- *     readdir DIR BYTES ENTRIES   so many bytes a message
+ *     fids DIR many|one N         up to N fids, 16 requests in flight
+ *     depth DIR N DEPTH           N fids, DEPTH requests in flight per QEMU
+ *     readdir DIR BYTES ENTRIES   ENTRIES entries, BYTES bytes per message
  *     limit DIR                   the most fids that a guest may have
  */
 #include "qemu/osdep.h"
@@ -39,7 +38,7 @@ static void obey(Load *l, char *line)
     } else if (sscanf(line, "limit %31s", dir) == 1) {
         scale_limit(l, dir);
     } else {
-        die("'%s' is no order", g_strstrip(line));
+        die("'%s' is not an order", g_strstrip(line));
     }
     fflush(stdout);
 }

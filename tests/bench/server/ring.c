@@ -6,7 +6,7 @@
 #include "qemu/osdep.h"
 #include "ring.h"
 
-/* PCI's configuration ports, and where the device goes */
+/* PCI's configuration ports, and the device's slot and I/O ports */
 #define PCI_ADDRESS     0xcf8
 #define PCI_DATA        0xcfc
 #define PCI_SLOT        4
@@ -31,9 +31,9 @@
 #define BUFFERS_AT      (2u << 20)
 
 /*
- * What is before the data in Twrite and Rread. The data starts a page, as with
- * Linux, whose client hands over the pages that it has it in: a copy takes
- * much longer when one side is aligned and the other is not.
+ * Bytes before the data in Twrite and Rread. The data starts on a page
+ * boundary, as with Linux, whose client hands over the pages that hold it: a
+ * copy takes much longer when only one side is aligned.
  */
 #define TWRITE_HEAD     23
 #define RREAD_HEAD      11
@@ -72,19 +72,19 @@ static Desc *desc_at(Ring *r, uint32_t addr)
     return (Desc *)(void *)(r->m->memory + addr);
 }
 
-/* The two descriptors of a slot: its request's, and its reply's */
+/* The two descriptors of a slot: for its request and for its reply */
 static Desc *slot_desc(Ring *r, unsigned slot)
 {
     return desc_at(r, r->indirect ? r->tables : r->desc) + 2 * slot;
 }
 
-/* The number of the one that the device is given */
+/* The number of the slot's descriptor that the device gets */
 static uint16_t slot_head(Ring *r, unsigned slot)
 {
     return r->indirect ? slot : 2 * slot;
 }
 
-/* Each slot has two buffers, and a page before each. */
+/* Each slot has two buffers, each behind a page for the message's head. */
 static uint32_t slot_at(Ring *r, unsigned slot)
 {
     return r->buffers + slot * 2 * (PAGE + r->room);

@@ -1,27 +1,33 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Costs, and what the orders of p9scale share: see scale.h.
+ * Costs, and functions that the orders of p9scale share: see scale.h.
  */
 #include "qemu/osdep.h"
 #include "scale.h"
-#include "usage.h"
 
-/* In which a process that has nothing to do goes to sleep */
+/* Time in which an idle process goes to sleep */
 #define SETTLE_US       2000
+
+uint64_t cost_sum(const Load *l, uint64_t (*usage)(pid_t pid))
+{
+    uint64_t sum = 0;
+    unsigned i;
+
+    for (i = 0; i < l->n; i++) {
+        sum += usage(l->guests[i].m.pid);
+    }
+    return sum;
+}
 
 static Cost processor_time(const Load *l)
 {
-    Cost c = { 0 };
-    unsigned i;
-
-    /* What a thread took is known when it sleeps, or at the next tick. */
+    /* The kernel accounts a thread's time when it sleeps, or at a tick. */
     g_usleep(SETTLE_US);
-    for (i = 0; i < l->n; i++) {
-        c.qemu += usage_time(l->guests[i].m.pid);
-        c.helper += usage_time_of_children(l->guests[i].m.pid);
-    }
-    return c;
+    return (Cost) {
+        .qemu = cost_sum(l, usage_time),
+        .helper = cost_sum(l, usage_time_of_children),
+    };
 }
 
 Cost cost_start(const Load *l)
@@ -48,28 +54,6 @@ void cost_print(const char *name, const Load *l, const Cost *c, unsigned n)
 
     printf(", \"%s\": {\"ns\": %.1f, \"qemu\": %.1f, \"helper\": %.1f}", name,
            c->ns / all, c->qemu / all, c->helper / all);
-}
-
-unsigned long cost_qemus(const Load *l)
-{
-    unsigned long kib = 0;
-    unsigned i;
-
-    for (i = 0; i < l->n; i++) {
-        kib += usage_memory(l->guests[i].m.pid);
-    }
-    return kib;
-}
-
-unsigned long cost_helpers(const Load *l)
-{
-    unsigned long kib = 0;
-    unsigned i;
-
-    for (i = 0; i < l->n; i++) {
-        kib += usage_memory_of_children(l->guests[i].m.pid);
-    }
-    return kib;
 }
 
 void once(Load *l, const char *what, void (*make)(Message *m, unsigned i))

@@ -7,20 +7,20 @@
 #include "scale.h"
 
 #define HOT             1000u
-/* Messages to all QEMUs together, at least HOT to each */
+/* Messages to all QEMUs together; at least HOT to each */
 #define REPEAT          20000u
 #define BATCH           1024
 #define DEPTH           16
 /* More than any server should take */
 #define FIDS_MAX        (16u * 1024 * 1024)
-/* A prime: a step that takes each fid, and no two neighbours in turn */
+/* A prime: steps of this size reach every fid, two neighbours never in a row */
 #define STEP            2654435761u
 
-/* What messages are about */
+/* The fids of the current phase */
 static struct {
-    bool one;                   /* fids are of one file */
-    unsigned from;              /* number of the first fid of the phase */
-    unsigned fids;              /* that there are */
+    bool one;                   /* all fids are on one file */
+    unsigned from;              /* first fid of the phase */
+    unsigned fids;              /* existing fids */
 } now;
 
 static void walk_file(Message *m, unsigned i)
@@ -53,7 +53,7 @@ static void getattr_any(Message *m, unsigned i)
     getattr(m, (uint64_t)i * STEP % now.fids);
 }
 
-/* Adds what the messages of a phase cost. */
+/* Runs a phase and adds its cost to @sum. */
 static void add_phase(Load *l, Cost *sum, const char *name,
                       void (*make)(Message *m, unsigned i), unsigned n,
                       unsigned depth)
@@ -74,7 +74,7 @@ static void measure(Load *l, const char *name,
     cost_print(name, l, &sum, n);
 }
 
-/* With now.fids fids, what messages cost; leaves that many. */
+/* Measures messages with now.fids fids; that number stays. */
 static void measure_all(Load *l, unsigned depth)
 {
     unsigned repeat = MAX(HOT, REPEAT / l->n);
@@ -94,7 +94,7 @@ static void measure_all(Load *l, unsigned depth)
     cost_print("walk", l, &walks, i * n);
 }
 
-/* How much more memory there is than @before, in bytes for a fid */
+/* Prints the memory, and its growth since @before in bytes per fid. */
 static void print_memory(const Load *l, const char *name, long before,
                          long after)
 {
@@ -112,19 +112,20 @@ void scale_fids(Load *l, const char *dir, bool one, unsigned n, unsigned depth,
     now.one = one;
     now.from = now.fids = 0;
     dir_walk(l, dir);
-    /* What the first of everything takes is not counted. */
+    /* Leave out the memory that only the first messages take. */
     load_run(l, "walk", &(Phase) { walk_file }, MIN(HOT, n), depth, NULL);
     load_run(l, "clunk", &(Phase) { clunk_file }, MIN(HOT, n), depth, NULL);
-    qemu = cost_qemus(l);
-    helper = cost_helpers(l);
+    qemu = cost_sum(l, usage_memory);
+    helper = cost_sum(l, usage_memory_of_children);
     while (now.fids < n) {
         printf("%c{\"fids\": %u", now.fids ? ',' : '[', level);
         now.from = now.fids;
         measure(l, "filling", walk_file, level - now.fids, depth);
         now.fids = level;
         measure_all(l, depth);
-        print_memory(l, "qemu", qemu, cost_qemus(l));
-        print_memory(l, "helper", helper, cost_helpers(l));
+        print_memory(l, "qemu", qemu, cost_sum(l, usage_memory));
+        print_memory(l, "helper", helper,
+                     cost_sum(l, usage_memory_of_children));
         putchar('}');
         level = MIN(10 * level, n);
     }
@@ -134,7 +135,7 @@ void scale_fids(Load *l, const char *dir, bool one, unsigned n, unsigned depth,
     dir_clunk(l);
 }
 
-/* Walks to the fids from now.fids on, until there is an error. */
+/* Walks to fids from now.fids on until an error. */
 static void fill(Load *l, unsigned batch, unsigned depth)
 {
     for (l->errors = 0; !l->errors && now.fids < FIDS_MAX; ) {
@@ -146,7 +147,7 @@ static void fill(Load *l, unsigned batch, unsigned depth)
     }
 }
 
-/* One message about the fid of a number, and that it gets this error, or 0 */
+/* Sends one message about fid number @fid, which must get @error (or 0). */
 static void expect(Load *l, void (*make)(Message *m, unsigned i),
                    unsigned fid, int error)
 {
@@ -169,7 +170,7 @@ void scale_limit(Load *l, const char *dir)
     dir_walk(l, dir);
     l->may_fail = true;
     fill(l, BATCH, DEPTH);
-    /* Of the last batch any may be there: once more, one by one */
+    /* Any part of the last batch may exist: clunk it, and walk one by one. */
     load_run(l, "clunk", &(Phase) { clunk_file }, BATCH, DEPTH, NULL);
     fill(l, 1, 1);
     error = l->error;
@@ -180,9 +181,9 @@ void scale_limit(Load *l, const char *dir)
     expect(l, walk_file, now.fids - 1, 0);
     expect(l, walk_file, now.fids, error);
     l->may_fail = false;
-    /* With the fids of the root and the directory */
-    printf("{\"fids\": %u, \"error\": \"%s\", \"qemu_kib\": %lu", now.fids + 2,
-           strerror(error), cost_qemus(l));
+    /* The root and the directory have fids, too. */
+    printf("{\"fids\": %u, \"error\": \"%s\", \"qemu_kib\": %" G_GUINT64_FORMAT,
+           now.fids + 2, strerror(error), cost_sum(l, usage_memory));
     measure_all(l, DEPTH);
     now.from = 0;
     load_run(l, "clunk", &(Phase) { clunk_file }, now.fids, DEPTH, NULL);

@@ -6,7 +6,7 @@
 #include "qemu/osdep.h"
 #include "scale.h"
 
-/* Of the next Treaddir */
+/* The offset and count of the next Treaddir */
 static uint64_t offset;
 static uint32_t room;
 
@@ -23,7 +23,10 @@ static void read_dir(Message *m, unsigned i)
     u32(m, room);
 }
 
-/* Entries in an Rreaddir: qid, offset, type, name; the last one's is next */
+/*
+ * Counts the entries of an Rreaddir, each a qid, offset, type and name. The
+ * offset of the last one becomes that of the next Treaddir.
+ */
 static unsigned count_entries(const uint8_t *reply)
 {
     const uint8_t *p = reply + 11;

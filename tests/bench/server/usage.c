@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a process costs: see usage.h.
+ * Processor time and memory of a process: see usage.h.
  */
 #include "qemu/osdep.h"
 #include "usage.h"
@@ -11,7 +11,7 @@ uint64_t usage_time(pid_t pid)
     struct timespec t;
     clockid_t clock;
 
-    /* It goes on counting what threads took that have ended */
+    /* This clock keeps the time of threads that have ended. */
     if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t) < 0) {
         return 0;
     }
@@ -52,7 +52,7 @@ uint64_t usage_time_of_children(pid_t pid)
     return sum_children(pid, usage_time);
 }
 
-static uint64_t memory(pid_t pid)
+uint64_t usage_memory(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/smaps_rollup", pid);
     FILE *f = fopen(path, "r");
@@ -69,12 +69,7 @@ static uint64_t memory(pid_t pid)
     return kib;
 }
 
-unsigned long usage_memory(pid_t pid)
+uint64_t usage_memory_of_children(pid_t pid)
 {
-    return memory(pid);
-}
-
-unsigned long usage_memory_of_children(pid_t pid)
-{
-    return sum_children(pid, memory);
+    return sum_children(pid, usage_memory);
 }

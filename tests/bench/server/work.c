@@ -1,15 +1,14 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The kinds of work: see work.h. Messages are those of 9P2000.L; tags are the
- * slots they are sent in, which load.c fills in with the size.
+ * The kinds of work: see work.h. load.c fills in each message's tag and size.
  */
 #include "qemu/osdep.h"
 #include "work.h"
 #include "machine.h"
 #include <sys/xattr.h>
 
-/* Fids. From FID_MANY on there is one for each message. */
+/* Fids. From FID_MANY on, each message has its own. */
 enum { FID_FILE = FID_ROOT + 1, FID_LINK, FID_DIR, FID_OPEN = 16,
        FID_MANY = 1000 };
 
@@ -18,6 +17,7 @@ enum { FID_FILE = FID_ROOT + 1, FID_LINK, FID_DIR, FID_OPEN = 16,
 #define FILE_SIZE       (64u * 1024 * 1024)
 #define ENTRIES         1000u
 #define DEEP            8u
+#define LIST_BYTES      (128u * 1024)   /* room for all ENTRIES */
 #define MANY            1000u
 #define REPEAT          20000u
 #define OPEN            64u     /* fids from FID_OPEN on */
@@ -238,7 +238,7 @@ static void write_at(Message *m, uint32_t fid, uint64_t offset,
     begin(m, TWRITE, fid);
     u64(m, offset);
     u32(m, count);
-    m->pos += count;            /* what is there will do */
+    m->pos += count;            /* any data will do */
 }
 
 static void xattr_write(Message *m, unsigned i)
@@ -277,7 +277,7 @@ static void read_dir(Message *m, unsigned i)
 {
     begin(m, TREADDIR, FID_OPEN + i % OPEN);
     u64(m, 0);
-    u32(m, 128 * 1024);
+    u32(m, LIST_BYTES);
 }
 
 #define ON_FILE     .before = { { walk_file, 1 } }, \

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The kinds of work: for each, the 9P2000.L messages that are measured, and
- * those before and after them that make it possible and are not.
+ * The kinds of work: for each, the 9P2000.L messages that p9load measures, and
+ * those before and after them, which prepare the work and clean up.
  */
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
@@ -13,10 +13,10 @@
 
 typedef struct Work {
     const char *name;
-    const char *says;           /* what is measured */
+    const char *says;           /* a description, for the tables */
     unsigned n;                 /* messages in a run */
-    unsigned bytes;             /* of file data that one moves */
-    Phase before[PHASES];       /* ends with one without make */
+    unsigned bytes;             /* file data per message */
+    Phase before[PHASES];       /* up to the first without make */
     Phase measured;
     Phase after[PHASES];
 } Work;
@@ -24,7 +24,7 @@ typedef struct Work {
 extern const Work works[];
 extern const unsigned n_works;
 
-/* Makes the files that work is done on, in the export's directory. */
+/* Makes the files for the work in the export's directory. */
 void make_files(const char *dir);
 
 #endif /* BENCH_WORK_H */
