@@ -1,16 +1,16 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A 9P2000.L client over a libqos virtqueue: calls, and the session. Messages
- * are virtio-9p-messages.c's.
+ * A 9P2000.L client over a libqos virtqueue: calls, and the session.
+ * virtio-9p-messages.c has the messages.
  *
  * libqos fills descriptors one after the other, and each of them leads to the
- * next in the table. So a request takes a run of descriptors that are free,
- * and gives it back when the device has used it; any number of requests can
- * follow each other, and be under way together.
+ * next in the table. So a request takes a run of free descriptors, and gives
+ * it back when the device has used it; any number of requests can follow each
+ * other, and be in flight together.
  *
- * Every call has memory of its own in the guest, one piece per descriptor, so
- * neither request nor reply is contiguous when there are several.
+ * Every call has guest memory of its own, one piece per descriptor, so neither
+ * request nor reply is contiguous when there are several pieces.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
@@ -26,7 +26,7 @@ typedef enum CallState {
     CALL_NEW,
     CALL_SUBMITTED,
     CALL_DONE,
-    CALL_LOST,                  /* the device was reset meanwhile */
+    CALL_LOST,                  /* the device was reset before the reply */
 } CallState;
 
 /* A descriptor's memory */
@@ -41,8 +41,8 @@ struct P9Call {
     uint8_t type;
     uint16_t tag;
     GByteArray *msg;            /* the request, header included */
-    bool size_set;              /* its header says something of its own */
-    bool dotu;                  /* an error has to be an Rerror */
+    bool size_set;              /* the test chose the size in its header */
+    bool dotu;                  /* an error must be an Rerror */
 
     uint32_t head;              /* first descriptor */
     Piece *out;
@@ -52,7 +52,7 @@ struct P9Call {
 
     unsigned order;
     GByteArray *reply;          /* empty if there was none */
-    size_t pos;                 /* next field in it */
+    P9CBytes rest;              /* fields of it that are still to be read */
     char *error_text;           /* of an Rerror */
     QTAILQ_ENTRY(P9Call) next;
 };
@@ -65,7 +65,7 @@ struct P9Client {
     uint16_t next_tag;
     unsigned done;              /* calls that have come back */
     bool *busy;                 /* of each descriptor */
-    QTAILQ_HEAD(, P9Call) calls;    /* all that are not ended */
+    QTAILQ_HEAD(, P9Call) calls;    /* those that have not ended */
 };
 
 /*
@@ -128,8 +128,7 @@ void p9c_free(P9Client *c)
 
     p9c_reset(c);
     while ((call = QTAILQ_FIRST(&c->calls))) {
-        call->pos = call->reply->len;
-        p9c_call_end(call);
+        p9c_call_drop(call);
     }
     g_free(c->busy);
     g_free(c);
@@ -176,9 +175,8 @@ P9Call *p9c_call(P9Client *c, uint8_t type)
     call->reply = g_byte_array_new();
     QTAILQ_INSERT_TAIL(&c->calls, call, next);
 
-    p9c_put_u32(call, 0);       /* size, known later */
-    p9c_put_u8(call, type);
-    p9c_put_u16(call, call->tag);
+    /* The size is known later. */
+    p9c_put(call, PUT(U32(0), U8(type), U16(call->tag)));
     return call;
 }
 
@@ -193,41 +191,47 @@ void p9c_call_set_tag(P9Call *call, uint16_t tag)
     stw_le_p(call->msg->data + 5, tag);
 }
 
+P9Call *p9c_request(P9Client *c, uint8_t type, const P9CPut *fields)
+{
+    P9Call *call = p9c_call(c, type);
+
+    p9c_put(call, fields);
+    return call;
+}
+
+void p9c_put(P9Call *call, const P9CPut *fields)
+{
+    p9c_fields_put(call->msg, fields);
+}
+
 void p9c_put_u8(P9Call *call, uint8_t v)
 {
-    p9c_put_bytes(call, &v, sizeof(v));
+    p9c_put(call, PUT(U8(v)));
 }
 
 void p9c_put_u16(P9Call *call, uint16_t v)
 {
-    v = cpu_to_le16(v);
-    p9c_put_bytes(call, &v, sizeof(v));
+    p9c_put(call, PUT(U16(v)));
 }
 
 void p9c_put_u32(P9Call *call, uint32_t v)
 {
-    v = cpu_to_le32(v);
-    p9c_put_bytes(call, &v, sizeof(v));
+    p9c_put(call, PUT(U32(v)));
 }
 
 void p9c_put_u64(P9Call *call, uint64_t v)
 {
-    v = cpu_to_le64(v);
-    p9c_put_bytes(call, &v, sizeof(v));
+    p9c_put(call, PUT(U64(v)));
 }
 
 void p9c_put_str(P9Call *call, const char *s)
 {
-    size_t len = strlen(s);
-
-    g_assert_cmpuint(len, <=, UINT16_MAX);
-    p9c_put_u16(call, len);
-    p9c_put_bytes(call, s, len);
+    p9c_put(call, PUT(STR(s)));
 }
 
 void p9c_put_bytes(P9Call *call, const void *data, size_t size)
 {
-    g_byte_array_append(call->msg, data, size);
+    p9c_put(call, PUT(DATA(data, size)));
 }
 
 void p9c_set_size(P9Call *call, uint32_t size)
@@ -246,7 +250,7 @@ void p9c_truncate(P9Call *call, size_t bytes)
  * Calls: the queue
  */
 
-/* The first of @num descriptors in a row that are free */
+/* The first of @num free descriptors in a row */
 static uint32_t find_descriptors(P9Client *c, unsigned num)
 {
     uint32_t size = c->v9p->vq->size;
@@ -349,7 +353,7 @@ static void read_in(P9Call *call, size_t size)
     g_assert_cmpuint(at, ==, size);
 }
 
-/* @len: low 16 bits of how much the device has used, all that libqos tells */
+/* @len: the low 16 bits of the used length, which is all that libqos gives */
 static void call_done(P9Call *call, uint16_t len)
 {
     uint32_t size;
@@ -374,7 +378,8 @@ static void call_done(P9Call *call, uint16_t len)
         } else {
             g_assert_cmpuint(type, ==, call->type + 1);
         }
-        call->pos = P9C_HEADER;
+        call->rest = (P9CBytes) { call->reply->data + P9C_HEADER,
+                                  size - P9C_HEADER };
     }
     call_leave_queue(call);
     call->state = CALL_DONE;
@@ -460,7 +465,7 @@ void p9c_pause(P9Client *c)
 {
     unsigned i;
 
-    /* Each question to QEMU lets its main loop run. */
+    /* QEMU's main loop runs for each request of the qtest protocol. */
     for (i = 0; i < 10; i++) {
         g_usleep(PAUSE_MS * 1000 / 10);
         c->v9p->vdev->bus->get_status(c->v9p->vdev);
@@ -471,56 +476,55 @@ void p9c_pause(P9Client *c)
  * Calls: the reply
  */
 
-const uint8_t *p9c_get_bytes(P9Call *call, size_t size)
+static P9CBytes *reply_of(P9Call *call)
 {
-    const uint8_t *at = call->reply->data + call->pos;
-
     g_assert_cmpint(call->state, ==, CALL_DONE);
-    g_assert_cmpuint(size, <=, p9c_get_left(call));
-    call->pos += size;
-    return at;
+    return &call->rest;
 }
 
 size_t p9c_get_left(P9Call *call)
 {
-    return call->reply->len - call->pos;
+    return call->rest.left;
+}
+
+void p9c_get(P9Call *call, const P9CGet *fields)
+{
+    p9c_fields_get(reply_of(call), fields);
+}
+
+const uint8_t *p9c_get_bytes(P9Call *call, size_t size)
+{
+    return p9c_bytes_take(reply_of(call), size);
 }
 
 uint8_t p9c_get_u8(P9Call *call)
 {
-    return *p9c_get_bytes(call, 1);
+    return p9c_bytes_number(reply_of(call), 1);
 }
 
 uint16_t p9c_get_u16(P9Call *call)
 {
-    return lduw_le_p(p9c_get_bytes(call, 2));
+    return p9c_bytes_number(reply_of(call), 2);
 }
 
 uint32_t p9c_get_u32(P9Call *call)
 {
-    return ldl_le_p(p9c_get_bytes(call, 4));
+    return p9c_bytes_number(reply_of(call), 4);
 }
 
 uint64_t p9c_get_u64(P9Call *call)
 {
-    return ldq_le_p(p9c_get_bytes(call, 8));
+    return p9c_bytes_number(reply_of(call), 8);
 }
 
 char *p9c_get_str(P9Call *call)
 {
-    uint16_t len = p9c_get_u16(call);
-
-    return g_strndup((const char *)p9c_get_bytes(call, len), len);
+    return p9c_bytes_str(reply_of(call));
 }
 
 P9CQid p9c_get_qid(P9Call *call)
 {
-    P9CQid qid;
-
-    qid.type = p9c_get_u8(call);
-    qid.version = p9c_get_u32(call);
-    qid.path = p9c_get_u64(call);
-    return qid;
+    return p9c_bytes_qid(reply_of(call));
 }
 
 void p9c_call_end(P9Call *call)
@@ -536,6 +540,36 @@ void p9c_call_end(P9Call *call)
     g_free(call);
 }
 
+void p9c_call_drop(P9Call *call)
+{
+    call->rest.left = 0;
+    p9c_call_end(call);
+}
+
+int p9c_finish(P9Call *call, const P9CGet *fields)
+{
+    int err;
+
+    p9c_submit(call);
+    err = p9c_wait(call);
+    if (!err && fields) {
+        p9c_get(call, fields);
+    }
+    p9c_call_end(call);
+    return err;
+}
+
+int p9c_rpc(P9Client *c, uint8_t type, const P9CPut *request,
+            const P9CGet *reply)
+{
+    return p9c_finish(p9c_request(c, type, request), reply);
+}
+
+void p9c_refused(P9Call *call, int error)
+{
+    g_assert_cmpint(p9c_finish(call, NULL), ==, error);
+}
+
 /*
  * The session
  */
@@ -543,46 +577,48 @@ void p9c_call_end(P9Call *call)
 int p9c_version(P9Client *c, uint32_t msize, const char *version,
                 uint32_t *got_msize, char **got_version)
 {
-    P9Call *call = p9c_call(c, P9C_TVERSION);
+    P9Call *call = p9c_request(c, P9C_TVERSION,
+                               PUT(U32(msize), STR(version)));
     g_autofree char *v = NULL;
     uint32_t m;
     int err;
 
-    p9c_put_u32(call, msize);
-    p9c_put_str(call, version);
     c->msize = 0;
-    /* Who asks for 9P2000.u can read its errors. */
+    /* A client that asks for 9P2000.u can read its errors. */
     c->dotu = !strcmp(version, P9C_VERSION_U);
-    p9c_submit(call);
-    err = p9c_wait(call);
+    err = p9c_finish(call, GET(TO_U32(&m), TO_STR(&v)));
     c->dotu = false;
-    if (!err) {
-        m = p9c_get_u32(call);
-        v = p9c_get_str(call);
-        if (!strcmp(v, version)) {
-            c->msize = m;
-            c->dotu = !strcmp(version, P9C_VERSION_U);
-        }
-        if (got_msize) {
-            *got_msize = m;
-        }
-        if (got_version) {
-            *got_version = g_steal_pointer(&v);
-        }
+    if (err) {
+        return err;
     }
-    p9c_call_end(call);
-    return err;
+    if (!strcmp(v, version)) {
+        c->msize = m;
+        c->dotu = !strcmp(version, P9C_VERSION_U);
+    }
+    if (got_msize) {
+        *got_msize = m;
+    }
+    if (got_version) {
+        *got_version = g_steal_pointer(&v);
+    }
+    return 0;
+}
+
+void p9c_session_version(P9Client *c, const char *version, uint32_t msize,
+                         uint32_t uid)
+{
+    g_autofree char *got_version = NULL;
+    uint32_t got;
+
+    g_assert_cmpint(p9c_version(c, msize, version, &got, &got_version), ==, 0);
+    g_assert_cmpstr(got_version, ==, version);
+    g_assert_cmpuint(got, <=, msize);
+    g_assert_cmpint(p9c_attach(c, P9C_ROOT, uid, NULL), ==, 0);
 }
 
 void p9c_session_msize(P9Client *c, uint32_t msize)
 {
-    g_autofree char *version = NULL;
-    uint32_t got;
-
-    g_assert_cmpint(p9c_version(c, msize, P9C_VERSION, &got, &version), ==, 0);
-    g_assert_cmpstr(version, ==, P9C_VERSION);
-    g_assert_cmpuint(got, <=, msize);
-    g_assert_cmpint(p9c_attach(c, P9C_ROOT, 0, NULL), ==, 0);
+    p9c_session_version(c, P9C_VERSION, msize, 0);
 }
 
 void p9c_session(P9Client *c)

@@ -14,24 +14,24 @@
  *     p9c_free(c);
  *
  * Each returns 0 or the errno of the Rlerror (in 9P2000.u, of the Rerror);
- * results go through pointers, which may be NULL. Everything else that could
- * go wrong (no reply in time, a reply of another type or tag, too short or too
- * long) fails the test.
+ * results go through pointers, which may be NULL. Every other failure (no reply
+ * in time, a reply of another type or tag, too short or too long) fails the
+ * test.
  *
  * Underneath are calls, for several requests at once, malformed messages and
- * odd descriptor chains:
+ * odd descriptor chains (virtio-9p-fields.h has the lists of fields):
  *
- *     P9Call *call = p9c_call(c, P9C_TCLUNK);
+ *     P9Call *call = p9c_request(c, P9C_TREAD,
+ *                                PUT(U32(fid), U64(0), U32(count)));
  *
- *     p9c_put_u32(call, fid);
  *     p9c_submit(call);
  *     ...
  *     err = p9c_wait(call);
  *     value = p9c_get_u32(call);
  *     p9c_call_end(call);
  *
- * The messages of 9P2000.u are virtio-9p-dotu.h's; those which both have, and
- * calls, serve for either.
+ * virtio-9p-dotu.h has the messages of 9P2000.u. Calls, and the messages that
+ * both dialects have, serve for either.
  *
  * The client knows the protocol on its own (9P2000.L as Linux' client speaks
  * it, include/net/9p/9p.h), and shares no code with the server it tests.
@@ -40,6 +40,7 @@
 #define TESTS_LIBQOS_VIRTIO_9P_CLIENT_H
 
 #include "virtio-9p.h"
+#include "virtio-9p-fields.h"
 
 /* Message types; the reply's is one more */
 enum {
@@ -133,14 +134,12 @@ enum {
 #define P9C_LOCK_BLOCKED    1
 #define P9C_LOCK_ERROR      2
 
+/* Results of messages: 0 or a Linux errno */
+#define ok(call)            g_assert_cmpint(call, ==, 0)
+#define fails(call, error)  g_assert_cmpint(call, ==, error)
+
 typedef struct P9Client P9Client;
 typedef struct P9Call P9Call;
-
-typedef struct P9CQid {
-    uint8_t type;
-    uint32_t version;
-    uint64_t path;
-} P9CQid;
 
 /* Fields are in the order of the messages, and named as those of stat(2). */
 typedef struct P9CAttr {
@@ -174,7 +173,7 @@ typedef struct P9CStatfs {
 
 typedef struct P9CDirent {
     P9CQid qid;
-    uint64_t offset;            /* to go on after this entry */
+    uint64_t offset;            /* where the next entry starts */
     uint8_t type;               /* DT_* */
     char *name;
 } P9CDirent;
@@ -194,16 +193,19 @@ typedef struct P9CLock {
 /* A client of a started device */
 P9Client *p9c_new(QVirtio9P *v9p);
 
-/* Ends the client, and all its calls. The device is reset. */
+/* Ends the client and all its calls, and resets the device */
 void p9c_free(P9Client *c);
 
 /*
- * Resets the device: calls under way are over, without reply, and there is no
- * session.
+ * Resets the device: it drops all calls in flight without a reply, and ends
+ * the session.
  */
 void p9c_reset(P9Client *c);
 
-/* Tversion with @msize, and Tattach of P9C_ROOT as root */
+/* Tversion of @version with @msize, and Tattach of P9C_ROOT as @uid */
+void p9c_session_version(P9Client *c, const char *version, uint32_t msize,
+                         uint32_t uid);
+/* The same of 9P2000.L, as root */
 void p9c_session_msize(P9Client *c, uint32_t msize);
 void p9c_session(P9Client *c);      /* with P9C_MSIZE */
 
@@ -214,11 +216,16 @@ bool p9c_needs_reset(P9Client *c);
  * Calls
  */
 
-/* A request with an unused tag; its fields are to be put into it in order. */
+/*
+ * A request with an unused tag. The caller puts its fields into it, in order;
+ * p9c_request() takes them at once.
+ */
 P9Call *p9c_call(P9Client *c, uint8_t type);
+P9Call *p9c_request(P9Client *c, uint8_t type, const P9CPut *fields);
 uint16_t p9c_call_tag(const P9Call *call);
 void p9c_call_set_tag(P9Call *call, uint16_t tag);
 
+void p9c_put(P9Call *call, const P9CPut *fields);
 void p9c_put_u8(P9Call *call, uint8_t v);
 void p9c_put_u16(P9Call *call, uint16_t v);
 void p9c_put_u32(P9Call *call, uint32_t v);
@@ -226,20 +233,18 @@ void p9c_put_u64(P9Call *call, uint64_t v);
 void p9c_put_str(P9Call *call, const char *s);
 void p9c_put_bytes(P9Call *call, const void *data, size_t size);
 
-/*
- * Changes what the header says; otherwise it says how many bytes there are.
- */
+/* Changes the header's size; without this it is the length of the request. */
 void p9c_set_size(P9Call *call, uint32_t size);
 
 /* Cuts the message down to its first @bytes. */
 void p9c_truncate(P9Call *call, size_t bytes);
 
 /*
- * Puts the request into the queue and tells the device. p9c_submit() has one
- * descriptor for it and one, of the session's msize, for the reply.
+ * Puts the request into the queue and notifies the device. p9c_submit() uses
+ * one descriptor for it and one, of the session's msize, for the reply.
  * p9c_submit_chain() cuts the request into @num_out descriptors of @out bytes
- * (the last gets what is left, if that is more), and has room for the reply in
- * @num_in descriptors of @in bytes.
+ * (the last one also takes the rest), and has room for the reply in @num_in
+ * descriptors of @in bytes.
  */
 void p9c_submit(P9Call *call);
 void p9c_submit_room(P9Call *call, uint32_t room);
@@ -247,12 +252,12 @@ void p9c_submit_chain(P9Call *call, const uint32_t *out, unsigned num_out,
                       const uint32_t *in, unsigned num_in);
 
 /*
- * Waits for the reply: 0 or an errno. It must not be without reply (see
- * p9c_wait_flushed()).
+ * Waits for the reply: 0 or an errno. A call that comes back without a reply
+ * fails the test (see p9c_wait_flushed()).
  */
 int p9c_wait(P9Call *call);
 
-/* What an Rerror said in words; NULL after anything else */
+/* The text of an Rerror; NULL after any other reply */
 const char *p9c_error_text(P9Call *call);
 
 /* Waits until the request comes back without a reply. */
@@ -262,15 +267,16 @@ void p9c_wait_flushed(P9Call *call);
 bool p9c_is_done(P9Call *call);
 
 /*
- * How many requests of this client had come back when this one did, itself
- * included: the order of two that are done.
+ * How many requests of this client had come back when this one did, including
+ * this one: it gives the order of two calls that are done.
  */
 unsigned p9c_done_order(P9Call *call);
 
-/* Gives the device time to answer something that it should not answer. */
+/* Gives the device time to send a reply that it should not send. */
 void p9c_pause(P9Client *c);
 
-/* Fields of the reply, in order; a reply that is too short fails. */
+/* Fields of the reply, in order; a reply that is too short fails the test. */
+void p9c_get(P9Call *call, const P9CGet *fields);
 uint8_t p9c_get_u8(P9Call *call);
 uint16_t p9c_get_u16(P9Call *call);
 uint32_t p9c_get_u32(P9Call *call);
@@ -281,29 +287,48 @@ const uint8_t *p9c_get_bytes(P9Call *call, size_t size);
 size_t p9c_get_left(P9Call *call);
 
 /*
- * Frees a call that has come back, or that was never submitted. A reply must
- * have been read to its end.
+ * Frees a call that has come back, or that was never submitted. The caller
+ * must have read its reply to the end; p9c_call_drop() does not ask for that.
  */
 void p9c_call_end(P9Call *call);
+void p9c_call_drop(P9Call *call);
 
-/* Submits the call, which must be answered with that error, and ends it. */
+/*
+ * Submits the call, waits for its reply, takes the reply's @fields if there was
+ * no error (NULL: the reply has none), and ends the call: 0 or an errno.
+ */
+int p9c_finish(P9Call *call, const P9CGet *fields);
+
+/* The same, with a request of these fields */
+int p9c_rpc(P9Client *c, uint8_t type, const P9CPut *request,
+            const P9CGet *reply);
+
+/* Submits the call, whose reply must be that error, and ends it. */
 void p9c_refused(P9Call *call, int error);
 
 /*
- * Calls that are often one of several; Tgetattr asks for P9C_GETATTR_BASIC.
+ * Calls that tests often submit several of. Twalk has one name; Tgetattr asks
+ * for P9C_GETATTR_BASIC.
  */
 P9Call *p9c_flush_call(P9Client *c, uint16_t oldtag);
 P9Call *p9c_clunk_call(P9Client *c, uint32_t fid);
 P9Call *p9c_getattr_call(P9Client *c, uint32_t fid);
-
-/* Submits a call whose reply is qid[13] iounit[4], and ends it. */
-int p9c_finish_opened(P9Call *call, P9CQid *qid, uint32_t *iounit);
+P9Call *p9c_walk_call(P9Client *c, uint32_t fid, uint32_t newfid,
+                      const char *name);
+P9Call *p9c_lcreate_call(P9Client *c, uint32_t fid, const char *name,
+                         uint32_t flags, uint32_t mode, uint32_t gid);
+P9Call *p9c_mkdir_call(P9Client *c, uint32_t dfid, const char *name,
+                       uint32_t mode, uint32_t gid);
+P9Call *p9c_read_call(P9Client *c, uint32_t fid, uint64_t offset,
+                      uint32_t count);
+P9Call *p9c_write_call(P9Client *c, uint32_t fid, uint64_t offset,
+                       const void *data, uint32_t count);
 
 /*
- * Messages. Fids are chosen by the caller.
+ * Messages. The caller chooses the fids.
  */
 
-/* *version, if wanted, is to be freed with g_free(). */
+/* The caller frees *got_version with g_free(). */
 int p9c_version(P9Client *c, uint32_t msize, const char *version,
                 uint32_t *got_msize, char **got_version);
 int p9c_attach(P9Client *c, uint32_t fid, uint32_t uid, P9CQid *qid);
@@ -311,12 +336,12 @@ int p9c_flush(P9Client *c, uint16_t oldtag);
 int p9c_clunk(P9Client *c, uint32_t fid);
 int p9c_remove(P9Client *c, uint32_t fid);
 
-/* @qids has room for @num; *walked gets how many there are. */
+/* @qids has room for @num; *walked gets how many names were found. */
 int p9c_walk(P9Client *c, uint32_t fid, uint32_t newfid,
              const char *const *names, unsigned num,
              unsigned *walked, P9CQid *qids);
 /*
- * Walks "a/b/c", at most P9C_WALK_MAX names; ENOENT if not all are there. ""
+ * Walks "a/b/c", at most P9C_WALK_MAX names; ENOENT if one is missing. ""
  * clones.
  */
 int p9c_walk_to(P9Client *c, uint32_t fid, uint32_t newfid, const char *path);
@@ -330,11 +355,11 @@ int p9c_read(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
 int p9c_write(P9Client *c, uint32_t fid, uint64_t offset,
               const void *data, uint32_t count, uint32_t *written);
 /*
- * *entries gets new P9CDirents, and *bytes how much of the count they fill.
+ * *entries gets new P9CDirents, and *bytes the size that they have in the reply.
  */
 int p9c_readdir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
                 GPtrArray **entries, uint32_t *bytes);
-/* All entries of an open directory, with as many requests as it takes */
+/* All entries of an open directory, read by as many requests as needed */
 GPtrArray *p9c_readdir_all(P9Client *c, uint32_t fid, uint32_t count);
 /* The entry of that name, or NULL */
 P9CDirent *p9c_dirent_find(GPtrArray *entries, const char *name);
@@ -365,9 +390,10 @@ int p9c_xattrwalk(P9Client *c, uint32_t fid, uint32_t newfid,
 int p9c_xattrcreate(P9Client *c, uint32_t fid, const char *name,
                     uint64_t size, uint32_t flags);
 
+P9Call *p9c_lock_call(P9Client *c, uint32_t fid, const P9CLock *lock);
 /* *status gets P9C_LOCK_SUCCESS, ... */
 int p9c_lock(P9Client *c, uint32_t fid, const P9CLock *lock, uint8_t *status);
-/* *lock is replaced; its client_id is to be freed with g_free() then. */
+/* Replaces *lock; the caller then frees its client_id with g_free(). */
 int p9c_getlock(P9Client *c, uint32_t fid, P9CLock *lock);
 
 #endif

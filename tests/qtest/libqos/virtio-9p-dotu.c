@@ -3,12 +3,10 @@
  *
  * The messages of 9P2000.u for the client of virtio-9p-client.h.
  *
- * A stat is read by itself, out of Rstat and out of what Tread gives of a
- * directory, so that both are checked alike: its size must be that of its
- * fields.
+ * One function reads a stat, from Rstat as from the data of a directory, so
+ * both get the same check: the stat's size must be that of its fields.
  */
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
 #include "virtio-9p-dotu.h"
 
 /* Bytes of a stat with empty strings, its size[2] included */
@@ -43,95 +41,62 @@ void p9c_stat_clear(P9CStat *st)
 
 void p9c_session_u(P9Client *c, uint32_t msize, uint32_t uid)
 {
-    g_autofree char *version = NULL;
-    uint32_t got;
+    p9c_session_version(c, P9C_VERSION_U, msize, uid);
+}
 
-    g_assert_cmpint(p9c_version(c, msize, P9C_VERSION_U, &got, &version),
-                    ==, 0);
-    g_assert_cmpstr(version, ==, P9C_VERSION_U);
-    g_assert_cmpuint(got, <=, msize);
-    g_assert_cmpint(p9c_attach(c, P9C_ROOT, uid, NULL), ==, 0);
+P9Call *p9c_open_call(P9Client *c, uint32_t fid, uint8_t mode)
+{
+    return p9c_request(c, P9C_TOPEN, PUT(U32(fid), U8(mode)));
 }
 
 int p9c_open(P9Client *c, uint32_t fid, uint8_t mode, P9CQid *qid,
              uint32_t *iounit)
 {
-    P9Call *call = p9c_call(c, P9C_TOPEN);
+    return p9c_finish(p9c_open_call(c, fid, mode),
+                      GET(TO_QID(qid), TO_U32(iounit)));
+}
 
-    p9c_put_u32(call, fid);
-    p9c_put_u8(call, mode);
-    return p9c_finish_opened(call, qid, iounit);
+P9Call *p9c_create_call(P9Client *c, uint32_t fid, const char *name,
+                        uint32_t perm, uint8_t mode, const char *extension)
+{
+    return p9c_request(c, P9C_TCREATE,
+                       PUT(U32(fid), STR(name), U32(perm), U8(mode),
+                           STR(extension)));
 }
 
 int p9c_create(P9Client *c, uint32_t fid, const char *name, uint32_t perm,
                uint8_t mode, const char *extension, P9CQid *qid)
 {
-    P9Call *call = p9c_call(c, P9C_TCREATE);
-
-    p9c_put_u32(call, fid);
-    p9c_put_str(call, name);
-    p9c_put_u32(call, perm);
-    p9c_put_u8(call, mode);
-    p9c_put_str(call, extension);
-    return p9c_finish_opened(call, qid, NULL);
+    return p9c_finish(p9c_create_call(c, fid, name, perm, mode, extension),
+                      GET(TO_QID(qid), TO_U32(NULL)));
 }
 
-/* Bytes that are looked at, one field after the other */
-typedef struct Bytes {
-    const uint8_t *at;
-    size_t left;
-} Bytes;
-
-static const uint8_t *take(Bytes *b, size_t size)
+static void take_stat(P9CBytes *b, P9CStat *st)
 {
-    const uint8_t *at = b->at;
+    size_t size = p9c_bytes_number(b, 2);
+    P9CBytes own = { p9c_bytes_take(b, size), size };
 
-    g_assert_cmpuint(size, <=, b->left);
-    b->at += size;
-    b->left -= size;
-    return at;
-}
-
-static char *take_str(Bytes *b)
-{
-    uint16_t len = lduw_le_p(take(b, 2));
-
-    return g_strndup((const char *)take(b, len), len);
-}
-
-static void take_stat(Bytes *b, P9CStat *st)
-{
-    size_t size = lduw_le_p(take(b, 2));
-    Bytes own = { take(b, size), size };
-
-    st->type = lduw_le_p(take(&own, 2));
-    st->dev = ldl_le_p(take(&own, 4));
-    st->qid.type = *take(&own, 1);
-    st->qid.version = ldl_le_p(take(&own, 4));
-    st->qid.path = ldq_le_p(take(&own, 8));
-    st->mode = ldl_le_p(take(&own, 4));
-    st->atime = ldl_le_p(take(&own, 4));
-    st->mtime = ldl_le_p(take(&own, 4));
-    st->length = ldq_le_p(take(&own, 8));
-    st->name = take_str(&own);
-    st->uid = take_str(&own);
-    st->gid = take_str(&own);
-    st->muid = take_str(&own);
-    st->extension = take_str(&own);
-    st->n_uid = ldl_le_p(take(&own, 4));
-    st->n_gid = ldl_le_p(take(&own, 4));
-    st->n_muid = ldl_le_p(take(&own, 4));
+    p9c_fields_get(&own, GET(
+        TO_U16(&st->type), TO_U32(&st->dev), TO_QID(&st->qid),
+        TO_U32(&st->mode), TO_U32(&st->atime), TO_U32(&st->mtime),
+        TO_U64(&st->length), TO_STR(&st->name), TO_STR(&st->uid),
+        TO_STR(&st->gid), TO_STR(&st->muid), TO_STR(&st->extension),
+        TO_U32(&st->n_uid), TO_U32(&st->n_gid), TO_U32(&st->n_muid)));
     g_assert_cmpuint(own.left, ==, 0);
+}
+
+P9Call *p9c_stat_call(P9Client *c, uint32_t fid)
+{
+    return p9c_request(c, P9C_TSTAT, PUT(U32(fid)));
 }
 
 int p9c_stat(P9Client *c, uint32_t fid, P9CStat *st)
 {
-    P9Call *call = p9c_call(c, P9C_TSTAT);
+    P9Call *call = p9c_stat_call(c, fid);
     P9CStat got;
-    Bytes b;
+    P9CBytes b;
     int err;
 
-    p9c_put_u32(call, fid);
     p9c_submit(call);
     err = p9c_wait(call);
     if (!err) {
@@ -167,42 +132,23 @@ void p9c_stat_is(P9Client *c, uint32_t fid, uint8_t qid_type, uint32_t mode,
     p9c_stat_clear(&st);
 }
 
-void p9c_put_stat(P9Call *call, const P9CStat *st)
+/* Bytes of a stat on the wire, with its size[2] */
+static size_t stat_size(const P9CStat *st)
 {
-    p9c_put_u16(call, STAT_FIXED - 2 + strlen(st->name) + strlen(st->uid) +
-                strlen(st->gid) + strlen(st->muid) + strlen(st->extension));
-    p9c_put_u16(call, st->type);
-    p9c_put_u32(call, st->dev);
-    p9c_put_u8(call, st->qid.type);
-    p9c_put_u32(call, st->qid.version);
-    p9c_put_u64(call, st->qid.path);
-    p9c_put_u32(call, st->mode);
-    p9c_put_u32(call, st->atime);
-    p9c_put_u32(call, st->mtime);
-    p9c_put_u64(call, st->length);
-    p9c_put_str(call, st->name);
-    p9c_put_str(call, st->uid);
-    p9c_put_str(call, st->gid);
-    p9c_put_str(call, st->muid);
-    p9c_put_str(call, st->extension);
-    p9c_put_u32(call, st->n_uid);
-    p9c_put_u32(call, st->n_gid);
-    p9c_put_u32(call, st->n_muid);
+    return STAT_FIXED + strlen(st->name) + strlen(st->uid) +
+           strlen(st->gid) + strlen(st->muid) + strlen(st->extension);
 }
 
 int p9c_wstat(P9Client *c, uint32_t fid, const P9CStat *st)
 {
-    P9Call *call = p9c_call(c, P9C_TWSTAT);
-    int err;
-
-    p9c_put_u32(call, fid);
-    p9c_put_u16(call, STAT_FIXED + strlen(st->name) + strlen(st->uid) +
-                strlen(st->gid) + strlen(st->muid) + strlen(st->extension));
-    p9c_put_stat(call, st);
-    p9c_submit(call);
-    err = p9c_wait(call);
-    p9c_call_end(call);
-    return err;
+    return p9c_rpc(c, P9C_TWSTAT, PUT(
+        U32(fid), U16(stat_size(st)), U16(stat_size(st) - 2),
+        U16(st->type), U32(st->dev), U8(st->qid.type),
+        U32(st->qid.version), U64(st->qid.path),
+        U32(st->mode), U32(st->atime), U32(st->mtime),
+        U64(st->length), STR(st->name), STR(st->uid),
+        STR(st->gid), STR(st->muid), STR(st->extension),
+        U32(st->n_uid), U32(st->n_gid), U32(st->n_muid)), NULL);
 }
 
 static void stat_free(gpointer p)
@@ -215,9 +161,9 @@ int p9c_read_dir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
                  GPtrArray **stats, uint32_t *bytes)
 {
     g_autofree uint8_t *buf = g_malloc(count);
+    P9CBytes b = { .at = buf };
     P9CStat *st;
     uint32_t n;
-    Bytes b;
     int err;
 
     err = p9c_read(c, fid, offset, count, buf, &n);
@@ -226,7 +172,6 @@ int p9c_read_dir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
     }
     if (stats) {
         *stats = g_ptr_array_new_with_free_func(stat_free);
-        b.at = buf;
         b.left = n;
         while (b.left) {
             st = g_new(P9CStat, 1);
@@ -258,16 +203,15 @@ GPtrArray *p9c_read_dir_all(P9Client *c, uint32_t fid, uint32_t count)
     return all;
 }
 
+static gboolean stat_is(gconstpointer st, gconstpointer name)
+{
+    return !strcmp(((const P9CStat *)st)->name, name);
+}
+
 P9CStat *p9c_stat_find(GPtrArray *stats, const char *name)
 {
-    unsigned i;
+    guint i;
 
-    for (i = 0; i < stats->len; i++) {
-        P9CStat *st = g_ptr_array_index(stats, i);
-
-        if (!strcmp(st->name, name)) {
-            return st;
-        }
-    }
-    return NULL;
+    return g_ptr_array_find_with_equal_func(stats, name, stat_is, &i)
+           ? g_ptr_array_index(stats, i) : NULL;
 }

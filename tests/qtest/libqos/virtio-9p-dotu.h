@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The messages of 9P2000.u for the client of virtio-9p-client.h: a function
- * for each that 9P2000.L does not have, with the same rules. Written after
- * section 5 of Plan 9's manual, the "Unix extension", and what Linux' client
- * sends and reads.
+ * for each one that 9P2000.L does not have, with the same rules. It follows
+ * section 5 of Plan 9's manual, the "Unix extension", and the messages of
+ * Linux' client.
  */
 #ifndef TESTS_LIBQOS_VIRTIO_9P_DOTU_H
 #define TESTS_LIBQOS_VIRTIO_9P_DOTU_H
@@ -46,7 +46,7 @@ typedef struct P9CStat {
     uint32_t n_uid, n_gid, n_muid;
 } P9CStat;
 
-/* All of it "don't touch", for Twstat; its strings must not be freed. */
+/* For Twstat: every field is "don't touch". Do not free its strings. */
 extern const P9CStat p9c_stat_blank;
 
 void p9c_stat_clear(P9CStat *st);
@@ -59,24 +59,27 @@ int p9c_open(P9Client *c, uint32_t fid, uint8_t mode, P9CQid *qid,
 int p9c_create(P9Client *c, uint32_t fid, const char *name, uint32_t perm,
                uint8_t mode, const char *extension, P9CQid *qid);
 
-/* *st is to be cleared. */
+/* For several at once, or malformed */
+P9Call *p9c_open_call(P9Client *c, uint32_t fid, uint8_t mode);
+P9Call *p9c_create_call(P9Client *c, uint32_t fid, const char *name,
+                        uint32_t perm, uint8_t mode, const char *extension);
+P9Call *p9c_stat_call(P9Client *c, uint32_t fid);
+
+/* The caller clears *st with p9c_stat_clear(). */
 int p9c_stat(P9Client *c, uint32_t fid, P9CStat *st);
 int p9c_wstat(P9Client *c, uint32_t fid, const P9CStat *st);
 
-/* Tstat must tell this; NULL strings are not looked at. */
+/* Tstat must answer these values; a NULL string stands for any. */
 void p9c_stat_is(P9Client *c, uint32_t fid, uint8_t qid_type, uint32_t mode,
                  uint64_t length, const char *name, const char *extension);
 
-/* The fields of a stat, its size first, into a request */
-void p9c_put_stat(P9Call *call, const P9CStat *st);
-
 /*
- * Reads an open directory from @offset: *stats gets new P9CStats, *bytes how
- * many bytes there were, which must be whole stats.
+ * Reads an open directory from @offset: *stats gets new P9CStats, and *bytes
+ * the size of the data, which must be whole stats.
  */
 int p9c_read_dir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
                  GPtrArray **stats, uint32_t *bytes);
-/* All of it, with as many requests as it takes */
+/* All of it, with as many requests as needed */
 GPtrArray *p9c_read_dir_all(P9Client *c, uint32_t fid, uint32_t count);
 P9CStat *p9c_stat_find(GPtrArray *stats, const char *name);
 

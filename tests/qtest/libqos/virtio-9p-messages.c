@@ -1,131 +1,76 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The messages of 9P2000.L for the client of virtio-9p-client.h: each is put
- * together, sent, and its reply taken apart.
+ * The messages of 9P2000.L for the client of virtio-9p-client.h: the fields of
+ * each request, and where those of its reply go.
  */
 #include "qemu/osdep.h"
 #include "virtio-9p-client.h"
 
-/* Sends a call and waits for the reply. */
-static int call_run(P9Call *call)
-{
-    p9c_submit(call);
-    return p9c_wait(call);
-}
-
-/* For messages whose reply has no fields */
-static int call_finish(P9Call *call)
-{
-    int err = call_run(call);
-
-    p9c_call_end(call);
-    return err;
-}
-
-static void get_qid_to(P9Call *call, P9CQid *qid)
-{
-    P9CQid got = p9c_get_qid(call);
-
-    if (qid) {
-        *qid = got;
-    }
-}
-
-/* For messages whose reply is a qid */
-static int call_finish_qid(P9Call *call, P9CQid *qid)
-{
-    int err = call_run(call);
-
-    if (!err) {
-        get_qid_to(call, qid);
-    }
-    p9c_call_end(call);
-    return err;
-}
-
-static void get_u32_to(P9Call *call, uint32_t *v)
-{
-    uint32_t got = p9c_get_u32(call);
-
-    if (v) {
-        *v = got;
-    }
-}
-
-void p9c_refused(P9Call *call, int error)
-{
-    g_assert_cmpint(call_finish(call), ==, error);
-}
-
 int p9c_attach(P9Client *c, uint32_t fid, uint32_t uid, P9CQid *qid)
 {
-    P9Call *call = p9c_call(c, P9C_TATTACH);
-
-    p9c_put_u32(call, fid);
-    p9c_put_u32(call, P9C_NOFID);
-    p9c_put_str(call, "");
-    p9c_put_str(call, "");
-    p9c_put_u32(call, uid);
-    return call_finish_qid(call, qid);
+    return p9c_rpc(c, P9C_TATTACH,
+                   PUT(U32(fid), U32(P9C_NOFID), STR(""), STR(""), U32(uid)),
+                   GET(TO_QID(qid)));
 }
 
 P9Call *p9c_flush_call(P9Client *c, uint16_t oldtag)
 {
-    P9Call *call = p9c_call(c, P9C_TFLUSH);
-
-    p9c_put_u16(call, oldtag);
-    return call;
+    return p9c_request(c, P9C_TFLUSH, PUT(U16(oldtag)));
 }
 
 int p9c_flush(P9Client *c, uint16_t oldtag)
 {
-    return call_finish(p9c_flush_call(c, oldtag));
+    return p9c_finish(p9c_flush_call(c, oldtag), NULL);
 }
 
 P9Call *p9c_clunk_call(P9Client *c, uint32_t fid)
 {
-    P9Call *call = p9c_call(c, P9C_TCLUNK);
-
-    p9c_put_u32(call, fid);
-    return call;
+    return p9c_request(c, P9C_TCLUNK, PUT(U32(fid)));
 }
 
 int p9c_clunk(P9Client *c, uint32_t fid)
 {
-    return call_finish(p9c_clunk_call(c, fid));
+    return p9c_finish(p9c_clunk_call(c, fid), NULL);
 }
 
 int p9c_remove(P9Client *c, uint32_t fid)
 {
-    P9Call *call = p9c_call(c, P9C_TREMOVE);
+    return p9c_rpc(c, P9C_TREMOVE, PUT(U32(fid)), NULL);
+}
 
-    p9c_put_u32(call, fid);
-    return call_finish(call);
+P9Call *p9c_walk_call(P9Client *c, uint32_t fid, uint32_t newfid,
+                      const char *name)
+{
+    return p9c_request(c, P9C_TWALK,
+                       PUT(U32(fid), U32(newfid), U16(1), STR(name)));
 }
 
 int p9c_walk(P9Client *c, uint32_t fid, uint32_t newfid,
              const char *const *names, unsigned num,
              unsigned *walked, P9CQid *qids)
 {
-    P9Call *call = p9c_call(c, P9C_TWALK);
+    P9Call *call = p9c_request(c, P9C_TWALK,
+                               PUT(U32(fid), U32(newfid), U16(num)));
+    P9CQid qid;
     unsigned i, n;
     int err;
 
-    p9c_put_u32(call, fid);
-    p9c_put_u32(call, newfid);
-    p9c_put_u16(call, num);
     for (i = 0; i < num; i++) {
         p9c_put_str(call, names[i]);
     }
-    err = call_run(call);
+    p9c_submit(call);
+    err = p9c_wait(call);
     if (!err) {
         n = p9c_get_u16(call);
         g_assert_cmpuint(n, <=, num);
-        /* walk(5) of Plan 9: no name at all is an error. */
+        /* walk(5) of Plan 9: a walk that finds no name is an error. */
         g_assert_true(n > 0 || num == 0);
         for (i = 0; i < n; i++) {
-            get_qid_to(call, qids ? &qids[i] : NULL);
+            qid = p9c_get_qid(call);
+            if (qids) {
+                qids[i] = qid;
+            }
         }
         if (walked) {
             *walked = n;
@@ -151,87 +96,75 @@ int p9c_walk_to(P9Client *c, uint32_t fid, uint32_t newfid, const char *path)
     return err;
 }
 
-int p9c_finish_opened(P9Call *call, P9CQid *qid, uint32_t *iounit)
-{
-    int err = call_run(call);
-
-    if (!err) {
-        get_qid_to(call, qid);
-        get_u32_to(call, iounit);
-    }
-    p9c_call_end(call);
-    return err;
-}
-
 int p9c_lopen(P9Client *c, uint32_t fid, uint32_t flags,
               P9CQid *qid, uint32_t *iounit)
 {
-    P9Call *call = p9c_call(c, P9C_TLOPEN);
+    return p9c_rpc(c, P9C_TLOPEN, PUT(U32(fid), U32(flags)),
+                   GET(TO_QID(qid), TO_U32(iounit)));
+}
 
-    p9c_put_u32(call, fid);
-    p9c_put_u32(call, flags);
-    return p9c_finish_opened(call, qid, iounit);
+P9Call *p9c_lcreate_call(P9Client *c, uint32_t fid, const char *name,
+                         uint32_t flags, uint32_t mode, uint32_t gid)
+{
+    return p9c_request(c, P9C_TLCREATE,
+                       PUT(U32(fid), STR(name), U32(flags), U32(mode),
+                           U32(gid)));
 }
 
 int p9c_lcreate(P9Client *c, uint32_t fid, const char *name, uint32_t flags,
                 uint32_t mode, uint32_t gid, P9CQid *qid, uint32_t *iounit)
 {
-    P9Call *call = p9c_call(c, P9C_TLCREATE);
+    return p9c_finish(p9c_lcreate_call(c, fid, name, flags, mode, gid),
+                      GET(TO_QID(qid), TO_U32(iounit)));
+}
 
-    p9c_put_u32(call, fid);
-    p9c_put_str(call, name);
-    p9c_put_u32(call, flags);
-    p9c_put_u32(call, mode);
-    p9c_put_u32(call, gid);
-    return p9c_finish_opened(call, qid, iounit);
+P9Call *p9c_read_call(P9Client *c, uint32_t fid, uint64_t offset,
+                      uint32_t count)
+{
+    return p9c_request(c, P9C_TREAD, PUT(U32(fid), U64(offset), U32(count)));
 }
 
 int p9c_read(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
              void *buf, uint32_t *got)
 {
-    P9Call *call = p9c_call(c, P9C_TREAD);
-    uint32_t n;
-    int err;
+    g_autoptr(GByteArray) data = g_byte_array_new();
+    int err = p9c_finish(p9c_read_call(c, fid, offset, count),
+                         GET(TO_DATA(data)));
 
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, offset);
-    p9c_put_u32(call, count);
-    err = call_run(call);
     if (!err) {
-        n = p9c_get_u32(call);
-        g_assert_cmpuint(n, <=, count);
-        if (n) {
-            /* Who wants nothing may give no buffer */
-            memcpy(buf, p9c_get_bytes(call, n), n);
+        g_assert_cmpuint(data->len, <=, count);
+        if (data->len) {
+            /* A caller that wants no data may give no buffer. */
+            memcpy(buf, data->data, data->len);
         }
         if (got) {
-            *got = n;
+            *got = data->len;
         }
     }
-    p9c_call_end(call);
     return err;
+}
+
+P9Call *p9c_write_call(P9Client *c, uint32_t fid, uint64_t offset,
+                       const void *data, uint32_t count)
+{
+    return p9c_request(c, P9C_TWRITE,
+                       PUT(U32(fid), U64(offset), U32(count),
+                           DATA(data, count)));
 }
 
 int p9c_write(P9Client *c, uint32_t fid, uint64_t offset,
               const void *data, uint32_t count, uint32_t *written)
 {
-    P9Call *call = p9c_call(c, P9C_TWRITE);
     uint32_t n;
-    int err;
+    int err = p9c_finish(p9c_write_call(c, fid, offset, data, count),
+                         GET(TO_U32(&n)));
 
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, offset);
-    p9c_put_u32(call, count);
-    p9c_put_bytes(call, data, count);
-    err = call_run(call);
     if (!err) {
-        n = p9c_get_u32(call);
         g_assert_cmpuint(n, <=, count);
         if (written) {
             *written = n;
         }
     }
-    p9c_call_end(call);
     return err;
 }
 
@@ -246,37 +179,32 @@ static void dirent_free(void *opaque)
 int p9c_readdir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
                 GPtrArray **entries, uint32_t *bytes)
 {
-    P9Call *call = p9c_call(c, P9C_TREADDIR);
+    g_autoptr(GByteArray) data = g_byte_array_new();
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(dirent_free);
-    uint32_t n;
-    int err;
+    P9CBytes rest;
+    int err = p9c_rpc(c, P9C_TREADDIR,
+                      PUT(U32(fid), U64(offset), U32(count)),
+                      GET(TO_DATA(data)));
 
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, offset);
-    p9c_put_u32(call, count);
-    err = call_run(call);
-    if (!err) {
-        n = p9c_get_u32(call);
-        g_assert_cmpuint(n, <=, count);
-        g_assert_cmpuint(n, ==, p9c_get_left(call));
-        while (p9c_get_left(call)) {
-            P9CDirent *e = g_new0(P9CDirent, 1);
-
-            e->qid = p9c_get_qid(call);
-            e->offset = p9c_get_u64(call);
-            e->type = p9c_get_u8(call);
-            e->name = p9c_get_str(call);
-            g_ptr_array_add(list, e);
-        }
-        if (bytes) {
-            *bytes = n;
-        }
-        if (entries) {
-            *entries = g_steal_pointer(&list);
-        }
+    if (err) {
+        return err;
     }
-    p9c_call_end(call);
-    return err;
+    g_assert_cmpuint(data->len, <=, count);
+    rest = (P9CBytes) { data->data, data->len };
+    while (rest.left) {
+        P9CDirent *e = g_new0(P9CDirent, 1);
+
+        p9c_fields_get(&rest, GET(TO_QID(&e->qid), TO_U64(&e->offset),
+                                  TO_U8(&e->type), TO_STR(&e->name)));
+        g_ptr_array_add(list, e);
+    }
+    if (bytes) {
+        *bytes = data->len;
+    }
+    if (entries) {
+        *entries = g_steal_pointer(&list);
+    }
+    return 0;
 }
 
 GPtrArray *p9c_readdir_all(P9Client *c, uint32_t fid, uint32_t count)
@@ -303,91 +231,65 @@ GPtrArray *p9c_readdir_all(P9Client *c, uint32_t fid, uint32_t count)
     }
 }
 
+static gboolean dirent_is(gconstpointer entry, gconstpointer name)
+{
+    return !strcmp(((const P9CDirent *)entry)->name, name);
+}
+
 P9CDirent *p9c_dirent_find(GPtrArray *entries, const char *name)
 {
-    unsigned i;
+    guint i;
 
-    for (i = 0; i < entries->len; i++) {
-        P9CDirent *e = g_ptr_array_index(entries, i);
-
-        if (!strcmp(e->name, name)) {
-            return e;
-        }
-    }
-    return NULL;
+    return g_ptr_array_find_with_equal_func(entries, name, dirent_is, &i)
+           ? g_ptr_array_index(entries, i) : NULL;
 }
 
 int p9c_fsync(P9Client *c, uint32_t fid, bool datasync)
 {
-    P9Call *call = p9c_call(c, P9C_TFSYNC);
+    return p9c_rpc(c, P9C_TFSYNC, PUT(U32(fid), U32(datasync)), NULL);
+}
 
-    p9c_put_u32(call, fid);
-    p9c_put_u32(call, datasync);
-    return call_finish(call);
+static P9Call *getattr_call(P9Client *c, uint32_t fid, uint64_t mask)
+{
+    return p9c_request(c, P9C_TGETATTR, PUT(U32(fid), U64(mask)));
 }
 
 P9Call *p9c_getattr_call(P9Client *c, uint32_t fid)
 {
-    P9Call *call = p9c_call(c, P9C_TGETATTR);
-
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, P9C_GETATTR_BASIC);
-    return call;
+    return getattr_call(c, fid, P9C_GETATTR_BASIC);
 }
 
 int p9c_getattr(P9Client *c, uint32_t fid, uint64_t mask, P9CAttr *attr)
 {
-    P9Call *call = p9c_call(c, P9C_TGETATTR);
     P9CAttr a;
     int err;
 
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, mask);
-    err = call_run(call);
-    if (!err) {
-        a.valid = p9c_get_u64(call);
-        a.qid = p9c_get_qid(call);
-        a.mode = p9c_get_u32(call);
-        a.uid = p9c_get_u32(call);
-        a.gid = p9c_get_u32(call);
-        a.nlink = p9c_get_u64(call);
-        a.rdev = p9c_get_u64(call);
-        a.size = p9c_get_u64(call);
-        a.blksize = p9c_get_u64(call);
-        a.blocks = p9c_get_u64(call);
-        a.atime_sec = p9c_get_u64(call);
-        a.atime_nsec = p9c_get_u64(call);
-        a.mtime_sec = p9c_get_u64(call);
-        a.mtime_nsec = p9c_get_u64(call);
-        a.ctime_sec = p9c_get_u64(call);
-        a.ctime_nsec = p9c_get_u64(call);
-        a.btime_sec = p9c_get_u64(call);
-        a.btime_nsec = p9c_get_u64(call);
-        a.gen = p9c_get_u64(call);
-        a.data_version = p9c_get_u64(call);
-        if (attr) {
-            *attr = a;
-        }
+    memset(&a, 0, sizeof(a));
+    err = p9c_finish(
+        getattr_call(c, fid, mask),
+        GET(TO_U64(&a.valid), TO_QID(&a.qid),
+            TO_U32(&a.mode), TO_U32(&a.uid), TO_U32(&a.gid),
+            TO_U64(&a.nlink), TO_U64(&a.rdev),
+            TO_U64(&a.size), TO_U64(&a.blksize), TO_U64(&a.blocks),
+            TO_U64(&a.atime_sec), TO_U64(&a.atime_nsec),
+            TO_U64(&a.mtime_sec), TO_U64(&a.mtime_nsec),
+            TO_U64(&a.ctime_sec), TO_U64(&a.ctime_nsec),
+            TO_U64(&a.btime_sec), TO_U64(&a.btime_nsec),
+            TO_U64(&a.gen), TO_U64(&a.data_version)));
+    if (!err && attr) {
+        memcpy(attr, &a, sizeof(a));
     }
-    p9c_call_end(call);
     return err;
 }
 
 int p9c_setattr(P9Client *c, uint32_t fid, const P9CSetAttr *set)
 {
-    P9Call *call = p9c_call(c, P9C_TSETATTR);
-
-    p9c_put_u32(call, fid);
-    p9c_put_u32(call, set->valid);
-    p9c_put_u32(call, set->mode);
-    p9c_put_u32(call, set->uid);
-    p9c_put_u32(call, set->gid);
-    p9c_put_u64(call, set->size);
-    p9c_put_u64(call, set->atime_sec);
-    p9c_put_u64(call, set->atime_nsec);
-    p9c_put_u64(call, set->mtime_sec);
-    p9c_put_u64(call, set->mtime_nsec);
-    return call_finish(call);
+    return p9c_rpc(c, P9C_TSETATTR,
+                   PUT(U32(fid), U32(set->valid), U32(set->mode),
+                       U32(set->uid), U32(set->gid), U64(set->size),
+                       U64(set->atime_sec), U64(set->atime_nsec),
+                       U64(set->mtime_sec), U64(set->mtime_nsec)),
+                   NULL);
 }
 
 int p9c_chmod(P9Client *c, uint32_t fid, uint32_t mode)
@@ -399,205 +301,113 @@ int p9c_chmod(P9Client *c, uint32_t fid, uint32_t mode)
 
 int p9c_statfs(P9Client *c, uint32_t fid, P9CStatfs *st)
 {
-    P9Call *call = p9c_call(c, P9C_TSTATFS);
-    P9CStatfs s;
-    int err;
+    P9CStatfs unused;
+    P9CStatfs *s = st ?: &unused;
 
-    p9c_put_u32(call, fid);
-    err = call_run(call);
-    if (!err) {
-        s.type = p9c_get_u32(call);
-        s.bsize = p9c_get_u32(call);
-        s.blocks = p9c_get_u64(call);
-        s.bfree = p9c_get_u64(call);
-        s.bavail = p9c_get_u64(call);
-        s.files = p9c_get_u64(call);
-        s.ffree = p9c_get_u64(call);
-        s.fsid = p9c_get_u64(call);
-        s.namelen = p9c_get_u32(call);
-        if (st) {
-            *st = s;
-        }
-    }
-    p9c_call_end(call);
-    return err;
+    return p9c_rpc(c, P9C_TSTATFS, PUT(U32(fid)),
+                   GET(TO_U32(&s->type), TO_U32(&s->bsize),
+                       TO_U64(&s->blocks), TO_U64(&s->bfree),
+                       TO_U64(&s->bavail), TO_U64(&s->files),
+                       TO_U64(&s->ffree), TO_U64(&s->fsid),
+                       TO_U32(&s->namelen)));
 }
 
 int p9c_readlink(P9Client *c, uint32_t fid, char **target)
 {
-    P9Call *call = p9c_call(c, P9C_TREADLINK);
-    g_autofree char *s = NULL;
-    int err;
+    return p9c_rpc(c, P9C_TREADLINK, PUT(U32(fid)), GET(TO_STR(target)));
+}
 
-    p9c_put_u32(call, fid);
-    err = call_run(call);
-    if (!err) {
-        s = p9c_get_str(call);
-        if (target) {
-            *target = g_steal_pointer(&s);
-        }
-    }
-    p9c_call_end(call);
-    return err;
+P9Call *p9c_mkdir_call(P9Client *c, uint32_t dfid, const char *name,
+                       uint32_t mode, uint32_t gid)
+{
+    return p9c_request(c, P9C_TMKDIR,
+                       PUT(U32(dfid), STR(name), U32(mode), U32(gid)));
 }
 
 int p9c_mkdir(P9Client *c, uint32_t dfid, const char *name, uint32_t mode,
               uint32_t gid, P9CQid *qid)
 {
-    P9Call *call = p9c_call(c, P9C_TMKDIR);
-
-    p9c_put_u32(call, dfid);
-    p9c_put_str(call, name);
-    p9c_put_u32(call, mode);
-    p9c_put_u32(call, gid);
-    return call_finish_qid(call, qid);
+    return p9c_finish(p9c_mkdir_call(c, dfid, name, mode, gid),
+                      GET(TO_QID(qid)));
 }
 
 int p9c_mknod(P9Client *c, uint32_t dfid, const char *name, uint32_t mode,
               uint32_t major, uint32_t minor, uint32_t gid, P9CQid *qid)
 {
-    P9Call *call = p9c_call(c, P9C_TMKNOD);
-
-    p9c_put_u32(call, dfid);
-    p9c_put_str(call, name);
-    p9c_put_u32(call, mode);
-    p9c_put_u32(call, major);
-    p9c_put_u32(call, minor);
-    p9c_put_u32(call, gid);
-    return call_finish_qid(call, qid);
+    return p9c_rpc(c, P9C_TMKNOD,
+                   PUT(U32(dfid), STR(name), U32(mode), U32(major),
+                       U32(minor), U32(gid)),
+                   GET(TO_QID(qid)));
 }
 
 int p9c_symlink(P9Client *c, uint32_t dfid, const char *name,
                 const char *target, uint32_t gid, P9CQid *qid)
 {
-    P9Call *call = p9c_call(c, P9C_TSYMLINK);
-
-    p9c_put_u32(call, dfid);
-    p9c_put_str(call, name);
-    p9c_put_str(call, target);
-    p9c_put_u32(call, gid);
-    return call_finish_qid(call, qid);
+    return p9c_rpc(c, P9C_TSYMLINK,
+                   PUT(U32(dfid), STR(name), STR(target), U32(gid)),
+                   GET(TO_QID(qid)));
 }
 
 int p9c_link(P9Client *c, uint32_t dfid, uint32_t fid, const char *name)
 {
-    P9Call *call = p9c_call(c, P9C_TLINK);
-
-    p9c_put_u32(call, dfid);
-    p9c_put_u32(call, fid);
-    p9c_put_str(call, name);
-    return call_finish(call);
+    return p9c_rpc(c, P9C_TLINK, PUT(U32(dfid), U32(fid), STR(name)), NULL);
 }
 
 int p9c_rename(P9Client *c, uint32_t fid, uint32_t dfid, const char *name)
 {
-    P9Call *call = p9c_call(c, P9C_TRENAME);
-
-    p9c_put_u32(call, fid);
-    p9c_put_u32(call, dfid);
-    p9c_put_str(call, name);
-    return call_finish(call);
+    return p9c_rpc(c, P9C_TRENAME, PUT(U32(fid), U32(dfid), STR(name)), NULL);
 }
 
 int p9c_renameat(P9Client *c, uint32_t olddfid, const char *oldname,
                  uint32_t newdfid, const char *newname)
 {
-    P9Call *call = p9c_call(c, P9C_TRENAMEAT);
-
-    p9c_put_u32(call, olddfid);
-    p9c_put_str(call, oldname);
-    p9c_put_u32(call, newdfid);
-    p9c_put_str(call, newname);
-    return call_finish(call);
+    return p9c_rpc(c, P9C_TRENAMEAT,
+                   PUT(U32(olddfid), STR(oldname), U32(newdfid),
+                       STR(newname)),
+                   NULL);
 }
 
 int p9c_unlinkat(P9Client *c, uint32_t dfid, const char *name,
                  uint32_t flags)
 {
-    P9Call *call = p9c_call(c, P9C_TUNLINKAT);
-
-    p9c_put_u32(call, dfid);
-    p9c_put_str(call, name);
-    p9c_put_u32(call, flags);
-    return call_finish(call);
+    return p9c_rpc(c, P9C_TUNLINKAT, PUT(U32(dfid), STR(name), U32(flags)),
+                   NULL);
 }
 
 int p9c_xattrwalk(P9Client *c, uint32_t fid, uint32_t newfid,
                   const char *name, uint64_t *size)
 {
-    P9Call *call = p9c_call(c, P9C_TXATTRWALK);
-    uint64_t n;
-    int err;
-
-    p9c_put_u32(call, fid);
-    p9c_put_u32(call, newfid);
-    p9c_put_str(call, name);
-    err = call_run(call);
-    if (!err) {
-        n = p9c_get_u64(call);
-        if (size) {
-            *size = n;
-        }
-    }
-    p9c_call_end(call);
-    return err;
+    return p9c_rpc(c, P9C_TXATTRWALK, PUT(U32(fid), U32(newfid), STR(name)),
+                   GET(TO_U64(size)));
 }
 
 int p9c_xattrcreate(P9Client *c, uint32_t fid, const char *name,
                     uint64_t size, uint32_t flags)
 {
-    P9Call *call = p9c_call(c, P9C_TXATTRCREATE);
+    return p9c_rpc(c, P9C_TXATTRCREATE,
+                   PUT(U32(fid), STR(name), U64(size), U32(flags)), NULL);
+}
 
-    p9c_put_u32(call, fid);
-    p9c_put_str(call, name);
-    p9c_put_u64(call, size);
-    p9c_put_u32(call, flags);
-    return call_finish(call);
+P9Call *p9c_lock_call(P9Client *c, uint32_t fid, const P9CLock *lock)
+{
+    return p9c_request(c, P9C_TLOCK,
+                       PUT(U32(fid), U8(lock->type), U32(lock->flags),
+                           U64(lock->start), U64(lock->length),
+                           U32(lock->proc_id), STR(lock->client_id)));
 }
 
 int p9c_lock(P9Client *c, uint32_t fid, const P9CLock *lock, uint8_t *status)
 {
-    P9Call *call = p9c_call(c, P9C_TLOCK);
-    uint8_t s;
-    int err;
-
-    p9c_put_u32(call, fid);
-    p9c_put_u8(call, lock->type);
-    p9c_put_u32(call, lock->flags);
-    p9c_put_u64(call, lock->start);
-    p9c_put_u64(call, lock->length);
-    p9c_put_u32(call, lock->proc_id);
-    p9c_put_str(call, lock->client_id);
-    err = call_run(call);
-    if (!err) {
-        s = p9c_get_u8(call);
-        if (status) {
-            *status = s;
-        }
-    }
-    p9c_call_end(call);
-    return err;
+    return p9c_finish(p9c_lock_call(c, fid, lock), GET(TO_U8(status)));
 }
 
 int p9c_getlock(P9Client *c, uint32_t fid, P9CLock *lock)
 {
-    P9Call *call = p9c_call(c, P9C_TGETLOCK);
-    int err;
-
-    p9c_put_u32(call, fid);
-    p9c_put_u8(call, lock->type);
-    p9c_put_u64(call, lock->start);
-    p9c_put_u64(call, lock->length);
-    p9c_put_u32(call, lock->proc_id);
-    p9c_put_str(call, lock->client_id);
-    err = call_run(call);
-    if (!err) {
-        lock->type = p9c_get_u8(call);
-        lock->start = p9c_get_u64(call);
-        lock->length = p9c_get_u64(call);
-        lock->proc_id = p9c_get_u32(call);
-        lock->client_id = p9c_get_str(call);
-    }
-    p9c_call_end(call);
-    return err;
+    return p9c_rpc(c, P9C_TGETLOCK,
+                   PUT(U32(fid), U8(lock->type), U64(lock->start),
+                       U64(lock->length), U32(lock->proc_id),
+                       STR(lock->client_id)),
+                   GET(TO_U8(&lock->type), TO_U64(&lock->start),
+                       TO_U64(&lock->length), TO_U32(&lock->proc_id),
+                       TO_STR((char **)&lock->client_id)));
 }

@@ -69,6 +69,17 @@ void qvirtio_9p_add_test(const char *name, const char *interface,
     qos_add_test(in_iothread, interface, function, &there);
 }
 
+void qvirtio_9p_add_tests(const char *folder, const char *interface,
+                          const QVirtio9PTest *tests,
+                          QOSGraphTestOptions *opts)
+{
+    for (; tests->name; tests++) {
+        g_autofree char *name = g_strdup_printf("%s/%s", folder, tests->name);
+
+        qvirtio_9p_add_test(name, interface, tests->function, opts);
+    }
+}
+
 static void virtio_9p_start(QVirtio9P *v9p)
 {
     uint64_t features = qvirtio_get_features(v9p->vdev);

@@ -55,6 +55,16 @@ void qvirtio_9p_set_property(GString *cmd_line, const char *property);
 void qvirtio_9p_add_test(const char *name, const char *interface,
                          QOSTestFunc function, QOSGraphTestOptions *opts);
 
+/* The same for each of a table, as @folder/name; the last has no name. */
+typedef struct QVirtio9PTest {
+    const char *name;
+    QOSTestFunc function;
+} QVirtio9PTest;
+
+void qvirtio_9p_add_tests(const char *folder, const char *interface,
+                          const QVirtio9PTest *tests,
+                          QOSGraphTestOptions *opts);
+
 /*
  * The device at @devfn of @bus, one that was plugged while the machine runs,
  * started. The second ends it for the test, before or after it is unplugged.
