@@ -83,7 +83,9 @@ struct Case {
 /* Cases by subject; each ends with one without a name. */
 extern const Case behaviour_tree[];
 extern const Case behaviour_names[];
+extern const Case behaviour_rename[];
 extern const Case behaviour_data[];
+extern const Case behaviour_lock[];
 extern const Case behaviour_attr[];
 extern const Case behaviour_xattr[];
 extern const Case behaviour_view[];
@@ -92,12 +94,9 @@ extern const Case behaviour_limits[];
 extern const Case behaviour_flush[];
 extern const Case behaviour_host[];
 extern const Case behaviour_dotu[];
+extern const Case behaviour_dotu_stat[];
 
 bool has(const Test *t, unsigned what);
-
-/* Results of messages: 0 or a Linux errno */
-#define ok(call)            g_assert_cmpint(call, ==, 0)
-#define fails(call, error)  g_assert_cmpint(call, ==, error)
 
 /*
  * Messages in the form that most cases need them
@@ -122,6 +121,9 @@ int getattr(Test *t, uint32_t fid, P9CAttr *attr);
 int setattr(Test *t, uint32_t fid, P9CSetAttr set);
 int set_mode(Test *t, uint32_t fid, uint32_t mode);
 int clunk(Test *t, uint32_t fid);
+int rename_at(Test *t, uint32_t olddir, const char *oldname,
+              uint32_t newdir, const char *newname);
+int unlink_at(Test *t, uint32_t fid, const char *name, uint32_t flags);
 
 /* What Tgetattr says of a path below ROOT; it must be there. */
 P9CAttr attr_of(Test *t, const char *path);
@@ -153,6 +155,8 @@ P9Call *lock_call(Test *t, uint32_t fid);
  */
 
 char *host_path(Test *t, const char *name);
+/* Gives a file that this program made to the user that QEMU runs as */
+void host_give(Test *t, const char *path);
 void host_write(Test *t, const char *name, const char *data);
 void host_is(Test *t, const char *name, const char *data);
 void host_mkdir(Test *t, const char *name);

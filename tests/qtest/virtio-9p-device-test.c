@@ -373,10 +373,7 @@ static void *with_eventfd(GString *cmd_line, void *arg)
 
 static void register_tests(void)
 {
-    static const struct {
-        const char *name;
-        QOSTestFunc function;
-    } tests[] = {
+    static const QVirtio9PTest tests[] = {
         { "config", test_config },
         { "interrupt", test_interrupt },
         { "queue", test_queue },
@@ -385,17 +382,17 @@ static void register_tests(void)
         { "broken", test_broken },
         { "small-room", test_small_room },
         { "reset", test_reset },
+        { NULL }
     };
     QOSGraphTestOptions eventfd = { .before = with_eventfd };
-    unsigned i;
+    const QVirtio9PTest *test;
 
-    for (i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *here = g_strdup_printf("synth/%s", tests[i].name);
-        g_autofree char *there = g_strdup_printf("eventfd/device/%s",
-                                                 tests[i].name);
+    qvirtio_9p_add_tests("synth", "virtio-9p", tests, NULL);
+    for (test = tests; test->name; test++) {
+        g_autofree char *name = g_strdup_printf("eventfd/device/%s",
+                                                test->name);
 
-        qvirtio_9p_add_test(here, "virtio-9p", tests[i].function, NULL);
-        qos_add_test(there, "virtio-9p", tests[i].function, &eventfd);
+        qos_add_test(name, "virtio-9p", test->function, &eventfd);
     }
     qos_add_test("synth/kick", "virtio-9p", test_direct_kick, NULL);
     qos_add_test("eventfd/device/kick", "virtio-9p", test_eventfd_kick,

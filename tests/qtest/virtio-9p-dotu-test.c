@@ -19,10 +19,6 @@ typedef struct Test {
     P9Client *c;
 } Test;
 
-/* Results of messages: 0 or a Linux errno */
-#define ok(call)            g_assert_cmpint(call, ==, 0)
-#define fails(call, error)  g_assert_cmpint(call, ==, error)
-
 static int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
 {
     return p9c_walk_to(t->c, fid, newfid, path);

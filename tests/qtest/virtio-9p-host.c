@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include <dirent.h>
+#include <sys/socket.h>
 #include "libqtest-single.h"
 #include "qemu/cutils.h"
 #include "virtio-9p-host.h"
@@ -12,53 +13,126 @@
 #define SETTLE_US   (60 * G_USEC_PER_SEC)
 #define POLL_US     2000
 
-static void folder_remove(void *opaque)
+void p9_host_remove(const char *path)
 {
-    const char *argv[] = { "rm", "-rf", "--", opaque, NULL };
+    const char *argv[] = { "rm", "-rf", "--", path, NULL };
 
     g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
                  NULL, NULL, NULL, NULL);
+}
+
+char *p9_host_make_folder(void)
+{
+    g_autofree char *name = g_strdup("qtest-9p-host-XXXXXX");
+    g_autofree char *cwd = g_get_current_dir();
+
+    g_assert_nonnull(g_mkdtemp_full(name, 0755));
+    return g_build_filename(cwd, name, NULL);
+}
+
+static void folder_remove(void *opaque)
+{
+    p9_host_remove(opaque);
     g_free(opaque);
 }
 
 char *p9_host_folder(GString *cmd_line, const char *fsdev)
 {
-    g_autofree char *name = g_strdup("qtest-9p-host-XXXXXX");
-    g_autofree char *cwd = g_get_current_dir();
     g_auto(GStrv) parts = g_strsplit(fsdev, "%s", 2);
+    char *dir = p9_host_make_folder();
+    g_autofree char *name = g_path_get_basename(dir);
     g_autofree char *opts = NULL;
-    char *dir;
 
-    g_assert_nonnull(g_mkdtemp_full(name, 0755));
     g_assert_cmpint(g_strv_length(parts), ==, 2);
-    dir = g_build_filename(cwd, name, NULL);
-    /* Relative: the folder above may have blanks in its name */
+    /* A relative path: the name of the current folder may have blanks. */
     opts = g_strconcat(parts[0], name, parts[1], NULL);
     qvirtio_9p_set_fsdev(cmd_line, opts);
     g_test_queue_destroy(folder_remove, dir);
     return dir;
 }
 
-/* Calls @fn for all processes that descend from @parent. */
-static void each_child(int parent, void (*fn)(int pid, void *opaque),
-                       void *opaque)
+/* Process ids as text: the children of @parent. NULL if it has ended */
+static char **children_of(int parent)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children",
                                             parent, parent);
     g_autofree char *text = NULL;
-    g_auto(GStrv) pids = NULL;
-    unsigned i;
 
     if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        return;
+        return NULL;
     }
-    pids = g_strsplit(g_strstrip(text), " ", -1);
-    for (i = 0; pids[i]; i++) {
+    return g_strsplit(g_strstrip(text), " ", -1);
+}
+
+/* Calls @fn for all processes that descend from @parent. */
+static void each_child(int parent, void (*fn)(int pid, void *opaque),
+                       void *opaque)
+{
+    g_auto(GStrv) pids = children_of(parent);
+    unsigned i;
+
+    for (i = 0; pids && pids[i]; i++) {
         if (pids[i][0]) {
             each_child(atoi(pids[i]), fn, opaque);
             fn(atoi(pids[i]), opaque);
         }
     }
+}
+
+int p9_host_children(void)
+{
+    g_auto(GStrv) pids = children_of(qtest_pid(global_qtest));
+
+    return pids ? (int)g_strv_length(pids) : -1;
+}
+
+/* Starts virtfs-proxy-helper with these arguments, of which it is the first. */
+static GPid spawn_helper(const char **argv, GSpawnFlags flags,
+                         GSpawnChildSetupFunc setup, gpointer opaque)
+{
+    g_autofree char *build = g_path_get_dirname(getenv("QTEST_QEMU_BINARY"));
+    g_autofree char *program = g_strdup(getenv("VIRTFS_PROXY_HELPER"));
+    GError *err = NULL;
+    GPid pid;
+
+    if (!program) {
+        program = g_build_filename(build, "fsdev", "virtfs-proxy-helper",
+                                   NULL);
+    }
+    argv[0] = program;
+    g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | flags,
+                  setup, opaque, &pid, &err);
+    g_assert_no_error(err);
+    return pid;
+}
+
+/* In the child, before it becomes the helper */
+static void take_socket(gpointer sock)
+{
+    dup2(GPOINTER_TO_INT(sock), 3);
+}
+
+int p9_host_helper_by_fd(const char *dir, GPid *pid)
+{
+    const char *argv[] = { NULL, "-n", "-p", dir, "-f", "3", NULL };
+    int sv[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
+                    ==, 0);
+    g_assert_cmpint(sv[1], >, 3);
+    *pid = spawn_helper(argv, G_SPAWN_LEAVE_DESCRIPTORS_OPEN, take_socket,
+                        GINT_TO_POINTER(sv[1]));
+    close(sv[1]);
+    return sv[0];
+}
+
+GPid p9_host_helper_by_socket(const char *dir, const char *socket)
+{
+    const char *argv[] = {
+        NULL, "-n", "-p", dir, "-s", socket, "--persist", NULL
+    };
+
+    return spawn_helper(argv, 0, NULL, NULL);
 }
 
 static void send_signal(int pid, void *opaque)
@@ -77,7 +151,7 @@ static void count_descriptors(int pid, void *opaque)
     unsigned *n = opaque;
     DIR *dir = opendir(path);
 
-    /* A helper's may not be ours to see; QEMU's are. */
+    /* A helper's may not be visible to this program; QEMU's are. */
     if (!dir) {
         return;
     }
@@ -87,7 +161,7 @@ static void count_descriptors(int pid, void *opaque)
     closedir(dir);
 }
 
-/* "flags:" of /proc/PID/fdinfo/FD, in octal (proc(5)) */
+/* The line "flags:" of /proc/PID/fdinfo/FD, in octal (proc(5)) */
 static int fdinfo_flags(const char *fds, const char *name)
 {
     g_autofree char *path = g_strdup_printf("%sinfo/%s", fds, name);
@@ -119,7 +193,7 @@ int p9_host_open_flags(const char *path)
     while (flags < 0 && (entry = readdir(dir))) {
         g_autofree char *link = g_build_filename(fds, entry->d_name, NULL);
 
-        /* By inode: a helper's descriptors have paths of its own. */
+        /* By inode: paths of the helper's descriptors start elsewhere. */
         if (stat(link, &st) == 0 && st.st_dev == file.st_dev &&
             st.st_ino == file.st_ino) {
             flags = fdinfo_flags(fds, entry->d_name);
@@ -143,7 +217,7 @@ unsigned p9_host_descriptors(void)
     return n;
 }
 
-/* libqtest hands the variable to a shell, with the program at its end. */
+/* libqtest gives the variable to a shell; the program is its last word. */
 static char *unlimited;
 
 void p9_host_limit_descriptors(GString *cmd_line, unsigned n)
@@ -155,7 +229,7 @@ void p9_host_limit_descriptors(GString *cmd_line, unsigned n)
     }
     command = g_strdup_printf("prlimit --nofile=%u:%u %s", n, n, unlimited);
     g_setenv("QTEST_QEMU_BINARY", command, true);
-    /* Not one that runs already */
+    /* The changed command line makes qos-test start a new QEMU. */
     g_string_append_printf(cmd_line, " -name descriptors-%u ", n);
 }
 
@@ -173,7 +247,7 @@ void p9_host_wait_descriptors(unsigned before)
 
     while ((now = p9_host_descriptors()) > before) {
         if (g_get_monotonic_time() > end) {
-            g_error("%u descriptors are open, and %u were before", now,
+            g_error("%u descriptors are open, but only %u were before", now,
                     before);
         }
         g_usleep(POLL_US);

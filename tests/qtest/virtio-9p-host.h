@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For qtests of the virtio-9p device: a folder of the host that it serves, and
- * the processes that serve it.
+ * For qtests of the virtio-9p device: folders of the host that it serves, and
+ * the processes that serve them.
  */
 #ifndef TESTS_VIRTIO_9P_HOST_H
 #define TESTS_VIRTIO_9P_HOST_H
@@ -10,29 +10,46 @@
 #include "libqos/virtio-9p-client.h"
 
 /*
- * Makes an empty folder in the current one, which so decides on the file
- * system, and has the device serve it: @fsdev is the -fsdev option's value with
- * "%s" in place of the folder. Returns the folder's absolute path, which lives
- * until the test is over; then the folder is removed.
+ * A new, empty folder in the current one, which thus decides on the file
+ * system: its absolute path, for g_free(). The caller removes it.
+ */
+char *p9_host_make_folder(void);
+
+/* Removes a file or a folder with its contents. */
+void p9_host_remove(const char *path);
+
+/*
+ * Makes such a folder and has the device serve it: @fsdev is the -fsdev
+ * option's value with "%s" in place of the folder. The folder and the path that
+ * this returns live until the test ends.
  */
 char *p9_host_folder(GString *cmd_line, const char *fsdev);
 
-/* QEMU refuses this -fsdev at once, and says @error among other things. */
+/* QEMU must refuse this -fsdev at once, with @error in its message. */
 void p9_host_start_fails(const char *fsdev, const char *error);
+
+/*
+ * Starts a helper for @dir that the test ends and reaps: with one end of a
+ * socket pair, of which this returns the other; or listening on @socket.
+ */
+int p9_host_helper_by_fd(const char *dir, GPid *pid);
+GPid p9_host_helper_by_socket(const char *dir, const char *socket);
 
 /* Sends @sig to the helpers: all processes that descend from QEMU's. */
 void p9_host_signal_helpers(int sig);
 
+/* How many processes QEMU started that have not ended, or -1 */
+int p9_host_children(void);
+
 /*
- * open(2) flags of QEMU's descriptor of the file @path, an absolute one, that
- * is no handle (O_PATH); -1 if there is none.
+ * open(2) flags of QEMU's open descriptor (without O_PATH) of the file @path,
+ * which is absolute; -1 if there is none.
  */
 int p9_host_open_flags(const char *path);
 
 /*
- * The next QEMU, which is to be started with this command line, and its helper
- * may have @n descriptors each; and all that are started later as many as there
- * are again.
+ * Limits the next QEMU, which starts with this command line, and its helper to
+ * @n descriptors each. The second lifts the limit for those that start later.
  */
 void p9_host_limit_descriptors(GString *cmd_line, unsigned n);
 void p9_host_unlimit_descriptors(void);
@@ -41,8 +58,8 @@ void p9_host_unlimit_descriptors(void);
 unsigned p9_host_descriptors(void);
 
 /*
- * Waits until they are not more than @before any more: some are closed a
- * little after the last use of what they belong to.
+ * Waits until there are at most @before descriptors: some are closed a little
+ * after the last use of their file.
  */
 void p9_host_wait_descriptors(unsigned before);
 

@@ -8,46 +8,26 @@
  */
 #include "qemu/osdep.h"
 #include "libqtest-single.h"
-#include "libqos/malloc-pc.h"
-#include "libqos/pci-pc.h"
 #include "libqos/qgraph.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "qobject/qstring.h"
 #include "qemu/module.h"
+#include "virtio-9p-machine.h"
 #include "virtio-9p-synth.h"
 
 #define SLOT        5
 #define CALLS       20
 #define ROUNDS      50
 
-typedef struct Machine {
-    QTestState *qts;
-    QTestState *old;
-    QGuestAllocator alloc;
-    QPCIBus *bus;
-} Machine;
-
-static void start(Machine *m)
+static void start(P9Machine *m)
 {
-    m->qts = qtest_init("-machine pc -nodefaults -fsdev synth,id=share "
-                        "-object iothread,id=one -object iothread,id=two");
-    m->old = global_qtest;
-    global_qtest = m->qts;
-    pc_alloc_init(&m->alloc, m->qts, 0);
-    m->bus = qpci_new_pc(m->qts, &m->alloc);
-}
-
-static void end(Machine *m)
-{
-    qpci_free_pc(m->bus);
-    alloc_destroy(&m->alloc);
-    qtest_quit(m->qts);
-    global_qtest = m->old;
+    p9_machine_start(m, "-fsdev synth,id=share -object iothread,id=one "
+                     "-object iothread,id=two");
 }
 
 /* What query-fsdevs says of the only export; for qobject_unref() */
-static QDict *query(Machine *m)
+static QDict *query(P9Machine *m)
 {
     g_autoptr(QDict) reply = qtest_qmp(m->qts, "{'execute': 'query-fsdevs'}");
     const QListEntry *entry = qlist_first(qdict_get_qlist(reply, "return"));
@@ -55,7 +35,7 @@ static QDict *query(Machine *m)
     return qobject_ref(qobject_to(QDict, qlist_entry_obj(entry)));
 }
 
-static void assert_iothread(Machine *m, const char *id)
+static void assert_iothread(P9Machine *m, const char *id)
 {
     g_autoptr(QDict) info = query(m);
 
@@ -63,7 +43,7 @@ static void assert_iothread(Machine *m, const char *id)
 }
 
 /* Plugs a device, which must fail with @error somewhere in the message. */
-static void refuses(Machine *m, const char *iothread, bool ioeventfd,
+static void refuses(P9Machine *m, const char *iothread, bool ioeventfd,
                     bool direct, const char *error)
 {
     g_autoptr(QDict) args = qdict_new();
@@ -88,7 +68,7 @@ static void refuses(Machine *m, const char *iothread, bool ioeventfd,
     }
 }
 
-static void plug(Machine *m, const char *id, const char *slot,
+static void plug(P9Machine *m, const char *id, const char *slot,
                  const char *iothread)
 {
     qtest_qmp_device_add(m->qts, "virtio-9p-pci", id,
@@ -98,7 +78,7 @@ static void plug(Machine *m, const char *id, const char *slot,
 
 static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
 {
-    Machine m;
+    P9Machine m;
 
     start(&m);
     refuses(&m, "nobody", true, false, "nobody");
@@ -125,7 +105,7 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
     refuses(&m, "two", true, false, "property 'iothread' is 'two': fsdev "
             "'share' has another device without iothread");
     qpci_unplug_acpi_device_test(m.qts, "share0", 5);
-    end(&m);
+    p9_machine_end(&m);
 }
 
 /*
@@ -136,7 +116,7 @@ static void test_unplug(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const char *const names[] = { "one", "two", "one", "two" };
     P9Call *calls[CALLS];
-    Machine m;
+    P9Machine m;
     unsigned i, j;
 
     start(&m);
@@ -162,7 +142,7 @@ static void test_unplug(void *obj, void *data, QGuestAllocator *alloc)
                              "'arguments': {'id': 'two'}}");
     qtest_qmp_assert_success(m.qts, "{'execute': 'fsdev-del',"
                              "'arguments': {'id': 'share'}}");
-    end(&m);
+    p9_machine_end(&m);
 }
 
 /* The figures, while they are being counted */
@@ -171,7 +151,7 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
     P9Call *calls[CALLS];
     QVirtio9PPCI *dev;
     P9Client *c;
-    Machine m;
+    P9Machine m;
     unsigned i, j;
 
     start(&m);
@@ -193,7 +173,7 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
     qpci_unplug_acpi_device_test(m.qts, "share0", SLOT);
     qvirtio_9p_pci_free(dev);
-    end(&m);
+    p9_machine_end(&m);
 }
 
 /* They have machines of their own; the graph's is for the path only. */

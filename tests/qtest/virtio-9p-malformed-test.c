@@ -204,23 +204,16 @@ static void test_no_session(void *obj, void *data, QGuestAllocator *alloc)
 
 static void register_tests(void)
 {
-    static const struct {
-        const char *name;
-        QOSTestFunc function;
-    } tests[] = {
+    static const QVirtio9PTest tests[] = {
         { "walk-malformed", test_walk_malformed },
         { "no-session", test_no_session },
         { "short", test_short },
         { "long", test_long },
         { "unknown-type", test_unknown_type },
         { "bad-fid", test_bad_fid },
+        { NULL }
     };
-    unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
-
-        qvirtio_9p_add_test(name, "virtio-9p", tests[i].function, NULL);
-    }
+    qvirtio_9p_add_tests("synth", "virtio-9p", tests, NULL);
 }
 libqos_init(register_tests);

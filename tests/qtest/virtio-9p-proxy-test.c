@@ -25,10 +25,6 @@ typedef struct Test {
     P9Client *c;
 } Test;
 
-/* Results of messages: 0 or a Linux errno */
-#define ok(call)            g_assert_cmpint(call, ==, 0)
-#define fails(call, error)  g_assert_cmpint(call, ==, error)
-
 /*
  * A session of the guest's root, which is whoever runs the test: root itself,
  * or an ordinary user, whom the helper maps to it.

@@ -27,10 +27,6 @@ typedef struct Test {
     P9Client *c;
 } Test;
 
-/* Results of messages: 0 or a Linux errno */
-#define ok(call)            g_assert_cmpint(call, ==, 0)
-#define fails(call, error)  g_assert_cmpint(call, ==, error)
-
 static int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
 {
     return p9c_walk_to(t->c, fid, newfid, path);
@@ -145,22 +141,8 @@ static bool socket_there(Test *t)
 /* Starts a helper of the test's own, which serves @dir. */
 static void start_helper(Test *t, const char *dir)
 {
-    g_autofree char *build = g_path_get_dirname(getenv("QTEST_QEMU_BINARY"));
-    g_autofree char *program = g_strdup(getenv("VIRTFS_PROXY_HELPER"));
-    const char *argv[] = {
-        NULL, "-n", "-p", dir, "-s", t->socket, "--persist", NULL
-    };
-    GError *err = NULL;
-
-    if (!program) {
-        program = g_build_filename(build, "fsdev", "virtfs-proxy-helper",
-                                   NULL);
-    }
-    argv[0] = program;
     unlink(t->socket);
-    g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL,
-                  NULL, &t->helper, &err);
-    g_assert_no_error(err);
+    t->helper = p9_host_helper_by_socket(dir, t->socket);
     wait_for(socket_there, t);
 }
 
@@ -327,46 +309,21 @@ static void test_nodes(Test *t)
  * Waiting
  */
 
-static P9Call *walk_call(Test *t, uint32_t newfid, const char *name)
+static P9Call *submitted(P9Call *call)
 {
-    P9Call *call = p9c_call(t->c, P9C_TWALK);
-
-    p9c_put_u32(call, ROOT);
-    p9c_put_u32(call, newfid);
-    p9c_put_u16(call, 1);
-    p9c_put_str(call, name);
     p9c_submit(call);
     return call;
 }
 
-static P9Call *mkdir_call(Test *t, const char *name)
+static P9Call *submit_mkdir(Test *t, const char *name)
 {
-    P9Call *call = p9c_call(t->c, P9C_TMKDIR);
-
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, name);
-    p9c_put_u32(call, 0755);
-    p9c_put_u32(call, 0);
-    p9c_submit(call);
-    return call;
-}
-
-static P9Call *unlink_call(Test *t, const char *name)
-{
-    P9Call *call = p9c_call(t->c, P9C_TUNLINKAT);
-
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, name);
-    p9c_put_u32(call, 0);
-    p9c_submit(call);
-    return call;
+    return submitted(p9c_mkdir_call(t->c, ROOT, name, 0755, 0));
 }
 
 static void end_call(P9Call *call, int error)
 {
     fails(p9c_wait(call), error);
-    p9c_get_bytes(call, p9c_get_left(call));
-    p9c_call_end(call);
+    p9c_call_drop(call);
 }
 
 /* Requests that a helper had, and never answered */
@@ -378,9 +335,10 @@ static void test_wait(Test *t)
     make_files(t);
     make_fids(t);
     p9_host_signal_helpers(SIGSTOP);
-    calls[0] = walk_call(t, 100, "f");
-    calls[1] = mkdir_call(t, "dir");
-    calls[2] = unlink_call(t, "removed");
+    calls[0] = submitted(p9c_walk_call(t->c, ROOT, 100, "f"));
+    calls[1] = submit_mkdir(t, "dir");
+    calls[2] = submitted(p9c_request(t->c, P9C_TUNLINKAT,
+                                     PUT(U32(ROOT), STR("removed"), U32(0))));
     p9c_pause(t->c);
     p9_host_signal_helpers(SIGKILL);
     p9c_pause(t->c);
@@ -400,17 +358,17 @@ static void test_wait(Test *t)
 static void test_socket(Test *t)
 {
     g_autofree char *other = host_path(t, "a");
-    P9Call *calls[2], *flush;
+    P9Call *calls[2];
     P9CAttr a;
 
     make_files(t);
     make_fids(t);
     end_helper(t);
     change_host(t);
-    calls[0] = mkdir_call(t, "first");
+    calls[0] = submit_mkdir(t, "first");
     /* From here on QEMU knows that a request was sent to nobody. */
     qtest_qmp_eventwait(global_qtest, "FSDEV_HELPER_LOST");
-    calls[1] = mkdir_call(t, "dir");
+    calls[1] = submit_mkdir(t, "dir");
     p9c_pause(t->c);
     g_assert_false(p9c_is_done(calls[0]));
     g_assert_false(p9c_is_done(calls[1]));
@@ -418,11 +376,7 @@ static void test_socket(Test *t)
     /* By a descriptor, without a helper */
     ok(p9c_getattr(t->c, FID_F, P9C_GETATTR_BASIC, &a));
 
-    flush = p9c_call(t->c, P9C_TFLUSH);
-    p9c_put_u16(flush, p9c_call_tag(calls[1]));
-    p9c_submit(flush);
-    ok(p9c_wait(flush));
-    p9c_call_end(flush);
+    ok(p9c_flush(t->c, p9c_call_tag(calls[1])));
     p9c_call_end(calls[1]);
 
     /* One that serves something else is none. */
@@ -438,7 +392,7 @@ static void test_socket(Test *t)
     check_fids(t, 200);
 
     end_helper(t);
-    calls[0] = mkdir_call(t, "first");
+    calls[0] = submit_mkdir(t, "first");
     p9c_pause(t->c);
     p9c_reset(t->c);
     p9c_call_end(calls[0]);
@@ -451,26 +405,9 @@ static void test_socket(Test *t)
  * Leaving one
  */
 
-/* Processes that QEMU started and that have not ended, or -1 */
-static int children(void)
-{
-    int pid = qtest_pid(global_qtest);
-    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children",
-                                            pid, pid);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) words = NULL;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        return -1;
-    }
-    g_strchomp(text);
-    words = g_strsplit(text, " ", -1);
-    return g_strv_length(words);
-}
-
 static bool one_child(Test *t)
 {
-    return children() == 1;
+    return p9_host_children() == 1;
 }
 
 /* A helper that does not end without its socket is ended. */
@@ -481,7 +418,7 @@ static void test_stuck(Test *t)
     qtest_qmp_assert_success(global_qtest, "{ 'execute': 'fsdev-add', "
                              "'arguments': { 'fsdriver': 'proxy', "
                              "'id': 'more', 'path': %s } }", t->dir);
-    g_assert_cmpint(children(), ==, 2);
+    g_assert_cmpint(p9_host_children(), ==, 2);
     p9_host_signal_helpers(SIGSTOP);
     qtest_qmp_assert_success(global_qtest, "{ 'execute': 'fsdev-del', "
                              "'arguments': { 'id': 'more' } }");

@@ -12,11 +12,10 @@
  * meets depends on timing too, so a seed repeats a failure only mostly.
  */
 #include "qemu/osdep.h"
-#include "libqtest.h"
 #include "libqtest-single.h"
 #include "qemu/module.h"
 #include "libqos/qgraph.h"
-#include "libqos/virtio-9p-client.h"
+#include "virtio-9p-host.h"
 
 #define SECONDS         2
 #define CALLS           40          /* under way */
@@ -365,27 +364,6 @@ static void reset(Storm *s)
     p9c_session_msize(s->c, MSIZE);
 }
 
-/* Sends @sig to all processes that descend from @parent. */
-static void signal_children(int parent, int sig)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children",
-                                            parent, parent);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) pids = NULL;
-    unsigned i;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        return;
-    }
-    pids = g_strsplit(g_strstrip(text), " ", -1);
-    for (i = 0; pids[i]; i++) {
-        if (pids[i][0]) {
-            signal_children(atoi(pids[i]), sig);
-            kill(atoi(pids[i]), sig);
-        }
-    }
-}
-
 static int64_t setting(const char *name, int64_t value)
 {
     const char *text = getenv(name);
@@ -413,11 +391,10 @@ static void storm(P9Client *c, bool signals, bool kills)
 
         if (signals && one_in(&s, stopped ? 100 : 400)) {
             stopped = !stopped;
-            signal_children(qtest_pid(global_qtest),
-                            stopped ? SIGSTOP : SIGCONT);
+            p9_host_signal_helpers(stopped ? SIGSTOP : SIGCONT);
         }
         if (kills && one_in(&s, 400)) {
-            signal_children(qtest_pid(global_qtest), SIGKILL);
+            p9_host_signal_helpers(SIGKILL);
         }
         if (s.calls[i]) {
             if (p9c_is_done(s.calls[i])) {
@@ -431,8 +408,8 @@ static void storm(P9Client *c, bool signals, bool kills)
         }
     }
     if (signals) {
-        signal_children(qtest_pid(global_qtest), SIGCONT);
-        signal_children(qtest_pid(global_qtest), SIGKILL);
+        p9_host_signal_helpers(SIGCONT);
+        p9_host_signal_helpers(SIGKILL);
     }
     finish_calls(&s);
     g_test_message("%lu messages, %lu were told something", s.sent, s.told);
@@ -443,7 +420,7 @@ static void storm(P9Client *c, bool signals, bool kills)
     g_rand_free(s.rand);
 }
 
-static void test_synth(void *obj, void *data, QGuestAllocator *alloc)
+static void test_calm(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = p9c_new(obj);
 
@@ -452,14 +429,6 @@ static void test_synth(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
-static void test_proxy(void *obj, void *data, QGuestAllocator *alloc)
-{
-    P9Client *c = p9c_new(obj);
-
-    storm(c, false, false);
-    p9c_free(c);
-}
-
 static void test_signals(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = p9c_new(obj);
@@ -476,43 +445,27 @@ static void test_kills(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-static void folder_remove(void *name)
-{
-    const char *argv[] = { "rm", "-rf", "--", name, NULL };
-
-    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL,
-                 NULL, NULL, NULL, NULL);
-    g_free(name);
-}
-
 static void *before_proxy(GString *cmd_line, void *arg)
 {
-    char *name = g_strdup("qtest-9p-storm-XXXXXX");
-    g_autofree char *fsdev = NULL;
-
-    g_assert_nonnull(g_mkdtemp_full(name, 0755));
-    fsdev = g_strdup_printf("proxy,path=%s%s", name, (char *)arg);
-    qvirtio_9p_set_fsdev(cmd_line, fsdev);
-    g_test_queue_destroy(folder_remove, name);
+    p9_host_folder(cmd_line, arg);
     return arg;
 }
 #endif
 
 static void virtio_9p_storm_register(void)
 {
-    qvirtio_9p_add_test("storm/synth", "virtio-9p", test_synth, NULL);
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
-    {
-        QOSGraphTestOptions opts = { .before = before_proxy };
+    QOSGraphTestOptions opts = {
+        .before = before_proxy,
+        .arg = (void *)"proxy,path=%s",
+    };
 
-        opts.arg = (char *)"";
-
-        qvirtio_9p_add_test("storm/proxy", "virtio-9p", test_proxy, &opts);
-        qvirtio_9p_add_test("storm/signals", "virtio-9p", test_signals, &opts);
-        opts.arg = (char *)",reconnect=1,on-disconnect=wait";
-        qvirtio_9p_add_test("storm/kills", "virtio-9p", test_kills, &opts);
-    }
+    qvirtio_9p_add_test("storm/proxy", "virtio-9p", test_calm, &opts);
+    qvirtio_9p_add_test("storm/signals", "virtio-9p", test_signals, &opts);
+    opts.arg = (void *)"proxy,path=%s,reconnect=1,on-disconnect=wait";
+    qvirtio_9p_add_test("storm/kills", "virtio-9p", test_kills, &opts);
 #endif
+    qvirtio_9p_add_test("storm/synth", "virtio-9p", test_calm, NULL);
 }
 
 libqos_init(virtio_9p_storm_register);

@@ -10,12 +10,6 @@
 #include "qemu/module.h"
 #include "virtio-9p-synth.h"
 
-/* Flags of Txattrcreate, as of setxattr(2) */
-#define XATTR_ANY           0
-
-/* The limits of the exports that have some */
-#define FEW_XATTRS          3
-
 /*
  * The session
  */
@@ -316,7 +310,7 @@ static void test_readonly(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDWR, NULL, NULL), ==, EROFS);
     g_assert_cmpint(p9c_lopen(c, FID, P9C_O_TRUNC, NULL, NULL), ==, EROFS);
     g_assert_cmpint(p9c_setattr(c, FID, &chmod), ==, EROFS);
-    g_assert_cmpint(p9c_xattrcreate(c, FID, "user.x", 1, XATTR_ANY),
+    g_assert_cmpint(p9c_xattrcreate(c, FID, "user.x", 1, 0),
                     ==, EROFS);
     g_assert_cmpint(p9c_lcreate(c, P9C_ROOT, "WRITE", P9C_O_RDONLY, 0600, 0,
                                 NULL, NULL), ==, EROFS);
@@ -491,289 +485,6 @@ static void test_no_locks(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/*
- * Flushing
- */
-
-static void test_flush_success(void *obj, void *data, QGuestAllocator *alloc)
-{
-    P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
-    P9Call *write = synth_write_call(c, 1);
-    P9Call *flush;
-
-    p9c_submit(write);
-    p9c_pause(c);
-    g_assert_false(p9c_is_done(write));
-    flush = p9c_flush_call(c, p9c_call_tag(write));
-    p9c_submit(flush);
-    g_assert_cmpint(p9c_wait(flush), ==, 0);
-    p9c_wait_flushed(write);
-    g_assert_cmpuint(p9c_done_order(write), <, p9c_done_order(flush));
-    p9c_call_end(flush);
-    p9c_call_end(write);
-
-    /* The tag is free again, and so is the file. */
-    write = synth_write_call(c, 0);
-    p9c_submit(write);
-    g_assert_cmpint(p9c_wait(write), ==, 0);
-    g_assert_cmpuint(p9c_get_u32(write), ==, 1);
-    p9c_call_end(write);
-    synth_alive(c);
-    p9c_free(c);
-}
-
-static void test_flush_ignored(void *obj, void *data, QGuestAllocator *alloc)
-{
-    P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
-    P9Call *write = synth_write_call(c, 0);
-    P9Call *flush = p9c_flush_call(c, p9c_call_tag(write));
-
-    p9c_submit(write);
-    p9c_submit(flush);
-    g_assert_cmpint(p9c_wait(flush), ==, 0);
-    g_assert_cmpint(p9c_wait(write), ==, 0);
-    g_assert_cmpuint(p9c_get_u32(write), ==, 1);
-    g_assert_cmpuint(p9c_done_order(write), <, p9c_done_order(flush));
-    p9c_call_end(write);
-    p9c_call_end(flush);
-
-    /* Tags that nobody has, and the flush's own */
-    g_assert_cmpint(p9c_flush(c, 12345), ==, 0);
-    g_assert_cmpint(p9c_flush(c, P9C_NOTAG), ==, 0);
-    flush = p9c_flush_call(c, 0);
-    p9c_truncate(flush, P9C_HEADER);
-    p9c_put_u16(flush, p9c_call_tag(flush));
-    p9c_submit(flush);
-    g_assert_cmpint(p9c_wait(flush), ==, 0);
-    p9c_call_end(flush);
-    synth_alive(c);
-    p9c_free(c);
-}
-
-/* Several requests wait, several flushes of one, and a flush of a flush. */
-static void test_flush_many(void *obj, void *data, QGuestAllocator *alloc)
-{
-    P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
-    P9Call *write[8], *flush[8];
-    P9Call *again, *third;
-    unsigned i;
-
-    for (i = 0; i < 8; i++) {
-        write[i] = synth_write_call(c, 1);
-        p9c_submit(write[i]);
-    }
-    p9c_pause(c);
-    /* From the last to the first: the others stay. */
-    for (i = 8; i-- > 0; ) {
-        g_assert_false(p9c_is_done(write[i]));
-        flush[i] = p9c_flush_call(c, p9c_call_tag(write[i]));
-        p9c_submit(flush[i]);
-        g_assert_cmpint(p9c_wait(flush[i]), ==, 0);
-        p9c_wait_flushed(write[i]);
-        p9c_call_end(flush[i]);
-        p9c_call_end(write[i]);
-    }
-
-    write[0] = synth_write_call(c, 1);
-    flush[0] = p9c_flush_call(c, p9c_call_tag(write[0]));
-    again = p9c_flush_call(c, p9c_call_tag(write[0]));
-    third = p9c_flush_call(c, p9c_call_tag(again));
-    p9c_submit(write[0]);
-    p9c_submit(flush[0]);
-    p9c_submit(again);
-    p9c_submit(third);
-    g_assert_cmpint(p9c_wait(third), ==, 0);
-    g_assert_cmpint(p9c_wait(again), ==, 0);
-    g_assert_cmpint(p9c_wait(flush[0]), ==, 0);
-    p9c_wait_flushed(write[0]);
-    g_assert_cmpuint(p9c_done_order(write[0]), <, p9c_done_order(flush[0]));
-    g_assert_cmpuint(p9c_done_order(write[0]), <, p9c_done_order(again));
-    g_assert_cmpuint(p9c_done_order(again), <, p9c_done_order(third));
-    p9c_call_end(write[0]);
-    p9c_call_end(flush[0]);
-    p9c_call_end(again);
-    p9c_call_end(third);
-    synth_alive(c);
-    p9c_free(c);
-}
-
-/* One request that waits holds up no other; its fid may go meanwhile. */
-static void test_flush_clunk(void *obj, void *data, QGuestAllocator *alloc)
-{
-    P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
-    P9Call *write = synth_write_call(c, 1);
-    unsigned i;
-
-    p9c_submit(write);
-    for (i = 0; i < 20; i++) {
-        synth_alive(c);
-    }
-    g_assert_false(p9c_is_done(write));
-    g_assert_cmpint(p9c_clunk(c, FID), ==, 0);
-    p9c_pause(c);
-    g_assert_false(p9c_is_done(write));
-    g_assert_cmpint(p9c_flush(c, p9c_call_tag(write)), ==, 0);
-    p9c_wait_flushed(write);
-    p9c_call_end(write);
-    synth_alive(c);
-    p9c_free(c);
-}
-
-/* A tag is in use until its reply, not longer. */
-static void test_tags(void *obj, void *data, QGuestAllocator *alloc)
-{
-    P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
-    P9Call *write = synth_write_call(c, 1);
-    uint16_t tag = p9c_call_tag(write);
-    P9Call *call;
-    unsigned i;
-
-    p9c_submit(write);
-    call = p9c_getattr_call(c, P9C_ROOT);
-    p9c_call_set_tag(call, tag);
-    p9c_refused(call, EINVAL);
-    g_assert_false(p9c_is_done(write));
-    g_assert_cmpint(p9c_flush(c, tag), ==, 0);
-    p9c_wait_flushed(write);
-    p9c_call_end(write);
-
-    for (i = 0; i < 3; i++) {
-        call = p9c_getattr_call(c, 999);
-        p9c_call_set_tag(call, tag);
-        p9c_refused(call, EBADF);
-    }
-    synth_alive(c);
-    p9c_free(c);
-}
-
-/*
- * Extended attributes
- */
-
-/* What stat/xattr_count says; it is open as FID. */
-static uint64_t xattr_count(P9Client *c)
-{
-    uint64_t count;
-    uint32_t n;
-
-    g_assert_cmpint(p9c_read(c, FID, 0, sizeof(count), &count, &n), ==, 0);
-    g_assert_cmpuint(n, ==, sizeof(count));
-    return count;
-}
-
-static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
-{
-    P9Client *c = synth_session_open(obj, "stat/xattr_count", P9C_O_RDONLY);
-    g_autofree char *name = g_strnfill(256, 'x');
-    uint64_t size;
-    uint32_t n;
-
-    g_assert_cmpuint(xattr_count(c), ==, 0);
-    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
-
-    /* Reading */
-    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", &size), ==, 0);
-    g_assert_cmpuint(size, ==, 0);
-    g_assert_cmpuint(xattr_count(c), ==, 1);
-    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, EBADF);
-    g_assert_cmpint(p9c_getattr(c, 3, P9C_GETATTR_BASIC, NULL), ==, EBADF);
-    g_assert_cmpint(p9c_walk_to(c, 3, 4, ""), ==, EBADF);
-    g_assert_cmpint(p9c_write(c, 3, 0, "x", 1, NULL), ==, EBADF);
-    g_assert_cmpint(p9c_clunk(c, 3), ==, 0);
-    g_assert_cmpuint(xattr_count(c), ==, 0);
-    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "user.x", NULL), ==, ENODATA);
-    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, name, NULL), ==, ERANGE);
-    g_assert_cmpint(p9c_xattrwalk(c, 999, 3, "", NULL), ==, EBADF);
-    g_assert_cmpuint(xattr_count(c), ==, 0);
-
-    /* Writing */
-    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 10, XATTR_ANY), ==, 0);
-    g_assert_cmpuint(xattr_count(c), ==, 1);
-    g_assert_cmpint(p9c_write(c, 2, 0, "01234", 5, &n), ==, 0);
-    g_assert_cmpuint(n, ==, 5);
-    g_assert_cmpint(p9c_write(c, 2, 5, "56789", 5, &n), ==, 0);
-    g_assert_cmpint(p9c_write(c, 2, 10, "x", 1, NULL), ==, ENOSPC);
-    g_assert_cmpint(p9c_write(c, 2, UINT32_MAX, "x", 1, NULL), ==, ENOSPC);
-    g_assert_cmpint(p9c_read(c, 2, 0, 1, &n, NULL), ==, EBADF);
-    g_assert_cmpint(p9c_clunk(c, 2), ==, 0);
-    g_assert_cmpuint(xattr_count(c), ==, 0);
-    g_assert_cmpint(p9c_clunk(c, 2), ==, EBADF);
-
-    /* The value was not complete: the clunk says so. */
-    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
-    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 10, XATTR_ANY), ==, 0);
-    g_assert_cmpint(p9c_write(c, 2, 0, "01234", 5, &n), ==, 0);
-    g_assert_cmpint(p9c_clunk(c, 2), ==, EINVAL);
-    g_assert_cmpint(p9c_clunk(c, 2), ==, EBADF);
-    g_assert_cmpuint(xattr_count(c), ==, 0);
-
-    /* Values, names and flags that setxattr(2) would not take */
-    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
-    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 65537, XATTR_ANY),
-                    ==, E2BIG);
-    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", UINT64_MAX, XATTR_ANY),
-                    ==, E2BIG);
-    g_assert_cmpint(p9c_xattrcreate(c, 2, name, 1, XATTR_ANY), ==, ERANGE);
-    g_assert_cmpint(p9c_xattrcreate(c, 2, "", 1, XATTR_ANY), ==, ERANGE);
-    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, 4), ==, EINVAL);
-    g_assert_cmpuint(xattr_count(c), ==, 0);
-
-    /* With the session, all of them go. */
-    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, 0);
-    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, XATTR_ANY), ==, 0);
-    g_assert_cmpuint(xattr_count(c), ==, 2);
-    p9c_session(c);
-    g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "stat/xattr_count"), ==, 0);
-    g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, NULL, NULL), ==, 0);
-    g_assert_cmpuint(xattr_count(c), ==, 0);
-    p9c_free(c);
-}
-
-/* At most @data of them at once, or any number for 0. */
-static void test_max_xattr(void *obj, void *data, QGuestAllocator *alloc)
-{
-    unsigned max = GPOINTER_TO_UINT(data);
-    unsigned num = max ?: 1100;
-    P9Client *c = synth_session_open(obj, "stat/xattr_count", P9C_O_RDONLY);
-    const uint32_t base = 100;
-    unsigned i;
-
-    for (i = 0; i < num; i++) {
-        if (i & 1) {
-            g_assert_cmpint(p9c_xattrwalk(c, P9C_ROOT, base + i, "", NULL),
-                            ==, 0);
-        } else {
-            g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, base + i, "WRITE"),
-                            ==, 0);
-            g_assert_cmpint(p9c_xattrcreate(c, base + i, "user.x", 1,
-                                            XATTR_ANY), ==, 0);
-        }
-    }
-    g_assert_cmpuint(xattr_count(c), ==, num);
-
-    if (max) {
-        g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
-        for (i = 0; i < 2; i++) {
-            g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, XATTR_ANY),
-                            ==, ENOSPC);
-            g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, ENOSPC);
-            g_assert_cmpuint(xattr_count(c), ==, max);
-            /* A clunk makes room for just one, be it of either kind. */
-            g_assert_cmpint(p9c_clunk(c, base + i), ==, 0);
-            g_assert_cmpuint(xattr_count(c), ==, max - 1);
-            g_assert_cmpint(p9c_xattrwalk(c, 2, base + i, "", NULL), ==, 0);
-        }
-        /* What fails for another reason takes no place. */
-        g_assert_cmpint(p9c_clunk(c, base), ==, 0);
-        for (i = 0; i < 5; i++) {
-            g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "user.x", NULL),
-                            ==, ENODATA);
-        }
-        g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, 0);
-    }
-    p9c_free(c);
-}
-
 static void *before_readonly(GString *cmd_line, void *arg)
 {
     g_autofree char *opts = g_strdup_printf("synth,%s", (char *)arg);
@@ -782,21 +493,9 @@ static void *before_readonly(GString *cmd_line, void *arg)
     return arg;
 }
 
-static void *before_max_xattr(GString *cmd_line, void *arg)
-{
-    g_autofree char *opts = g_strdup_printf("synth,max_xattr=%u",
-                                            GPOINTER_TO_UINT(arg));
-
-    qvirtio_9p_set_fsdev(cmd_line, opts);
-    return arg;
-}
-
 static void register_tests(void)
 {
-    static const struct {
-        const char *name;
-        QOSTestFunc function;
-    } tests[] = {
+    static const QVirtio9PTest tests[] = {
         { "version", test_version },
         { "msize", test_msize },
         { "version-again", test_version_again },
@@ -810,41 +509,18 @@ static void register_tests(void)
         { "write", test_write },
         { "read", test_read },
         { "no-locks", test_no_locks },
-        { "flush-success", test_flush_success },
-        { "flush-ignored", test_flush_ignored },
-        { "flush-many", test_flush_many },
-        { "flush-clunk", test_flush_clunk },
-        { "tags", test_tags },
-        { "xattr", test_xattr },
+        { NULL }
     };
     QOSGraphTestOptions readonly = {
         .before = before_readonly,
         .arg = (void *)"readonly=on",
     };
-    QOSGraphTestOptions max_xattr = { .before = before_max_xattr };
-    unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *name = g_strdup_printf("synth/%s", tests[i].name);
-
-        qvirtio_9p_add_test(name, "virtio-9p", tests[i].function, NULL);
-    }
+    qvirtio_9p_add_tests("synth", "virtio-9p", tests, NULL);
     qvirtio_9p_add_test("synth/readonly", "virtio-9p", test_readonly,
                         &readonly);
     readonly.arg = (void *)"readonly";
     qvirtio_9p_add_test("synth/readonly-short", "virtio-9p", test_readonly,
                         &readonly);
-
-    max_xattr.arg = GUINT_TO_POINTER(FEW_XATTRS);
-    qvirtio_9p_add_test("synth/max-xattr", "virtio-9p", test_max_xattr,
-                        &max_xattr);
-    max_xattr.arg = GUINT_TO_POINTER(0);
-    qvirtio_9p_add_test("synth/max-xattr-none", "virtio-9p", test_max_xattr,
-                        &max_xattr);
-    /* Without the option it is this many. */
-    max_xattr.before = NULL;
-    max_xattr.arg = GUINT_TO_POINTER(1024);
-    qvirtio_9p_add_test("synth/max-xattr-default", "virtio-9p", test_max_xattr,
-                        &max_xattr);
 }
 libqos_init(register_tests);

@@ -1,0 +1,294 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Shares of the proxy driver over QMP: what query-fsdevs and info fsdev say of
+ * them, the events of helpers that are lost and found, helpers whose socket QEMU
+ * gets as a descriptor, and a device that is unplugged while its helper is
+ * silent.
+ */
+#include "qemu/osdep.h"
+#include <sys/wait.h>
+#include "qemu/module.h"
+#include "qobject/qlist.h"
+#include "fsdev-qmp.h"
+
+/* Unplugged while the helper owes an answer, which it never gives */
+static void test_silent(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autoptr(QDict) info = NULL;
+    P9Call *call;
+    Test t;
+
+    if (!g_test_slow()) {
+        g_test_skip("QEMU waits ten seconds for the helper: only with -m slow");
+        return;
+    }
+    fsdev_start(&t, "");
+    fsdev_add_proxy(&t, "a", 0);
+    fsdev_plug(&t, "a");
+    p9_host_signal_helpers(SIGSTOP);
+    call = p9c_call(t.c, P9C_TMKDIR);
+    p9c_put_u32(call, ROOT);
+    p9c_put_str(call, "dir");
+    p9c_put_u32(call, 0755);
+    p9c_put_u32(call, 0);
+    p9c_submit(call);
+    info = fsdev_query(&t, "a");
+    g_assert_cmpint(qdict_get_int(info, "in-flight"), ==, 1);
+    fsdev_refused(&t, DEL("a"), "fsdev 'a' is in use by 1 device: 'share0'");
+    fsdev_unplug(&t);
+    p9_host_signal_helpers(SIGCONT);
+    fsdev_del(&t, "a");
+
+    /* Nothing of it is in the way of another one. */
+    fsdev_add_proxy(&t, "a", 0);
+    fsdev_plug(&t, "a");
+    ok(p9c_walk_to(t.c, ROOT, 1, ""));
+    fsdev_unplug_in_order(&t);
+    fsdev_del(&t, "a");
+    fsdev_end(&t);
+}
+
+/*
+ * Figures
+ */
+
+static void test_query(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *path = NULL;
+    QDict *info, *helper, *fds;
+    uint64_t total, max, nodes;
+    char buf[4];
+    uint32_t n;
+    unsigned i;
+    Test t;
+
+    fsdev_start(&t, "");
+    fsdev_add_proxy(&t, "a", 0);
+    info = fsdev_query(&t, "a");
+    g_assert_true(qlist_empty(qdict_get_qlist(info, "messages")));
+    qobject_unref(info);
+    fsdev_plug(&t, "a");
+    path = g_build_filename(t.dir, "f", NULL);
+    g_assert_true(g_file_set_contents(path, "data", 4, NULL));
+    info = fsdev_query(&t, "a");
+    nodes = qdict_get_int(info, "nodes");
+    qobject_unref(info);
+
+    for (i = 0; i < 5; i++) {
+        fails(p9c_walk_to(t.c, ROOT, 1, "nonesuch"), ENOENT);
+    }
+    ok(p9c_walk_to(t.c, ROOT, 1, "f"));
+    ok(p9c_walk_to(t.c, ROOT, 2, "f"));
+    ok(p9c_lopen(t.c, 2, P9C_O_RDONLY, NULL, NULL));
+    for (i = 0; i < 7; i++) {
+        ok(p9c_read(t.c, 2, 0, sizeof(buf), buf, &n));
+    }
+
+    info = fsdev_query(&t, "a");
+    g_assert_cmpint(fsdev_figure(info, "version", "count"), ==, 1);
+    g_assert_cmpint(fsdev_figure(info, "attach", "count"), ==, 1);
+    g_assert_cmpint(fsdev_figure(info, "walk", "count"), ==, 7);
+    g_assert_cmpint(fsdev_figure(info, "walk", "errors"), ==, 5);
+    g_assert_cmpint(fsdev_figure(info, "lopen", "count"), ==, 1);
+    g_assert_cmpint(fsdev_figure(info, "read", "count"), ==, 7);
+    g_assert_cmpint(fsdev_figure(info, "read", "errors"), ==, 0);
+    g_assert_cmpint(fsdev_figure(info, "write", "count"), ==, 0);
+    total = fsdev_figure(info, "read", "total-time-ns");
+    max = fsdev_figure(info, "read", "max-time-ns");
+    g_assert_cmpint(max, >, 0);
+    g_assert_cmpint(total, >=, max);
+    g_assert_cmpint(total, <=, max * 7);
+    g_assert_cmpint(qdict_get_int(info, "open-files"), ==, 1);
+    g_assert_cmpint(qdict_get_int(info, "nodes"), ==, nodes + 1);
+    g_assert_cmpint(qdict_get_int(info, "in-flight"), ==, 0);
+    fds = qdict_get_qdict(info, "descriptors");
+    g_assert_cmpint(qdict_get_int(fds, "files"), ==, 1);
+    g_assert_cmpint(qdict_get_int(fds, "handles"), ==, 2);
+    g_assert_cmpint(qdict_get_int(fds, "handles-max"), >, 2);
+    g_assert_cmpint(qdict_get_int(fds, "closed"), ==, 0);
+    helper = qdict_get_qdict(info, "helper");
+    g_assert_cmpstr(qdict_get_str(helper, "connection"), ==, "connected");
+    g_assert_cmpint(qdict_get_int(helper, "protocol"), ==, 2);
+    g_assert_cmpint(qdict_get_int(helper, "lost"), ==, 0);
+    g_assert_true(fsdev_has_word(helper, "features", "donate"));
+    g_assert_true(fsdev_has_word(helper, "features", "ring"));
+    g_assert_false(fsdev_has_word(helper, "features", "readonly"));
+    g_assert_cmpint(kill(qdict_get_int(helper, "process"), 0), ==, 0);
+    qobject_unref(info);
+
+    ok(p9c_clunk(t.c, 2));
+    ok(p9c_clunk(t.c, 1));
+    info = fsdev_query(&t, "a");
+    g_assert_cmpint(qdict_get_int(info, "open-files"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "nodes"), ==, nodes);
+    g_assert_cmpint(fsdev_figure(info, "clunk", "count"), ==, 2);
+    qobject_unref(info);
+    fsdev_unplug_in_order(&t);
+    fsdev_del(&t, "a");
+    fsdev_end(&t);
+}
+
+static void test_hmp(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *path = NULL;
+    Test t;
+
+    fsdev_start(&t, "-fsdev synth,id=none,readonly");
+    fsdev_add_proxy(&t, "a", 0);
+    fsdev_plug(&t, "a");
+    fails(p9c_walk_to(t.c, ROOT, 1, "nonesuch"), ENOENT);
+    text = qtest_hmp(t.m.qts, "info fsdev");
+    path = g_strdup_printf("a: proxy, path %s\r\n  devices: share0\r\n"
+                           "  helper: connected, protocol 2, process ", t.dir);
+    g_assert_nonnull(strstr(text, "none: synth, read-only\r\n"
+                                  "  devices: none\r\n"));
+    g_assert_nonnull(strstr(text, path));
+    g_assert_nonnull(strstr(text, "\n  walk                    1          1 "));
+    fsdev_unplug_in_order(&t);
+    fsdev_end(&t);
+}
+
+/*
+ * Helpers that go and come
+ */
+
+static void wait_event(Test *t, const char *event, const char *reason)
+{
+    g_autoptr(QDict) e = qtest_qmp_eventwait_ref(t->m.qts, event);
+    QDict *data = qdict_get_qdict(e, "data");
+
+    g_assert_cmpstr(qdict_get_str(data, "id"), ==, "a");
+    if (reason) {
+        g_assert_cmpstr(qdict_get_str(data, "reason"), ==, reason);
+    }
+}
+
+static void check_helper(Test *t, const char *connection, int lost)
+{
+    g_autoptr(QDict) info = fsdev_query(t, "a");
+    QDict *helper = qdict_get_qdict(info, "helper");
+
+    g_assert_cmpstr(qdict_get_str(helper, "connection"), ==, connection);
+    g_assert_cmpint(qdict_get_int(helper, "lost"), ==, lost);
+}
+
+static void test_lost(void *obj, void *data, QGuestAllocator *alloc)
+{
+    Test t;
+
+    fsdev_start(&t, "");
+    fsdev_add_proxy(&t, "a", 0);
+    fsdev_plug(&t, "a");
+    check_helper(&t, "connected", 0);
+    p9_host_signal_helpers(SIGKILL);
+    wait_event(&t, "FSDEV_HELPER_LOST", "the helper went away");
+    check_helper(&t, "lost", 1);
+    fails(p9c_walk_to(t.c, ROOT, 1, "nonesuch"), EIO);
+    fsdev_unplug_in_order(&t);
+    fsdev_del(&t, "a");
+    fsdev_end(&t);
+}
+
+static void test_found(void *obj, void *data, QGuestAllocator *alloc)
+{
+    unsigned i;
+    Test t;
+
+    fsdev_start(&t, "");
+    fsdev_add_proxy(&t, "a", 1);
+    fsdev_plug(&t, "a");
+    for (i = 1; i <= 2; i++) {
+        p9_host_signal_helpers(SIGKILL);
+        wait_event(&t, "FSDEV_HELPER_LOST", "the helper went away");
+        wait_event(&t, "FSDEV_HELPER_FOUND", NULL);
+        check_helper(&t, "connected", i);
+        fails(p9c_walk_to(t.c, ROOT, 1, "nonesuch"), ENOENT);
+    }
+    fsdev_unplug_in_order(&t);
+    fsdev_del(&t, "a");
+    fsdev_end(&t);
+}
+
+/*
+ * Descriptors by name
+ */
+
+static void use_descriptor(Test *t, const char *name, GPid pid)
+{
+    QDict *info;
+
+    qtest_qmp_assert_success(t->m.qts, "{'execute': 'fsdev-add', 'arguments': {"
+                             "'fsdriver': 'proxy', 'id': 'a', 'sock_fd': %s}}",
+                             name);
+    fsdev_plug(t, "a");
+    ok(p9c_walk_to(t->c, ROOT, 1, ""));
+    info = fsdev_query(t, "a");
+    g_assert_false(qdict_haskey(info, "path"));
+    g_assert_false(qdict_haskey(qdict_get_qdict(info, "helper"), "process"));
+    qobject_unref(info);
+    fsdev_unplug_in_order(t);
+    fsdev_del(t, "a");
+    /* Nobody has the socket any more, so the helper ends. */
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+}
+
+static void test_getfd(void *obj, void *data, QGuestAllocator *alloc)
+{
+    int sock, null;
+    GPid pid;
+    Test t;
+
+    fsdev_start(&t, "");
+    sock = p9_host_helper_by_fd(t.dir, &pid);
+    qtest_qmp_fds_assert_success(t.m.qts, &sock, 1, "{'execute': 'getfd', "
+                                 "'arguments': {'fdname': 'helper'}}");
+    close(sock);
+    use_descriptor(&t, "helper", pid);
+
+    /* What is no socket is closed, and gone. */
+    null = open("/dev/null", O_RDWR);
+    qtest_qmp_fds_assert_success(t.m.qts, &null, 1, "{'execute': 'getfd', "
+                                 "'arguments': {'fdname': 'null'}}");
+    close(null);
+    fsdev_refused(&t, PROXY(", 'sock_fd': 'null'"),
+            "sock_fd 'null' is not a UNIX stream socket");
+    fsdev_refused(&t, PROXY(", 'sock_fd': 'null'"),
+            "sock_fd 'null': File descriptor named 'null' has not been found");
+    fsdev_end(&t);
+}
+
+static void test_fdset(void *obj, void *data, QGuestAllocator *alloc)
+{
+    int sock;
+    GPid pid;
+    Test t;
+
+    fsdev_start(&t, "");
+    sock = p9_host_helper_by_fd(t.dir, &pid);
+    qtest_qmp_fds_assert_success(t.m.qts, &sock, 1, "{'execute': 'add-fd', "
+                                 "'arguments': {'fdset-id': 4}}");
+    close(sock);
+    qtest_qmp_assert_success(t.m.qts, "{'execute': 'fsdev-add', 'arguments': {"
+                             "'fsdriver': 'proxy', 'id': 'x', "
+                             "'sock_fd': '/dev/fdset/4'}}");
+    fsdev_del(&t, "x");
+    /* The set has it still, so the helper goes on; but QEMU shut nothing. */
+    qtest_qmp_assert_success(t.m.qts, "{'execute': 'remove-fd', 'arguments': {"
+                             "'fdset-id': 4}}");
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    fsdev_end(&t);
+}
+
+static void register_tests(void)
+{
+    qos_add_test("qmp/query", "virtio-9p-pci", test_query, NULL);
+    qos_add_test("qmp/hmp", "virtio-9p-pci", test_hmp, NULL);
+    qos_add_test("qmp/lost", "virtio-9p-pci", test_lost, NULL);
+    qos_add_test("qmp/found", "virtio-9p-pci", test_found, NULL);
+    qos_add_test("qmp/getfd", "virtio-9p-pci", test_getfd, NULL);
+    qos_add_test("qmp/fdset", "virtio-9p-pci", test_fdset, NULL);
+    qos_add_test("qmp/silent", "virtio-9p-pci", test_silent, NULL);
+}
+libqos_init(register_tests);

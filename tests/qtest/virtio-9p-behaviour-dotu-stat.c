@@ -1,0 +1,368 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Behaviour of 9P2000.u: stats, by Tstat, Twstat and in directories.
+ */
+#include "qemu/osdep.h"
+#include "virtio-9p-behaviour-dotu.h"
+
+#define MANY 300
+
+static void test_stat(Test *t)
+{
+    struct stat host;
+    P9CStat st, again;
+    g_autofree char *uid = NULL, *gid = NULL;
+    uint32_t n_uid, n_gid;
+
+    host_write(t, "f", "12345");
+    host_mkdir(t, "d");
+    host_mkdir(t, "d/e");
+    host = host_stat(t, "f");
+    /* The helper of an ordinary user makes root of him. */
+    n_uid = has(t, HAS_HELPER) ? t->uid : host.st_uid;
+    n_gid = has(t, HAS_HELPER) ? t->gid : host.st_gid;
+    uid = g_strdup_printf("%u", n_uid);
+    gid = g_strdup_printf("%u", n_gid);
+    ok(walk(t, ROOT, 1, "f"));
+    ok(p9c_stat(t->c, 1, &st));
+    g_assert_cmpuint(st.type, ==, 0);
+    g_assert_cmpuint(st.dev, ==, 0);
+    g_assert_cmphex(st.mode, ==, 0644);
+    g_assert_cmpuint(st.atime, ==, host.st_atim.tv_sec);
+    g_assert_cmpuint(st.mtime, ==, host.st_mtim.tv_sec);
+    g_assert_cmpuint(st.length, ==, 5);
+    g_assert_cmpstr(st.name, ==, "f");
+    g_assert_cmpstr(st.uid, ==, uid);
+    g_assert_cmpstr(st.gid, ==, gid);
+    g_assert_cmpuint(st.n_uid, ==, n_uid);
+    g_assert_cmpuint(st.n_gid, ==, n_gid);
+    g_assert_cmpstr(st.muid, ==, "");
+    g_assert_cmpuint(st.n_muid, ==, P9C_NOUID);
+    g_assert_cmpstr(st.extension, ==, "");
+
+    /* Contents that change change the qid's version, and not its path. */
+    host_write(t, "f", "123456");
+    ok(p9c_stat(t->c, 1, &again));
+    g_assert_cmpuint(again.length, ==, 6);
+    g_assert_cmpuint(again.qid.path, ==, st.qid.path);
+    g_assert_cmpuint(again.qid.version, !=, st.qid.version);
+    p9c_stat_clear(&again);
+    p9c_stat_clear(&st);
+
+    p9c_stat_is(t->c, ROOT, P9C_QTDIR, P9C_DMDIR | 0755, 0, "/", NULL);
+    ok(walk(t, ROOT, 2, "d"));
+    p9c_stat_is(t->c, 2, P9C_QTDIR, P9C_DMDIR | 0755, 0, "d", NULL);
+    /* A name that was not in the walk is that which others found it by. */
+    ok(walk(t, 2, 3, "e"));
+    ok(walk(t, 3, 4, ".."));
+    p9c_stat_is(t->c, 4, P9C_QTDIR, P9C_DMDIR | 0755, 0, "d", NULL);
+    /* Renamed and removed, an open file is still there. */
+    ok(open_u(t, 1, P9C_OREAD));
+    ok(walk(t, ROOT, 5, "f"));
+    ok(p9c_remove(t->c, 5));
+    p9c_stat_is(t->c, 1, P9C_QTFILE, 0644, 6, "f", "");
+}
+
+static void test_wstat(Test *t)
+{
+    struct stat host;
+    P9CStat now;
+
+    host_write(t, "f", "0123456789");
+    host_mkdir(t, "d");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(walk(t, ROOT, 2, "d"));
+
+    ok(wstat_u(t, 1, stat_with(st->mode = 0600)));
+    host_mode_is(t, "f", S_IFREG | 0600);
+    ok(wstat_u(t, 1, stat_with(st->mode = 0711 | P9C_DMSETUID)));
+    host_mode_is(t, "f", S_IFREG | 04711);
+    ok(wstat_u(t, 2, stat_with(st->mode = P9C_DMDIR | P9C_DMSETVTX | 0777)));
+    host_mode_is(t, "d", S_IFDIR | 01777);
+
+    ok(wstat_u(t, 1, stat_with(st->length = 4)));
+    host_is(t, "f", "0123");
+    ok(wstat_u(t, 1, stat_with(st->length = 0)));
+    host_is(t, "f", "");
+    ok(wstat_u(t, 1, stat_with(st->length = 100000)));
+    g_assert_cmpint(host_stat(t, "f").st_size, ==, 100000);
+
+    ok(wstat_u(t, 1, stat_with(st->mtime = 1000000000, st->atime = 0x90000000)));
+    host = host_stat(t, "f");
+    g_assert_cmpint(host.st_mtim.tv_sec, ==, 1000000000);
+    g_assert_cmpint(host.st_mtim.tv_nsec, ==, 0);
+    g_assert_cmpint(host.st_atim.tv_sec, ==, 0x90000000);
+    ok(wstat_u(t, 1, stat_with(st->mtime = 0)));
+    host = host_stat(t, "f");
+    g_assert_cmpint(host.st_mtim.tv_sec, ==, 0);
+    g_assert_cmpint(host.st_atim.tv_sec, ==, 0x90000000);
+
+    /* Owners: by number, or a number as name where there is none */
+    ok(wstat_u(t, 1, stat_with(st->n_uid = t->uid, st->n_gid = t->gid)));
+    if (has(t, HAS_OWNERS)) {
+        HostView view;
+
+        ok(wstat_u(t, 1, stat_with(st->n_uid = 1234, st->n_gid = 2345)));
+        view = host_view(t, "f");
+        g_assert_cmpuint(view.uid, ==, 1234);
+        g_assert_cmpuint(view.gid, ==, 2345);
+        ok(wstat_u(t, 1, stat_with(st->gid = (char *)"77")));
+        ok(wstat_u(t, 1, stat_with(st->uid = (char *)"78")));
+        view = host_view(t, "f");
+        g_assert_cmpuint(view.uid, ==, 78);
+        g_assert_cmpuint(view.gid, ==, 77);
+        /* The number counts. */
+        ok(wstat_u(t, 1, stat_with(st->uid = (char *)"bob", st->n_uid = 79)));
+        g_assert_cmpuint(host_view(t, "f").uid, ==, 79);
+    }
+
+    /* All at once, and by a fid that is open */
+    ok(open_u(t, 1, P9C_ORDWR));
+    ok(wstat_u(t, 1, stat_with(st->mode = 0640, st->length = 3,
+                             st->mtime = 12345, st->name = (char *)"g",
+                             st->muid = (char *)"me")));
+    host = host_stat(t, "g");
+    host_mode_is(t, "g", S_IFREG | 0640);
+    g_assert_cmpint(host.st_size, ==, 3);
+    g_assert_cmpint(host.st_mtim.tv_sec, ==, 12345);
+    g_assert_false(host_has(t, "f"));
+
+    /* What Tstat tells can be sent back, changed or not. */
+    ok(p9c_stat(t->c, 1, &now));
+    ok(p9c_wstat(t->c, 1, &now));
+    now.mode = 0644;
+    ok(p9c_wstat(t->c, 1, &now));
+    host_mode_is(t, "g", S_IFREG | 0644);
+    p9c_stat_clear(&now);
+    ok(p9c_stat(t->c, 2, &now));
+    ok(p9c_wstat(t->c, 2, &now));
+    p9c_stat_clear(&now);
+    ok(p9c_stat(t->c, ROOT, &now));
+    ok(p9c_wstat(t->c, ROOT, &now));
+    p9c_stat_clear(&now);
+
+    /* Nothing: makes sure that what was written is there. */
+    ok(p9c_wstat(t->c, 1, &p9c_stat_blank));
+    ok(p9c_wstat(t->c, 2, &p9c_stat_blank));
+    ok(p9c_wstat(t->c, ROOT, &p9c_stat_blank));
+}
+
+/* Nothing at all is changed when something cannot be. */
+static void test_wstat_refused(Test *t)
+{
+    g_autofree char *longer = g_strnfill(NAME_MAX + 1, 'n');
+
+    host_write(t, "f", "0123456789");
+    host_mkdir(t, "d");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(walk(t, ROOT, 2, "d"));
+    ok(make_u(t, 3, "p", P9C_DMNAMEDPIPE | 0644, ""));
+
+#define REFUSED(fid, error, ...) \
+    fails(wstat_u(t, fid, stat_with(st->mode = fid == 2 ? P9C_DMDIR : 0, \
+                                  __VA_ARGS__)), error)
+    /* Types */
+    REFUSED(1, EINVAL, st->mode = P9C_DMDIR | 0600);
+    REFUSED(1, EINVAL, st->mode = P9C_DMSYMLINK | 0600);
+    REFUSED(1, EINVAL, st->mode = P9C_DMAPPEND | 0600);
+    REFUSED(1, EINVAL, st->mode = 01000 | 0600);
+    REFUSED(2, EINVAL, st->mode = 0700);
+    REFUSED(3, EINVAL, st->mode = P9C_DMSOCKET | 0600);
+    /* What is the server's */
+    REFUSED(1, EPERM, st->type = 1);
+    REFUSED(1, EPERM, st->dev = 1);
+    REFUSED(1, EPERM, st->qid.type = P9C_QTDIR);
+    REFUSED(1, EPERM, st->qid.path = 1ull << 40 | 77);
+    REFUSED(1, EPERM, st->extension = (char *)"c 1 3");
+    /* Owners */
+    REFUSED(1, EINVAL, st->uid = (char *)"bob");
+    REFUSED(1, EINVAL, st->gid = (char *)"-1");
+    REFUSED(1, EINVAL, st->gid = (char *)"1x");
+    REFUSED(1, EINVAL, st->gid = (char *)"99999999999");
+    /* Lengths */
+    REFUSED(1, EFBIG, st->length = 1ull << 63);
+    REFUSED(2, EISDIR, st->length = 1);
+    REFUSED(3, EINVAL, st->length = 1);
+    /* Names */
+    REFUSED(1, ENOENT, st->name = (char *)"a/b");
+    REFUSED(1, ENOENT, st->name = (char *)"/");
+    REFUSED(1, EINVAL, st->name = (char *)".");
+    REFUSED(1, EINVAL, st->name = (char *)"..");
+    REFUSED(1, ENAMETOOLONG, st->name = longer);
+#undef REFUSED
+    fails(wstat_u(t, ROOT, stat_with(st->name = (char *)"root")), EBUSY);
+
+    host_mode_is(t, "f", S_IFREG | 0644);
+    host_mode_is(t, "d", S_IFDIR | 0755);
+    host_mode_is(t, "p", S_IFIFO | 0644);
+    host_is(t, "f", "0123456789");
+
+    /* Special files may look like files to the client. */
+    ok(wstat_u(t, 3, stat_with(st->mode = 0600)));
+    ok(wstat_u(t, 3, stat_with(st->mode = P9C_DMNAMEDPIPE | 0604)));
+    host_mode_is(t, "p", S_IFIFO | 0604);
+}
+
+static void test_rename(Test *t)
+{
+    host_write(t, "f", "f");
+    host_write(t, "old", "old");
+    host_mkdir(t, "d");
+    host_mkdir(t, "full");
+    host_write(t, "full/x", "x");
+
+    ok(walk(t, ROOT, 1, "f"));
+    ok(wstat_u(t, 1, stat_with(st->name = (char *)"g")));
+    g_assert_false(host_has(t, "f"));
+    host_is(t, "g", "f");
+    p9c_stat_is(t->c, 1, P9C_QTFILE, 0644, 1, "g", "");
+    /* To itself */
+    ok(wstat_u(t, 1, stat_with(st->name = (char *)"g")));
+    host_is(t, "g", "f");
+
+    /* As rename(2): a file replaces a file, and its fid has no name then. */
+    ok(walk(t, ROOT, 2, "old"));
+    ok(wstat_u(t, 1, stat_with(st->name = (char *)"old")));
+    g_assert_false(host_has(t, "g"));
+    host_is(t, "old", "f");
+    fails(wstat_u(t, 2, stat_with(st->name = (char *)"again")), ENOENT);
+    fails(p9c_remove(t->c, 2), ENOENT);
+    host_is(t, "old", "f");
+
+    /* But no directory, and no directory replaces what is not empty. */
+    fails(wstat_u(t, 1, stat_with(st->name = (char *)"d")), EISDIR);
+    ok(walk(t, ROOT, 3, "d"));
+    fails(wstat_u(t, 3, stat_with(st->name = (char *)"old")), ENOTDIR);
+    fails(wstat_u(t, 3, stat_with(st->name = (char *)"full")), ENOTEMPTY);
+    host_is(t, "full/x", "x");
+
+    /* What is below moves along. */
+    ok(walk(t, ROOT, 4, "full"));
+    ok(walk(t, 4, 5, "x"));
+    ok(wstat_u(t, 4, stat_with(st->name = (char *)"moved")));
+    ok(open_u(t, 5, P9C_OREAD));
+    read_is(t, 5, 0, "x");
+    ok(walk(t, ROOT, 6, "moved/x"));
+    ok(p9c_remove(t->c, 5));
+    g_assert_false(host_has(t, "moved/x"));
+}
+
+static void test_read_dir(Test *t)
+{
+    static const uint32_t counts[] = { 100, 333, 1000, P9C_MSIZE - 24 };
+    g_autofree bool *seen = g_new(bool, MANY);
+    g_autofree char *gone = NULL;
+    g_autoptr(GPtrArray) first = NULL;
+    g_autoptr(GPtrArray) rest = NULL;
+    uint64_t offset;
+    uint32_t n;
+    unsigned i, j;
+    P9CStat *st;
+
+    host_mkdir(t, "d");
+    for (i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("d/%u", i);
+
+        host_write(t, name, "abc");
+    }
+    ok(walk(t, ROOT, 1, "d"));
+    ok(open_u(t, 1, P9C_OREAD));
+    for (i = 0; i < ARRAY_SIZE(counts); i++) {
+        g_autoptr(GPtrArray) all = p9c_read_dir_all(t->c, 1, counts[i]);
+
+        g_assert_cmpuint(all->len, ==, MANY);
+        memset(seen, 0, MANY * sizeof(*seen));
+        for (j = 0; j < all->len; j++) {
+            st = g_ptr_array_index(all, j);
+            g_assert_cmpuint(atoi(st->name), <, MANY);
+            g_assert_false(seen[atoi(st->name)]);
+            seen[atoi(st->name)] = true;
+            g_assert_cmphex(st->mode, ==, 0644);
+            g_assert_cmpuint(st->length, ==, 3);
+        }
+    }
+
+    /* What goes away between two reads is not there in the second. */
+    ok(p9c_read_dir(t->c, 1, 0, 1000, &first, &n));
+    offset = n;
+    g_assert_cmpuint(first->len, >, 5);
+    g_assert_cmpuint(first->len, <, 20);
+    for (i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i);
+
+        if (!p9c_stat_find(first, name)) {
+            gone = g_strdup_printf("d/%u", i);
+            break;
+        }
+    }
+    host_unlink(t, gone);
+    rest = g_ptr_array_new();
+    j = 0;
+    do {
+        g_autoptr(GPtrArray) some = NULL;
+
+        ok(p9c_read_dir(t->c, 1, offset, 1000, &some, &n));
+        offset += n;
+        j += some->len;
+    } while (n);
+    g_assert_cmpuint(first->len + j, >=, MANY - 1);
+    g_assert_cmpuint(first->len + j, <=, MANY);
+}
+
+/* Each kind of file is told as Tstat tells it. */
+static void test_read_dir_kinds(Test *t)
+{
+    g_autofree char *longest = g_strnfill(PATH_MAX - 1, 't');
+    g_autoptr(GPtrArray) all = NULL;
+    g_autoptr(GPtrArray) small = NULL;
+    P9CStat *got, st;
+    unsigned i;
+
+    host_write(t, "f", "12345");
+    host_mkdir(t, "d");
+    ok(make_only_u(t, "l", P9C_DMSYMLINK, "f"));
+    ok(make_only_u(t, "long", P9C_DMSYMLINK, longest));
+    ok(make_only_u(t, "p", P9C_DMNAMEDPIPE | 0600, ""));
+    ok(walk(t, ROOT, 1, "f"));
+    ok(make_only_u(t, "h", P9C_DMLINK, "1"));
+
+    ok(walk(t, ROOT, 2, ""));
+    ok(open_u(t, 2, P9C_OREAD));
+    all = p9c_read_dir_all(t->c, 2, P9C_MSIZE - 24);
+    g_assert_cmpuint(all->len, ==, 6);
+    for (i = 0; i < all->len; i++) {
+        got = g_ptr_array_index(all, i);
+        ok(walk(t, ROOT, 3, got->name));
+        ok(p9c_stat(t->c, 3, &st));
+        g_assert_cmpstr(got->name, ==, st.name);
+        g_assert_cmpstr(got->extension, ==, st.extension);
+        g_assert_cmphex(got->mode, ==, st.mode);
+        g_assert_cmpuint(got->length, ==, st.length);
+        g_assert_cmphex(got->qid.type, ==, st.qid.type);
+        g_assert_cmpuint(got->qid.path, ==, st.qid.path);
+        g_assert_cmpuint(got->n_uid, ==, st.n_uid);
+        g_assert_cmpuint(got->mtime, ==, st.mtime);
+        p9c_stat_clear(&st);
+        ok(clunk(t, 3));
+    }
+
+    /* Where a link leads may not fit: it is listed even so. */
+    small = p9c_read_dir_all(t->c, 2, 1000);
+    g_assert_cmpuint(small->len, ==, 6);
+    got = p9c_stat_find(small, "long");
+    g_assert_nonnull(got);
+    g_assert_cmpstr(got->extension, ==, "");
+    g_assert_cmphex(got->mode, ==, P9C_DMSYMLINK | 0777);
+    g_assert_cmpstr(p9c_stat_find(small, "l")->extension, ==, "f");
+}
+
+const Case behaviour_dotu_stat[] = {
+    { "dotu-stat", test_stat, HAS_HOST, CASE_DOTU },
+    { "dotu-wstat", test_wstat, HAS_HOST, CASE_DOTU },
+    { "dotu-wstat-refused", test_wstat_refused, HAS_HOST, CASE_DOTU },
+    { "dotu-rename", test_rename, HAS_HOST, CASE_DOTU },
+    { "dotu-read-dir", test_read_dir, HAS_HOST, CASE_DOTU },
+    { "dotu-read-dir-kinds", test_read_dir_kinds, HAS_HOST, CASE_DOTU },
+    { NULL }
+};

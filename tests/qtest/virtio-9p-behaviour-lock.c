@@ -1,0 +1,340 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Behaviour of locks on open files: between processes of the guest, between the
+ * guest and the host, those that wait, and how many there may be.
+ */
+#include "qemu/osdep.h"
+#include <sys/resource.h>
+#include "virtio-9p-behaviour.h"
+
+#define LOCK_WAITERS    32      /* that the server lets wait */
+
+static const P9CLock any_lock = { .proc_id = 1, .client_id = "qtest" };
+
+/* The status that a Tlock of that process, without waiting, answers */
+static int lock_as(Test *t, uint32_t fid, uint32_t process, uint8_t type,
+                   uint64_t start, uint64_t length)
+{
+    P9CLock l = any_lock;
+    uint8_t status;
+
+    l.type = type;
+    l.start = start;
+    l.length = length;
+    l.proc_id = process;
+    ok(p9c_lock(t->c, fid, &l, &status));
+    return status;
+}
+
+static int lock(Test *t, uint32_t fid, uint8_t type, uint64_t start,
+                uint64_t length)
+{
+    return lock_as(t, fid, any_lock.proc_id, type, start, length);
+}
+
+/* The same of a process on the host: 0 or the errno */
+static int host_lock(int fd, short type, uint64_t start, uint64_t length)
+{
+    struct flock fl = {
+        .l_type = type, .l_whence = SEEK_SET,
+        .l_start = start, .l_len = length,
+    };
+
+    return fcntl(fd, F_OFD_SETLK, &fl) < 0 ? errno : 0;
+}
+
+/* What is in the way of a lock of that process, of the type told */
+static P9CLock in_the_way(Test *t, uint32_t fid, uint32_t process,
+                          uint8_t type, uint64_t start, uint64_t length)
+{
+    P9CLock l = any_lock;
+
+    l.type = type;
+    l.start = start;
+    l.length = length;
+    l.proc_id = process;
+    ok(p9c_getlock(t->c, fid, &l));
+    g_free((char *)l.client_id);
+    l.client_id = NULL;
+    return l;
+}
+
+static int lock_setup(Test *t)
+{
+    g_autofree char *path = host_path(t, "f");
+    int fd;
+
+    host_write(t, "f", "");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(open_fid(t, 1, P9C_O_RDWR));
+    fd = open(path, O_RDWR);
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+static void test_lock(Test *t)
+{
+    int fd = lock_setup(t);
+    P9CLock l;
+
+    /* The host's lock is in the guest's way */
+    ok(host_lock(fd, F_WRLCK, 10, 10));
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 15, 1), ==, P9C_LOCK_BLOCKED);
+    l = in_the_way(t, 1, 1, P9C_LOCK_WRLCK, 15, 1);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.start, ==, 10);
+    g_assert_cmpuint(l.length, ==, 10);
+    /* Linux' client asks like this, about whatever lock there is */
+    l = in_the_way(t, 1, 1, P9C_LOCK_UNLCK, 15, 0);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.start, ==, 10);
+    l = in_the_way(t, 1, 1, P9C_LOCK_WRLCK, 20, 0);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_UNLCK);
+
+    /* The guest's is in the host's way, until it is given up */
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 20, 0), ==, P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_RDLCK, 1000, 1), EAGAIN);
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_UNLCK, 20, 0), ==, P9C_LOCK_SUCCESS);
+    ok(host_lock(fd, F_RDLCK, 1000, 1));
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_RDLCK, 1000, 1), ==,
+                    P9C_LOCK_SUCCESS);
+
+    /* ... and a clunk gives it up, before it is answered */
+    g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 30, 1), ==, P9C_LOCK_SUCCESS);
+    ok(clunk(t, 1));
+    ok(host_lock(fd, F_WRLCK, 30, 1));
+    close(fd);
+}
+
+/* Two processes of the guest: their locks conflict, each with itself never. */
+static void test_lock_owners(Test *t)
+{
+    int fd = lock_setup(t);
+    P9CLock l;
+
+    ok(walk(t, ROOT, 2, "f"));
+    ok(open_fid(t, 2, P9C_O_RDWR));
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_WRLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 5, 10), ==,
+                    P9C_LOCK_BLOCKED);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_RDLCK, 0, 0), ==,
+                    P9C_LOCK_BLOCKED);
+    l = in_the_way(t, 2, 200, P9C_LOCK_RDLCK, 5, 10);
+    g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.start, ==, 0);
+    g_assert_cmpuint(l.length, ==, 10);
+    g_assert_cmpuint(l.proc_id, ==, 100);
+    /* Beside it there is room. */
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 10, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_WRLCK, 0, 0), ==,
+                    P9C_LOCK_BLOCKED);
+    /* The same process by another fid */
+    g_assert_cmpint(lock_as(t, 2, 100, P9C_LOCK_RDLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    /* It is a shared lock now. */
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_RDLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 0, 10), ==,
+                    P9C_LOCK_BLOCKED);
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_UNLCK, 0, 0), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 0, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_RDLCK, 0, 1), EAGAIN);
+    /* A new session has none of them. */
+    session(t);
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    close(fd);
+}
+
+static P9Call *send_lock(Test *t, uint32_t fid)
+{
+    P9Call *call = lock_call(t, fid);
+
+    p9c_submit(call);
+    return call;
+}
+
+/* A lock that waits: for the host to give its own up, or until a flush */
+static void test_lock_wait(Test *t)
+{
+    int fd = lock_setup(t);
+    P9Call *call;
+
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    call = send_lock(t, 1);
+    p9c_pause(t->c);
+    g_assert_false(p9c_is_done(call));
+    ok(p9c_flush(t->c, p9c_call_tag(call)));
+    p9c_wait_flushed(call);
+    p9c_call_end(call);
+
+    call = send_lock(t, 1);
+    p9c_pause(t->c);
+    g_assert_false(p9c_is_done(call));
+    ok(host_lock(fd, F_UNLCK, 0, 0));
+    ok(p9c_wait(call));
+    g_assert_cmpuint(p9c_get_u8(call), ==, P9C_LOCK_SUCCESS);
+    p9c_call_end(call);
+    fails(host_lock(fd, F_RDLCK, 0, 0), EAGAIN);
+    close(fd);
+}
+
+/* What cannot be a lock, or not of that fid, is told to both messages. */
+static void lock_fails(Test *t, uint32_t fid, P9CLock lock, int error)
+{
+    lock.proc_id = 1;
+    lock.client_id = lock.client_id ?: "qtest";
+    fails(p9c_lock(t->c, fid, &lock, NULL), error);
+    fails(p9c_getlock(t->c, fid, &lock), error);
+}
+
+static void test_lock_refused(Test *t)
+{
+    g_autofree char *longest = g_strnfill(255, 'c');
+    g_autofree char *longer = g_strnfill(256, 'c');
+    P9CLock l = any_lock;
+    uint8_t status;
+    int fd = lock_setup(t);
+
+    lock_fails(t, 1, (P9CLock) { .type = 3 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .type = 255 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .start = 1ull << 63 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .length = 1ull << 63 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .start = INT64_MAX, .length = 2 }, EINVAL);
+    lock_fails(t, 1, (P9CLock) { .client_id = longer }, EINVAL);
+    lock_fails(t, 99, (P9CLock) { .type = 0 }, EBADF);
+    /* It is not open; a directory has none. */
+    ok(walk(t, ROOT, 2, "f"));
+    lock_fails(t, 2, (P9CLock) { .type = 0 }, EBADF);
+    ok(walk(t, ROOT, 3, ""));
+    ok(open_fid(t, 3, P9C_O_DIRECTORY));
+    lock_fails(t, 3, (P9CLock) { .type = 0 }, EINVAL);
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    ok(host_lock(fd, F_UNLCK, 0, 0));
+
+    /* The last byte, and a name as long as it may be */
+    l.client_id = longest;
+    l.start = INT64_MAX;
+    l.length = 1;
+    ok(p9c_lock(t->c, 1, &l, &status));
+    g_assert_cmpint(status, ==, P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_WRLCK, INT64_MAX, 1), EAGAIN);
+    ok(host_lock(fd, F_WRLCK, 0, INT64_MAX));
+    /* Who has it is told by that name. */
+    l.client_id = "another";
+    l.type = P9C_LOCK_WRLCK;
+    ok(p9c_getlock(t->c, 1, &l));
+    g_assert_cmpint(l.type, ==, P9C_LOCK_RDLCK);
+    g_assert_cmpuint(l.start, ==, INT64_MAX);
+    g_assert_cmpstr(l.client_id, ==, longest);
+    g_free((char *)l.client_id);
+    close(fd);
+}
+
+/*
+ * Each owner of locks costs the host a descriptor, so their number has a bound.
+ * Those that there are go on at it, and one that ends makes room.
+ */
+static void test_lock_many(Test *t)
+{
+    enum { OWNERS = 4096 };
+    P9CLock l = any_lock;
+    struct rlimit files;
+    uint8_t status;
+    unsigned i;
+    int fd;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &files), ==, 0);
+    if (files.rlim_max < 2 * OWNERS) {
+        g_test_skip("RLIMIT_NOFILE is too low for as many locks");
+        return;
+    }
+    fd = lock_setup(t);
+    for (i = 0; i < OWNERS; i++) {
+        g_assert_cmpint(lock_as(t, 1, 1 + i, P9C_LOCK_RDLCK, i, 1), ==,
+                        P9C_LOCK_SUCCESS);
+    }
+    l.proc_id = 1 + OWNERS;
+    l.length = 1;
+    fails(p9c_lock(t->c, 1, &l, NULL), ENOLCK);
+    g_assert_cmpint(lock_as(t, 1, OWNERS, P9C_LOCK_WRLCK, OWNERS, 1), ==,
+                    P9C_LOCK_SUCCESS);
+    fails(host_lock(fd, F_WRLCK, 0, 1), EAGAIN);
+    fails(host_lock(fd, F_RDLCK, OWNERS, 1), EAGAIN);
+
+    g_assert_cmpint(lock_as(t, 1, 1, P9C_LOCK_UNLCK, 0, 0), ==,
+                    P9C_LOCK_SUCCESS);
+    ok(p9c_lock(t->c, 1, &l, &status));
+    g_assert_cmpint(status, ==, P9C_LOCK_SUCCESS);
+    fails(p9c_lock(t->c, 1, &any_lock, NULL), ENOLCK);
+
+    ok(clunk(t, 1));
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    close(fd);
+}
+
+/* Which of the calls is done; waits for one. */
+static int wait_any(P9Call **calls, int n)
+{
+    gint64 start = g_get_monotonic_time();
+    int i;
+
+    while (g_get_monotonic_time() - start < P9C_TIMEOUT_US) {
+        for (i = 0; i < n; i++) {
+            if (p9c_is_done(calls[i])) {
+                return i;
+            }
+        }
+        g_usleep(1000);
+    }
+    g_error("none of %d requests was answered", n);
+}
+
+/*
+ * So many may wait for a lock; one more is told to come again. Which one that
+ * is depends on who came to the lock first.
+ */
+static void test_lock_waiters(Test *t)
+{
+    P9Call *calls[LOCK_WAITERS + 1];
+    int fd = lock_setup(t);
+    int i, refused;
+
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    for (i = 0; i <= LOCK_WAITERS; i++) {
+        calls[i] = send_lock(t, 1);
+    }
+    refused = wait_any(calls, LOCK_WAITERS + 1);
+    ok(p9c_wait(calls[refused]));
+    g_assert_cmpuint(p9c_get_u8(calls[refused]), ==, P9C_LOCK_BLOCKED);
+    for (i = 0; i <= LOCK_WAITERS; i++) {
+        g_assert_cmpint(p9c_is_done(calls[i]), ==, i == refused);
+    }
+    /* A clunk of the fid ends them: they would wait in vain. */
+    ok(clunk(t, 1));
+    for (i = 0; i <= LOCK_WAITERS; i++) {
+        if (i != refused) {
+            fails(p9c_wait(calls[i]), EBADF);
+        }
+    }
+    for (i = 0; i <= LOCK_WAITERS; i++) {
+        p9c_call_end(calls[i]);
+    }
+    ok(host_lock(fd, F_UNLCK, 0, 0));
+    ok(host_lock(fd, F_WRLCK, 0, 0));
+    close(fd);
+}
+
+const Case behaviour_lock[] = {
+    { "lock", test_lock, HAS_HOST },
+    { "lock-owners", test_lock_owners, HAS_HOST, CASE_ANYBODY },
+    { "lock-wait", test_lock_wait, HAS_HOST, CASE_ANYBODY },
+    { "lock-refused", test_lock_refused, HAS_HOST, CASE_ANYBODY },
+    { "lock-waiters", test_lock_waiters, HAS_HOST, CASE_ANYBODY },
+    { "lock-many", test_lock_many, HAS_HOST, CASE_ANYBODY },
+    { NULL }
+};

@@ -1,0 +1,27 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See virtio-9p-machine.h.
+ */
+#include "qemu/osdep.h"
+#include "libqtest-single.h"
+#include "libqos/malloc-pc.h"
+#include "libqos/pci-pc.h"
+#include "virtio-9p-machine.h"
+
+void p9_machine_start(P9Machine *m, const char *options)
+{
+    m->qts = qtest_initf("-machine pc -nodefaults %s", options);
+    m->old = global_qtest;
+    global_qtest = m->qts;
+    pc_alloc_init(&m->alloc, m->qts, 0);
+    m->bus = qpci_new_pc(m->qts, &m->alloc);
+}
+
+void p9_machine_end(P9Machine *m)
+{
+    qpci_free_pc(m->bus);
+    alloc_destroy(&m->alloc);
+    qtest_quit(m->qts);
+    global_qtest = m->old;
+}

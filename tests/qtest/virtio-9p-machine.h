@@ -1,0 +1,22 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A machine of a test's own, with a PCI bus for devices that the test plugs.
+ */
+#ifndef TESTS_VIRTIO_9P_MACHINE_H
+#define TESTS_VIRTIO_9P_MACHINE_H
+
+#include "libqos/virtio-9p.h"
+
+typedef struct P9Machine {
+    QTestState *qts;
+    QTestState *old;            /* global_qtest before */
+    QGuestAllocator alloc;
+    QPCIBus *bus;
+} P9Machine;
+
+/* Starts the machine with these options; it is global_qtest until it ends. */
+void p9_machine_start(P9Machine *m, const char *options);
+void p9_machine_end(P9Machine *m);
+
+#endif
