@@ -15,6 +15,12 @@
 #define TYPE_VIRTIO_9P "virtio-9p-device"
 OBJECT_DECLARE_SIMPLE_TYPE(V9fsVirtioState, VIRTIO_9P)
 
+/*
+ * Requests taken in one go. A guest may add more as fast as the device answers
+ * them; after this many the thread serves its other event sources first.
+ */
+#define VIRTIO_9P_TAKE_MAX  128
+
 struct P9Server;
 
 struct V9fsVirtioState {

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "libqtest-single.h"
+#include "hw/9pfs/virtio-9p.h"
 #include "qemu/module.h"
 #include "standard-headers/linux/virtio_config.h"
 #include "virtio-9p-host.h"
@@ -113,8 +114,7 @@ static void end_full(Full *full)
 
     for (i = 0; i < full->n; i++) {
         g_assert_cmpint(p9c_wait(full->calls[i]), ==, 0);
-        p9c_get_bytes(full->calls[i], p9c_get_left(full->calls[i]));
-        p9c_call_end(full->calls[i]);
+        p9c_call_drop(full->calls[i]);
     }
     g_free(full->calls);
 }
@@ -144,7 +144,7 @@ static void test_backlog(void *obj, void *data, QGuestAllocator *alloc)
 
     qtest_qmp_assert_success(global_qtest, "{'execute': 'stop'}");
     full = submit_full(c, obj);
-    g_assert_cmpuint(full.n, >, 128);
+    g_assert_cmpuint(full.n, >, VIRTIO_9P_TAKE_MAX);
     p9c_pause(c);
     g_assert_false(p9c_is_done(full.calls[0]));
     qtest_qmp_assert_success(global_qtest, "{'execute': 'cont'}");
@@ -186,17 +186,12 @@ static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
     p9c_get_u64(call);
     p9c_get_qid(call);
     g_assert_cmphex(p9c_get_u32(call), ==, attr.mode);
-    p9c_get_bytes(call, p9c_get_left(call));
-    p9c_call_end(call);
+    p9c_call_drop(call);
 
     /* Twrite with its header and its data apart, and all data in bytes */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WRITE"), ==, 0);
     g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, 0);
-    call = p9c_call(c, P9C_TWRITE);
-    p9c_put_u32(call, FID);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 50);
-    p9c_put_bytes(call, ones, 50);
+    call = p9c_write_call(c, FID, 0, ones, 50);
     ones[0] = 23;
     for (i = 1; i <= 50; i++) {
         ones[i] = 1;
@@ -291,30 +286,20 @@ static void test_small_room(void *obj, void *data, QGuestAllocator *alloc)
      * others are still free.
      */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "LOPEN"), ==, 0);
-    call = p9c_call(c, P9C_TLOPEN);
-    p9c_put_u32(call, 2);
-    p9c_put_u32(call, P9C_O_RDONLY);
+    call = p9c_request(c, P9C_TLOPEN, PUT(U32(2), U32(P9C_O_RDONLY)));
     p9c_submit_room(call, P9C_HEADER + 13 + 4 - 1);
     g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
     p9c_call_end(call);
     g_assert_cmpint(p9c_lopen(c, 2, P9C_O_RDONLY, NULL, NULL), ==, 0);
 
-    call = p9c_call(c, P9C_TATTACH);
-    p9c_put_u32(call, 3);
-    p9c_put_u32(call, P9C_NOFID);
-    p9c_put_str(call, "");
-    p9c_put_str(call, "");
-    p9c_put_u32(call, 0);
+    call = p9c_request(c, P9C_TATTACH,
+                       PUT(U32(3), U32(P9C_NOFID), STR(""), STR(""), U32(0)));
     p9c_submit_room(call, P9C_HEADER + 13 - 1);
     g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
     p9c_call_end(call);
     g_assert_cmpint(p9c_attach(c, 3, 0, NULL), ==, 0);
 
-    call = p9c_call(c, P9C_TWALK);
-    p9c_put_u32(call, P9C_ROOT);
-    p9c_put_u32(call, FID);
-    p9c_put_u16(call, 1);
-    p9c_put_str(call, "WALK0");
+    call = p9c_walk_call(c, P9C_ROOT, FID, "WALK0");
     p9c_submit_room(call, P9C_HEADER + 2 + 12);
     g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
     p9c_call_end(call);

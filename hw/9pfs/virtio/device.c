@@ -49,12 +49,6 @@
  */
 #define MOUNT_TAG_MAX   4094
 
-/*
- * Requests taken in one go. A guest may add more as fast as they are answered;
- * after so many it is the turn of all others that this thread works for.
- */
-#define TAKE_MAX        128
-
 /* How any virtio device does it */
 static int (*virtio_start_ioeventfd)(VirtIODevice *vdev);
 static void (*virtio_stop_ioeventfd)(VirtIODevice *vdev);
@@ -185,7 +179,7 @@ static void virtio_9p_take(V9fsVirtioState *v)
     defer_call_begin();
     do {
         virtio_queue_set_notification(vq, 0);
-        while (requests < TAKE_MAX && !vdev->broken &&
+        while (requests < VIRTIO_9P_TAKE_MAX && !vdev->broken &&
                (elem = virtqueue_pop(vq, sizeof(VirtQueueElement)))) {
             requests++;
             p9_request_submit(p9_request_new(v->server), elem,
@@ -193,7 +187,7 @@ static void virtio_9p_take(V9fsVirtioState *v)
                               elem->in_sg, elem->in_num,
                               !virtio_queue_empty(vq));
         }
-        if (requests == TAKE_MAX) {
+        if (requests == VIRTIO_9P_TAKE_MAX) {
             /* Until then no kick is needed. */
             qemu_bh_schedule(v->kick_bh);
             break;
