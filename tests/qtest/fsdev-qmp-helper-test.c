@@ -27,11 +27,7 @@ static void test_silent(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_add_proxy(&t, "a", 0);
     fsdev_plug(&t, "a");
     p9_host_signal_helpers(SIGSTOP);
-    call = p9c_call(t.c, P9C_TMKDIR);
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, "dir");
-    p9c_put_u32(call, 0755);
-    p9c_put_u32(call, 0);
+    call = p9c_mkdir_call(t.c, ROOT, "dir", 0755, 0);
     p9c_submit(call);
     info = fsdev_query(&t, "a");
     g_assert_cmpint(qdict_get_int(info, "in-flight"), ==, 1);

@@ -193,17 +193,11 @@ static void test_attach_names(Test *t)
 
     for (i = 0; i < ARRAY_SIZE(names); i++) {
         g_autofree char *name = g_strdup_printf("d%u", i);
-        P9Call *call = p9c_call(t->c, P9C_TATTACH);
 
-        p9c_put_u32(call, 10 + i);
-        p9c_put_u32(call, P9C_NOFID);
-        p9c_put_str(call, names[i].uname);
-        p9c_put_str(call, "any/aname");
-        p9c_put_u32(call, P9C_NOUID);
-        p9c_submit(call);
-        ok(p9c_wait(call));
-        p9c_get_qid(call);
-        p9c_call_end(call);
+        ok(p9c_rpc(t->c, P9C_TATTACH,
+                   PUT(U32(10 + i), U32(P9C_NOFID), STR(names[i].uname),
+                       STR("any/aname"), U32(P9C_NOUID)),
+                   GET(TO_QID(NULL))));
         ok(p9c_mkdir(t->c, 10 + i, name, 0700, 5, NULL));
         owner_is(t, name, names[i].uid, 5);
     }

@@ -218,14 +218,10 @@ bool lists_xattr(Test *t, uint32_t fid, const char *name)
 
 P9Call *lock_call(Test *t, uint32_t fid)
 {
-    P9Call *call = p9c_call(t->c, P9C_TLOCK);
+    const P9CLock lock = {
+        .type = P9C_LOCK_WRLCK, .flags = P9C_LOCK_BLOCK,
+        .proc_id = 4711, .client_id = "qtest",
+    };
 
-    p9c_put_u32(call, fid);
-    p9c_put_u8(call, P9C_LOCK_WRLCK);
-    p9c_put_u32(call, P9C_LOCK_BLOCK);
-    p9c_put_u64(call, 0);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 4711);
-    p9c_put_str(call, "qtest");
-    return call;
+    return p9c_lock_call(t->c, fid, &lock);
 }

@@ -185,8 +185,6 @@ static void test_big(Test *t)
 
 static void test_fsync(Test *t)
 {
-    P9Call *call;
-
     ok(make_dir(t, ROOT, "d", 0755));
     ok(walk(t, ROOT, 1, ""));
     ok(create(t, 1, "f", P9C_O_RDWR, 0644));
@@ -200,11 +198,7 @@ static void test_fsync(Test *t)
     ok(p9c_fsync(t->c, 2, true));
     fails(p9c_fsync(t->c, 99, false), EBADF);
     /* Older clients do not say what for. */
-    call = p9c_call(t->c, P9C_TFSYNC);
-    p9c_put_u32(call, 1);
-    p9c_submit(call);
-    ok(p9c_wait(call));
-    p9c_call_end(call);
+    ok(p9c_rpc(t->c, P9C_TFSYNC, PUT(U32(1)), NULL));
 }
 
 /* writeout=immediate: the data is there all the same. */
@@ -245,11 +239,7 @@ static void test_append(Test *t)
         uint8_t record[APPENDED];
 
         memset(record, i, sizeof(record));
-        calls[i] = p9c_call(t->c, P9C_TWRITE);
-        p9c_put_u32(calls[i], 1 + i % 2);
-        p9c_put_u64(calls[i], 0);
-        p9c_put_u32(calls[i], sizeof(record));
-        p9c_put_bytes(calls[i], record, sizeof(record));
+        calls[i] = p9c_write_call(t->c, 1 + i % 2, 0, record, sizeof(record));
         p9c_submit(calls[i]);
         memset(record, PARALLEL, sizeof(record));
         g_assert_cmpint(write(fd, record, sizeof(record)), ==,
@@ -286,11 +276,7 @@ static void test_parallel(Test *t)
     for (i = 0; i < PARALLEL; i++) {
         g_autofree char *name = g_strdup_printf("f%d", i);
 
-        calls[i] = p9c_call(t->c, P9C_TWALK);
-        p9c_put_u32(calls[i], ROOT);
-        p9c_put_u32(calls[i], 100 + i);
-        p9c_put_u16(calls[i], 1);
-        p9c_put_str(calls[i], name);
+        calls[i] = p9c_walk_call(t->c, ROOT, 100 + i, name);
         p9c_submit(calls[i]);
     }
     for (i = 0; i < PARALLEL; i++) {
@@ -317,12 +303,9 @@ static void test_parallel_create(Test *t)
         ok(walk(t, ROOT, 100 + i, ""));
     }
     for (i = 0; i < PARALLEL; i++) {
-        calls[i] = p9c_call(t->c, P9C_TLCREATE);
-        p9c_put_u32(calls[i], 100 + i);
-        p9c_put_str(calls[i], "f");
-        p9c_put_u32(calls[i], P9C_O_RDWR | (i % 2 ? P9C_O_EXCL : 0));
-        p9c_put_u32(calls[i], 0600);
-        p9c_put_u32(calls[i], t->gid);
+        calls[i] = p9c_lcreate_call(t->c, 100 + i, "f",
+                                    P9C_O_RDWR | (i % 2 ? P9C_O_EXCL : 0),
+                                    0600, t->gid);
         p9c_submit(calls[i]);
     }
     for (i = 0; i < PARALLEL; i++) {
@@ -350,12 +333,8 @@ static void test_reset(Test *t)
 
     for (i = 0; i < PARALLEL; i++) {
         g_autofree char *name = g_strdup_printf("d%d", i);
-        P9Call *call = p9c_call(t->c, P9C_TMKDIR);
+        P9Call *call = p9c_mkdir_call(t->c, ROOT, name, 0711, t->gid);
 
-        p9c_put_u32(call, ROOT);
-        p9c_put_str(call, name);
-        p9c_put_u32(call, 0711);
-        p9c_put_u32(call, t->gid);
         p9c_submit(call);
     }
     p9c_reset(t->c);

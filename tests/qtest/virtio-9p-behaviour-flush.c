@@ -85,10 +85,7 @@ static void clean_up(Test *t)
 
 static void put_walk(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, ROOT);
-    p9c_put_u32(call, FID_NEW);
-    p9c_put_u16(call, 1);
-    p9c_put_str(call, "d");
+    p9c_put(call, PUT(U32(ROOT), U32(FID_NEW), U16(1), STR("d")));
 }
 
 static bool walked(Test *t)
@@ -98,8 +95,7 @@ static bool walked(Test *t)
 
 static void put_lopen(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, FID_FILE);
-    p9c_put_u32(call, P9C_O_RDWR);
+    p9c_put(call, PUT(U32(FID_FILE), U32(P9C_O_RDWR)));
 }
 
 static bool opened(Test *t)
@@ -109,11 +105,8 @@ static bool opened(Test *t)
 
 static void put_lcreate(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, FID_ROOT);
-    p9c_put_str(call, "new");
-    p9c_put_u32(call, P9C_O_RDWR);
-    p9c_put_u32(call, 0644);
-    p9c_put_u32(call, t->gid);
+    p9c_put(call, PUT(U32(FID_ROOT), STR("new"), U32(P9C_O_RDWR), U32(0644),
+                      U32(t->gid)));
 }
 
 static bool created(Test *t)
@@ -124,10 +117,7 @@ static bool created(Test *t)
 
 static void put_mkdir(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, "dir");
-    p9c_put_u32(call, 0755);
-    p9c_put_u32(call, t->gid);
+    p9c_put(call, PUT(U32(ROOT), STR("dir"), U32(0755), U32(t->gid)));
 }
 
 static bool made_dir(Test *t)
@@ -137,12 +127,8 @@ static bool made_dir(Test *t)
 
 static void put_mknod(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, "node");
-    p9c_put_u32(call, S_IFIFO | 0600);
-    p9c_put_u32(call, 0);
-    p9c_put_u32(call, 0);
-    p9c_put_u32(call, t->gid);
+    p9c_put(call, PUT(U32(ROOT), STR("node"), U32(S_IFIFO | 0600), U32(0),
+                      U32(0), U32(t->gid)));
 }
 
 static bool made_node(Test *t)
@@ -152,9 +138,7 @@ static bool made_node(Test *t)
 
 static void put_link(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, ROOT);
-    p9c_put_u32(call, FID_FILE);
-    p9c_put_str(call, "link");
+    p9c_put(call, PUT(U32(ROOT), U32(FID_FILE), STR("link")));
 }
 
 static bool linked(Test *t)
@@ -164,10 +148,7 @@ static bool linked(Test *t)
 
 static void put_renameat(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, "old");
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, "made");
+    p9c_put(call, PUT(U32(ROOT), STR("old"), U32(ROOT), STR("made")));
 }
 
 static bool renamed(Test *t)
@@ -177,9 +158,7 @@ static bool renamed(Test *t)
 
 static void put_unlinkat(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, "older");
-    p9c_put_u32(call, 0);
+    p9c_put(call, PUT(U32(ROOT), STR("older"), U32(0)));
 }
 
 static bool unlinked(Test *t)
@@ -201,8 +180,7 @@ static void put_setattr(Test *t, P9Call *call)
 {
     unsigned i;
 
-    p9c_put_u32(call, FID_OPEN);
-    p9c_put_u32(call, P9C_SETATTR_SIZE);
+    p9c_put(call, PUT(U32(FID_OPEN), U32(P9C_SETATTR_SIZE)));
     for (i = 0; i < 3; i++) {
         p9c_put_u32(call, 0);
     }
@@ -237,23 +215,17 @@ static bool xattr_set(Test *t)
 
 static void put_xattrwalk(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, FID_FILE);
-    p9c_put_u32(call, FID_NEW);
-    p9c_put_str(call, "");
+    p9c_put(call, PUT(U32(FID_FILE), U32(FID_NEW), STR("")));
 }
 
 static void put_readdir(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, FID_DIR);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 4096);
+    p9c_put(call, PUT(U32(FID_DIR), U64(0), U32(4096)));
 }
 
 static void put_read(Test *t, P9Call *call)
 {
-    p9c_put_u32(call, FID_OPEN);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 4096);
+    p9c_put(call, PUT(U32(FID_OPEN), U64(0), U32(4096)));
 }
 
 static bool always(Test *t)
@@ -413,22 +385,16 @@ static void test_flush_io(Test *t)
         for (i = 0; i < ARRAY_SIZE(call); i++) {
             switch (i % 3) {
             case 0:
-                call[i] = p9c_call(t->c, P9C_TWRITE);
-                p9c_put_u32(call[i], 1);
-                p9c_put_u64(call[i], (round * 64 + i) * sizeof(data));
-                p9c_put_u32(call[i], sizeof(data));
-                p9c_put_bytes(call[i], data, sizeof(data));
+                call[i] = p9c_write_call(t->c, 1,
+                                         (round * 64 + i) * sizeof(data), data,
+                                         sizeof(data));
                 break;
             case 1:
-                call[i] = p9c_call(t->c, P9C_TREAD);
-                p9c_put_u32(call[i], 1);
-                p9c_put_u64(call[i], i * sizeof(data));
-                p9c_put_u32(call[i], sizeof(data));
+                call[i] = p9c_read_call(t->c, 1, i * sizeof(data),
+                                        sizeof(data));
                 break;
             default:
-                call[i] = p9c_call(t->c, P9C_TFSYNC);
-                p9c_put_u32(call[i], 1);
-                p9c_put_u32(call[i], 0);
+                call[i] = p9c_request(t->c, P9C_TFSYNC, PUT(U32(1), U32(0)));
                 break;
             }
             flush[i] = p9c_flush_call(t->c, p9c_call_tag(call[i]));
@@ -575,9 +541,8 @@ static void test_version(Test *t)
 
     for (round = 0; round < ROUNDS; round++) {
         n = under_way(t, calls);
-        version = p9c_call(t->c, P9C_TVERSION);
-        p9c_put_u32(version, P9C_MSIZE);
-        p9c_put_str(version, P9C_VERSION);
+        version = p9c_request(t->c, P9C_TVERSION,
+                              PUT(U32(P9C_MSIZE), STR(P9C_VERSION)));
         p9c_submit(version);
         continue_helpers(t);
         ok(p9c_wait(version));

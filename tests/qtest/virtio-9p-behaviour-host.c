@@ -61,20 +61,13 @@ static void direct_io(Test *t, uint32_t fid, uint64_t offset)
     for (i = 0; i < BLOCK; i++) {
         data[i] = g_test_rand_int();
     }
-    call = p9c_call(t->c, P9C_TWRITE);
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, offset);
-    p9c_put_u32(call, BLOCK);
-    p9c_put_bytes(call, data, BLOCK);
+    call = p9c_write_call(t->c, fid, offset, data, BLOCK);
     p9c_submit_chain(call, out, 2, in, 1);
     ok(p9c_wait(call));
     g_assert_cmpuint(p9c_get_u32(call), ==, BLOCK);
     p9c_call_end(call);
 
-    call = p9c_call(t->c, P9C_TREAD);
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, offset);
-    p9c_put_u32(call, BLOCK);
+    call = p9c_read_call(t->c, fid, offset, BLOCK);
     p9c_submit_chain(call, out, 1, in, 2);
     ok(p9c_wait(call));
     g_assert_cmpuint(p9c_get_u32(call), ==, BLOCK);

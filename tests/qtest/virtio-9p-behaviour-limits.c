@@ -154,12 +154,9 @@ static void test_msize_max(Test *t)
 static uint32_t read_count(Test *t, uint32_t fid, uint64_t offset,
                            uint32_t count, int expect)
 {
-    P9Call *call = p9c_call(t->c, P9C_TREAD);
+    P9Call *call = p9c_read_call(t->c, fid, offset, count);
     uint32_t n = 0;
 
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, offset);
-    p9c_put_u32(call, count);
     p9c_submit(call);
     fails(p9c_wait(call), expect);
     if (!expect) {
@@ -182,10 +179,7 @@ static int write_count(Test *t, uint32_t fid, uint32_t count, uint32_t bytes,
     P9Call *call = p9c_call(t->c, P9C_TWRITE);
     int ret;
 
-    p9c_put_u32(call, fid);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, count);
-    p9c_put_bytes(call, data, bytes);
+    p9c_put(call, PUT(U32(fid), U64(0), U32(count), DATA(data, bytes)));
     if (size) {
         p9c_set_size(call, size);
     }
@@ -413,15 +407,11 @@ static void test_name_bytes(Test *t)
 
     /* A NUL, which no name has: at its end, and within */
     for (i = 1; i < 3; i++) {
-        call = p9c_call(t->c, P9C_TMKDIR);
-        p9c_put_u32(call, ROOT);
-        p9c_put_u16(call, 3);
-        p9c_put_bytes(call, i == 1 ? "a\0b" : "ab\0", 3);
-        p9c_put_u32(call, 0755);
-        p9c_put_u32(call, 0);
-        p9c_submit(call);
-        fails(p9c_wait(call), EINVAL);
-        p9c_call_end(call);
+        call = p9c_request(t->c, P9C_TMKDIR,
+                           PUT(U32(ROOT), U16(3),
+                               DATA(i == 1 ? "a\0b" : "ab\0", 3), U32(0755),
+                               U32(0)));
+        p9c_refused(call, EINVAL);
     }
     g_assert_false(host_has(t, "a"));
     g_assert_false(host_has(t, "ab"));
@@ -640,11 +630,8 @@ static void test_in_flight(Test *t)
             p9_host_signal_helpers(SIGSTOP);
         }
         for (i = 0; i < n; i++) {
-            calls[i] = p9c_call(t->c, P9C_TWALK);
-            p9c_put_u32(calls[i], ROOT);
-            p9c_put_u32(calls[i], 100 + i);
-            p9c_put_u16(calls[i], 1);
-            p9c_put_str(calls[i], i % 3 ? "file" : "none");
+            calls[i] = p9c_walk_call(t->c, ROOT, 100 + i,
+                                     i % 3 ? "file" : "none");
             p9c_submit(calls[i]);
         }
         if (has(t, HAS_HELPER)) {

@@ -158,15 +158,10 @@ static void test_walk_names(Test *t)
     fails(p9c_walk_to(c, ROOT, FID, huge), ENAMETOOLONG);
 
     /* A NUL in a name */
-    call = p9c_call(c, P9C_TWALK);
-    p9c_put_u32(call, ROOT);
-    p9c_put_u32(call, FID);
-    p9c_put_u16(call, 1);
-    p9c_put_u16(call, 7);
-    p9c_put_bytes(call, "WALK0\0x", 7);
-    p9c_submit(call);
-    fails(p9c_wait(call), EINVAL);
-    p9c_call_end(call);
+    call = p9c_request(c, P9C_TWALK,
+                       PUT(U32(ROOT), U32(FID), U16(1), U16(7),
+                           DATA("WALK0\0x", 7)));
+    p9c_refused(call, EINVAL);
 }
 
 /* Names that make or remove something have to be names. */
@@ -342,12 +337,8 @@ static void test_reset(Test *t)
     int i;
 
     for (i = 0; i < 32; i++) {
-        P9Call *call = p9c_call(t->c, P9C_TWALK);
+        P9Call *call = p9c_walk_call(t->c, ROOT, 100 + i, "LOPEN");
 
-        p9c_put_u32(call, ROOT);
-        p9c_put_u32(call, 100 + i);
-        p9c_put_u16(call, 1);
-        p9c_put_str(call, "LOPEN");
         p9c_submit(call);
     }
     p9c_reset(t->c);

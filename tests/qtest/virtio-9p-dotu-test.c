@@ -71,7 +71,6 @@ static void test_version(Test *t)
 {
     g_autofree char *version = NULL;
     uint32_t msize;
-    P9Call *call;
 
     version_is(t, "9P2000.u", "9P2000.u");
     version_is(t, "9P2000.L", "9P2000.L");
@@ -96,11 +95,7 @@ static void test_version(Test *t)
     fails(p9c_stat(t->c, 1, NULL), EBADF);
 
     /* One that cannot be read leaves the session as it was. */
-    call = p9c_call(t->c, P9C_TVERSION);
-    p9c_put_u32(call, MSIZE);
-    p9c_submit(call);
-    g_assert_cmpint(p9c_wait(call), ==, EINVAL);
-    p9c_call_end(call);
+    p9c_refused(p9c_request(t->c, P9C_TVERSION, PUT(U32(MSIZE))), EINVAL);
     assert_alive(t);
 }
 
@@ -112,11 +107,8 @@ static void refused(Test *t, const uint8_t *types, unsigned num)
     for (i = 0; i < num; i++) {
         P9Call *call = p9c_call(t->c, types[i]);
 
-        p9c_put_u32(call, ROOT);
-        p9c_put_u64(call, 0);
-        p9c_submit(call);
-        g_assert_cmpint(p9c_wait(call), ==, EOPNOTSUPP);
-        p9c_call_end(call);
+        p9c_put(call, PUT(U32(ROOT), U64(0)));
+        p9c_refused(call, EOPNOTSUPP);
     }
 }
 
@@ -195,31 +187,17 @@ static void test_error(Test *t)
 
 static P9Call *open_call(Test *t)
 {
-    P9Call *call = p9c_call(t->c, P9C_TOPEN);
-
-    p9c_put_u32(call, 1);
-    p9c_put_u8(call, P9C_OREAD);
-    return call;
+    return p9c_open_call(t->c, 1, P9C_OREAD);
 }
 
 static P9Call *create_call(Test *t)
 {
-    P9Call *call = p9c_call(t->c, P9C_TCREATE);
-
-    p9c_put_u32(call, ROOT);
-    p9c_put_str(call, "new");
-    p9c_put_u32(call, 0644);
-    p9c_put_u8(call, P9C_OREAD);
-    p9c_put_str(call, "");
-    return call;
+    return p9c_create_call(t->c, ROOT, "new", 0644, P9C_OREAD, "");
 }
 
 static P9Call *stat_call(Test *t)
 {
-    P9Call *call = p9c_call(t->c, P9C_TSTAT);
-
-    p9c_put_u32(call, 1);
-    return call;
+    return p9c_stat_call(t->c, 1);
 }
 
 /* "Don't touch" alone, with @outer and @inner added to its two sizes */
@@ -231,10 +209,9 @@ static P9Call *wstat_call(Test *t, int outer, int inner)
     memset(fields, 0xff, sizeof(fields));
     /* Five empty strings, before the last three numbers */
     memset(fields + sizeof(fields) - 3 * 4 - 5 * 2, 0, 5 * 2);
-    p9c_put_u32(call, 1);
-    p9c_put_u16(call, 2 + sizeof(fields) + outer);
-    p9c_put_u16(call, sizeof(fields) + inner);
-    p9c_put_bytes(call, fields, sizeof(fields));
+    p9c_put(call, PUT(U32(1), U16(2 + sizeof(fields) + outer),
+                      U16(sizeof(fields) + inner),
+                      DATA(fields, sizeof(fields))));
     return call;
 }
 
@@ -266,27 +243,19 @@ static void test_malformed(Test *t)
         for (cut = P9C_HEADER; cut < whole; cut++) {
             call = messages[i](t);
             p9c_truncate(call, cut);
-            p9c_submit(call);
-            g_assert_cmpint(p9c_wait(call), ==, EINVAL);
-            p9c_call_end(call);
+            p9c_refused(call, EINVAL);
         }
         call = messages[i](t);
         p9c_put_u8(call, 0);
-        p9c_submit(call);
-        g_assert_cmpint(p9c_wait(call), ==, EINVAL);
-        p9c_call_end(call);
+        p9c_refused(call, EINVAL);
     }
     for (i = 0; i < ARRAY_SIZE(sizes); i++) {
         call = wstat_call(t, sizes[i][0], sizes[i][1]);
-        p9c_submit(call);
-        g_assert_cmpint(p9c_wait(call), ==, EINVAL);
-        p9c_call_end(call);
+        p9c_refused(call, EINVAL);
     }
     /* As it is meant */
     call = wstat_call(t, 0, 0);
-    p9c_submit(call);
-    ok(p9c_wait(call));
-    p9c_call_end(call);
+    ok(p9c_finish(call, NULL));
 
     /* Fids that are not there */
     fails(open_fid(t, 9, P9C_OREAD), EBADF);

@@ -25,8 +25,7 @@ static void test_short(void *obj, void *data, QGuestAllocator *alloc)
                                            255, 255, 255, 255 };
             int err;
 
-            call = p9c_call(c, type);
-            p9c_put_bytes(call, ff, len);
+            call = p9c_request(c, type, PUT(DATA(ff, len)));
             p9c_submit(call);
             err = p9c_wait(call);
             if (type == P9C_TFLUSH && len == 2) {
@@ -51,10 +50,9 @@ static void test_short(void *obj, void *data, QGuestAllocator *alloc)
 
     /* Tversion as well; the session may be over after that. */
     for (len = 0; len < 8; len++) {
-        call = p9c_call(c, P9C_TVERSION);
-        p9c_put_u32(call, P9C_MSIZE);
-        p9c_put_u16(call, 8);
-        p9c_put_bytes(call, P9C_VERSION, len);
+        call = p9c_request(c, P9C_TVERSION,
+                           PUT(U32(P9C_MSIZE), U16(8),
+                               DATA(P9C_VERSION, len)));
         p9c_refused(call, EINVAL);
     }
     p9c_session(c);
@@ -73,19 +71,14 @@ static void test_long(void *obj, void *data, QGuestAllocator *alloc)
     p9c_put_u8(call, 0);
     p9c_refused(call, EINVAL);
 
-    call = p9c_call(c, P9C_TWALK);
-    p9c_put_u32(call, P9C_ROOT);
-    p9c_put_u32(call, 2);
-    p9c_put_u16(call, 0);
-    p9c_put_str(call, "WALK0");
+    call = p9c_request(c, P9C_TWALK,
+                       PUT(U32(P9C_ROOT), U32(2), U16(0), STR("WALK0")));
     p9c_refused(call, EINVAL);
 
     call = p9c_clunk_call(c, FID);
     p9c_put_u64(call, 0);
     p9c_set_size(call, P9C_HEADER + 4);
-    p9c_submit(call);
-    g_assert_cmpint(p9c_wait(call), ==, 0);
-    p9c_call_end(call);
+    ok(p9c_finish(call, NULL));
     p9c_free(c);
 }
 
@@ -117,10 +110,8 @@ static void test_walk_malformed(void *obj, void *data, QGuestAllocator *alloc)
     unsigned i, j;
 
     for (i = 0; i < ARRAY_SIZE(cases); i++) {
-        call = p9c_call(c, P9C_TWALK);
-        p9c_put_u32(call, P9C_ROOT);
-        p9c_put_u32(call, FID);
-        p9c_put_u16(call, cases[i].says);
+        call = p9c_request(c, P9C_TWALK,
+                           PUT(U32(P9C_ROOT), U32(FID), U16(cases[i].says)));
         for (j = 0; j < cases[i].has; j++) {
             p9c_put_str(call, "..");
         }
@@ -129,12 +120,9 @@ static void test_walk_malformed(void *obj, void *data, QGuestAllocator *alloc)
     }
 
     /* A name that reaches beyond the message */
-    call = p9c_call(c, P9C_TWALK);
-    p9c_put_u32(call, P9C_ROOT);
-    p9c_put_u32(call, FID);
-    p9c_put_u16(call, 1);
-    p9c_put_u16(call, 65535);
-    p9c_put_bytes(call, "WALK0", 5);
+    call = p9c_request(c, P9C_TWALK,
+                       PUT(U32(P9C_ROOT), U32(FID), U16(1), U16(65535),
+                           DATA("WALK0", 5)));
     p9c_refused(call, EINVAL);
     synth_alive(c);
     p9c_free(c);

@@ -104,16 +104,11 @@ static void test_helper_silent(Test *t)
     host_write(t, "f", "data");
     p9_host_signal_helpers(SIGSTOP);
     for (i = 0; i < 8; i++) {
-        P9Call *call = p9c_call(t->c, P9C_TLCREATE);
         g_autofree char *name = g_strdup_printf("new%d", i);
 
         ok(walk(t, ROOT, 100 + i, ""));
-        p9c_put_u32(call, 100 + i);
-        p9c_put_str(call, name);
-        p9c_put_u32(call, P9C_O_RDWR);
-        p9c_put_u32(call, 0600);
-        p9c_put_u32(call, 0);
-        p9c_submit(call);
+        p9c_submit(p9c_lcreate_call(t->c, 100 + i, name, P9C_O_RDWR, 0600,
+                                    0));
     }
     start = g_get_monotonic_time();
     p9c_reset(t->c);
@@ -137,14 +132,10 @@ static void test_helper_silent(Test *t)
  */
 static void test_flush_silent(Test *t)
 {
-    P9Call *make = p9c_call(t->c, P9C_TMKDIR);
+    P9Call *make = p9c_mkdir_call(t->c, ROOT, "d", 0700, 0);
     P9Call *flush = p9c_flush_call(t->c, p9c_call_tag(make));
     gint64 start = g_get_monotonic_time();
 
-    p9c_put_u32(make, ROOT);
-    p9c_put_str(make, "d");
-    p9c_put_u32(make, 0700);
-    p9c_put_u32(make, 0);
     p9_host_signal_helpers(SIGSTOP);
     p9c_submit(make);
     p9c_submit(flush);

@@ -296,10 +296,8 @@ static P9Call *a_call(Storm *s)
 static P9Call *a_flush(Storm *s)
 {
     P9Call *old = s->calls[pick(s, CALLS)];
-    P9Call *call = p9c_call(s->c, P9C_TFLUSH);
 
-    p9c_put_u16(call, old ? p9c_call_tag(old) : pick(s, 65536));
-    return call;
+    return p9c_flush_call(s->c, old ? p9c_call_tag(old) : pick(s, 65536));
 }
 
 static void end_call(Storm *s, unsigned i)
@@ -337,12 +335,7 @@ static void finish_calls(Storm *s)
 
     for (i = 0; i < CALLS; i++) {
         if (s->calls[i] && !p9c_is_done(s->calls[i])) {
-            P9Call *flush = p9c_call(s->c, P9C_TFLUSH);
-
-            p9c_put_u16(flush, p9c_call_tag(s->calls[i]));
-            p9c_submit(flush);
-            g_assert_cmpint(p9c_wait(flush), ==, 0);
-            p9c_call_end(flush);
+            ok(p9c_flush(s->c, p9c_call_tag(s->calls[i])));
         }
     }
     for (i = 0; i < CALLS; i++) {

@@ -34,11 +34,5 @@ void synth_alive(P9Client *c)
 
 P9Call *synth_write_call(P9Client *c, uint8_t byte)
 {
-    P9Call *call = p9c_call(c, P9C_TWRITE);
-
-    p9c_put_u32(call, FID);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 1);
-    p9c_put_u8(call, byte);
-    return call;
+    return p9c_write_call(c, FID, 0, &byte, 1);
 }

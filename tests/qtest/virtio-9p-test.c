@@ -82,18 +82,14 @@ static void test_msize(void *obj, void *data, QGuestAllocator *alloc)
     /* A reply fills the room there is for it, whatever count says. */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID + 1, "ReadDirDir"), ==, 0);
     g_assert_cmpint(p9c_lopen(c, FID + 1, P9C_O_RDONLY, NULL, NULL), ==, 0);
-    call = p9c_call(c, P9C_TREADDIR);
-    p9c_put_u32(call, FID + 1);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, 20000);
+    call = p9c_request(c, P9C_TREADDIR, PUT(U32(FID + 1), U64(0), U32(20000)));
     p9c_submit_room(call, 2000);
     g_assert_cmpint(p9c_wait(call), ==, 0);
     g_assert_cmpuint(p9c_get_u32(call), ==, p9c_get_left(call));
     g_assert_cmpuint(p9c_get_left(call), <=, 2000 - P9C_HEADER - 4);
     /* Entries have at most 38 bytes here. */
     g_assert_cmpuint(p9c_get_left(call), >, 2000 - P9C_HEADER - 4 - 38);
-    p9c_get_bytes(call, p9c_get_left(call));
-    p9c_call_end(call);
+    p9c_call_drop(call);
     p9c_free(c);
 }
 
@@ -107,9 +103,8 @@ static void test_version_again(void *obj, void *data, QGuestAllocator *alloc)
     p9c_submit(waiting);
     p9c_pause(c);
     g_assert_false(p9c_is_done(waiting));
-    version = p9c_call(c, P9C_TVERSION);
-    p9c_put_u32(version, P9C_MSIZE);
-    p9c_put_str(version, P9C_VERSION);
+    version = p9c_request(c, P9C_TVERSION,
+                          PUT(U32(P9C_MSIZE), STR(P9C_VERSION)));
     p9c_submit(version);
     g_assert_cmpint(p9c_wait(version), ==, 0);
     p9c_get_u32(version);
@@ -136,9 +131,9 @@ static void test_version_twice(void *obj, void *data, QGuestAllocator *alloc)
 
     p9c_submit(waiting);
     for (i = 0; i < 2; i++) {
-        version[i] = p9c_call(c, P9C_TVERSION);
-        p9c_put_u32(version[i], i ? P9C_MSIZE : 2 * P9C_MSIZE);
-        p9c_put_str(version[i], P9C_VERSION);
+        version[i] = p9c_request(c, P9C_TVERSION,
+                                 PUT(U32(i ? P9C_MSIZE : 2 * P9C_MSIZE),
+                                     STR(P9C_VERSION)));
         p9c_submit(version[i]);
     }
     for (i = 0; i < 2; i++) {
@@ -176,21 +171,14 @@ static void test_attach(void *obj, void *data, QGuestAllocator *alloc)
     /* Fids that are in use or none, and an afid that nobody has made */
     g_assert_cmpint(p9c_attach(c, 5, 0, NULL), ==, EBADF);
     g_assert_cmpint(p9c_attach(c, P9C_NOFID, 0, NULL), ==, EBADF);
-    call = p9c_call(c, P9C_TATTACH);
-    p9c_put_u32(call, 7);
-    p9c_put_u32(call, 5);
-    p9c_put_str(call, "root");
-    p9c_put_str(call, "");
-    p9c_put_u32(call, 0);
+    call = p9c_request(c, P9C_TATTACH,
+                       PUT(U32(7), U32(5), STR("root"), STR(""), U32(0)));
     p9c_refused(call, EBADF);
     p9c_refused(p9c_getattr_call(c, 7), EBADF);
 
     /* There is nothing to authenticate with. */
-    call = p9c_call(c, P9C_TAUTH);
-    p9c_put_u32(call, 7);
-    p9c_put_str(call, "root");
-    p9c_put_str(call, "");
-    p9c_put_u32(call, 0);
+    call = p9c_request(c, P9C_TAUTH,
+                       PUT(U32(7), STR("root"), STR(""), U32(0)));
     p9c_refused(call, EOPNOTSUPP);
 
     g_assert_cmpint(p9c_clunk(c, 5), ==, 0);
@@ -431,18 +419,13 @@ static void test_write(void *obj, void *data, QGuestAllocator *alloc)
 
     /* A count that is not that of the data */
     for (i = 0; i < 2; i++) {
-        call = p9c_call(c, P9C_TWRITE);
-        p9c_put_u32(call, FID);
-        p9c_put_u64(call, 0);
-        p9c_put_u32(call, i ? 9 : 11);
-        p9c_put_bytes(call, buf, 10);
+        call = p9c_request(c, P9C_TWRITE,
+                           PUT(U32(FID), U64(0), U32(i ? 9 : 11),
+                               DATA(buf, 10)));
         p9c_refused(call, EINVAL);
     }
-    call = p9c_call(c, P9C_TWRITE);
-    p9c_put_u32(call, FID);
-    p9c_put_u64(call, 0);
-    p9c_put_u32(call, UINT32_MAX);
-    p9c_put_bytes(call, buf, 10);
+    call = p9c_request(c, P9C_TWRITE,
+                       PUT(U32(FID), U64(0), U32(UINT32_MAX), DATA(buf, 10)));
     p9c_refused(call, EINVAL);
     synth_alive(c);
     p9c_free(c);

@@ -361,7 +361,8 @@ int p9c_readdir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
                 GPtrArray **entries, uint32_t *bytes);
 /* All entries of an open directory, read by as many requests as needed */
 GPtrArray *p9c_readdir_all(P9Client *c, uint32_t fid, uint32_t count);
-/* The entry of that name, or NULL */
+/* The entry whose name, a char * at offset @name_at, is @name, or NULL */
+void *p9c_find_named(GPtrArray *entries, size_t name_at, const char *name);
 P9CDirent *p9c_dirent_find(GPtrArray *entries, const char *name);
 int p9c_fsync(P9Client *c, uint32_t fid, bool datasync);
 

@@ -203,15 +203,7 @@ GPtrArray *p9c_read_dir_all(P9Client *c, uint32_t fid, uint32_t count)
     return all;
 }
 
-static gboolean stat_is(gconstpointer st, gconstpointer name)
-{
-    return !strcmp(((const P9CStat *)st)->name, name);
-}
-
 P9CStat *p9c_stat_find(GPtrArray *stats, const char *name)
 {
-    guint i;
-
-    return g_ptr_array_find_with_equal_func(stats, name, stat_is, &i)
-           ? g_ptr_array_index(stats, i) : NULL;
+    return p9c_find_named(stats, offsetof(P9CStat, name), name);
 }

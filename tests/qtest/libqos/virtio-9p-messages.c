@@ -231,17 +231,23 @@ GPtrArray *p9c_readdir_all(P9Client *c, uint32_t fid, uint32_t count)
     }
 }
 
-static gboolean dirent_is(gconstpointer entry, gconstpointer name)
+void *p9c_find_named(GPtrArray *entries, size_t name_at, const char *name)
 {
-    return !strcmp(((const P9CDirent *)entry)->name, name);
+    unsigned i;
+
+    for (i = 0; i < entries->len; i++) {
+        char **own = entries->pdata[i] + name_at;
+
+        if (!strcmp(*own, name)) {
+            return entries->pdata[i];
+        }
+    }
+    return NULL;
 }
 
 P9CDirent *p9c_dirent_find(GPtrArray *entries, const char *name)
 {
-    guint i;
-
-    return g_ptr_array_find_with_equal_func(entries, name, dirent_is, &i)
-           ? g_ptr_array_index(entries, i) : NULL;
+    return p9c_find_named(entries, offsetof(P9CDirent, name), name);
 }
 
 int p9c_fsync(P9Client *c, uint32_t fid, bool datasync)
