@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest that something else than ./boot starts: a kernel and an initial file
-system to start from, and files in which the guest leaves what it says.
+"""A guest that another program than ./boot starts: its kernel and initial file
+system, and the files that receive its output.
 """
 
 import re
@@ -33,7 +33,7 @@ class Bare:
         shutil.copy(guest.image, folder / 'vmlinuz')
 
     def arguments(self):
-        """What QEMU needs beside the share, as words"""
+        """QEMU's arguments except those of the share, as words"""
         words = ['-M', 'q35', '-accel', 'tcg', '-cpu', 'max', '-m', '512M',
                  '-nodefaults', '-no-user-config', '-display', 'none',
                  '-kernel', f'{self.folder}/vmlinuz',
@@ -48,7 +48,7 @@ class Bare:
         return words
 
     def wait(self, alive=lambda: True):
-        """Lines that the guest's command wrote, with 'exit STATUS' at the end"""
+        """Lines of the guest command's output, the last one 'exit STATUS'"""
         end = time.monotonic() + LIMIT
         text = ''
         while time.monotonic() < end:
@@ -60,7 +60,7 @@ class Bare:
             if not was_alive:
                 break
             time.sleep(0.1)
-        raise AssertionError(f'the guest does not end; it said: {text}')
+        raise AssertionError(f'the guest does not end; its output: {text}')
 
 
 def blocks(page):

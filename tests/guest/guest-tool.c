@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the guest tests need in the guest and busybox cannot do. Linked
- * statically; the first argument says what to do.
+ * Operations in the guest that busybox does not have. The program is linked
+ * statically; its first argument is the operation.
  *
- * Every error ends it with status 1 and a line that names the call and the
- * errno, so that a test can expect it: "open f: ENOENT".
+ * Every error ends it with status 1 and a line with the call and the errno,
+ * which a test can expect: "open f: ENOENT".
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -70,7 +70,7 @@ static void show_stat(int fd, const char *name)
            (long long)st.st_size, st.st_mode & 07777);
 }
 
-/* unlinked FILE: a file is used on after its name is gone */
+/* unlinked FILE: uses a file after its name is removed */
 static void unlinked(char **arg)
 {
     int fd = xopen(arg[0], O_RDWR | O_CREAT | O_EXCL, 0644);
@@ -108,7 +108,7 @@ static void rename_over(char **arg)
     show(fd2, arg[1]);
 }
 
-/* moved OLD NEW: a file is used on under its old descriptor */
+/* moved OLD NEW: uses a renamed file by its old descriptor */
 static void moved(char **arg)
 {
     int fd = xopen(arg[0], O_RDWR, 0);
@@ -196,7 +196,7 @@ static bool set_lock(int fd, const char *type, const char *start,
     return fcntl(fd, command, fl) == 0;
 }
 
-/* lock FILE r|w START LENGTH: tries it once, and lets go of it again */
+/* lock FILE r|w START LENGTH: tries it once, and releases it again */
 static void lock(char **arg)
 {
     int fd = xopen(arg[0], O_RDWR, 0);
@@ -208,7 +208,7 @@ static void lock(char **arg)
     puts("locked");
 }
 
-/* locker FILE r|w START LENGTH: what F_GETLK says */
+/* locker FILE r|w START LENGTH: the result of F_GETLK */
 static void locker(char **arg)
 {
     int fd = xopen(arg[0], O_RDWR, 0);
@@ -225,7 +225,7 @@ static void locker(char **arg)
     }
 }
 
-/* For twenty minutes at most: another guest may have to come up meanwhile */
+/* For twenty minutes at most: another guest may have to boot first. */
 static void wait_for_file(const char *name)
 {
     struct stat st;
@@ -237,8 +237,8 @@ static void wait_for_file(const char *name)
 }
 
 /*
- * hold FILE r|w START LENGTH HELD UNTIL: holds it; makes the file HELD then,
- * and lets go when there is a file UNTIL.
+ * hold FILE r|w START LENGTH HELD UNTIL: takes the lock, makes the file HELD,
+ * and releases the lock when there is a file UNTIL.
  */
 static void hold(char **arg)
 {
@@ -265,7 +265,7 @@ static void try_flock(char **arg)
     puts("locked");
 }
 
-/* hold-flock FILE HELD UNTIL: as hold, with flock(2) */
+/* hold-flock FILE HELD UNTIL: like hold, with flock(2) */
 static void hold_flock(char **arg)
 {
     int fd = xopen(arg[0], O_RDWR, 0);
@@ -294,7 +294,7 @@ static void wait_lock(char **arg)
     puts("locked");
 }
 
-/* sync FILE: writes that are waited for */
+/* sync FILE: synchronous writes */
 static void synced(char **arg)
 {
     int fd = xopen(arg[0], O_RDWR | O_CREAT | O_SYNC, 0644);
@@ -306,7 +306,7 @@ static void synced(char **arg)
     show(fd, arg[0]);
 }
 
-/* readdir-remove DIR: removes each entry as it is read; nothing may stay */
+/* readdir-remove DIR: removes each entry after reading it */
 static void readdir_remove(char **arg)
 {
     DIR *dir = opendir(arg[0]);
@@ -328,7 +328,7 @@ static void readdir_remove(char **arg)
     printf("removed %d\n", n);
 }
 
-/* Waits for an exclusive lock by asking again and again */
+/* Tries to take an exclusive lock again and again. */
 static void lock_soon(int fd, const char *name, bool of_file)
 {
     struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -348,9 +348,9 @@ static void lock_soon(int fd, const char *name, bool of_file)
 }
 
 /*
- * share FILE NUMBER fcntl|flock NAME COUNT: COUNT times, under a lock on
- * FILE: appends the line "NAME I NAME I." to it in two writes, and adds one to
- * what stands in the file NUMBER, in eight digits.
+ * share FILE NUMBER fcntl|flock NAME COUNT: COUNT times, under a lock on FILE,
+ * appends the line "NAME I NAME I." to it in two writes, and adds one to the
+ * number in the file NUMBER, which has eight digits.
  */
 static void share(char **arg)
 {
@@ -386,8 +386,8 @@ static void share(char **arg)
 }
 
 /*
- * race SECONDS READ WRITE: opens READ and shows what is in it, and writes
- * into WRITE, again and again; each different content is shown once.
+ * race SECONDS READ WRITE: reads READ and writes WRITE, again and again; prints
+ * each different content of READ once.
  */
 static void race(char **arg)
 {
@@ -410,7 +410,7 @@ static void race(char **arg)
                 buf[strcspn(buf, "\n")] = '\0';
                 reads++;
                 for (i = 0; i < n_seen && strcmp(seen[i], buf); i++) {
-                    /* look on */
+                    /* search */
                 }
                 if (i == n_seen && n_seen < 16) {
                     strcpy(seen[n_seen++], buf);
@@ -434,9 +434,9 @@ static void race(char **arg)
 }
 
 /*
- * crc FILE: its size and CRC-32, as zlib has it. Eight bytes at a time, since
- * the guest is emulated perhaps, and busybox' checksums are slow there:
- * table[k][b] is what byte b, with k zeros behind it, adds to the remainder.
+ * crc FILE: its size and CRC-32, as zlib computes it. It takes eight bytes at a
+ * time, because the guest may be emulated and busybox' checksums are slow then:
+ * table[k][b] is the remainder of byte b followed by k zero bytes.
  */
 static void crc(char **arg)
 {
@@ -486,7 +486,7 @@ static void crc(char **arg)
     printf("%llu %08x\n", size, ~sum);
 }
 
-/* group GID SCRIPT: sh runs the script, as that group and in no others. */
+/* group GID SCRIPT: sh runs the script, with that group and no others. */
 static void as_group(char **arg)
 {
     if (setgroups(0, NULL) < 0 || setgid(atoi(arg[0])) < 0) {

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the guest tests have in common.
+"""The common part of the guest tests.
 
 Each test program boots guests with ./boot, lets them work on a share, and then
-looks at the share from the host. It reports as TAP.
+checks the share from the host. It reports as TAP.
 
 A boot takes seconds, so many tests share one: a test class derived from
-GuestCase is one guest. Each of its test methods says with @guest(...) what the
-guest's shell does for it, in a folder of the share of its own; all of these run
-one after the other in one guest, before the first method is called. The method
-then finds what its part said (self.said, self.status) and its folder
-(self.folder), and checks what came of it.
+GuestCase is one guest. Each of its test methods has a script, @guest(...), for
+the guest's shell, which runs in a folder of its own in the share. All scripts
+run one after the other in one guest, before the first method is called. The
+method then checks the script's output (self.said), its exit status
+(self.status) and its folder (self.folder).
 
-A class runs for several hosts' users: started by root with real owners (Root),
-and rootless, by an ordinary user with subordinate ids (User). Those are for the
-proxy driver, which ./boot uses when not told otherwise; with options =
-local(MODEL) it is the local one, and the users are Root and Owner.
+A class runs for several users of the host: root, with real owners (Root), and
+rootless, an ordinary user with subordinate ids (User). These are for the proxy
+driver, which is the default of ./boot. With options = local(MODEL) the driver
+is local, and the users are Root and Owner.
 """
 
 import inspect
@@ -34,20 +34,20 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / 'scripts'))
 sys.dont_write_bytecode = True
 
-from virtfs import kernel, sanitize, testuser                         # noqa: E402
+from virtfs import kernel, sanitize, testuser               # noqa: E402
 
 BOOT = TREE / 'boot'
 HERE = pathlib.Path(__file__).resolve().parent
 
-# Seconds that a guest may say nothing, and that something may take to come. Far
-# more than is needed: a guest is emulated perhaps, on a machine that is busy.
+# Seconds without output from a guest, and for anything that a test waits for.
+# Far more than a test needs: the guest may be emulated, on a busy machine.
 LIMIT = 420 * sanitize.patience()
 
 
 # The programs that run in the guest
 
 def tool():
-    """guest-tool, built, linked statically: its path."""
+    """Builds guest-tool, linked statically: its path."""
     source = HERE / 'guest-tool.c'
     program = pathlib.Path(_work(), 'guest-tool')
     if not program.exists():
@@ -61,7 +61,7 @@ _folder = None
 
 
 def _work():
-    """A folder of this test program, which goes away with it."""
+    """A folder of this test program, which is removed at its end."""
     global _folder
     if _folder is None:
         _folder = tempfile.TemporaryDirectory(prefix='virtfs-guest-',
@@ -79,7 +79,7 @@ class Root:
     real_owners = True
 
     def lacks(self):
-        """Why this cannot be tested here, or None."""
+        """The reason why this test cannot run here, or None."""
         return None if os.geteuid() == 0 else 'not run by root'
 
     def command(self, argv):
@@ -124,7 +124,7 @@ class User:
         if not self.user.other:
             return dict(os.environ)
         if User._home is None:
-            # With the kernel that root's ./boot uses
+            # Its cache has the kernel of root's ./boot.
             cache = kernel.fetch.Cache.of_user().folder
             home = pathlib.Path(tempfile.mkdtemp(dir=_work()))
             image = kernel.debian().image.parent
@@ -136,7 +136,7 @@ class User:
 
 
 class Owner(User):
-    """An ordinary user whose files are all its own: the local driver."""
+    """An ordinary user, for the local driver: every file is that user's."""
 
     name = 'by an ordinary user'
 
@@ -152,15 +152,15 @@ class Owner(User):
 # Guests
 
 def _default_signals():
-    """./boot goes on ignoring what it was started to ignore, as under
-    nohup(1); the tests may be started like that, but mean another ./boot."""
+    """./boot ignores the signals that it inherits as ignored, as under
+    nohup(1). The tests may run like that, but must test the defaults."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP,
                    signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 
 class Guest:
-    """A ./boot that runs."""
+    """A running ./boot."""
 
     def __init__(self, who, share, command=None, options=(), qemu=()):
         argv = [BOOT]
@@ -182,7 +182,7 @@ class Guest:
         return self
 
     def end(self):
-        """Ends it, if it runs; the exit status."""
+        """Ends it if it still runs: its exit status."""
         if self.child.poll() is None:
             self.child.terminate()
             try:
@@ -197,8 +197,7 @@ class Guest:
         self.err.close()
 
     def wait(self, limit=LIMIT):
-        """The exit status. TimeoutExpired if nothing is written and nothing
-        ends for limit seconds."""
+        """The exit status. TimeoutExpired after limit seconds of silence."""
         said = None
         while True:
             if said != (now := [os.fstat(f.fileno()).st_size
@@ -220,7 +219,7 @@ class Guest:
         return self.err.read()
 
     def processes(self):
-        """{pid: name} of everything that ./boot started and that is left."""
+        """{pid: name} of ./boot and of the processes below it that remain."""
         return descendants(self.child.pid)
 
 
@@ -246,7 +245,7 @@ def descendants(pid):
 
 
 def one_named(guest, name):
-    """The process of a guest whose name begins so."""
+    """The process of a guest whose name begins with name."""
     found = [p for p, n in guest.processes().items() if n.startswith(name)]
     if not found:
         raise AssertionError(f'no process {name}: {guest.processes()}')
@@ -254,7 +253,7 @@ def one_named(guest, name):
 
 
 def wait_for(what, condition, limit=LIMIT, guest=None):
-    """Waits until condition() holds; returns what it gave."""
+    """Waits until condition() holds: its value."""
     end = time.monotonic() + limit
     while True:
         value = condition()
@@ -269,8 +268,8 @@ def wait_for(what, condition, limit=LIMIT, guest=None):
 
 
 def run(who, share, command, options=(), limit=LIMIT, qemu=()):
-    """Runs a command in a guest: (status, stdout, stderr), the latter bytes.
-    When it says nothing for limit seconds, it is ended."""
+    """Runs a command in a guest: (status, stdout, stderr), the latter two as
+    bytes. After limit seconds without output it is ended."""
     with Guest(who, share, command, options, qemu) as guest:
         try:
             status = guest.wait(limit)
@@ -282,7 +281,7 @@ def run(who, share, command, options=(), limit=LIMIT, qemu=()):
 
 
 def new_share(who):
-    """A folder to share, of that user's."""
+    """A folder to share, which belongs to that user."""
     path = pathlib.Path(tempfile.mkdtemp(prefix='share-', dir=_work()))
     os.chmod(path, 0o755)
     who.give(path)
@@ -290,8 +289,8 @@ def new_share(who):
 
 
 def remove(path):
-    """Removes a share before its time."""
-    # Files of subordinate ids are not an ordinary user's to remove
+    """Removes a share before the test program ends."""
+    # An ordinary user cannot remove files of subordinate ids otherwise.
     inside = [] if os.geteuid() == 0 else ['unshare', '--map-root-user',
                                            '--map-auto']
     subprocess.run([*inside, 'rm', '-rf', str(path)], check=False)
@@ -300,8 +299,9 @@ def remove(path):
 # Test cases
 
 def guest(script, host=None):
-    """What the guest's shell does for a test, and what host(folder) prepares
-    before. $TOOL is guest-tool; the working directory is the test's folder."""
+    """The script of a test for the guest's shell; host(folder) prepares the
+    folder on the host before. $TOOL is guest-tool; the script starts in the
+    test's folder."""
     def mark(method):
         method.script = inspect.cleandoc(script)
         method.host = host
@@ -315,14 +315,14 @@ class GuestCase(unittest.TestCase):
     who = Root
     options = ()                # for ./boot
     qemu = ()                   # further arguments for QEMU
-    limit = LIMIT               # for each method's part
-    wanted = None               # names of methods, where not all are
-    # What to say for tests whose part never ran
-    _missing = 'the guest did not come to this test'
+    limit = LIMIT               # for each method's script
+    wanted = None               # names of methods; None: all
+    # The message for tests whose script never ran
+    _missing = 'the guest did not reach this test'
 
     @classmethod
     def methods(cls):
-        """(name, method) of those with a part for the guest, in order."""
+        """(name, method) of those with a script, in order."""
         found = [(n, m) for n, m in inspect.getmembers(cls)
                  if n.startswith('test') and hasattr(m, 'script')
                  and (cls.wanted is None or n in cls.wanted)]
@@ -354,7 +354,7 @@ class GuestCase(unittest.TestCase):
 
     @classmethod
     def take(cls, mark, result):
-        """Keeps what run() gave, in the parts that the mark ends."""
+        """Splits the result of run() into the parts that the mark ends."""
         status, out, err = result
         cls.boot_status, cls.boot_err = status, err.decode(errors='replace')
         cls.parts = {}
@@ -373,7 +373,7 @@ class GuestCase(unittest.TestCase):
         self.status, self.said = self.parts[name]
 
     def assert_owner(self, path, uid, gid):
-        """The host sees a file as belonging to the guest's user and group."""
+        """On the host the file must belong to the guest's user and group."""
         st = os.lstat(path)
         self.assertEqual((st.st_uid, st.st_gid),
                          (self.host.host_uid(uid), self.host.host_gid(gid)))
@@ -383,14 +383,14 @@ class GuestCase(unittest.TestCase):
 
 
 def local(model, mount=None):
-    """Options of ./boot for a share of the local driver; mount: what the guest
-    mounts it with besides."""
+    """Options of ./boot for a share of the local driver; mount: further options
+    of the guest's mount."""
     options = ('--driver', 'local', '--security-model', model)
     return options if mount is None else (*options, '--mount-options', mount)
 
 
 def for_each(*hosts):
-    """Makes of a class one for each kind of user, in the caller's module."""
+    """Makes a class for each kind of user, in the caller's module."""
     def make(cls):
         module = sys.modules[cls.__module__]
         for who in hosts:
@@ -451,7 +451,7 @@ class _Tap(unittest.TestResult):
 
 
 class _Named:
-    """Gives tests a readable name in the report."""
+    """Gives each test a readable name in the report."""
 
     @staticmethod
     def of(test):
@@ -465,7 +465,7 @@ def main():
     """Runs the test program that calls this."""
     module = sys.modules['__main__']
     result = _Tap()
-    # A KeyboardInterrupt is what unittest does not take for a failed test
+    # unittest takes any other exception for a failed test.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     suites = []
     for name, cls in list(vars(module).items()):
@@ -483,7 +483,7 @@ def main():
         suites = [unittest.TestSuite(t for t in suite if any(
             w in t.tap_name or w in str(t) for w in wanted))
             for suite in suites]
-        for suite in suites:            # no others in the guest, either
+        for suite in suites:            # and no others in the guest
             for test in suite:
                 type(test).wanted = {t._testMethodName for t in suite}
     unittest.TestSuite(suites).run(result)

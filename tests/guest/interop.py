@@ -2,14 +2,14 @@
 """The other ends of the proxy channel: programs of Debian 12's QEMU 7.2, which
 speak protocol version 1.
 
-OldHelper is a guest of this QEMU with Debian's helper, OldQemu one of Debian's
-QEMU with this helper; with() makes either out of a class of tests. ./boot gives
-QEMU a connected descriptor (sock_fd=). A second share, "second", is reached by
-a socket file (socket=), on which a helper listens that is started here.
+OldHelper is a guest of this QEMU with Debian's helper, and OldQemu a guest of
+Debian's QEMU with this helper; a test class derives from either. ./boot gives
+QEMU a connected descriptor (sock_fd=). A second share, "second", has a socket
+file (socket=), on which a helper listens that the test starts.
 
-Debian's helper is the installed one, or comes from its package, which is
-fetched and unpacked into the user's cache without being installed; QEMU needs
-many libraries and has to be installed.
+Debian's helper is the installed one. Otherwise the test fetches its package and
+unpacks it into the user's cache, without installing it. QEMU needs many
+libraries and must be installed.
 """
 
 import functools
@@ -51,10 +51,10 @@ def old_helper():
         if not folder.is_dir():
             _fetch(cache, folder)
     except (OSError, subprocess.SubprocessError) as e:
-        return None, f'package {PACKAGE} could not be fetched: {e}'
+        return None, f'cannot fetch package {PACKAGE}: {e}'
     helper = folder / HELPER.relative_to('/')
     if not os.access(helper, os.X_OK):
-        return None, f'package {PACKAGE} {match[1]} has no helper any more'
+        return None, f'package {PACKAGE} {match[1]} has no helper'
     return helper, None
 
 
@@ -75,7 +75,7 @@ def _fetch(cache, folder):
 def old_qemu():
     """(path, None) of a QEMU with the first proxy driver, or (None, why)."""
     if not os.access(QEMU, os.X_OK):
-        return None, f'{QEMU} is not there (package qemu-system-x86)'
+        return None, f'{QEMU} is missing (package qemu-system-x86)'
     said = subprocess.run([QEMU, '--version'], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, check=True).stdout
     match = re.search(r'version (\d+)\.(\d+)', said)
@@ -119,7 +119,8 @@ class Second:
 
     @classmethod
     def prepare(cls):
-        """Options of ./boot, and what there must be; or raises SkipTest."""
+        """Sets the helper and the options of ./boot; the reason to skip, or
+        None."""
         raise NotImplementedError
 
     @classmethod

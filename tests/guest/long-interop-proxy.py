@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guest tests of version 2's channel, on version 1's: this QEMU with the
-helper of Debian 12, and Debian 12's QEMU with this helper.
+"""Guest tests of protocol version 2, on version 1: this QEMU with the helper of
+Debian 12, and Debian 12's QEMU with this helper.
 """
 
 import sys
@@ -17,7 +17,7 @@ for program, name in CASES:
     base = getattr(interop.load(program), name)
     for other in (interop.OldHelper, interop.OldQemu):
         title = f'{name}{other.__name__}'
-        # Each operation is several requests, one after the other
+        # Version 1 needs several requests for each operation.
         globals()[title] = type(title, (other, base), {
             '__module__': __name__, '__test_me__': True,
             'limit': 3 * harness.LIMIT})

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Shares of the mapped security models pass between QEMUs.
 
-A guest under one QEMU fills a share; a guest under the other must see exactly
-the same, and changes it; the first must see that. The QEMUs are the one built
-here and the one that Debian distributes, in both orders. What is compared is a
-listing made in the guest: of each name its type, mode, owner, group, device
-number, links, size, date, target, content and attributes.
+A guest under one QEMU fills a share. A guest under the other must see exactly
+the same files, and changes them; the first must see the changes. The QEMUs are
+this tree's and Debian's, in both orders. The test compares listings made in the
+guest: for each name its type, mode, owner, group, device number, links, size,
+date, target, content and attributes.
 """
 
 import os
@@ -20,9 +20,9 @@ from harness import Owner, local, run
 DEBIAN = '/usr/bin/qemu-system-x86_64'
 END = 'that was the listing'
 
-# Everything about every file, a line each. Sizes of folders are the host file
-# system's affair, and so are their link counts; its dates of special files
-# move when QEMU changes their attributes.
+# All properties of every file, each on a line. Sizes and link counts of folders
+# depend on the host's file system, and dates of special files change when QEMU
+# changes their attributes: these are left out.
 LIST = r'''
 list() {
     find . ! -name guest-tool | LC_ALL=C sort | while IFS= read -r f; do
@@ -62,7 +62,7 @@ chgrp 9 setgid; : >setgid/child; mkdir setgid/folder; mkdir -p closed/deeper
 echo in >closed/deeper/file; chmod 700 closed/deeper; chown 41:42 closed
 chmod 500 closed
 mkdir empty-folder
-# Names that were another file's before
+# Names that belonged to another file before
 for kind in file link node folder; do
     case $kind in
     file) echo x >re-$kind ;; link) ln -s x re-$kind ;;
@@ -117,7 +117,7 @@ class Interop(unittest.TestCase):
 
     def setUp(self):
         if not os.access(DEBIAN, os.X_OK):
-            self.skipTest(f'{DEBIAN} is not there '
+            self.skipTest(f'{DEBIAN} is missing '
                           '(package qemu-system-x86)')
         self.host = Owner()
         self.share = harness.new_share(self.host)
@@ -145,7 +145,7 @@ class Interop(unittest.TestCase):
         self.assertEqual(changed, self.guest(first, ''))
         left = self.guest(first, EMPTY)
         self.assertEqual(left[0].splitlines()[1:], ['1', END], left)
-        # The host has nothing left of what was removed
+        # Nothing of the removed files remains on the host.
         left = {p.name for p in self.share.rglob('*') if not p.is_dir()}
         self.assertLessEqual(left, {'.virtfs_metadata_root', 'guest-tool'})
 

@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests with their root file system on 9p: a whole Debian, at work.
 
-What runs there reads its programs and libraries from the share and works on
-it: apt, git, gcc, SQLite, fio, which checks what it wrote, and those of
-stress-ng's stressors that test a file system, which check what each call did.
+All programs and libraries come from the share, and the programs work on it:
+apt, git, gcc, SQLite, fio, which verifies its data, and the stressors of
+stress-ng for file systems, which verify each call.
 
 Programs map files that they write, which Linux' client refuses with cache=none.
-Some guests have cache=mmap, where each open and each name goes to the server,
-others cache=loose, where most comes from the guest's memory and is written in
-large pieces. With cache=mmap the client makes a new inode of each name that it
-looks up, and what two processes see of one file may differ: SQLite with two
-writers damages its database then, whatever serves the share (with Debian's QEMU
-7.2 and its local driver, too). There it has one writer at a time, otherwise
-two.
+Some guests use cache=mmap, where each open and each name goes to the server,
+others cache=loose, where the guest's memory serves most reads, and writes are
+large. With cache=mmap the client makes a new inode for each name that it
+looks up, and two processes may see different data of one file. SQLite with two
+writers then damages its database on any server (with Debian's QEMU 7.2 and its
+local driver, too). So it has one writer at a time with cache=mmap, and two
+otherwise.
 """
 
 import os
@@ -28,16 +28,16 @@ from virtfs import rootfs, sanitize                         # noqa: E402
 # Seconds that each stressor works
 SHORT = 3
 
-# Those of stress-ng's classes "filesystem" and "io" (stress-ng --class io?), and
-# some more that work on files. Left out are
-# - dnotify, ioprio: they count on a write that a signal does not interrupt.
-#   Linux' client does not keep that with any server: its writes go through
-#   netfs_perform_write(), which gives up with EINTR when a signal is pending.
-# - fsize: where there is no fallocate(2), as in Linux' 9p client, stress-ng
-#   writes instead, but only until its time is over, and then reports success
-#   where a failure was due. Up to then it finds nothing.
-# - bind-mount: stress-ng itself refuses, as it may hang the machine.
-# - binderfs, eventfd, procfs, rawdev: no file of the share is used.
+# The stressors of stress-ng's classes "filesystem" and "io" (see
+# stress-ng --class io?), and some more that work on files, without
+# - dnotify, ioprio: they rely on writes that no signal interrupts. Linux'
+#   client does not keep that with any server: its writes go through
+#   netfs_perform_write(), which returns EINTR when a signal is pending.
+# - fsize: Linux' 9p client has no fallocate(2), so stress-ng writes instead,
+#   but only until its time is over, and then expects a failure that has not
+#   come. Until then it finds no error.
+# - bind-mount: stress-ng itself refuses it, because it may hang the machine.
+# - binderfs, eventfd, procfs, rawdev: they use no file of the share.
 STRESSORS = (
     'access', 'aio', 'aiol', 'chattr', 'chdir', 'chmod', 'chown', 'copy-file',
     'dentry', 'dir', 'dirdeep', 'dirmany', 'dup', 'fallocate', 'fanotify',
@@ -58,7 +58,7 @@ FIO = '''fio --name=f --directory=. --size={size} --bs={bs} --rw={rw} \\
 class Rooted(GuestCase):
     """A guest that boots from the share."""
 
-    # How the share keeps owners
+    # Unpacks the files with the owners as the share stores them
     unpack = staticmethod(rootfs.real)
     options = ()
     cache = 'mmap'
@@ -98,7 +98,7 @@ class Rooted(GuestCase):
     @guest('''grep -w / /proc/mounts; grep -o 'root=[^ ]*' /proc/cmdline
               . /etc/os-release; echo $ID; readlink /proc/$$/exe''')
     def test_root(self):
-        """The root file system is the share, and what runs is from it"""
+        """The root file system is the share, and programs run from it"""
         said = self.said.splitlines()
         self.assertRegex(said[0], r'^share / 9p rw,')
         self.assertEqual(said[1:], ['root=share', 'debian', '/usr/bin/dash'])
@@ -122,7 +122,7 @@ class Rooted(GuestCase):
               apt-get purge -y own-test
               [ ! -e /opt/own ] && [ ! -L /usr/bin/own ]; dpkg --audit''')
     def test_apt(self):
-        """apt-get installs a package, which is whole, and removes it"""
+        """apt-get installs a package, verifies it, and removes it"""
         self.succeeds()
         self.assertIn('Status: install ok installed\ngames:games\n', self.said)
 
@@ -192,26 +192,26 @@ class Rooted(GuestCase):
 
     @guest(SQLITE.replace('@', 'DELETE'))
     def test_sqlite_delete(self):
-        """SQLite with a rollback journal: nothing is damaged"""
+        """SQLite with a rollback journal: no damage"""
         self.assertEqual(self.said.split(), [
             'delete', 'ok', '400|2', 'ok', 'delete', 'db'])
 
     @guest(SQLITE.replace('@', 'WAL'))
     def test_sqlite_wal(self):
-        """SQLite with a write-ahead log: nothing is damaged"""
+        """SQLite with a write-ahead log: no damage"""
         self.assertEqual(self.said.split(), [
             'wal', 'ok', '400|2', 'ok', 'wal', 'db'])
 
     @guest(FIO.format(size='32m', bs='64k', rw='write', engine='psync',
                       more=''))
     def test_fio_sequential(self):
-        """fio: what was written in order is read again"""
+        """fio: sequential writes, read back"""
         self.succeeds()
 
     @guest(FIO.format(size='8m', bs='4k', rw='randrw', engine='psync',
                       more='--numjobs=2 --fsync=64'))
     def test_fio_random(self):
-        """fio: small blocks here and there, by two processes"""
+        """fio: small blocks at random places, by two processes"""
         self.succeeds()
 
     @guest(FIO.format(size='8m', bs='512-40k', rw='randwrite',
@@ -223,7 +223,7 @@ class Rooted(GuestCase):
     @guest(FIO.format(size='8m', bs='16k', rw='randwrite', engine='psync',
                       more='--direct=1'))
     def test_fio_direct(self):
-        """fio: past the guest's cache (O_DIRECT)"""
+        """fio: without the guest's cache (O_DIRECT)"""
         self.succeeds()
 
     @guest(FIO.format(size='8m', bs='4k', rw='randwrite', engine='mmap',
@@ -252,13 +252,13 @@ del _name, _method
 
 
 class ProxyRoot(Rooted):
-    """The proxy driver, its helper started by root."""
+    """The proxy driver, with a helper that root starts."""
     __test_me__ = True
     who = Root
 
 
 class ProxyUser(Rooted):
-    """The proxy driver, everything by an ordinary user."""
+    """The proxy driver, run by an ordinary user."""
     __test_me__ = True
     who = User
     unpack = staticmethod(rootfs.own_ids)
@@ -266,7 +266,7 @@ class ProxyUser(Rooted):
 
 
 class LocalPassthrough(Rooted):
-    """The local driver, by root."""
+    """The local driver, run by root."""
     __test_me__ = True
     who = Root
     options = local('passthrough')
@@ -274,7 +274,7 @@ class LocalPassthrough(Rooted):
 
 
 class LocalMapped(Rooted):
-    """The local driver, by an ordinary user."""
+    """The local driver, run by an ordinary user."""
     __test_me__ = True
     who = Owner
     unpack = staticmethod(rootfs.mapped)

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two guests, and two processes in each, work on the same files under locks.
 
-Each takes a lock again and again, appends a line to a file in two writes, and
-adds one to a number in another file. Without locks that hold between the
-guests, lines are torn and steps of the number get lost. The guests mount with
-cache=none, so that each sees what the other wrote.
+Each process takes a lock again and again, appends a line to a file in two
+writes, and adds one to a number in another file. Without working locks between
+the guests, lines are torn and increments get lost. The guests mount with
+cache=none, so each sees the other's writes.
 """
 
 import collections
@@ -15,7 +15,7 @@ import unittest
 import harness
 from harness import Guest, Owner, Root, User, for_each, local
 
-EACH = 300                      # times a process
+EACH = 300                      # rounds per process
 NAMES = ('a', 'b', 'c', 'd')
 
 SCRIPT = '''cp tool /tmp/tool; touch ready.{0}
@@ -41,7 +41,7 @@ class Shared(unittest.TestCase):
             self.host.give(self.share / name)
 
     def both(self, kind):
-        """Lets the guests work, and looks at what came of it."""
+        """Lets the guests work, and checks the result."""
         scripts = [SCRIPT.format(*pair, kind, EACH)
                    for pair in (NAMES[:2], NAMES[2:])]
         with Guest(self.host, self.share, scripts[0], self.options) as one, \
@@ -58,7 +58,7 @@ class Shared(unittest.TestCase):
         self.assertEqual([], [li for li in seen if li not in expected], 'torn')
         self.assertEqual([], [li for li in expected if seen[li] != 1],
                          'lost or doubled')
-        # Those of each in order, and the guests by turns
+        # The lines of each process are in order, and the guests took turns.
         for name in NAMES:
             own = [int(li.split()[1]) for li in lines if li.startswith(name)]
             self.assertEqual(own, list(range(EACH)))

@@ -12,12 +12,12 @@ from harness import GuestCase, Root, User, guest
 MANY = 10000
 GIGABYTE = 1 << 30
 
-# Data goes the same way for every user, so one is enough
+# Data takes the same path for every user, so one is enough
 WHO = Root if os.geteuid() == 0 else User
 
 
 def _sum(path):
-    """As guest-tool's crc, without the size"""
+    """The same as guest-tool's crc, without the size"""
     crc = 0
     with open(path, 'rb') as f:
         while part := f.read(1 << 20):
@@ -26,7 +26,7 @@ def _sum(path):
 
 
 def _host_file(folder):
-    """A file of 128 MiB, of which no two pages are alike."""
+    """A file of 128 MiB in which no two pages are alike."""
     with open(folder / 'f', 'wb') as f:
         for i in range(128):
             block = b''.join(((i << 8) + j).to_bytes(16, 'little') * 256
@@ -40,11 +40,11 @@ def _many(folder):
 
 
 class Data(GuestCase):
-    # Emulated, 10 MiB/s are not little
+    # An emulated guest may be as slow as 10 MiB/s
     limit = 1100 * harness.sanitize.patience()
     who = WHO
 
-    # The number before each 16 MiB moves them against the pages
+    # The number before each 16 MiB shifts them against the pages
     @guest('''dd if=/dev/urandom of=/tmp/r bs=1M count=16 2>/dev/null
               i=0; while [ $i -lt 64 ]; do
                   echo $i; cat /tmp/r; i=$((i+1))
@@ -52,7 +52,7 @@ class Data(GuestCase):
                   dd of=f bs=1M iflag=fullblock count=1024 2>/dev/null
               rm /tmp/r; $TOOL crc f''')
     def test_guest_writes(self):
-        """The guest writes 1 GiB and reads it back; the host sees the same"""
+        """The guest writes 1 GiB and reads it back; the host has the same"""
         size, digest = self.said.split()
         self.assertEqual(int(size), GIGABYTE)
         self.assertEqual(os.stat(self.folder / 'f').st_size, GIGABYTE)

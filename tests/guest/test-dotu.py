@@ -27,7 +27,7 @@ def _tree(folder):
 
 
 class DotU:
-    """What holds for every driver."""
+    """Tests for every driver."""
 
     @guest('grep " /mnt/share " /proc/mounts')
     def test_mount(self):
@@ -47,12 +47,12 @@ class DotU:
     @guest('''echo f >f; mv f g; cat g; ls; mkdir d; mv d e; ls
               echo new >n; mv n g; cat g; ls; echo x >e/x; mv e/x .''')
     def test_rename(self):
-        """Files and folders are renamed, over others too"""
+        """Files and folders are renamed, also over others"""
         self.assertEqual(self.said.split(), [
             'f', 'g', 'e', 'g', 'new', 'e', 'g'])
         self.assertEqual(sorted(os.listdir(self.folder)), ['e', 'g', 'x'])
         self.assertEqual((self.folder / 'g').read_text(), 'new\n')
-        # 9P2000.u cannot move between folders: mv copies
+        # 9P2000.u cannot move between folders, so mv copies.
         self.assertEqual((self.folder / 'x').read_text(), 'x\n')
 
     @guest('''echo data >f; ln -s f s; cat s; readlink s; ln -s /no/where b
@@ -94,7 +94,7 @@ class DotU:
 
     @guest('echo f >f; chown 1000:1001 f; stat -c %u:%g f')
     def test_owner(self):
-        """Files are given to others"""
+        """The owner of a file is changed"""
         self.assertEqual(self.said, '1000:1001\n')
         self.assert_owner(self.folder / 'f', 1000, 1001)
 
@@ -123,7 +123,7 @@ class DotU:
               dd if=f of=h bs=7777 2>/dev/null; cmp f h && echo equal
               rm /tmp/r''')
     def test_copy(self):
-        """A MiB is copied in and read back, in pieces of any size"""
+        """1 MiB is copied in and read back, in pieces of any size"""
         ours = hashlib.sha256((self.folder / 'f').read_bytes()).hexdigest()
         self.assertEqual(self.said.split(), [
             ours, '-', ours, '-', 'equal', 'equal'])
@@ -152,7 +152,7 @@ class Local(DotU, GuestCase):
     @guest('''mknod c c 1 3; mknod b b 259 65536; stat -c '%F %t:%T' c b
               echo x >c; cat c; ls -l c''')
     def test_devices(self):
-        """Devices are made; the guest's own kernel is behind them"""
+        """Device nodes are made; the guest's own kernel serves them"""
         said = self.said.splitlines()
         self.assertEqual(said[:2], ['character special file 1:3',
                                     'block special file 103:10000'])
@@ -163,14 +163,14 @@ class Local(DotU, GuestCase):
 
 
 class ReadOnly(GuestCase):
-    """The proxy's share, which the guest mounts for writing."""
+    """A read-only share of the proxy, which the guest mounts for writing."""
     options = ('--readonly', '--mount-options', 'version=9p2000.u,rw')
 
     @guest('''cat f; ls; grep -c "/mnt/share 9p rw" /proc/mounts
               echo x >f; echo x >g; mkdir d; rm f; chmod 600 f; cat f''',
            lambda folder: (folder / 'f').write_text('data\n'))
     def test_readonly(self):
-        """Nothing is changed in a share that is read-only"""
+        """A read-only share does not change"""
         self.assertEqual([s for s in self.said.splitlines() if ':' not in s],
                          ['data', 'f', '1', 'data'])
         self.assertIn('Read-only file system', self.said)

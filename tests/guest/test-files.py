@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a guest does to files, as the host sees it afterwards; and what the
-host has made, as the guest sees it. For a ./boot started by root and for a
-rootless one alike: the ids differ, nothing else does.
+"""A guest's changes to files, as the host sees them; and the host's files, as
+the guest sees them. The tests run for a ./boot that root starts and for a
+rootless one: only the ids differ.
 """
 
 import os
@@ -87,14 +87,14 @@ class Files(GuestCase):
 
     @guest('touch f; chmod 6755 f; chown 3:3 f; stat -c %a f')
     def test_chown_clears_set_id(self):
-        """A change of owner takes the set-id bits away"""
+        """A change of owner clears the set-id bits"""
         self.assertEqual(self.said, '755\n')
         self.assert_mode(self.folder / 'f', 0o755)
 
     @guest('''mkdir d; chown 0:77 d; chmod 2775 d; touch d/f; mkdir d/s
               stat -c %g d/f d/s; stat -c %a d/s''')
     def test_set_gid_folder(self):
-        """A set-gid folder gives its group to what is made in it"""
+        """New files in a set-gid folder get its group"""
         self.assertEqual(self.said, '77\n77\n2755\n')
         self.assert_owner(self.folder / 'd/f', 0, 77)
         self.assert_owner(self.folder / 'd/s', 0, 77)
@@ -105,7 +105,7 @@ class Files(GuestCase):
                   mkfifo mp; touch d/no' 2>&1
               stat -c %u:%g mine md ml mp''')
     def test_other_user_makes(self):
-        """What another user of the guest makes is that user's"""
+        """Another user of the guest owns the files that it makes"""
         self.assertIn('Permission denied', self.said)
         self.assertEqual(self.said.split()[-4:], ['65534:65534'] * 4)
         for name in ('mine', 'md', 'ml', 'mp'):
@@ -115,7 +115,7 @@ class Files(GuestCase):
     @guest('''echo secret >s; chmod 600 s; chown 500:500 s
               su -s /bin/sh nobody -c 'cat s'; cat s''')
     def test_permissions_in_guest(self):
-        """The guest's own users are kept out by permissions, root is not"""
+        """Permissions keep out the guest's users, but not its root"""
         self.assertIn('Permission denied', self.said)
         self.assertEqual(self.said.splitlines()[-1], 'secret')
         self.assertEqual(self.said.count('secret'), 1)
@@ -132,7 +132,7 @@ class Files(GuestCase):
               $TOOL stamps f g l''')
     def test_times(self):
         """Times that the guest sets, of symbolic links too"""
-        # Linux' client drops what is finer than a second before it asks
+        # Linux' client drops the nanoseconds before it sends the request.
         self.assertEqual(self.said,
                          '1000000000.000000000 2000000001.000000000\n'
                          '1.000000000 4102444800.000000000\n'
@@ -165,7 +165,7 @@ class Files(GuestCase):
               readlink abs; readlink rel; readlink dot; readlink "l k"
               readlink long | wc -c''')
     def test_symlinks(self):
-        """Symbolic links keep their targets, which nobody looks into"""
+        """Symbolic links keep their targets unchanged"""
         self.assertEqual(self.said, '/etc/hostname\n../up\n.\nsp ace\n501\n')
         for name, target in (('abs', '/etc/hostname'), ('rel', '../up'),
                              ('dot', '.'), ('l k', 'sp ace'),
@@ -259,7 +259,7 @@ class Files(GuestCase):
 
     @guest('$TOOL unlinked f')
     def test_open_unlink(self):
-        """An open file without a name: written, cut, changed, looked at"""
+        """An open file without a name: write, truncate, chmod, stat"""
         self.assertEqual(self.said, 'links 0 size 6 mode 644\n'
                          'content before after\n'
                          'links 0 size 3 mode 600\ncontent bef\n')
@@ -267,7 +267,7 @@ class Files(GuestCase):
 
     @guest('echo new >a; echo old >b; $TOOL rename-over a b')
     def test_rename_over_open(self):
-        """A file that another one takes the name of stays itself"""
+        """A file stays itself when another one takes its name"""
         self.assertEqual(self.said, 'content old\n\n'
                          'content into the old one\ncontent new\n\n')
         self.assertEqual((self.folder / 'b').read_text(), 'new\n')
@@ -285,7 +285,7 @@ class Files(GuestCase):
               mv c/b/f x; mkdir full; touch full/f; mkdir e
               mv -T e full; rmdir full; rmdir c/b && echo gone''')
     def test_rename_folders(self):
-        """Folders are moved and removed; a full one is in the way"""
+        """Folders are moved and removed; a full one blocks a rename"""
         self.assertIn('f\n', self.said)
         self.assertIn('not empty', self.said)
         self.assertIn('gone\n', self.said)
@@ -295,7 +295,7 @@ class Files(GuestCase):
     @guest('''cd /mnt/share/test_working_folder_renamed; mkdir d; cd d
               touch f; mv ../d ../e; touch g; ls; stat -c %a .''')
     def test_working_folder_renamed(self):
-        """A process' working folder is renamed under it"""
+        """A process' working folder is renamed"""
         self.assertEqual(self.said.split()[:2], ['f', 'g'])
         self.assertEqual(sorted(os.listdir(self.folder / 'e')), ['f', 'g'])
 
@@ -311,7 +311,7 @@ class Files(GuestCase):
     @guest('''echo end | dd of=f bs=1 seek=6442450944 2>/dev/null
               dd if=f bs=1 skip=6442450944 2>/dev/null; rm f''')
     def test_far_offset(self):
-        """Data beyond 4 GiB is where it belongs"""
+        """Data beyond 4 GiB is at its offset"""
         self.assertEqual(self.said, 'end\n')
 
     @guest('''echo 1 >f; $TOOL append f two; echo 3 >>f; cat f
@@ -329,7 +329,7 @@ class Files(GuestCase):
                   oflag=direct 2>/dev/null; stat -c %s f
               dd if=f bs=1000 iflag=direct 2>/dev/null | cmp - f''')
     def test_direct(self):
-        """O_DIRECT, in whole blocks and not"""
+        """O_DIRECT, in whole blocks and in others"""
         data = bytearray((self.folder / 'r').read_bytes())
         self.assertEqual((self.said, self.status), ('equal\n1048576\n', 0))
         data[1536:2048] = bytes(512)
@@ -386,7 +386,7 @@ line" "$(printf '\\001\\377')"; ls | wc -l''')
 
     @guest('cp $TOOL x; chmod 755 x; ./x; echo $?; chmod 644 x; ./x')
     def test_execute(self):
-        """A program on the share is run, if its mode allows"""
+        """A program on the share runs, if its mode allows it"""
         self.assertIn('guest-tool: unknown command', self.said)
         self.assertIn('\n2\n', self.said)
         self.assertIn('Permission denied', self.said)

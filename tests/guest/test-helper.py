@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The helper ends while a guest works: the guest gets errors, and goes on."""
+"""The helper ends while a guest works: the guest gets errors and goes on."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ import unittest
 import harness
 from harness import Guest, Root, User, for_each, wait_for
 
-HELPER = 'virtfs-proxy-he'      # as the kernel cuts it
+HELPER = 'virtfs-proxy-he'      # as the kernel shortens it
 
-# Works on the share until that fails, and then looks at what still works
+# Works on the share until that fails, and then tries what still works
 SCRIPT = '''
 echo keep >kept; exec 5<kept
 echo 1 >up
@@ -62,7 +62,7 @@ class HelperKilled(unittest.TestCase):
 
     @staticmethod
     def living(guest):
-        """Names of processes that are not mere remains."""
+        """Names of processes that are not zombies."""
         for pid, name in guest.processes().items():
             try:
                 with open(f'/proc/{pid}/stat', encoding='ascii') as f:
@@ -80,11 +80,11 @@ class HelperKilled(unittest.TestCase):
                           complained)
 
     def test_terminated(self):
-        """The helper is told to end: the same"""
+        """The helper gets SIGTERM: the same"""
         self.kill(signal.SIGTERM)
 
     def test_stopped(self):
-        """The helper stands still for a while: the guest waits for it"""
+        """The helper is stopped for a while: the guest waits for it"""
         share = harness.new_share(self.host)
         with Guest(self.host, share,
                    'echo 1 >up; while [ ! -e end ]; do echo x >>f; done; '

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Shares come to a running guest and go again, over QMP.
+"""Shares are added to a running guest and removed again, over QMP.
 
-The guest has one share from the beginning, through which it and the test agree
-on whose turn it is; the one that comes and goes has a folder of its own.
+The guest has one share from the beginning, by which it and the test take turns.
+The share that comes and goes has a folder of its own.
 """
 
 import os
@@ -20,8 +20,8 @@ from virtfs.qmp import Qmp                                  # noqa: E402
 
 ROUNDS = 10
 
-# Each round: waits for its turn, mounts, works, unmounts. In the last one it
-# is asked to give the device back while it still works there.
+# Each round: waits for its turn, mounts, works, unmounts. In the last round the
+# test unplugs the device while the guest still works there.
 SCRIPT = f'''
 here=$PWD
 mkdir /tmp/hot
@@ -52,11 +52,11 @@ exit 5
 
 
 class ComeAndGo:
-    """What holds for all drivers: made is the arguments of fsdev-add."""
+    """The tests of all drivers, which differ in the arguments of fsdev-add."""
 
     options = ()
-    machine = ()                # more of QEMU's arguments
-    device = {}                 # more of device_add's
+    machine = ()                # further arguments of QEMU
+    device = {}                 # further arguments of device_add
 
     def setUp(self):
         self.host = self.who()
@@ -71,7 +71,7 @@ class ComeAndGo:
         self.host.give(self.folder.name)
 
     def arguments(self):
-        """Of fsdev-add, beside the id."""
+        """The arguments of fsdev-add except the id."""
         raise NotImplementedError
 
     def state(self, guest):
@@ -105,7 +105,7 @@ class ComeAndGo:
         wait_for('tags', (self.share / f'tags{i}').exists, guest=guest)
 
     def busy(self, guest, qmp):
-        """The guest is asked for the device while it works there."""
+        """Unplugs the device while the guest works there."""
         late = self.hot / 'late'
         wait_for('work', (self.share / 'busy').exists, guest=guest)
         qmp('device_del', id='plugged')
@@ -128,7 +128,7 @@ class ComeAndGo:
             for i in range(1, ROUNDS + 1):
                 self.round(guest, qmp, i)
                 if before is None:
-                    # With what is made once and for all
+                    # With descriptors that QEMU opens once and for all
                     before = self.state(guest)
                 wait_for(f'{before}', lambda: self.state(guest) <= before,
                          guest=guest)
@@ -149,7 +149,7 @@ class ComeAndGo:
 
 @for_each(User)
 class Proxy(ComeAndGo, unittest.TestCase):
-    """QEMU starts a helper for each share, and that ends with it."""
+    """QEMU starts a helper for each share, which ends with the share."""
 
     def arguments(self):
         return {'fsdriver': 'proxy', 'path': str(self.hot)}
@@ -157,7 +157,7 @@ class Proxy(ComeAndGo, unittest.TestCase):
 
 @for_each(User)
 class IOThread(Proxy):
-    """The same in a thread of its own."""
+    """The same in an IOThread."""
 
     machine = ('-object', 'iothread,id=io0')
     device = {'iothread': 'io0'}

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
 """This QEMU with the helper of Debian 12, and Debian 12's QEMU with this
-helper: guests work on files through protocol version 1, in the same way as
-test-files.py does it with version 2, as far as version 1 has the words.
+helper: guests work on files through protocol version 1. The tests are those of
+test-files.py, as far as version 1 has the requests.
 """
 
 import os
@@ -14,7 +14,7 @@ from harness import guest
 
 files = interop.load('test-files')
 
-# On the share that is reached by a socket file
+# On the share with a socket file
 SECOND = '''
 mkdir -p /mnt/second
 mount -t 9p -o trans=virtio,version=9p2000.L,cache=none second /mnt/second
@@ -32,10 +32,10 @@ class Files(files.Files):
     __test_me__ = False
     maxDiff = None
 
-    # In place of one that goes on to change the file by its inode
+    # Version 1 cannot change a file without a name, as the original test does.
     @guest('$TOOL unlinked f')
     def test_open_unlink(self):
-        """An open file without a name: written, read, looked at"""
+        """An open file without a name: write, read, stat"""
         self.assertTrue(self.said.startswith(
             'links 0 size 6 mode 644\ncontent before after\n'), self.said)
         self.assertEqual(os.listdir(self.folder), [])
@@ -47,7 +47,7 @@ class Files(files.Files):
               chown 5:5 g; stat -c "%n %u:%g %a" new d/new new-d d/new-d \\
                   closed p; stat -c "%n %u:%g" new-l g''')
     def test_other_group(self):
-        """What root makes as another group, and that it still can"""
+        """Files that root makes as another group, and root's access to them"""
         self.assertEqual(self.said, '''\
 new 0:4711 644
 d/new 0:78 644
@@ -61,7 +61,7 @@ g 5:5
 
     @guest(SECOND)
     def test_socket(self):
-        """A share that is reached by a socket file"""
+        """A share with a socket file"""
         self.assertEqual((self.said, self.status), (
             '1234:4321:4751\nhi\na\nl\n'
             'b2bc7d3f8b652d2e\n', 0))
@@ -73,7 +73,7 @@ g 5:5
         self.assertEqual(os.readlink(self.second / 'l'), 'a')
 
     def test_helper_ends(self):
-        """The helper on the socket ended with QEMU, and well"""
+        """The helper on the socket ended with QEMU, without an error"""
         self.assertEqual(self.ended, 0)
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """libvirt's session instance runs the domains of the manual.
 
-They are taken out of docs/system/devices/virtfs-libvirt.rst as they stand there,
-with the paths of this machine put in place of the manual's, and two channels added
-by which the guest says what it sees. Everything runs as an ordinary user.
+The test takes them from docs/system/devices/virtfs-libvirt.rst, replaces the
+manual's paths by those of this machine, and adds two channels for the guest's
+output. Everything runs as an ordinary user.
 """
 
 import os
@@ -47,7 +47,7 @@ class Libvirt(unittest.TestCase):
         cls.who = User()
         if cls.who.lacks():
             raise unittest.SkipTest(cls.who.lacks())
-        # A short name: sockets go below it
+        # A short name, for the length limit of the sockets below
         # pylint: disable=consider-using-with
         folder = tempfile.TemporaryDirectory(prefix='vl-', dir='/tmp',
                                              ignore_cleanup_errors=True)
@@ -65,7 +65,7 @@ class Libvirt(unittest.TestCase):
 
     @classmethod
     def end_libvirtd(cls):
-        """Ends the one that virsh has started."""
+        """Ends the libvirtd that virsh started."""
         try:
             pid = int((cls.folder / 'run/libvirt/libvirtd.pid').read_text(
                 encoding='ascii'))
@@ -95,7 +95,7 @@ class Libvirt(unittest.TestCase):
             self.who.give(path)
 
     def virsh(self, *arguments):
-        """What it says"""
+        """virsh's output"""
         done = subprocess.run(
             self.who.command(['virsh', '-q', '-c', 'qemu:///session',
                               *arguments]),
@@ -105,7 +105,7 @@ class Libvirt(unittest.TestCase):
         return done.stdout
 
     def run_domain(self, name):
-        """Starts a domain, and returns what the guest says; then ends it."""
+        """Starts a domain, and ends it when the guest is done: its output"""
         xml = example(name).replace('/srv/vm', str(self.vm)).replace(
             '/usr/bin/', f'{self.vm}/')
         channels = ''.join(
@@ -126,7 +126,7 @@ class Libvirt(unittest.TestCase):
         return said
 
     def check(self, said, who):
-        """The guest saw the host's file, and the host the guest's."""
+        """The guest must see the host's file, and the host the guest's."""
         self.assertEqual(said, ['the host was here', '12:34:644', 'exit 0'])
         path = self.vm / 'share/f'
         self.assertEqual(path.read_text(encoding='ascii'), 'from-guest\n')
@@ -134,7 +134,7 @@ class Libvirt(unittest.TestCase):
                          (who.host_uid(12), who.host_gid(34)))
 
     def helper_ends(self):
-        """The share's helper is gone, or goes."""
+        """The share's helper must end."""
         pattern = f'virtfs-proxy-helper .*{self.vm}/share'
         wait_for('end of the helper', lambda: subprocess.run(
             ['pgrep', '-f', pattern], capture_output=True,
@@ -145,7 +145,7 @@ class Libvirt(unittest.TestCase):
         self.check(self.run_domain('libvirt-local'), Owner())
 
     def test_socket(self):
-        """A helper that was started before"""
+        """A helper that runs before the domain"""
         subprocess.run(
             self.who.command([build.HELPER, '-p', self.vm / 'share', '-s',
                               self.vm / 'share.sock']),
@@ -155,7 +155,7 @@ class Libvirt(unittest.TestCase):
         self.helper_ends()
 
     def test_launcher(self):
-        """A helper that the launcher starts, and that ends with QEMU"""
+        """A helper that the launcher starts, and which ends with QEMU"""
         self.check(self.run_domain('libvirt-launcher'), self.who)
         self.helper_ends()
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Nothing outside the share is seen or changed through it: neither by
-symbolic links, whoever made them, nor while something on the host moves folders
-and links about.
+"""The guest neither sees nor changes anything outside the share: not by
+symbolic links of the host or the guest, and not while a process of the host
+exchanges folders and links.
 """
 
 import ctypes
@@ -52,7 +52,7 @@ class Links(GuestCase):
               ls up/ | head -n 50; ls root/; find -L abs rel *-seen -name seen
               for l in abs rel abs-seen; do readlink $l; done''', _links)
     def test_host_links(self):
-        """Links of the host that lead out show the guest nothing"""
+        """Links of the host that lead out of the share show nothing"""
         self.assertNotIn(SECRET, self.said)
         self.assertNotIn('outside-', self.said.replace(
             f'{self.outside()}', '').replace(
@@ -66,7 +66,7 @@ class Links(GuestCase):
                   truncate -s 0 $l; setfattr -n user.x -v y $l; touch $l
               done; rm abs/changed rel/changed; mkdir abs/d rel/d''', _links)
     def test_host_links_written(self):
-        """Writing through links of the host changes nothing outside"""
+        """A write through links of the host changes nothing outside"""
         self.check_outside(self.outside())
 
     @guest('''out=$(readlink abs); rel=$(readlink rel)
@@ -76,7 +76,7 @@ class Links(GuestCase):
               echo guest >mine-rel/new; ln mine/seen hard; ls mine/
               mv mine-rel/seen here''', _links)
     def test_guest_links(self):
-        """Links of the guest lead nowhere either"""
+        """Links of the guest do not lead outside either"""
         self.assertNotIn(SECRET, self.said)
         self.check_outside(self.outside())
         self.assertFalse((self.folder / 'hard').exists())
@@ -131,7 +131,7 @@ class Race(harness.unittest.TestCase):
             self.skipTest(why)
 
     def race(self, share, read, write):
-        """What the guest saw; it works while names are exchanged."""
+        """Lets the guest work while names are exchanged: its output"""
         harness.shutil.copy(harness.tool(), share / 'guest-tool')
         swapper = _Swapper(share / 'here', share / 'there')
         with Guest(self.host, share,
@@ -163,7 +163,7 @@ class Race(harness.unittest.TestCase):
             self.assertEqual((outside / name).read_text(), SECRET)
 
     def test_folder(self):
-        """A folder and a link to a folder outside change places"""
+        """A folder and a link to a folder outside are exchanged"""
         share, outside = self.make()
         (share / 'here').mkdir()
         self.host.give(share / 'here')
@@ -175,7 +175,7 @@ class Race(harness.unittest.TestCase):
         self.unchanged(outside)
 
     def test_file(self):
-        """A file and a link to a file outside change places"""
+        """A file and a link to a file outside are exchanged"""
         share, outside = self.make()
         (share / 'here').write_text('inside')
         (share / 'here').chmod(0o666)

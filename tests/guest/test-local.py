@@ -1,12 +1,11 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The local driver with each security model: what a guest does to files, as it
-sees them itself after it has mounted the share anew, and as they are on the
-host.
+"""The local driver with each security model: a guest's changes to files, as it
+sees them after a new mount of the share, and as they are on the host.
 
-One guest has a share for each model, and each test's part runs in all of them.
-A test's method is called once a model, with what its part said there and the
-host's folder.
+One guest has a share for each model, and each test's script runs in all of
+them. The test's method is called once per model, with the script's output and
+the host's folder.
 """
 
 import functools
@@ -23,7 +22,7 @@ MODELS = ('passthrough', 'none', 'mapped-xattr', 'mapped-file')
 MAPPED = ('mapped-xattr', 'mapped-file')
 METADATA = '.virtfs_metadata'
 
-# In the guest: at MODEL [OPTIONS] mounts a share anew and goes to the test's
+# In the guest: at MODEL [OPTIONS] mounts a share again and goes to the test's
 # folder in it
 LIBRARY = '''
 at() {
@@ -38,9 +37,9 @@ again() { at "$MODEL" "$1"; }
 
 
 def each(script, prepare=None, only=MODELS):
-    """What the guest's shell does for a test in the share of each model.
+    """The script of a test for the guest's shell, in the share of each model.
     prepare(folder) makes files on the host before; only: some of the models.
-    $MODEL is the model, and again [OPTIONS] mounts the share anew."""
+    $MODEL is the model, and again [OPTIONS] mounts the share again."""
     def mark(method):
         name = method.__name__
         body = '\n'.join(line.strip() for line in script.splitlines())
@@ -72,8 +71,8 @@ done''')(run)
 
 
 class Models(GuestCase):
-    """A guest with a share of each model in models; which is served by a QEMU
-    that runs as the user who."""
+    """A guest with a share of each model in models. Its QEMU runs as the user
+    who."""
 
     options = local('mapped-xattr')
     models = MODELS
@@ -100,7 +99,7 @@ class Models(GuestCase):
 
     @classmethod
     def methods(cls):
-        """Each marks in its own folder which models the guest has."""
+        """Each leaves marks for the models that the guest has."""
         found = super().methods()
         for _, method in found:
             method.host = functools.partial(cls._mark, method.__name__)
@@ -114,7 +113,7 @@ class Models(GuestCase):
     # The host's view
 
     def mapped(self, model, path):
-        """What a mapped model has kept of a file: {'uid': ..., ...}."""
+        """The view of a file that a mapped model stores: {'uid': ..., ...}."""
         names = ('uid', 'gid', 'mode', 'rdev')
         found = {}
         if model == 'mapped-file':
@@ -135,7 +134,7 @@ class Models(GuestCase):
         return found
 
     def assert_kept(self, model, path, uid, gid, mode, rdev=None):
-        """The file belongs to QEMU's user, and the guest's view is beside."""
+        """The file must belong to QEMU's user, with this view of the guest."""
         st = os.lstat(path)
         self.assertEqual(st.st_uid, self.host.host_uid(0))
         folder = stat.S_ISDIR(mode)
@@ -148,7 +147,7 @@ class Models(GuestCase):
         self.assertEqual(kept.get('rdev'), rdev)
 
     def assert_host(self, path, uid, gid, mode):
-        """The host's owner and mode are the guest's, as far as they can."""
+        """The host's owner and mode must be the guest's, as far as QEMU can."""
         st = os.lstat(path)
         owner = (uid, gid) if self.real else (self.host.host_uid(uid),
                                               self.host.host_gid(gid))
@@ -156,7 +155,7 @@ class Models(GuestCase):
                          (*owner, oct(mode)))
 
     def owner(self, model, uid, gid):
-        """Whom the guest sees after it gave a file to that owner."""
+        """The owner that the guest sees after a chown to uid:gid."""
         if model == 'none' and not self.real:
             uid, gid = self.host.host_uid(0), self.host.host_gid(0)
         return f'{uid}:{gid}'
@@ -173,7 +172,7 @@ def _host_files(folder):
 
 
 def _closed_files(folder):
-    """What QEMU's user owns and has no permission for"""
+    """Files that QEMU's user owns without having permissions"""
     modes = {'f0': 0, 'f4': 0o400, 'f2': 0o200, 'd5': 0o500, 'd0': 0}
     for name in modes:
         if name[0] == 'f':
@@ -237,7 +236,7 @@ class Local(Models):
              stat -c '%n %F %u:%g %a %t:%T' c b
              [ -c c ] && echo x >c && cat c''')
     def test_devices(self, model, said, folder):
-        """Device nodes are the guest's"""
+        """Device nodes of the guest"""
         if model == 'none' and not self.real:
             self.assertIn('Operation not permitted', said)
             self.assertEqual(os.listdir(folder), [])
@@ -262,7 +261,7 @@ class Local(Models):
              stat -c '%n %u:%g %a' b e/c
              rm b; stat -c '%n %u:%g %a %h' e/c''')
     def test_names(self, model, said, folder):
-        """Owners and modes go along with renames and hard links"""
+        """Renames and hard links keep owners and modes"""
         def who(uid, gid):
             return self.owner(model, uid, gid)
         self.assertEqual(said.splitlines(), [
@@ -281,7 +280,7 @@ class Local(Models):
              mkdir e f; chown 8:8 e; chown 9:9 f; mv -T e f
              again; stat -c '%n %F %u:%g %a' b c d l f''')
     def test_replaced(self, model, said, _folder):
-        """A name that was used before keeps nothing of that"""
+        """A new file keeps nothing of an earlier file of its name"""
         def who(uid, gid):
             return self.owner(model, uid, gid)
         self.assertEqual(said.splitlines(), [
@@ -295,7 +294,7 @@ class Local(Models):
              ln -s q x/l; mkfifo x/p; ln x/g x/h; mv x/g x/y/g
              rm -r x; ls -A; again; ls -A''')
     def test_remove(self, _model, said, folder):
-        """A folder with everything below is removed, and nothing is left"""
+        """A folder is removed with everything below it"""
         self.assertEqual(said, '')
         left = [p.name for p in folder.rglob('*')]
         self.assertIn(left, ([], [METADATA]))
@@ -307,7 +306,7 @@ class Local(Models):
              chmod 600 mine; chown 5 mine; su -s /bin/sh nobody -c 'cat mine'
              rm -r mine md ml mp; ls''')
     def test_other_user(self, model, said, _folder):
-        """What another user of the guest makes is that user's"""
+        """Another user of the guest owns the files that it makes"""
         who = self.owner(model, 65534, 65534)
         self.assertEqual(said.splitlines(), [
             'chown: mine: Operation not permitted',
@@ -318,7 +317,7 @@ class Local(Models):
              chown 1:2 f; chmod 604 d; again
              stat -c '%n %u:%g %a' f d; echo more >>f; cat f''', _host_files)
     def test_host_files(self, model, said, folder):
-        """Files that the host made are what they are, until changed"""
+        """Files of the host look as on the host, until they change"""
         root = f'{self.host.host_uid(0)}:{self.host.host_gid(0)}'
         host = '77:88' if self.real else root
         self.assertEqual(said.splitlines(), [
@@ -332,7 +331,7 @@ class Local(Models):
             self.assertEqual(f'{st.st_uid}:{st.st_gid}', host)
 
     def given(self, model, before):
-        """The owner that 1:2 was made of a file of before."""
+        """The owner of a file of before after a chown to 1:2."""
         return before if model == 'none' and not self.real else '1:2'
 
     @each('''umask 022; mkdir d; chown 0:77 d; chmod 2775 d
@@ -340,7 +339,7 @@ class Local(Models):
              touch g; chmod 6755 g; chown 3:3 g; stat -c %a g''',
           only=('passthrough', 'mapped-xattr', 'mapped-file'))
     def test_set_id(self, _model, said, _folder):
-        """Set-group-ID folders, and set-id bits that a new owner clears"""
+        """Set-group-ID folders; a new owner clears set-id bits"""
         self.assertEqual(said.splitlines(),
                          ['d/f 77 644', 'd/s 77 2755', '755'])
 
@@ -385,7 +384,7 @@ class Local(Models):
              setfacl -b a; again posixacl; getfacl -cE a''',
           only=('passthrough', 'mapped-xattr'))
     def test_acl(self, model, said, folder):
-        """POSIX ACLs, also those that a folder hands down"""
+        """POSIX ACLs, also inherited ones"""
         self.assertEqual(said.splitlines(), [
             'user::rw-', 'user:500:rw-', 'group::r--', 'group:501:r--',
             'mask::rw-', 'other::---', '',
@@ -411,9 +410,10 @@ class Local(Models):
              done
              again; ls d0; stat -c '%n %a' f0 f4 f2 d5 d0
              chmod 400 f0; truncate -s 0 f0; setfattr -n user.a -v b f4
-             getfattr --only-values -n user.a f4; rm -r d5 d0; ls''', _closed_files)
+             getfattr --only-values -n user.a f4; rm -r d5 d0; ls''',
+          _closed_files)
     def test_no_permission(self, model, said, _folder):
-        """The guest's root may all with files that QEMU's user owns"""
+        """The guest's root has full access to files of QEMU's user"""
         for line in said.splitlines():
             self.assertNotIn(': ', line)
         listed = ['f', 'l', 'moved', 'sub']
@@ -427,7 +427,7 @@ class Local(Models):
 
 @for_each(Owner)
 class Passthrough(Models):
-    """passthrough, where QEMU is not root"""
+    """passthrough when QEMU is not root"""
 
     models = ('passthrough',)
 
@@ -437,7 +437,7 @@ class Passthrough(Models):
              cat g; rm g h; rmdir d; ls''', _host_files,
           only=('passthrough',))
     def test_own_files(self, _model, said, folder):
-        """What the user owns can be changed, but no owner can be set"""
+        """Files of the user can change, but not their owner"""
         no = 'Operation not permitted'
         lines = said.splitlines()
         self.assertEqual(len([x for x in lines[:4] if x.endswith(no)]), 4)

@@ -26,7 +26,7 @@ class OneGuest(GuestCase):
               $TOOL lock f w 0 10; $TOOL locker f w 0 100; touch end; wait
               $TOOL lock f w 15 1; $TOOL locker f w 0 0''')
     def test_ranges(self):
-        """Locked bytes are refused, those beside them are not"""
+        """A lock covers its bytes, and none beside them"""
         self.assertEqual(self.said.splitlines(), [
             'lock f: EAGAIN', 'lock f: EAGAIN', 'locked', 'locked',
             'write 10 10', 'released', 'locked', 'free'])
@@ -44,7 +44,7 @@ class OneGuest(GuestCase):
               while [ ! -e held ]; do usleep 50000; done
               (sleep 1; touch end) & $TOOL wait-lock f w 0 1; wait''')
     def test_waiting(self):
-        """Who waits for a lock gets it"""
+        """A process that waits for a lock gets it"""
         self.assertEqual(sorted(self.said.splitlines()),
                          ['locked', 'released'])
 
@@ -65,7 +65,7 @@ class OneGuest(GuestCase):
 
 
 class Others(unittest.TestCase):
-    """A guest and somebody else."""
+    """A guest, and another guest or the host."""
 
     def setUp(self):
         self.host = WHO()
@@ -78,7 +78,7 @@ class Others(unittest.TestCase):
         self.host.give(self.share / 'f')
 
     def is_locked(self, start, length):
-        """Whether the host finds these bytes locked."""
+        """Whether these bytes are locked for the host."""
         with open(self.share / 'f', 'rb+') as f:
             try:
                 fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
@@ -123,7 +123,7 @@ class Others(unittest.TestCase):
     def test_host_holds(self):
         """The guest finds the lock of a program of the host"""
         with open(self.share / 'f', 'rb+') as f:
-            # Of the open file, not of this process, which opens it elsewhere
+            # A lock of the open file: this process opens the file elsewhere.
             lock = struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 4, 2, 0)
             fcntl.fcntl(f, 37, lock)                # F_OFD_SETLK
             with Guest(self.host, self.share,

@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manual's examples do what it says.
+"""The manual's examples work as described.
 
-Each literal block of the user's guide and of the helper's manual page is here,
-by its text: a block that no test knows is a failure, so an example cannot change
-or come without one. "..." stands for what a machine needs to run at all.
+This file has the text of each literal block of the user's guide and of the
+helper's manual page. A block without a test is a failure, so every new or
+changed example needs one. "..." stands for the other arguments of a machine.
 """
 
 import os
@@ -42,13 +42,14 @@ qemu-system-x86_64 ... -virtfs proxy,mount_tag=share,\
 socket=/run/virtfs/share.sock'''
 MAN_USER = ('qemu-system-x86_64 ... -virtfs proxy,mount_tag=share,'
             'path=$HOME/share')
-# Tried by tests/unit/helper/test-9p-helper-systemd.py, and by long-root.py and test-run.py
+# Tested by test-9p-helper-systemd.py, and by long-root.py and test-run.py
 UNIT = 'systemctl enable --now virtfs-proxy-helper@srv-data.socket'
 ROOT = ('root=TAG rw rootfstype=9p rootflags=trans=virtio,version=9p2000.L,'
         'msize=512000,cache=loose')
 
 GUEST = f'''set -e; cd /; {MOUNT}; cd /mnt
-echo guest >f; chown 12:34 f; stat -c %u:%g f; mkdir of-a-guest-user; touch of-a-guest-user/g
+echo guest >f; chown 12:34 f; stat -c %u:%g f
+mkdir of-a-guest-user; touch of-a-guest-user/g
 chown -R 5:6 of-a-guest-user; cd /; umount /mnt
 echo '{FSTAB}' >/etc/fstab; mount -a; cat /mnt/f'''
 SAYS = ['12:34', 'guest', 'exit 0']
@@ -68,14 +69,14 @@ class Manual(unittest.TestCase):
         self.share = self.home / 'share'
         self.share.mkdir(parents=True)
         self.user = User()
-        # The guest mounts the share itself, as the manual says
+        # The guest mounts the share itself, as in the manual.
         self.guest = bare.Bare(self.home, GUEST, {
             'TYPE': 'tmpfs', 'TAG': 'none', 'MOUNT_OPTIONS': 'size=1m'})
         for path in [self.home, *self.home.rglob('*')]:
             self.user.give(path)
 
     def words(self, example):
-        """A command of the manual's with this machine's paths"""
+        """A command of the manual, with this machine's paths"""
         paths = {
             '|qemu_system|': build.QEMU, 'qemu-system-x86_64': build.QEMU,
             'virtfs-proxy-helper': build.HELPER,
@@ -90,7 +91,7 @@ class Manual(unittest.TestCase):
                                   lambda m: str(paths[m[0]]), example))
 
     def user_name(self):
-        """The ordinary user's"""
+        """The name of the ordinary user"""
         return self.user.user.user.pw_name
 
     def need(self, who):
@@ -99,8 +100,8 @@ class Manual(unittest.TestCase):
             self.skipTest(who.lacks())
 
     def run_qemu(self, example, who):
-        """A guest by that command, as the ordinary user; then looks at what it
-        left."""
+        """Runs a guest by that command, as the ordinary user, and checks its
+        file."""
         with tempfile.TemporaryFile('w+') as errors, subprocess.Popen(
                 self.user.command(self.words(example)), cwd='/',
                 env=self.user.environment(), stdin=subprocess.DEVNULL,
@@ -119,7 +120,7 @@ class Manual(unittest.TestCase):
                          (who.host_uid(12), who.host_gid(34)))
 
     def serve(self, example, who):
-        """A helper by that command; it comes back when it listens."""
+        """Starts a helper by that command, and returns when it listens."""
         subprocess.run(who.command(self.words(example)), check=True,
                        stdin=subprocess.DEVNULL, timeout=bare.LIMIT)
         for pid in self.helpers():
@@ -134,14 +135,14 @@ class Manual(unittest.TestCase):
 
     @staticmethod
     def end(pid):
-        """Ends what has not ended by itself."""
+        """Ends a helper that has not ended by itself."""
         try:
             os.kill(pid, signal.SIGTERM)
         except ProcessLookupError:
             pass
 
     def test_all(self):
-        """There is no example that nobody tries"""
+        """Every example has a test"""
         known = {PATH, RECONNECT, MOUNT, FSTAB, REMOVE, SERVE, CONNECT, LOCAL,
                  MAN_ROOT, MAN_USER, UNIT, ROOT}
         self.assertEqual({*bare.blocks(GUIDE), *bare.blocks(HELPER)}, known)
@@ -155,18 +156,18 @@ class Manual(unittest.TestCase):
         self.assertEqual(os.listdir(self.share), ['f'])
 
     def test_reconnect(self):
-        """The same, with what is to be done when the helper goes away"""
+        """The same, with options for the loss of the helper"""
         self.need(self.user)
         self.run_qemu(RECONNECT, self.user)
 
     def test_socket(self):
-        """The helper is started by root"""
+        """Root starts the helper"""
         self.need(Root())
         self.serve(SERVE, Root())
         self.run_qemu(CONNECT, Root())
 
     def test_security(self):
-        """What can be seen of a helper that serves"""
+        """The state of a serving helper in /proc"""
         self.need(Root())
         self.serve(SERVE, Root())
         server = str(self.helpers()[-1])
@@ -175,7 +176,8 @@ class Manual(unittest.TestCase):
             capture_output=True, text=True, check=True,
             timeout=bare.LIMIT).stdout
             for block in bare.blocks(SECURITY)]
-        # Builds with address or thread have no filter (scripts/virtfs/sanitize.py)
+        # Builds with the address or thread sanitizer have no filter
+        # (scripts/virtfs/sanitize.py).
         filtered = 0 if sanitize.active() not in ('', 'undefined') else 2
         self.assertIn(f'Seccomp:\t{filtered}', said[0])
         self.assertIn('=cap_chown,cap_dac_override,cap_dac_read_search,'

@@ -12,13 +12,13 @@ import unittest
 import harness
 from harness import Guest, User, wait_for
 
-from virtfs import build                                              # noqa: E402
+from virtfs import build                                    # noqa: E402
 
 KILLS = 4                       # at least
-MORE_KILLS = 40                 # at most, for what need not happen each time
+MORE_KILLS = 40                 # at most, until a rare event happens
 
-# The guest works on /again, a second share, until there is a file named end on
-# the first one. What goes wrong is counted.
+# The guest works on /again, a second share, until the first one has a file
+# named end. It counts its errors.
 SCRIPT = '''
 mkdir /again
 mount -t 9p -o trans=virtio,version=9p2000.L again /again || exit 3
@@ -35,16 +35,17 @@ while [ ! -e $share/end ]; do
     i=$((i + 1))
     echo line $i >&5 || lost=$((lost + 1))
     { echo $i >new && cat new && mv new old && rm old; } >/tmp/said 2>&1 ||
-        { failed=$((failed + 1)); cp /tmp/said $share/why; rm -f new old 2>/dev/null; }
+        { failed=$((failed + 1)); cp /tmp/said $share/why
+          rm -f new old 2>/dev/null; }
     grep -q deep deep/er/and/deeper/f 2>/dev/null || failed=$((failed + 1))
-    # For the host to see that it goes on
+    # The host sees the progress.
     echo $i >$share/count
 done
 sync
 exec 5>&-
 echo "$i rounds, $failed failed, $lost lines lost"
 cat $share/why 2>/dev/null
-# Back for good
+# The last helper stays.
 echo over >over && cat over && [ $(wc -l <log) = $((i - lost)) ] && echo whole
 '''
 
@@ -79,8 +80,7 @@ class Reconnect(unittest.TestCase):
             return 0
 
     def work(self, options, enough=lambda: True):
-        """What the guest says in the end. Its helper is killed until enough()
-        holds."""
+        """Kills the guest's helper until enough() holds: the guest's output."""
         fsdev = (f'proxy,id=again,path={self.again},helper={build.HELPER},'
                  f'{options}')
         with Guest(self.host, self.share, SCRIPT,
@@ -122,9 +122,9 @@ class Reconnect(unittest.TestCase):
         self.assertIn(' 0 failed', self.work('reconnect=1,on-disconnect=wait'))
 
     def test_eio(self):
-        """on-disconnect=eio: open files go on, others fail for a while"""
-        # A helper that served for long is followed by the next one at once: the
-        # guest may have asked for nothing meanwhile
+        """on-disconnect=eio: open files work, others fail for a while"""
+        # QEMU starts the next helper at once if the last one served for long:
+        # the guest may have sent no request in between.
         said = self.work('reconnect=2', (self.share / 'why').exists)
         self.assertNotIn(' 0 failed', said)
         self.assertIn('I/O error', said.replace('Input/output', 'I/O'))

@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ./boot promises to those who run commands with it: output, exit status,
-and that it ends, with everything it started, whatever happens.
+"""./boot as a tool that runs commands: their output and exit status, and that
+it always ends, with everything that it started.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ import harness
 from harness import Guest, Root, User, for_each, run, wait_for
 
 FAILED = 125
-# Seconds of processor time: what a second ./boot may take, emulated
+# Seconds of processor time that a second, emulated ./boot may take
 QUICK = 20 * harness.sanitize.patience()
 
-# Something whose bytes the way out could change
+# Output with bytes that might not arrive unchanged
 BYTES = "awk 'BEGIN { for (i = 0; i < 256; i++) printf \"%c\\r\\n\", i }'"
 
 
 def _who():
-    """Who starts ./boot where that makes no difference."""
+    """A user for ./boot, for tests that are the same for each."""
     return Root() if os.geteuid() == 0 else User()
 
 
 class Boot(unittest.TestCase):
-    """Whoever runs the tests starts ./boot."""
+    """The user who runs the tests starts ./boot."""
 
     @classmethod
     def setUpClass(cls):
@@ -45,7 +45,7 @@ class Boot(unittest.TestCase):
         return status, out, err.decode(errors='replace')
 
     def refused(self, *options):
-        """What ./boot says when it will not start at all."""
+        """The message of a ./boot that refuses to start."""
         with Guest(self.who, None, None, options) as guest:
             status = guest.wait()
             self.assertEqual(status, FAILED)
@@ -55,7 +55,7 @@ class Boot(unittest.TestCase):
     # Status and output
 
     def test_true(self):
-        """A second ./boot --run true is quick, and says nothing"""
+        """A second ./boot --run true is quick, and prints nothing"""
         self.assertEqual(self.first[0], 0, self.first[2])
         start = self.worked()
         self.assertEqual(self.boot('true'), (0, b'', ''))
@@ -63,8 +63,8 @@ class Boot(unittest.TestCase):
 
     @staticmethod
     def worked():
-        """Processor time of all processes that have ended, which others on the
-        machine make longer by little."""
+        """Processor time of all child processes that have ended. Other work on
+        the machine changes it only a little."""
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return used.ru_utime + used.ru_stime
 
@@ -81,7 +81,7 @@ class Boot(unittest.TestCase):
         self.assertEqual(self.boot('kill -INT $$; echo no'), (130, b'', ''))
 
     def test_output(self):
-        """stdout and stderr are the command's, apart, byte for byte"""
+        """stdout and stderr are the command's, separately, byte for byte"""
         status, out, err = run(
             self.who, None, f'{BYTES}; {BYTES} >&2; printf end; exit 3')
         every = b''.join(bytes([i]) + b'\r\n' for i in range(256))
@@ -120,7 +120,7 @@ class Boot(unittest.TestCase):
         self.assertEqual(self.boot('cat; echo $?'), (0, b'0\n', ''))
 
     def test_long_command(self):
-        """A command of the greatest length that an argument can have"""
+        """A command as long as an argument can be"""
         self.assertEqual(self.boot('exit 9 # ' + 131000 * 'x'), (9, b'', ''))
 
     def test_place(self):
@@ -133,7 +133,7 @@ class Boot(unittest.TestCase):
         self.assertIn('./boot --share DIR', out.decode())
 
     def test_quoting(self):
-        """A command with quotes, line ends and other letters"""
+        """A command with quotes, newlines and non-ASCII letters"""
         self.assertEqual(
             self.boot('x="a  \'b\'"; echo "$x"\necho \'$y "ü"\' \\\\'),
             (0, 'a  \'b\'\n$y "ü" \\\n'.encode(), ''))
@@ -152,7 +152,7 @@ class Boot(unittest.TestCase):
         self.assertGreater(int(lines[2]), 600)
 
     def test_after_dashes(self):
-        """What follows -- goes to QEMU"""
+        """Arguments after -- go to QEMU"""
         status, out, err = self._qemu_arguments(['-smp', '2'], 'nproc')
         self.assertEqual((status, out, err), (0, b'2\n', b''))
 
@@ -165,7 +165,7 @@ class Boot(unittest.TestCase):
         return done.returncode, done.stdout, done.stderr
 
     def test_bad_arguments(self):
-        """Arguments that QEMU does not know end it, with its message"""
+        """Unknown arguments of QEMU end ./boot with QEMU's message"""
         status, _, err = self._qemu_arguments(['-no-such-thing'], 'true')
         self.assertEqual(status, FAILED)
         self.assertIn(b'-no-such-thing', err)
@@ -177,7 +177,7 @@ class Boot(unittest.TestCase):
         self.assertEqual((status, out, err), (0, b'1\n', ''))
 
     def test_local(self):
-        """--driver local: mapped-xattr, when no model is given"""
+        """--driver local: its default is mapped-xattr"""
         share = harness.new_share(self.who) / 'a,b=c  d'
         share.mkdir()
         self.who.give(share)
@@ -187,7 +187,7 @@ class Boot(unittest.TestCase):
         self.assertIn('user.virtfs.uid', os.listxattr(share / 'f'))
 
     def test_security_model(self):
-        """--security-model, with QEMU's message when it has no such one"""
+        """--security-model, with QEMU's message for an unknown one"""
         self.assertEqual(
             self.boot('touch f; cat .virtfs_metadata/f; echo end',
                       *harness.local('mapped-file'))[:2], (0, b'end\n'))
@@ -205,13 +205,13 @@ class Boot(unittest.TestCase):
             self.assertIn(word, re.split('[ ,]', out.decode()))
 
     def test_no_such_driver(self):
-        """A driver that QEMU does not have is named"""
+        """An unknown driver is named"""
         status, _, err = self.boot('true', '--driver', 'nonesuch')
         self.assertEqual(status, FAILED)
         self.assertIn('nonesuch', err)
 
     def test_readonly(self):
-        """--readonly: the guest reads and changes nothing"""
+        """--readonly: the guest can read, but changes nothing"""
         share = harness.new_share(self.who)
         (share / 'f').write_text('old')
         self.who.give(share / 'f')
@@ -233,7 +233,7 @@ class Boot(unittest.TestCase):
         self.assertEqual(os.stat(share).st_mtime_ns, before)
 
     def test_odd_share(self):
-        """A share whose name has commas, spaces and other letters"""
+        """A share whose name has commas, spaces and non-ASCII letters"""
         share = harness.new_share(self.who) / 'a,b=c  d,,"ü"'
         share.mkdir()
         self.who.give(share)
@@ -266,11 +266,11 @@ class Boot(unittest.TestCase):
                 self.assertIn(word, self.refused(*options))
 
     def test_no_terminal(self):
-        """Without a terminal and without --run there is a clear error"""
+        """Without a terminal and --run there is a clear error"""
         self.assertIn('--run', self.refused())
 
     def test_no_kvm(self):
-        """--accel kvm is refused where there is none"""
+        """--accel kvm is refused without KVM"""
         flags = pathlib.Path('/proc/cpuinfo').read_text().split()
         if 'vmx' in flags or 'svm' in flags:
             self.skipTest('this machine may have KVM')
@@ -295,7 +295,7 @@ class Boot(unittest.TestCase):
         self.assertIn('panicked: sysrq triggered crash', err)
 
     def test_goes_down(self):
-        """A guest that goes down by itself: status 125 and a message"""
+        """A guest that shuts down by itself: status 125 and a message"""
         status, out, err = self.boot('echo x; poweroff -f; sleep 100')
         self.assertEqual((status, out), (FAILED, b'x\n'))
         self.assertIn('went down before its command was over', err)
@@ -325,7 +325,7 @@ class Boot(unittest.TestCase):
         self.all_gone(left)
 
     def test_terminated(self):
-        """./boot is told to end: everything ends with it"""
+        """./boot gets a signal to end: everything ends with it"""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             with self.subTest(number.name):
                 guest = self.started(harness.new_share(self.who))
@@ -337,7 +337,7 @@ class Boot(unittest.TestCase):
                 self.all_gone(left)
 
     def test_killed(self):
-        """./boot is killed outright: everything ends all the same"""
+        """./boot is killed by SIGKILL: everything ends all the same"""
         guest = self.started(harness.new_share(self.who))
         left = guest.processes()
         os.kill(self.boot_pid(guest), signal.SIGKILL)
@@ -345,11 +345,11 @@ class Boot(unittest.TestCase):
         self.all_gone(left)
 
     def boot_pid(self, guest):
-        """./boot itself: who runs it has taken its place."""
+        """./boot itself: the programs that start it exec it in the end."""
         return guest.child.pid
 
     def all_gone(self, processes):
-        """None of these is left, or only as what its parent must collect."""
+        """All of these must end; zombies count as ended."""
         def gone():
             for pid in processes:
                 try:
@@ -362,7 +362,7 @@ class Boot(unittest.TestCase):
         wait_for(f'end of {processes}', gone)
 
     def test_closed_output(self):
-        """Nobody reads the output any more: ./boot ends"""
+        """The reader of the output closes it: ./boot ends"""
         argv = self.who.command([harness.BOOT, '--run', 'yes'])
         child = subprocess.Popen(argv, env=self.who.environment(), cwd='/',
                                  stdin=subprocess.DEVNULL,
@@ -390,7 +390,7 @@ class Boot(unittest.TestCase):
 
 @for_each(Root, User)
 class Two(unittest.TestCase):
-    """Who is who, while a guest runs."""
+    """Users and privileges while a guest runs."""
 
     def setUp(self):
         self.host = self.who()

@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The command line: -fsdev and -virtfs as key=value and as JSON, and what QEMU
- * says when they are wrong. Each case is a QEMU of its own, that ends at once
- * with a message, or runs and is asked.
+ * The command line: -fsdev and -virtfs as key=value and as JSON, and QEMU's
+ * messages when they are wrong. Each case has a QEMU of its own, which either
+ * ends at once with a message, or runs and answers questions.
  *
- * It goes with the tests of the virtio-9p device, because there is one in
- * every binary that has these options.
+ * The tests are registered with the virtio-9p device, because every binary
+ * with these options has that device.
  */
 #include "qemu/osdep.h"
 #include <grp.h>
@@ -17,12 +17,12 @@
 #include "qobject/qlist.h"
 #include "libqos/qgraph.h"
 
-/* Runs QEMU with @option @arg, twice if @twice; returns what it says. */
+/* Runs QEMU with @option @arg, twice if @twice; returns its output. */
 static char *run_qemu(const char *option, const char *arg, bool twice,
                       int *status)
 {
     bool device = !strcmp(option, "-device");
-    /* Should it start after all, it does not run for ever. */
+    /* A QEMU that starts after all must not run for ever. */
     const char *argv[] = {
         "timeout", "30", getenv("QTEST_QEMU_BINARY"), "-accel", "qtest",
         "-machine", device ? "pc" : "none", "-display", "none", "-nodefaults",
@@ -37,7 +37,7 @@ static char *run_qemu(const char *option, const char *arg, bool twice,
                  &out, &err, status, &error);
     g_assert_no_error(error);
     if (g_str_has_prefix(err, "==") && strstr(err, "WARNING: ASan")) {
-        /* What the sanitizer of such a build thinks of coroutines */
+        /* A build with the sanitizer warns of coroutines. */
         own = strchr(err, '\n') ? strchr(err, '\n') + 1 : err;
     } else {
         own = err;
@@ -45,225 +45,228 @@ static char *run_qemu(const char *option, const char *arg, bool twice,
     return g_strconcat(out, own, NULL);
 }
 
-/* A -fsdev that is right but for what follows it */
+/* A valid -fsdev, to which the cases append an error */
 #define LOCAL(model)    "local,id=a,path=/,security_model=" model
+
+typedef struct WrongCase {
+    const char *option;
+    const char *arg;
+    const char *says;           /* after the option itself */
+    bool twice;
+} WrongCase;
+
+static const WrongCase wrong_cases[] = {
+    { "-fsdev", "", "'fsdriver' is missing" },
+    { "-fsdev", "synth", "'id' is missing" },
+    { "-fsdev", "id=a", "'fsdriver' is missing" },
+    { "-fsdev", "floppy,id=a", "'fsdriver' does not accept value "
+                               "'floppy'" },
+    { "-fsdev", "synth,id=1a", "id '1a' is not an identifier" },
+    { "-fsdev", "synth,id=", "id '' is not an identifier" },
+    { "-fsdev", "synth,id=a,,b", "id 'a,b' is not an identifier" },
+    { "-fsdev", "synth,id=a,path=/", "'path' is unexpected" },
+    { "-fsdev", "synth,id=a,mount_tag=b", "'mount_tag' is unexpected" },
+    { "-fsdev", "synth,id=a,readonly=maybe", "'readonly'" },
+    { "-fsdev", "synth,id=a,max_xattr=many", "'max_xattr'" },
+    { "-fsdev", "synth,id=a,max_xattr=-1", "'max_xattr'" },
+    { "-fsdev", "synth,id=a,max_xattr=4294967296", "'max_xattr'" },
+    { "-fsdev", "synth,id=a", "id 'a' is another fsdev's", true },
+    { "-fsdev", "{", "JSON parse error" },
+    { "-fsdev", "{}", "'fsdriver' is missing" },
+    { "-fsdev", "{'fsdriver': 'synth', 'id': 5}", "'id'" },
+    { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'max_xattr': '5'}",
+      "'max_xattr'" },
+    { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'colour': 'red'}",
+      "'colour' is unexpected" },
+    /* For a wrong word the message lists the right ones. */
+    { "-fsdev", "floppy,id=a", "'floppy', only: local, proxy, synth" },
+    { "-fsdev", "synth,id=a,multidevs=no",
+      "'multidevs' does not accept value 'no', only: remap, warn, "
+      "forbid" },
+    { "-fsdev", LOCAL("none") ",writeout=later",
+      "'writeout' does not accept value 'later', only: immediate" },
+    { "-fsdev", LOCAL("mapped-foo"),
+      "'security_model' does not accept value 'mapped-foo', only: "
+      "passthrough, none, mapped, mapped-xattr, mapped-file" },
+    { "-fsdev", "{'fsdriver': 'local', 'id': 'a', 'path': '/', "
+      "'security_model': ''}", "'security_model' does not accept value "
+      "'', only: passthrough" },
+    /* Only readonly may stand without a value. */
+    { "-fsdev", "synth,id=a,readonly,readwrite",
+      "Expected '=' after parameter 'readwrite'" },
+    { "-fsdev", "readonly,id=a", "'readonly', only: local" },
+    { "-fsdev", "synth,readonly", "'id' is missing" },
+
+    { "-fsdev", "local,id=a,path=/", "'security_model' is missing" },
+    { "-fsdev", "local,id=a,security_model=none", "'path' is missing" },
+    { "-fsdev", LOCAL("none") ",colour=red", "'colour' is unexpected" },
+    { "-fsdev", LOCAL("none") ",socket=a", "'socket' is unexpected" },
+    { "-fsdev", "local,id=a,security_model=none,path=/nonesuch",
+      "path '/nonesuch': No such file or directory" },
+    { "-fsdev", "local,id=a,security_model=none,path=",
+      "path '': a directory is needed" },
+    { "-fsdev", "local,id=a,security_model=none,path=/dev/null",
+      "path '/dev/null' is not a directory" },
+    { "-fsdev", LOCAL("mapped-xattr") ",fmode=rwx", "'fmode'" },
+    { "-fsdev", LOCAL("mapped-xattr") ",fmode=0688", "'fmode'" },
+    { "-fsdev", LOCAL("mapped-xattr") ",fmode=-1", "'fmode'" },
+    { "-fsdev", LOCAL("mapped-xattr") ",fmode=644",
+      "fmode=01204: permission bits are at most 0777 (octal, with a "
+      "leading 0)" },
+    { "-fsdev", LOCAL("mapped-file") ",dmode=01777",
+      "dmode=01777: permission bits are at most 0777" },
+    { "-fsdev", LOCAL("mapped") ",dmode=4294967295",
+      "dmode=037777777777: permission bits are at most 0777" },
+    { "-fsdev", LOCAL("passthrough") ",fmode=0644",
+      "fmode=0644: only with security_model=mapped-xattr or "
+      "mapped-file" },
+    { "-fsdev", LOCAL("none") ",dmode=0755",
+      "dmode=0755: only with security_model=mapped-xattr or "
+      "mapped-file" },
+
+    { "-fsdev", "synth,id=a,throttling=5", "'throttling'" },
+    { "-fsdev", "synth,id=a,throttling.bps=5",
+      "'throttling.bps' is unexpected" },
+    { "-fsdev", "synth,id=a,throttling.bps-total=much",
+      "'throttling.bps-total'" },
+    { "-fsdev", "synth,id=a,throttling.bps-read=-1",
+      "throttling.bps-read=-1: it must be from 0 to 1000000000000000" },
+    { "-fsdev", "synth,id=a,throttling.iops-write=1,"
+      "throttling.iops-write-max=1000000000000001",
+      "throttling.iops-write-max=1000000000000001: it must be from 0" },
+    { "-fsdev", "synth,id=a,throttling.bps-total=1,"
+      "throttling.bps-read=1", "throttling.bps-total and "
+      "throttling.bps-read exclude each other" },
+    { "-fsdev", LOCAL("none") ",throttling.iops-write=1,"
+      "throttling.iops-total=1", "throttling.iops-total and "
+      "throttling.iops-write exclude each other" },
+    { "-fsdev", "synth,id=a,throttling.bps-write-max=1",
+      "throttling.bps-write-max needs throttling.bps-write" },
+    { "-fsdev", "synth,id=a,throttling.iops-read=9,"
+      "throttling.iops-read-max=8", "throttling.iops-read-max=8: it must "
+      "not be lower than throttling.iops-read" },
+    { "-fsdev", "synth,id=a,throttling.bps-read=1,"
+      "throttling.bps-read-max-length=2",
+      "throttling.bps-read-max-length needs throttling.bps-read-max" },
+    { "-fsdev", "synth,id=a,throttling.bps-read=1,"
+      "throttling.bps-read-max=1,throttling.bps-read-max-length=0",
+      "throttling.bps-read-max-length=0: it must be from 1 to "
+      "4294967295" },
+    { "-fsdev", "synth,id=a,throttling.bps-read=1,"
+      "throttling.bps-read-max=1000000000,"
+      "throttling.bps-read-max-length=1000001",
+      "throttling.bps-read-max-length=1000001: it is too high" },
+    { "-fsdev", "synth,id=a,throttling.iops-size=512",
+      "throttling.iops-size needs one of" },
+    { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'throttling': "
+      "{'bps-total': 1, 'bps-write': 1}}",
+      "throttling.bps-total and throttling.bps-write" },
+
+    { "-virtfs", "local,mount_tag=a,path=/", "'security_model' is "
+      "missing" },
+    { "-virtfs", "local,mount_tag=a,security_model=none,path=/nonesuch",
+      "path '/nonesuch': No such file or directory" },
+    { "-virtfs", "synth", "'mount_tag' is missing" },
+    { "-virtfs", "mount_tag=a", "'fsdriver' is missing" },
+    { "-virtfs", "synth,mount_tag=/a", "'id' is missing, and mount_tag "
+                                       "'/a' cannot stand for it" },
+    { "-virtfs", "synth,mount_tag=a", "id 'a' is another fsdev's", true },
+    { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 5}",
+      "'mount_tag' must be a string" },
+    { "-virtfs", "synth,mount_tag=a,path=/", "'path' is unexpected" },
+    { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 'a', 'colour': 1}",
+      "'colour' is unexpected" },
+    { "-virtfs", "local,mount_tag=a,path=/dev/null,security_model=none",
+      "path '/dev/null' is not a directory" },
+    { "-virtfs", "local,mount_tag=a,path=/,security_model=none,fmode=0644",
+      "fmode=0644: only with security_model=mapped-xattr" },
+    { "-virtfs", "local,mount_tag=a,path=/,security_model=mapped-foo",
+      "'security_model' does not accept value 'mapped-foo', only: " },
+    { "-virtfs", "synth,mount_tag=a,throttling.bps-total=1,"
+      "throttling.bps-read=1", "throttling.bps-total and "
+      "throttling.bps-read exclude each other" },
+
+    { "-fsdev", "proxy,id=a", "one of path, socket and sock_fd is "
+                              "needed" },
+    { "-virtfs", "proxy,mount_tag=a", "one of path, socket and sock_fd "
+                                      "is needed" },
+    { "-virtfs", "proxy,mount_tag=a,path=/,socket=s",
+      "path '/' and socket 's' exclude each other" },
+    { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'socket': 's', "
+      "'sock_fd': '9'}", "socket 's' and sock_fd '9' exclude each other" },
+    { "-virtfs", "{'fsdriver': 'proxy', 'mount_tag': 'a', 'socket': 's', "
+      "'sock_fd': '9'}", "socket 's' and sock_fd '9' exclude each other" },
+    { "-virtfs", "proxy,mount_tag=a,socket=s,helper=h",
+      "helper 'h' and socket 's' exclude each other" },
+    { "-virtfs", "proxy,mount_tag=a,path=/nonesuch",
+      "path '/nonesuch': No such file or directory" },
+    { "-virtfs", "proxy,mount_tag=a,path=/dev/null",
+      "path '/dev/null' is not a directory" },
+    { "-virtfs", "proxy,mount_tag=a,path=/,helper=/nonesuch",
+      "helper '/nonesuch': No such file or directory" },
+    { "-virtfs", "proxy,mount_tag=a,socket=/nonesuch",
+      "socket '/nonesuch': No such file or directory" },
+    { "-virtfs", "proxy,mount_tag=a,sock_fd=-1",
+      "sock_fd '-1': it must be at least 3" },
+    { "-virtfs", "proxy,mount_tag=a,sock_fd=1",
+      "sock_fd '1': it must be at least 3, the others are" },
+    { "-virtfs", "proxy,mount_tag=a,sock_fd=987",
+      "sock_fd '987' is not an open descriptor" },
+    { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'sock_fd': '987'}",
+      "sock_fd '987' is not an open descriptor" },
+    { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'sock_fd': 987}",
+      "'sock_fd'" },
+    { "-fsdev", "proxy,id=a,sock_fd=helper", "sock_fd 'helper' is not a "
+      "descriptor number, and names are known in the monitor only" },
+    { "-fsdev", "proxy,id=a,sock_fd=/dev/fdset/7",
+      "sock_fd '/dev/fdset/7': Failed to find fdset" },
+    { "-fsdev", "proxy,id=a,path=/,on-disconnect=panic",
+      "'on-disconnect' does not accept value 'panic', only: eio, wait" },
+    { "-fsdev", "proxy,id=a,path=/,on-disconnect=wait",
+      "on-disconnect 'wait' needs reconnect" },
+    { "-virtfs", "proxy,mount_tag=a,sock_fd=9,reconnect=1",
+      "reconnect '1' and sock_fd '9' exclude each other" },
+    { "-virtfs", "proxy,mount_tag=a,path=/,reconnect=-1", "'reconnect'" },
+    { "-virtfs", "proxy,mount_tag=a,path=/,donate=maybe", "'donate'" },
+    { "-virtfs", "proxy,mount_tag=a,path=/,ring=maybe", "'ring'" },
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+    { "-fsdev", "proxy,id=a,path=.,protocol=1,ring=on",
+      "ring=on: there is no ring in protocol version 1" },
+#endif
+
+    { "-device", "virtio-9p-pci,mount_tag=a", "'fsdev' is missing" },
+    { "-device", "virtio-9p-pci,mount_tag=a,fsdev=b",
+      "there is no fsdev with id 'b'" },
+};
 
 static void test_wrong(void *obj, void *data, QGuestAllocator *alloc)
 {
-    static const struct {
-        const char *option;
-        const char *arg;
-        const char *says;       /* after the option itself */
-        bool twice;
-    } cases[] = {
-        { "-fsdev", "", "'fsdriver' is missing" },
-        { "-fsdev", "synth", "'id' is missing" },
-        { "-fsdev", "id=a", "'fsdriver' is missing" },
-        { "-fsdev", "floppy,id=a", "'fsdriver' does not accept value "
-                                   "'floppy'" },
-        { "-fsdev", "synth,id=1a", "id '1a' is not an identifier" },
-        { "-fsdev", "synth,id=", "id '' is not an identifier" },
-        { "-fsdev", "synth,id=a,,b", "id 'a,b' is not an identifier" },
-        { "-fsdev", "synth,id=a,path=/", "'path' is unexpected" },
-        { "-fsdev", "synth,id=a,mount_tag=b", "'mount_tag' is unexpected" },
-        { "-fsdev", "synth,id=a,readonly=maybe", "'readonly'" },
-        { "-fsdev", "synth,id=a,max_xattr=many", "'max_xattr'" },
-        { "-fsdev", "synth,id=a,max_xattr=-1", "'max_xattr'" },
-        { "-fsdev", "synth,id=a,max_xattr=4294967296", "'max_xattr'" },
-        { "-fsdev", "synth,id=a", "id 'a' is another fsdev's", true },
-        { "-fsdev", "{", "JSON parse error" },
-        { "-fsdev", "{}", "'fsdriver' is missing" },
-        { "-fsdev", "{'fsdriver': 'synth', 'id': 5}", "'id'" },
-        { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'max_xattr': '5'}",
-          "'max_xattr'" },
-        { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'colour': 'red'}",
-          "'colour' is unexpected" },
-        /* Words are told with those that would do. */
-        { "-fsdev", "floppy,id=a", "'floppy', only: local, proxy, synth" },
-        { "-fsdev", "synth,id=a,multidevs=no",
-          "'multidevs' does not accept value 'no', only: remap, warn, "
-          "forbid" },
-        { "-fsdev", LOCAL("none") ",writeout=later",
-          "'writeout' does not accept value 'later', only: immediate" },
-        { "-fsdev", LOCAL("mapped-foo"),
-          "'security_model' does not accept value 'mapped-foo', only: "
-          "passthrough, none, mapped, mapped-xattr, mapped-file" },
-        { "-fsdev", "{'fsdriver': 'local', 'id': 'a', 'path': '/', "
-          "'security_model': ''}", "'security_model' does not accept value "
-          "'', only: passthrough" },
-        /* Only readonly is short for anything. */
-        { "-fsdev", "synth,id=a,readonly,readwrite",
-          "Expected '=' after parameter 'readwrite'" },
-        { "-fsdev", "readonly,id=a", "'readonly', only: local" },
-        { "-fsdev", "synth,readonly", "'id' is missing" },
-
-        { "-fsdev", "local,id=a,path=/", "'security_model' is missing" },
-        { "-fsdev", "local,id=a,security_model=none", "'path' is missing" },
-        { "-fsdev", LOCAL("none") ",colour=red", "'colour' is unexpected" },
-        { "-fsdev", LOCAL("none") ",socket=a", "'socket' is unexpected" },
-        { "-fsdev", "local,id=a,security_model=none,path=/nonesuch",
-          "path '/nonesuch': No such file or directory" },
-        { "-fsdev", "local,id=a,security_model=none,path=",
-          "path '': a directory is needed" },
-        { "-fsdev", "local,id=a,security_model=none,path=/dev/null",
-          "path '/dev/null' is not a directory" },
-        { "-fsdev", LOCAL("mapped-xattr") ",fmode=rwx", "'fmode'" },
-        { "-fsdev", LOCAL("mapped-xattr") ",fmode=0688", "'fmode'" },
-        { "-fsdev", LOCAL("mapped-xattr") ",fmode=-1", "'fmode'" },
-        { "-fsdev", LOCAL("mapped-xattr") ",fmode=644",
-          "fmode=01204: permission bits are at most 0777 (octal, with a "
-          "leading 0)" },
-        { "-fsdev", LOCAL("mapped-file") ",dmode=01777",
-          "dmode=01777: permission bits are at most 0777" },
-        { "-fsdev", LOCAL("mapped") ",dmode=4294967295",
-          "dmode=037777777777: permission bits are at most 0777" },
-        { "-fsdev", LOCAL("passthrough") ",fmode=0644",
-          "fmode=0644: only with security_model=mapped-xattr or "
-          "mapped-file" },
-        { "-fsdev", LOCAL("none") ",dmode=0755",
-          "dmode=0755: only with security_model=mapped-xattr or "
-          "mapped-file" },
-
-        { "-fsdev", "synth,id=a,throttling=5", "'throttling'" },
-        { "-fsdev", "synth,id=a,throttling.bps=5",
-          "'throttling.bps' is unexpected" },
-        { "-fsdev", "synth,id=a,throttling.bps-total=much",
-          "'throttling.bps-total'" },
-        { "-fsdev", "synth,id=a,throttling.bps-read=-1",
-          "throttling.bps-read=-1: it must be from 0 to 1000000000000000" },
-        { "-fsdev", "synth,id=a,throttling.iops-write=1,"
-          "throttling.iops-write-max=1000000000000001",
-          "throttling.iops-write-max=1000000000000001: it must be from 0" },
-        { "-fsdev", "synth,id=a,throttling.bps-total=1,"
-          "throttling.bps-read=1", "throttling.bps-total and "
-          "throttling.bps-read exclude each other" },
-        { "-fsdev", LOCAL("none") ",throttling.iops-write=1,"
-          "throttling.iops-total=1", "throttling.iops-total and "
-          "throttling.iops-write exclude each other" },
-        { "-fsdev", "synth,id=a,throttling.bps-write-max=1",
-          "throttling.bps-write-max needs throttling.bps-write" },
-        { "-fsdev", "synth,id=a,throttling.iops-read=9,"
-          "throttling.iops-read-max=8", "throttling.iops-read-max=8: it must "
-          "not be lower than throttling.iops-read" },
-        { "-fsdev", "synth,id=a,throttling.bps-read=1,"
-          "throttling.bps-read-max-length=2",
-          "throttling.bps-read-max-length needs throttling.bps-read-max" },
-        { "-fsdev", "synth,id=a,throttling.bps-read=1,"
-          "throttling.bps-read-max=1,throttling.bps-read-max-length=0",
-          "throttling.bps-read-max-length=0: it must be from 1 to "
-          "4294967295" },
-        { "-fsdev", "synth,id=a,throttling.bps-read=1,"
-          "throttling.bps-read-max=1000000000,"
-          "throttling.bps-read-max-length=1000001",
-          "throttling.bps-read-max-length=1000001: it is too high" },
-        { "-fsdev", "synth,id=a,throttling.iops-size=512",
-          "throttling.iops-size needs one of" },
-        { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'throttling': "
-          "{'bps-total': 1, 'bps-write': 1}}",
-          "throttling.bps-total and throttling.bps-write" },
-
-        { "-virtfs", "local,mount_tag=a,path=/", "'security_model' is "
-          "missing" },
-        { "-virtfs", "local,mount_tag=a,security_model=none,path=/nonesuch",
-          "path '/nonesuch': No such file or directory" },
-        { "-virtfs", "synth", "'mount_tag' is missing" },
-        { "-virtfs", "mount_tag=a", "'fsdriver' is missing" },
-        { "-virtfs", "synth,mount_tag=/a", "'id' is missing, and mount_tag "
-                                           "'/a' cannot stand for it" },
-        { "-virtfs", "synth,mount_tag=a", "id 'a' is another fsdev's", true },
-        { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 5}",
-          "'mount_tag' must be a string" },
-        { "-virtfs", "synth,mount_tag=a,path=/", "'path' is unexpected" },
-        { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 'a', 'colour': 1}",
-          "'colour' is unexpected" },
-        { "-virtfs", "local,mount_tag=a,path=/dev/null,security_model=none",
-          "path '/dev/null' is not a directory" },
-        { "-virtfs", "local,mount_tag=a,path=/,security_model=none,fmode=0644",
-          "fmode=0644: only with security_model=mapped-xattr" },
-        { "-virtfs", "local,mount_tag=a,path=/,security_model=mapped-foo",
-          "'security_model' does not accept value 'mapped-foo', only: " },
-        { "-virtfs", "synth,mount_tag=a,throttling.bps-total=1,"
-          "throttling.bps-read=1", "throttling.bps-total and "
-          "throttling.bps-read exclude each other" },
-
-        { "-fsdev", "proxy,id=a", "one of path, socket and sock_fd is "
-                                  "needed" },
-        { "-virtfs", "proxy,mount_tag=a", "one of path, socket and sock_fd "
-                                          "is needed" },
-        { "-virtfs", "proxy,mount_tag=a,path=/,socket=s",
-          "path '/' and socket 's' exclude each other" },
-        { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'socket': 's', "
-          "'sock_fd': '9'}", "socket 's' and sock_fd '9' exclude each other" },
-        { "-virtfs", "{'fsdriver': 'proxy', 'mount_tag': 'a', 'socket': 's', "
-          "'sock_fd': '9'}", "socket 's' and sock_fd '9' exclude each other" },
-        { "-virtfs", "proxy,mount_tag=a,socket=s,helper=h",
-          "helper 'h' and socket 's' exclude each other" },
-        { "-virtfs", "proxy,mount_tag=a,path=/nonesuch",
-          "path '/nonesuch': No such file or directory" },
-        { "-virtfs", "proxy,mount_tag=a,path=/dev/null",
-          "path '/dev/null' is not a directory" },
-        { "-virtfs", "proxy,mount_tag=a,path=/,helper=/nonesuch",
-          "helper '/nonesuch': No such file or directory" },
-        { "-virtfs", "proxy,mount_tag=a,socket=/nonesuch",
-          "socket '/nonesuch': No such file or directory" },
-        { "-virtfs", "proxy,mount_tag=a,sock_fd=-1",
-          "sock_fd '-1': it must be at least 3" },
-        { "-virtfs", "proxy,mount_tag=a,sock_fd=1",
-          "sock_fd '1': it must be at least 3, the others are" },
-        { "-virtfs", "proxy,mount_tag=a,sock_fd=987",
-          "sock_fd '987' is not an open descriptor" },
-        { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'sock_fd': '987'}",
-          "sock_fd '987' is not an open descriptor" },
-        { "-fsdev", "{'fsdriver': 'proxy', 'id': 'a', 'sock_fd': 987}",
-          "'sock_fd'" },
-        { "-fsdev", "proxy,id=a,sock_fd=helper", "sock_fd 'helper' is not a "
-          "descriptor number, and names are known in the monitor only" },
-        { "-fsdev", "proxy,id=a,sock_fd=/dev/fdset/7",
-          "sock_fd '/dev/fdset/7': Failed to find fdset" },
-        { "-fsdev", "proxy,id=a,path=/,on-disconnect=panic",
-          "'on-disconnect' does not accept value 'panic', only: eio, wait" },
-        { "-fsdev", "proxy,id=a,path=/,on-disconnect=wait",
-          "on-disconnect 'wait' needs reconnect" },
-        { "-virtfs", "proxy,mount_tag=a,sock_fd=9,reconnect=1",
-          "reconnect '1' and sock_fd '9' exclude each other" },
-        { "-virtfs", "proxy,mount_tag=a,path=/,reconnect=-1", "'reconnect'" },
-        { "-virtfs", "proxy,mount_tag=a,path=/,donate=maybe", "'donate'" },
-        { "-virtfs", "proxy,mount_tag=a,path=/,ring=maybe", "'ring'" },
-#ifdef CONFIG_VIRTFS_PROXY_HELPER
-        { "-fsdev", "proxy,id=a,path=.,protocol=1,ring=on",
-          "ring=on: there is no ring in protocol version 1" },
-#endif
-
-        { "-device", "virtio-9p-pci,mount_tag=a", "'fsdev' is missing" },
-        { "-device", "virtio-9p-pci,mount_tag=a,fsdev=b",
-          "there is no fsdev with id 'b'" },
-    };
     unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+    for (i = 0; i < ARRAY_SIZE(wrong_cases); i++) {
+        const WrongCase *c = &wrong_cases[i];
         g_autofree char *said = NULL;
-        g_autofree char *where = g_strdup_printf(
-            ": %s %s: ", cases[i].option, cases[i].arg);
+        g_autofree char *where = g_strdup_printf(": %s %s: ", c->option,
+                                                 c->arg);
         const char *message;
         int status;
 
-        said = run_qemu(cases[i].option, cases[i].arg, cases[i].twice,
-                        &status);
+        said = run_qemu(c->option, c->arg, c->twice, &status);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 1) {
-            g_error("%s %s: wait status 0x%x\n%s", cases[i].option,
-                    cases[i].arg, status, said);
+            g_error("%s %s: wait status 0x%x\n%s", c->option, c->arg, status,
+                    said);
         }
-        /* One line, which tells what option it is about */
+        /* One line, which names the option */
         message = strstr(said, where);
-        if (!message || !strstr(message + strlen(where), cases[i].says) ||
+        if (!message || !strstr(message + strlen(where), c->says) ||
             strchr(said, '\n') != said + strlen(said) - 1) {
-            g_error("%s %s: \"%s\" was expected, not\n%s", cases[i].option,
-                    cases[i].arg, cases[i].says, said);
+            g_error("%s %s: \"%s\" was expected, not\n%s", c->option, c->arg,
+                    c->says, said);
         }
     }
 }
 
-/* In the child, before it becomes QEMU: somebody without privilege */
+/* In the child, before it becomes QEMU: drops root's privilege */
 static void become_nobody(gpointer opaque)
 {
     if (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0) {
@@ -277,7 +280,7 @@ static void test_denied(void *obj, void *data, QGuestAllocator *alloc)
     bool root = geteuid() == 0;
     g_autofree char *folder = g_strdup("/tmp/qtest-9p-options-XXXXXX");
     g_autofree char *below = NULL;
-    /* Nobody may have no way to it either, but finds it as this. */
+    /* The user nobody may not reach its path, but can open it as this. */
     int qemu = open(getenv("QTEST_QEMU_BINARY"), O_RDONLY);
     g_autofree char *program = g_strdup_printf("/proc/self/fd/%d", qemu);
     unsigned i;
@@ -318,7 +321,7 @@ static void test_denied(void *obj, void *data, QGuestAllocator *alloc)
     close(qemu);
 }
 
-/* QEMU may not start the helper, as under libvirt. */
+/* QEMU may not start the helper, as under libvirt */
 static void test_sandbox(void *obj, void *data, QGuestAllocator *alloc)
 {
 #if defined(CONFIG_SECCOMP) && defined(CONFIG_VIRTFS_PROXY_HELPER)
@@ -356,7 +359,7 @@ static void test_help(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_nonnull(strstr(said, "\nproxy\n"));
 }
 
-/* A QEMU with @options has a device of that tag on that fsdev. */
+/* A QEMU with @options must have a device with that tag and fsdev. */
 static void assert_device(const char *options, const char *tag,
                           const char *fsdev)
 {
@@ -371,92 +374,94 @@ static void assert_device(const char *options, const char *tag,
     qtest_quit(qts);
 }
 
-static void test_right(void *obj, void *data, QGuestAllocator *alloc)
-{
-    static const struct {
-        const char *options;
-        const char *tag;
-        const char *fsdev;
-    } cases[] = {
-        { "-fsdev synth,id=a -device virtio-9p-pci,fsdev=a,mount_tag=b",
-          "b", "a" },
-        /* The device may come first, and keys in any order. */
-        { "-device virtio-9p-pci,fsdev=a,mount_tag=b -fsdev id=a,fsdriver="
-          "synth,readonly=on,max_xattr=0", "b", "a" },
-        { "-fsdev '{\"fsdriver\":\"synth\",\"id\":\"a\",\"readonly\":true,"
-          "\"max_xattr\":5}' -device virtio-9p-pci,fsdev=a,mount_tag=b",
-          "b", "a" },
-        { "-virtfs synth,mount_tag=hostshare", "hostshare", "hostshare" },
-        { "-virtfs synth,mount_tag=/mnt/x,id=a", "/mnt/x", "a" },
-        { "-virtfs synth,mount_tag=a,,b,id=a,readonly=off", "a,b", "a" },
-        { "-virtfs '{\"fsdriver\":\"synth\",\"mount_tag\":\"t\"}'",
-          "t", "t" },
-        { "-virtfs synth,mount_tag=a -virtfs synth,mount_tag=b", "b", "b" },
+static const struct {
+    const char *options;
+    const char *tag;
+    const char *fsdev;
+} right_cases[] = {
+    { "-fsdev synth,id=a -device virtio-9p-pci,fsdev=a,mount_tag=b",
+      "b", "a" },
+    /* The device may come first, and keys in any order. */
+    { "-device virtio-9p-pci,fsdev=a,mount_tag=b -fsdev id=a,fsdriver="
+      "synth,readonly=on,max_xattr=0", "b", "a" },
+    { "-fsdev '{\"fsdriver\":\"synth\",\"id\":\"a\",\"readonly\":true,"
+      "\"max_xattr\":5}' -device virtio-9p-pci,fsdev=a,mount_tag=b",
+      "b", "a" },
+    { "-virtfs synth,mount_tag=hostshare", "hostshare", "hostshare" },
+    { "-virtfs synth,mount_tag=/mnt/x,id=a", "/mnt/x", "a" },
+    { "-virtfs synth,mount_tag=a,,b,id=a,readonly=off", "a,b", "a" },
+    { "-virtfs '{\"fsdriver\":\"synth\",\"mount_tag\":\"t\"}'",
+      "t", "t" },
+    { "-virtfs synth,mount_tag=a -virtfs synth,mount_tag=b", "b", "b" },
 
-        /* All that local takes, as it was always written */
-        { "-fsdev local,security_model=mapped,writeout=immediate,readonly,"
-          "fmode=0644,dmode=0755,multidevs=remap,id=a,path=.,max_xattr=0 "
-          "-device virtio-9p-pci,id=b,fsdev=a,mount_tag=b", "b", "a" },
-        { "-fsdev local,id=a,path=.,security_model=mapped-file,fmode=0x1a4,"
-          "dmode=493,noreadonly,multidevs=warn "
-          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
-        { "-virtfs local,path=.,mount_tag=b,security_model=none,id=a,"
-          "readonly=off,multidevs=forbid", "b", "a" },
-        { "-virtfs local,path=.,mount_tag=b,security_model=mapped-xattr,"
-          "readonly,writeout=immediate,fmode=0600,dmode=0700", "b", "b" },
-        { "-virtfs fsdriver=local,path=.,mount_tag=b,"
-          "security_model=passthrough", "b", "b" },
-        { "-fsdev '{\"fsdriver\":\"local\",\"id\":\"a\",\"path\":\".\","
-          "\"security_model\":\"mapped-xattr\",\"fmode\":420,"
-          "\"throttling\":{\"bps-total\":1000}}' "
-          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
-        { "-virtfs local,path=.,mount_tag=b,security_model=none,"
-          "throttling.bps-total=10,throttling.bps-total-max=20,"
-          "throttling.bps-total-max-length=2,throttling.iops-total=10,"
-          "throttling.iops-total-max=20,throttling.iops-total-max-length=2,"
-          "throttling.iops-size=4096", "b", "b" },
-        { "-virtfs local,path=.,mount_tag=b,security_model=none,"
-          "throttling.bps-read=10,throttling.bps-read-max=20,"
-          "throttling.bps-read-max-length=2,throttling.bps-write=10,"
-          "throttling.bps-write-max=20,throttling.bps-write-max-length=2,"
-          "throttling.iops-read=10,throttling.iops-read-max=20,"
-          "throttling.iops-read-max-length=2,throttling.iops-write=10,"
-          "throttling.iops-write-max=20,throttling.iops-write-max-length=2",
-          "b", "b" },
-        { "-virtfs synth,mount_tag=b,throttling.bps-total=0", "b", "b" },
+    /* All options of local, in their traditional spelling */
+    { "-fsdev local,security_model=mapped,writeout=immediate,readonly,"
+      "fmode=0644,dmode=0755,multidevs=remap,id=a,path=.,max_xattr=0 "
+      "-device virtio-9p-pci,id=b,fsdev=a,mount_tag=b", "b", "a" },
+    { "-fsdev local,id=a,path=.,security_model=mapped-file,fmode=0x1a4,"
+      "dmode=493,noreadonly,multidevs=warn "
+      "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+    { "-virtfs local,path=.,mount_tag=b,security_model=none,id=a,"
+      "readonly=off,multidevs=forbid", "b", "a" },
+    { "-virtfs local,path=.,mount_tag=b,security_model=mapped-xattr,"
+      "readonly,writeout=immediate,fmode=0600,dmode=0700", "b", "b" },
+    { "-virtfs fsdriver=local,path=.,mount_tag=b,"
+      "security_model=passthrough", "b", "b" },
+    { "-fsdev '{\"fsdriver\":\"local\",\"id\":\"a\",\"path\":\".\","
+      "\"security_model\":\"mapped-xattr\",\"fmode\":420,"
+      "\"throttling\":{\"bps-total\":1000}}' "
+      "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+    { "-virtfs local,path=.,mount_tag=b,security_model=none,"
+      "throttling.bps-total=10,throttling.bps-total-max=20,"
+      "throttling.bps-total-max-length=2,throttling.iops-total=10,"
+      "throttling.iops-total-max=20,throttling.iops-total-max-length=2,"
+      "throttling.iops-size=4096", "b", "b" },
+    { "-virtfs local,path=.,mount_tag=b,security_model=none,"
+      "throttling.bps-read=10,throttling.bps-read-max=20,"
+      "throttling.bps-read-max-length=2,throttling.bps-write=10,"
+      "throttling.bps-write-max=20,throttling.bps-write-max-length=2,"
+      "throttling.iops-read=10,throttling.iops-read-max=20,"
+      "throttling.iops-read-max-length=2,throttling.iops-write=10,"
+      "throttling.iops-write-max=20,throttling.iops-write-max-length=2",
+      "b", "b" },
+    { "-virtfs synth,mount_tag=b,throttling.bps-total=0", "b", "b" },
 
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
-        /* All that goes with a helper that QEMU starts */
-        { "-fsdev proxy,id=a,path=.,writeout=immediate,donate=off,readonly,"
-          "ring=on,reconnect=5,on-disconnect=wait,multidevs=forbid,max_xattr=7,"
-          "throttling.bps-total=10 "
-          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
-        { "-virtfs proxy,mount_tag=b,id=a,path=.,writeout=immediate,"
-          "donate=off,ring=on,readonly,reconnect=5,on-disconnect=wait,"
-          "multidevs=forbid,max_xattr=7,throttling.bps-total=10", "b", "a" },
-        { "-fsdev '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
-          "\"writeout\":\"immediate\",\"donate\":false,\"readonly\":true,"
-          "\"ring\":\"on\",\"reconnect\":5,\"on-disconnect\":\"wait\","
-          "\"multidevs\":\"forbid\",\"max_xattr\":7,"
-          "\"throttling\":{\"bps-total\":10}}' "
-          "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
-        { "-virtfs '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
-          "\"mount_tag\":\"b\",\"writeout\":\"immediate\","
-          "\"donate\":false,\"ring\":\"off\",\"readonly\":true,"
-          "\"reconnect\":5,"
-          "\"on-disconnect\":\"wait\",\"multidevs\":\"forbid\","
-          "\"max_xattr\":7,\"throttling\":{\"bps-total\":10}}'",
-          "b", "a" },
+    /* All options that go with a helper that QEMU starts */
+    { "-fsdev proxy,id=a,path=.,writeout=immediate,donate=off,readonly,"
+      "ring=on,reconnect=5,on-disconnect=wait,multidevs=forbid,max_xattr=7,"
+      "throttling.bps-total=10 "
+      "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+    { "-virtfs proxy,mount_tag=b,id=a,path=.,writeout=immediate,"
+      "donate=off,ring=on,readonly,reconnect=5,on-disconnect=wait,"
+      "multidevs=forbid,max_xattr=7,throttling.bps-total=10", "b", "a" },
+    { "-fsdev '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
+      "\"writeout\":\"immediate\",\"donate\":false,\"readonly\":true,"
+      "\"ring\":\"on\",\"reconnect\":5,\"on-disconnect\":\"wait\","
+      "\"multidevs\":\"forbid\",\"max_xattr\":7,"
+      "\"throttling\":{\"bps-total\":10}}' "
+      "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+    { "-virtfs '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
+      "\"mount_tag\":\"b\",\"writeout\":\"immediate\","
+      "\"donate\":false,\"ring\":\"off\",\"readonly\":true,"
+      "\"reconnect\":5,"
+      "\"on-disconnect\":\"wait\",\"multidevs\":\"forbid\","
+      "\"max_xattr\":7,\"throttling\":{\"bps-total\":10}}'",
+      "b", "a" },
 #endif
-    };
+};
+
+static void test_right(void *obj, void *data, QGuestAllocator *alloc)
+{
     unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(cases); i++) {
-        assert_device(cases[i].options, cases[i].tag, cases[i].fsdev);
+    for (i = 0; i < ARRAY_SIZE(right_cases); i++) {
+        assert_device(right_cases[i].options, right_cases[i].tag,
+                      right_cases[i].fsdev);
     }
 }
 
-/* Sections of a file of -readconfig */
+/* Sections of a file for -readconfig */
 static void test_config(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const char right[] =
@@ -507,7 +512,7 @@ static void test_config(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(unlink(name), ==, 0);
 }
 
-/* What management software asks, to know whether it may use an option */
+/* Management software asks this before it uses an option. */
 static void test_query(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const char *const keys[] = {
@@ -539,7 +544,7 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
     qtest_quit(qts);
 }
 
-/* Tags that no guest could mount by, and the longest that one can */
+/* Tags by which no guest could mount, and the longest valid one */
 static void test_device(void *obj, void *data, QGuestAllocator *alloc)
 {
     QTestState *qts = qtest_init("-machine pc -nodefaults "

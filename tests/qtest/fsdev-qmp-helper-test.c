@@ -1,10 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Shares of the proxy driver over QMP: what query-fsdevs and info fsdev say of
- * them, the events of helpers that are lost and found, helpers whose socket QEMU
- * gets as a descriptor, and a device that is unplugged while its helper is
- * silent.
+ * Shares of the proxy driver over QMP: query-fsdevs and info fsdev, the events
+ * of helpers that are lost and found, helpers whose socket QEMU gets as a
+ * descriptor, and a device that is unplugged while its helper is silent.
  */
 #include "qemu/osdep.h"
 #include <sys/wait.h>
@@ -12,7 +11,7 @@
 #include "qobject/qlist.h"
 #include "fsdev-qmp.h"
 
-/* Unplugged while the helper owes an answer, which it never gives */
+/* Unplugs the device while the helper owes a reply that it never gives */
 static void test_silent(void *obj, void *data, QGuestAllocator *alloc)
 {
     g_autoptr(QDict) info = NULL;
@@ -36,7 +35,7 @@ static void test_silent(void *obj, void *data, QGuestAllocator *alloc)
     p9_host_signal_helpers(SIGCONT);
     fsdev_del(&t, "a");
 
-    /* Nothing of it is in the way of another one. */
+    /* A new share with the same id works. */
     fsdev_add_proxy(&t, "a", 0);
     fsdev_plug(&t, "a");
     ok(p9c_walk_to(t.c, ROOT, 1, ""));
@@ -147,7 +146,7 @@ static void test_hmp(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 /*
- * Helpers that go and come
+ * Helpers that are lost and found
  */
 
 static void wait_event(Test *t, const char *event, const char *reason)
@@ -226,7 +225,7 @@ static void use_descriptor(Test *t, const char *name, GPid pid)
     qobject_unref(info);
     fsdev_unplug_in_order(t);
     fsdev_del(t, "a");
-    /* Nobody has the socket any more, so the helper ends. */
+    /* The socket is closed everywhere, so the helper ends. */
     g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
 }
 
@@ -243,15 +242,16 @@ static void test_getfd(void *obj, void *data, QGuestAllocator *alloc)
     close(sock);
     use_descriptor(&t, "helper", pid);
 
-    /* What is no socket is closed, and gone. */
+    /* QEMU closes a descriptor that is no socket. */
     null = open("/dev/null", O_RDWR);
     qtest_qmp_fds_assert_success(t.m.qts, &null, 1, "{'execute': 'getfd', "
                                  "'arguments': {'fdname': 'null'}}");
     close(null);
     fsdev_refused(&t, PROXY(", 'sock_fd': 'null'"),
-            "sock_fd 'null' is not a UNIX stream socket");
+                  "sock_fd 'null' is not a UNIX stream socket");
     fsdev_refused(&t, PROXY(", 'sock_fd': 'null'"),
-            "sock_fd 'null': File descriptor named 'null' has not been found");
+                  "sock_fd 'null': File descriptor named 'null' has not been "
+                  "found");
     fsdev_end(&t);
 }
 
@@ -270,7 +270,7 @@ static void test_fdset(void *obj, void *data, QGuestAllocator *alloc)
                              "'fsdriver': 'proxy', 'id': 'x', "
                              "'sock_fd': '/dev/fdset/4'}}");
     fsdev_del(&t, "x");
-    /* The set has it still, so the helper goes on; but QEMU shut nothing. */
+    /* The helper goes on until the set gives up its descriptor. */
     qtest_qmp_assert_success(t.m.qts, "{'execute': 'remove-fd', 'arguments': {"
                              "'fdset-id': 4}}");
     g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);

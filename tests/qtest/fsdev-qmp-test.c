@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Shared file systems while the machine runs: fsdev-add, fsdev-del and
- * query-fsdevs over a QMP socket, the events of helpers, info fsdev, devices
- * that are plugged and unplugged, and trace events.
+ * query-fsdevs over a QMP socket, devices that are plugged and unplugged, and
+ * trace events.
  *
- * Each test has a QEMU and a folder of its own. It goes with the tests of the
- * virtio-9p device, because there is one in every binary that has all this.
+ * Each test has a QEMU and a folder of its own. The tests are registered with
+ * the virtio-9p device, because every binary with these commands has it.
  */
 #include "qemu/osdep.h"
 #include "qemu/module.h"
@@ -112,8 +112,8 @@ static void test_add(void *obj, void *data, QGuestAllocator *alloc)
     qobject_unref(info);
 
     fsdev_refused(&t, DEL("second"), "fsdev 'second' is in use by 1 device: "
-                               "'share0'");
-    /* It still serves. */
+                  "'share0'");
+    /* It still serves the guest. */
     ok(p9c_walk_to(t.c, ROOT, 2, ""));
     fsdev_unplug_in_order(&t);
     fsdev_del(&t, "second");
@@ -123,15 +123,16 @@ static void test_add(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_end(&t);
 }
 
-/* A device without id is told of by where it is. */
+/* A message names a device without an id by its path. */
 static void test_nameless(void *obj, void *data, QGuestAllocator *alloc)
 {
     g_autoptr(QDict) reply = NULL;
     const char *desc;
     Test t;
 
-    fsdev_start(&t, "-fsdev synth,id=a -device virtio-9p-pci,fsdev=a,mount_tag=x "
-              "-device virtio-9p-pci,fsdev=a,mount_tag=y,id=named");
+    fsdev_start(&t, "-fsdev synth,id=a "
+                "-device virtio-9p-pci,fsdev=a,mount_tag=x "
+                "-device virtio-9p-pci,fsdev=a,mount_tag=y,id=named");
     reply = qtest_qmp_assert_failure_ref(t.m.qts, DEL("a"));
     desc = qdict_get_str(reply, "desc");
     g_assert_nonnull(strstr(desc, "in use by 2 devices: "));
@@ -140,7 +141,7 @@ static void test_nameless(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_end(&t);
 }
 
-/* What management software looks for before it uses any of this */
+/* Management software looks for these names in the schema. */
 static void test_schema(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const char *const names[] = {
@@ -164,8 +165,8 @@ static void test_schema(void *obj, void *data, QGuestAllocator *alloc)
             g_error("query-qmp-schema does not have %s", names[i]);
         }
     }
-    props = qtest_qmp(t.m.qts, "{'execute': 'qom-list-properties', 'arguments': "
-                      "{'typename': 'virtio-9p-pci'}}");
+    props = qtest_qmp(t.m.qts, "{'execute': 'qom-list-properties', "
+                      "'arguments': {'typename': 'virtio-9p-pci'}}");
     props_json = qobject_to_json(QOBJECT(qdict_get_qlist(props, "return")));
     g_assert_nonnull(strstr(props_json->str, "\"fsdev\""));
     g_assert_nonnull(strstr(props_json->str, "\"mount_tag\""));
@@ -177,8 +178,8 @@ static void test_schema(void *obj, void *data, QGuestAllocator *alloc)
  */
 
 /*
- * Adds @fsdev's share, uses it, and takes it away again. What may be left is
- * what the first round had to make once and for all.
+ * Adds the share, uses it, and removes it again. The first round may leave
+ * descriptors that QEMU opens once and for all; the others leave none.
  */
 static void come_and_go(void (*add)(Test *t), const char *id)
 {
@@ -204,12 +205,12 @@ static void come_and_go(void (*add)(Test *t), const char *id)
         g_assert_cmpint(qdict_get_int(info, "open-files"), ==, 1);
         g_assert_cmpint(qdict_get_int(info, "nodes"), >=, 2);
 
-        /* Every other time the guest is still in the middle of it. */
+        /* Every other round the guest still uses the device. */
         if (round % 2) {
             P9Client *c = t.c;
 
             fsdev_unplug(&t);
-            /* Its session is over; there is no device to reset any more. */
+            /* The device is gone: p9c_free() cannot reset it. */
             t.c = NULL;
             g_test_queue_free(c);
         } else {
@@ -225,7 +226,7 @@ static void come_and_go(void (*add)(Test *t), const char *id)
         g_assert_cmpint(qdict_get_int(info, "nodes"), ==, 1);  /* the root */
         fsdev_del(&t, id);
         if (round == 0) {
-            /* Helpers end soon after they are left. */
+            /* A helper ends soon after QEMU closes its socket. */
             g_usleep(G_USEC_PER_SEC);
             descriptors = p9_host_descriptors();
         } else {

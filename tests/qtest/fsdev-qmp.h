@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For tests of shared file systems over QMP (fsdev-qmp*-test.c): a machine and a
- * folder of the test's own, one device in the machine, and the commands.
+ * For tests of shared file systems over QMP (fsdev-qmp*-test.c): a machine and
+ * a folder of the test's own, one device in the machine, and the commands.
  */
 #ifndef TESTS_FSDEV_QMP_H
 #define TESTS_FSDEV_QMP_H
@@ -50,6 +50,7 @@ void fsdev_refused(Test *t, const char *json, const char *error);
 
 #define ADD(arguments)  "{'execute': 'fsdev-add', 'arguments': {" arguments "}}"
 #define PROXY(more)     ADD("'fsdriver': 'proxy', 'id': 'x'" more)
-#define DEL(id)         "{'execute': 'fsdev-del', 'arguments': {'id': '" id "'}}"
+#define DEL(id)         "{'execute': 'fsdev-del', 'arguments': {" \
+                        "'id': '" id "'}}"
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Behaviour of attributes: what is told of a file, and what can be changed.
+ * Behaviour of attributes: the values that the guest sees, and their changes.
  */
 #include "qemu/osdep.h"
 #include <sys/vfs.h>
@@ -51,7 +51,7 @@ static void test_getattr(Test *t)
         ok(p9c_getattr(t->c, 10 + i, P9C_GETATTR_ALL, &a));
         g_assert_cmphex(a.valid & P9C_GETATTR_BASIC, ==, P9C_GETATTR_BASIC);
         attr_is(t, &a, names[i]);
-        /* Open it is the same. */
+        /* An open fid gives the same values. */
         if (S_ISREG(a.mode)) {
             ok(open_fid(t, 10 + i, P9C_O_RDONLY));
             ok(p9c_getattr(t->c, 10 + i, P9C_GETATTR_ALL, &b));
@@ -60,7 +60,7 @@ static void test_getattr(Test *t)
             attr_is(t, &b, names[i]);
         }
     }
-    /* When it was made, if the host knows */
+    /* The time of creation, if the host knows it */
     ok(p9c_getattr(t->c, 10, P9C_GETATTR_ALL, &a));
     g_assert_cmpint(statx(AT_FDCWD, path, 0, STATX_BTIME, &stx), ==, 0);
     if (stx.stx_mask & STATX_BTIME) {
@@ -70,12 +70,12 @@ static void test_getattr(Test *t)
     } else {
         g_assert_cmphex(a.valid & GETATTR_BTIME, ==, 0);
     }
-    /* Not more is valid than was asked for. */
+    /* Only the requested fields are valid. */
     ok(p9c_getattr(t->c, 10, 1, &a));
     g_assert_cmphex(a.valid, ==, 1);
     ok(p9c_getattr(t->c, 10, 0, &a));
     g_assert_cmphex(a.valid, ==, 0);
-    /* What the host changes is seen at once, and its qid is new. */
+    /* The guest sees a change by the host at once. */
     ok(getattr(t, 13, &a));
     host_write(t, "host", "longer than before");
     ok(getattr(t, 13, &b));
@@ -97,14 +97,14 @@ static void test_mode(Test *t)
     ok(walk(t, ROOT, 2, "d"));
     ok(walk(t, ROOT, 3, "l"));
     for (i = 0; i < ARRAY_SIZE(modes); i++) {
-        /* Types are not to be changed. */
+        /* The type bits of a mode are ignored. */
         ok(set_mode(t, 1, S_IFDIR | modes[i]));
         ok(set_mode(t, 2, modes[i]));
         g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | modes[i]);
         g_assert_cmphex(attr_of(t, "d").mode, ==, S_IFDIR | modes[i]);
         host_mode_is(t, "f", S_IFREG | modes[i]);
         host_mode_is(t, "d", S_IFDIR | modes[i]);
-        /* The guest's root can still do all with them. */
+        /* The guest's root still has full access. */
         content_is(t, "f", "data");
         make_file(t, 2, "x", "y");
         content_is(t, "d/x", "y");
@@ -112,7 +112,7 @@ static void test_mode(Test *t)
     }
     fails(set_mode(t, 3, 0600), EOPNOTSUPP);
     host_mode_is(t, "l", S_IFLNK | 0777);
-    /* The root of the export is a directory as any other. */
+    /* The root of the export is a directory like any other. */
     ok(set_mode(t, ROOT, 0750));
     g_assert_cmphex(attr_of(t, "").mode, ==, S_IFDIR | 0750);
     host_mode_is(t, ".", S_IFDIR | 0750);
@@ -150,14 +150,14 @@ static void test_owner(Test *t)
     owner_is(t, "f", 1234, 77);
     ok(set_owner(t, 2, 1000, 2000));
     owner_is(t, "d", 1000, 2000);
-    /* A link's own, never that of what it names */
+    /* The owner of the link, not of its target */
     ok(set_owner(t, 3, 5, 6));
     owner_is(t, "l", 5, 6);
     owner_is(t, "f", 1234, 77);
     fails(set_owner(t, 1, -1, 0), EINVAL);
     fails(set_owner(t, 1, 0, -1), EINVAL);
     owner_is(t, "f", 1234, 77);
-    /* What a user's session makes is the user's, with the group told. */
+    /* A user's session makes files of that user, with the group it sends. */
     ok(p9c_attach(t->c, 9, 1000, NULL));
     ok(p9c_lcreate(t->c, 9, "mine", P9C_O_RDWR | P9C_O_EXCL, 0600, 2001, NULL,
                    NULL));
@@ -169,7 +169,7 @@ static void test_owner(Test *t)
     owner_is(t, "my-dir", 1000, 2001);
     owner_is(t, "my-link", 1000, 2001);
     owner_is(t, "my-fifo", 1000, 2001);
-    /* ... and the guest's root may do all with them. */
+    /* The guest's root has full access to them. */
     ok(walk(t, ROOT, 11, "mine"));
     ok(open_fid(t, 11, P9C_O_RDWR));
     ok(set_mode(t, 11, 0640));
@@ -178,7 +178,7 @@ static void test_owner(Test *t)
     owner_is(t, "", 3, 4);
 }
 
-/* Whose files a session makes that tells a name and no number */
+/* The owner of new files when Tattach has a user name and no number */
 static void test_attach_names(Test *t)
 {
     static const struct {
@@ -203,7 +203,7 @@ static void test_attach_names(Test *t)
     }
 }
 
-/* chown(2) takes set-id bits away from files, and from nothing else. */
+/* chown(2) clears set-id bits of regular files only. */
 static void test_set_id(Test *t)
 {
     make_file(t, ROOT, "f", "");
@@ -217,11 +217,11 @@ static void test_set_id(Test *t)
     ok(setattr(t, 1, (P9CSetAttr) { .valid = P9C_SETATTR_GID, .gid = 2 }));
     host_mode_is(t, "f", S_IFREG | 0755);
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0755);
-    /* Without the group's execute bit it is not one: mandatory locking once */
+    /* Without the group's execute bit it means mandatory locking: kept. */
     ok(set_mode(t, 1, 03744));
     ok(set_owner(t, 1, 3, 3));
     host_mode_is(t, "f", S_IFREG | 03744);
-    /* A mode that is given with the owner counts. */
+    /* A mode that comes with the owner wins. */
     ok(setattr(t, 1, (P9CSetAttr) {
         .valid = P9C_SETATTR_UID | P9C_SETATTR_MODE, .uid = 4, .mode = 04711,
     }));
@@ -250,13 +250,13 @@ static void test_size(Test *t)
     ok(p9c_setattr(t->c, 1, &set));
     g_assert_cmpuint(host_stat(t, "f").st_size, ==, 1 << 20);
     g_assert_cmpuint(attr_of(t, "f").size, ==, 1 << 20);
-    /* With an open fid, too; and what came in is zeroes */
+    /* With an open fid; the added bytes are zeroes. */
     ok(open_fid(t, 1, P9C_O_RDWR));
     set.size = 6;
     ok(p9c_setattr(t->c, 1, &set));
     ok(p9c_read(t->c, 1, 0, sizeof(buf), buf, &n));
     g_assert_cmpmem(buf, n, "0123\0\0", 6);
-    /* It does not matter what the fid is open for: truncate(2) */
+    /* The fid's access mode does not matter: truncate(2) */
     ok(walk(t, ROOT, 2, "f"));
     ok(open_fid(t, 2, P9C_O_RDONLY));
     set.size = 3;
@@ -309,7 +309,7 @@ static void test_times(Test *t)
     ok(p9c_setattr(t->c, 2, &set));
     times_are(t, "d", 1000000000, 123456789, 1500000000, 987654321);
 
-    /* One of them */
+    /* Only one of the times */
     set.valid = P9C_SETATTR_ATIME | P9C_SETATTR_ATIME_SET;
     set.atime_sec = 5;
     set.atime_nsec = 0;
@@ -319,7 +319,7 @@ static void test_times(Test *t)
     set.mtime_sec = 6;
     ok(p9c_setattr(t->c, 1, &set));
     times_are(t, "f", 5, 0, 6, 987654321);
-    /* To now, which leaves the other */
+    /* One to the current time; the other stays. */
     set.valid = P9C_SETATTR_MTIME;
     ok(p9c_setattr(t->c, 1, &set));
     after = host_stat(t, "f");
@@ -329,7 +329,7 @@ static void test_times(Test *t)
     ok(p9c_setattr(t->c, 1, &set));
     after = host_stat(t, "f");
     g_assert_cmpint(after.st_atim.tv_sec, >=, now - 1);
-    /* A time that is not to be set, or is none */
+    /* A time without its bit is not set; invalid times are refused. */
     set.valid = P9C_SETATTR_ATIME_SET | P9C_SETATTR_MTIME_SET;
     before = host_stat(t, "f");
     ok(p9c_setattr(t->c, 1, &set));
@@ -346,7 +346,7 @@ static void test_times(Test *t)
     fails(p9c_setattr(t->c, 1, &set), EINVAL);
     set.mtime_nsec = UINT64_MAX;
     fails(p9c_setattr(t->c, 1, &set), EINVAL);
-    /* A link's own, never those of what it names */
+    /* The times of the link, not of its target */
     set.mtime_sec = 42;
     set.mtime_nsec = 0;
     ok(p9c_setattr(t->c, 3, &set));
@@ -360,7 +360,7 @@ static void test_times(Test *t)
     g_assert_cmpint((int64_t)attr_of(t, "f").mtime_sec, ==, -1000);
 }
 
-/* Whether the ctime moves: it may take a tick of the host's clock. */
+/* Whether @set moves the ctime: this may take a tick of the host's clock. */
 static bool ctime_moves(Test *t, uint32_t fid, P9CSetAttr set)
 {
     P9CAttr before, after;
@@ -387,7 +387,7 @@ static void test_ctime(Test *t)
     ok(walk(t, ROOT, 1, "f"));
     ok(set_mode(t, 1, 04755));
     ok(getattr(t, 1, &before));
-    /* By itself it changes nothing else. */
+    /* The ctime bit alone changes nothing else. */
     g_assert_true(ctime_moves(t, 1, (P9CSetAttr) {
         .valid = P9C_SETATTR_CTIME,
     }));
@@ -435,7 +435,7 @@ static void test_together(Test *t)
     if (has(t, HAS_OWNERS)) {
         owner_is(t, "f", 12, 34);
     }
-    /* Nothing at all, and what nobody knows */
+    /* No bits, an unknown bit, and an unknown fid */
     set.valid = 0;
     ok(p9c_setattr(t->c, 1, &set));
     set.valid = 0x80000000;

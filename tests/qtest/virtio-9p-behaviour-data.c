@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Behaviour of open files: their data, how they are opened and made, locks on
- * them, and requests that are under way at once.
+ * Behaviour of open files: their data, how they are opened and made, and
+ * requests that are in flight together.
  */
 #include "qemu/osdep.h"
 #include "virtio-9p-behaviour.h"
@@ -26,11 +26,11 @@ static void test_read_write(Test *t)
     read_is(t, 1, 11, "");
     read_is(t, 1, 1 << 30, "");
     host_is(t, "new", "hello earth");
-    /* What the host writes is read at once. */
+    /* The guest reads the host's changes at once. */
     host_write(t, "new", "the host's");
     read_is(t, 1, 0, "the host's");
 
-    /* What the fid is not open for */
+    /* Operations that the fid is not open for */
     ok(walk(t, ROOT, 2, "new"));
     fails(p9c_read(t->c, 2, 0, 1, buf, &n), EBADF);
     fails(p9c_fsync(t->c, 2, false), EBADF);
@@ -48,7 +48,7 @@ static void test_create(Test *t)
     ok(walk(t, ROOT, 1, ""));
     ok(p9c_lcreate(t->c, 1, "f", P9C_O_RDWR | P9C_O_EXCL, 04751, t->gid, &qid,
                    NULL));
-    /* The fid is the file's now. */
+    /* The fid means the file now. */
     ok(getattr(t, 1, &a));
     g_assert_cmpuint(a.qid.path, ==, qid.path);
     g_assert_cmphex(a.mode, ==, S_IFREG | 04751);
@@ -60,7 +60,7 @@ static void test_create(Test *t)
 
     ok(walk(t, ROOT, 1, ""));
     fails(create(t, 1, "f", P9C_O_RDWR | P9C_O_EXCL, 0600), EEXIST);
-    /* Without O_EXCL it is opened, and stays what it is. */
+    /* Without O_EXCL the file is opened and keeps its content and mode. */
     ok(create(t, 1, "f", P9C_O_RDWR, 0600));
     read_is(t, 1, 0, "data");
     g_assert_cmphex(attr_of(t, "f").mode & 0777, ==, 0751);
@@ -74,7 +74,7 @@ static void test_create(Test *t)
     ok(walk(t, ROOT, 1, ""));
     fails(create(t, 1, "d", P9C_O_RDONLY, 0644), EISDIR);
     fails(create(t, 1, "d", P9C_O_RDWR | P9C_O_EXCL, 0644), EEXIST);
-    /* An access mode that is none, a group that is none, an open directory */
+    /* An invalid access mode, an invalid group, an open directory */
     fails(create(t, 1, "x", 3, 0644), EINVAL);
     fails(p9c_lcreate(t->c, 1, "x", P9C_O_RDWR, 0644, P9C_NOUID, NULL, NULL),
           EINVAL);
@@ -83,11 +83,11 @@ static void test_create(Test *t)
     fails(create(t, 3, "x", P9C_O_RDWR, 0644), EBADF);
     fails(create(t, 99, "x", P9C_O_RDWR, 0644), EBADF);
     g_assert_false(host_has(t, "x"));
-    /* Without any permission, and written by who made it */
+    /* A file without permissions, written by the fid that made it */
     ok(create(t, 1, "locked", P9C_O_RDWR | P9C_O_EXCL, 0));
     write_all(t, 1, 0, "x");
     host_mode_is(t, "locked", S_IFREG);
-    /* ... and opened again by the guest's root */
+    /* The guest's root can open it again. */
     ok(walk(t, ROOT, 2, "locked"));
     ok(open_fid(t, 2, P9C_O_RDWR));
     read_is(t, 2, 0, "x");
@@ -122,7 +122,7 @@ static void test_open(Test *t)
     fails(open_fid(t, 99, P9C_O_RDONLY), EBADF);
 }
 
-/* Holes, and offsets that do not fit into 32 bits */
+/* Holes, and offsets beyond 32 bits */
 static void test_sparse(Test *t)
 {
     char buf[64];
@@ -149,13 +149,13 @@ static void test_sparse(Test *t)
     ok(setattr(t, 1, (P9CSetAttr) { .valid = P9C_SETATTR_SIZE,
                                     .size = FAR + 1 }));
     read_is(t, 1, FAR, "f");
-    /* No file has such an offset. */
+    /* Offsets that no file has */
     g_assert_cmpint(p9c_write(t->c, 1, INT64_MAX, "x", 1, NULL), !=, 0);
     g_assert_cmpint(p9c_write(t->c, 1, UINT64_MAX, "x", 1, NULL), !=, 0);
     g_assert_cmpuint(attr_of(t, "f").size, ==, FAR + 1);
 }
 
-/* Much data in large pieces, with odd offsets */
+/* Much data in large pieces, at odd offsets */
 static void test_big(Test *t)
 {
     size_t size = 3 * MiB + 12345, pos;
@@ -197,11 +197,11 @@ static void test_fsync(Test *t)
     ok(p9c_fsync(t->c, 2, false));
     ok(p9c_fsync(t->c, 2, true));
     fails(p9c_fsync(t->c, 99, false), EBADF);
-    /* Older clients do not say what for. */
+    /* Older clients do not send datasync. */
     ok(p9c_rpc(t->c, P9C_TFSYNC, PUT(U32(1)), NULL));
 }
 
-/* writeout=immediate: the data is there all the same. */
+/* writeout=immediate: the data is in the file all the same. */
 static void test_writeout(Test *t)
 {
     ok(walk(t, ROOT, 1, ""));
@@ -216,8 +216,8 @@ static void test_writeout(Test *t)
  */
 
 /*
- * Each appends, by two fids, with offsets that would overwrite each other, and
- * so does the host: nothing is lost.
+ * Requests append by two fids, with offsets that would overwrite each other,
+ * and so does the host: no data is lost.
  */
 static void test_append(Test *t)
 {
@@ -293,7 +293,7 @@ static void test_parallel(Test *t)
     }
 }
 
-/* One name made many times at once: one of them makes it. */
+/* Many requests make one name: one of them makes the file. */
 static void test_parallel_create(Test *t)
 {
     P9Call *calls[PARALLEL];
@@ -320,13 +320,13 @@ static void test_parallel_create(Test *t)
         p9c_call_end(calls[i]);
     }
     g_assert_cmpint(made, <=, 1);
-    /* All have the same file. */
+    /* All fids mean the same file. */
     write_all(t, 100, 0, "data");
     read_is(t, 102, 0, "data");
     same_inode(t, 130, "f");
 }
 
-/* A reset in the midst of changes: each was made whole, or not. */
+/* A reset during changes: each change is complete, or not made. */
 static void test_reset(Test *t)
 {
     int i;

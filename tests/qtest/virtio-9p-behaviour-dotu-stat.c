@@ -19,7 +19,7 @@ static void test_stat(Test *t)
     host_mkdir(t, "d");
     host_mkdir(t, "d/e");
     host = host_stat(t, "f");
-    /* The helper of an ordinary user makes root of him. */
+    /* The helper of an ordinary user maps that user to root. */
     n_uid = has(t, HAS_HELPER) ? t->uid : host.st_uid;
     n_gid = has(t, HAS_HELPER) ? t->gid : host.st_gid;
     uid = g_strdup_printf("%u", n_uid);
@@ -41,7 +41,7 @@ static void test_stat(Test *t)
     g_assert_cmpuint(st.n_muid, ==, P9C_NOUID);
     g_assert_cmpstr(st.extension, ==, "");
 
-    /* Contents that change change the qid's version, and not its path. */
+    /* A change of the content changes the qid's version, not its path. */
     host_write(t, "f", "123456");
     ok(p9c_stat(t->c, 1, &again));
     g_assert_cmpuint(again.length, ==, 6);
@@ -53,15 +53,38 @@ static void test_stat(Test *t)
     p9c_stat_is(t->c, ROOT, P9C_QTDIR, P9C_DMDIR | 0755, 0, "/", NULL);
     ok(walk(t, ROOT, 2, "d"));
     p9c_stat_is(t->c, 2, P9C_QTDIR, P9C_DMDIR | 0755, 0, "d", NULL);
-    /* A name that was not in the walk is that which others found it by. */
+    /* Without a name in the walk, Tstat gives the name of an earlier walk. */
     ok(walk(t, 2, 3, "e"));
     ok(walk(t, 3, 4, ".."));
     p9c_stat_is(t->c, 4, P9C_QTDIR, P9C_DMDIR | 0755, 0, "d", NULL);
-    /* Renamed and removed, an open file is still there. */
+    /* An open file without a name still has a stat. */
     ok(open_u(t, 1, P9C_OREAD));
     ok(walk(t, ROOT, 5, "f"));
     ok(p9c_remove(t->c, 5));
     p9c_stat_is(t->c, 1, P9C_QTFILE, 0644, 6, "f", "");
+}
+
+/* Owners: by number or, without one, by a name that is a number */
+static void change_owners(Test *t, uint32_t fid)
+{
+    HostView view;
+
+    ok(wstat_u(t, fid, stat_with(st->n_uid = t->uid, st->n_gid = t->gid)));
+    if (!has(t, HAS_OWNERS)) {
+        return;
+    }
+    ok(wstat_u(t, fid, stat_with(st->n_uid = 1234, st->n_gid = 2345)));
+    view = host_view(t, "f");
+    g_assert_cmpuint(view.uid, ==, 1234);
+    g_assert_cmpuint(view.gid, ==, 2345);
+    ok(wstat_u(t, fid, stat_with(st->gid = (char *)"77")));
+    ok(wstat_u(t, fid, stat_with(st->uid = (char *)"78")));
+    view = host_view(t, "f");
+    g_assert_cmpuint(view.uid, ==, 78);
+    g_assert_cmpuint(view.gid, ==, 77);
+    /* The number wins. */
+    ok(wstat_u(t, fid, stat_with(st->uid = (char *)"bob", st->n_uid = 79)));
+    g_assert_cmpuint(host_view(t, "f").uid, ==, 79);
 }
 
 static void test_wstat(Test *t)
@@ -88,7 +111,8 @@ static void test_wstat(Test *t)
     ok(wstat_u(t, 1, stat_with(st->length = 100000)));
     g_assert_cmpint(host_stat(t, "f").st_size, ==, 100000);
 
-    ok(wstat_u(t, 1, stat_with(st->mtime = 1000000000, st->atime = 0x90000000)));
+    ok(wstat_u(t, 1, stat_with(st->mtime = 1000000000,
+                               st->atime = 0x90000000)));
     host = host_stat(t, "f");
     g_assert_cmpint(host.st_mtim.tv_sec, ==, 1000000000);
     g_assert_cmpint(host.st_mtim.tv_nsec, ==, 0);
@@ -98,37 +122,20 @@ static void test_wstat(Test *t)
     g_assert_cmpint(host.st_mtim.tv_sec, ==, 0);
     g_assert_cmpint(host.st_atim.tv_sec, ==, 0x90000000);
 
-    /* Owners: by number, or a number as name where there is none */
-    ok(wstat_u(t, 1, stat_with(st->n_uid = t->uid, st->n_gid = t->gid)));
-    if (has(t, HAS_OWNERS)) {
-        HostView view;
+    change_owners(t, 1);
 
-        ok(wstat_u(t, 1, stat_with(st->n_uid = 1234, st->n_gid = 2345)));
-        view = host_view(t, "f");
-        g_assert_cmpuint(view.uid, ==, 1234);
-        g_assert_cmpuint(view.gid, ==, 2345);
-        ok(wstat_u(t, 1, stat_with(st->gid = (char *)"77")));
-        ok(wstat_u(t, 1, stat_with(st->uid = (char *)"78")));
-        view = host_view(t, "f");
-        g_assert_cmpuint(view.uid, ==, 78);
-        g_assert_cmpuint(view.gid, ==, 77);
-        /* The number counts. */
-        ok(wstat_u(t, 1, stat_with(st->uid = (char *)"bob", st->n_uid = 79)));
-        g_assert_cmpuint(host_view(t, "f").uid, ==, 79);
-    }
-
-    /* All at once, and by a fid that is open */
+    /* Several fields at once, by an open fid */
     ok(open_u(t, 1, P9C_ORDWR));
     ok(wstat_u(t, 1, stat_with(st->mode = 0640, st->length = 3,
-                             st->mtime = 12345, st->name = (char *)"g",
-                             st->muid = (char *)"me")));
+                               st->mtime = 12345, st->name = (char *)"g",
+                               st->muid = (char *)"me")));
     host = host_stat(t, "g");
     host_mode_is(t, "g", S_IFREG | 0640);
     g_assert_cmpint(host.st_size, ==, 3);
     g_assert_cmpint(host.st_mtim.tv_sec, ==, 12345);
     g_assert_false(host_has(t, "f"));
 
-    /* What Tstat tells can be sent back, changed or not. */
+    /* The guest can send back the result of Tstat, changed or not. */
     ok(p9c_stat(t->c, 1, &now));
     ok(p9c_wstat(t->c, 1, &now));
     now.mode = 0644;
@@ -142,13 +149,13 @@ static void test_wstat(Test *t)
     ok(p9c_wstat(t->c, ROOT, &now));
     p9c_stat_clear(&now);
 
-    /* Nothing: makes sure that what was written is there. */
+    /* A Twstat without changes syncs the file. */
     ok(p9c_wstat(t->c, 1, &p9c_stat_blank));
     ok(p9c_wstat(t->c, 2, &p9c_stat_blank));
     ok(p9c_wstat(t->c, ROOT, &p9c_stat_blank));
 }
 
-/* Nothing at all is changed when something cannot be. */
+/* A Twstat changes nothing if one of its fields is refused. */
 static void test_wstat_refused(Test *t)
 {
     g_autofree char *longer = g_strnfill(NAME_MAX + 1, 'n');
@@ -169,7 +176,7 @@ static void test_wstat_refused(Test *t)
     REFUSED(1, EINVAL, st->mode = 01000 | 0600);
     REFUSED(2, EINVAL, st->mode = 0700);
     REFUSED(3, EINVAL, st->mode = P9C_DMSOCKET | 0600);
-    /* What is the server's */
+    /* Fields that only the server sets */
     REFUSED(1, EPERM, st->type = 1);
     REFUSED(1, EPERM, st->dev = 1);
     REFUSED(1, EPERM, st->qid.type = P9C_QTDIR);
@@ -198,7 +205,7 @@ static void test_wstat_refused(Test *t)
     host_mode_is(t, "p", S_IFIFO | 0644);
     host_is(t, "f", "0123456789");
 
-    /* Special files may look like files to the client. */
+    /* The mode of a special file may lack the type bit. */
     ok(wstat_u(t, 3, stat_with(st->mode = 0600)));
     ok(wstat_u(t, 3, stat_with(st->mode = P9C_DMNAMEDPIPE | 0604)));
     host_mode_is(t, "p", S_IFIFO | 0604);
@@ -221,7 +228,7 @@ static void test_rename(Test *t)
     ok(wstat_u(t, 1, stat_with(st->name = (char *)"g")));
     host_is(t, "g", "f");
 
-    /* As rename(2): a file replaces a file, and its fid has no name then. */
+    /* As rename(2): the replaced file stays with its fid, without a name. */
     ok(walk(t, ROOT, 2, "old"));
     ok(wstat_u(t, 1, stat_with(st->name = (char *)"old")));
     g_assert_false(host_has(t, "g"));
@@ -230,14 +237,14 @@ static void test_rename(Test *t)
     fails(p9c_remove(t->c, 2), ENOENT);
     host_is(t, "old", "f");
 
-    /* But no directory, and no directory replaces what is not empty. */
+    /* A file does not replace a directory, nor a directory a full one. */
     fails(wstat_u(t, 1, stat_with(st->name = (char *)"d")), EISDIR);
     ok(walk(t, ROOT, 3, "d"));
     fails(wstat_u(t, 3, stat_with(st->name = (char *)"old")), ENOTDIR);
     fails(wstat_u(t, 3, stat_with(st->name = (char *)"full")), ENOTEMPTY);
     host_is(t, "full/x", "x");
 
-    /* What is below moves along. */
+    /* Files below a directory move with it. */
     ok(walk(t, ROOT, 4, "full"));
     ok(walk(t, 4, 5, "x"));
     ok(wstat_u(t, 4, stat_with(st->name = (char *)"moved")));
@@ -283,7 +290,7 @@ static void test_read_dir(Test *t)
         }
     }
 
-    /* What goes away between two reads is not there in the second. */
+    /* A file that is removed between two reads may be missing. */
     ok(p9c_read_dir(t->c, 1, 0, 1000, &first, &n));
     offset = n;
     g_assert_cmpuint(first->len, >, 5);
@@ -310,7 +317,7 @@ static void test_read_dir(Test *t)
     g_assert_cmpuint(first->len + j, <=, MANY);
 }
 
-/* Each kind of file is told as Tstat tells it. */
+/* A directory has the same stat for each kind of file as Tstat. */
 static void test_read_dir_kinds(Test *t)
 {
     g_autofree char *longest = g_strnfill(PATH_MAX - 1, 't');
@@ -347,7 +354,7 @@ static void test_read_dir_kinds(Test *t)
         ok(clunk(t, 3));
     }
 
-    /* Where a link leads may not fit: it is listed even so. */
+    /* A target that does not fit is left out; the link is listed. */
     small = p9c_read_dir_all(t->c, 2, 1000);
     g_assert_cmpuint(small->len, ==, 6);
     got = p9c_stat_find(small, "long");

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Behaviour of 9P2000.u: what its own messages do with files. What needs none
- * is virtio-9p-dotu-test.c's.
+ * Behaviour of 9P2000.u: its own messages on files. virtio-9p-dotu-test.c has
+ * the tests that need no files.
  */
 #include "qemu/osdep.h"
 #include <sys/sysmacros.h>
@@ -14,14 +14,13 @@ int open_u(Test *t, uint32_t fid, uint8_t mode)
 }
 
 int create_u(Test *t, uint32_t fid, const char *name, uint32_t perm,
-                    uint8_t mode, const char *extension)
+             uint8_t mode, const char *extension)
 {
     return p9c_create(t->c, fid, name, perm, mode, extension, NULL);
 }
 
-/* In the root, which a new fid is cloned for; it is clunked after an error. */
 int make_u(Test *t, uint32_t newfid, const char *name, uint32_t perm,
-                const char *extension)
+           const char *extension)
 {
     int err;
 
@@ -33,9 +32,8 @@ int make_u(Test *t, uint32_t newfid, const char *name, uint32_t perm,
     return err;
 }
 
-/* The same, and clunks the fid in any case */
 int make_only_u(Test *t, const char *name, uint32_t perm,
-                     const char *extension)
+                const char *extension)
 {
     int err = make_u(t, 0x4d4d, name, perm, extension);
 
@@ -78,28 +76,27 @@ static void test_create(Test *t)
     view = host_view(t, "f");
     g_assert_cmphex(view.mode, ==, S_IFREG | 0640);
     g_assert_cmpuint(view.uid, ==, has(t, HAS_VIEW) ? t->uid : t->host_uid);
-    /* The directory's, as open(5) has it */
+    /* That of the directory: open(5) of Plan 9 */
     g_assert_cmpuint(view.gid, ==, dir.gid);
     host_is(t, "f", "hello");
-    /* The fid is the file now, and open. */
+    /* The fid means the file now, and is open. */
     p9c_stat_is(t->c, 1, P9C_QTFILE, 0640, 5, "f", "");
     fails(open_u(t, 1, P9C_OREAD), EBADF);
     ok(walk(t, ROOT, 2, "f"));
     p9c_stat_is(t->c, 2, P9C_QTFILE, 0640, 5, "f", "");
 
-    /* Permissions are what was asked for. */
+    /* The file has exactly the requested permissions. */
     ok(make_only_u(t, "all", 0666, ""));
     host_mode_is(t, "all", S_IFREG | 0666);
     ok(make_only_u(t, "set", 0755 | P9C_DMSETUID | P9C_DMSETGID |
-                 P9C_DMSETVTX, ""));
+                   P9C_DMSETVTX, ""));
     host_mode_is(t, "set", S_IFREG | 07755);
     ok(walk(t, ROOT, 3, "set"));
     p9c_stat_is(t->c, 3, P9C_QTFILE,
-                0755 | P9C_DMSETUID | P9C_DMSETGID |
-            P9C_DMSETVTX,
-                0, "set", "");
+                0755 | P9C_DMSETUID | P9C_DMSETGID | P9C_DMSETVTX, 0, "set",
+                "");
 
-    /* Names that are there, and that cannot be */
+    /* Names that exist, and invalid ones */
     fails(make_only_u(t, "f", 0644, ""), EEXIST);
     fails(make_only_u(t, "f", 0755 | P9C_DMDIR, ""), EEXIST);
     host_is(t, "f", "hello");
@@ -111,7 +108,7 @@ static void test_create(Test *t)
     fails(make_only_u(t, longer, 0644, ""), ENAMETOOLONG);
     ok(make_only_u(t, longest, 0644, ""));
 
-    /* Bits that nobody knows, or that do not go together */
+    /* Unknown bits, and bits that exclude each other */
     fails(make_only_u(t, "x", 0644 | P9C_DMAPPEND, ""), EINVAL);
     fails(make_only_u(t, "x", 0644 | P9C_DMEXCL, ""), EINVAL);
     fails(make_only_u(t, "x", 0644 | P9C_DMTMP, ""), EINVAL);
@@ -124,7 +121,7 @@ static void test_create(Test *t)
     fails(create_u(t, 4, "x", 0644, 0x08, ""), EINVAL);
     g_assert_false(host_has(t, "x"));
 
-    /* An open directory is for reading. */
+    /* An open directory can only be read. */
     ok(open_u(t, 4, P9C_OREAD));
     fails(create_u(t, 4, "x", 0644, P9C_OREAD, ""), EBADF);
     g_assert_false(host_has(t, "x"));
@@ -149,13 +146,13 @@ static void test_create_dir(Test *t)
                 NULL);
     none = p9c_read_dir_all(t->c, 1, 1000);
     g_assert_cmpuint(none->len, ==, 0);
-    /* One more in it */
+    /* Another one in it */
     ok(walk(t, 1, 2, ""));
     ok(create_u(t, 2, "e", P9C_DMDIR | 0700, P9C_OREAD, ""));
     host_mode_is(t, "d/e", S_IFDIR | 0700);
 }
 
-/* Where a link leads, on the host, where it may be a file */
+/* The target of a link on the host, where the link may be a regular file */
 static void link_is(Test *t, const char *name, const char *target)
 {
     if (has(t, HAS_SAME)) {
@@ -183,7 +180,7 @@ static void test_symlink(Test *t)
     link_is(t, "s", "../to/there");
     p9c_stat_is(t->c, 1, P9C_QTSYMLINK, P9C_DMSYMLINK | 0777, 11, "s",
                 "../to/there");
-    /* It is not open, and cannot be. */
+    /* The fid is not open, and cannot be opened. */
     fails(read_err(t, 1), EBADF);
     fails(open_u(t, 1, P9C_OREAD), ELOOP);
     ok(make_only_u(t, "long", P9C_DMSYMLINK, longest));
@@ -197,7 +194,7 @@ static void test_symlink(Test *t)
     fails(make_only_u(t, "a/b", P9C_DMSYMLINK, "t"), ENOENT);
     g_assert_false(host_has(t, "x"));
 
-    /* Where it leads cannot be changed. */
+    /* The target cannot be changed. */
     fails(wstat_u(t, 1, stat_with(st->extension = (char *)"new")), EPERM);
     ok(wstat_u(t, 1, stat_with(st->extension = (char *)"../to/there")));
     link_is(t, "s", "../to/there");
@@ -221,7 +218,7 @@ static void test_link(Test *t)
     /* Linux' client ends the number with a newline. */
     ok(make_only_u(t, "h", P9C_DMLINK, "5\n"));
     g_assert_cmpuint(host_stat(t, "f").st_nlink, ==, 3);
-    /* The new fid is not open, but can be. */
+    /* The new fid is not open, but can be opened. */
     fails(read_err(t, 1), EBADF);
     ok(open_u(t, 1, P9C_OREAD));
     read_is(t, 1, 0, "data");
@@ -236,7 +233,7 @@ static void test_link(Test *t)
     fails(make_only_u(t, "x", P9C_DMLINK, "6"), EPERM);
     g_assert_false(host_has(t, "x"));
 
-    /* Only the name of this fid is removed. */
+    /* Tremove removes only the name of this fid. */
     ok(p9c_remove(t->c, 1));
     g_assert_false(host_has(t, "g"));
     g_assert_true(host_has(t, "f"));
@@ -257,7 +254,7 @@ static void test_special(Test *t)
     ok(make_u(t, 2, "s", P9C_DMSOCKET | 0755, ""));
     host_mode_is(t, "s", S_IFSOCK | 0755);
     p9c_stat_is(t->c, 2, P9C_QTFILE, P9C_DMSOCKET | 0755, 0, "s", "");
-    /* They are the guest's to open. */
+    /* QEMU does not open them: the guest implements them. */
     fails(open_u(t, 1, P9C_OREAD), ENXIO);
     fails(open_u(t, 2, P9C_OREAD), ENXIO);
 
@@ -266,7 +263,7 @@ static void test_special(Test *t)
     }
     g_assert_false(host_has(t, "x"));
 
-    /* Who may not make devices cannot, and says so. */
+    /* EPERM if QEMU may not make devices */
     err = make_u(t, 3, "c", P9C_DMDEVICE | 0600, "c 1 3");
     if (err) {
         fails(err, EPERM);
@@ -336,7 +333,7 @@ static void test_open(Test *t)
     g_assert_cmphex(qid.type, ==, P9C_QTDIR);
 }
 
-/* ORCLOSE: the file goes with its fid, under whatever name it has then. */
+/* ORCLOSE: the clunk removes the file, even under a new name. */
 static void test_remove_on_clunk(Test *t)
 {
     host_write(t, "f", "data");
@@ -352,14 +349,14 @@ static void test_remove_on_clunk(Test *t)
     ok(create_u(t, 1, "tmp", 0600, P9C_ORDWR | P9C_ORCLOSE, ""));
     write_all(t, 1, 0, "data");
     g_assert_true(host_has(t, "tmp"));
-    /* Another fid on it does not remove it. */
+    /* The clunk of another fid does not remove it. */
     ok(walk(t, ROOT, 2, "tmp"));
     ok(clunk(t, 2));
     g_assert_true(host_has(t, "tmp"));
     ok(clunk(t, 1));
     g_assert_false(host_has(t, "tmp"));
 
-    /* Removed before: another file of that name stays. */
+    /* If it is already removed, a new file of that name stays. */
     host_write(t, "f", "old");
     ok(walk(t, ROOT, 1, "f"));
     ok(walk(t, ROOT, 2, "f"));
@@ -382,7 +379,7 @@ static void test_remove(Test *t)
     ok(p9c_remove(t->c, 1));
     g_assert_false(host_has(t, "f"));
     fails(p9c_stat(t->c, 1, NULL), EBADF);
-    /* The fid is gone even when the directory is not. */
+    /* The fid is gone even if the directory is not. */
     ok(walk(t, ROOT, 1, "d"));
     fails(p9c_remove(t->c, 1), ENOTEMPTY);
     fails(p9c_stat(t->c, 1, NULL), EBADF);
@@ -413,7 +410,7 @@ static void test_readonly(Test *t)
     ok(open_u(t, 1, P9C_OREAD));
     read_is(t, 1, 0, "data");
     fails(write_err(t, 1), EROFS);
-    /* There is nothing to be made sure of. */
+    /* An empty Twstat is a sync, which needs no write access. */
     ok(p9c_wstat(t->c, 1, &p9c_stat_blank));
     fails(p9c_remove(t->c, 1), EROFS);
     host_is(t, "f", "data");

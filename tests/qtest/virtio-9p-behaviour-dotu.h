@@ -16,10 +16,10 @@ int create_u(Test *t, uint32_t fid, const char *name, uint32_t perm,
 
 /* Makes a file in the root as @newfid, which is free again after an error. */
 int make_u(Test *t, uint32_t newfid, const char *name, uint32_t perm,
-         const char *extension);
+           const char *extension);
 /* The same, without a fid */
 int make_only_u(Test *t, const char *name, uint32_t perm,
-              const char *extension);
+                const char *extension);
 
 int wstat_u(Test *t, uint32_t fid, P9CStat st);
 

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Requests that are given up: Tflush while their helper stands still or a
- * thread has them, Tversion, a reset of the device and one of the machine
- * (flush(5) and version(5) of Plan 9). What comes back is in order, what was
- * answered was done and nothing else, and neither QEMU nor the helper keeps a
- * descriptor of what is over.
+ * Requests that the guest gives up: by Tflush while their helper is stopped or
+ * a thread has them, by Tversion, and by a reset of the device or the machine
+ * (flush(5) and version(5) of Plan 9). Replies come in order, only requests
+ * with a reply took effect, and neither QEMU nor the helper keeps descriptors
+ * of ended requests.
  */
 #include "qemu/osdep.h"
 #include "libqtest-single.h"
@@ -13,7 +13,7 @@
 #include "virtio-9p-host.h"
 
 #define ROUNDS      6
-#define IO_ROUNDS   6           /* fsync may take its time */
+#define IO_ROUNDS   6           /* few: fsync may be slow */
 #define FLUSHES     4
 
 static int new_file(Test *t, uint32_t fid, const char *name)
@@ -22,7 +22,7 @@ static int new_file(Test *t, uint32_t fid, const char *name)
     return create(t, fid, name, P9C_O_RDWR, 0644);
 }
 
-/* The rest of a reply, whatever it is, if there is one; the end of the call */
+/* Ends the call, with or without a reply. */
 static void end_call(P9Call *call)
 {
     if (p9c_is_done(call)) {
@@ -32,8 +32,8 @@ static void end_call(P9Call *call)
 }
 
 /*
- * One request of each kind that goes to the driver. Each round has names of
- * its own, of which prepare() makes those that there have to be.
+ * One request of each kind that goes to the driver. prepare() makes the files
+ * that the requests need.
  */
 
 enum {
@@ -267,9 +267,9 @@ static P9Call *request(Test *t, unsigned i)
  */
 
 /*
- * Each request with some flushes of it and one of the first flush, while the
- * helper stands still if @stop. Once a request is on its way it is answered,
- * and before its first Rflush.
+ * Sends each request, some flushes of it and a flush of the first flush, with
+ * @stop while the helper is stopped. A request that is on its way gets its
+ * reply, which comes before its first Rflush.
  */
 static void flush_each(Test *t, bool stop)
 {
@@ -299,13 +299,13 @@ static void flush_each(Test *t, bool stop)
             p9_host_signal_helpers(SIGCONT);
         }
 
-        /* The last can only come when all before it did. */
+        /* The last Rflush comes after all the others. */
         ok(p9c_wait(flush[FLUSHES - 1]));
         g_assert_true(p9c_is_done(call));
         ok(p9c_wait(call));
         end_call(call);
 
-        /* From now on the tag may mean another. */
+        /* From now on the tag may mean another request. */
         call = p9c_call(t->c, P9C_TSTATFS);
         p9c_call_set_tag(call, tag);
         p9c_put_u32(call, ROOT);
@@ -342,7 +342,7 @@ static void test_flush_stopped(Test *t)
     flush_each(t, true);
 }
 
-/* The tag is used again as soon as Rflush is there, many times over. */
+/* The guest reuses the tag as soon as Rflush arrives, many times over. */
 static void test_tag_again(Test *t)
 {
     const uint16_t tag = 4711;
@@ -367,7 +367,7 @@ static void test_tag_again(Test *t)
     assert_alive(t);
 }
 
-/* Reads and writes of much, in threads or not, all of them flushed */
+/* Large reads and writes, in threads or not, all of them flushed */
 static void test_flush_io(Test *t)
 {
     static const uint8_t data[64 * KiB];
@@ -415,7 +415,7 @@ static void test_flush_io(Test *t)
     assert_alive(t);
 }
 
-/* Tlock that waits: a lock of another process is in the way. */
+/* A Tlock that waits for another process is flushed. */
 static void test_flush_lock(Test *t)
 {
     P9CLock lock = { .type = P9C_LOCK_WRLCK, .client_id = "guest" };
@@ -444,7 +444,7 @@ static void test_flush_lock(Test *t)
     end_call(flush);
     end_call(again);
 
-    /* Nobody has it but who had it. */
+    /* Only the first process has the lock; then none has. */
     lock.type = P9C_LOCK_UNLCK;
     ok(p9c_lock(t->c, FID_OPEN, &lock, &status));
     lock.type = P9C_LOCK_WRLCK;
@@ -458,10 +458,10 @@ static void test_flush_lock(Test *t)
 }
 
 /*
- * Ends of the session
+ * The end of a session
  */
 
-/* All kinds of fids, and requests on them under way */
+/* All kinds of fids, and requests on them in flight */
 static unsigned under_way(Test *t, P9Call **calls)
 {
     unsigned i, n = 0;
@@ -476,7 +476,7 @@ static unsigned under_way(Test *t, P9Call **calls)
     ok(p9c_lock(t->c, 100, &lock, &status));
     g_assert_cmpuint(status, ==, P9C_LOCK_SUCCESS);
     ok(p9c_xattrwalk(t->c, FID_FILE, 200, "", NULL));
-    /* An inode that only a fid has */
+    /* An inode without a name */
     ok(new_file(t, 201, "unlinked"));
     ok(p9c_unlinkat(t->c, ROOT, "unlinked", 0));
 
@@ -489,7 +489,7 @@ static unsigned under_way(Test *t, P9Call **calls)
         calls[n] = request(t, i);
         p9c_submit(calls[n++]);
     }
-    /* More names that end up in nothing, and flushes among them */
+    /* Flushes of some of them */
     for (i = 0; i < 4; i++) {
         calls[n] = p9c_flush_call(t->c, p9c_call_tag(calls[i]));
         p9c_submit(calls[n++]);
@@ -499,7 +499,7 @@ static unsigned under_way(Test *t, P9Call **calls)
 
 #define UNDER_WAY_MAX   (ARRAY_SIZE(requests) + 5)
 
-/* What of it the next round would stumble on, from the host's side */
+/* Removes all files from the host's side, for the next round. */
 static void host_clean(Test *t)
 {
     g_autofree char *cmd = g_strdup_printf("find '%s' -mindepth 1 -delete",
@@ -508,7 +508,7 @@ static void host_clean(Test *t)
     g_assert_cmpint(system(cmd), ==, 0);
 }
 
-/* Nothing of the previous session is there, and a new one works. */
+/* The fids of the previous session are gone, and a new session works. */
 static void assert_new(Test *t, unsigned descriptors)
 {
     unsigned i;
@@ -568,7 +568,7 @@ static gpointer continue_later(gpointer opaque)
     return NULL;
 }
 
-/* One that resets the device while the helper stands still */
+/* Resets the device while the helper is stopped. */
 static void reset_stopped(Test *t)
 {
     GThread *thread = NULL;
@@ -605,7 +605,7 @@ static void test_reset(Test *t)
     }
 }
 
-/* The guest's machine is reset: whoever was in it did not say good-bye. */
+/* A reset of the guest's machine, without a clunk */
 static void test_system_reset(Test *t)
 {
     QVirtioPCIDevice *pci = container_of(t->v9p->vdev, QVirtioPCIDevice,
@@ -619,7 +619,7 @@ static void test_system_reset(Test *t)
         qtest_qmp_assert_success(global_qtest,
                                  "{ 'execute': 'system_reset' }");
         qtest_qmp_eventwait(global_qtest, "RESET");
-        /* As firmware does it */
+        /* The firmware's part */
         qvirtio_pci_device_enable(pci);
         p9c_reset(t->c);
         for (i = 0; i < n; i++) {

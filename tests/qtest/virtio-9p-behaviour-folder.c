@@ -28,7 +28,7 @@ void host_give(Test *t, const char *path)
 void host_write(Test *t, const char *name, const char *data)
 {
     g_autofree char *path = host_path(t, name);
-    /* In place: the same inode */
+    /* In place, so the inode stays the same */
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
     g_assert_cmpint(fd, >=, 0);
@@ -211,7 +211,7 @@ void same_inode(Test *t, uint32_t fid, const char *name)
     g_assert_cmpuint(a.ctime_sec, ==, st.st_ctim.tv_sec);
     g_assert_cmpuint(a.ctime_nsec, ==, st.st_ctim.tv_nsec);
     g_assert_cmpuint(a.nlink, ==, st.st_nlink);
-    /* ... and so does one that is walked to it */
+    /* A new fid by that name has the same qid. */
     b = attr_of(t, strcmp(name, ".") ? name : "");
     g_assert_cmpuint(a.qid.path, ==, b.qid.path);
     g_assert_cmphex(a.qid.type, ==, b.qid.type);

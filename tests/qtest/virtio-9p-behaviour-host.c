@@ -1,11 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the host's file system decides on, from a 9p message to the host and
- * back: O_DIRECT, generations of inodes, offsets in directories, and what the
- * owner of files may do with them if that is QEMU. Where the file system of the
- * current folder has something, the guest has it; where it has not, nothing
- * fails.
+ * Features that depend on the host's file system: O_DIRECT, generations of
+ * inodes, offsets in directories, and the rights of QEMU as the owner of files.
+ * If the file system of the current folder has a feature, the guest has it;
+ * otherwise no request fails.
  */
 #include "qemu/osdep.h"
 #include <linux/fs.h>
@@ -18,13 +17,13 @@
 #define GETATTR_VERSION 0x00002000ull
 #define BLOCK           4096
 #define STAYING         2000        /* entries that stay */
-#define COMING          4           /* that come, or go, between two reads */
+#define COMING          4           /* that come and go between two reads */
 
 /*
  * O_DIRECT
  */
 
-/* Whether the current folder's file system has it */
+/* Whether the current folder's file system supports it */
 static bool host_has_direct(Test *t)
 {
     g_autofree char *path = host_path(t, "probe");
@@ -49,7 +48,7 @@ static bool is_direct(Test *t, const char *name)
     return flags & O_DIRECT;
 }
 
-/* A block each way, with the data in a descriptor of its own: aligned */
+/* A block each way; its data is aligned, in a descriptor of its own. */
 static void direct_io(Test *t, uint32_t fid, uint64_t offset)
 {
     uint32_t out[] = { P9C_HEADER + 16, BLOCK };
@@ -82,7 +81,7 @@ static void test_direct(Test *t)
     char back[sizeof(data)];
     uint32_t n;
 
-    g_test_message("O_DIRECT %s", there ? "is there" : "is not there");
+    g_test_message("O_DIRECT %s", there ? "works here" : "does not work here");
     /* Made with it, and opened with it */
     ok(walk(t, ROOT, 1, ""));
     ok(create(t, 1, "file", P9C_O_RDWR | O_DIRECT_WIRE, 0644));
@@ -96,7 +95,7 @@ static void test_direct(Test *t)
     direct_io(t, 1, BLOCK);
     g_assert_cmpint(is_direct(t, "file"), ==, there);
 
-    /* What the host cannot do so is done all the same. */
+    /* I/O that O_DIRECT does not allow works all the same. */
     ok(p9c_write(t->c, 1, 17, data, sizeof(data), &n));
     g_assert_cmpuint(n, ==, sizeof(data));
     ok(p9c_read(t->c, 1, 17, sizeof(data), back, &n));
@@ -106,7 +105,7 @@ static void test_direct(Test *t)
     direct_io(t, 1, 2 * BLOCK);
     ok(p9c_read(t->c, 1, 17, sizeof(data), back, &n));
     g_assert_cmpmem(back, n, data, sizeof(data));
-    /* A directory has none, wherever it is. */
+    /* A directory ignores the flag. */
     ok(walk(t, ROOT, 2, ""));
     ok(open_fid(t, 2, P9C_O_RDONLY | O_DIRECT_WIRE));
 }
@@ -138,7 +137,7 @@ static void generation_is(Test *t, uint32_t fid, const char *name, bool open)
     ok(p9c_getattr(t->c, fid, mask, &attr));
     g_assert_cmphex(attr.valid & ~mask, ==, 0);
     g_assert_cmphex(attr.gen, ==, told ? host : 0);
-    /* Not asked for, not told of */
+    /* Not requested, so not valid */
     ok(p9c_getattr(t->c, fid, P9C_GETATTR_BASIC, &attr));
     g_assert_cmphex(attr.valid, ==, P9C_GETATTR_BASIC);
 }
@@ -155,7 +154,7 @@ static void test_generation(Test *t)
     generation_is(t, 1, "file", false);
     ok(open_fid(t, 1, P9C_O_RDONLY));
     generation_is(t, 1, "file", true);
-    /* Once known it is known for all fids. */
+    /* Once QEMU knows it, all fids have it. */
     ok(walk(t, ROOT, 5, "file"));
     generation_is(t, 5, "file", true);
     ok(make_dir(t, ROOT, "dir", 0755));
@@ -172,7 +171,7 @@ static void test_generation(Test *t)
     ok(p9c_getattr(t->c, 3, P9C_GETATTR_ALL, &attr));
     g_assert_cmphex(attr.mode & S_IFMT, ==, S_IFIFO);
 
-    /* Held by a fid alone */
+    /* A file that only a fid keeps */
     ok(p9c_unlinkat(t->c, ROOT, "file", 0));
     ok(p9c_getattr(t->c, 1, P9C_GETATTR_ALL, &attr));
     g_assert_cmpuint(attr.nlink, ==, 0);
@@ -187,7 +186,7 @@ static char *stay_name(unsigned i)
     return g_strdup_printf("entry-that-stays-%u", i);
 }
 
-/* Some entries go and others come: by the guest and by the host. */
+/* The guest and the host remove some entries and add others. */
 static void come_and_go(Test *t, unsigned *serial)
 {
     unsigned i;
@@ -237,7 +236,7 @@ static void read_rest(Test *t, uint32_t fid, uint64_t offset, uint32_t count,
     }
 }
 
-/* No entry that stays is lost, and none is seen twice. */
+/* Each entry that stays appears exactly once. */
 static void test_readdir(Test *t)
 {
     static const uint32_t counts[] = { 1000, 4000, 8000 };
@@ -263,7 +262,7 @@ static void test_readdir(Test *t)
         }
     }
 
-    /* From an offset that was told a while ago, by another fid */
+    /* From an older offset, which another fid got */
     ok(p9c_readdir(t->c, 2, 0, 4000, &entries, NULL));
     g_assert_cmpuint(entries->len, >, 10);
     memset(seen, 0, sizeof(seen));
@@ -297,7 +296,7 @@ static uint32_t host_mode(Test *t, const char *name)
     return st.st_mode & 07777;
 }
 
-/* Takes all permissions away on the host, as others than the guest may do */
+/* Removes all permissions on the host. */
 static void host_lock(Test *t, const char *name)
 {
     g_autofree char *path = host_path(t, name);
@@ -306,8 +305,8 @@ static void host_lock(Test *t, const char *name)
 }
 
 /*
- * QEMU is an ordinary user, and the owner of files that have no permissions.
- * The guest's root may do with them what root may.
+ * QEMU is an ordinary user and owns files without permissions. The guest's root
+ * has full access to them.
  */
 static void test_own_files(Test *t)
 {

@@ -2,9 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Limits: sizes of messages, lengths and bytes of names, depth of directories,
- * extended attributes, offsets, descriptors, and how many requests there can
- * be at once. What is past a limit gets an error that says so, and the session
- * goes on.
+ * extended attributes, offsets, descriptors, and requests in flight. A request
+ * beyond a limit gets a specific error, and the session goes on.
  */
 #include "qemu/osdep.h"
 #include <sys/xattr.h>
@@ -37,7 +36,7 @@ static P9CAttr fid_attr(Test *t, uint32_t fid)
  * Sizes of messages
  */
 
-/* Every message with the least msize, and as large as it then may be */
+/* Every message with the smallest msize, at its largest size */
 static void test_msize_min(Test *t)
 {
     static const uint8_t data[MSIZE_MIN];
@@ -101,7 +100,7 @@ static void test_msize_min(Test *t)
         g_assert_cmpmem(buf, n, data, 2000);
     }
 
-    /* Just fits; does not fit into a request; into a reply */
+    /* A target that just fits, is too long for a request, or for a reply */
     ok(make_symlink(t, ROOT, "link", target));
     ok(walk(t, ROOT, 4, "link"));
     ok(p9c_readlink(t->c, 4, &got));
@@ -121,7 +120,7 @@ static void test_msize_min(Test *t)
     assert_alive(t);
 }
 
-/* The greatest msize that there is, and data that fills it */
+/* The largest msize, and data that fills it */
 static void test_msize_max(Test *t)
 {
     g_autofree uint8_t *data = g_malloc(MSIZE_MAX);
@@ -139,7 +138,7 @@ static void test_msize_max(Test *t)
     g_assert_cmpuint(n, ==, msize - TWRITE);
     fails(p9c_write(t->c, 1, 0, data, msize - TWRITE + 1, &n), EMSGSIZE);
     ok(p9c_write(t->c, 1, msize - TWRITE, data + msize - TWRITE, TWRITE, &n));
-    /* One less: of its length libqos tells 16 bits, which must not be 0. */
+    /* One byte less: libqos gives 16 bits of a length, which must not be 0. */
     ok(p9c_read(t->c, 1, 0, msize - RREAD - 1, back, &n));
     g_assert_cmpuint(n, ==, msize - RREAD - 1);
     g_assert_cmpmem(data, n, back, n);
@@ -150,7 +149,7 @@ static void test_msize_max(Test *t)
  * Tread and Twrite
  */
 
-/* A Tread with any count: as much as there is and fits */
+/* A Tread with any count: it returns what is there and fits. */
 static uint32_t read_count(Test *t, uint32_t fid, uint64_t offset,
                            uint32_t count, int expect)
 {
@@ -169,8 +168,8 @@ static uint32_t read_count(Test *t, uint32_t fid, uint64_t offset,
 }
 
 /*
- * A Twrite that says @count and has @bytes of data; its header says @size, or
- * for 0 what there is.
+ * A Twrite with count @count and @bytes of data. Its header has the size @size;
+ * 0 stands for its real length.
  */
 static int write_count(Test *t, uint32_t fid, uint32_t count, uint32_t bytes,
                        uint32_t size)
@@ -212,7 +211,7 @@ static void test_counts(Test *t)
     }
     g_assert_cmpuint(read_count(t, 1, 0, 0, 0), ==, 0);
 
-    /* Linux before 4.19 has left the data out of the header's size. */
+    /* Linux before 4.19 leaves the data out of the header's size. */
     ok(write_count(t, 1, 10, 10, TWRITE));
     fails(write_count(t, 1, 11, 10, TWRITE), EINVAL);
     fails(write_count(t, 1, 10, 10, TWRITE + 9), EINVAL);
@@ -229,7 +228,7 @@ static void test_counts(Test *t)
     assert_alive(t);
 }
 
-/* What the host says to a write there: 0 or an errno */
+/* The host's result of a write at that offset: 0 or an errno */
 static int host_pwrite(Test *t, uint64_t offset)
 {
     g_autofree char *path = host_path(t, "same");
@@ -319,7 +318,7 @@ static void test_walk_count(Test *t)
     assert_alive(t);
 }
 
-/* All messages that take one, with a name of the greatest length and longer */
+/* All messages with a name, at the greatest length and beyond */
 static void test_name_lengths(Test *t)
 {
     g_autofree char *most = g_strnfill(NAME_MAX, 'm');
@@ -364,7 +363,7 @@ static void test_name_lengths(Test *t)
     assert_alive(t);
 }
 
-/* Every byte but "/" and NUL is a name's; what a name is stays as it is. */
+/* Names may contain every byte except "/" and NUL, and stay unchanged. */
 static void test_name_bytes(Test *t)
 {
     static const char *const odd[] = {
@@ -405,7 +404,7 @@ static void test_name_bytes(Test *t)
         g_assert_false(host_has(t, name));
     }
 
-    /* A NUL, which no name has: at its end, and within */
+    /* A NUL within a name, and at its end */
     for (i = 1; i < 3; i++) {
         call = p9c_request(t->c, P9C_TMKDIR,
                            PUT(U32(ROOT), U16(3),
@@ -418,7 +417,7 @@ static void test_name_bytes(Test *t)
     assert_alive(t);
 }
 
-/* The host makes directories in directories; a path has no room for them. */
+/* The host makes directories so deep that no path reaches them. */
 static void host_make_deep(Test *t)
 {
     int fd = open(t->dir, O_DIRECTORY | O_RDONLY);
@@ -439,7 +438,7 @@ static void host_make_deep(Test *t)
     close(fd);
 }
 
-/* Directories in directories, more than a path may have bytes */
+/* Directories deeper than the length limit of a path */
 static void test_depth(Test *t)
 {
     const char *down[P9C_WALK_MAX], *up[P9C_WALK_MAX];
@@ -462,7 +461,7 @@ static void test_depth(Test *t)
         g_assert_cmpuint(walked, ==, n);
     }
 
-    /* There all is as it is further up. */
+    /* Down there everything works as further up. */
     make_file(t, 1, "file", "deep");
     ok(make_dir(t, 1, "below", 0700));
     ok(walk(t, 1, 3, "file"));
@@ -475,7 +474,7 @@ static void test_depth(Test *t)
     g_assert_cmpuint(walked, ==, n);
     g_assert_cmphex(fid_attr(t, 4).qid.path, ==, above);
 
-    /* And away with the end of it, by fids and by names */
+    /* Remove the deepest directories, by fid and by name. */
     ok(p9c_remove(t->c, 1));
     fails(p9c_walk(t->c, 2, 5, down, n, &walked, NULL), 0);
     g_assert_cmpuint(walked, ==, n - 1);
@@ -502,7 +501,7 @@ static void test_fids(Test *t)
     fails(p9c_attach(t->c, 1, 0, NULL), EBADF);
     fails(p9c_attach(t->c, ROOT, 0, NULL), EBADF);
     fails(p9c_xattrwalk(t->c, 1, ROOT, "", &size), EBADF);
-    /* The one that is none, though it is not in use */
+    /* NOFID, which is not in use but invalid */
     fails(p9c_walk(t->c, ROOT, P9C_NOFID, name, 1, NULL, NULL), EBADF);
     fails(p9c_attach(t->c, P9C_NOFID, 0, NULL), EBADF);
     fails(p9c_xattrwalk(t->c, 1, P9C_NOFID, "", &size), EBADF);
@@ -512,7 +511,7 @@ static void test_fids(Test *t)
         fails(p9c_renameat(t->c, ROOT, "file", unknown[i], "x"), EBADF);
         fails(p9c_link(t->c, ROOT, unknown[i], "x"), EBADF);
     }
-    /* Any other number will do */
+    /* Any other number is valid. */
     ok(walk(t, ROOT, 0xfffffffeu, "file"));
     ok(walk(t, ROOT, 0x80000000u, "file"));
     ok(clunk(t, 0xfffffffeu));
@@ -520,7 +519,7 @@ static void test_fids(Test *t)
     assert_alive(t);
 }
 
-/* One inode is one node, whatever the number of fids. */
+/* One inode is one node for any number of fids. */
 static void test_many_fids(Test *t)
 {
     unsigned before = p9_host_descriptors();
@@ -540,11 +539,10 @@ static void test_many_fids(Test *t)
 }
 
 /*
- * More files than QEMU may have handles, with a fid on each. Handles are closed
- * and found again, also where names have changed meanwhile; open files cannot
- * be, so there is an end to them, which is told as such. The same limit holds
- * for a helper, which has a descriptor for each inode that QEMU has a handle
- * of.
+ * More files than QEMU may have handles for, with a fid on each. QEMU closes
+ * handles and finds the inodes again, even if their names have changed. It
+ * cannot close open files, so at their limit it answers ENFILE. The same limit
+ * holds for a helper, which has a descriptor for each of QEMU's handles.
  */
 static void test_budget(Test *t)
 {
@@ -566,7 +564,7 @@ static void test_budget(Test *t)
     }
     g_assert_cmpuint(p9_host_descriptors(), <, 2 * FEW_FDS);
 
-    /* What is named otherwise, or has no name, is the same file still. */
+    /* A file with a new name, or without one, is still the same file. */
     ok(make_dir(t, ROOT, "new", 0755));
     ok(walk(t, ROOT, 2, "new"));
     ok(p9c_renameat(t->c, ROOT, "d", 2, "e"));
@@ -588,7 +586,7 @@ static void test_budget(Test *t)
     }
     same_inode(t, 107, "new/e/seven");
 
-    /* Open files, until there are no more; twice, as a clunk gives back. */
+    /* Open files up to the limit; twice, because a clunk makes room. */
     for (tries = 0; tries < 2; tries++) {
         for (opened = 0; opened < FEW_FDS; opened++) {
             ok(walk(t, 100 + opened % files, 5000 + opened, ""));
@@ -617,7 +615,7 @@ static void test_budget(Test *t)
  * Requests at once
  */
 
-/* As many as the queue has room for; for a while nobody answers. */
+/* As many as the queue has room for; a stopped helper delays the replies. */
 static void test_in_flight(Test *t)
 {
     unsigned n = t->v9p->vq->size / 2;

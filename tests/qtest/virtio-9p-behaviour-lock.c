@@ -2,17 +2,17 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Behaviour of locks on open files: between processes of the guest, between the
- * guest and the host, those that wait, and how many there may be.
+ * guest and the host, locks that wait, and the limits of their number.
  */
 #include "qemu/osdep.h"
 #include <sys/resource.h>
 #include "virtio-9p-behaviour.h"
 
-#define LOCK_WAITERS    32      /* that the server lets wait */
+#define LOCK_WAITERS    32      /* the server's limit */
 
 static const P9CLock any_lock = { .proc_id = 1, .client_id = "qtest" };
 
-/* The status that a Tlock of that process, without waiting, answers */
+/* The status of a Tlock by that process, which does not wait */
 static int lock_as(Test *t, uint32_t fid, uint32_t process, uint8_t type,
                    uint64_t start, uint64_t length)
 {
@@ -33,7 +33,7 @@ static int lock(Test *t, uint32_t fid, uint8_t type, uint64_t start,
     return lock_as(t, fid, any_lock.proc_id, type, start, length);
 }
 
-/* The same of a process on the host: 0 or the errno */
+/* The same by a process on the host: 0 or the errno */
 static int host_lock(int fd, short type, uint64_t start, uint64_t length)
 {
     struct flock fl = {
@@ -44,7 +44,7 @@ static int host_lock(int fd, short type, uint64_t start, uint64_t length)
     return fcntl(fd, F_OFD_SETLK, &fl) < 0 ? errno : 0;
 }
 
-/* What is in the way of a lock of that process, of the type told */
+/* The lock that conflicts with such a lock by that process, from Tgetlock */
 static P9CLock in_the_way(Test *t, uint32_t fid, uint32_t process,
                           uint8_t type, uint64_t start, uint64_t length)
 {
@@ -78,21 +78,21 @@ static void test_lock(Test *t)
     int fd = lock_setup(t);
     P9CLock l;
 
-    /* The host's lock is in the guest's way */
+    /* The host's lock blocks the guest's. */
     ok(host_lock(fd, F_WRLCK, 10, 10));
     g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 15, 1), ==, P9C_LOCK_BLOCKED);
     l = in_the_way(t, 1, 1, P9C_LOCK_WRLCK, 15, 1);
     g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
     g_assert_cmpuint(l.start, ==, 10);
     g_assert_cmpuint(l.length, ==, 10);
-    /* Linux' client asks like this, about whatever lock there is */
+    /* Linux' client asks with this type about any lock. */
     l = in_the_way(t, 1, 1, P9C_LOCK_UNLCK, 15, 0);
     g_assert_cmpuint(l.type, ==, P9C_LOCK_WRLCK);
     g_assert_cmpuint(l.start, ==, 10);
     l = in_the_way(t, 1, 1, P9C_LOCK_WRLCK, 20, 0);
     g_assert_cmpuint(l.type, ==, P9C_LOCK_UNLCK);
 
-    /* The guest's is in the host's way, until it is given up */
+    /* The guest's lock blocks the host's until the guest releases it. */
     g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 20, 0), ==, P9C_LOCK_SUCCESS);
     fails(host_lock(fd, F_RDLCK, 1000, 1), EAGAIN);
     g_assert_cmpint(lock(t, 1, P9C_LOCK_UNLCK, 20, 0), ==, P9C_LOCK_SUCCESS);
@@ -100,14 +100,14 @@ static void test_lock(Test *t)
     g_assert_cmpint(lock(t, 1, P9C_LOCK_RDLCK, 1000, 1), ==,
                     P9C_LOCK_SUCCESS);
 
-    /* ... and a clunk gives it up, before it is answered */
+    /* A clunk releases it before its reply. */
     g_assert_cmpint(lock(t, 1, P9C_LOCK_WRLCK, 30, 1), ==, P9C_LOCK_SUCCESS);
     ok(clunk(t, 1));
     ok(host_lock(fd, F_WRLCK, 30, 1));
     close(fd);
 }
 
-/* Two processes of the guest: their locks conflict, each with itself never. */
+/* Locks of two processes of the guest conflict; those of one never do. */
 static void test_lock_owners(Test *t)
 {
     int fd = lock_setup(t);
@@ -126,7 +126,7 @@ static void test_lock_owners(Test *t)
     g_assert_cmpuint(l.start, ==, 0);
     g_assert_cmpuint(l.length, ==, 10);
     g_assert_cmpuint(l.proc_id, ==, 100);
-    /* Beside it there is room. */
+    /* The bytes beside it are free. */
     g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 10, 10), ==,
                     P9C_LOCK_SUCCESS);
     g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_WRLCK, 0, 0), ==,
@@ -134,7 +134,7 @@ static void test_lock_owners(Test *t)
     /* The same process by another fid */
     g_assert_cmpint(lock_as(t, 2, 100, P9C_LOCK_RDLCK, 0, 10), ==,
                     P9C_LOCK_SUCCESS);
-    /* It is a shared lock now. */
+    /* The lock is a shared one now. */
     g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_RDLCK, 0, 10), ==,
                     P9C_LOCK_SUCCESS);
     g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 0, 10), ==,
@@ -144,7 +144,7 @@ static void test_lock_owners(Test *t)
     g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_WRLCK, 0, 10), ==,
                     P9C_LOCK_SUCCESS);
     fails(host_lock(fd, F_RDLCK, 0, 1), EAGAIN);
-    /* A new session has none of them. */
+    /* A new session starts without locks. */
     session(t);
     ok(host_lock(fd, F_WRLCK, 0, 0));
     close(fd);
@@ -158,7 +158,7 @@ static P9Call *send_lock(Test *t, uint32_t fid)
     return call;
 }
 
-/* A lock that waits: for the host to give its own up, or until a flush */
+/* A lock waits until the host releases its own, or until a flush. */
 static void test_lock_wait(Test *t)
 {
     int fd = lock_setup(t);
@@ -183,7 +183,7 @@ static void test_lock_wait(Test *t)
     close(fd);
 }
 
-/* What cannot be a lock, or not of that fid, is told to both messages. */
+/* Tlock and Tgetlock must both refuse this lock. */
 static void lock_fails(Test *t, uint32_t fid, P9CLock lock, int error)
 {
     lock.proc_id = 1;
@@ -207,7 +207,7 @@ static void test_lock_refused(Test *t)
     lock_fails(t, 1, (P9CLock) { .start = INT64_MAX, .length = 2 }, EINVAL);
     lock_fails(t, 1, (P9CLock) { .client_id = longer }, EINVAL);
     lock_fails(t, 99, (P9CLock) { .type = 0 }, EBADF);
-    /* It is not open; a directory has none. */
+    /* A fid that is not open, and a directory */
     ok(walk(t, ROOT, 2, "f"));
     lock_fails(t, 2, (P9CLock) { .type = 0 }, EBADF);
     ok(walk(t, ROOT, 3, ""));
@@ -216,7 +216,7 @@ static void test_lock_refused(Test *t)
     ok(host_lock(fd, F_WRLCK, 0, 0));
     ok(host_lock(fd, F_UNLCK, 0, 0));
 
-    /* The last byte, and a name as long as it may be */
+    /* The last byte, and a client id of the greatest length */
     l.client_id = longest;
     l.start = INT64_MAX;
     l.length = 1;
@@ -224,7 +224,7 @@ static void test_lock_refused(Test *t)
     g_assert_cmpint(status, ==, P9C_LOCK_SUCCESS);
     fails(host_lock(fd, F_WRLCK, INT64_MAX, 1), EAGAIN);
     ok(host_lock(fd, F_WRLCK, 0, INT64_MAX));
-    /* Who has it is told by that name. */
+    /* Tgetlock names the owner by that id. */
     l.client_id = "another";
     l.type = P9C_LOCK_WRLCK;
     ok(p9c_getlock(t->c, 1, &l));
@@ -236,8 +236,8 @@ static void test_lock_refused(Test *t)
 }
 
 /*
- * Each owner of locks costs the host a descriptor, so their number has a bound.
- * Those that there are go on at it, and one that ends makes room.
+ * Each owner of locks costs the host a descriptor, so their number has a limit.
+ * At the limit the owners can still lock, and an owner that ends makes room.
  */
 static void test_lock_many(Test *t)
 {
@@ -250,7 +250,7 @@ static void test_lock_many(Test *t)
 
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &files), ==, 0);
     if (files.rlim_max < 2 * OWNERS) {
-        g_test_skip("RLIMIT_NOFILE is too low for as many locks");
+        g_test_skip("RLIMIT_NOFILE is too low for that many locks");
         return;
     }
     fd = lock_setup(t);
@@ -277,7 +277,7 @@ static void test_lock_many(Test *t)
     close(fd);
 }
 
-/* Which of the calls is done; waits for one. */
+/* Waits until one of the calls is done: its index */
 static int wait_any(P9Call **calls, int n)
 {
     gint64 start = g_get_monotonic_time();
@@ -295,8 +295,8 @@ static int wait_any(P9Call **calls, int n)
 }
 
 /*
- * So many may wait for a lock; one more is told to come again. Which one that
- * is depends on who came to the lock first.
+ * At most LOCK_WAITERS may wait for a lock; one more gets "blocked". Which call
+ * that is depends on the order in which the threads take them.
  */
 static void test_lock_waiters(Test *t)
 {
@@ -314,7 +314,7 @@ static void test_lock_waiters(Test *t)
     for (i = 0; i <= LOCK_WAITERS; i++) {
         g_assert_cmpint(p9c_is_done(calls[i]), ==, i == refused);
     }
-    /* A clunk of the fid ends them: they would wait in vain. */
+    /* A clunk of the fid ends the calls that wait. */
     ok(clunk(t, 1));
     for (i = 0; i <= LOCK_WAITERS; i++) {
         if (i != refused) {

@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Behaviour of names: making things under them, linking, renaming and
- * removing them, with fids on what they mean; and directories that change
- * while they are read.
+ * Behaviour of names: walking, making files of each type, the names that a file
+ * may have, and reading directories.
  */
 #include "qemu/osdep.h"
 #include <dirent.h>
@@ -27,20 +26,20 @@ static void test_walk_host(Test *t)
     same_inode(t, 2, "d");
     ok(walk(t, 2, 5, "e"));
     same_inode(t, 5, "d/e");
-    /* The root has nothing above */
+    /* ".." of the root is the root. */
     ok(walk(t, ROOT, 3, "../../.."));
     same_inode(t, 3, ".");
-    /* What the host makes is there at once, and what it removes is not. */
+    /* The guest sees at once that the host makes or removes a file. */
     host_write(t, "d/new", "");
     ok(walk(t, 2, 6, "new"));
     host_unlink(t, "d/new");
     fails(walk(t, 2, 7, "new"), ENOENT);
-    /* Another file by that name is another file. */
+    /* A new file of that name is a different file. */
     host_write(t, "d/new", "other");
     g_assert_cmpuint(attr_of(t, "d/new").size, ==, 5);
 }
 
-/* A link is never followed, wherever it leads. */
+/* QEMU never follows a link, wherever it points. */
 static void test_symlink_escape(Test *t)
 {
     const char *const names[] = { "in", "x" };
@@ -70,7 +69,7 @@ static void test_symlink_escape(Test *t)
     fails(make_dir(t, 3, "x", 0755), ENOTDIR);
 }
 
-/* The same of a link that the guest made, which may be a file to the host */
+/* The same for a link of the guest, which may be a regular file on the host */
 static void test_symlink_guest(Test *t)
 {
     ok(make_dir(t, ROOT, "d", 0755));
@@ -111,7 +110,7 @@ static void test_mkdir(Test *t)
     ok(make_dir(t, 2, "e", 0700));
     ok(walk(t, ROOT, 3, "d/e"));
     same_inode(t, 3, "d/e");
-    /* A directory without any permission is the guest's root's all the same */
+    /* The guest's root can use a directory without permissions. */
     ok(make_dir(t, ROOT, "locked", 0));
     ok(walk(t, ROOT, 4, "locked"));
     g_assert_cmphex(attr_of(t, "locked").mode, ==, S_IFDIR);
@@ -121,8 +120,8 @@ static void test_mkdir(Test *t)
 }
 
 /*
- * What is made in a set-group-ID directory has the group that the client says,
- * which knows of the bit, and the mode as well.
+ * A file made in a set-group-ID directory has the group and the mode that the
+ * client sends: the client knows about the bit.
  */
 static void test_set_gid(Test *t)
 {
@@ -138,7 +137,7 @@ static void test_set_gid(Test *t)
     host_mode_is(t, "d/p", S_IFIFO | 0600);
     g_assert_cmphex(attr_of(t, "d/with").mode, ==, S_IFDIR | 02750);
     g_assert_cmphex(attr_of(t, "d/l").mode, ==, S_IFLNK | 0777);
-    /* A client that does not know has it from the host, or not. */
+    /* Without the bit in its mode, a new directory may have it or not. */
     ok(make_dir(t, 1, "without", 0750));
     g_assert_cmphex(attr_of(t, "d/without").mode & ~S_ISGID, ==,
                     S_IFDIR | 0750);
@@ -156,7 +155,7 @@ static void test_set_gid(Test *t)
     }
 }
 
-/* A group that is none, in each message that makes something */
+/* An invalid group, in each message that makes a file */
 static void test_no_group(Test *t)
 {
     fails(p9c_mkdir(t->c, ROOT, "x", 0700, P9C_NOUID, NULL), EINVAL);
@@ -247,14 +246,14 @@ static void test_mknod(Test *t)
     g_assert_false(host_has(t, "d"));
     g_assert_false(host_has(t, "l"));
 
-    /* A fifo and a socket are the guest's own: nobody waits for their ends. */
+    /* Opening a fifo or a socket fails at once: the guest implements them. */
     ok(walk(t, ROOT, 1, "fifo"));
     fails(open_fid(t, 1, P9C_O_RDONLY), ENXIO);
     ok(walk(t, ROOT, 2, "socket"));
     fails(open_fid(t, 2, P9C_O_RDWR), ENXIO);
     ok(walk(t, ROOT, 3, ""));
     fails(create(t, 3, "fifo", P9C_O_RDWR, 0600), ENXIO);
-    /* They are truncated as little. */
+    /* They cannot be truncated either. */
     fails(setattr(t, 1, (P9CSetAttr) { .valid = P9C_SETATTR_SIZE }), EINVAL);
     ok(set_mode(t, 1, 0600));
     node_is(t, "fifo", S_IFIFO | 0600, 0);
@@ -279,7 +278,7 @@ static void test_mknod_device(Test *t)
         g_autofree char *path = host_path(t, "probe");
 
         if (mknod(path, S_IFCHR | 0600, makedev(1, 3)) < 0) {
-            g_test_skip("the host lets nobody make device nodes here");
+            g_test_skip("the host does not allow device nodes here");
             return;
         }
         host_unlink(t, "probe");
@@ -303,7 +302,7 @@ static void test_mknod_device(Test *t)
 }
 
 /*
- * What a name may be
+ * Valid names
  */
 
 static void name_works(Test *t, const char *name)
@@ -355,7 +354,7 @@ static void test_names(Test *t)
     for (i = 0; i < ARRAY_SIZE(odd); i++) {
         name_works(t, odd[i]);
     }
-    /* All bytes that can be in a name, which has no more than 255 of them */
+    /* All bytes that a name can contain, within its 255 bytes */
     for (i = 1, n = 0; i < 256; i++) {
         if (i != '/') {
             all[n++] = i;
@@ -391,14 +390,14 @@ static void test_readdir_many(Test *t)
     for (i = 0; i < all->len; i++) {
         P9CDirent *e = g_ptr_array_index(all, i);
 
-        /* Each comes once */
+        /* Each entry appears once. */
         g_assert_true(g_hash_table_add(seen, g_strdup(e->name)));
     }
     g_assert_nonnull(p9c_dirent_find(all, "."));
     g_assert_nonnull(p9c_dirent_find(all, ".."));
     g_assert_nonnull(p9c_dirent_find(all, "a-file-with-number-999"));
 
-    /* From the middle again, and from the start, where a new one shows */
+    /* From the middle, and again from the start, where a new entry shows */
     third = g_ptr_array_index(all, 2);
     ok(p9c_readdir(t->c, 1, third->offset, 3000, &middle, NULL));
     g_assert_cmpint(middle->len, >, 0);
@@ -410,7 +409,7 @@ static void test_readdir_many(Test *t)
     g_assert_cmpint(again->len, ==, MANY + 3);
 }
 
-/* Each entry is told to be what it is. */
+/* Each entry has its type. */
 static void test_readdir_types(Test *t)
 {
     static const struct {

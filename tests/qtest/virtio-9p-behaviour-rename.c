@@ -31,7 +31,7 @@ static void test_link(Test *t)
     fails(p9c_link(t->c, ROOT, 2, "e"), EPERM);     /* a directory: link(2) */
     fails(p9c_link(t->c, 1, 1, "e"), ENOTDIR);
 
-    /* What is done by one name shows by the other. */
+    /* A change by one name shows under the other. */
     ok(walk(t, ROOT, 4, "d/b"));
     ok(set_mode(t, 4, 0604));
     g_assert_cmphex(attr_of(t, "a").mode, ==, S_IFREG | 0604);
@@ -40,7 +40,7 @@ static void test_link(Test *t)
     ok(set_mode(t, 1, 0640));
     g_assert_cmphex(attr_of(t, "d/b").mode, ==, S_IFREG | 0640);
 
-    /* Two fids, two names, one file: removing one name leaves the other */
+    /* Two fids, two names, one file: Tremove of one name leaves the other. */
     ok(walk(t, 2, 3, "b"));
     ok(p9c_remove(t->c, 3));
     g_assert_false(host_has(t, "d/b"));
@@ -51,14 +51,14 @@ static void test_link(Test *t)
     g_assert_cmphex(a.mode, ==, S_IFREG | 0640);
     same_inode(t, 4, "a");
 
-    /* A symbolic link has names, too. */
+    /* A symbolic link can have several names, too. */
     ok(walk(t, ROOT, 5, "l"));
     ok(p9c_link(t->c, 2, 5, "m"));
     g_assert_cmphex(attr_of(t, "d/m").mode, ==, S_IFLNK | 0777);
     g_assert_true(same_file(t, "l", "d/m"));
 }
 
-/* The first name goes, with a fid on it, and the file lives on by the other. */
+/* The first name is removed, with a fid on it; the file keeps the other. */
 static void test_link_first(Test *t)
 {
     make_file(t, ROOT, "a", "data");
@@ -88,7 +88,7 @@ static void test_rename(Test *t)
     ok(walk(t, ROOT, 2, "f"));
     ok(set_mode(t, 2, 0604));
     a = attr_of(t, "f");
-    /* In a directory, across, and to itself */
+    /* Within a directory, to another one, and to the same name */
     ok(rename_at(t, ROOT, "f", ROOT, "g"));
     g_assert_false(host_has(t, "f"));
     host_is(t, "g", "one");
@@ -148,19 +148,19 @@ static void test_rename_over(Test *t)
     same_inode(t, 3, "empty");
     host_mode_is(t, "empty", S_IFDIR | 0700);
     g_assert_false(host_has(t, "d"));
-    /* A link is renamed over as any file, not what it names. */
+    /* A rename over a link replaces the link, not its target. */
     ok(rename_at(t, ROOT, "b", ROOT, "l"));
     same_inode(t, 2, "l");
     g_assert_cmphex(attr_of(t, "l").mode, ==, S_IFREG | 0604);
     content_is(t, "l", "one");
-    /* Onto the full one when it is not any more */
+    /* Over the directory that is empty now */
     ok(unlink_at(t, 1, "x", 0));
     ok(rename_at(t, ROOT, "empty", ROOT, "full"));
     same_inode(t, 3, "full");
     host_mode_is(t, "full", S_IFDIR | 0700);
 }
 
-/* rename(2): two names of one inode stay, both of them. */
+/* rename(2): a rename between two names of one inode keeps both. */
 static void test_rename_links(Test *t)
 {
     make_file(t, ROOT, "a", "x");
@@ -178,7 +178,7 @@ static void test_rename_links(Test *t)
     host_mode_is(t, "a", S_IFREG | 0604);
 }
 
-/* Fids, open and idle, on what is renamed over, and on what is renamed */
+/* Fids, open and idle, on the file that is renamed and on the replaced one */
 static void test_rename_open(Test *t)
 {
     P9CAttr a;
@@ -212,7 +212,7 @@ static void test_rename_open(Test *t)
     read_is(t, 1, 0, "one+");
 }
 
-/* A directory above fids: they keep their meaning. */
+/* A rename of a directory above fids: the fids keep their meaning. */
 static void test_rename_above(Test *t)
 {
     ok(make_dir(t, ROOT, "d", 0755));
@@ -253,7 +253,7 @@ static void test_rename_above(Test *t)
     ok(p9c_rename(t->c, 10, ROOT, "top"));
     host_is(t, "top", "data");
     g_assert_false(host_has(t, "d"));
-    /* ... and a new directory by the old name is another one. */
+    /* A new directory by the old name is a different one. */
     ok(make_dir(t, ROOT, "d", 0755));
     fails(walk(t, ROOT, 12, "d/e"), ENOENT);
     g_assert_false(same_file(t, "d", "z/dd"));
@@ -291,10 +291,10 @@ static void test_unlink(Test *t)
     ok(unlink_at(t, 1, "x", 0));
     ok(unlink_at(t, ROOT, "d", P9C_AT_REMOVEDIR));
     g_assert_false(host_has(t, "d"));
-    /* The directory is gone: nothing can be made in it. */
+    /* Nothing can be made in the removed directory. */
     fails(make_dir(t, 1, "x", 0755), ENOENT);
     fails(create(t, 1, "x", P9C_O_RDWR, 0644), ENOENT);
-    /* A name may be used again, and nothing of the old file shows. */
+    /* A new file of the same name shows nothing of the old one. */
     ok(make_symlink(t, ROOT, "f", "x"));
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFLNK | 0777);
     ok(unlink_at(t, ROOT, "f", 0));
@@ -303,7 +303,7 @@ static void test_unlink(Test *t)
     content_is(t, "f", "new");
 }
 
-/* Fids on a file without a name still mean it, and can do all with it. */
+/* Fids on a file without a name still mean it; every operation works. */
 static void test_unlink_open(Test *t)
 {
     P9CAttr a;
@@ -328,7 +328,7 @@ static void test_unlink_open(Test *t)
     read_is(t, 2, 0, "data");
     write_all(t, 2, 4, "more");
 
-    /* Another file gets the name; it is not the one. */
+    /* A new file of that name is a different one. */
     make_file(t, ROOT, "f", "other");
     ok(set_mode(t, 1, 0604));
     ok(getattr(t, 2, &a));
@@ -359,7 +359,7 @@ static void test_unlink_open(Test *t)
     g_assert_true(lists_xattr(t, 1, "user.test"));
     ok(walk(t, 1, 3, ""));
     ok(p9c_fsync(t->c, 2, false));
-    /* ... and be opened again, from any fid */
+    /* It can be opened again, from any fid. */
     ok(open_fid(t, 1, P9C_O_RDONLY));
     read_is(t, 1, 0, "datamo");
     ok(open_fid(t, 3, P9C_O_RDWR | P9C_O_TRUNC));
@@ -374,7 +374,7 @@ static void test_unlink_open(Test *t)
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0644);
 }
 
-/* Only an idle fid: no open file helps. And a directory, and a link. */
+/* Files of each type with an idle fid only: no open file keeps them. */
 static void test_unlink_idle(Test *t)
 {
     P9CAttr a;
@@ -407,7 +407,7 @@ static void test_unlink_idle(Test *t)
     g_assert_cmphex(a.mode, ==, S_IFIFO | 0644);
     ok(open_fid(t, 1, P9C_O_RDONLY));
     read_is(t, 1, 0, "da");
-    /* None of them has a name, not even if another has it now. */
+    /* They have no names, even if another file has the old one. */
     make_file(t, ROOT, "f", "another");
     fails(p9c_rename(t->c, 1, ROOT, "again"), ENOENT);
     fails(p9c_rename(t->c, 2, ROOT, "again"), ENOENT);
@@ -417,7 +417,7 @@ static void test_unlink_idle(Test *t)
     content_is(t, "f", "another");
 }
 
-/* Tremove means the file of the fid, not whatever has its old name now. */
+/* Tremove means the file of the fid, not a new file of its old name. */
 static void test_remove(Test *t)
 {
     make_file(t, ROOT, "a", "a");
@@ -429,11 +429,11 @@ static void test_remove(Test *t)
     ok(p9c_remove(t->c, 1));
     g_assert_false(host_has(t, "b"));
     g_assert_true(host_has(t, "a"));
-    /* The file is gone; the fid is clunked all the same */
+    /* The file is gone; Tremove clunks the fid all the same. */
     fails(p9c_remove(t->c, 2), ENOENT);
     fails(getattr(t, 2, NULL), EBADF);
     g_assert_true(host_has(t, "a"));
-    /* What the host put in its place is not the fid's, either. */
+    /* Nor does it mean a file that the host puts in its place. */
     ok(walk(t, ROOT, 4, "a"));
     host_unlink(t, "a");
     host_write(t, "a", "the host's");

@@ -9,7 +9,7 @@
 #include "libqos/qgraph.h"
 #include "virtio-9p-behaviour.h"
 
-/* Every message that changes something is refused, and nothing is changed. */
+/* QEMU refuses every message that would change something. */
 static void test_readonly(Test *t)
 {
     struct stat before, after;
@@ -41,7 +41,7 @@ static void test_readonly(Test *t)
     for (i = 0; i < 9; i++) {
         if ((1u << i) == P9C_SETATTR_ATIME_SET ||
             (1u << i) == P9C_SETATTR_MTIME_SET) {
-            continue;           /* mean nothing by themselves */
+            continue;           /* no effect without the time's bit */
         }
         set.valid = 1u << i;
         fails(p9c_setattr(t->c, 1, &set), EROFS);
@@ -51,7 +51,7 @@ static void test_readonly(Test *t)
     fails(p9c_remove(t->c, 2), EROFS);
     fails(getattr(t, 2, NULL), EBADF);
 
-    /* What changes nothing works. */
+    /* Messages that change nothing work. */
     ok(open_fid(t, 1, P9C_O_RDONLY));
     read_is(t, 1, 0, "data");
     fails(p9c_write(t->c, 1, 0, "x", 1, NULL), EROFS);
@@ -87,7 +87,7 @@ static P9Client *second_client(Test *t)
     P9Client *c;
 
     g_test_queue_destroy(quit, second);
-    /* The client is the current QEMU's. */
+    /* A client belongs to the current QEMU. */
     global_qtest = second;
     c = p9c_new(qos_allocate_objects(second, &alloc));
     global_qtest = first;
@@ -108,7 +108,7 @@ static void same_attr(const P9CAttr *a, const P9CAttr *b)
     g_assert_cmpint(a->ctime_nsec, ==, b->ctime_nsec);
 }
 
-/* What one QEMU made is the same to another one, then and later. */
+/* Another QEMU sees the same files, and the first sees its changes. */
 static void test_second(Test *t)
 {
     static const char *const names[] = { "f", "d", "l", "p", "d/g" };
@@ -145,7 +145,7 @@ static void test_second(Test *t)
     ok(walk(t, ROOT, 1, "l"));
     readlink_is(t, 1, "where/to");
 
-    /* It changes what the first has open, and the first sees it. */
+    /* The second changes files that the first has open. */
     ok(walk(t, ROOT, 2, "f"));
     ok(set_mode(t, 2, 0640));
     ok(open_fid(t, 2, P9C_O_RDWR));

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Behaviour of a share that nobody changes: walking, names, and reading
- * directories, on the tree that the synth driver has. Other targets have the
- * same in their folder.
+ * Behaviour of a share that does not change: walking, names, and reading
+ * directories, on the tree of the synth driver. Other targets have the same
+ * tree in their folder.
  */
 #include "qemu/osdep.h"
 #include <dirent.h>
@@ -37,7 +37,7 @@ static void test_walk(Test *t)
     g_assert_cmphex(attr.mode, ==, S_IFDIR | 0700);
     g_assert_cmpuint(attr.qid.path, ==, qids[walked - 1].path);
 
-    /* Step by step, one fid onto itself, it is the same. */
+    /* Single steps of one fid lead to the same directories. */
     ok(p9c_walk_to(c, ROOT, 2, ""));
     for (i = 0; i < P9C_WALK_MAX; i++) {
         P9CQid qid;
@@ -60,7 +60,7 @@ static void test_walk_partial(Test *t)
     fails(p9c_walk(c, ROOT, FID, missing, 1, NULL, NULL), ENOENT);
     fails(p9c_clunk(c, FID), EBADF);
 
-    /* A later one: what was found, and no fid */
+    /* A later name: the qids up to there, and no fid */
     ok(p9c_walk(c, ROOT, FID, third, 4, &walked, NULL));
     g_assert_cmpuint(walked, ==, 2);
     fails(p9c_clunk(c, FID), EBADF);
@@ -68,13 +68,13 @@ static void test_walk_partial(Test *t)
     g_assert_cmpuint(walked, ==, 1);
     fails(p9c_clunk(c, FID), EBADF);
 
-    /* A fid that should have moved has stayed. */
+    /* After a failed walk the fid stays where it was. */
     ok(p9c_walk_to(c, ROOT, FID, "WALK0"));
     fails(p9c_walk(c, FID, FID, missing, 1, NULL, NULL), ENOENT);
     fails(p9c_walk_to(c, FID, FID, "WALK1/WALK2/no"), ENOENT);
     ok(p9c_walk_to(c, FID, FID, "WALK1"));
 
-    /* Files have nothing in them. */
+    /* A walk from a file fails. */
     ok(p9c_walk_to(c, ROOT, 2, "LOPEN"));
     fails(p9c_walk_to(c, 2, 3, "x"), ENOTDIR);
     fails(p9c_walk_to(c, 2, 3, ".."), ENOTDIR);
@@ -92,7 +92,7 @@ static void test_walk_clone(Test *t)
     ok(p9c_getattr(c, FID, P9C_GETATTR_BASIC, &clone));
     g_assert_cmpuint(clone.qid.path, ==, root.qid.path);
 
-    /* Onto itself it changes nothing; onto another fid it is refused. */
+    /* A clone onto itself changes nothing; onto a used fid it is refused. */
     ok(p9c_walk_to(c, FID, FID, ""));
     fails(p9c_walk_to(c, ROOT, FID, ""), EBADF);
     fails(p9c_walk_to(c, ROOT, FID, "WALK0"), EBADF);
@@ -100,7 +100,7 @@ static void test_walk_clone(Test *t)
     fails(p9c_walk_to(c, 999, 1000, ""), EBADF);
     fails(p9c_walk_to(c, P9C_NOFID, 1000, ""), EBADF);
 
-    /* The two are independent. */
+    /* The two fids are independent. */
     ok(p9c_clunk(c, ROOT));
     ok(p9c_walk_to(c, FID, 2, "WALK0"));
 }
@@ -164,7 +164,7 @@ static void test_walk_names(Test *t)
     p9c_refused(call, EINVAL);
 }
 
-/* Names that make or remove something have to be names. */
+/* Messages that make or remove a file refuse invalid names. */
 static void test_bad_names(Test *t)
 {
     static const struct {
@@ -202,7 +202,7 @@ static void test_bad_names(Test *t)
     fails(p9c_unlinkat(c, ROOT, "LOPEN", 0x400), EINVAL);
 }
 
-/* Types may be left to be looked up, by a target that would have to do that. */
+/* A target with a view may leave the type unknown. */
 static void type_is(Test *t, const P9CDirent *e, int type)
 {
     if (e->type != DT_UNKNOWN || !has(t, HAS_VIEW)) {
@@ -244,7 +244,7 @@ static void test_readdir(Test *t)
     ok(p9c_readdir(c, FID, 0, P9C_MSIZE - 11, &entries, NULL));
     assert_readdir(t, entries);
 
-    /* The qids are those that walking gives. */
+    /* The qids equal those of a walk. */
     e = p9c_dirent_find(entries, "ReadDirFile42");
     ok(p9c_walk_to(c, FID, 2, "ReadDirFile42"));
     ok(p9c_getattr(c, 2, P9C_GETATTR_BASIC, &attr));
@@ -276,7 +276,7 @@ static void test_readdir_split(Test *t)
         assert_readdir(t, entries);
     }
 
-    /* An entry has 24 bytes beside its name; one of them has to fit. */
+    /* An entry has 24 bytes beside its name; at least one entry must fit. */
     ok(p9c_readdir(c, FID, 0, 24 + 255, &whole, NULL));
     e = g_ptr_array_index(whole, 0);
     size = 24 + strlen(e->name);
@@ -286,7 +286,7 @@ static void test_readdir_split(Test *t)
     g_assert_cmpuint(n, ==, size);
     g_assert_cmpuint(first->len, ==, 1);
 
-    /* From anywhere, as often as one likes */
+    /* From any offset, any number of times */
     e = g_ptr_array_index(first, 0);
     for (i = 0; i < 2; i++) {
         g_clear_pointer(&rest, g_ptr_array_unref);
@@ -331,7 +331,7 @@ static void test_version(Test *t)
     ok(getattr(t, ROOT, NULL));
 }
 
-/* A reset in the midst of requests ends them, and the device works again. */
+/* A reset ends the requests in flight, and the device works again. */
 static void test_reset(Test *t)
 {
     int i;

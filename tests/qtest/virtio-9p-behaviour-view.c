@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The mapped security models on disk: what the guest does is written by the
- * formats that QEMU's local driver always had, and what somebody else wrote so
- * is what the guest sees.
+ * The mapped security models on disk: QEMU stores the guest's view in the
+ * formats that its local driver always had, and the guest sees a view that
+ * another program wrote in these formats.
  */
 #include "qemu/osdep.h"
 #include <sys/sysmacros.h>
@@ -14,7 +14,7 @@
 #define FOLDER      ".virtfs_metadata"
 #define ROOT_FILE   ".virtfs_metadata_root"
 
-/* The whole view as it must be, by what is on disk alone */
+/* The view on disk must be this. */
 static void view_is(Test *t, const char *name, uint32_t uid, uint32_t gid,
                     uint32_t mode, uint64_t rdev)
 {
@@ -114,7 +114,7 @@ static void test_written(Test *t)
     host_is(t, "link", "target");
     g_assert_cmpint(host_stat(t, "fifo").st_size, ==, 0);
 
-    /* On the host all of it is QEMU's, and only QEMU's. */
+    /* On the host QEMU's user owns all files, without access for others. */
     st = host_stat(t, "file");
     g_assert_cmphex(st.st_mode, ==, S_IFREG | 0600);
     g_assert_cmpuint(st.st_uid, ==, t->host_uid);
@@ -198,12 +198,12 @@ static void test_read(Test *t)
     guest_sees(t, "dir", 1000, 2000, S_IFDIR | 03711, 0);
     guest_sees(t, "dir/below", 7, 8, S_IFREG | 0004, 0);
     guest_sees(t, "", 3, 4, S_IFDIR | 0751, 0);
-    /* What changes on disk is seen. */
+    /* The guest sees a change of the view on disk. */
     put_view(t, "file", 99, 98, S_IFREG | 0644, 0);
     guest_sees(t, "file", 99, 98, S_IFREG | 0644, 0);
 }
 
-/* Without a view a file is what it is on the host. */
+/* The guest sees a file without a view as it is on the host. */
 static void test_foreign(Test *t)
 {
     g_autofree char *path = NULL;
@@ -233,7 +233,7 @@ static void test_foreign(Test *t)
     fails(open_fid(t, 2, P9C_O_RDWR), ENXIO);
     content_is(t, "file", "data");
 
-    /* A change makes it one with a view; the rest stays the host's. */
+    /* A change adds a view; the other attributes stay those of the host. */
     ok(walk(t, ROOT, 3, "file"));
     ok(set_mode(t, 3, 0604));
     host_mode_is(t, "file", S_IFREG | 0604);
@@ -244,7 +244,7 @@ static void test_foreign(Test *t)
     ok(setattr(t, 4, (P9CSetAttr) { .valid = P9C_SETATTR_UID, .uid = 5 }));
     g_assert_cmpuint(attr_of(t, "dir/below").uid, ==, 5);
     g_assert_cmphex(attr_of(t, "dir/below").mode, ==, S_IFREG | 0644);
-    /* It can be renamed and removed, with and without. */
+    /* Files can be renamed and removed with and without a view. */
     ok(p9c_renameat(t->c, ROOT, "fifo", ROOT, "pipe"));
     ok(p9c_unlinkat(t->c, ROOT, "pipe", 0));
     ok(p9c_unlinkat(t->c, ROOT, "link", 0));
@@ -252,7 +252,7 @@ static void test_foreign(Test *t)
     g_assert_false(host_has(t, "file"));
 }
 
-/* What is no view is none, and harms nobody. */
+/* QEMU ignores an invalid view. */
 static void test_broken(Test *t)
 {
     struct stat st;
@@ -281,7 +281,7 @@ static void test_broken(Test *t)
     }
     guest_sees(t, "a", st.st_uid, st.st_gid, st.st_mode, 0);
     guest_sees(t, "b", 5, st.st_gid, st.st_mode, 0);
-    /* A file does not become a directory so, nor the other way round. */
+    /* A view cannot turn a file into a directory, or the reverse. */
     put_view(t, "b", 1, 2, S_IFDIR | 0755, 0);
     g_assert_true(S_ISREG(attr_of(t, "b").mode));
     content_is(t, "b", "data");
@@ -302,7 +302,7 @@ static void test_broken(Test *t)
     guest_sees(t, "a", 1, 2, S_IFREG | 0600, 0);
 }
 
-/* Metadata goes with the names. */
+/* Metadata follows the names. */
 static void test_metadata(Test *t)
 {
     P9CAttr a;
@@ -336,7 +336,7 @@ static void test_metadata(Test *t)
     ok(p9c_unlinkat(t->c, ROOT, "e", P9C_AT_REMOVEDIR));
     g_assert_false(host_has(t, "e"));
     g_assert_false(host_has(t, FOLDER "/e"));
-    /* What is left of a file that the host removed is not a new one's. */
+    /* A new file does not inherit the metadata of one that the host removed. */
     make_file(t, ROOT, "old", "");
     ok(walk(t, ROOT, 3, "old"));
     ok(set_mode(t, 3, 07777));
@@ -388,7 +388,7 @@ static void test_reserved(Test *t)
     g_assert_true(host_has(t, ROOT_FILE));
 }
 
-/* To other models and drivers they are names as any. */
+/* Other models and drivers treat them as ordinary names. */
 static void test_not_reserved(Test *t)
 {
     make_file(t, ROOT, ROOT_FILE, "data");
@@ -397,7 +397,7 @@ static void test_not_reserved(Test *t)
     content_is(t, ROOT_FILE, "data");
 }
 
-/* fmode and dmode are what the host's files get, not what the guest sees. */
+/* fmode and dmode are for files of the host; the guest does not see them. */
 static void test_modes(Test *t)
 {
     make_file(t, ROOT, "f", "");

@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Behaviour of extended attributes, and of POSIX ACLs, which are some.
+ * Behaviour of extended attributes, and of POSIX ACLs, which the guest sets as
+ * such.
  */
 #include "qemu/osdep.h"
 #include <sys/xattr.h>
@@ -82,7 +83,7 @@ static void test_xattr(Test *t)
     read_is(t, 2, 5, "");
     ok(clunk(t, 2));
     g_assert_true(lists_xattr(t, 1, "user.test"));
-    /* What the host sets is seen. */
+    /* The guest sees an attribute that the host sets. */
     g_assert_cmpint(setxattr(path, "user.host", "x", 1, 0), ==, 0);
     value_is(t, 1, "user.host", "x", 1);
     g_assert_true(lists_xattr(t, 1, "user.host"));
@@ -96,7 +97,7 @@ static void test_xattr(Test *t)
     ok(put_xattr(t, 1, "user.test", "replaced", 8, XATTR_REPLACE));
     value_is(t, 1, "user.test", "replaced", 8);
 
-    /* Empty is a value, and with XATTR_REPLACE Linux' way to remove it */
+    /* An empty value; with XATTR_REPLACE it is Linux' way to remove one. */
     ok(put_xattr(t, 1, "user.test", NULL, 0, 0));
     value_is(t, 1, "user.test", "", 0);
     host_value_is(t, "f", "user.test", "", 0);
@@ -105,7 +106,7 @@ static void test_xattr(Test *t)
     g_assert_false(lists_xattr(t, 1, "user.test"));
     fails(put_xattr(t, 1, "user.test", NULL, 0, XATTR_REPLACE), ENODATA);
 
-    /* A directory's, the root's, and an open file's */
+    /* Attributes of a directory, of the root and of an open file */
     ok(make_dir(t, ROOT, "d", 0755));
     ok(walk(t, ROOT, 3, "d"));
     ok(put_xattr(t, 3, "user.test", "dir", 3, 0));
@@ -144,11 +145,11 @@ static void test_xattr_refused(Test *t)
     ok(put_xattr(t, 1, longest, "x", 1, 0));
     value_is(t, 1, longest, "x", 1);
 
-    /* Not complete */
+    /* An incomplete value */
     ok(walk(t, 1, 2, ""));
     ok(p9c_xattrcreate(t->c, 2, "user.half", 10, 0));
     write_all(t, 2, 0, "01234");
-    /* More than was announced, and with a hole */
+    /* More data than announced, and data after a hole */
     fails(p9c_write(t->c, 2, 10, "x", 1, &n), ENOSPC);
     fails(p9c_write(t->c, 2, 5, "567890", 6, &n), ENOSPC);
     fails(p9c_write(t->c, 2, INT64_MAX - 1, "x", 1, &n), ENOSPC);
@@ -157,20 +158,20 @@ static void test_xattr_refused(Test *t)
     fails(clunk(t, 2), EINVAL);
     fails(clunk(t, 2), EBADF);
     no_value(t, 1, "user.half");
-    /* Given up */
+    /* The session ends before the value is complete. */
     ok(walk(t, 1, 2, ""));
     ok(p9c_xattrcreate(t->c, 2, "user.half", 10, 0));
     session(t);
     ok(walk(t, ROOT, 1, "f"));
     no_value(t, 1, "user.half");
-    /* A link has none of the user's, and never shows those of its target. */
+    /* A link has no user attributes, and never shows those of its target. */
     ok(make_symlink(t, ROOT, "l", "f"));
     ok(walk(t, ROOT, 3, "l"));
     g_assert_cmpint(put_xattr(t, 3, "user.test", "x", 1, 0), !=, EEXIST);
     no_value(t, 1, "user.test");
 }
 
-/* Sets user.x in pieces; the Tclunk answers @expect. */
+/* Sets user.x in pieces; the Tclunk must give @expect. */
 static void set_pieces(Test *t, uint32_t fid, const void *value, uint32_t size,
                        int expect)
 {
@@ -209,7 +210,7 @@ static void pieces_are(Test *t, uint32_t fid, const uint8_t *value,
     ok(clunk(t, tmp));
 }
 
-/* From none to the most that Linux has, in pieces, as the host takes them */
+/* Values from none to Linux' limit, in pieces; the host decides which fit. */
 static void test_xattr_sizes(Test *t)
 {
     static const uint32_t sizes[] = { 0, 1, 255, 4000, VALUE_MAX };
@@ -228,7 +229,7 @@ static void test_xattr_sizes(Test *t)
     make_file(t, ROOT, "f", "");
     ok(walk(t, ROOT, 1, "f"));
     for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-        /* Nothing of the previous one's space is to count. */
+        /* Free the space of the previous value. */
         removexattr(same, "user.x");
         host = setxattr(same, "user.x", value, sizes[i], 0) < 0 ? errno : 0;
         set_pieces(t, 1, value, sizes[i], host);
@@ -241,7 +242,7 @@ static void test_xattr_sizes(Test *t)
     }
 }
 
-/* Many: the list is longer than a small buffer. */
+/* So many attributes that their list exceeds a small buffer */
 static void test_xattr_many(Test *t)
 {
     int i;
@@ -269,7 +270,7 @@ static void test_xattr_many(Test *t)
     }
 }
 
-/* max_xattr=4: for fids of both kinds, given back whatever becomes of them */
+/* max_xattr=4 counts fids of both kinds, and every end gives a place back. */
 static void test_max_xattr(Test *t)
 {
     unsigned round, i;
@@ -291,13 +292,13 @@ static void test_max_xattr(Test *t)
         fails(p9c_xattrwalk(t->c, 1, 30, "", NULL), ENOSPC);
         ok(walk(t, ROOT, 31, "file"));
         fails(p9c_xattrcreate(t->c, 31, "user.x", 5, 0), ENOSPC);
-        /* An error gives the place back at once. */
+        /* A failed Txattrwalk takes no place. */
         ok(clunk(t, 20));
         fails(p9c_xattrwalk(t->c, 1, 30, "user.none", NULL), ENODATA);
         fails(p9c_xattrwalk(t->c, 1, 30, "user.none", NULL), ENODATA);
         ok(p9c_xattrwalk(t->c, 1, 30, "", NULL));
         fails(p9c_xattrwalk(t->c, 1, 32, "", NULL), ENOSPC);
-        /* So does a new session. */
+        /* A new session gives all places back. */
         session(t);
         ok(walk(t, ROOT, 1, "file"));
     }
@@ -325,7 +326,7 @@ static void acl_add(Acl *acl, uint16_t tag, uint16_t perm, uint32_t id)
     acl->size += 8;
 }
 
-/* A user of its own, and that mask */
+/* An ACL with an entry for that user, and that mask */
 static Acl acl_of(uint32_t id, uint16_t mask)
 {
     Acl acl = { .size = 0 };
@@ -379,14 +380,14 @@ static void test_acl(Test *t)
     if (has(t, HAS_VIEW)) {
         g_assert_cmpint(getxattr(path, ACL_ACCESS, NULL, 0), ==, -1);
     }
-    /* The group's permissions are the mask now, and the other way round. */
+    /* The mode's group bits are the mask now, and a chmod sets the mask. */
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0650);
     host_mode_is(t, "f", S_IFREG | 0650);
     ok(set_mode(t, 1, 0620));
     acl = acl_of(1000, 2);
     value_is(t, 1, ACL_ACCESS, acl.data, acl.size);
 
-    /* One that says no more than a mode is only that. */
+    /* An ACL that equals a mode is stored as the mode only. */
     acl_add(&minimal, ACL_USER_OBJ, 7, -1);
     acl_add(&minimal, ACL_GROUP_OBJ, 1, -1);
     acl_add(&minimal, ACL_OTHER, 1, -1);
@@ -394,7 +395,7 @@ static void test_acl(Test *t)
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0711);
     no_value(t, 1, ACL_ACCESS);
 
-    /* Bad ones change nothing; and away with it. */
+    /* Invalid ACLs change nothing; then the ACL is removed. */
     acl = acl_of(1000, 7);
     ok(put_xattr(t, 1, ACL_ACCESS, acl.data, acl.size, 0));
     fails(put_xattr(t, 1, ACL_ACCESS, acl.data, acl.size - 8, 0), EINVAL);
@@ -406,7 +407,7 @@ static void test_acl(Test *t)
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0670);
 }
 
-/* What is made in a directory with a default ACL gets that. */
+/* A file made in a directory with a default ACL inherits it. */
 static void test_acl_default(Test *t)
 {
     Acl acl = acl_of(1000, 7);
@@ -444,7 +445,7 @@ static void test_acl_default(Test *t)
     no_value(t, 1, ACL_DEFAULT);
 }
 
-/* The names under which a mapped model keeps things are not the guest's. */
+/* The guest cannot use the names under which a mapped model stores its view. */
 static void test_xattr_hidden(Test *t)
 {
     static const char *const names[] = {
@@ -473,7 +474,7 @@ static void test_xattr_hidden(Test *t)
     after = host_view(t, "f");
     g_assert_cmpmem(&before, sizeof(before), &after, sizeof(after));
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0604);
-    /* A name that only begins alike is the guest's. */
+    /* The guest can use a name that only begins alike. */
     ok(put_xattr(t, 1, "user.virtfsx", "x", 1, 0));
     g_assert_true(lists_xattr(t, 1, "user.virtfsx"));
 }

@@ -1,14 +1,14 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The targets of the behaviour tests, and how a case comes to run on one: see
+ * The targets of the behaviour tests, and how a case runs on one: see
  * virtio-9p-behaviour.h.
  *
- * Cases of one target share a QEMU, which is reset in between, as long as the
- * options are the same; and always the folder that it serves, which is emptied
- * in between. Folders are made in the current one, which so decides on the
- * file system; but those of some targets on a disk, if there is one. On file
- * systems that are in memory only, drivers take other ways (hw/9pfs/host/device-numbers.h).
+ * Cases of one target share a QEMU as long as their options are the same, and
+ * always the folder that it serves. Between two cases the device is reset and
+ * the folder emptied. Folders are made in the current one, which thus decides
+ * on the file system; those of some targets are on a disk, if there is one,
+ * because drivers treat file systems in memory differently.
  */
 #include "qemu/osdep.h"
 #include <linux/magic.h>
@@ -20,13 +20,13 @@
 #include "virtio-9p-behaviour.h"
 #include "virtio-9p-host.h"
 
-/* For files that outlive a reboot: hier(7) */
+/* Files there outlive a reboot: hier(7) */
 #define DISK            "/var/tmp"
 
 #define SYNTH_DIRS      16
 #define SYNTH_FILES     100
 
-/* Who QEMU is when it is not root and root runs the test */
+/* QEMU's user when it is not root and root runs the test */
 #define USER            65534
 
 struct Target {
@@ -47,10 +47,10 @@ static const Target targets[] = {
     { "synth", NULL, 0 },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "proxy", "proxy,path=%s", HAS_PROXY, HAS_OWNERS | HAS_ACLS },
-    /* Without donated descriptors everything is a message, to the same end */
+    /* Without donated descriptors QEMU sends a message for everything. */
     { "proxy-donate-off", "proxy,path=%s,donate=off", HAS_PROXY,
       HAS_OWNERS | HAS_ACLS },
-    /* And through a socket, not in shared memory as above */
+    /* Through a socket, not in shared memory as above */
     { "proxy-socket", "proxy,path=%s,ring=off,donate=off",
       HAS_PROXY | HAS_EVENTFD, HAS_OWNERS | HAS_ACLS },
     { "proxy-v1", "proxy,path=%s,protocol=1", HAS_PROXY & ~HAS_HANDLES,
@@ -67,8 +67,8 @@ static const Target targets[] = {
     { "local/mapped", "local,path=%s,security_model=mapped",
       HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS | HAS_SHORT_LIST },
     /*
-     * If root runs the test, QEMU once more as somebody else, and on a disk.
-     * The helper is always somebody else.
+     * If root runs the test: QEMU as an ordinary user, and on a disk. The
+     * helper is never root.
      */
     { "user/passthrough", "local,path=%s,security_model=passthrough",
       HAS_PASS | HAS_USER },
@@ -77,7 +77,7 @@ static const Target targets[] = {
       HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS | HAS_USER },
     { "user/mapped-file", "local,path=%s,security_model=mapped-file",
       HAS_MAPPED | HAS_VIEW_FILE | HAS_USER },
-    /* The device has an IOThread, and all of these run there. */
+    /* The device runs in an IOThread. */
     { "iothread/synth", NULL, HAS_IOTHREAD },
     { "iothread/local", "local,path=%s,security_model=passthrough",
       HAS_PASS | HAS_IOTHREAD, HAS_OWNERS | HAS_DEVICES },
@@ -141,7 +141,7 @@ static void remove_folders(void)
     }
 }
 
-/* Whether it is of a kind that is known to have all that tests ask for */
+/* Whether its file system has all features that the tests ask for */
 static bool on_disk(const char *path)
 {
     struct statfs st;
@@ -166,7 +166,7 @@ static char *make_folder(bool disk)
     return path;
 }
 
-/* Relative, for the current folder's name may have blanks */
+/* A relative path: the name of the current folder may have blanks. */
 static char *fsdev_path(const char *folder)
 {
     g_autofree char *cwd = g_get_current_dir();
@@ -175,7 +175,7 @@ static char *fsdev_path(const char *folder)
                                          : g_strdup(folder);
 }
 
-/* As new, but for being the same inode */
+/* Makes the folder as new; only its inode stays. */
 static void empty_folder(const char *path)
 {
     static const char *const parts[] = {
@@ -203,7 +203,7 @@ static void empty_folder(const char *path)
     g_assert_cmpint(chmod(path, 0755), ==, 0);
 }
 
-/* What the synth driver has by itself */
+/* The tree that the synth driver has */
 static void make_tree(Test *t)
 {
     g_autoptr(GString) path = g_string_new(t->dir);
@@ -268,7 +268,7 @@ static void *before(GString *cmd_line, void *arg)
                                    USER);
             host_give(t, t->dir);
         }
-        /* Files get their owners, and an ordinary user can give none away. */
+        /* An ordinary user cannot give files away, and owns them all. */
         if (has(t, HAS_USER | HAS_SAME)) {
             t->uid = t->host_uid;
             t->gid = t->host_gid;
@@ -300,7 +300,7 @@ static void run(void *obj, void *data, QGuestAllocator *alloc)
         p9_host_unlimit_descriptors();
     }
     if (lacks) {
-        /* Only what the target would have if root ran the test */
+        /* The target would have these if root ran the test. */
         g_test_skip("needs root: owners or devices of the host");
         return;
     }
@@ -327,7 +327,7 @@ static bool applies(const Target *target, const Case *cs)
     }
     if ((target->has & HAS_USER) &&
         (geteuid() != 0 || (cs->flags & CASE_ANYBODY))) {
-        return false;           /* the other targets do already */
+        return false;           /* the other targets do that already */
     }
     if ((all & HAS_SHORT_LIST) && !(cs->flags & CASE_SHORT)) {
         return false;
@@ -351,7 +351,7 @@ static void virtio_9p_behaviour_register(void)
                 if (!applies(&targets[i], cs)) {
                     continue;
                 }
-                entry = g_new(Entry, 1);    /* lives as long as the table */
+                entry = g_new(Entry, 1);    /* tests are never unregistered */
                 entry->target = &targets[i];
                 entry->cs = cs;
                 opts.arg = entry;

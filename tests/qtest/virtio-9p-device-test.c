@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The virtio-9p device: its configuration, its queue with descriptors of all
- * sizes, what breaks it, and its reset. The export is synth's.
+ * sizes, requests that break it, and its reset. The export is synth's.
  */
 #include "qemu/osdep.h"
 #include "libqtest-single.h"
@@ -12,7 +12,7 @@
 #include "virtio-9p-host.h"
 #include "virtio-9p-synth.h"
 
-/* A slot of the PCI bus that is free */
+/* A free slot of the PCI bus */
 #define HOTPLUG_SLOT        6
 
 static void test_config(void *obj, void *data, QGuestAllocator *alloc)
@@ -35,7 +35,7 @@ static void test_interrupt(void *obj, void *data, QGuestAllocator *alloc)
     P9Client *c = synth_session(obj);
     P9Call *call = p9c_clunk_call(c, 999);
 
-    /* Reading clears it. */
+    /* A read clears the status. */
     v9p->vdev->bus->get_queue_isr_status(v9p->vdev, v9p->vq);
     g_assert_false(v9p->vdev->bus->get_queue_isr_status(v9p->vdev, v9p->vq));
     p9c_submit(call);
@@ -47,8 +47,8 @@ static void test_interrupt(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 /*
- * While the guest uses the device QEMU has a descriptor for its kicks, or none
- * if they are direct.
+ * While the guest uses the device, QEMU has a descriptor for its kicks, or none
+ * if the kicks are direct.
  */
 static void assert_eventfds(QVirtio9P *v9p, unsigned expected)
 {
@@ -70,7 +70,7 @@ static void test_eventfd_kick(void *obj, void *data, QGuestAllocator *alloc)
     assert_eventfds(obj, 1);
 }
 
-/* Two devices may serve one export; one of them comes and goes. */
+/* Two devices serve one export; one of them is plugged and unplugged. */
 static void test_hotplug(void *obj, void *data, QGuestAllocator *alloc)
 {
     QVirtioPCIDevice *dev = obj;
@@ -89,7 +89,7 @@ static void test_hotplug(void *obj, void *data, QGuestAllocator *alloc)
     }
 }
 
-/* Half as many messages as the queue has descriptors, and so all of these */
+/* Messages that fill the queue: each takes two descriptors. */
 typedef struct Full {
     P9Call **calls;
     unsigned n;
@@ -119,7 +119,7 @@ static void end_full(Full *full)
     g_free(full->calls);
 }
 
-/* More messages than the queue has descriptors, and all at once */
+/* Queues full of messages, one after the other */
 static void test_queue(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session(obj);
@@ -134,8 +134,8 @@ static void test_queue(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 /*
- * What has gathered while the VM was stopped: more than the device takes in one
- * go, and no kick comes for the rest of it.
+ * Requests that arrive while the VM is stopped: more than the device takes in
+ * one go, without a kick for the rest.
  */
 static void test_backlog(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -152,7 +152,7 @@ static void test_backlog(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Requests and room for replies cut into descriptors of all sizes */
+/* Requests and replies in descriptors of all sizes */
 static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
 {
     QVirtio9P *v9p = obj;
@@ -167,7 +167,7 @@ static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
     }
     g_assert_cmpint(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, &attr), ==, 0);
 
-    /* Each byte of Tclunk and of its reply */
+    /* Tclunk and its reply, a descriptor per byte */
     for (i = 0; i < 2; i++) {
         g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WALK0"), ==, 0);
         call = p9c_clunk_call(c, FID);
@@ -176,7 +176,7 @@ static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
         p9c_call_end(call);
     }
 
-    /* Rgetattr, which is longer, across pieces of growing size */
+    /* Rgetattr, which is longer, in pieces of growing size */
     call = p9c_getattr_call(c, P9C_ROOT);
     for (i = 0; i < 20; i++) {
         ones[i] = i + 1;
@@ -188,7 +188,7 @@ static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmphex(p9c_get_u32(call), ==, attr.mode);
     p9c_call_drop(call);
 
-    /* Twrite with its header and its data apart, and all data in bytes */
+    /* Twrite with its header apart, and a descriptor per byte of data */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WRITE"), ==, 0);
     g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, 0);
     call = p9c_write_call(c, FID, 0, ones, 50);
@@ -206,8 +206,8 @@ static void test_scattered(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 /*
- * Sends @msg with that room for the reply, which breaks the device; a reset
- * mends it.
+ * Sends @call with that room for the reply, which breaks the device; a reset
+ * repairs it.
  */
 static void assert_breaks(P9Client *c, P9Call *call, uint32_t room)
 {
@@ -234,11 +234,11 @@ static void test_broken(void *obj, void *data, QGuestAllocator *alloc)
     unsigned i;
 
     if (!(v9p->vdev->features & (1ull << VIRTIO_F_VERSION_1))) {
-        g_test_skip("a legacy device does not say that it is broken");
+        g_test_skip("a legacy device cannot report that it is broken");
         p9c_free(c);
         return;
     }
-    /* No whole header */
+    /* An incomplete header */
     for (i = 0; i < P9C_HEADER; i++) {
         call = p9c_clunk_call(c, P9C_ROOT);
         p9c_truncate(call, i);
@@ -248,7 +248,7 @@ static void test_broken(void *obj, void *data, QGuestAllocator *alloc)
     for (i = 0; i < P9C_HEADER + 4; i += 5) {
         assert_breaks(c, p9c_clunk_call(c, 999), i);
     }
-    /* Nothing to read at all, only room */
+    /* No request, only room for a reply */
     call = p9c_clunk_call(c, P9C_ROOT);
     p9c_truncate(call, 0);
     i = P9C_MSIZE;
@@ -282,8 +282,8 @@ static void test_small_room(void *obj, void *data, QGuestAllocator *alloc)
     p9c_call_end(call);
 
     /*
-     * What cannot be answered must not be done: one fid is not open, and
-     * others are still free.
+     * A request whose reply does not fit must have no effect: one fid is not
+     * open, and others are still free.
      */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "LOPEN"), ==, 0);
     call = p9c_request(c, P9C_TLOPEN, PUT(U32(2), U32(P9C_O_RDONLY)));
@@ -310,7 +310,7 @@ static void test_small_room(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* A reset ends what is under way. */
+/* A reset ends the requests in flight. */
 static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
@@ -329,13 +329,13 @@ static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
         p9c_call_end(waiting[i]);
     }
 
-    /* The fids are gone, and so is the session. */
+    /* Both the fids and the session are gone. */
     p9c_refused(p9c_getattr_call(c, P9C_ROOT), EPROTO);
     p9c_session(c);
     p9c_refused(p9c_getattr_call(c, FID), EBADF);
     synth_alive(c);
 
-    /* With a flush that has been answered, too */
+    /* The same with a flush */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "FLUSH"), ==, 0);
     g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, NULL), ==, 0);
     waiting[0] = synth_write_call(c, 1);

@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * 9P2000.u on the synth driver: the session, errors, messages that are badly
- * formed, and the tree. What the messages do with files is
- * virtio-9p-behaviour-dotu.c's.
+ * 9P2000.u on the synth driver: the session, errors, malformed messages, and
+ * the tree. virtio-9p-behaviour-dotu.c tests the messages on files.
  */
 #include "qemu/osdep.h"
 #include "qemu/module.h"
@@ -56,7 +55,7 @@ static void assert_alive(Test *t)
  * The session (on synth)
  */
 
-/* Ends with the session that it began with. */
+/* Begins a 9P2000.u session again at the end. */
 static void version_is(Test *t, const char *asked, const char *answer)
 {
     g_autofree char *version = NULL;
@@ -79,13 +78,13 @@ static void test_version(Test *t)
     version_is(t, "9P2000.u.x", "unknown");
     version_is(t, "9P2000.ux", "unknown");
 
-    /* Too small to work with, and then there is no session. */
+    /* An msize that is too small; after that there is no session. */
     fails(p9c_version(t->c, 4095, P9C_VERSION_U, NULL, NULL), EMSGSIZE);
     fails(p9c_attach(t->c, ROOT, 0, NULL), EPROTO);
     ok(p9c_version(t->c, UINT32_MAX, P9C_VERSION_U, &msize, &version));
     g_assert_cmpuint(msize, <=, 1024 * 1024);
 
-    /* A new session, of the other dialect, has no fids of the old one. */
+    /* A new session of the other dialect starts without fids. */
     p9c_session_u(t->c, MSIZE, 0);
     ok(walk(t, ROOT, 1, "LOPEN"));
     p9c_session(t->c);
@@ -94,12 +93,12 @@ static void test_version(Test *t)
     p9c_session_u(t->c, MSIZE, 0);
     fails(p9c_stat(t->c, 1, NULL), EBADF);
 
-    /* One that cannot be read leaves the session as it was. */
+    /* A malformed Tversion leaves the session as it was. */
     p9c_refused(p9c_request(t->c, P9C_TVERSION, PUT(U32(MSIZE))), EINVAL);
     assert_alive(t);
 }
 
-/* Messages of the other dialect, or of none, are not known. */
+/* The server must not know these messages. */
 static void refused(Test *t, const uint8_t *types, unsigned num)
 {
     unsigned i;
@@ -135,13 +134,13 @@ static void test_dialect(Test *t)
     refused(t, of_u, ARRAY_SIZE(of_u));
     refused(t, of_none, ARRAY_SIZE(of_none));
     ok(p9c_getattr(t->c, ROOT, P9C_GETATTR_BASIC, NULL));
-    /* A directory is not read with Tread there. */
+    /* 9P2000.L does not read directories with Tread. */
     ok(walk(t, ROOT, 1, "ReadDirDir"));
     ok(p9c_lopen(t->c, 1, P9C_O_RDONLY, NULL, NULL));
     fails(read_err(t, 1), EISDIR);
 }
 
-/* Rerror: size[4] Rerror tag[2] ename[s] errno[4], in what room there is */
+/* Rerror: size[4] Rerror tag[2] ename[s] errno[4]; the text may be cut. */
 static void test_error(Test *t)
 {
     static const char *const name[] = { "nothing" };
@@ -159,7 +158,7 @@ static void test_error(Test *t)
         g_assert_cmpstr(p9c_error_text(call), ==, cut);
         p9c_call_end(call);
     }
-    /* Another error has another text. */
+    /* A different error has a different text. */
     fails(p9c_walk(t->c, ROOT, 1, name, 1, NULL, NULL), ENOENT);
     call = p9c_call(t->c, P9C_TSTATFS);
     p9c_submit(call);
@@ -168,7 +167,7 @@ static void test_error(Test *t)
     p9c_call_end(call);
 
     if (!(t->v9p->vdev->features & (1ull << VIRTIO_F_VERSION_1))) {
-        return;                 /* a legacy device does not say it is broken */
+        return;                 /* a legacy device cannot report a failure */
     }
     call = p9c_clunk_call(t->c, 999);
     p9c_submit_room(call, P9C_HEADER + 6 - 1);
@@ -182,7 +181,7 @@ static void test_error(Test *t)
 }
 
 /*
- * Messages cut short, and with a byte too many, change nothing
+ * Messages that are too short or too long; they change nothing
  */
 
 static P9Call *open_call(Test *t)
@@ -200,7 +199,7 @@ static P9Call *stat_call(Test *t)
     return p9c_stat_call(t->c, 1);
 }
 
-/* "Don't touch" alone, with @outer and @inner added to its two sizes */
+/* All fields "don't touch", with @outer and @inner added to the two sizes */
 static P9Call *wstat_call(Test *t, int outer, int inner)
 {
     P9Call *call = p9c_call(t->c, P9C_TWSTAT);
@@ -253,11 +252,11 @@ static void test_malformed(Test *t)
         call = wstat_call(t, sizes[i][0], sizes[i][1]);
         p9c_refused(call, EINVAL);
     }
-    /* As it is meant */
+    /* With the right sizes */
     call = wstat_call(t, 0, 0);
     ok(p9c_finish(call, NULL));
 
-    /* Fids that are not there */
+    /* Unknown fids */
     fails(open_fid(t, 9, P9C_OREAD), EBADF);
     fails(create(t, 9, "new", 0644, P9C_OREAD, ""), EBADF);
     fails(p9c_stat(t->c, 9, NULL), EBADF);
@@ -266,7 +265,7 @@ static void test_malformed(Test *t)
     ok(open_fid(t, 1, P9C_OREAD));
 }
 
-/* What cannot be answered is not done. */
+/* The server does nothing for a request whose reply does not fit. */
 static void test_small_room(Test *t)
 {
     P9Call *call;
@@ -278,7 +277,7 @@ static void test_small_room(Test *t)
     p9c_call_end(call);
     ok(open_fid(t, 1, P9C_OREAD));
 
-    /* "LOPEN", and "0" for two users */
+    /* The name "LOPEN", and "0" for user and group */
     call = stat_call(t);
     p9c_submit_room(call, P9C_HEADER + 2 + 63 + 5 + 2 - 1);
     g_assert_cmpint(p9c_wait(call), ==, EMSGSIZE);
@@ -302,7 +301,7 @@ static void test_tree(Test *t)
     p9c_stat_is(t->c, ROOT, P9C_QTDIR, P9C_DMDIR | 0755, 0, "/", NULL);
     ok(walk(t, ROOT, 1, "WALK0/WALK1"));
     p9c_stat_is(t->c, 1, P9C_QTDIR, P9C_DMDIR | 0700, 0, "WALK1", NULL);
-    /* "..": a name that the walk did not tell */
+    /* "..": the walk does not give the name. */
     ok(walk(t, 1, 2, ".."));
     p9c_stat_is(t->c, 2, P9C_QTDIR, P9C_DMDIR | 0700, 0, NULL, NULL);
     ok(walk(t, ROOT, 3, "stat/xattr_count"));
@@ -324,7 +323,7 @@ static void test_tree(Test *t)
     g_assert_null(p9c_stat_find(all, "."));
     g_assert_null(p9c_stat_find(all, ".."));
 
-    /* A read goes on where the last one ended, or begins anew. */
+    /* A read goes on where the last one ended, or starts again at 0. */
     ok(p9c_read_dir(t->c, 4, 0, 500, &few, &n));
     g_assert_cmpuint(few->len, >, 1);
     fails(p9c_read_dir(t->c, 4, n - 1, 500, NULL, NULL), EINVAL);
@@ -333,11 +332,11 @@ static void test_tree(Test *t)
     fails(p9c_read_dir(t->c, 4, UINT64_MAX, 500, NULL, NULL), EINVAL);
     ok(p9c_read_dir(t->c, 4, n, 500, NULL, NULL));
     ok(p9c_read_dir(t->c, 4, 0, 500, NULL, NULL));
-    /* Not even one fits: that is not the end of the directory. */
+    /* Not even one stat fits: this is an error, not the end. */
     fails(p9c_read_dir(t->c, 4, 0, 40, NULL, NULL), EINVAL);
     ok(p9c_read_dir(t->c, 4, 0, 80, NULL, &n));
     g_assert_cmpuint(n, >, 0);
-    /* Nothing that is not open is read. */
+    /* A fid that is not open, and a write to a directory */
     ok(walk(t, ROOT, 5, "ReadDirDir"));
     fails(read_err(t, 5), EBADF);
     fails(write_err(t, 4), EISDIR);

@@ -25,7 +25,7 @@ static void test_flush_success(void *obj, void *data, QGuestAllocator *alloc)
     p9c_call_end(flush);
     p9c_call_end(write);
 
-    /* The tag is free again, and so is the file. */
+    /* Both the tag and the file are free again. */
     write = synth_write_call(c, 0);
     p9c_submit(write);
     g_assert_cmpint(p9c_wait(write), ==, 0);
@@ -50,7 +50,7 @@ static void test_flush_ignored(void *obj, void *data, QGuestAllocator *alloc)
     p9c_call_end(write);
     p9c_call_end(flush);
 
-    /* Tags that nobody has, and the flush's own */
+    /* Unused tags, and the flush's own tag */
     g_assert_cmpint(p9c_flush(c, 12345), ==, 0);
     g_assert_cmpint(p9c_flush(c, P9C_NOTAG), ==, 0);
     flush = p9c_flush_call(c, 0);
@@ -61,7 +61,7 @@ static void test_flush_ignored(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Several requests wait, several flushes of one, and a flush of a flush. */
+/* Several waiting requests, several flushes of one, and a flush of a flush */
 static void test_flush_many(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
@@ -74,7 +74,7 @@ static void test_flush_many(void *obj, void *data, QGuestAllocator *alloc)
         p9c_submit(write[i]);
     }
     p9c_pause(c);
-    /* From the last to the first: the others stay. */
+    /* From the last to the first; the others still wait. */
     for (i = 8; i-- > 0; ) {
         g_assert_false(p9c_is_done(write[i]));
         flush[i] = p9c_flush_call(c, p9c_call_tag(write[i]));
@@ -108,7 +108,7 @@ static void test_flush_many(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* One request that waits holds up no other; its fid may go meanwhile. */
+/* A waiting request blocks no others; the guest may clunk its fid. */
 static void test_flush_clunk(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
@@ -130,7 +130,7 @@ static void test_flush_clunk(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* A tag is in use until its reply, not longer. */
+/* A tag is in use until its reply. */
 static void test_tags(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);

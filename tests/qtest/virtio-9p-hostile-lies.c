@@ -7,7 +7,7 @@
 #include "qemu/osdep.h"
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include "fsdev/proxy-proto.h"
+#include "fsdev/shared/proto.h"
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "virtio-9p-hostile.h"
@@ -16,7 +16,7 @@
 
 const char *lie_share;
 
-/* Offsets in an attr of the channel: see fsdev/proxy-proto.c */
+/* Offsets in an attr of the channel: see fsdev/shared/proto.c */
 enum {
     ATTR_MODE = 4,
     ATTR_UID = 8,
@@ -56,7 +56,7 @@ static void lie_tag(Reply *r, const Lie *lie)
     stl_le_p(r->buf + 8, ldl_le_p(r->buf + 8) ^ lie->arg);
 }
 
-/* Says that there are so many descriptors */
+/* A wrong number of descriptors in the header */
 static void lie_nfds(Reply *r, const Lie *lie)
 {
     stw_le_p(r->buf + 6, lie->arg);
@@ -74,7 +74,7 @@ static void lie_fds_missing(Reply *r, const Lie *lie)
     drop_fds(r);
 }
 
-/* More come than is said */
+/* More descriptors than the header has */
 static void lie_fds_more(Reply *r, const Lie *lie)
 {
     while (r->nfds < lie->arg) {
@@ -90,7 +90,7 @@ static void lie_twice(Reply *r, const Lie *lie)
     r->size *= 2;
 }
 
-/* Thousands of replies that nobody asked for, before the right one */
+/* Thousands of replies without a request, in place of the right one */
 static void lie_flood(Reply *r, const Lie *lie)
 {
     size_t each = HEADER + 4;
@@ -131,7 +131,7 @@ static void lie_end(Reply *r, const Lie *lie)
     r->hang_up = true;
 }
 
-/* An error, with nothing after it */
+/* An error reply */
 static void lie_error(Reply *r, const Lie *lie)
 {
     drop_fds(r);
@@ -141,7 +141,7 @@ static void lie_error(Reply *r, const Lie *lie)
     stl_le_p(r->buf + HEADER, lie->arg);
 }
 
-/* An error, and all that comes without one */
+/* An error, followed by the payload of a success */
 static void lie_error_more(Reply *r, const Lie *lie)
 {
     stl_le_p(r->buf + HEADER, lie->arg);
@@ -151,7 +151,7 @@ static void lie_error_more(Reply *r, const Lie *lie)
  * Lies: the payload
  */
 
-/* Cuts the last bytes off, or has some more; the frame is right. */
+/* The payload is too short or too long; the frame is right. */
 static void lie_cut(Reply *r, const Lie *lie)
 {
     r->size -= MIN(lie->arg, r->size - HEADER);
@@ -165,7 +165,7 @@ static void lie_more(Reply *r, const Lie *lie)
     stl_le_p(r->buf, r->size);
 }
 
-/* u16 of the payload's start: WALK's count, READLINK's length */
+/* The first u16 of the payload: WALK's count, READLINK's length */
 static void lie_u16(Reply *r, const Lie *lie)
 {
     stw_le_p(r->buf + PAYLOAD, lie->arg);
@@ -202,7 +202,7 @@ static void lie_parent(Reply *r, const Lie *lie)
     stq_le_p(walk_node(r) + 9, lie->arg);
 }
 
-/* Attributes that no file has; the guest may have them. */
+/* Attributes that no file has; QEMU may pass them on. */
 static void lie_attr_huge(Reply *r, const Lie *lie)
 {
     memset(r->buf + lie->arg + ATTR_NLINK, 0xff, ATTR_SIZE - ATTR_NLINK);
@@ -220,7 +220,7 @@ static void lie_attr_ino(Reply *r, const Lie *lie)
     stq_le_p(r->buf + WALK_ATTR + ATTR_INO, lie->arg);
 }
 
-/* The file is f, which QEMU knows under another handle. */
+/* The attributes are those of f, which QEMU knows under another handle. */
 static void lie_attr_known(Reply *r, const Lie *lie)
 {
     g_autofree char *name = g_build_filename(lie_share, "f", NULL);
@@ -236,7 +236,7 @@ static void lie_attr_known(Reply *r, const Lie *lie)
  */
 
 enum {
-    FD_OTHER,                   /* another file, of the right kind */
+    FD_OTHER,                   /* another file of the right type */
     FD_DIRECTORY,
     FD_SOCKET,
     FD_PIPE,
@@ -276,7 +276,7 @@ static int make_fd(unsigned kind, bool path)
     }
 }
 
-/* Puts another in the place of the last one. */
+/* Replaces the last descriptor. */
 static void lie_fd(Reply *r, const Lie *lie)
 {
     bool path = lie->type == PROXY_WALK;
@@ -288,7 +288,7 @@ static void lie_fd(Reply *r, const Lie *lie)
     r->fds[r->nfds - 1] = fd;
 }
 
-/* The two of CREATE in the wrong order */
+/* CREATE's two descriptors in the wrong order */
 static void lie_fds_swapped(Reply *r, const Lie *lie)
 {
     int fd = r->fds[0];
@@ -298,7 +298,7 @@ static void lie_fds_swapped(Reply *r, const Lie *lie)
     r->fds[1] = fd;
 }
 
-/* Another inode each time, on another device: the numbers use all 64 bits. */
+/* A new inode on a new device each time; the numbers use all 64 bits. */
 static void lie_new_inode(Reply *r, const Lie *lie)
 {
     static uint64_t n;
@@ -309,13 +309,13 @@ static void lie_new_inode(Reply *r, const Lie *lie)
 }
 
 /*
- * The lies by what they do
+ * The tables
  */
 
 const Lie lie_silence = { "silent", PROXY_WALK, lie_silent };
 const Lie lie_inode = { "inode", PROXY_WALK, lie_new_inode };
 
-/* One QEMU tells them all: none of them ends the channel. */
+/* One QEMU gets them all: none of them ends the channel. */
 const Lie lies_harmless[] = {
     { "error-highest", PROXY_SETATTR, lie_error, 4095, EIO },
     { "error-of-kernel", PROXY_SETATTR, lie_error, 512, EIO },
@@ -338,12 +338,12 @@ const Lie lies_harmless[] = {
     { "type-other", PROXY_WALK, lie_attr_mode, S_IFDIR | 0755 },
     { "inode-known", PROXY_WALK, lie_attr_known, 0, EIO },
     { "inode-other", PROXY_WALK, lie_attr_ino, UINT64_MAX },
-    /* The last with WALK: for the helper QEMU has the file from here on. */
+    /* The last WALK: the helper counts QEMU's handle from here on. */
     { "error", PROXY_WALK, lie_error, EACCES, EACCES },
     { }
 };
 
-/* With donate=off, where QEMU asks for attributes */
+/* With donate=off, when QEMU asks the helper for attributes */
 const Lie lies_harmless_asked[] = {
     { "type-changed", PROXY_GETATTR, lie_attr_mode, S_IFLNK | 0777, EIO },
     { "attr-huge", PROXY_GETATTR, lie_attr_huge, PAYLOAD },

@@ -33,7 +33,7 @@ static void send_reply(int sock, const Reply *r)
         cmsg->cmsg_len = CMSG_LEN(r->nfds * sizeof(int));
         memcpy(CMSG_DATA(cmsg), r->fds, r->nfds * sizeof(int));
     }
-    /* QEMU may have hung up already: the test sees that. */
+    /* QEMU may have closed the socket already: the test checks for that. */
     while (iov.iov_len) {
         n = sendmsg(sock, &msg, MSG_NOSIGNAL);
         if (n <= 0) {
@@ -46,7 +46,7 @@ static void send_reply(int sock, const Reply *r)
     }
 }
 
-/* Reads @size bytes and the descriptors with them; false at the end. */
+/* Reads @size bytes and their descriptors; false at the end of the stream. */
 static bool recv_bytes(int sock, Reply *r, size_t size)
 {
     union {
@@ -79,7 +79,7 @@ static bool recv_bytes(int sock, Reply *r, size_t size)
     return true;
 }
 
-/* Hands one reply on, true or not. False when that was the last. */
+/* Passes one reply on, with or without a lie; false after the last one. */
 static bool relay_reply(Relay *relay)
 {
     Reply *r = &relay->reply;
@@ -88,14 +88,16 @@ static bool relay_reply(Relay *relay)
 
     r->size = r->nfds = 0;
     r->hang_up = false;
-    /* Descriptors come with the first byte of their message, and with it alone
-     * as the helper sends each with its own sendmsg(2). */
+    /*
+     * Descriptors come with the first byte of their message, and with no other
+     * message: the helper sends each with its own sendmsg(2).
+     */
     if (!recv_bytes(relay->helper, r, PROXY_HEADER_SIZE) ||
         !recv_bytes(relay->helper, r, ldl_le_p(r->buf))) {
         return false;
     }
     if (lduw_le_p(r->buf + 4) == (PROXY_HELLO | PROXY_REPLY)) {
-        /* Without features QEMU asks for all that there are lies about. */
+        /* Without features QEMU sends all requests that have lies. */
         stl_le_p(r->buf + PROXY_HEADER_SIZE + 8, 0);
     }
     if (lie && lduw_le_p(r->buf + 4) == (lie->type | PROXY_REPLY)) {
@@ -157,7 +159,7 @@ void relay_stop(Relay *relay)
     close(relay->qemu);
     close(relay->helper);
     g_assert_cmpint(waitpid(relay->pid, &status, 0), ==, relay->pid);
-    /* The real helper had nothing to complain about. */
+    /* The real helper found no error. */
     g_assert_true(WIFEXITED(status));
     g_assert_cmpint(WEXITSTATUS(status), ==, 0);
 }

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A helper that lies, against the real QEMU: whatever it says, the guest gets
- * an answer, and QEMU, the rest of the device and other exports go on
- * (virtio-9p-hostile.h has the lies, and how they are told).
+ * A helper that lies to the real QEMU: after every lie the guest gets a reply,
+ * and QEMU, the rest of the device and other exports go on (virtio-9p-hostile.h
+ * describes the lies).
  *
  * A lie that breaks the protocol ends the channel: from then on everything that
  * needs the helper fails with EIO, and operations on descriptors that QEMU
@@ -28,7 +28,7 @@ enum {
     FID_F = 1,                  /* the file f */
     FID_OPEN,                   /* the same, open */
     FID_LINK,                   /* the symbolic link l */
-    FID_NEW,                    /* the first that is free */
+    FID_NEW,                    /* the first free one */
 };
 
 <<<<<<< HEAD
@@ -80,7 +80,7 @@ typedef struct Relay {
 =======
 >>>>>>> f8b5140 (tests/qtest: split long files by subject)
 typedef struct Test {
-    const Lie *lies;            /* the one that ends the channel is the last */
+    const Lie *lies;            /* a lie that ends the channel is the last */
     void (*run)(struct Test *t);
     bool donate_off;
     char *dir;
@@ -104,7 +104,7 @@ static int walk(Test *t, uint32_t fid, uint32_t newfid, const char *path)
 static int set_xattr(Test *t, uint32_t fid, uint32_t size)
 {
     ok(walk(t, FID_F, fid, ""));
-    /* Nothing in place of something is how Linux' client removes one. */
+    /* Linux' client removes one by an empty value with XATTR_REPLACE. */
     ok(p9c_xattrcreate(t->c, fid, "user.a", size,
                        size ? 0 : XATTR_REPLACE));
     if (size) {
@@ -128,8 +128,8 @@ static int create(Test *t, uint32_t fid)
 }
 
 /*
- * Sends a message that makes QEMU send a request of @type, and returns what
- * comes of it. @fid and the next one are free.
+ * Sends a message that makes QEMU send a request of @type, and returns its
+ * result. @fid and the next one are free.
  */
 static int evoke(Test *t, ProxyType type, uint32_t fid)
 {
@@ -174,7 +174,7 @@ static int evoke(Test *t, ProxyType type, uint32_t fid)
 }
 
 /*
- * What must hold after each lie
+ * Checks after each lie
  */
 
 static void read_is(P9Client *c, uint32_t fid, const char *data)
@@ -186,7 +186,7 @@ static void read_is(P9Client *c, uint32_t fid, const char *data)
     g_assert_cmpmem(buf, n, data, strlen(data));
 }
 
-/* QEMU, and all that has nothing to do with the helper */
+/* QEMU, and everything that does not need the helper, must work. */
 static void check_rest(Test *t)
 {
     uint32_t n;
@@ -217,7 +217,7 @@ static void check_gone(Test *t)
     check_rest(t);
     fails(walk(t, ROOT, 900, "d/x"), EIO);
     fails(p9c_mkdir(t->c, ROOT, "never", 0700, 0, NULL), EIO);
-    /* Also for those who come anew; QEMU may have the root's descriptor. */
+    /* A new session, too; for its root QEMU may have a descriptor. */
     p9c_reset(t->c);
     ok(p9c_version(t->c, MSIZE, P9C_VERSION, NULL, NULL));
     if (t->donate_off) {
@@ -248,7 +248,7 @@ static void test_lies(Test *t)
         g_test_message("%s", lie->name);
         tell(t, lie);
         if (lie->later) {
-            /* The reply is not whole for QEMU before another one comes. */
+            /* QEMU waits for more of the reply until another one comes. */
             call = p9c_walk_call(t->c, ROOT, fid + 1, "g");
             g_assert_cmpint(lie->type, ==, PROXY_WALK);
             p9c_submit(call);
@@ -263,7 +263,7 @@ static void test_lies(Test *t)
         } else {
             fails(evoke(t, lie->type, fid), lie->error);
             if (lie->type == PROXY_WALK && !lie->error) {
-                /* For the helper to donate a descriptor anew, next time */
+                /* So that the helper donates a descriptor again next time */
                 ok(p9c_clunk(t->c, fid));
             }
         }
@@ -293,8 +293,8 @@ static P9Call *silent_walk(Test *t, uint32_t newfid)
 }
 
 /*
- * A request that the helper never answers can be flushed, a while later, and
- * its device be reset; others are served meanwhile.
+ * The helper never answers a request. The guest can flush it, which takes a
+ * while, or reset the device; QEMU still serves other requests.
  */
 static void test_silence(Test *t)
 {
@@ -313,7 +313,7 @@ static void test_silence(Test *t)
         g_assert_cmpint(g_get_monotonic_time() - start, <,
                         P9C_TIMEOUT_US);
     }
-    /* Nobody knows what became of it: an error, and before the Rflush */
+    /* Its result is unknown: an error, which comes before the Rflush */
     g_assert_true(p9c_is_done(call));
     fails(p9c_wait(call), EIO);
     g_assert_cmpuint(p9c_done_order(call), <, p9c_done_order(flush));
@@ -346,7 +346,7 @@ static long qemu_rss_kib(void)
 }
 
 #ifdef __SANITIZE_ADDRESS__
-#define GROWTH_MAX_KIB  (512 * KiB)     /* freed memory is kept for a while */
+#define GROWTH_MAX_KIB  (512 * KiB)     /* it keeps freed memory for a while */
 #else
 #define GROWTH_MAX_KIB  (4 * KiB)
 #endif
@@ -363,7 +363,7 @@ static void test_inodes(Test *t)
         ok(p9c_clunk(t->c, 10));
     }
     check_serves(t);
-    /* Each leaves a prefix of qids, some 100 bytes, and no node. */
+    /* Each leaves a prefix of qids, about 100 bytes, and no node. */
     g_assert_cmpint(qemu_rss_kib() - before, <, GROWTH_MAX_KIB);
 }
 
@@ -418,7 +418,7 @@ static void *before(GString *cmd_line, void *arg)
     opts = g_strdup_printf("proxy,sock_fd=%d,protocol=2%s", t->relay.qemu_end,
                            a_case->donate_off ? ",donate=off" : "");
     qvirtio_9p_set_fsdev(cmd_line, opts);
-    /* With arguments that were there before, QEMU would not be started anew */
+    /* A new command line each time, so that qos-test starts a new QEMU */
     g_string_append_printf(cmd_line, " -fsdev synth,id=other -device "
                            "virtio-9p-pci,fsdev=other,mount_tag=other%u,"
                            "addr=%x", runs++, OTHER_SLOT);

@@ -4,15 +4,15 @@
  * A helper that lies (virtio-9p-hostile-test.c): the relay that tells the lies,
  * and the lies.
  *
- * The relay is a thread of the test between QEMU and a real helper. Both speak
- * through it, and it changes nothing until the test sets a lie. The next reply
- * of the lie's type then gets changed, or its descriptors, or the relay sends
- * something that QEMU did not ask for.
+ * The relay is a thread of the test between QEMU and a real helper. All
+ * messages pass through it, and it changes nothing until the test sets a lie.
+ * Then it changes the next reply of the lie's type or the descriptors of that
+ * reply, or sends a message without a request.
  */
 #ifndef TESTS_VIRTIO_9P_HOSTILE_H
 #define TESTS_VIRTIO_9P_HOSTILE_H
 
-#include "fsdev/proxy-proto.h"
+#include "fsdev/shared/proto.h"
 
 /* A reply on its way from the helper, for a lie to change */
 typedef struct Reply {
@@ -20,32 +20,32 @@ typedef struct Reply {
     size_t size;
     int fds[PROXY_MAX_FDS];
     unsigned nfds;
-    bool hang_up;               /* after that */
+    bool hang_up;               /* close the channel after this */
 } Reply;
 
 typedef struct Lie {
     const char *name;
-    ProxyType type;             /* of the reply that it is told in */
+    ProxyType type;             /* of the reply that the lie changes */
     void (*tell)(Reply *r, const struct Lie *lie);
     uint64_t arg;
-    int error;                  /* of the 9P message; 0: it goes well */
-    bool ends;                  /* the channel */
-    bool later;                 /* QEMU learns of it with one more reply */
+    int error;                  /* of the 9P message, or 0 */
+    bool ends;                  /* it ends the channel */
+    bool later;                 /* QEMU sees it with the next reply */
 } Lie;
 
 typedef struct Relay {
     GThread *thread;
     int qemu;                   /* to QEMU */
-    int qemu_end;               /* QEMU's own end, until it has it */
+    int qemu_end;               /* QEMU's end, for QEMU to inherit */
     int helper;
     pid_t pid;
-    const Lie *lie;             /* to be told next, or NULL; atomic */
+    const Lie *lie;             /* the next one, or NULL; atomic */
     Reply reply;
 } Relay;
 
 /* Starts a helper for @dir, and the relay between it and qemu_end. */
 void relay_start(Relay *relay, const char *dir);
-/* Ends both; the helper must have no failure to report. */
+/* Ends both; the helper must end with success. */
 void relay_stop(Relay *relay);
 
 /* The folder that the helper serves, with the files of make_files() */
@@ -53,7 +53,7 @@ extern const char *lie_share;
 
 /* The helper gives no reply. */
 extern const Lie lie_silence;
-/* The walk finds an inode that has not been seen before. */
+/* The walk finds an inode with new numbers. */
 extern const Lie lie_inode;
 
 /*

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * virtio-9p with an IOThread: what the property refuses, that the export goes
- * there with the first device and comes back with the last, and that it can be
- * looked at, stopped and unplugged while it works. What a share does is in the
- * tables of the other tests, which run on such devices as well.
+ * virtio-9p with an IOThread: the errors of the property, and that the export
+ * moves to the IOThread with the first device and back with the last. QMP can
+ * query the export and unplug the device while the guest uses them. The other
+ * tests check the share itself: they run on such devices as well.
  */
 #include "qemu/osdep.h"
 #include "libqtest-single.h"
@@ -26,7 +26,7 @@ static void start(P9Machine *m)
                      "-object iothread,id=two");
 }
 
-/* What query-fsdevs says of the only export; for qobject_unref() */
+/* The entry of query-fsdevs for the only export; for qobject_unref() */
 static QDict *query(P9Machine *m)
 {
     g_autoptr(QDict) reply = qtest_qmp(m->qts, "{'execute': 'query-fsdevs'}");
@@ -42,7 +42,7 @@ static void assert_iothread(P9Machine *m, const char *id)
     g_assert_cmpstr(qdict_get_try_str(info, "iothread"), ==, id);
 }
 
-/* Plugs a device, which must fail with @error somewhere in the message. */
+/* Plugging a device must fail with @error somewhere in the message. */
 static void refuses(P9Machine *m, const char *iothread, bool ioeventfd,
                     bool direct, const char *error)
 {
@@ -99,7 +99,7 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
     qpci_unplug_acpi_device_test(m.qts, "share1", 6);
     assert_iothread(&m, NULL);
 
-    /* And the other way round */
+    /* A device without an IOThread comes first. */
     qtest_qmp_device_add(m.qts, "virtio-9p-pci", "share0",
                          "{'fsdev': 'share', 'mount_tag': 'tag', 'addr': '5'}");
     refuses(&m, "two", true, false, "property 'iothread' is 'two': fsdev "
@@ -109,8 +109,8 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 /*
- * Comes and goes, each time in the other IOThread, with requests under way:
- * the last time the IOThread goes as well.
+ * Plugs and unplugs a device with requests in flight, each time in the other
+ * IOThread. At the end one IOThread is removed, too.
  */
 static void test_unplug(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -145,7 +145,7 @@ static void test_unplug(void *obj, void *data, QGuestAllocator *alloc)
     p9_machine_end(&m);
 }
 
-/* The figures, while they are being counted */
+/* query-fsdevs while the counters change */
 static void test_query(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Call *calls[CALLS];
@@ -175,7 +175,7 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
     p9_machine_end(&m);
 }
 
-/* They have machines of their own; the graph's is for the path only. */
+/* These tests start machines of their own, not that of their path. */
 static void register_tests(void)
 {
     const char *arch = qtest_get_arch();

@@ -1,15 +1,15 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * 9P2000.L messages that are badly formed, that come before there is a session
- * or name fids that are none: each gets its error, and the session goes on. The
- * export is synth's; 9P2000.u's are virtio-9p-dotu-test.c's.
+ * 9P2000.L messages that are malformed, come before there is a session, or have
+ * unknown fids: each gets its error, and the session goes on. The export is
+ * synth's; virtio-9p-dotu-test.c has those of 9P2000.u.
  */
 #include "qemu/osdep.h"
 #include "qemu/module.h"
 #include "virtio-9p-synth.h"
 
-/* Each type, cut off after some bytes, and with sizes that lie */
+/* Each type, cut off after some bytes, and with wrong sizes */
 static void test_short(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session(obj);
@@ -35,7 +35,7 @@ static void test_short(void *obj, void *data, QGuestAllocator *alloc)
             }
             p9c_call_end(call);
         }
-        /* The header says more than there is, or less than a header. */
+        /* A size beyond the message's, or less than a header */
         call = p9c_call(c, type);
         p9c_set_size(call, 100);
         p9c_refused(call, EINVAL);
@@ -48,7 +48,7 @@ static void test_short(void *obj, void *data, QGuestAllocator *alloc)
     }
     synth_alive(c);
 
-    /* Tversion as well; the session may be over after that. */
+    /* Tversion, after which the session may be over */
     for (len = 0; len < 8; len++) {
         call = p9c_request(c, P9C_TVERSION,
                            PUT(U32(P9C_MSIZE), U16(8),
@@ -60,7 +60,7 @@ static void test_short(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* More than the message has fields for; and bytes after it, which is fine. */
+/* Extra bytes within the message; extra bytes after it are valid. */
 static void test_long(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session(obj);
@@ -98,7 +98,7 @@ static void test_unknown_type(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Too many names, and a number of names that is not theirs */
+/* Too many names, and a wrong number of names */
 static void test_walk_malformed(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const struct {
@@ -128,7 +128,7 @@ static void test_walk_malformed(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Fids that are none, in each message that has one */
+/* Unknown fids, in each message that has one */
 static void test_bad_fid(void *obj, void *data, QGuestAllocator *alloc)
 {
     const P9CSetAttr set = { .valid = P9C_SETATTR_MODE };
@@ -176,7 +176,7 @@ static void test_bad_fid(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Before Tversion nothing is answered but it. */
+/* Before Tversion every other message fails. */
 static void test_no_session(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = p9c_new(obj);

@@ -2,13 +2,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Exports that cover several host file systems (multidevs= of -fsdev). Each
- * export is a folder with two file systems in memory mounted in it, which
- * number their inodes alike, and a file that is mounted over another:
+ * export is a folder in which two file systems in memory are mounted, with the
+ * same inode numbers, and a file is mounted over another:
  *
  *     plain/f  one/f  two/f  bound (which is one/f)
  *
- * That takes the right to mount. The mounts are in a namespace of this
- * program, so that they are gone with it.
+ * This needs the right to mount. The mounts are in a namespace of this program,
+ * so they end with it.
  */
 #include "qemu/osdep.h"
 #include <sys/mount.h>
@@ -22,7 +22,7 @@
 
 typedef struct Export {
     char *folder;
-    char *said;                 /* file with what QEMU says */
+    char *said;                 /* file with QEMU's messages */
     char *missing;              /* why there are no mounts, or NULL */
 } Export;
 
@@ -47,7 +47,7 @@ static struct stat host_stat(const Export *e, const char *name)
     return st;
 }
 
-/* Mounts of this program are not seen by others from the first call on. */
+/* The first call hides all mounts of this program from other processes. */
 static bool own_mounts(void)
 {
     static bool have;
@@ -114,7 +114,7 @@ static void export_remove(void *opaque)
 
 /* One test on one driver */
 typedef struct How {
-    const char *fsdev;          /* its options, but for path and multidevs */
+    const char *fsdev;          /* its options except path and multidevs */
     const char *multidevs;
 } How;
 
@@ -132,12 +132,12 @@ static void *before(GString *cmd_line, void *arg)
     opts = g_strdup_printf("%s,path=%s%s", how->fsdev, e->folder,
                            how->multidevs);
     qvirtio_9p_set_fsdev(cmd_line, opts);
-    /* The command line goes to a shell */
+    /* A shell runs the command line. */
     g_string_append_printf(cmd_line, " 2>%s ", e->said);
     return e;
 }
 
-/* NULL if there is nothing to test with */
+/* NULL if the mounts are missing */
 static P9Client *session(QVirtio9P *v9p, const Export *e)
 {
     P9Client *c;
@@ -151,7 +151,7 @@ static P9Client *session(QVirtio9P *v9p, const Export *e)
     return c;
 }
 
-/* The qid's path of @path, by Twalk and by Tgetattr alike */
+/* The qid path of @path, which Twalk and Tgetattr must agree on */
 static uint64_t qid_path(P9Client *c, const char *path)
 {
     g_auto(GStrv) names = g_strsplit(path, "/", 0);
@@ -212,7 +212,7 @@ static void assert_unique(P9Client *c)
     for (i = 0; i < ARRAY_SIZE(paths); i++) {
         g_assert_cmphex(qid_path(c, paths[i]), ==, seen[i]);
     }
-    /* One inode has one number, whatever it is called. */
+    /* One inode has one number under all names. */
     g_assert_cmphex(qid_path(c, "bound"), ==, qid_path(c, "one/f"));
     g_assert_cmphex(qid_path(c, "two/../two/f"), ==, qid_path(c, "two/f"));
 
@@ -227,7 +227,7 @@ static void assert_unique(P9Client *c)
     assert_content(c, "bound", "one");
 }
 
-/* How often QEMU wrote that there are several file systems */
+/* How often QEMU warned of several file systems */
 static unsigned warnings(const Export *e)
 {
     static const char text[] =
@@ -267,7 +267,7 @@ static void test_warn(void *obj, void *data, QGuestAllocator *alloc)
     }
 }
 
-/* A walk that ends before another file system, as before a lost name */
+/* A walk ends at another file system, as at a missing name. */
 static void assert_walk_ends(P9Client *c)
 {
     static const char *const names[] = { "plain", "..", "one", "f" };
@@ -304,7 +304,7 @@ static void test_forbid(void *obj, void *data, QGuestAllocator *alloc)
     assert_walk_ends(c);
     g_assert_cmpuint(warnings(e), ==, 1);
 
-    /* Names are shown all the same. */
+    /* The directory lists their names all the same. */
     entries = list(c, "");
     g_assert_nonnull(p9c_dirent_find(entries, "plain"));
     for (i = 0; i < ARRAY_SIZE(refused); i++) {
@@ -314,7 +314,7 @@ static void test_forbid(void *obj, void *data, QGuestAllocator *alloc)
     }
     g_ptr_array_unref(entries);
 
-    /* A file that is there already is not opened by making it. */
+    /* Tlcreate does not open an existing file there. */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, ""), ==, 0);
     g_assert_cmpint(p9c_lcreate(c, FID, "bound", P9C_O_WRONLY | P9C_O_TRUNC,
                                 0644, 0, NULL, NULL), ==, EXDEV);
@@ -322,7 +322,7 @@ static void test_forbid(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(st.st_size, ==, strlen("one"));
     g_assert_cmpint(p9c_lcreate(c, FID, "bound", P9C_O_WRONLY | P9C_O_EXCL,
                                 0644, 0, NULL, NULL), ==, EEXIST);
-    /* On the root's own file system all is as ever. */
+    /* On the root's file system everything works. */
     g_assert_cmpint(p9c_lcreate(c, FID, "new", P9C_O_WRONLY, 0644, 0,
                                 NULL, NULL), ==, 0);
     g_assert_cmpint(p9c_clunk(c, FID), ==, 0);

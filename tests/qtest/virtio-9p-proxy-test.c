@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What is the proxy driver's own: its helper's death and silence, and options
- * that it refuses. What it does with files is virtio-9p-behaviour.h's.
+ * The proxy driver's own behaviour: when its helper dies or is silent, without
+ * asking it, and with options that it refuses. virtio-9p-behaviour.h tests it
+ * on files.
  *
  * Each test has a QEMU, a helper and a folder of its own.
  */
@@ -26,8 +27,8 @@ typedef struct Test {
 } Test;
 
 /*
- * A session of the guest's root, which is whoever runs the test: root itself,
- * or an ordinary user, whom the helper maps to it.
+ * A session of the guest's root. On the host that is the user who runs the
+ * test: root, or an ordinary user, whom the helper maps to root.
  */
 static void session(Test *t)
 {
@@ -58,7 +59,7 @@ static void write_all(Test *t, uint32_t fid, uint64_t offset, const char *data)
     g_assert_cmpuint(n, ==, strlen(data));
 }
 
-/* A Tread of up to 64 bytes at @offset must give exactly @data. */
+/* A Tread of up to 64 bytes at @offset must return exactly @data. */
 static void read_is(Test *t, uint32_t fid, uint64_t offset, const char *data)
 {
     char buf[64];
@@ -80,7 +81,7 @@ static char *host_path(Test *t, const char *name)
 static void host_write(Test *t, const char *name, const char *data)
 {
     g_autofree char *path = host_path(t, name);
-    /* In place: the same inode */
+    /* In place, so the inode stays the same */
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
     g_assert_cmpint(fd, >=, 0);
@@ -93,8 +94,8 @@ static void host_write(Test *t, const char *name, const char *data)
  */
 
 /*
- * A helper that answers nothing cannot keep the device from being reset, and
- * serves on when it is awake again.
+ * A silent helper cannot prevent a reset of the device, and serves again when
+ * it continues.
  */
 static void test_helper_silent(Test *t)
 {
@@ -127,8 +128,8 @@ static void test_helper_silent(Test *t)
 }
 
 /*
- * Nor can it keep a request that was flushed: that ends with an error, as
- * nobody knows what came of it, and then the flush is answered.
+ * A flushed request does not wait for a silent helper for ever: it ends with an
+ * error, because its result is unknown, and then comes the Rflush.
  */
 static void test_flush_silent(Test *t)
 {
@@ -139,7 +140,7 @@ static void test_flush_silent(Test *t)
     p9_host_signal_helpers(SIGSTOP);
     p9c_submit(make);
     p9c_submit(flush);
-    /* What needs no helper is answered meanwhile. */
+    /* A request that needs no helper gets its reply. */
     ok(p9c_getattr(t->c, ROOT, P9C_GETATTR_BASIC, NULL));
     g_assert_false(p9c_is_done(make));
     while (!p9c_is_done(flush)) {
@@ -157,7 +158,7 @@ static void test_flush_silent(Test *t)
     ok(walk(t, ROOT, 1, "e"));
 }
 
-/* Whether the export is where QEMU looks names up, and opens files, itself */
+/* Whether QEMU looks up names and opens files of this export itself */
 static bool in_memory(Test *t)
 {
     struct statfs st;
@@ -166,13 +167,13 @@ static bool in_memory(Test *t)
     return st.f_type == TMPFS_MAGIC;
 }
 
-/* What QEMU does on its own, while the helper stands still */
+/* Requests that QEMU serves alone, while the helper is stopped */
 static void test_names_here(Test *t)
 {
     P9CAttr a;
 
     if (!in_memory(t)) {
-        g_test_skip("the export is on a disk: the helper may have to wait");
+        g_test_skip("the export is on a disk, where QEMU asks the helper");
         return;
     }
     ok(make_dir(t, ROOT, "d", 0755));
@@ -190,14 +191,14 @@ static void test_names_here(Test *t)
     ok(p9c_clunk(t->c, 2));
     p9_host_signal_helpers(SIGCONT);
 
-    /* The helper acts on what it did not find. */
+    /* The helper can act on files that QEMU found. */
     ok(p9c_chmod(t->c, 1, 0604));
     ok(p9c_getattr(t->c, 1, P9C_GETATTR_BASIC, &a));
     g_assert_cmphex(a.mode & 07777, ==, 0604);
     ok(walk(t, ROOT, 2, "d"));
     ok(make_dir(t, 2, "e", 0755));
     ok(p9c_unlinkat(t->c, 2, "f", 0));
-    /* Also when it has no name any more */
+    /* Even without a name */
     ok(walk(t, ROOT, 3, "d/e"));
     ok(p9c_unlinkat(t->c, 2, "e", P9C_AT_REMOVEDIR));
     ok(p9c_chmod(t->c, 3, 0700));
@@ -205,7 +206,7 @@ static void test_names_here(Test *t)
     ok(p9c_getattr(t->c, 1, P9C_GETATTR_BASIC, &a));
     g_assert_cmphex(a.mode & 07777, ==, 0600);
     g_assert_cmpuint(a.nlink, ==, 0);
-    /* And when its name is another's */
+    /* Even if another file has its name */
     host_write(t, "d/g", "old");
     ok(walk(t, ROOT, 4, "d/g"));
     ok(p9c_unlinkat(t->c, 2, "g", 0));
@@ -217,8 +218,8 @@ static void test_names_here(Test *t)
 }
 
 /*
- * Nodes whose descriptors were closed for the budget get them again without
- * the helper, and so do the directories on the way to them.
+ * The budget closes descriptors of nodes. QEMU reopens them without the helper,
+ * and those of the directories above them.
  */
 static void test_found_here(Test *t)
 {
@@ -228,7 +229,7 @@ static void test_found_here(Test *t)
     P9CAttr a;
 
     if (!in_memory(t)) {
-        g_test_skip("the export is on a disk: the helper may have to wait");
+        g_test_skip("the export is on a disk, where QEMU asks the helper");
         return;
     }
     g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
@@ -259,7 +260,7 @@ static void test_found_here(Test *t)
     }
     p9_host_signal_helpers(SIGCONT);
 
-    /* Under another name it is for the helper to find that out. */
+    /* After a rename the helper must find the file. */
     ok(p9c_renameat(t->c, 2, "0", ROOT, "f"));
     ok(p9c_unlinkat(t->c, 2, "1", 0));
     for (i = 0; i < 2; i++) {
@@ -279,7 +280,7 @@ static void test_helper_killed(Test *t)
     ok(open_fid(t, 2, P9C_O_RDWR));
     p9_host_signal_helpers(SIGKILL);
 
-    /* What needs the helper fails, what has a descriptor goes on */
+    /* Requests to the helper fail; those on descriptors work. */
     fails(make_dir(t, ROOT, "d", 0700), EIO);
     fails(walk(t, ROOT, 3, "f"), EIO);
     fails(open_fid(t, 1, P9C_O_RDONLY), EIO);
@@ -290,14 +291,14 @@ static void test_helper_killed(Test *t)
     ok(p9c_clunk(t->c, 2));
     ok(p9c_clunk(t->c, 1));
 
-    /* A new session still has its root */
+    /* A new session still gets its root. */
     session(t);
     fails(walk(t, ROOT, 1, "f"), EIO);
     qtest_qmp_assert_success(global_qtest, "{ 'execute': 'query-status' }");
 }
 
 /*
- * Refusals at the start
+ * Options that QEMU refuses at its start
  */
 
 static void test_options(Test *t)
@@ -328,7 +329,7 @@ static void test_options(Test *t)
 static const struct Case {
     const char *name;
     void (*run)(Test *t);
-    unsigned fds;               /* that QEMU may have; 0: no matter */
+    unsigned fds;               /* QEMU's limit, or 0 */
 } cases[] = {
     { "helper-killed", test_helper_killed },
     { "names-here", test_names_here },

@@ -1,10 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver loses its helper and gets another: what the guest's
- * requests meet meanwhile, and what its fids are good for afterwards. With
- * helpers that QEMU starts, and with one on a socket that the test ends and
- * starts.
+ * The proxy driver loses its helper and gets another: the fate of the guest's
+ * requests without a helper, and of its fids with the new one. QEMU starts the
+ * helpers, or the test starts and ends one that listens on a socket.
  */
 #include "qemu/osdep.h"
 #include <sys/wait.h>
@@ -23,7 +22,7 @@ typedef struct Test {
     char *dir;                  /* the export; absolute */
     char *socket;               /* of a helper of the test's own, or NULL */
     GPid helper;
-    gint64 start;               /* of QEMU */
+    gint64 start;               /* time of QEMU's start */
     P9Client *c;
 } Test;
 
@@ -182,7 +181,7 @@ enum {
     FID_RENAMED,                /* by the guest */
     FID_MOVED,                  /* by the host, while there was no helper */
     FID_UNLINKED,               /* while it was open */
-    FID_LINKED,                 /* with another name when the first is gone */
+    FID_LINKED,                 /* keeps a name when the first is removed */
     FID_LINKED2,
     FID_MADE,                   /* by Tlcreate */
     FID_NEW,
@@ -219,7 +218,7 @@ static void change_host(Test *t)
     host_unlink(t, "first");
 }
 
-/* What goes on without a helper */
+/* Open files work without a helper. */
 static void check_open(Test *t)
 {
     P9CAttr a;
@@ -236,7 +235,7 @@ static void check_open(Test *t)
 
 static void check_fids(Test *t, uint32_t fid)
 {
-    /* Found again, from the root or from what was found before */
+    /* QEMU finds these again, from the root or from a node found before. */
     ok(walk(t, FID_DEEP, fid, ""));
     ok(open_fid(t, fid));
     read_is(t, fid, "deep");
@@ -252,12 +251,12 @@ static void check_fids(Test *t, uint32_t fid)
     ok(p9c_chmod(t->c, FID_LINKED, 0600));
     check_open(t);
 
-    /* Lost */
+    /* QEMU cannot find these. */
     fails(p9c_chmod(t->c, FID_REPLACED, 0600), ESTALE);
     fails(p9c_chmod(t->c, FID_REMOVED, 0600), ESTALE);
     fails(p9c_chmod(t->c, FID_UNLINKED, 0600), ESTALE);
     fails(p9c_chmod(t->c, FID_MOVED, 0600), ESTALE);
-    /* Whoever has it by its new name helps the old fid, too. */
+    /* A walk to the new name makes the old fid work again. */
     ok(walk(t, ROOT, fid + 4, "elsewhere"));
     ok(p9c_chmod(t->c, FID_MOVED, 0600));
     ok(walk(t, ROOT, fid + 5, "replaced"));
@@ -274,7 +273,7 @@ static void test_nodes(Test *t)
     make_files(t);
     make_fids(t);
     p9_host_signal_helpers(SIGKILL);
-    /* Not yet: helpers are started once in five seconds. */
+    /* Not yet: QEMU starts a helper at most every five seconds. */
     changed = p9c_chmod(t->c, FID_F, 0600);
     walked = walk(t, ROOT, 900, "f");
     if (g_get_monotonic_time() - t->start < 5 * G_USEC_PER_SEC) {
@@ -326,7 +325,7 @@ static void end_call(P9Call *call, int error)
     p9c_call_drop(call);
 }
 
-/* Requests that a helper had, and never answered */
+/* Requests that a helper received and never answered */
 static void test_wait(Test *t)
 {
     P9Call *calls[3];
@@ -352,8 +351,8 @@ static void test_wait(Test *t)
 }
 
 /*
- * A helper on a socket that is ended and started. While there is none requests
- * can be flushed, and the device be reset.
+ * The test ends and starts a helper on a socket. While there is none, the guest
+ * can flush requests and reset the device.
  */
 static void test_socket(Test *t)
 {
@@ -366,20 +365,20 @@ static void test_socket(Test *t)
     end_helper(t);
     change_host(t);
     calls[0] = submit_mkdir(t, "first");
-    /* From here on QEMU knows that a request was sent to nobody. */
+    /* From here on QEMU knows that it lost the helper. */
     qtest_qmp_eventwait(global_qtest, "FSDEV_HELPER_LOST");
     calls[1] = submit_mkdir(t, "dir");
     p9c_pause(t->c);
     g_assert_false(p9c_is_done(calls[0]));
     g_assert_false(p9c_is_done(calls[1]));
     check_open(t);
-    /* By a descriptor, without a helper */
+    /* Works by descriptor, without a helper */
     ok(p9c_getattr(t->c, FID_F, P9C_GETATTR_BASIC, &a));
 
     ok(p9c_flush(t->c, p9c_call_tag(calls[1])));
     p9c_call_end(calls[1]);
 
-    /* One that serves something else is none. */
+    /* QEMU rejects a helper that serves another folder. */
     start_helper(t, other);
     g_usleep(2500 * 1000);
     g_assert_false(p9c_is_done(calls[0]));
@@ -387,7 +386,7 @@ static void test_socket(Test *t)
 
     start_helper(t, t->dir);
     end_call(calls[0], 0);
-    /* What was flushed was not done. */
+    /* The flushed request had no effect. */
     fails(walk(t, ROOT, 101, "dir"), ENOENT);
     check_fids(t, 200);
 
@@ -402,7 +401,7 @@ static void test_socket(Test *t)
 }
 
 /*
- * Leaving one
+ * Ending a helper
  */
 
 static bool one_child(Test *t)
@@ -410,7 +409,7 @@ static bool one_child(Test *t)
     return p9_host_children() == 1;
 }
 
-/* A helper that does not end without its socket is ended. */
+/* QEMU kills a helper that does not end when its socket closes. */
 static void test_stuck(Test *t)
 {
     make_files(t);

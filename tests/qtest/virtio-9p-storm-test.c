@@ -1,15 +1,15 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Random 9P2000.L messages, many at once, through a virtio-9p device: most
- * make sense, some do not, they are flushed and the device is reset in the
- * midst of them, and the helper of the proxy driver is stopped, or killed and
- * replaced by another. Each must come back, and the device must serve a new
- * session after all.
+ * Random 9P2000.L messages, many at once, through a virtio-9p device. Most are
+ * valid, some are not. The test flushes them and resets the device while they
+ * are in flight, and stops the helper of the proxy driver, or kills it so that
+ * QEMU starts another. Each message must come back, and the device must serve a
+ * new session in the end.
  *
- * Seconds decide how long it goes on, the seed what is sent; the environment
- * variables P9_STORM_SECONDS and P9_STORM_SEED change them. What a message
- * meets depends on timing too, so a seed repeats a failure only mostly.
+ * The environment variables P9_STORM_SECONDS and P9_STORM_SEED set the duration
+ * and the seed of the messages. The result of a message also depends on timing,
+ * so a seed does not repeat every failure.
  */
 #include "qemu/osdep.h"
 #include "libqtest-single.h"
@@ -18,7 +18,7 @@
 #include "virtio-9p-host.h"
 
 #define SECONDS         2
-#define CALLS           40          /* under way */
+#define CALLS           40          /* in flight */
 #define FIDS            48
 #define MSIZE           8192
 #define PATIENCE_US     (60 * G_USEC_PER_SEC)
@@ -27,11 +27,11 @@ typedef struct Storm {
     P9Client *c;
     GRand *rand;
     P9Call *calls[CALLS];
-    uint32_t new_fid[CALLS];        /* that it makes, or 0 */
+    uint32_t new_fid[CALLS];        /* that the call makes, or 0 */
     bool made[FIDS];
     uint32_t last_new;
     unsigned long sent;
-    unsigned long told;             /* replies that say more than an error */
+    unsigned long answers;          /* replies with more than an error */
 } Storm;
 
 static unsigned pick(Storm *s, unsigned n)
@@ -44,7 +44,7 @@ static bool one_in(Storm *s, unsigned n)
     return pick(s, n) == 0;
 }
 
-/* Mostly one that there is */
+/* Usually one that exists */
 static uint32_t a_fid(Storm *s)
 {
     unsigned i, fid = P9C_ROOT;
@@ -76,7 +76,7 @@ static uint32_t new_fid(Storm *s)
     return one_in(s, 40) ? P9C_NOFID : fid;
 }
 
-/* The first fid of a message; the root should stay what it is. */
+/* The first fid of a message; the root's fid must stay the root. */
 static uint32_t first_fid(Storm *s, uint8_t type)
 {
     uint32_t fid = type == P9C_TATTACH ? new_fid(s) : a_fid(s);
@@ -160,23 +160,22 @@ static void put_data(Storm *s, P9Call *call)
     p9c_put_bytes(call, data, size);
 }
 
-/* What comes after the first fid */
-static void put_rest(Storm *s, P9Call *call, uint8_t type)
-{
-    static const uint32_t flags[] = {
-        P9C_O_RDONLY, P9C_O_RDWR, P9C_O_WRONLY, P9C_O_RDWR | P9C_O_TRUNC,
-        P9C_O_RDWR | P9C_O_APPEND, P9C_O_DIRECTORY, P9C_O_RDWR | P9C_O_EXCL,
-        010000 | P9C_O_RDWR, UINT32_MAX,
-    };
-    unsigned i;
+static const uint32_t open_flags[] = {
+    P9C_O_RDONLY, P9C_O_RDWR, P9C_O_WRONLY, P9C_O_RDWR | P9C_O_TRUNC,
+    P9C_O_RDWR | P9C_O_APPEND, P9C_O_DIRECTORY, P9C_O_RDWR | P9C_O_EXCL,
+    010000 | P9C_O_RDWR, UINT32_MAX,
+};
 
+/* The fields after the first fid, of messages that open or make a file */
+static bool put_opening(Storm *s, P9Call *call, uint8_t type)
+{
     switch (type) {
     case P9C_TLOPEN:
-        p9c_put_u32(call, flags[pick(s, ARRAY_SIZE(flags))]);
+        p9c_put_u32(call, open_flags[pick(s, ARRAY_SIZE(open_flags))]);
         break;
     case P9C_TLCREATE:
         p9c_put_str(call, a_name(s));
-        p9c_put_u32(call, flags[pick(s, ARRAY_SIZE(flags))]);
+        p9c_put_u32(call, open_flags[pick(s, ARRAY_SIZE(open_flags))]);
         p9c_put_u32(call, pick(s, 01000));
         p9c_put_u32(call, 0);
         break;
@@ -197,6 +196,21 @@ static void put_rest(Storm *s, P9Call *call, uint8_t type)
         p9c_put_u32(call, 0700);
         p9c_put_u32(call, 0);
         break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+/* The same of all messages */
+static void put_rest(Storm *s, P9Call *call, uint8_t type)
+{
+    unsigned i;
+
+    if (put_opening(s, call, type)) {
+        return;
+    }
+    switch (type) {
     case P9C_TRENAME:
         p9c_put_u32(call, a_fid(s));
         p9c_put_str(call, a_name(s));
@@ -305,7 +319,7 @@ static void end_call(Storm *s, unsigned i)
     P9Call *call = s->calls[i];
     size_t left = p9c_get_left(call);
 
-    s->told += left > 4;
+    s->answers += left > 4;
     if (left && left != 4) {        /* no error */
         s->made[s->new_fid[i]] = true;
     }
@@ -327,7 +341,7 @@ static void submit(Storm *s, unsigned i, P9Call *call)
     }
 }
 
-/* Everything comes back, if need be after it was flushed. */
+/* All calls come back, if necessary after a flush. */
 static void finish_calls(Storm *s)
 {
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
@@ -365,7 +379,7 @@ static int64_t setting(const char *name, int64_t value)
 }
 
 /*
- * With @signals the helper is stopped now and then, and killed at the end; with
+ * With @signals the helper is sometimes stopped, and killed at the end; with
  * @kills it is killed again and again.
  */
 static void storm(P9Client *c, bool signals, bool kills)
@@ -405,8 +419,8 @@ static void storm(P9Client *c, bool signals, bool kills)
         p9_host_signal_helpers(SIGKILL);
     }
     finish_calls(&s);
-    g_test_message("%lu messages, %lu were told something", s.sent, s.told);
-    g_assert_cmpuint(s.told, >, 0);
+    g_test_message("%lu messages, %lu answers with data", s.sent, s.answers);
+    g_assert_cmpuint(s.answers, >, 0);
 
     reset(&s);
     qtest_qmp_assert_success(global_qtest, "{ 'execute': 'query-status' }");

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For qtests of the 9p server on the synth driver: sessions, which several of
- * them begin alike.
+ * For qtests of the 9p server on the synth driver: the beginning of a session,
+ * which several of them share.
  */
 #ifndef TESTS_VIRTIO_9P_SYNTH_H
 #define TESTS_VIRTIO_9P_SYNTH_H
@@ -14,13 +14,13 @@
 /* A session on @obj, the test's device */
 P9Client *synth_session(void *obj);
 
-/* The same, with @path as FID, opened */
+/* The same, with @path open as FID */
 P9Client *synth_session_open(void *obj, const char *path, uint32_t flags);
 
-/* The session goes on as if nothing had happened. */
+/* The session must still work. */
 void synth_alive(P9Client *c);
 
-/* Twrite of one byte to FID; not 0 waits if FID is the file FLUSH. */
+/* Twrite of one byte to FID; in the file FLUSH a byte other than 0 waits. */
 P9Call *synth_write_call(P9Client *c, uint8_t byte);
 
 #endif

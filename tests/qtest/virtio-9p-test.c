@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The 9p server on the synth driver: what needs no files. What any driver does
- * with files is virtio-9p-behaviour.h's.
+ * The 9p server on the synth driver: the session, attributes, and open files.
+ * virtio-9p-behaviour.h tests real files, on every driver.
  *
  * Each test has a client, and a device that was just reset.
  */
@@ -36,7 +36,7 @@ static void test_version(void *obj, void *data, QGuestAllocator *alloc)
 
     for (i = 0; i < ARRAY_SIZE(unknown); i++) {
         assert_version(c, unknown[i], false);
-        /* There is no session then. */
+        /* After that there is no session. */
         p9c_refused(p9c_getattr_call(c, P9C_ROOT), EPROTO);
     }
     assert_version(c, P9C_VERSION, true);
@@ -51,7 +51,7 @@ static void test_msize(void *obj, void *data, QGuestAllocator *alloc)
     uint32_t msize, iounit, n;
     P9Call *call;
 
-    /* Too small to work with */
+    /* An msize that is too small */
     g_assert_cmpint(p9c_version(c, 4095, P9C_VERSION, NULL, NULL),
                     ==, EMSGSIZE);
     p9c_refused(p9c_getattr_call(c, P9C_ROOT), EPROTO);
@@ -59,13 +59,13 @@ static void test_msize(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_version(c, 4096, P9C_VERSION, &msize, NULL), ==, 0);
     g_assert_cmpuint(msize, ==, 4096);
 
-    /* Never more than was asked for, but a limit there is */
+    /* The reply has a limit, and never more than the request. */
     g_assert_cmpint(p9c_version(c, UINT32_MAX, P9C_VERSION, &msize, NULL),
                     ==, 0);
     g_assert_cmpuint(msize, >=, 128 * 1024);
     g_assert_cmpuint(msize, <=, 64 * 1024 * 1024);
 
-    /* A message may not be longer than that. */
+    /* A message may not be longer than msize. */
     p9c_session(c);
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "WRITE"), ==, 0);
     g_assert_cmpint(p9c_lopen(c, FID, P9C_O_WRONLY, NULL, &iounit), ==, 0);
@@ -79,7 +79,7 @@ static void test_msize(void *obj, void *data, QGuestAllocator *alloc)
     huge = g_strnfill(P9C_MSIZE, 'x');
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 9, huge), ==, EMSGSIZE);
 
-    /* A reply fills the room there is for it, whatever count says. */
+    /* A reply fits into its room, whatever the count. */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID + 1, "ReadDirDir"), ==, 0);
     g_assert_cmpint(p9c_lopen(c, FID + 1, P9C_O_RDONLY, NULL, NULL), ==, 0);
     call = p9c_request(c, P9C_TREADDIR, PUT(U32(FID + 1), U64(0), U32(20000)));
@@ -87,13 +87,13 @@ static void test_msize(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_wait(call), ==, 0);
     g_assert_cmpuint(p9c_get_u32(call), ==, p9c_get_left(call));
     g_assert_cmpuint(p9c_get_left(call), <=, 2000 - P9C_HEADER - 4);
-    /* Entries have at most 38 bytes here. */
+    /* An entry has at most 38 bytes here. */
     g_assert_cmpuint(p9c_get_left(call), >, 2000 - P9C_HEADER - 4 - 38);
     p9c_call_drop(call);
     p9c_free(c);
 }
 
-/* Tversion ends the session before, with all that is under way. */
+/* Tversion ends the previous session, with all requests in flight. */
 static void test_version_again(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
@@ -121,7 +121,7 @@ static void test_version_again(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Two at once: both are answered, and the session is the newer one's. */
+/* Two Tversions at once get a reply each; the second begins the session. */
 static void test_version_twice(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session_open(obj, "FLUSH", P9C_O_WRONLY);
@@ -163,12 +163,12 @@ static void test_attach(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_attach(c, 5, 0, &root), ==, 0);
     g_assert_cmphex(root.type, ==, P9C_QTDIR);
 
-    /* Others may attach as well: it is the same root. */
+    /* A second Tattach gives the same root. */
     g_assert_cmpint(p9c_attach(c, 6, 1000, &again), ==, 0);
     g_assert_cmpuint(again.path, ==, root.path);
     g_assert_cmphex(again.type, ==, root.type);
 
-    /* Fids that are in use or none, and an afid that nobody has made */
+    /* A fid in use, NOFID, and an afid without a Tauth */
     g_assert_cmpint(p9c_attach(c, 5, 0, NULL), ==, EBADF);
     g_assert_cmpint(p9c_attach(c, P9C_NOFID, 0, NULL), ==, EBADF);
     call = p9c_request(c, P9C_TATTACH,
@@ -176,7 +176,7 @@ static void test_attach(void *obj, void *data, QGuestAllocator *alloc)
     p9c_refused(call, EBADF);
     p9c_refused(p9c_getattr_call(c, 7), EBADF);
 
-    /* There is nothing to authenticate with. */
+    /* The server has no authentication. */
     call = p9c_request(c, P9C_TAUTH,
                        PUT(U32(7), STR("root"), STR(""), U32(0)));
     p9c_refused(call, EOPNOTSUPP);
@@ -195,12 +195,12 @@ static void test_clunk(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, NULL), ==, EBADF);
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
 
-    /* remove(5) of Plan 9: the fid is gone even if the file is not. */
+    /* remove(5) of Plan 9: a failed Tremove clunks the fid, too. */
     g_assert_cmpint(p9c_remove(c, FID), ==, EPERM);
     g_assert_cmpint(p9c_clunk(c, FID), ==, EBADF);
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, FID, "LOPEN"), ==, 0);
 
-    /* The root's fid is one like others. */
+    /* The root's fid is a fid like any other. */
     g_assert_cmpint(p9c_clunk(c, P9C_ROOT), ==, 0);
     g_assert_cmpint(p9c_getattr(c, FID, P9C_GETATTR_BASIC, NULL), ==, 0);
     p9c_free(c);
@@ -219,7 +219,7 @@ static void test_getattr(void *obj, void *data, QGuestAllocator *alloc)
         uint64_t nlink;
         uint64_t size;
     } files[] = {
-        /* "." of its own, one in its parent, ".." in stat, WALK0, ReadDirDir */
+        /* ".", its name in the parent, and ".." in stat, WALK0, ReadDirDir */
         { "", S_IFDIR | 0755, P9C_QTDIR, 5, 0 },
         { "stat", S_IFDIR | 0755, P9C_QTDIR, 2, 0 },
         { "stat/xattr_count", S_IFREG | 0444, P9C_QTFILE, 1, 8 },
@@ -243,7 +243,7 @@ static void test_getattr(void *obj, void *data, QGuestAllocator *alloc)
         g_assert_cmpuint(attr.size, ==, files[i].size);
         g_assert_cmpuint(attr.mtime_sec, >, 0);
 
-        /* Opening it changes none of that. */
+        /* An open changes nothing of this. */
         g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, &open.qid, NULL),
                         ==, 0);
         g_assert_cmpuint(open.qid.path, ==, attr.qid.path);
@@ -258,7 +258,7 @@ static void test_getattr(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* A tree that cannot change says so. */
+/* The tree cannot change: EPERM. */
 static void test_no_changes(void *obj, void *data, QGuestAllocator *alloc)
 {
     const P9CSetAttr chmod = { .valid = P9C_SETATTR_MODE, .mode = 0777 };
@@ -287,7 +287,7 @@ static void test_no_changes(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* An export that is read-only refuses what would be a change, before more. */
+/* A read-only export refuses changes before any other check. */
 static void test_readonly(void *obj, void *data, QGuestAllocator *alloc)
 {
     const P9CSetAttr chmod = { .valid = P9C_SETATTR_MODE, .mode = 0777 };
@@ -343,7 +343,7 @@ static void test_lopen(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_fsync(c, FID, false), ==, 0);
     g_assert_cmpint(p9c_fsync(c, FID, true), ==, 0);
 
-    /* Once is enough, and it does not walk away any more. */
+    /* An open fid can neither be opened again nor walk onto itself. */
     g_assert_cmpint(p9c_lopen(c, FID, P9C_O_RDONLY, NULL, NULL), ==, EBADF);
     g_assert_cmpint(p9c_walk_to(c, FID, FID, ".."), ==, EBADF);
 
@@ -353,7 +353,7 @@ static void test_lopen(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_lopen(c, 2, P9C_O_WRONLY, NULL, NULL), ==, 0);
     g_assert_cmpint(p9c_read(c, 2, 0, 1, &byte, NULL), ==, EBADF);
 
-    /* Directories are to be read only, and not with Tread. */
+    /* Directories can only be read, and not with Tread. */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 3, "WALK0"), ==, 0);
     g_assert_cmpint(p9c_lopen(c, 3, P9C_O_WRONLY, NULL, NULL), ==, EISDIR);
     g_assert_cmpint(p9c_lopen(c, 3, P9C_O_TRUNC, NULL, NULL), ==, EISDIR);
@@ -379,7 +379,7 @@ static void test_lcreate(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_lcreate(c, FID, "WRITE", P9C_O_RDWR, 0600,
                                 P9C_NOUID, NULL, NULL), ==, EINVAL);
 
-    /* The fid is the directory's still; now it becomes the file's. */
+    /* The fid still means the directory; now it becomes the file. */
     g_assert_cmpint(p9c_lcreate(c, FID, "WRITE", P9C_O_RDWR, 0600, 0,
                                 &qid, NULL), ==, 0);
     g_assert_cmphex(qid.type, ==, P9C_QTFILE);
@@ -417,7 +417,7 @@ static void test_write(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_read(c, FID, INT64_MAX, 100, buf, &n), ==, 0);
     g_assert_cmpuint(n, ==, 0);
 
-    /* A count that is not that of the data */
+    /* A count that differs from the length of the data */
     for (i = 0; i < 2; i++) {
         call = p9c_request(c, P9C_TWRITE,
                            PUT(U32(FID), U64(0), U32(i ? 9 : 11),
@@ -450,13 +450,13 @@ static void test_read(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpuint(n, ==, 0);
     g_assert_cmpint(p9c_read(c, FID, 0, 0, buf, &n), ==, 0);
     g_assert_cmpuint(n, ==, 0);
-    /* More than a reply can carry is less then. */
+    /* A count beyond the size of a reply is reduced. */
     g_assert_cmpint(p9c_read(c, FID, 0, UINT32_MAX, buf, &n), ==, 0);
     g_assert_cmpuint(n, ==, 8);
     p9c_free(c);
 }
 
-/* The synth driver has none, so nobody must believe to have got one. */
+/* The synth driver has no locks, so the server must grant none. */
 static void test_no_locks(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = synth_session_open(obj, "WRITE", P9C_O_RDWR);

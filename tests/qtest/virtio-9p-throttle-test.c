@@ -1,13 +1,12 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Limits of I/O (throttling.* of -fsdev): reads and writes are slowed down to
- * them, in order, and nothing else is; and what waits can be flushed and does
- * not hold up a reset.
+ * Limits of I/O (throttling.* of -fsdev): they slow down reads and writes, in
+ * order, and nothing else. Requests that wait can be flushed and do not delay a
+ * reset.
  *
- * Time is the host's, which may be busy, so it is only tested that nothing is
- * faster than it may be. Where something must be waiting, its time is hours
- * away.
+ * The host may be busy, so the tests only check that no request is too fast.
+ * Where a request must be waiting, its turn is hours away.
  */
 #include "qemu/osdep.h"
 #include "libqtest-single.h"
@@ -21,7 +20,7 @@
 #define COUNT       4096
 #define CALLS       6
 
-/* Writes and reads of the synth driver take any count at once. */
+/* The synth driver reads and writes any count at once. */
 static P9Client *session(QVirtio9P *v9p)
 {
     P9Client *c = p9c_new(v9p);
@@ -59,8 +58,8 @@ static void end_call(P9Call *call)
 }
 
 /*
- * Ends CALLS calls, which must come back in their order: microseconds since
- * @start, which was before they were sent
+ * Ends CALLS calls, which must come back in order: microseconds since @start,
+ * which is before the first was sent
  */
 static int64_t end_in_order(P9Call **calls, int64_t start)
 {
@@ -82,13 +81,13 @@ static int64_t end_in_order(P9Call **calls, int64_t start)
 }
 
 /*
- * A limit lets a tenth of a second's worth through at once, and then what
- * finds no more than that still to be done. Here that is two calls; each
- * further one has to wait for 0.1 s more.
+ * A limit lets a tenth of a second's worth through at once, and another call if
+ * no more than that is outstanding. Here these are two calls; each further one
+ * waits for another 0.1 s.
  */
 #define EXPECTED_US ((CALLS - 2) * 100 * 1000)
 
-/* QEMU's clock may be a bit ahead of this one: its timers count in ms. */
+/* QEMU's clock may be slightly ahead: its timers count in ms. */
 #define SLACK_US    (30 * 1000)
 
 static void check_rate(QVirtio9P *v9p, P9Call *(*send)(P9Client *c))
@@ -115,7 +114,7 @@ static void test_read_rate(void *obj, void *data, QGuestAllocator *alloc)
     check_rate(obj, send_read);
 }
 
-/* Reads and writes count together, but no direction overtakes itself. */
+/* Reads and writes share a limit, and each direction stays in order. */
 static void test_total_rate(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = session(obj);
@@ -146,13 +145,13 @@ static void test_total_rate(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Uses up a limit of one byte or operation a second: the next will wait. */
+/* Uses up a limit of one byte or operation per second: the next one waits. */
 static void use_up(P9Client *c)
 {
     end_call(send_write(c));
 }
 
-/* Only what is limited waits: files' data, in the limited direction. */
+/* Only the data of files waits, in the limited direction. */
 static void test_others(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = session(obj);
@@ -169,7 +168,7 @@ static void test_others(void *obj, void *data, QGuestAllocator *alloc)
     entries = p9c_readdir_all(c, FID_DIR, COUNT);
     g_assert_nonnull(p9c_dirent_find(entries, "WRITE"));
     g_ptr_array_unref(entries);
-    /* An xattr's value is written like a file, but is none. */
+    /* Twrite of an xattr's value has no limit. */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 10, "WRITE"), ==, 0);
     g_assert_cmpint(p9c_xattrcreate(c, 10, "user.a", 3, 0), ==, 0);
     g_assert_cmpint(p9c_write(c, 10, 0, "abc", 3, &got), ==, 0);
@@ -182,7 +181,7 @@ static void test_others(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* First, last and middle of a queue leave it; the others stay. */
+/* Flushes of the first, last and middle requests; the others still wait. */
 static void test_flush(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const unsigned order[CALLS] = { 0, CALLS - 1, 2, 1, 4, 3 };
@@ -208,8 +207,8 @@ static void test_flush(void *obj, void *data, QGuestAllocator *alloc)
 }
 
 /*
- * The VM stops while some wait, whose time then comes: they must not come back,
- * nor may new ones, before it goes on.
+ * The VM stops while requests wait, and their time comes: neither they nor new
+ * ones may come back before the VM continues.
  */
 static void test_stop(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -226,7 +225,7 @@ static void test_stop(void *obj, void *data, QGuestAllocator *alloc)
     for (i = done = 0; i < CALLS; i++) {
         done += p9c_is_done(calls[i]);
     }
-    /* On a busy host that may be all, but not on others. */
+    /* On a busy host this may be all of them. */
     g_usleep(G_USEC_PER_SEC);
     for (i = 0; i < CALLS; i++) {
         done -= p9c_is_done(calls[i]);
@@ -237,7 +236,7 @@ static void test_stop(void *obj, void *data, QGuestAllocator *alloc)
         end_call(calls[i]);
     }
 
-    /* And a reset while it is stopped */
+    /* A reset while the VM is stopped */
     for (i = 0; i < CALLS; i++) {
         calls[i] = i % 2 ? send_read(c) : send_write(c);
     }
@@ -251,7 +250,7 @@ static void test_stop(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* Those behind a flushed one go on, in order. */
+/* Requests behind a flushed one go on, in order. */
 static void test_flush_goes_on(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = session(obj);
@@ -262,8 +261,8 @@ static void test_flush_goes_on(void *obj, void *data, QGuestAllocator *alloc)
         calls[i] = send_write(c);
     }
     /*
-     * One goes at once, the others come at 1, 2, 3 and 4 seconds: time enough
-     * for the flush, also on a machine that is busy.
+     * The first goes at once, the others after 1, 2, 3 and 4 seconds: time
+     * enough for the flush, even on a busy machine.
      */
     g_assert_cmpint(p9c_flush(c, p9c_call_tag(calls[3])), ==, 0);
     g_assert_cmpint(p9c_wait(calls[4]), ==, 0);
@@ -282,7 +281,7 @@ static void test_flush_goes_on(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* A reset ends all that wait, and the device works as before. */
+/* A reset ends all waiting requests, and the device works as before. */
 static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = session(obj);
@@ -299,7 +298,7 @@ static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* So does a new session, and the clunk of the fid lets it wait in peace. */
+/* A new session ends them, too; a clunk of their fid does not. */
 static void test_version(void *obj, void *data, QGuestAllocator *alloc)
 {
     P9Client *c = session(obj);

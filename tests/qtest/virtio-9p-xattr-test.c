@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Extended attributes on the synth driver, which has none: fids for reading and
- * writing them, and how many of these an export may have at once. The driver's
- * file stat/xattr_count counts them.
+ * writing them, and the limit of their number per export. The driver's file
+ * stat/xattr_count has their number.
  */
 #include "qemu/osdep.h"
 #include "qemu/module.h"
@@ -15,7 +15,7 @@
 /* The limit of the export that has one */
 #define FEW_XATTRS          3
 
-/* What stat/xattr_count says; it is open as FID. */
+/* The number in stat/xattr_count, which is open as FID */
 static uint64_t xattr_count(P9Client *c)
 {
     uint64_t count;
@@ -64,7 +64,7 @@ static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpuint(xattr_count(c), ==, 0);
     g_assert_cmpint(p9c_clunk(c, 2), ==, EBADF);
 
-    /* The value was not complete: the clunk says so. */
+    /* The clunk fails because the value is incomplete. */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
     g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 10, XATTR_ANY), ==, 0);
     g_assert_cmpint(p9c_write(c, 2, 0, "01234", 5, &n), ==, 0);
@@ -72,7 +72,7 @@ static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_clunk(c, 2), ==, EBADF);
     g_assert_cmpuint(xattr_count(c), ==, 0);
 
-    /* Values, names and flags that setxattr(2) would not take */
+    /* Values, names and flags that setxattr(2) would refuse */
     g_assert_cmpint(p9c_walk_to(c, P9C_ROOT, 2, "WRITE"), ==, 0);
     g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 65537, XATTR_ANY),
                     ==, E2BIG);
@@ -83,7 +83,7 @@ static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, 4), ==, EINVAL);
     g_assert_cmpuint(xattr_count(c), ==, 0);
 
-    /* With the session, all of them go. */
+    /* They end with the session. */
     g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, 0);
     g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, XATTR_ANY), ==, 0);
     g_assert_cmpuint(xattr_count(c), ==, 2);
@@ -94,7 +94,7 @@ static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
     p9c_free(c);
 }
 
-/* At most @data of them at once, or any number for 0. */
+/* At most @data of them at once; 0 stands for no limit. */
 static void test_max_xattr(void *obj, void *data, QGuestAllocator *alloc)
 {
     unsigned max = GPOINTER_TO_UINT(data);
@@ -123,12 +123,12 @@ static void test_max_xattr(void *obj, void *data, QGuestAllocator *alloc)
                             ==, ENOSPC);
             g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "", NULL), ==, ENOSPC);
             g_assert_cmpuint(xattr_count(c), ==, max);
-            /* A clunk makes room for just one, be it of either kind. */
+            /* A clunk makes room for exactly one, of either kind. */
             g_assert_cmpint(p9c_clunk(c, base + i), ==, 0);
             g_assert_cmpuint(xattr_count(c), ==, max - 1);
             g_assert_cmpint(p9c_xattrwalk(c, 2, base + i, "", NULL), ==, 0);
         }
-        /* What fails for another reason takes no place. */
+        /* A failed Txattrwalk takes no place. */
         g_assert_cmpint(p9c_clunk(c, base), ==, 0);
         for (i = 0; i < 5; i++) {
             g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "user.x", NULL),

@@ -26,7 +26,7 @@ typedef enum CallState {
     CALL_NEW,
     CALL_SUBMITTED,
     CALL_DONE,
-    CALL_LOST,                  /* the device was reset before the reply */
+    CALL_LOST,                  /* a reset came before the reply */
 } CallState;
 
 /* A descriptor's memory */

@@ -87,7 +87,7 @@ enum {
 #define P9C_NOUID           0xffffffffu
 #define P9C_VERSION         "9P2000.L"
 #define P9C_VERSION_U       "9P2000.u"
-#define P9C_MSIZE           8192        /* what p9c_session() asks for */
+#define P9C_MSIZE           8192        /* p9c_session() requests this */
 #define P9C_ROOT            0u          /* fid of the root after that */
 #define P9C_WALK_MAX        16
 #define P9C_TIMEOUT_US      (60 * G_USEC_PER_SEC)
@@ -355,7 +355,7 @@ int p9c_read(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
 int p9c_write(P9Client *c, uint32_t fid, uint64_t offset,
               const void *data, uint32_t count, uint32_t *written);
 /*
- * *entries gets new P9CDirents, and *bytes the size that they have in the reply.
+ * *entries gets new P9CDirents, and *bytes their size in the reply.
  */
 int p9c_readdir(P9Client *c, uint32_t fid, uint64_t offset, uint32_t count,
                 GPtrArray **entries, uint32_t *bytes);

@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The virtio-9p device in libqos' graph: virtio-9p-device on a virtio bus and
- * virtio-9p-pci on a PCI bus both produce "virtio-9p". It is started with its
- * one queue before a test gets it.
+ * virtio-9p-pci on a PCI bus both produce "virtio-9p". A test gets it started,
+ * with its one queue.
  *
- * A device needs an export to exist, so there is always one: of the synth
- * driver, unless a test has another put in its place on the command line.
+ * A device needs an export to exist, so the command line always has one: of the
+ * synth driver, unless a test puts another in its place.
  */
 #include "qemu/osdep.h"
 #include "../libqtest.h"

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The virtio-9p device as libqos has it: its nodes in the graph, and how it is
- * started and reset. Messages are virtio-9p-client.h's.
+ * The virtio-9p device in libqos: its nodes in the graph, and how a test starts
+ * and resets it. virtio-9p-client.h has the messages.
  */
 #ifndef TESTS_LIBQOS_VIRTIO_9P_H
 #define TESTS_LIBQOS_VIRTIO_9P_H
@@ -11,7 +11,7 @@
 #include "virtio.h"
 #include "virtio-pci.h"
 
-/* The export that the device serves, and the tag that it is given */
+/* The export that the device serves, and its mount tag */
 #define QVIRTIO_9P_FSDEV    "share"
 #define QVIRTIO_9P_TAG      "qtest-share"
 #define QVIRTIO_9P_IOTHREAD "qtest-iothread"
@@ -33,24 +33,24 @@ typedef struct QVirtio9PDevice {
 } QVirtio9PDevice;
 
 /*
- * The device serves a synth export. For a test's `before' function: has
- * another one instead. @opts are the -fsdev option's without its id, for
- * instance "proxy,path=/tmp/x"; none of it may have blanks.
+ * For a test's `before' function: the device serves another export in place
+ * of the synth one. @opts are the -fsdev option's without its id, for instance
+ * "proxy,path=/tmp/x", without blanks.
  */
 void qvirtio_9p_set_fsdev(GString *cmd_line, const char *opts);
 
-/* The same: has the device run in an IOThread, with that id. */
+/* For the same: the device runs in an IOThread. */
 void qvirtio_9p_set_iothread(GString *cmd_line);
 
 /* Gives the device a property, as NAME=VALUE. */
 void qvirtio_9p_set_property(GString *cmd_line, const char *property);
 
-/* Kicks go through an eventfd, as they do with KVM if nothing else is said. */
+/* Kicks go through an eventfd, which is the default with KVM. */
 #define QVIRTIO_9P_EVENTFD  "direct-kick=off"
 
 /*
- * Registers a test as qos_add_test() does, and another one that is called
- * iothread/@name: the same with the device in an IOThread.
+ * Registers a test as qos_add_test() does, and the same test with the device
+ * in an IOThread, as iothread/@name.
  */
 void qvirtio_9p_add_test(const char *name, const char *interface,
                          QOSTestFunc function, QOSGraphTestOptions *opts);
@@ -66,14 +66,14 @@ void qvirtio_9p_add_tests(const char *folder, const char *interface,
                           QOSGraphTestOptions *opts);
 
 /*
- * The device at @devfn of @bus, one that was plugged while the machine runs,
- * started. The second ends it for the test, before or after it is unplugged.
+ * Starts the device at @devfn of @bus, which was plugged while the machine
+ * runs. The second frees it, before or after the device is unplugged.
  */
 QVirtio9PPCI *qvirtio_9p_pci_new(QPCIBus *bus, QGuestAllocator *alloc,
                                  int devfn);
 void qvirtio_9p_pci_free(QVirtio9PPCI *dev);
 
-/* Resets the device, with all it has under way, and starts it again. */
+/* Resets the device, with all requests in flight, and starts it again. */
 void qvirtio_9p_restart(QVirtio9P *v9p);
 
 #endif
