@@ -7,7 +7,6 @@
 #include "qemu/osdep.h"
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include "fsdev/shared/proto.h"
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "virtio-9p-hostile.h"
