@@ -1,6 +1,7 @@
 HXCOMM SPDX-License-Identifier: GPL-2.0-or-later
 HXCOMM
-HXCOMM Fragment: -fsdev and -virtfs, for -help and for the manual.
+HXCOMM This is a fragment: base/graft.py puts it into the base's
+HXCOMM qemu-options.hx. It holds -fsdev and -virtfs, for -help and the manual.
 
 HXCOMM graft: options
 DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,

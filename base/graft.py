@@ -6,11 +6,12 @@ Theory of operation.  Two kinds of files go into the base:
 - Whole folders and files (base.toml, [link]) are symbolic links to this tree,
   so that an edit here needs only ninja.
 
-- Text that goes into one of the base's own files stands in this tree at that
-  file's path, as a *fragment*.  A fragment is cut into named pieces by comment
-  lines that read "graft: NAME"; what stands before the first of them is for
-  the reader and goes nowhere.  base/edits.toml says between which anchors each
-  piece goes.
+- Text that goes into one of the base's own files is a *fragment*: a file below
+  base/fragments/, at the path that the base's file has below the base's root.
+  A few fragments stand at that path itself, where this tree's own layout wants
+  them.  Comment lines that read "graft: NAME" cut a fragment into named pieces;
+  the text before the first such line is for the reader and goes nowhere.
+  base/edits.toml says between which anchors each piece goes.
 
 An anchor is a line, or a few lines in a row, of the base's file; blanks
 around a line don't count.  It must stand there exactly once.  An edit either
@@ -82,6 +83,17 @@ def pieces(text):
             for n, ls in found.items()}
 
 
+def fragment(tree, file):
+    """The path of the fragment for a base file."""
+    paths = [p for p in (tree / "base/fragments" / file, tree / file)
+             if p.is_file()]
+    if not paths:
+        raise Fail("missing, both in base/fragments and at the top")
+    if len(paths) > 1:
+        raise Fail("found twice, in base/fragments and at the top")
+    return paths[0]
+
+
 def plan(tree):
     """All edits of this tree: pairs of an edit and its piece, in order."""
     with open(tree / "base/edits.toml", "rb") as f:
@@ -89,7 +101,8 @@ def plan(tree):
     cut = {}
     for file in dict.fromkeys(e.file for e in edits):
         try:
-            cut[file] = pieces((tree / file).read_text(encoding="utf-8"))
+            path = fragment(tree, file)
+            cut[file] = pieces(path.read_text(encoding="utf-8"))
         except (OSError, Fail) as e:
             raise Fail(f"fragment {file}: {e}") from None
     unused = {(f, n) for f in cut for n in cut[f]}

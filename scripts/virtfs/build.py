@@ -29,8 +29,8 @@ QEMU = BUILD / 'qemu-system-x86_64'
 HELPER = BUILD / 'fsdev/virtfs-proxy-helper'
 
 # What the build does not read
-_NO_SOURCE = {'.git', '.ci', 'boot', 'check', 'README.md', 'LICENSE',
-              '.gitignore'}
+_NO_SOURCE = {'.git', '.ci', 'boot', 'check', 'scripts', 'README.md',
+              'LICENSE', '.gitignore'}
 # Linked into the base: an edit there needs ninja only
 _LINKED = {'hw', 'fsdev', 'tests'}
 
@@ -45,8 +45,6 @@ def _sources():
             continue
         for at, folders, files in os.walk(top):
             folders[:] = [f for f in folders if f != '__pycache__']
-            if pathlib.Path(at) == TREE / 'scripts':
-                folders[:] = [f for f in folders if f != 'virtfs']
             if pathlib.Path(at) == TREE / 'tests':
                 folders[:] = [f for f in folders
                               if f in ('unit', 'qtest', 'bench')]

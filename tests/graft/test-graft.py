@@ -166,9 +166,13 @@ class TestGraft(Scratch):
             why = "because"
             after = "two"
             """)
-        self.put("tree/d/f.c", "/* graft: p */\nnew\n")
+        self.fragment("d/f.c", "/* graft: p */\nnew\n")
         self.put("base/d/f.c", BASE)
         self.args = [self.dir / d for d in ("tree", "base", "pristine")]
+
+    def fragment(self, path, text):
+        """Write a fragment of the tree."""
+        self.put(f"tree/base/fragments/{path}", text)
 
     def edits(self):
         """Make the edits; the text of the edited file."""
@@ -186,14 +190,14 @@ class TestGraft(Scratch):
 
     def test_piece_changed(self):
         self.edits()
-        self.put("tree/d/f.c", "/* graft: p */\nnewer\n")
+        self.fragment("d/f.c", "/* graft: p */\nnewer\n")
         self.assertEqual(self.edits(), BASE.replace("  two\n",
                                                     "  two\nnewer\n"))
 
     def test_edit_gone(self):
         self.edits()
         self.put("base/d/g.c", BASE)
-        self.put("tree/d/g.c", "// graft: q\nnew\n")
+        self.fragment("d/g.c", "// graft: q\nnew\n")
         self.put("tree/base/edits.toml", """\
             [[edit]]
             file = "d/g.c"
@@ -216,7 +220,7 @@ class TestGraft(Scratch):
                   encoding="utf-8") as f:
             f.write('[[edit]]\nfile = "d/g.c"\npiece = "q"\nwhy = ""\n'
                     'after = "nowhere"\n')
-        self.put("tree/d/g.c", "// graft: q\nnew\n")
+        self.fragment("d/g.c", "// graft: q\nnew\n")
         self.put("base/d/g.c", BASE)
         with self.assertRaisesRegex(Fail, "d/g.c.*missing"):
             self.edits()
@@ -228,17 +232,30 @@ class TestGraft(Scratch):
             self.edits()
 
     def test_no_fragment(self):
-        (self.dir / "tree/d/f.c").unlink()
-        with self.assertRaisesRegex(Fail, "d/f.c"):
+        (self.dir / "tree/base/fragments/d/f.c").unlink()
+        with self.assertRaisesRegex(Fail, "d/f.c.*missing"):
             self.edits()
 
+    def test_fragment_at_the_top(self):
+        (self.dir / "tree/base/fragments/d/f.c").unlink()
+        self.put("tree/d/f.c", "/* graft: p */\nnew\n")
+        self.assertEqual(self.edits(), BASE.replace("  two\n",
+                                                    "  two\nnew\n"))
+        self.assertEqual(self.links(files=["d/*.c"]), [])
+
+    def test_two_fragments(self):
+        self.put("tree/d/f.c", "/* graft: p */\nnew\n")
+        with self.assertRaisesRegex(Fail, "d/f.c.*twice"):
+            self.edits()
+        self.assertEqual(self.get("base/d/f.c"), BASE)
+
     def test_unused_piece(self):
-        self.put("tree/d/f.c", "// graft: p\nnew\n// graft: q\nmore\n")
+        self.fragment("d/f.c", "// graft: p\nnew\n// graft: q\nmore\n")
         with self.assertRaisesRegex(Fail, "d/f.c.*'q'"):
             self.edits()
 
     def test_piece_missing(self):
-        self.put("tree/d/f.c", "// graft: q\nnew\n")
+        self.fragment("d/f.c", "// graft: q\nnew\n")
         with self.assertRaisesRegex(Fail, "d/f.c.*'p'"):
             self.edits()
 
@@ -257,6 +274,8 @@ class TestGraft(Scratch):
                       if p.is_symlink())
 
     def test_links(self):
+        self.put("tree/d/f.c", self.get("tree/base/fragments/d/f.c"))
+        (self.dir / "tree/base/fragments/d/f.c").unlink()
         self.put("tree/whole/x.c", "x")
         self.put("tree/d/test-a.c", "a")
         self.put("tree/d/test-b.c", "b")
@@ -563,6 +582,22 @@ class TestThisTree(unittest.TestCase):
         for edit, piece in planned:
             self.assertTrue(edit.why, edit)
             self.assertTrue(piece, edit)
+
+    def test_fragments(self):
+        """An edit names each fragment, and a fragment says that it is one."""
+        named = {graft.fragment(TREE, e.file) for e, _ in graft.plan(TREE)}
+        below = TREE / "base/fragments"
+        self.assertEqual({p for p in below.rglob("*") if p.is_file()},
+                         {p for p in named if p.is_relative_to(below)})
+        for path in named:
+            text = path.read_text(encoding="utf-8")
+            opens = " ".join(w for w in text.partition("graft: ")[0].split()
+                             if w not in ("#", "HXCOMM"))
+            want = "Fragment: "
+            if not path.is_relative_to(below):
+                want = "This is a fragment: base/graft.py puts it into the " \
+                    "base's "
+            self.assertIn(want, opens, path)
 
     def test_anchors_only(self):
         """Anchors are short: the base's text stays in the base."""

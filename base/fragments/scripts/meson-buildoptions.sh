@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Fragment: the options of meson_options.txt as configure's arguments, in the
-# words that the base's scripts/meson-buildoptions.py would find for them.
+# form that the base's scripts/meson-buildoptions.py generates.
 
 # graft: helper-help
   printf "%s\n" '  virtfs-proxy-helper'
