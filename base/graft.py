@@ -13,11 +13,16 @@ Theory of operation.  Two kinds of files go into the base:
   the text before the first such line is for the reader and goes nowhere.
   base/edits.toml says between which anchors each piece goes.
 
-An anchor is a line, or a few lines in a row, of the base's file; blanks
-around a line don't count.  It must stand there exactly once.  An edit either
-adds its piece ('after' or 'before' an anchor), or puts it in place of a region
-('from' an anchor, 'until' another one that stays, as do blank lines before
-it).
+An anchor is a line, or two lines in a row, of the base's file; blanks around a
+line don't count.  It must occur there exactly once.  An edit either adds its
+piece ('after' or 'before' an anchor), or puts it in place of a region ('from'
+an anchor, 'until' another anchor; the latter stays, and so do blank lines
+before it).
+
+Lines that occur in several functions can be anchors, too: 'within' is an
+anchor that opens a block, such as the first line of a function or a struct,
+and the edit's other anchors then count only between that line and the next
+line that begins with '}'.
 
 Every graft starts from the base's untouched text: a copy of each file is put
 aside (in PRISTINE) before its first edit.  A file is written only if its text
@@ -49,6 +54,7 @@ class Edit:
     before: str = ""
     start: str = ""     # 'from' in the file: a region that is replaced
     until: str = ""
+    within: str = ""    # the block in which the anchors above are searched
 
     @classmethod
     def load(cls, table):
@@ -119,19 +125,37 @@ def plan(tree):
     return planned
 
 
-def find(lines, anchor, file):
-    """Where an anchor stands: the numbers of its first line and the next."""
+def find(lines, anchor, file, block=None):
+    """Find an anchor: the numbers of its first line and of the next line.
+
+    block: the range of line numbers to search; default: all lines.
+    """
     want = [line.strip() for line in anchor.strip("\n").splitlines()]
-    have = [line.strip() for line in lines]
-    at = [i for i in range(len(have) - len(want) + 1)
+    block = range(len(lines)) if block is None else block
+    have = [line.strip() for line in lines[:block.stop]]
+    at = [i for i in range(block.start, block.stop - len(want) + 1)
           if have[i:i + len(want)] == want]
     if len(at) != 1:
         says = "stands twice or more" if at else "is missing"
-        raise Fail(f"{file}: this anchor {says}:\n    "
+        where = "" if len(block) == len(lines) else \
+            f" in lines {block.start + 1} to {block.stop}"
+        raise Fail(f"{file}: this anchor {says}{where}:\n    "
                    + "\n    ".join(want)
                    + "\n(the base differs from what this tree knows; see"
                      " base/edits.toml)")
     return at[0], at[0] + len(want)
+
+
+def block_of(lines, edit):
+    """The range of lines in which an edit's anchors are searched."""
+    if not edit.within:
+        return range(len(lines))
+    start = find(lines, edit.within, edit.file)[1]
+    for end in range(start, len(lines)):
+        if lines[end].startswith("}"):
+            return range(start, end)
+    raise Fail(f"{edit.file}: no line that begins with '}}' ends the block"
+               f" 'within':\n    {edit.within}")
 
 
 def apply(lines, edit, piece):
@@ -140,13 +164,14 @@ def apply(lines, edit, piece):
         if piece and lines[i:i + len(piece)] == piece:
             raise Fail(f"{edit.file}: has the piece '{edit.piece}' already;"
                        " is the base a grafted tree?")
+    block = block_of(lines, edit)
     if edit.after:
-        first = last = find(lines, edit.after, edit.file)[1]
+        first = last = find(lines, edit.after, edit.file, block)[1]
     elif edit.before:
-        first = last = find(lines, edit.before, edit.file)[0]
+        first = last = find(lines, edit.before, edit.file, block)[0]
     else:
-        first = find(lines, edit.start, edit.file)[0]
-        last = find(lines, edit.until, edit.file)[0]
+        first = find(lines, edit.start, edit.file, block)[0]
+        last = find(lines, edit.until, edit.file, block)[0]
         if last <= first:
             raise Fail(f"{edit.file}: piece '{edit.piece}': the anchor 'until'"
                        " stands before 'from'")

@@ -131,6 +131,97 @@ class TestApply(unittest.TestCase):
                 self.edit(**where)
 
 
+BLOCKS = """\
+int one(void);
+int one(void)
+{
+    int a;
+    int b;
+}
+
+struct two {
+    int a;
+    int b;
+    int c;
+};
+int c;
+"""
+
+
+class TestWithin(unittest.TestCase):
+    """Edits whose anchors are searched in one block."""
+
+    def edit(self, text=BLOCKS, **where):
+        """The lines of a text after an edit."""
+        e = graft.Edit.load({"file": "f.c", "piece": "p", "why": "", **where})
+        return graft.apply(text.splitlines(), e, ["new"])
+
+    def replaced(self, old, new):
+        """The lines of BLOCKS with the one place of a text changed."""
+        self.assertEqual(BLOCKS.count(old), 1)
+        return BLOCKS.replace(old, new).splitlines()
+
+    def test_after(self):
+        self.assertEqual(
+            self.edit(within="int one(void)", after="int a;"),
+            self.replaced("{\n    int a;\n    int b;\n}",
+                          "{\n    int a;\nnew\n    int b;\n}"))
+
+    def test_before(self):
+        self.assertEqual(self.edit(within="struct two {", before="int a;"),
+                         self.replaced("two {\n", "two {\nnew\n"))
+
+    def test_region(self):
+        self.assertEqual(
+            self.edit(**{"within": "struct two {", "from": "int a;",
+                         "until": "int c;"}),
+            self.replaced("    int a;\n    int b;\n    int c;\n",
+                          "new\n    int c;\n"))
+
+    def test_same_anchors_without(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*twice.*:\s+int a;"):
+            self.edit(after="int a;")
+
+    def test_missing(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*missing:\s+int three"):
+            self.edit(within="int three(void)", after="int a;")
+
+    def test_twice(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*twice.*:\s+int one"):
+            self.edit(BLOCKS + BLOCKS, within="int one(void)", after="int c;")
+
+    def test_anchor_behind_the_block(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*missing.*:\s+int c;"):
+            self.edit(within="int one(void)", after="int c;")
+
+    def test_anchor_before_the_block(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*missing.*:\s+int one"):
+            self.edit(within="struct two {", after="int one(void);")
+
+    def test_anchor_across_the_end(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*missing.*:\s+int b;"):
+            self.edit(within="int one(void)", after="int b;\n}")
+
+    def test_anchor_twice_in_the_block(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*twice.*:\s+int b;"):
+            self.edit(BLOCKS.replace("int c;\n}", "int b;\n}"),
+                      within="struct two {", after="int b;")
+
+    def test_until_outside(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*missing.*:\s+int c;"):
+            self.edit(**{"within": "int one(void)", "from": "int a;",
+                         "until": "int c;"})
+
+    def test_no_end(self):
+        with self.assertRaisesRegex(Fail, r"f\.c: .*'}'.*within.*\s+int one"):
+            self.edit(BLOCKS.partition("}")[0], within="int one(void)",
+                      after="int a;")
+
+    def test_alone(self):
+        with self.assertRaisesRegex(Fail, "f.c.*needs"):
+            self.edit(within="struct two {")
+
+
 class TestPieces(unittest.TestCase):
     """Fragments."""
 
@@ -602,8 +693,9 @@ class TestThisTree(unittest.TestCase):
     def test_anchors_only(self):
         """Anchors are short: the base's text stays in the base."""
         for edit, _ in graft.plan(TREE):
-            for anchor in (edit.after, edit.before, edit.start, edit.until):
-                self.assertLessEqual(len(anchor.strip().splitlines()), 3, edit)
+            for anchor in (edit.after, edit.before, edit.start, edit.until,
+                           edit.within):
+                self.assertLessEqual(len(anchor.strip().splitlines()), 2, edit)
 
     def test_links_do_not_cover_fragments(self):
         fragments = {e.file for e, _ in graft.plan(TREE)}
