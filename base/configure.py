@@ -27,7 +27,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tomllib
 
 import fetch
 import firmware
@@ -35,7 +34,7 @@ import graft
 import modules
 import packages
 import unpack
-from fail import Fail, note
+from fail import Fail, note, run
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
 
@@ -115,8 +114,7 @@ def base_arguments(own, rest, python, base):
 
 def main(argv):
     """The command line."""
-    with open(TREE / "base/base.toml", "rb") as f:
-        spec = tomllib.load(f)
+    spec = fetch.read_spec()
     cache = fetch.Cache.of_user()
     own, rest = arguments(argv)
     if own["help"]:
@@ -149,11 +147,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Fail as e:
-        sys.exit(f"configure: error: {e}")
-    except OSError as e:
-        sys.exit(f"configure: error: {e}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main, sys.argv[1:])

@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import tomllib
 
 from fail import Fail, note
 
@@ -48,6 +49,12 @@ SOURCES = """\
 deb [signed-by={keyring} arch={arch} target=Packages] {mirror} {suite} main
 deb-src [signed-by={keyring} target=Sources] {mirror} {suite} main
 """
+
+
+def read_spec():
+    """The content of base.toml, which most functions here call the spec."""
+    with open(pathlib.Path(__file__).with_name("base.toml"), "rb") as f:
+        return tomllib.load(f)
 
 
 def sha256(path):

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import tempfile
 
+from fail import Fail, message, note
+
 from . import build, debian, initramfs, kernel, machine, sanitize, session
-from .failure import Failure, message
 
 # Exit status for failures of ./boot itself
 FAILED = 125
@@ -47,7 +48,7 @@ and goes away with the guest; ./boot --share DIR shares a folder of yours.
 
 class _Parser(argparse.ArgumentParser):
     def error(self, text):
-        raise Failure(f'{text}\nTry ./boot --help')
+        raise Fail(f'{text}\nTry ./boot --help')
 
 
 def _parser():
@@ -102,41 +103,41 @@ def _options(argv):
     options.qemu_arguments = rest
     if not 0 < len(options.tag.encode()) <= TAG_MAX or \
             re.search(r'[\0-\x20]', options.tag):
-        raise Failure(f'--tag {options.tag!r}: it must have 1 to {TAG_MAX} '
+        raise Fail(f'--tag {options.tag!r}: it must have 1 to {TAG_MAX} '
                       'bytes, without spaces')
     if options.root and options.share is None:
-        raise Failure('--root: there must be a --share with a system')
+        raise Fail('--root: there must be a --share with a system')
     if options.qemu is not None and not os.access(options.qemu, os.X_OK):
-        raise Failure(f'--qemu {options.qemu}: not a program')
+        raise Fail(f'--qemu {options.qemu}: not a program')
     if options.helper is not None:
         if not os.access(options.helper, os.X_OK):
-            raise Failure(f'--helper {options.helper}: not a program')
+            raise Fail(f'--helper {options.helper}: not a program')
         if options.driver != 'proxy':
-            raise Failure('--helper: only the proxy driver has one')
+            raise Fail('--helper: only the proxy driver has one')
     if not re.fullmatch(r'[a-z0-9-]+', options.driver):
-        raise Failure(f'--driver {options.driver!r}: not the name of a driver')
+        raise Fail(f'--driver {options.driver!r}: not the name of a driver')
     if options.driver == 'local':
         options.security_model = options.security_model or 'mapped-xattr'
     elif options.security_model is not None:
-        raise Failure('--security-model: only the local driver has it '
+        raise Fail('--security-model: only the local driver has it '
                       '(--driver local)')
     if re.search(r'[\0-\x20]', options.mount_options):
-        raise Failure(f'--mount-options {options.mount_options!r}: options '
+        raise Fail(f'--mount-options {options.mount_options!r}: options '
                       'are separated by commas, without spaces')
     if not re.fullmatch(r'[0-9]+[kKMGT]?', options.memory):
-        raise Failure(f'--memory {options.memory}: a number with M or G, '
+        raise Fail(f'--memory {options.memory}: a number with M or G, '
                       'for instance 512M')
     if options.share is not None:
         if options.driver == 'synth':
-            raise Failure('--share: the synth driver has no folder')
+            raise Fail('--share: the synth driver has no folder')
         if not os.path.isdir(options.share):
-            raise Failure(f'--share {options.share}: '
+            raise Fail(f'--share {options.share}: '
                           + ('not a folder' if os.path.exists(options.share)
                              else 'there is no such folder'))
         options.share = os.path.abspath(options.share)
     if options.run is None:
         if not (os.isatty(0) and os.isatty(1)):
-            raise Failure('a shell in the guest needs a terminal; without '
+            raise Fail('a shell in the guest needs a terminal; without '
                           "one, say what to run: --run 'COMMAND'")
     return options
 
@@ -193,7 +194,7 @@ def _boot(options, mark):
         guest.end()
         found = sanitize.report(said.log()) if sanitize.active() else None
         if found:
-            raise Failure(f'{found}\n{said.log()}')
+            raise Fail(f'{found}\n{said.log()}')
 
 
 def _on_signal(number, _frame):
@@ -226,23 +227,23 @@ def main(argv):
             signal.signal(number, _on_signal)
     try:
         options = _options(argv)
-        debian.need(['boot'], './boot')
-        build.emulator('./boot')
+        debian.need(['boot'])
+        build.emulator()
         mark = f'@virtfs-{secrets.token_hex(16)}@ '
         if options.share is not None or options.driver == 'synth':
             return _boot(options, mark)
         with _example() as options.share:
             return _boot(options, mark)
-    except Failure as e:
-        message(f'./boot: {e}')
+    except Fail as e:
+        note(e)
         return FAILED
     except BrokenPipeError:
         return 128 + signal.SIGPIPE
     except session.Ended as e:
-        # End as the signal would have ended us
+        # End as that signal would have ended this process
         signal.signal(e.number, signal.SIG_DFL)
         os.kill(os.getpid(), e.number)
         return 128 + e.number
     except OSError as e:
-        message(f'./boot: {e}')
+        note(e)
         return FAILED

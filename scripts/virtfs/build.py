@@ -17,10 +17,10 @@ import shlex
 import subprocess
 import sys
 
-from . import debian
-from .failure import Failure, message
+from fail import Fail, note
 
-TREE = pathlib.Path(__file__).resolve().parents[2]
+from . import TREE, debian
+
 BUILD = pathlib.Path(os.environ.get('VIRTFS_BUILD')
                      or TREE / 'build').absolute()
 ARGUMENTS = ('--lean', *shlex.split(os.environ.get('VIRTFS_CONFIGURE', '')))
@@ -67,7 +67,7 @@ def _run(command, what):
     done = subprocess.run(command, cwd=TREE, stdin=subprocess.DEVNULL,
                           stdout=sys.stderr.fileno())
     if done.returncode:
-        raise Failure(f'{what} failed')
+        raise Fail(f'{what} failed')
 
 
 @contextlib.contextmanager
@@ -79,25 +79,32 @@ def _locked(folder):
         yield
 
 
-def configure(program):
-    """Configures the build folder, unless that is done."""
+def _writable(built):
+    """Whether this tree can be written to; if not, it must have been built."""
     if os.access(TREE, os.W_OK):
+        return True
+    if not built:
+        raise Fail(f'{BUILD} is not built and {TREE} cannot be written to')
+    return False
+
+
+def configure():
+    """Configures the build folder, unless it is configured already."""
+    if _writable((BUILD / 'build.ninja').exists()):
         with _locked(BUILD):
-            _configure(program)
-    elif not (BUILD / 'build.ninja').exists():
-        raise Failure(f'{BUILD} is not built and {TREE} cannot be written to')
+            _configure()
 
 
-def _configure(program):
+def _configure():
     stamp = BUILD / 'virtfs-configured'
     ready = (BUILD / 'build.ninja').exists()
     if ready and not stamp.exists():
-        return                          # somebody else's choice of arguments
+        return                  # the user configured it, with other arguments
     key = _configure_key(ARGUMENTS)
     if ready and stamp.read_text() == key:
         return
-    debian.need(['build'], program)
-    message(f'{program}: configuring')
+    debian.need(['build'])
+    note('configuring')
     _run([TREE / 'configure', f'--builddir={BUILD}', *ARGUMENTS],
          './configure')
     stamp.write_text(key)
@@ -107,10 +114,10 @@ def _newest():
     return max(path.stat().st_mtime_ns for path in _sources())
 
 
-def build(program, targets, name='boot'):
-    """Builds targets with ninja; says nothing when there is nothing to do.
+def build(targets, name='boot'):
+    """Builds targets with ninja; prints nothing when all are up to date.
 
-    name: of this set of targets.
+    name: the name of this set of targets.
     """
     stamp = BUILD / f'virtfs-built-{name}'
 
@@ -123,19 +130,16 @@ def build(program, targets, name='boot'):
 
     if is_fresh():
         return
-    if not os.access(TREE, os.W_OK):
-        if is_built():
-            return                      # whoever may write here builds it
-        raise Failure(f'{BUILD} is not built and {TREE} cannot be written to')
+    if not _writable(is_built()):
+        return                          # a user who may write here builds it
     with _locked(BUILD):
         if is_fresh():
-            return                      # somebody else did it meanwhile
-        _configure(program)
-        debian.need(['build'], program)
+            return                      # another process has built it
+        _configure()
+        debian.need(['build'])
         started = _newest()
         if not (is_built() and _nothing_to_do(targets)):
-            message(f'{program}: building; this takes some minutes the first '
-                    'time')
+            note('building; this takes some minutes the first time')
             _run(['ninja', '-C', BUILD, *targets], 'the build')
         stamp.touch()
         os.utime(stamp, ns=(started + 1, started + 1))
@@ -148,6 +152,6 @@ def _nothing_to_do(targets):
     return 'no work to do' in said.stdout
 
 
-def emulator(program):
-    """QEMU and the helper, built."""
-    build(program, [str(p.relative_to(BUILD)) for p in (QEMU, HELPER)])
+def emulator():
+    """Builds QEMU and the helper."""
+    build([str(p.relative_to(BUILD)) for p in (QEMU, HELPER)])

@@ -12,10 +12,10 @@ import sys
 import tempfile
 import time
 
-from . import build, debian, qtests, runner, sanitize, tap, testuser
-from .failure import Failure, message
+from fail import Fail, note
 
-TREE = build.TREE
+from . import TREE, build, debian, qtests, runner, sanitize, tap, testuser
+
 BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
 # The MODEL of tests/fuzz/run.py
@@ -213,7 +213,7 @@ def fuzz(_context):
     """All fuzzers, one after the other, from the seeds on."""
     script = TREE / 'tests/fuzz/run.py'
     if sanitize.active():
-        raise Failure('the fuzzers bring sanitizers of their own: run them '
+        raise Fail('the fuzzers bring sanitizers of their own: run them '
                       'without --sanitize')
     return [tap.Program('fuzz', [sys.executable, str(script), '--fresh',
                                  '--build', str(BUILD),
@@ -236,7 +236,7 @@ def guest(context):
 
 def long(context):
     """Those that take too long for that."""
-    debian.need(['long', 'bench'], './check')
+    debian.need(['long', 'bench'])
     return [*_guest_programs(context, 'long-*.py', 4 * 3600),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
@@ -300,7 +300,7 @@ def _run(tiers):
             before = len(done)
             try:
                 programs = TIERS[tier](context)
-            except (Failure, subprocess.SubprocessError) as e:
+            except (Fail, subprocess.SubprocessError) as e:
                 programs = []
                 print(f'  FAILED  {e}')
                 done.append((tier, tier, tap.Result('start', tap.FAIL,
@@ -338,7 +338,7 @@ def main(argv):
     if options.sanitize is not None:
         try:
             sanitize.start(sanitize.parse(options.sanitize), options.tiers)
-        except Failure as e:
+        except Fail as e:
             parser.error(str(e))
     start = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -346,18 +346,18 @@ def main(argv):
             # Through all that cleans up
             signal.signal(number, lambda n, _: sys.exit(128 + n))
     try:
-        debian.need(['build', 'boot', 'test'], './check')
-        build.configure('./check')
+        debian.need(['build', 'boot', 'test'])
+        build.configure()
         # Each set of targets has a mark of its own that they are built
         every = set(TIERS) - {'long'} <= set(tiers)
-        build.build('./check', _targets(tiers), name='-'.join(
+        build.build(_targets(tiers), name='-'.join(
             ['check', *(() if every else sorted(tiers))]))
         if not {'guest', 'long'}.isdisjoint(tiers):
             # What ./boot asks for is among it
-            build.emulator('./check')
+            build.emulator()
         done = _run([t for t in TIERS if t in tiers])
-    except (Failure, OSError) as e:
-        message(f'./check: {e}')
+    except (Fail, OSError) as e:
+        note(e)
         print('0 passed, 1 failed, 0 skipped')
         return 1
     except KeyboardInterrupt:

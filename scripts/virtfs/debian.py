@@ -2,42 +2,38 @@
 """Debian packages that ./boot and ./check need: base/packages says which."""
 
 import os
-import pathlib
 import subprocess
 import sys
 
-from .failure import Failure, message
-
-TREE = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TREE / 'base'))
-
-import packages                         # noqa: E402 (base/packages.py)
+import packages                         # base/packages.py
+from fail import Fail, note
 
 
-def need(purposes, program):
-    """Installs what is missing for the purposes; an ordinary user is told."""
+def need(purposes):
+    """Installs the packages that the purposes lack; fails for an ordinary
+    user, who cannot install them."""
     missing = packages.missing(purposes)
     if missing and os.geteuid() != 0:
-        raise Failure('these Debian packages are missing:\n'
+        raise Fail('these Debian packages are missing:\n'
                       f'    apt install {" ".join(missing)}')
     updated = False
     while missing:
-        message(f'{program}: installing {" ".join(missing)}')
-        if not updated:                 # the lists may be old, or not there
+        note(f'installing {" ".join(missing)}')
+        if not updated:                 # the lists may be old or missing
             _apt('update')
             updated = True
         _apt('install', '-y', '--no-install-recommends', *missing)
         before, missing = missing, packages.missing(purposes)
-        # Without a compiler nobody can tell which libraries are missing, so
-        # there may be others now
+        # Without a compiler the missing libraries cannot be found, so more
+        # packages may be missing now
         if set(before) & set(missing):
-            raise Failure('these Debian packages could not be installed: '
+            raise Fail('these Debian packages could not be installed: '
                           + ' '.join(missing))
 
 
 def _apt(*arguments):
-    """Runs apt-get; its output on stderr, as stdout is the guest command's.
-    What it achieved is seen afterwards."""
+    """Runs apt-get, with its output on stderr: stdout belongs to the guest's
+    command. The caller checks the result by asking for the packages again."""
     subprocess.run(['apt-get', '-q', '-o', 'DPkg::Lock::Timeout=300',
                     *arguments],
                    env={**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'},

@@ -16,7 +16,7 @@ import re
 import stat
 import subprocess
 
-from .failure import Failure
+from fail import Fail
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GUEST_INIT = os.path.join(HERE, 'guest-init')
@@ -36,7 +36,6 @@ reboot() { sync; busybox reboot -f; }
 getfattr() { /usr/bin/getfattr "$@"; }
 setfattr() { /usr/bin/setfattr "$@"; }
 '''
-BUSYBOX = ('/usr/bin/busybox', '/bin/busybox')
 
 
 class Archive:
@@ -57,37 +56,32 @@ class Archive:
         self._parts.append(head + b'\0' * (-len(head) % 4))
         self._parts.append(data + b'\0' * (-len(data) % 4))
 
-    def folder(self, name, mode=0o755):
-        """A folder, with those above it where they are not there yet."""
+    def _add(self, name, mode, data, rdev=(0, 0)):
+        """Adds an entry unless it is there, after the folders above it."""
         name = name.strip('/')
-        if name in self._known:
-            return
-        self.folder(os.path.dirname(name))
-        self._known.add(name)
-        self._entry(name, stat.S_IFDIR | mode, b'')
+        if name not in self._known:
+            self.folder(os.path.dirname(name))
+            self._known.add(name)
+            self._entry(name, mode, data, rdev)
+
+    def folder(self, name, mode=0o755):
+        """Adds a folder, and those above it."""
+        self._add(name, stat.S_IFDIR | mode, b'')
 
     def file(self, name, data, mode=0o644):
-        name = name.strip('/')
-        if name in self._known:
-            return
-        self.folder(os.path.dirname(name))
-        self._known.add(name)
-        self._entry(name, stat.S_IFREG | mode, data)
+        """Adds a file with that content."""
+        self._add(name, stat.S_IFREG | mode, data)
 
     def link(self, name, target):
-        name = name.strip('/')
-        if name in self._known:
-            return
-        self.folder(os.path.dirname(name))
-        self._known.add(name)
-        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
+        """Adds a symbolic link."""
+        self._add(name, stat.S_IFLNK | 0o777, target.encode())
 
     def device(self, name, major, minor):
-        self.folder(os.path.dirname(name.strip('/')))
-        self._entry(name.strip('/'), stat.S_IFCHR | 0o600, b'',
-                    (major, minor))
+        """Adds a character device."""
+        self._add(name, stat.S_IFCHR | 0o600, b'', (major, minor))
 
     def bytes(self):
+        """The archive's content."""
         end = Archive()
         end._entry('TRAILER!!!', 0, b'')
         return b''.join(self._parts + end._parts)
@@ -103,14 +97,7 @@ def _which(name):
         path = os.path.join(folder, name)
         if os.access(path, os.X_OK):
             return path
-    raise Failure(f'{name} is not installed')
-
-
-def _busybox():
-    for path in BUSYBOX:
-        if os.access(path, os.X_OK):
-            return path
-    raise Failure('busybox is not installed (package busybox-static)')
+    raise Fail(f'{name} is not installed')
 
 
 def _libraries(program):
@@ -120,7 +107,7 @@ def _libraries(program):
     if 'not a dynamic executable' in out.stderr:
         return []
     if out.returncode != 0:
-        raise Failure(f'ldd {program}: {out.stderr.strip()}')
+        raise Fail(f'ldd {program}: {out.stderr.strip()}')
     return re.findall(r'(/\S+) \(0x', out.stdout)
 
 
@@ -141,7 +128,7 @@ def common(kernel):
     archive.file('etc/guest-shell', GUEST_SHELL)
     archive.file('init', _read(GUEST_INIT), 0o755)
 
-    busybox = _busybox()
+    busybox = _which('busybox')
     programs = [('bin/busybox', busybox), ('bin/dash', SHELL)]
     programs += [('usr/bin/' + tool, _which(tool)) for tool in TOOLS]
     for name, path in programs:
@@ -167,7 +154,7 @@ def common(kernel):
 def key(kernel):
     """What the common archive depends on, as a name for it in the cache."""
     digest = hashlib.sha256(kernel.identity().encode())
-    for path in (_busybox(), GUEST_INIT, os.path.abspath(__file__),
+    for path in (_which('busybox'), GUEST_INIT, os.path.abspath(__file__),
                  SHELL, *map(_which, TOOLS)):
         st = os.stat(path)
         digest.update(f'{path} {st.st_size} {st.st_mtime_ns}\n'.encode())

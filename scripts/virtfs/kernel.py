@@ -15,17 +15,10 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
-import tomllib
 
-from .failure import Failure, message
-
-TREE = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TREE / 'base'))
-
-import fail                             # noqa: E402 (base/fail.py)
-import fetch                            # noqa: E402 (base/fetch.py)
+import fetch                            # base/fetch.py
+from fail import Fail, note
 
 PACKAGE = 'linux-image-amd64'
 
@@ -60,7 +53,7 @@ def _content(path):
         return lzma.decompress(data)
     if path.suffix == '.zst':
         if not shutil.which('zstd'):
-            raise Failure(f'{path}: zstd is needed to unpack it '
+            raise Fail(f'{path}: zstd is needed to unpack it '
                           '(package zstd)')
         return subprocess.run(['zstd', '-dc'], input=data,
                               capture_output=True, check=True).stdout
@@ -88,7 +81,7 @@ def _resolve(folder, more=()):
         if name not in files:
             if not above and not builtin:
                 return                  # may well be built in
-            raise Failure(f'{folder} has no module {name}' +
+            raise Fail(f'{folder} has no module {name}' +
                           (f', which {above} needs' if above else ''))
         found = re.search(rb'\0depends=([^\0]*)\0',
                           b'\0' + _content(files[name]))
@@ -109,9 +102,9 @@ def _version(image):
         with open(image, 'rb') as f:
             head = f.read(0x8000)
     except OSError as e:
-        raise Failure(f'--kernel {image}: {e.strerror}') from None
+        raise Fail(f'--kernel {image}: {e.strerror}') from None
     if head[0x202:0x206] != b'HdrS':
-        raise Failure(f'--kernel {image}: not an x86 Linux kernel image '
+        raise Fail(f'--kernel {image}: not an x86 Linux kernel image '
                       '(bzImage)')
     at = struct.unpack_from('<H', head, 0x20e)[0] + 0x200
     text = head[at:].partition(b'\0')[0].decode(errors='replace')
@@ -128,25 +121,20 @@ def given(image):
             folder = above / lib / (version or '-')
             if folder.is_dir():
                 return Kernel(image, _resolve(folder))
-    message(f'./boot: no modules of {image} ({version or "no version"}) were '
-            'found: everything that a share needs must be built in')
+    note(f'found no modules of {image} ({version or "no version"}); everything '
+         'that a share needs must be built in')
     return Kernel(image, [])
 
 
 def _package(cache):
     """The cached or fetched package of a Debian kernel: its path."""
-    with open(TREE / 'base/base.toml', 'rb') as f:
-        spec = tomllib.load(f)
-    try:
-        with fetch.Fetcher(spec, cache) as fetcher:
-            archive = fetcher.open_archive()
-            said = archive.apt('apt-cache', 'depends', PACKAGE)
-            found = re.search(r'Depends: (linux-image-\S+)', said)
-            if not found:
-                raise Failure(f'the Debian archive has no {PACKAGE}')
-            return fetcher.package(found[1])
-    except fail.Fail as e:
-        raise Failure(str(e)) from None
+    with fetch.Fetcher(fetch.read_spec(), cache) as fetcher:
+        archive = fetcher.open_archive()
+        said = archive.apt('apt-cache', 'depends', PACKAGE)
+        found = re.search(r'Depends: (linux-image-\S+)', said)
+        if not found:
+            raise Fail(f'the Debian archive has no {PACKAGE}')
+        return fetcher.package(found[1])
 
 
 def _extract(package, to):
@@ -161,12 +149,12 @@ def _extract(package, to):
         child.wait()
         raise
     if child.returncode:
-        raise Failure(f'dpkg-deb -x {package} failed')
+        raise Fail(f'dpkg-deb -x {package} failed')
 
 
 def _unpack(package, to, more):
     """Makes the folder of a kernel from its package."""
-    message(f'./boot: unpacking {package.name}')
+    note(f'unpacking {package.name}')
     with tempfile.TemporaryDirectory(dir=to.parent, prefix='kernel-',
                                      ignore_cleanup_errors=True) as work:
         work = pathlib.Path(work)
@@ -180,8 +168,7 @@ def _unpack(package, to, more):
         new.mkdir()
         os.chmod(image, 0o644)
         os.rename(image, new / 'vmlinuz')
-        for number, (name, path) in enumerate(_resolve(folder,
-                                                            more)):
+        for number, (name, path) in enumerate(_resolve(folder, more)):
             (new / f'{number:02}-{name}.ko').write_bytes(_content(path))
         try:
             os.rename(new, to)

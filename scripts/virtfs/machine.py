@@ -20,8 +20,9 @@ import socket
 import stat
 import subprocess
 
+from fail import Fail
+
 from . import build, process
-from .failure import Failure
 
 # Where Debian's packages seabios and qemu-system-data put firmware
 FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu')
@@ -52,7 +53,7 @@ def accelerator(wanted, groups, as_nobody):
         except OSError as e:
             why = f'/dev/kvm: {e.strerror}'
     if why and wanted == 'kvm':
-        raise Failure(f'--accel kvm: {why}')
+        raise Fail(f'--accel kvm: {why}')
     return 'tcg' if why or wanted == 'tcg' else 'kvm'
 
 
@@ -106,7 +107,7 @@ class Machine:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as e:
-            raise Failure(f'{option or ""}{path}: {e.strerror}') from None
+            raise Fail(f'{option or ""}{path}: {e.strerror}') from None
         self._fds.append(fd)
         return fd
 

@@ -4,7 +4,7 @@
 import json
 import socket
 
-from .failure import Failure
+from fail import Fail
 
 
 class Qmp:
@@ -33,7 +33,7 @@ class Qmp:
     def _message(self):
         line = self.file.readline()
         if not line:
-            raise Failure('QEMU closed its monitor')
+            raise Fail('QEMU closed its monitor')
         message = json.loads(line)
         if 'event' in message:
             self.events.append(message)
@@ -41,14 +41,14 @@ class Qmp:
         return message
 
     def __call__(self, command, **arguments):
-        """What a command returns; its error is a Failure."""
+        """What a command returns; its error is a Fail."""
         self.file.write(json.dumps({'execute': command,
                                     'arguments': arguments}) + '\n')
         self.file.flush()
         while (answer := self._message()) is None:
             pass
         if 'error' in answer:
-            raise Failure(f"{command}: {answer['error']['desc']}")
+            raise Fail(f"{command}: {answer['error']['desc']}")
         return answer['return']
 
     def wait(self, name, **data):
@@ -60,4 +60,4 @@ class Qmp:
                     self.events.remove(event)
                     return
             if self._message():
-                raise Failure('QEMU answered without a question')
+                raise Fail('QEMU answered without a question')

@@ -10,7 +10,7 @@ qos-test -r PATH runs the tests at a path and below.
 import re
 import subprocess
 
-from .failure import Failure
+from fail import Fail
 
 # Of a share. Fewer make programs end more evenly, but each starts a QEMU of
 # its own, and another for each table.
@@ -36,7 +36,7 @@ def listed(program, env, folder):
                           stdin=subprocess.DEVNULL, timeout=120, check=False)
     tests = parse(said.stdout)
     if not tests:
-        raise Failure(f'{program} -l lists no 9p test\n{said.stderr}')
+        raise Fail(f'{program} -l lists no 9p test\n{said.stderr}')
     return tests
 
 

@@ -26,10 +26,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
 
-from .failure import Failure, message
-from .kernel import TREE, fail, fetch
+import fetch                            # base/fetch.py
+from fail import Fail, note
+
+from . import TREE
 
 SUITE = 'bookworm'
 PACKAGES = ('acl', 'attr', 'fio', 'gcc', 'git', 'libc6-dev', 'make', 'sqlite3',
@@ -42,31 +43,34 @@ _WITHOUT = ('./dev/*', './proc/*', './sys/*', './run/*',
             './var/lib/apt/lists/*_*')
 
 
+# A user's PATH may lack the folders of mke2fs and of debootstrap's tools
+_ENVIRONMENT = {**os.environ, 'LC_ALL': 'C',
+                'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'}
+
+
 def _bootstrap(to):
     """Makes the system, in a new folder."""
-    with open(TREE / 'base/base.toml', 'rb') as f:
-        keyring = tomllib.load(f)['keyring']
+    keyring = fetch.read_spec()['keyring']
     for program in ('debootstrap', '/usr/sbin/debootstrap'):
         if shutil.which(program):
             break
     else:
-        raise Failure('debootstrap is not installed')
+        raise Fail('debootstrap is not installed')
     said = ["apt's configuration names no mirror of the Debian archive"]
     for mirror in fetch.machine_mirrors():
-        message(f'making a Debian system ({SUITE}) from {mirror}')
+        note(f'making a Debian system ({SUITE}) from {mirror}')
         done = subprocess.run(
             [program, '--variant=minbase', f'--keyring={keyring}',
              '--include=' + ','.join(PACKAGES), SUITE, to, mirror],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            env={**os.environ, 'LC_ALL': 'C',
-                 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'})
+            env=_ENVIRONMENT)
         if done.returncode == 0:
             # The guest has no network
             pathlib.Path(to, 'etc/apt/sources.list').write_text('')
             return
         said = (done.stdout + done.stderr).splitlines()
         shutil.rmtree(to, ignore_errors=True)
-    raise Failure('debootstrap failed:\n' + '\n'.join(said[-10:]))
+    raise Fail('debootstrap failed:\n' + '\n'.join(said[-10:]))
 
 
 def archive():
@@ -78,7 +82,7 @@ def archive():
     if path:
         return path
     if os.geteuid() != 0:
-        raise Failure('only root can make the Debian system '
+        raise Fail('only root can make the Debian system '
                       '(run ./check long as root once)')
     cache.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix='rootfs-',
@@ -90,8 +94,8 @@ def archive():
                             *(f'--exclude={w}' for w in _WITHOUT),
                             '-cf', work / name, '.'], check=True)
             return cache.put(work / name)
-        except (fail.Fail, subprocess.CalledProcessError) as e:
-            raise Failure(str(e)) from None
+        except subprocess.CalledProcessError as e:
+            raise Fail(str(e)) from None
 
 
 def image():
@@ -102,7 +106,7 @@ def image():
     if path:
         return path
     if os.geteuid() != 0:
-        raise Failure('only root can make the image of the Debian system')
+        raise Fail('only root can make the image of the Debian system')
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix='rootfs-',
                                      ignore_cleanup_errors=True) as work:
         root = pathlib.Path(work, 'root')
@@ -115,9 +119,9 @@ def image():
             ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0',
              '-d', root, made, f'{size // 1024}k'],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            env={**os.environ, 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'})
+            env=_ENVIRONMENT)
         if done.returncode:
-            raise Failure(f'mke2fs failed: {done.stderr.strip()}')
+            raise Fail(f'mke2fs failed: {done.stderr.strip()}')
         return cache.put(made)
 
 
@@ -125,7 +129,7 @@ def _extract(command, source, what):
     with open(source, 'rb') as f:
         done = subprocess.run(command, stdin=f, capture_output=True, text=True)
     if done.returncode:
-        raise Failure(f'unpacking {source} {what}: {done.stderr.strip()}')
+        raise Fail(f'unpacking {source} {what}: {done.stderr.strip()}')
 
 
 def real(source, to, _user=None):

@@ -31,8 +31,9 @@ import pathlib
 import re
 import sys
 
-from . import build
-from .failure import Failure
+from fail import Fail
+
+from . import TREE
 
 NAMES = {'address': '--enable-asan', 'undefined': '--enable-ubsan',
          'thread': '--enable-tsan'}
@@ -43,7 +44,7 @@ OPTIONS = {
     'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
     'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1:'
                     'die_after_fork=0:suppressions='
-                    f'{build.TREE}/scripts/virtfs/tsan-suppressions',
+                    f'{TREE}/scripts/virtfs/tsan-suppressions',
 }
 
 # Unit tests that use QEMU's thread pool for almost all they do
@@ -74,21 +75,21 @@ def patience():
 
 
 def parse(text):
-    """A list of names, sorted; Failure if they make no build."""
+    """A list of names, sorted; Fail if they make no build."""
     names = sorted(set(text.split(',')))
     for name in names:
         if name not in NAMES:
-            raise Failure(f'--sanitize={text}: {name!r} is none of '
+            raise Fail(f'--sanitize={text}: {name!r} is none of '
                           + ', '.join(NAMES))
     if 'thread' in names and 'address' in names:
-        raise Failure(f'--sanitize={text}: the compiler has no build with '
+        raise Fail(f'--sanitize={text}: the compiler has no build with '
                       'both address and thread')
     return names
 
 
 def start(names, argv):
     """Starts ./check again, for that build. Does not return."""
-    folder = pathlib.Path(build.TREE, 'build-' + '-'.join(names))
+    folder = pathlib.Path(TREE, 'build-' + '-'.join(names))
     os.environ.update({
         'VIRTFS_SANITIZE': ','.join(names),
         'VIRTFS_BUILD': os.environ.get('VIRTFS_BUILD') or str(folder),
@@ -97,7 +98,7 @@ def start(names, argv):
              *(NAMES[n] for n in names)]).strip(),
         **OPTIONS})
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, '-B', build.TREE / 'check',
+    os.execv(sys.executable, [sys.executable, '-B', TREE / 'check',
                               *argv])
 
 

@@ -17,7 +17,7 @@ import termios
 import time
 import tty
 
-from .failure import Failure
+from fail import Fail
 
 # Seconds. An emulated guest on a busy machine is slow to come up, and one that
 # wrote much is slow to go down.
@@ -127,7 +127,7 @@ class Session:
         self._select = selectors.DefaultSelector()
 
     def run(self):
-        """The command's status; Failure when there is none."""
+        """The command's status; Fail when there is none."""
         machine = self.machine
         pidfds = []
         watch = [(machine.out, self._on_out), (machine.err, self._on_err),
@@ -308,7 +308,7 @@ class Session:
         if lines and not self.interactive:
             what += "\nThe guest's console, last lines:\n" + '\n'.join(
                 '    ' + line for line in lines[-CONSOLE_SHOWN:])
-        return Failure(what)
+        return Fail(what)
 
 
 def _how(status):

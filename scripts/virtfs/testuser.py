@@ -17,40 +17,35 @@ import shutil
 import stat
 import subprocess
 
-from . import sanitize
-from .failure import Failure
+from fail import Fail
 
-TREE = pathlib.Path(__file__).resolve().parents[2]
+from . import TREE, sanitize
 
 NAME = 'virtfs-test'
 RANGE = 65536                   # subordinate ids
 
 
-def subordinate(path, user):
-    """(first, count) of a user's first range in /etc/subuid or subgid."""
+def _ranges(path):
+    """(user, first, count) of all ranges in /etc/subuid or /etc/subgid."""
     try:
         lines = pathlib.Path(path).read_text(encoding='ascii').splitlines()
     except OSError:
-        return None
-    for line in lines:
-        words = line.split(':')
-        if len(words) == 3 and words[0] in (user.pw_name, str(user.pw_uid)):
-            return int(words[1]), int(words[2])
+        return []
+    entries = [line.split(':') for line in lines]
+    return [(e[0], int(e[1]), int(e[2])) for e in entries if len(e) == 3]
+
+
+def subordinate(path, user):
+    """(first, count) of a user's first range in /etc/subuid or /etc/subgid."""
+    for name, first, count in _ranges(path):
+        if name in (user.pw_name, str(user.pw_uid)):
+            return first, count
     return None
 
 
 def _free_range(path):
     """The first id above all ranges of a file."""
-    end = 100000
-    try:
-        lines = pathlib.Path(path).read_text(encoding='ascii').splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        words = line.split(':')
-        if len(words) == 3:
-            end = max(end, int(words[1]) + int(words[2]))
-    return end
+    return max([100000, *(first + count for _, first, count in _ranges(path))])
 
 
 def _make():
@@ -125,7 +120,7 @@ class TestUser:
             return become
         tree = shlex.quote(str(TREE))
         if closed == TREE:
-            raise Failure(f'{TREE} may be entered by its owner only: '
+            raise Fail(f'{TREE} may be entered by its owner only: '
                           'chmod o+x it for the tests of ordinary users')
         script = (f'set -e; view=$(mktemp -d); '
                   f'mount --bind {tree} "$view"; '

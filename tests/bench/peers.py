@@ -20,7 +20,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import tomllib
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TREE / 'scripts'), str(TREE / 'base')]
@@ -50,8 +49,7 @@ def build_pristine():
     if PRISTINE_QEMU.exists() and stamp.exists() and \
             json.loads(stamp.read_text(encoding='utf-8')) == arguments:
         return
-    with open(TREE / 'base/base.toml', 'rb') as f:
-        spec = tomllib.load(f)
+    spec = fetch.read_spec()
     PRISTINE.mkdir(exist_ok=True)
     home = unpack.Unpacked(PRISTINE.with_name(PRISTINE.name + '.base'))
     with fetch.Fetcher(spec, fetch.Cache.of_user()) as fetcher:

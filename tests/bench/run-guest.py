@@ -23,8 +23,8 @@ import peers                            # noqa: E402
 import report                           # noqa: E402
 import guest                            # noqa: E402
 import works                            # noqa: E402
-from virtfs import build, debian                    # noqa: E402
-from virtfs.failure import Failure, message         # noqa: E402
+from virtfs import build, debian        # noqa: E402
+from fail import Fail, message          # noqa: E402
 
 
 def fits(_):
@@ -96,9 +96,9 @@ def main():
     known = {w.name: w for w in works.WORKS}
     options = _parser(known).parse_args()
     try:
-        debian.need(['build', 'boot', 'bench'], 'run-guest.py')
-        build.configure('run-guest.py')
-        build.emulator('run-guest.py')
+        debian.need(['build', 'boot', 'bench'])
+        build.configure()
+        build.emulator()
         peers.build_pristine()
         peers.raise_limits()
         machine = peers.facts(options.share)
@@ -113,7 +113,7 @@ def main():
             finally:
                 bench.stop()
             names = [one.peer.name for one in bench.guests]
-    except (Failure, OSError, subprocess.CalledProcessError) as e:
+    except (Fail, OSError, subprocess.CalledProcessError) as e:
         sys.exit(f'run-guest.py: {e}')
     report.write('guest', {
         'machine': machine, 'works': {n: w.says for n, w in known.items()},

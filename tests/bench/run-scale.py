@@ -171,12 +171,10 @@ def main():
                         help='QEMUs at a time (repeatable; default: 1, 8 and '
                         '64)')
     options = parser.parse_args()
-    debian.need(['build', 'test'], 'run-scale.py')
-    build.configure('run-scale.py')
-    build.build('run-scale.py', ['qemu-system-x86_64',
-                                 'fsdev/virtfs-proxy-helper',
-                                 str(P9SCALE.relative_to(build.BUILD))],
-                name='scale')
+    debian.need(['build', 'test'])
+    build.configure()
+    build.build(['qemu-system-x86_64', 'fsdev/virtfs-proxy-helper',
+                 str(P9SCALE.relative_to(build.BUILD))], name='scale')
     machine = peers.facts(options.share)
     measured = measure(options, options.part or PARTS)
     report.write('scale', {

@@ -73,12 +73,10 @@ def main():
                         help='time per kind of work, peer and round (default: '
                         '%(default)s)')
     options = parser.parse_args()
-    debian.need(['build', 'test', 'bench'], 'run-server.py')
-    build.configure('run-server.py')
-    build.build('run-server.py', ['qemu-system-x86_64',
-                                  'fsdev/virtfs-proxy-helper',
-                                  str(P9LOAD.relative_to(build.BUILD))],
-                name='bench')
+    debian.need(['build', 'test', 'bench'])
+    build.configure()
+    build.build(['qemu-system-x86_64', 'fsdev/virtfs-proxy-helper',
+                 str(P9LOAD.relative_to(build.BUILD))], name='bench')
     peers.build_pristine()
     peers.raise_limits()
     known = peers.works(P9LOAD)

@@ -14,7 +14,6 @@ that repeats it is shown.
 """
 
 import argparse
-import json
 import os
 import pathlib
 import shlex
@@ -28,6 +27,11 @@ import seeds
 
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parents[1]
+sys.path.insert(0, str(TREE / 'scripts'))
+
+from virtfs import compiler             # noqa: E402
+from fail import Fail                   # noqa: E402
+
 SANITIZERS = 'address,undefined'
 # Of a unit test: how such a program is compiled and linked
 MODEL = 'tests/unit/test-9p-proxy-driver'
@@ -45,13 +49,9 @@ FUZZERS = {
     'fuzz-helper': [HELPER, SHARED],
 }
 
-# Known to gcc alone, by beginning
-NOT_FOR_CLANG = ('-fno-semantic-interposition', '-fconserve-stack',
-                 '-mcx16', '-fanalyzer', '-Wold-style-declaration',
-                 '-Wimplicit-fallthrough', '-Wshadow', '-fsanitize',
-                 '-fzero-call-used-regs', '-ftrivial-auto-var-init',
-                 '-fprofile', '-fcoverage', '--coverage')
-OUTPUT = {'-o': 1, '-c': 0, '-MD': 0, '-MQ': 1, '-MF': 1}
+# Flags of the build that a fuzzer does without, by their beginning
+DROPPED = ('-Wold-style-declaration', '-Wimplicit-fallthrough', '-Wshadow',
+           '-fsanitize', '-fprofile', '-fcoverage', '--coverage')
 
 ENVIRONMENT = {
     # A coroutine's stack is not where the sanitizer would look for it
@@ -74,29 +74,12 @@ AS_ROOT = [] if os.geteuid() == 0 else ['unshare', '--user', '--map-root-user',
                                         '--mount']
 
 
-class Failure(Exception):
-    """What went wrong, for the user."""
-
-
-def compile_flags(command, source):
-    """(wrapper, flags): of gcc's command line what clang is to be given."""
-    words = shlex.split(command)
-    wrapper = []
-    while words and not words[0].startswith('-'):
-        word = words.pop(0)
-        if pathlib.Path(word).name == 'ccache':
-            wrapper.append(word)
-    flags = []
-    skip = 0
-    for word in words:
-        if skip:
-            skip -= 1
-        elif word in OUTPUT:
-            skip = OUTPUT[word]
-        elif word != source and not word.startswith(NOT_FOR_CLANG) \
-                and word not in ('-Werror', '-O2', '-O0', '-O1', '-O3'):
-            flags.append(word)
-    return wrapper, flags
+def compile_flags(command):
+    """(wrapper, flags): the part of gcc's command line that clang takes."""
+    words, flags = compiler.split(command)
+    wrapper = [w for w in words if pathlib.Path(w).name == 'ccache']
+    return wrapper, [f for f in compiler.for_clang(flags, DROPPED)
+                     if f not in ('-Werror', '-O2', '-O0', '-O1', '-O3')]
 
 
 def link_flags(build):
@@ -104,15 +87,15 @@ def link_flags(build):
     said = subprocess.run(['ninja', '-C', build, '-t', 'commands', '-s', MODEL],
                           capture_output=True, text=True, check=False)
     if said.returncode:
-        raise Failure(f'{build}: ninja does not know {MODEL}\n{said.stderr}')
+        raise Fail(f'{build}: ninja does not know {MODEL}\n{said.stderr}')
     words = shlex.split(said.stdout.splitlines()[-1])
     while not words[0].startswith('-'):
         words.pop(0)
     i = words.index('-o')
     del words[i:i + 2]
-    return [w for w in words
+    return [w for w in compiler.for_clang(words, DROPPED)
             if not w.startswith((MODEL + '.p/', SERVER, SHARED))
-            and not w.startswith(NOT_FOR_CLANG) and w != '-Wl,--no-undefined']
+            and w != '-Wl,--no-undefined']
 
 
 def quote(words):
@@ -122,11 +105,10 @@ def quote(words):
 
 def write_rules(build, folder, names):
     """A build.ninja in @folder that makes the fuzzers there."""
-    with open(build / 'compile_commands.json', encoding='utf-8') as f:
-        commands = {c['output']: c for c in json.load(f)}
+    commands = {c['output']: c for c in compiler.commands(build)}
     model = commands.get(f'{MODEL}.p/{pathlib.Path(MODEL).name}.c.o')
     if not model:
-        raise Failure(f'{build}: was configured without the unit tests')
+        raise Fail(f'{build}: was configured without the unit tests')
     # Not among the logs of the build, which may run at the same time
     lines = [f'builddir = {folder}',
              'rule cc',
@@ -146,8 +128,7 @@ def write_rules(build, folder, names):
         obj = (folder / output.replace('/', '_')).as_posix()
         if obj not in done:
             done.add(obj)
-            wrapper, flags = compile_flags(command['command'],
-                                           command['file'])
+            wrapper, flags = compile_flags(command)
             lines.extend([f'build {obj}: cc', f'  src = {source}',
                           f'  wrapper = {quote(wrapper)}',
                           f'  flags = {quote([*flags, *more])}'])
@@ -183,7 +164,7 @@ def make(build, folder, names):
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        raise Failure(f'building {", ".join(names)} failed:\n{done.stdout}')
+        raise Fail(f'building {", ".join(names)} failed:\n{done.stdout}')
 
 
 def fuzz(program, name, seconds, out, seed=None, corpus=None):
@@ -207,7 +188,7 @@ def fuzz(program, name, seconds, out, seed=None, corpus=None):
             said, _ = run.communicate(timeout=seconds + 120)
         except (subprocess.TimeoutExpired, KeyboardInterrupt) as e:
             run.send_signal(signal.SIGKILL)
-            raise Failure(f'{name}: did not end') from e
+            raise Fail(f'{name}: did not end') from e
     return run.returncode, said
 
 
@@ -244,7 +225,7 @@ def run_one(number, name, program, out, options):
             status, said = fuzz(program, name, options.seconds, out,
                                 options.seed,
                                 pathlib.Path(fresh) if options.fresh else None)
-        except Failure as e:
+        except Fail as e:
             status, said = 1, str(e)
     if status == UNFIT:
         print(f'ok {number} - {name} # SKIP {said.strip().splitlines()[-1]}')
@@ -298,7 +279,7 @@ def main(argv):
     folder = build / 'fuzz'
     try:
         make(build, folder, names)
-    except (Failure, OSError) as e:
+    except (Fail, OSError) as e:
         print(f'Bail out! {e}')
         return 1
     if options.input:

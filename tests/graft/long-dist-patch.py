@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 import unittest
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -39,8 +38,7 @@ class DistPatch(unittest.TestCase):
         cls.folder = pathlib.Path(folder.name)
         cls.folder.chmod(0o755)         # some tests run QEMU as nobody
         cls.root = cls.folder / 'qemu'
-        with open(TREE / 'base/base.toml', 'rb') as f:
-            spec = tomllib.load(f)
+        spec = fetch.read_spec()
         with fetch.Fetcher(spec, fetch.Cache.of_user()) as fetcher:
             unpack.extract(fetcher.tarball()[0], cls.root, [])
             cls.python = modules.make(spec['module'], cls.folder, fetcher)

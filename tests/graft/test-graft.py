@@ -5,15 +5,16 @@ this tree's own edits and fragments. Needs nothing but Python, and neither a
 network nor a base.
 """
 
+import ast
 import hashlib
 import io
 import os
 import pathlib
+import subprocess
 import sys
 import tarfile
 import tempfile
 import textwrap
-import tomllib
 import unittest
 
 TREE = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -660,12 +661,66 @@ class TestRest(Scratch):
         self.assertEqual(firmware.link(self.dir / "build", []), 0)
 
 
+class TestPython(Scratch):
+    """The commands with a Python that is too old, or without one."""
+
+    OLD = "import runpy, sys\nsys.version_info = (3, 10, 99)\n" \
+        "sys.argv = sys.argv[1:]\n" \
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+
+    def refuses(self, status, *command):
+        """Run a command that must refuse this Python; returns its message."""
+        done = subprocess.run(list(map(str, command)), capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL,
+                              check=False)
+        self.assertEqual((done.returncode, done.stdout), (status, ""),
+                         done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        return done.stderr
+
+    def configure_with(self, python):
+        """A copy of ./configure that uses another Python."""
+        text = (TREE / "configure").read_text(encoding="utf-8")
+        self.assertEqual(text.count("python=/usr/bin/python3\n"), 1)
+        copy = self.put("configure", text.replace("/usr/bin/python3", python))
+        copy.chmod(0o755)
+        (self.dir / "base").symlink_to(TREE / "base")
+        return copy
+
+    def test_boot_and_check(self):
+        for name, status in (("boot", 125), ("check", 1)):
+            self.assertEqual(
+                self.refuses(status, sys.executable, "-B", "-c", self.OLD,
+                             TREE / name, "--help"),
+                f"./{name}: Python 3.11 or later is needed (Debian 12 and "
+                "later)\n")
+
+    def test_configure(self):
+        old = self.put("python3", f"#!/bin/sh\nshift\n"
+                       f"exec {sys.executable} -B -c \"{self.OLD}\" \"$@\"\n")
+        old.chmod(0o755)
+        self.assertEqual(
+            self.refuses(1, self.configure_with(str(old)), "--help"),
+            "configure: error: Python 3.11 or later is needed (Debian 12 and "
+            "later)\n")
+
+    def test_configure_without(self):
+        none = self.dir / "python3"
+        self.assertEqual(
+            self.refuses(1, self.configure_with(str(none)), "--help"),
+            f"configure: error: {none} is missing: apt install python3\n")
+
+    def test_readable_by_older_ones(self):
+        for name in ("boot", "check", "base/pyversion.py"):
+            ast.parse((TREE / name).read_text(encoding="utf-8"),
+                      feature_version=(3, 4))
+
+
 class TestThisTree(unittest.TestCase):
     """This tree's own edits, fragments and lists."""
 
     def setUp(self):
-        with open(TREE / "base/base.toml", "rb") as f:
-            self.spec = tomllib.load(f)
+        self.spec = fetch.read_spec()
 
     def test_plan(self):
         planned = graft.plan(TREE)

@@ -15,7 +15,7 @@ import unittest
 import harness
 from harness import Guest, Root, User, for_each, wait_for
 
-from virtfs.failure import Failure                          # noqa: E402
+from fail import Fail                                       # noqa: E402
 from virtfs.qmp import Qmp                                  # noqa: E402
 
 ROUNDS = 10
@@ -90,7 +90,7 @@ class ComeAndGo:
             self.busy(guest, qmp)
         wait_for(f'round {i}', (self.share / f'done{i}').exists, guest=guest)
         if i < ROUNDS:
-            with self.assertRaisesRegex(Failure,
+            with self.assertRaisesRegex(Fail,
                                         "1 device: 'plugged'"):
                 qmp('fsdev-del', id='hot')
             qmp('device_del', id='plugged')

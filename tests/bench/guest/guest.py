@@ -19,8 +19,8 @@ import time
 
 import peers
 import works
+from fail import Fail
 from virtfs import boot, kernel, machine, process, rootfs
-from virtfs.failure import Failure
 from virtfs.qmp import Qmp
 
 # crc32c_generic is for ext4, whose module does not name it as a dependency
@@ -158,7 +158,7 @@ class Guest:
             path = self.folder / name
             if path.exists():
                 said += path.read_text(encoding='utf-8', errors='replace')
-        raise Failure(f'{self.peer.name}: {what}\n{said[-2000:]}')
+        raise Fail(f'{self.peer.name}: {what}\n{said[-2000:]}')
 
     def _answer(self, want):
         """Reads an answer, which must begin with the word want; returns the
