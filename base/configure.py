@@ -5,22 +5,23 @@ usage: ./configure [--base=PATH] [--builddir=DIR] [--lean] [ARGUMENT..]
 
   --base=PATH     QEMU {series}.x to graft onto: a source folder, which is
                   copied and never changed, or a tarball. Default: the one that
-                  Debian {suite} distributes; it is fetched once into
+                  Debian {suite} distributes, fetched once into
                   {cache}
-  --builddir=DIR  where everything is built (default: build, in this tree);
-                  the grafted source is beside it, in DIR.base/qemu
-  --lean          only what 9p needs: the x86_64 system emulator with TCG,
-                  VirtFS and virtfs-proxy-helper
+  --builddir=DIR  the build folder (default: build, in this tree); the grafted
+                  source is beside it, in DIR.base/qemu
+  --lean          only the parts that 9p needs: the x86_64 system emulator with
+                  TCG, VirtFS and virtfs-proxy-helper
   --help          this text
 
-All other arguments go to the configure of the base, which runs in DIR; see
-DIR.base/qemu/configure --help once this has run. Then: ninja -C DIR
+All other arguments go to the base's configure, which runs in DIR; for a list
+run DIR.base/qemu/configure --help after this command. Then build with:
+ninja -C DIR
 
-The steps: fetch the base and, where the machine's is older than the base
-wants, Meson (both checked, and nothing is installed); unpack it without the
-parts that this tree replaces; link this tree's files into place
-and make the edits of base/edits.toml; run the base's configure; link Debian's
-firmware images into DIR/qemu-bundle.
+The steps: fetch the base and, if the machine's Meson is too old for the base,
+Meson (both are verified, and nothing is installed); unpack the base without the
+parts that this tree replaces; link this tree's files into place and make the
+edits of base/edits.toml; run the base's configure; link Debian's firmware
+images into DIR/qemu-bundle.
 """
 
 import os
@@ -53,7 +54,7 @@ LEAN = [
 
 
 def arguments(argv):
-    """(own arguments by name, arguments for the base)."""
+    """Split the arguments: (own ones by name, a list for the base)."""
     own = {"base": None, "builddir": None, "lean": False, "help": False}
     rest = []
     for arg in argv:
@@ -74,7 +75,7 @@ def arguments(argv):
 
 
 def unpack_base(spec, given, unpacked, fetcher):
-    """Have the base in the build folder."""
+    """Unpack the base beside the build folder."""
     without = spec["unpack"]["without"]
     if given and os.path.isdir(given):
         unpacked.from_folder(pathlib.Path(given).resolve(), spec["series"],
@@ -91,7 +92,7 @@ def unpack_base(spec, given, unpacked, fetcher):
 
 
 def check_packages(rest):
-    """Name all build packages that are missing at once."""
+    """Fail with a list of all missing build packages."""
     for arg in rest:
         if arg.startswith("--cc="):
             os.environ["CC"] = arg.removeprefix("--cc=")
@@ -113,7 +114,7 @@ def base_arguments(own, rest, python, base):
 
 
 def main(argv):
-    """The command line."""
+    """Run the command; returns its exit status."""
     spec = fetch.read_spec()
     cache = fetch.Cache.of_user()
     own, rest = arguments(argv)
@@ -124,7 +125,7 @@ def main(argv):
     check_packages(rest)
     build = pathlib.Path(own["builddir"] or TREE / "build").absolute()
     build.mkdir(parents=True, exist_ok=True)
-    # Not inside the build folder: Meson allows no source there
+    # Not inside the build folder, where Meson allows no source
     unpacked = unpack.Unpacked(build.with_name(build.name + ".base"))
     with fetch.Fetcher(spec, cache) as fetcher:
         unpack_base(spec, own["base"], unpacked, fetcher)
@@ -137,7 +138,7 @@ def main(argv):
                            *base_arguments(own, rest, python, base)],
                           cwd=build, check=False)
     if done.returncode:
-        raise Fail("the base's configure failed; see above, and "
+        raise Fail("the base's configure failed; see above and "
                    f"{build}/meson-logs/meson-log.txt")
     if firmware.link(build) == 0:
         note("notice: no firmware images found; to run the emulator: "

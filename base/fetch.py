@@ -2,13 +2,14 @@
 """Fetches the base, and the Python modules it needs, from the Debian archive.
 
 apt does the work, because it knows the machine's proxies and checks the
-archive's signatures; but on state of its own (sources list, package lists,
-caches) in a temporary folder, so that an ordinary user can do it and nothing
-below /etc/apt or /var is touched.
+archive's signatures. It runs on private state (sources list, package lists,
+caches) in a temporary folder, so that an ordinary user can run it and nothing
+below /etc/apt or /var changes.
 
-What was fetched stays in a cache folder, beside a list of SHA-256 sums; a file
-whose sum does not hold is fetched again. The sums of the tarballs in base.toml
-stand above that list. With everything in the cache no network is needed.
+Fetched files stay in a cache folder, beside a list of their SHA-256 sums; a
+file that does not match its sum is fetched again. For the tarballs that
+base.toml lists, the sum there counts. Once the cache has everything, no network
+is needed.
 """
 
 import contextlib
@@ -23,8 +24,8 @@ import tomllib
 
 from fail import Fail, note
 
-# apt reads this after the machine's configuration, so proxies and the like
-# stay; what concerns the machine's own packages goes.
+# apt reads this after the machine's configuration. Settings such as proxies
+# stay; settings for the machine's own packages are cleared.
 APT_CONF = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -64,14 +65,14 @@ def sha256(path):
 
 
 def check_sha256(path, want):
-    """Fail unless the file has that sum."""
+    """Fail if the file has another sum."""
     have = sha256(path)
     if have != want:
         raise Fail(f"{path}: its SHA-256 sum is {have}, not {want}")
 
 
 class Cache:
-    """Fetched files, each of which holds what its sum says."""
+    """A folder of fetched files, and the list of their sums."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -86,7 +87,7 @@ class Cache:
         return cls(pathlib.Path(home) / "virtfs-proxy")
 
     def sums(self):
-        """Sums by file name, in the order in which the files came."""
+        """Sums by file name, in the order in which the files were added."""
         try:
             lines = self.list.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -94,18 +95,18 @@ class Cache:
         return {name: s for s, _, name in (li.partition("  ") for li in lines)}
 
     def get(self, name, want=None):
-        """The path of a file that is there and holds, or None."""
+        """The path of a file that is there and matches its sum, or None."""
         want = want or self.sums().get(name)
         path = self.folder / name
         if not want or not path.is_file():
             return None
         if sha256(path) != want:
-            note(f"{path} is damaged; it is fetched again")
+            note(f"{path} is damaged; fetching it again")
             return None
         return path
 
     def put(self, path):
-        """Take a file that was checked; returns its path in the cache."""
+        """Move a checked file into the cache; returns its path there."""
         sums = self.sums() | {path.name: sha256(path)}
         os.replace(path, self.folder / path.name)
         new = self.folder / f"SHA256SUMS.{os.getpid()}"
@@ -116,7 +117,7 @@ class Cache:
 
 
 class Archive:
-    """The Debian archive, by apt on private state."""
+    """The Debian archive, read by apt with private state."""
 
     def __init__(self, spec, state):
         self.spec = spec
@@ -137,14 +138,14 @@ class Archive:
         self.update()
 
     def apt(self, tool, *args):
-        """Run an apt tool; its output."""
+        """Run an apt tool; returns its output."""
         return run([tool, "-c", self.state / "apt.conf", "-qq", *args],
                    cwd=self.state)
 
     def update(self):
-        """Read the lists, from the first mirror that has them."""
+        """Read the package lists from the first mirror that has them."""
         mirrors = machine_mirrors()
-        said = [] if mirrors else ["apt's configuration names no mirror of it"]
+        said = [] if mirrors else ["apt's configuration names no mirror"]
         for mirror in mirrors:
             note(f"reading the package lists of {self.spec['suite']} "
                  f"from {mirror}")
@@ -156,13 +157,13 @@ class Archive:
                 return
             except Fail as e:
                 said.append(str(e))
-        raise Fail("the Debian archive cannot be reached:\n"
+        raise Fail("cannot reach the Debian archive:\n"
                    + "\n".join(said)
                    + f"\nWithout a network, give a QEMU {self.spec['series']}"
                      ".x source tree or tarball: --base=PATH")
 
     def tarballs(self):
-        """(version, file name, sum) of each base tarball it offers."""
+        """(version, file name, sum) of each base tarball in the archive."""
         found = []
         text = self.apt("apt-cache", "showsrc", "--only-source", "qemu")
         for entry in text.split("\n\n"):
@@ -176,7 +177,7 @@ class Archive:
         return found
 
     def fetch_tarball(self, version, name, want):
-        """Download the tarball of a version; its path."""
+        """Download the tarball of a version; returns its path."""
         note(f"downloading {name}")
         self.apt("apt-get", "source", "--download-only", "--tar-only",
                  f"qemu={version}")
@@ -184,26 +185,25 @@ class Archive:
         return self.state / name
 
     def fetch_package(self, package):
-        """Download a binary package; its path."""
+        """Download a binary package; returns its path."""
         note(f"downloading the package {package}")
         self.apt("apt-get", "download", package)
         return next(self.state.glob(f"{package}_*.deb"))
 
 
 def run(command, cwd=None):
-    """The output of a command that must succeed."""
+    """Run a command that must succeed; returns its output."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True,
                           errors="replace", env=os.environ | {"LC_ALL": "C"},
                           stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        what = command[0]
         says = (done.stderr or done.stdout).strip()
-        raise Fail(f"{what} failed ({done.returncode}): {says}")
+        raise Fail(f"{command[0]} failed ({done.returncode}): {says}")
     return done.stdout
 
 
 def in_series(version, series):
-    """Whether an upstream version, perhaps with a suffix, is of the series."""
+    """Whether an upstream version belongs to the series; suffixes are fine."""
     return re.match(re.escape(series) + r"\.\d", version) is not None
 
 
@@ -221,7 +221,7 @@ def machine_mirrors():
 
 
 def choose(offers, known):
-    """Of (version, file, sum) offers the best: a known one, or the newest."""
+    """The best of (version, file, sum) offers: a known one, or the newest."""
     for k in known:
         for offer in offers:
             if offer[1:] == (k["file"], k["sha256"]):
@@ -231,7 +231,7 @@ def choose(offers, known):
 
 
 class Fetcher:
-    """Gets files from the cache, and from the archive what is not there."""
+    """Gets files from the cache, or else from the archive."""
 
     def __init__(self, spec, cache):
         self.spec = spec
@@ -246,7 +246,7 @@ class Fetcher:
         self.stack.close()
 
     def open_archive(self):
-        """The archive; asked for its lists once."""
+        """The archive; its lists are read once."""
         if not self.archive:
             try:
                 self.cache.folder.mkdir(parents=True, exist_ok=True)
@@ -259,7 +259,7 @@ class Fetcher:
         return self.archive
 
     def tarball(self):
-        """The base's tarball: its path and sum."""
+        """The path and sum of the base's tarball."""
         for k in self.spec["known"]:
             path = self.cache.get(k["file"], k["sha256"])
             if path:
@@ -268,26 +268,26 @@ class Fetcher:
             if name.startswith(f"qemu_{self.spec['series']}."):
                 path = self.cache.get(name)
                 if path:
-                    self.tell_unknown(name)
+                    self.note_unknown(name)
                     return path, has
         archive = self.open_archive()
         offers = archive.tarballs()
         if not offers:
-            raise Fail(f"Debian {self.spec['suite']} has no QEMU "
-                       f"{self.spec['series']}.x any more; give a source "
-                       "tree or tarball: --base=PATH")
+            raise Fail(f"Debian {self.spec['suite']} no longer has a QEMU "
+                       f"{self.spec['series']}.x; give a source tree or "
+                       "tarball: --base=PATH")
         version, name, want = choose(offers, self.spec["known"])
         if want not in [k["sha256"] for k in self.spec["known"]]:
-            self.tell_unknown(name)
+            self.note_unknown(name)
         return self.cache.put(archive.fetch_tarball(version, name, want)), want
 
-    def tell_unknown(self, name):
-        """The notice on a base that this tree has not been tried with."""
-        note(f"notice: {name} is signed by Debian but not among the versions "
-             "that this tree was tried with (base/base.toml)")
+    def note_unknown(self, name):
+        """Print a notice on a base that this tree was not tested with."""
+        note(f"notice: {name} is signed by Debian, but this tree was not "
+             "tested with that version (see base/base.toml)")
 
     def package(self, package):
-        """A binary package: its path."""
+        """The path of a binary package."""
         for name in reversed(self.cache.sums()):
             if name.startswith(package + "_"):
                 path = self.cache.get(name)

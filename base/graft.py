@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The graft: this tree's files and edits put into an unpacked base.
+"""The graft puts this tree's files and edits into an unpacked base.
 
 Theory of operation.  Two kinds of files go into the base:
 
-- Whole folders and files (base.toml, [link]) are symbolic links to this tree,
-  so that an edit here needs only ninja.
+- Whole folders and files (base.toml, [link]) become symbolic links to this
+  tree, so that a change here needs only ninja.
 
 - Text that goes into one of the base's own files is a *fragment*: a file below
   base/fragments/, at the path that the base's file has below the base's root.
-  A few fragments stand at that path itself, where this tree's own layout wants
-  them.  Comment lines that read "graft: NAME" cut a fragment into named pieces;
-  the text before the first such line is for the reader and goes nowhere.
-  base/edits.toml says between which anchors each piece goes.
+  A few fragments are at that path in this tree itself, where its own layout
+  wants them.  Comment lines that read "graft: NAME" cut a fragment into named
+  pieces; the text before the first such line is for the reader only.
+  base/edits.toml names the anchors between which each piece goes.
 
 An anchor is a line, or two lines in a row, of the base's file; blanks around a
 line don't count.  It must occur there exactly once.  An edit either adds its
@@ -24,9 +24,9 @@ anchor that opens a block, such as the first line of a function or a struct,
 and the edit's other anchors then count only between that line and the next
 line that begins with '}'.
 
-Every graft starts from the base's untouched text: a copy of each file is put
-aside (in PRISTINE) before its first edit.  A file is written only if its text
-changes, so that grafting again costs no rebuild.
+Every graft starts from the base's untouched text: before the first edit of a
+file, the graft puts a copy aside (in the folder "pristine").  It writes a file
+only if the text changes, so that grafting again causes no rebuild.
 """
 
 import dataclasses
@@ -46,9 +46,9 @@ PIECE = re.compile(r"\s*(?:#|//|/\*|\.\.|HXCOMM)\s*graft:\s*([\w-]+)"
 
 @dataclasses.dataclass(frozen=True)
 class Edit:
-    """One edit of a base file, as base/edits.toml has it."""
+    """One edit of a base file, as in base/edits.toml."""
     file: str           # path below the base's root
-    piece: str          # name of the piece in the fragment of that path
+    piece: str          # the piece's name in the fragment for that file
     why: str
     after: str = ""
     before: str = ""
@@ -58,7 +58,7 @@ class Edit:
 
     @classmethod
     def load(cls, table):
-        """Make an edit of a table of edits.toml."""
+        """Make an edit from a table of edits.toml."""
         table = {"start" if k == "from" else k: v for k, v in table.items()}
         try:
             edit = cls(**table)
@@ -81,7 +81,7 @@ def pieces(text):
         if mark:
             name = mark[1]
             if name in found:
-                raise Fail(f"piece '{name}' stands twice")
+                raise Fail(f"piece '{name}' occurs twice")
             found[name] = []
         elif name:
             found[name].append(line)
@@ -101,7 +101,10 @@ def fragment(tree, file):
 
 
 def plan(tree):
-    """All edits of this tree: pairs of an edit and its piece, in order."""
+    """All edits of this tree: pairs of an edit and its piece, in order.
+
+    Fail if the edits and the fragments' pieces do not match one to one.
+    """
     with open(tree / "base/edits.toml", "rb") as f:
         edits = [Edit.load(t) for t in tomllib.load(f)["edit"]]
     cut = {}
@@ -136,13 +139,13 @@ def find(lines, anchor, file, block=None):
     at = [i for i in range(block.start, block.stop - len(want) + 1)
           if have[i:i + len(want)] == want]
     if len(at) != 1:
-        says = "stands twice or more" if at else "is missing"
+        says = "occurs twice or more" if at else "is missing"
         where = "" if len(block) == len(lines) else \
             f" in lines {block.start + 1} to {block.stop}"
         raise Fail(f"{file}: this anchor {says}{where}:\n    "
                    + "\n    ".join(want)
-                   + "\n(the base differs from what this tree knows; see"
-                     " base/edits.toml)")
+                   + "\n(this base differs from those that this tree knows;"
+                     " see base/edits.toml)")
     return at[0], at[0] + len(want)
 
 
@@ -159,11 +162,11 @@ def block_of(lines, edit):
 
 
 def apply(lines, edit, piece):
-    """The lines of a file after one edit."""
+    """Apply one edit to the lines of a file; returns the new lines."""
     for i in range(len(lines) - len(piece) + 1):
         if piece and lines[i:i + len(piece)] == piece:
-            raise Fail(f"{edit.file}: has the piece '{edit.piece}' already;"
-                       " is the base a grafted tree?")
+            raise Fail(f"{edit.file}: already contains the piece"
+                       f" '{edit.piece}'; is the base a grafted tree?")
     block = block_of(lines, edit)
     if edit.after:
         first = last = find(lines, edit.after, edit.file, block)[1]
@@ -174,9 +177,9 @@ def apply(lines, edit, piece):
         last = find(lines, edit.until, edit.file, block)[0]
         if last <= first:
             raise Fail(f"{edit.file}: piece '{edit.piece}': the anchor 'until'"
-                       " stands before 'from'")
+                       " comes before 'from'")
         while not lines[last - 1].strip():
-            last -= 1           # blank lines between are until's
+            last -= 1           # blank lines before 'until' stay
     return lines[:first] + piece + lines[last:]
 
 
@@ -198,7 +201,7 @@ def make_edits(tree, base, pristine):
             if edit.file == file:
                 lines = apply(lines, edit, piece)
         texts[file] = "\n".join(lines) + "\n"
-    # Everything fits: now write
+    # All edits apply: write the files
     for file, text in texts.items():
         write(base / file, text, pristine / file)
     for kept in sorted(pristine.rglob("*")):
@@ -209,7 +212,7 @@ def make_edits(tree, base, pristine):
 
 
 def write(path, text, like):
-    """Give path that text and the permissions of like, if it differs."""
+    """Write a file that differs from the text, with the permissions of like."""
     if path.read_text(encoding="utf-8") != text:
         new = path.with_name(path.name + ".new")
         new.write_text(text, encoding="utf-8")
@@ -227,7 +230,11 @@ def wanted_links(tree, spec, fragments):
 
 
 def make_links(tree, base, spec, record):
-    """Link this tree's files into base; record remembers which they are."""
+    """Link this tree's files into base.
+
+    record: the file that lists the links, so that the next run can remove
+    those that are no longer wanted.
+    """
     fragments = {e.file for e, _ in plan(tree)}
     links = wanted_links(tree, spec, fragments)
     old = json.loads(record.read_text()) if record.exists() else []
@@ -243,17 +250,17 @@ def make_links(tree, base, spec, record):
             if path in old:
                 at.unlink()
         if at.is_symlink() or at.exists():
-            raise Fail(f"{path}: the base has one of its own; name it in"
-                       " base/base.toml, [unpack], if this tree replaces it")
+            raise Fail(f"{path}: the base has its own; if this tree replaces"
+                       " it, add it to [unpack] in base/base.toml")
         at.parent.mkdir(parents=True, exist_ok=True)
         at.symlink_to(target)
     record.write_text(json.dumps(links, indent=1) + "\n")
 
 
 def order_option_files(base):
-    """Keep make from writing scripts/meson-buildoptions.sh anew.
+    """Keep the build from regenerating scripts/meson-buildoptions.sh.
 
-    It does so when meson_options.txt is newer; both were edited together.
+    It does that when meson_options.txt is newer. The graft edits both.
     """
     options = base / "meson_options.txt"
     script = base / "scripts/meson-buildoptions.sh"
@@ -262,7 +269,7 @@ def order_option_files(base):
 
 
 def excluded(path, patterns):
-    """Whether a path below the root is not unpacked."""
+    """Whether a path below the root matches a pattern or is below a match."""
     parts = pathlib.PurePosixPath(path).parts
     heads = ["/".join(parts[:n + 1]) for n in range(len(parts))]
     return any(h.count("/") == p.count("/") and fnmatch.fnmatchcase(h, p)

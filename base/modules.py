@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Python for the base's configure, with Meson new enough for it.
+"""Provides a Python for the base's configure, with a new enough Meson.
 
-The base makes itself a virtual environment on the Python it is given, and takes
-over what that Python has. So it is given one, kept beside the unpacked base,
-that sees the machine's modules, and those that the machine lacks: they are
-unpacked from Debian's packages. As they stay there, ninja finds them later
-without any environment variable.
+The base's configure makes a virtual environment from the Python that the
+caller names, and reuses the modules of that Python. If the machine lacks some
+module, this file makes an environment of its own beside the unpacked base: it
+has the machine's modules, and the missing ones from Debian's packages. It stays
+there, so that ninja finds the modules later without environment variables.
 """
 
 import json
@@ -31,7 +31,7 @@ print(json.dumps(have))
 
 
 def numbers(version):
-    """A version to compare: '1.10rc1' gives (1, 10)."""
+    """A version as numbers to compare: '1.10rc1' gives (1, 10)."""
     parts = []
     for part in version.split("."):
         digits = part[:len(part) - len(part.lstrip("0123456789"))]
@@ -44,7 +44,7 @@ def numbers(version):
 
 
 def missing(modules, python):
-    """Those modules that a Python lacks or has too old."""
+    """The modules that a Python lacks, or has in too old a version."""
     names = [m["name"] for m in modules]
     have = json.loads(subprocess.run(
         [python, "-I", "-c", VERSIONS, *names],
@@ -54,7 +54,7 @@ def missing(modules, python):
 
 
 def make(modules, home, fetcher):
-    """The Python for the base's configure, a path."""
+    """Make the Python for the base's configure; returns its path."""
     lacking = missing(modules, PYTHON)
     if not lacking:
         return PYTHON

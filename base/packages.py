@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which Debian packages are missing for a purpose.
+"""Finds the Debian packages that are missing for a purpose.
 
-usage: packages.py PURPOSE..    print the names of those missing, one a line;
-                                exit status 1 if there are any
+usage: packages.py PURPOSE..    print the names of missing packages, one per
+                                line; exit status 1 if there are any
 
-The list is base/packages. What counts is not that the package is installed,
-but that what it brings is there.
+The list is base/packages. A package counts as missing if its content is not
+there, however that would have been installed.
 """
 
 import glob
@@ -22,7 +22,7 @@ LIST = pathlib.Path(__file__).resolve().parent / "packages"
 
 
 def compiler():
-    """The command that compiles C, as the base's configure finds it."""
+    """The command that compiles C, found as the base's configure does."""
     for name in (os.environ.get("CC"), "cc", "gcc", "clang"):
         words = shlex.split(name or "")
         if words and shutil.which(words[0]):
@@ -34,7 +34,7 @@ def has_header(path):
     """Whether the compiler finds a header."""
     cc = compiler()
     if not cc:
-        return True         # no compiler: that is what is said
+        return True         # report the missing compiler only
     return subprocess.run([*cc, "-E", "-x", "c", "-"], text=True,
                           input=f"#include <{path}>\n", capture_output=True,
                           check=False).returncode == 0
@@ -45,7 +45,7 @@ def has_library(name):
     tool = os.environ.get("PKG_CONFIG") or shutil.which("pkg-config") \
         or shutil.which("pkgconf")
     if not tool:
-        return True         # as above
+        return True         # report the missing pkg-config only
     done = subprocess.run([tool, "--exists", name], check=False)
     return done.returncode == 0
 
@@ -62,7 +62,7 @@ PROBES = {
 
 
 def missing(purposes, text=None):
-    """Names of the packages that are missing for the purposes, sorted."""
+    """The names of packages that are missing for the purposes, sorted."""
     names = set()
     for line in (text or LIST.read_text(encoding="utf-8")).splitlines():
         words = line.partition("#")[0].split()

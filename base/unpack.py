@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Brings the base's source to where it is grafted and built.
+"""Brings the base's source to the folder where it is grafted and built.
 
-From a tarball it is unpacked once, and again only when the tarball is another
-one. From a folder (a person's own tree) it is copied file by file, what has
-changed since the last time only; that folder is never written to. Either way
-the parts that this tree replaces are left out.
+A tarball is unpacked once, and again only when another tarball takes its place.
+A folder (a user's own tree) is copied file by file, and later only the files
+that have changed; nothing is ever written to it. In both cases the parts that
+this tree replaces are left out.
 """
 
 import json
@@ -31,7 +31,7 @@ def check_version(root, series, name):
 
 
 class Unpacked:
-    """The base, unpacked, and what is kept beside it, all in one folder."""
+    """A folder with the unpacked base and the records that belong to it."""
 
     def __init__(self, home):
         self.home = home
@@ -41,20 +41,20 @@ class Unpacked:
         self.stamp = home / "source.json"
 
     def source(self):
-        """What was unpacked the last time; {} if nothing or not all of it."""
+        """The record of the last unpacking; {} if it did not finish."""
         try:
             return json.loads(self.stamp.read_text())
         except (OSError, ValueError):
             return {}
 
     def clear(self):
-        """Forget what is there."""
+        """Empty the folder."""
         if self.home.exists():
             shutil.rmtree(self.home)
         self.home.mkdir(parents=True)
 
     def from_tarball(self, tarball, sha256, series, without):
-        """Unpack a tarball, unless that is the one unpacked already."""
+        """Unpack a tarball, unless it is the one already unpacked."""
         if self.source().get("sha256") == sha256 and self.root.is_dir():
             return
         note(f"unpacking {tarball.name}")
@@ -68,7 +68,7 @@ class Unpacked:
         self.stamp.write_text(json.dumps({"sha256": sha256}) + "\n")
 
     def from_folder(self, folder, series, without):
-        """Copy a source tree, or what has changed in it."""
+        """Copy a source tree, or only the changes since the last copy."""
         check_version(folder, series, folder)
         before = self.source()
         if before.get("folder") != str(folder) or not self.root.is_dir():
@@ -90,7 +90,7 @@ class Unpacked:
 
 
 def extract(tarball, to, without):
-    """Unpack a tarball's one top folder as to."""
+    """Unpack the one top folder of a tarball to the folder named to."""
     to.mkdir(parents=True)
     try:
         with tarfile.open(tarball) as tar:
@@ -116,7 +116,7 @@ def extract(tarball, to, without):
 
 
 def walk(folder, home, without):
-    """Files and links below a source tree; no history, no build folders."""
+    """Yield files and links of a source tree, but no history or build."""
     for at, folders, files in os.walk(folder):
         here = os.path.relpath(at, folder)
         below = "" if here == "." else here + "/"
@@ -136,7 +136,7 @@ def walk(folder, home, without):
 
 
 def copy(path, to):
-    """Copy a file or link, unless to has its size and time already."""
+    """Copy a file or link, unless the target has its size and time."""
     new = os.lstat(path)
     try:
         old = os.lstat(to)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""./boot: a host folder in a Linux guest, with one command."""
+"""./boot: shares a host folder with a Linux guest, in one command."""
 
 import argparse
 import contextlib
@@ -15,34 +15,35 @@ from fail import Fail, message, note
 
 from . import build, debian, initramfs, kernel, machine, sanitize, session
 
-# Exit status for failures of ./boot itself
+# Exit status when ./boot itself fails
 FAILED = 125
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-TAG_MAX = 31                    # bytes, as the Linux client has it
+TAG_MAX = 31                    # bytes, the limit of the Linux client
 
 DESCRIPTION = '''\
 Boots a small Linux guest that mounts a folder of this machine at /mnt/share.
-Installs (as root), builds and fetches what is missing first.'''
+First installs (as root), builds and fetches everything that is missing.'''
 
 EPILOG = '''\
-Without --run there is a shell on this terminal; leave it with exit, or in an
-emergency with Ctrl-A x. The guest is made anew each time and forgets all but
-what it wrote to the share.
+Without --run, this terminal shows a shell in the guest; leave it with exit, or
+in an emergency with Ctrl-A x. Each guest is new and keeps nothing except the
+files that it writes to the share.
 
-Exit status: that of the command or the shell in the guest, 128+N if signal N
-ended it; 125 if there is none (wrong options, no boot, a guest that panics, or
-whose QEMU is gone), with a message on stderr.
+Exit status: that of the command or the shell in the guest, or 128+N if signal N
+ended it. The status is 125, with a message on stderr, if there is none: wrong
+options, a guest that does not boot or that panics, or a QEMU that ended early.
 
-Started by root, files on the share have the owners that the guest gives them,
-and QEMU runs as nobody. Started by an ordinary user, owners are taken from the
-user's subordinate ids (/etc/subuid, /etc/subgid).
+If root starts ./boot, files on the share have the owners that the guest gives
+them, and QEMU runs as the user nobody. If an ordinary user starts it, owners
+come from the user's subordinate ids (/etc/subuid, /etc/subgid).
 
 With --driver local there is no helper: QEMU acts on the folder itself and runs
-as whoever starts ./boot. What owners mean then depends on --security-model.'''
+as the user who starts ./boot. The meaning of owners then depends on
+--security-model.'''
 
 EXAMPLE = '''\
-This folder is on the host, and in the guest at /mnt/share. It is an example,
-and goes away with the guest; ./boot --share DIR shares a folder of yours.
+This folder is on the host, and in the guest at /mnt/share. It is an example
+and disappears with the guest; ./boot --share DIR shares a folder of yours.
 '''
 
 
@@ -69,25 +70,27 @@ def _parser():
         help='how the local driver keeps owners and modes: mapped-xattr '
         '(default), mapped-file, passthrough or none')
     add('--mount-options', metavar='OPTIONS', default='',
-        help='what the guest mounts the share with, after options of its own; '
-        'for instance posixacl or version=9p2000.u')
+        help='mount options for the guest, after the default ones; for '
+        'instance posixacl or version=9p2000.u')
     add('--root', action='store_true',
-        help='the shared folder holds a Linux system: it is the root file '
-        'system of the guest, and what runs is of it')
+        help="the shared folder holds a Linux system: it becomes the guest's "
+        'root file system, and the guest runs its programs')
     add('--readonly', action='store_true',
-        help='the guest can change nothing')
+        help='the guest cannot change anything on the share')
     add('--run', metavar='COMMAND',
-        help='run this in the share, with sh, and end; its standard input is '
-        'empty, its output and exit status are those of ./boot')
+        help='run this with sh in the shared folder, and end; its standard '
+        'input is empty, and its output and exit status become those of '
+        './boot')
     add('--kernel', metavar='FILE',
-        help="another kernel than Debian's; its modules are looked for where "
-        'its package has them')
+        help="use this kernel instead of Debian's; ./boot looks for its "
+        'modules where its package has them')
     add('--qemu', metavar='FILE',
-        help='another qemu-system-x86_64 than the one built here')
+        help='use this qemu-system-x86_64 instead of the one built here')
     add('--helper', metavar='FILE',
-        help='another virtfs-proxy-helper than the one built here')
+        help='use this virtfs-proxy-helper instead of the one built here')
     add('--accel', choices=('auto', 'kvm', 'tcg'), default='auto',
-        help='kvm, or emulation by tcg; auto (default) is kvm where it works')
+        help='kvm, or emulation with tcg; auto (default) uses kvm where it '
+        'works')
     add('--memory', metavar='SIZE', default='512M',
         help="the guest's memory (default: 512M)")
     add('-h', '--help', action='help', help='this text')
@@ -103,47 +106,47 @@ def _options(argv):
     options.qemu_arguments = rest
     if not 0 < len(options.tag.encode()) <= TAG_MAX or \
             re.search(r'[\0-\x20]', options.tag):
-        raise Fail(f'--tag {options.tag!r}: it must have 1 to {TAG_MAX} '
-                      'bytes, without spaces')
+        raise Fail(f'--tag {options.tag!r}: a tag has 1 to {TAG_MAX} bytes '
+                   'and no spaces')
     if options.root and options.share is None:
-        raise Fail('--root: there must be a --share with a system')
+        raise Fail('--root: requires a --share that holds a system')
     if options.qemu is not None and not os.access(options.qemu, os.X_OK):
         raise Fail(f'--qemu {options.qemu}: not a program')
     if options.helper is not None:
         if not os.access(options.helper, os.X_OK):
             raise Fail(f'--helper {options.helper}: not a program')
         if options.driver != 'proxy':
-            raise Fail('--helper: only the proxy driver has one')
+            raise Fail('--helper: only the proxy driver uses a helper')
     if not re.fullmatch(r'[a-z0-9-]+', options.driver):
         raise Fail(f'--driver {options.driver!r}: not the name of a driver')
     if options.driver == 'local':
         options.security_model = options.security_model or 'mapped-xattr'
     elif options.security_model is not None:
-        raise Fail('--security-model: only the local driver has it '
-                      '(--driver local)')
+        raise Fail('--security-model: only the local driver has security '
+                   'models (--driver local)')
     if re.search(r'[\0-\x20]', options.mount_options):
-        raise Fail(f'--mount-options {options.mount_options!r}: options '
-                      'are separated by commas, without spaces')
+        raise Fail(f'--mount-options {options.mount_options!r}: separate '
+                   'options by commas, without spaces')
     if not re.fullmatch(r'[0-9]+[kKMGT]?', options.memory):
-        raise Fail(f'--memory {options.memory}: a number with M or G, '
-                      'for instance 512M')
+        raise Fail(f'--memory {options.memory}: give a number with M or G, '
+                   'for instance 512M')
     if options.share is not None:
         if options.driver == 'synth':
-            raise Fail('--share: the synth driver has no folder')
+            raise Fail('--share: the synth driver serves no folder')
         if not os.path.isdir(options.share):
             raise Fail(f'--share {options.share}: '
-                          + ('not a folder' if os.path.exists(options.share)
-                             else 'there is no such folder'))
+                       + ('not a folder' if os.path.exists(options.share)
+                       else 'no such folder'))
         options.share = os.path.abspath(options.share)
     if options.run is None:
         if not (os.isatty(0) and os.isatty(1)):
-            raise Fail('a shell in the guest needs a terminal; without '
-                          "one, say what to run: --run 'COMMAND'")
+            raise Fail('a shell in the guest needs a terminal; without one, '
+                       "name a command to run: --run 'COMMAND'")
     return options
 
 
 def initial_files(guest_kernel, settings, command):
-    """The guest's whole initial file system, as bytes."""
+    """The guest's complete initial file system, as bytes."""
     cache = kernel.fetch.Cache.of_user().folder
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f'guest-{initramfs.key(guest_kernel)}.cpio'
@@ -155,7 +158,7 @@ def initial_files(guest_kernel, settings, command):
         with tempfile.NamedTemporaryFile(dir=cache, delete=False) as f:
             f.write(common)
         os.replace(f.name, path)
-        # Those of older inputs; a few may be in turns
+        # Remove those of older inputs; a few may be in alternating use
         old = sorted(cache.glob('guest-*.cpio'),
                      key=lambda p: p.stat().st_mtime, reverse=True)
         for other in old[4:]:
@@ -186,7 +189,7 @@ def _boot(options, mark):
     try:
         if not interactive:
             return said.run()
-        message(f'The guest starts; {options.share or "the share"} is its '
+        message(f'Starting the guest, with {options.share or "the share"} at '
                 '/mnt/share. Leave it with exit.')
         with session.Terminal():
             return said.run()
@@ -198,14 +201,14 @@ def _boot(options, mark):
 
 
 def _on_signal(number, _frame):
-    for other in SIGNALS:               # once is enough, while all is ended
+    for other in SIGNALS:               # no second one during the cleanup
         signal.signal(other, signal.SIG_IGN)
     raise session.Ended(number)
 
 
 @contextlib.contextmanager
 def _example():
-    """A folder to share, for the time of one guest."""
+    """A folder to share, while one guest runs."""
     path = tempfile.mkdtemp(prefix='virtfs-share-')
     try:
         with open(f'{path}/README', 'w', encoding='ascii') as f:
@@ -215,13 +218,13 @@ def _example():
         try:
             shutil.rmtree(path)
         except PermissionError:
-            # Files of the user's subordinate ids
+            # Subordinate ids of the user own some files
             subprocess.run(['unshare', '--map-root-user', '--map-auto',
                             'rm', '-rf', path], check=False)
 
 
 def main(argv):
-    """The command line; returns the exit status."""
+    """Runs the command; returns the exit status."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _on_signal)

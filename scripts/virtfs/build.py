@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Configures and builds, when something is missing or older than its source.
 
-A build folder that is there is used as it is configured. One that this module
-configured itself is configured again when what configure works from changes.
+An existing build folder keeps its configuration. If this module configured it,
+it does so again when a file that configure reads changes.
 
 The environment may name another build folder (VIRTFS_BUILD) and arguments for
-./configure (VIRTFS_CONFIGURE), as ./check --sanitize does for what it starts.
+./configure (VIRTFS_CONFIGURE); ./check --sanitize sets both for its children.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ ARGUMENTS = ('--lean', *shlex.split(os.environ.get('VIRTFS_CONFIGURE', '')))
 QEMU = BUILD / 'qemu-system-x86_64'
 HELPER = BUILD / 'fsdev/virtfs-proxy-helper'
 
-# What the build does not read
+# Files that the build does not read
 _NO_SOURCE = {'.git', '.ci', 'boot', 'check', 'scripts', 'README.md',
               'LICENSE', '.gitignore'}
-# Linked into the base: an edit there needs ninja only
+# Folders linked into the base: a change there needs only ninja
 _LINKED = {'hw', 'fsdev', 'tests'}
 
 
 def _sources():
-    """Every file of this tree that the build reads."""
+    """Yields every file of this tree that the build reads."""
     for top in sorted(TREE.iterdir()):
         if top.name in _NO_SOURCE or top.name.startswith('build'):
             continue
@@ -53,7 +53,7 @@ def _sources():
 
 
 def _configure_key(arguments):
-    """Changes with what configure works from."""
+    """A key that changes with the files that configure reads."""
     digest = hashlib.sha256(repr(arguments).encode())
     for path in _sources():
         inside = path.relative_to(TREE)
@@ -62,17 +62,18 @@ def _configure_key(arguments):
     return digest.hexdigest()
 
 
-def _run(command, what):
-    """Runs a step, its output on stderr: stdout is the guest command's."""
+def _run(command, step):
+    """Runs a step, with its output on stderr: stdout belongs to the guest's
+    command."""
     done = subprocess.run(command, cwd=TREE, stdin=subprocess.DEVNULL,
                           stdout=sys.stderr.fileno())
     if done.returncode:
-        raise Fail(f'{what} failed')
+        raise Fail(f'{step} failed')
 
 
 @contextlib.contextmanager
 def _locked(folder):
-    """One at a time: ninja keeps no other ninja out of its folder."""
+    """Keeps other processes out of a build folder; ninja does not do that."""
     folder.mkdir(exist_ok=True)
     with open(folder / 'virtfs-lock', 'w', encoding='ascii') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
@@ -146,7 +147,7 @@ def build(targets, name='boot'):
 
 
 def _nothing_to_do(targets):
-    """Whether only dates have changed, if anything."""
+    """Whether ninja finds nothing to do, so that only dates have changed."""
     said = subprocess.run(['ninja', '-C', BUILD, '-n', *targets],
                           cwd=TREE, capture_output=True, text=True)
     return 'no work to do' in said.stdout

@@ -20,46 +20,45 @@ BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
 # The MODEL of tests/fuzz/run.py
 FUZZ_MODEL = 'tests/unit/test-9p-proxy-driver'
-# For each fuzzer
-FUZZ_SECONDS = 6
-# Seconds for a share of the qtests: many times what the longest takes
+FUZZ_SECONDS = 6                # for each fuzzer
+# Seconds for a share of the qtests: many times the need of the longest
 QTEST_LIMIT = 1200
-# Tiers whose programs do not mind each other, and how many run at once
+# Tiers whose programs can run together, and the number that runs at once
 AT_ONCE = {'qtest': 4}
 
 DESCRIPTION = '''\
-Installs (as root) and builds what is missing, and runs the tests: all but the
-long ones, or those of the named tiers.'''
+Installs (as root) and builds everything that is missing, and runs the tests:
+all except the long ones, or those of the named tiers.'''
 
 EPILOG = '''\
 tiers:
-  warnings  this tree's C files compile without any, with gcc and with clang
-  docs      the manual is built, and says what the programs do
+  warnings  this tree's C files compile without warnings, with gcc and clang
+  docs      the manual builds, and matches the programs
   unit      functions and single parts, in their own processes
-  helper    the real virtfs-proxy-helper; started by root, once as root and
-            once as an ordinary user
+  helper    the real virtfs-proxy-helper; for root, once as root and once as an
+            ordinary user
   qtest     9P messages through QEMU's virtio-9p device; up to four programs
-            at once, where there are as many processors
+            at once, on as many processors
   fuzz      some seconds of random input for each parser that a hostile peer
             reaches; needs clang
-  guest     a Linux guest works on a share, and the host looks at the result
+  guest     a Linux guest works on a share, and the host checks the result
   long      only when named: a Debian with its root file system on 9p, guests
-            that share a file, shares made by Debian's QEMU, the benchmarks in
-            a small way; needs 3 GB more
+            that share a file, shares made by Debian's QEMU, and short runs of
+            the benchmarks; needs 3 GB more
 
-With --sanitize the tiers, or those of them that make sense, run on a build of
-their own that the compiler's sanitizers watch: address and undefined, or
-thread.
+With --sanitize, ./check uses a separate build with the compiler's sanitizers
+(address and undefined, or thread), and by default runs only the tiers that
+suit it.
 
-Started by root, the tests of what an ordinary user can do run as the system
-user virtfs-test, which is made with a range of subordinate ids when it is not
-there. The last line is: N passed, N failed, N skipped. The exit status is 0
-when nothing failed.'''
+If root starts ./check, the tests of an ordinary user's abilities run as the
+system user virtfs-test; ./check creates that user, with a range of subordinate
+ids, if it is missing. The last line is: N passed, N failed, N skipped. The exit
+status is 0 if nothing failed.'''
 
 
 class Context:
-    """What the tiers share: the user for rootless tests, and a folder that
-    goes away at the end."""
+    """What the tiers share: the user for rootless tests, and a temporary
+    folder."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -71,7 +70,7 @@ class Context:
 
 
 def _meson_tests():
-    """What Meson knows of this tree's own tests."""
+    """Meson's records of this tree's own tests."""
     path = BUILD / 'meson-info/intro-tests.json'
     with open(path, encoding='utf-8') as f:
         tests = json.load(f)
@@ -92,14 +91,14 @@ def _built(test):
 
 
 def _targets(tiers):
-    """Everything that the tests need, for ninja."""
+    """The ninja targets that the tests need."""
     programs = {str(build.HELPER.relative_to(BUILD))}
     if not {'unit', 'helper'}.isdisjoint(tiers):
         targets = [_built(t) for t in _meson_tests()
                    if 'unit' in tiers or _is_helper(t)]
         programs |= {t for t in targets if t and not t.startswith('pyvenv/')}
     if 'fuzz' in tiers:
-        # Its link command is theirs, too, and what it needs is built then
+        # The fuzzers use its link command and its dependencies
         programs.add(FUZZ_MODEL)
     if not {'qtest', 'guest', 'long'}.isdisjoint(tiers):
         programs.add(str(build.QEMU.relative_to(BUILD)))
@@ -124,7 +123,7 @@ def _skip(program, why):
 
 
 def _script(path, protocol, limit, *arguments):
-    """A program of this tree's in Python"""
+    """One of this tree's programs in Python."""
     script = TREE / path
     return tap.Program(script.stem, [sys.executable, str(script), *arguments],
                        protocol, limit, dict(os.environ), str(TREE))
@@ -135,17 +134,17 @@ def _unittest(path, limit):
 
 
 def warnings(_context):
-    """Both compilers' opinion of this tree's files."""
+    """Both compilers' warnings about this tree's files."""
     return [_script('tests/compile/test-warnings.py', 'tap', 900)]
 
 
 def docs(_context):
-    """The manual, and what it says."""
+    """The manual: that it builds, and its statements."""
     return [_unittest('tests/docs/test-manual.py', 1200)]
 
 
 def unit(_context):
-    """The tier's programs."""
+    """Meson's unit tests, and those of this tree's Python code."""
     programs = [_program(t) for t in _meson_tests() if not _is_helper(t)]
     for program in programs:
         why = sanitize.lacks(program.name)
@@ -157,7 +156,7 @@ def unit(_context):
 
 
 def helper(context):
-    """Those that run the helper, as root and as an ordinary user."""
+    """The tests that run the helper, as root and as an ordinary user."""
     tests = [t for t in _meson_tests() if _is_helper(t)]
     who = context.user.user.pw_name
     no_namespace = context.user.no_namespace()
@@ -179,7 +178,7 @@ def helper(context):
 
 
 def _memory_folder(stack):
-    """A folder on tmpfs: ext4 has no room for some hundred xattrs a file."""
+    """A folder on tmpfs: ext4 cannot hold hundreds of xattrs per file."""
     for above in ('/dev/shm', None):
         try:
             folder = stack.enter_context(tempfile.TemporaryDirectory(
@@ -193,7 +192,7 @@ def _memory_folder(stack):
 
 
 def qtest(context):
-    """The 9p tests of qos-test, in programs that each do a share of them."""
+    """The 9p tests of qos-test, in programs that each run a share of them."""
     env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU)}
     env.pop('QTEST_QEMU_IMG', None)
     program = str(BUILD / QOS_TEST)
@@ -210,11 +209,11 @@ def qtest(context):
 
 
 def fuzz(_context):
-    """All fuzzers, one after the other, from the seeds on."""
+    """All fuzzers, one after the other, starting from the seeds."""
     script = TREE / 'tests/fuzz/run.py'
     if sanitize.active():
-        raise Fail('the fuzzers bring sanitizers of their own: run them '
-                      'without --sanitize')
+        raise Fail('the fuzzers have sanitizers of their own: run them '
+                   'without --sanitize')
     return [tap.Program('fuzz', [sys.executable, str(script), '--fresh',
                                  '--build', str(BUILD),
                                  '--seconds', str(FUZZ_SECONDS)],
@@ -230,12 +229,12 @@ def _guest_programs(context, pattern, limit):
 
 
 def guest(context):
-    """The programs in tests/guest that ./check always runs."""
+    """The programs in tests/guest that do not take long."""
     return _guest_programs(context, 'test-*.py', 2400)
 
 
 def long(context):
-    """Those that take too long for that."""
+    """The programs that take long."""
     debian.need(['long', 'bench'])
     return [*_guest_programs(context, 'long-*.py', 4 * 3600),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
@@ -246,7 +245,7 @@ TIERS = {'warnings': warnings, 'docs': docs, 'unit': unit, 'helper': helper,
 
 
 def _default_tiers(sanitizers):
-    """The tiers of a ./check that names none."""
+    """The tiers that ./check runs if the user names none."""
     if 'thread' in sanitizers:
         return ['unit', 'helper']
     if sanitizers:
@@ -255,7 +254,7 @@ def _default_tiers(sanitizers):
 
 
 def _show(report):
-    """Says what came of a program."""
+    """Prints the result of a program."""
     counts = ', '.join(f'{report.count(o)} {o}'
                        for o in (tap.PASS, tap.FAIL, tap.SKIP)
                        if report.count(o))
@@ -269,19 +268,19 @@ def _show(report):
                       + (f': {result.why}' if result.why else ''))
         print('          command: '
               + ' '.join(str(w) for w in report.program.argv))
-        print('          what it wrote, last lines:')
+        print('          last lines of its output:')
         for line in report.output.splitlines()[-60:]:
             print('            ' + line)
     sys.stdout.flush()
 
 
 def _at_once(tier):
-    """How many of a tier's programs run at the same time"""
+    """The number of a tier's programs that run at the same time."""
     return min(AT_ONCE.get(tier, 1), len(os.sched_getaffinity(0)))
 
 
 def _complete(report):
-    """Adds what sanitizers said."""
+    """Adds the reports of sanitizers to the results."""
     found = sanitize.report(report.output)
     if found and sanitize.active():
         report.results.append(tap.Result('sanitizer', tap.FAIL, found))
@@ -313,13 +312,13 @@ def _run(tiers):
                     done += [(tier, report.program.name, r)
                              for r in report.results]
             if all(r.outcome == tap.SKIP for _, _, r in done[before:]):
-                print(f'  FAILED  no test of the tier {tier} was run')
+                print(f'  FAILED  no test of the tier {tier} ran')
                 done.append((tier, tier, tap.Result('tests', tap.FAIL)))
     return done
 
 
 def main(argv):
-    """The command line; returns the exit status."""
+    """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog='./check', usage='./check [--sanitize=LIST] [TIER...]',
         description=DESCRIPTION,
@@ -343,17 +342,17 @@ def main(argv):
     start = time.monotonic()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
-            # Through all that cleans up
+            # Leave through the code that cleans up
             signal.signal(number, lambda n, _: sys.exit(128 + n))
     try:
         debian.need(['build', 'boot', 'test'])
         build.configure()
-        # Each set of targets has a mark of its own that they are built
+        # Each set of targets has a stamp of its own
         every = set(TIERS) - {'long'} <= set(tiers)
         build.build(_targets(tiers), name='-'.join(
             ['check', *(() if every else sorted(tiers))]))
         if not {'guest', 'long'}.isdisjoint(tiers):
-            # What ./boot asks for is among it
+            # ./boot then finds its targets built
             build.emulator()
         done = _run([t for t in TIERS if t in tiers])
     except (Fail, OSError) as e:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian packages that ./boot and ./check need: base/packages says which."""
+"""Installs the Debian packages that base/packages lists for a purpose."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ def need(purposes):
     missing = packages.missing(purposes)
     if missing and os.geteuid() != 0:
         raise Fail('these Debian packages are missing:\n'
-                      f'    apt install {" ".join(missing)}')
+                   f'    apt install {" ".join(missing)}')
     updated = False
     while missing:
         note(f'installing {" ".join(missing)}')
@@ -28,7 +28,7 @@ def need(purposes):
         # packages may be missing now
         if set(before) & set(missing):
             raise Fail('these Debian packages could not be installed: '
-                          + ' '.join(missing))
+                       + ' '.join(missing))
 
 
 def _apt(*arguments):

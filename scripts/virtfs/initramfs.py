@@ -4,10 +4,10 @@
 It consists of two archives, one after the other. The first holds busybox, a
 shell, the attribute and ACL tools with their libraries, the kernel's modules
 and guest-init; it is the same for every guest and stays in the cache. The
-second is made anew for every guest: what it shall run, and how to report.
+second is new for every guest: the command to run, and the settings.
 
-Neither is compressed: an emulated processor takes longer to unpack it than
-QEMU to load it.
+Neither is compressed: an emulated processor needs longer to unpack an archive
+than QEMU needs to load it.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GUEST_INIT = os.path.join(HERE, 'guest-init')
 
 TOOLS = ('setfattr', 'getfattr', 'setfacl', 'getfacl')
-# The shell of commands. busybox' own is for interactive use, where it edits
-# lines; but it prefers busybox' programs to all others.
+# The shell that runs commands. The shell of busybox, which can edit lines, is
+# for interactive use; it prefers busybox' own programs to all others.
 SHELL = '/bin/dash'
 
-# Read by the interactive shell. The first process is busy waiting for it, so
-# some of these end the machine themselves.
+# Read by the interactive shell. The first process waits for that shell and
+# cannot react, so the first three functions end the machine themselves.
 GUEST_SHELL = b'''\
 PS1='guest:\\w# '
 poweroff() { sync; busybox poweroff -f; }

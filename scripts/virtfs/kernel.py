@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A kernel for the guest: Debian's, fetched but not installed, or the user's.
 
-Debian's comes from the archive that base/ takes QEMU's source from, the same
-way and into the same cache; the newest that the archive has at the first time,
-and that one from then on. Of its package the cache keeps the image and the
-modules that a share needs, unpacked and in the order in which they are loaded.
+Debian's kernel comes from the archive that QEMU's source comes from, in the
+same way and into the same cache. The first use fetches the newest one, and
+later uses keep it. From its package the cache keeps the image and the modules
+that a share needs, unpacked and in the order of loading.
 """
 
 import lzma
@@ -22,7 +22,7 @@ from fail import Fail, note
 
 PACKAGE = 'linux-image-amd64'
 
-# What the guest uses; what these need is found in the modules themselves.
+# The modules that the guest uses; each module names the others that it needs.
 WANTED = ('virtio_pci', 'virtio_console', '9p', '9pnet_virtio')
 
 
@@ -47,27 +47,26 @@ class Kernel:
 
 
 def _content(path):
-    """A module, without its compression."""
+    """The content of a module, uncompressed."""
     data = path.read_bytes()
     if path.suffix == '.xz':
         return lzma.decompress(data)
     if path.suffix == '.zst':
         if not shutil.which('zstd'):
-            raise Fail(f'{path}: zstd is needed to unpack it '
-                          '(package zstd)')
+            raise Fail(f'{path}: unpacking it needs zstd (package zstd)')
         return subprocess.run(['zstd', '-dc'], input=data,
                               capture_output=True, check=True).stdout
     return data
 
 
 def _name(path):
-    """A module's name, as the kernel has it."""
+    """A module's name, as the kernel spells it."""
     return path.name.partition('.ko')[0].replace('-', '_')
 
 
 def _resolve(folder, more=()):
     """(name, path) of the wanted modules in a /lib/modules/VERSION folder and
-    of those they need, each after what it needs."""
+    of the modules that these need, in the order of loading."""
     files = {_name(p): p for p in folder.glob('kernel/**/*.ko*')}
     builtin = set()
     if (folder / 'modules.builtin').exists():
@@ -80,9 +79,9 @@ def _resolve(folder, more=()):
             return
         if name not in files:
             if not above and not builtin:
-                return                  # may well be built in
+                return                  # it may be built in
             raise Fail(f'{folder} has no module {name}' +
-                          (f', which {above} needs' if above else ''))
+                       (f', which {above} needs' if above else ''))
         found = re.search(rb'\0depends=([^\0]*)\0',
                           b'\0' + _content(files[name]))
         for other in found[1].decode().split(',') if found else ():
@@ -96,8 +95,8 @@ def _resolve(folder, more=()):
 
 
 def _version(image):
-    """The version that an x86 kernel image gives itself, or None (the
-    kernel's Documentation/arch/x86/boot.rst, kernel_version)."""
+    """The version in the header of an x86 kernel image, or None (the kernel's
+    Documentation/arch/x86/boot.rst, kernel_version)."""
     try:
         with open(image, 'rb') as f:
             head = f.read(0x8000)
@@ -105,14 +104,14 @@ def _version(image):
         raise Fail(f'--kernel {image}: {e.strerror}') from None
     if head[0x202:0x206] != b'HdrS':
         raise Fail(f'--kernel {image}: not an x86 Linux kernel image '
-                      '(bzImage)')
+                   '(bzImage)')
     at = struct.unpack_from('<H', head, 0x20e)[0] + 0x200
     text = head[at:].partition(b'\0')[0].decode(errors='replace')
     return text.split(' ')[0] if at > 0x200 and text else None
 
 
 def given(image):
-    """The user's kernel; its modules are those of the package it is from,
+    """The user's kernel, with the modules of its package, which may be
     unpacked beside it or installed."""
     image = pathlib.Path(image).resolve()
     version = _version(image)
@@ -127,7 +126,7 @@ def given(image):
 
 
 def _package(cache):
-    """The cached or fetched package of a Debian kernel: its path."""
+    """The path of a Debian kernel's package, cached or fetched."""
     with fetch.Fetcher(fetch.read_spec(), cache) as fetcher:
         archive = fetcher.open_archive()
         said = archive.apt('apt-cache', 'depends', PACKAGE)
@@ -138,8 +137,8 @@ def _package(cache):
 
 
 def _extract(package, to):
-    """Extracts all files. dpkg-deb has children of its own, which must not go
-    on writing when this is interrupted."""
+    """Extracts all files. dpkg-deb has child processes, which must not keep
+    writing after an interruption of this function."""
     child = subprocess.Popen(['dpkg-deb', '-x', package, to],
                              start_new_session=True)
     try:
@@ -153,7 +152,7 @@ def _extract(package, to):
 
 
 def _unpack(package, to, more):
-    """Makes the folder of a kernel from its package."""
+    """Makes a kernel's folder in the cache from its package."""
     note(f'unpacking {package.name}')
     with tempfile.TemporaryDirectory(dir=to.parent, prefix='kernel-',
                                      ignore_cleanup_errors=True) as work:
@@ -173,13 +172,13 @@ def _unpack(package, to, more):
         try:
             os.rename(new, to)
         except OSError:
-            if not to.is_dir():         # another ./boot was faster
+            if not to.is_dir():         # another process was faster
                 raise
 
 
 def debian(more=()):
     """Debian's kernel. more: names of further modules for it; the cache keeps
-    a folder for each such list."""
+    a folder per such list."""
     cache = fetch.Cache.of_user()
     cache.folder.mkdir(parents=True, exist_ok=True)
     suffix = '+'.join(['.kernel', *more])

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU and the helper: their command lines, and who they run as.
+"""QEMU and the helper: their command lines, and the users that run them.
 
-Started by root, ./boot starts the helper with privilege (it drops all but a
-few capabilities itself and never serves as uid 0) and QEMU as nobody, with a
-socket pair between them. That user may have no way to the build folder or the
-cache, which may lie below /root, so QEMU gets everything by descriptor, its own
-program included.
+If root starts ./boot, it starts the helper with privilege (the helper drops all
+capabilities except a few, and never serves as uid 0) and QEMU as the user
+nobody, with a socket pair between them. That user may have no access to the
+build folder or the cache, which may be below /root, so QEMU gets every file as
+a descriptor, even its own program.
 
-Started by an ordinary user, everything runs as that user. QEMU starts the
+If an ordinary user starts ./boot, everything runs as that user. QEMU starts the
 helper, which makes a user namespace with the user's subordinate ids.
 
-The local driver has no helper: QEMU itself is the one who acts on the folder,
-so it is not made somebody else.
+The local driver has no helper. QEMU itself acts on the folder, so it runs as
+the user who starts ./boot.
 """
 
 import os
@@ -24,15 +24,15 @@ from fail import Fail
 
 from . import build, process
 
-# Where Debian's packages seabios and qemu-system-data put firmware
+# The folders in which Debian's seabios and qemu-system-data install firmware
 FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu')
 
 UNPRIVILEGED = 'nobody'
 
 
 def accelerator(wanted, groups, as_nobody):
-    """'kvm' or 'tcg'. groups: takes those that the emulator has to be in, if
-    it will run as nobody."""
+    """'kvm' or 'tcg'. groups: a list that receives the groups that QEMU needs
+    if it runs as nobody."""
     why = None
     try:
         with open('/proc/cpuinfo', encoding='ascii', errors='replace') as f:
@@ -58,23 +58,23 @@ def accelerator(wanted, groups, as_nobody):
 
 
 def _value(text):
-    """A value in one of QEMU's key=value lists."""
+    """A value for one of QEMU's key=value lists."""
     return str(text).replace(',', ',,')
 
 
 class Machine:
-    """A QEMU that runs, with its helper if ./boot started that.
+    """A running QEMU, with its helper if ./boot started it.
 
     console, out, err: sockets to the serial line and to the two ports that
-    guest-init writes to. log: what QEMU and the helper say (a file object to
-    read). qemu, helper: child processes; helper is None where QEMU itself
-    started it, or needs none.
+    guest-init writes to. log: a file object with the output of QEMU and the
+    helper. qemu, helper: child processes; helper is None if QEMU starts the
+    helper itself or needs none.
     """
 
     def __init__(self, options, image, initramfs):
         self.qemu = self.helper = None
         self._program = options.qemu or build.QEMU
-        self._fds = []                  # for QEMU, closed here once it runs
+        self._fds = []                  # for QEMU; closed here when it runs
         self.as_root = os.geteuid() == 0 and options.driver != 'local'
         groups = []
         self.accel = accelerator(options.accel, groups, self.as_root)
@@ -97,13 +97,13 @@ class Machine:
                 os.close(fd)
 
     def _keep(self, sock):
-        """A socket's descriptor, for QEMU."""
+        """Passes a socket to QEMU; returns its descriptor."""
         fd = sock.detach()
         self._fds.append(fd)
         return fd
 
     def _open(self, path, option=None):
-        """A file's descriptor, for QEMU."""
+        """Opens a file for QEMU; returns its descriptor."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as e:
@@ -112,7 +112,7 @@ class Machine:
         return fd
 
     def _memory(self, content):
-        """A descriptor of a file in memory, for QEMU."""
+        """Makes a file in memory for QEMU; returns its descriptor."""
         fd = os.memfd_create('initramfs')
         self._fds.append(fd)
         at = 0
@@ -138,12 +138,12 @@ class Machine:
         return ','.join(words)
 
     def _start_helper(self, options, log):
-        """Starts the helper with privilege; returns QEMU's end."""
+        """Starts the helper with privilege; returns QEMU's descriptor."""
         ours, theirs = socket.socketpair()
         user = pwd.getpwnam(UNPRIVILEGED)
         argv = [str(options.helper or build.HELPER), '-n',
                 '-p', options.share, '-f', str(theirs.fileno())]
-        if not options.helper:          # others may not know these
+        if not options.helper:          # other helpers may lack these
             argv += ['--user', str(user.pw_uid), '--group', str(user.pw_gid)]
         if options.readonly:
             argv.append('--readonly')
@@ -198,7 +198,7 @@ class Machine:
             cwd='/' if self.as_root else None)
 
     def end(self):
-        """Ends QEMU, and with it the helper."""
+        """Ends QEMU and the helper."""
         process.end(self.qemu)
         process.end(self.helper)
         for sock in (self.console, self.out, self.err):

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Child processes that never outlive their parent.
 
-Each child asks the kernel to be killed when its parent ends, however that
-ends (prctl(2), PR_SET_PDEATHSIG), and has a session of its own, so that a
-Ctrl-C at the terminal goes to the parent alone, which then ends its children
-in order.
+Each child asks the kernel to kill it when its parent ends for any reason
+(prctl(2), PR_SET_PDEATHSIG). It has a session of its own, so that a Ctrl-C at
+the terminal reaches only the parent, which then ends its children in order.
 """
 
 import ctypes
@@ -24,7 +23,7 @@ def _prctl(option, value):
 
 
 class Identity:
-    """Who a child runs as: numbers of a user, a group and further groups."""
+    """The ids that a child runs with: a user, a group and further groups."""
 
     def __init__(self, uid, gid, groups=()):
         self.uid = uid
@@ -34,14 +33,14 @@ class Identity:
 
 def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
           stdout=None, stderr=None, env=None, cwd=None):
-    """Starts a child; with an identity, as that user and for good.
+    """Starts a child; with an identity, as that user and irrevocably.
 
-    executable: what to run where it is not argv[0].
+    executable: the program to run, if it is not argv[0].
     """
     parent = os.getpid()
 
     def in_child():
-        # After the change of user, which would clear the death signal.
+        # This runs after the change of user, which clears the death signal
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
@@ -60,7 +59,7 @@ def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
 
 
 def end(child, patience=5.0):
-    """Ends a child, gently at first, and collects it."""
+    """Ends a child, gently at first, and reaps it."""
     if child is None or child.poll() is not None:
         return
     child.terminate()

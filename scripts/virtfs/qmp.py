@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU's monitor for programs, as QAPI's commands and events."""
+"""A client for QMP, QEMU's monitor for programs."""
 
 import json
 import socket
@@ -8,10 +8,10 @@ from fail import Fail
 
 
 class Qmp:
-    """A monitor; events are kept until they are asked for.
+    """A connection to a monitor; it keeps events until wait() takes them.
 
-    end: a connected socket, or the path of QEMU's. limit: seconds for an
-    answer.
+    end: a connected socket, or the path of QEMU's socket. limit: seconds to
+    wait for an answer.
     """
 
     def __init__(self, end, limit):
@@ -22,11 +22,11 @@ class Qmp:
         self.socket.settimeout(limit)
         self.file = self.socket.makefile('rw', encoding='utf-8')
         self.events = []
-        self.file.readline()            # its greeting
+        self.file.readline()            # the greeting
         self('qmp_capabilities')
 
     def close(self):
-        """Leaves QEMU."""
+        """Closes the connection."""
         self.file.close()
         self.socket.close()
 
@@ -41,7 +41,7 @@ class Qmp:
         return message
 
     def __call__(self, command, **arguments):
-        """What a command returns; its error is a Fail."""
+        """Runs a command; returns its result, or raises Fail."""
         self.file.write(json.dumps({'execute': command,
                                     'arguments': arguments}) + '\n')
         self.file.flush()
@@ -60,4 +60,4 @@ class Qmp:
                     self.events.remove(event)
                     return
             if self._message():
-                raise Fail('QEMU answered without a question')
+                raise Fail('QEMU sent an answer without a command')

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The 9p tests of QEMU's qos-test, in shares that can run at once.
+"""Divides the 9p tests of QEMU's qos-test into shares that can run at once.
 
-A test's path leads through the device graph to the node that it is for, and on
-through the table that it is in, e.g. (shortened)
+A test's path names the nodes of the device graph down to the tested one, and
+then the test's place in its table; for instance, shortened:
 /x86_64/pc/.../virtio-9p-pci/virtio-9p/virtio-9p-tests/local/none/tree/walk.
 qos-test -r PATH runs the tests at a path and below.
 """
@@ -12,19 +12,19 @@ import subprocess
 
 from fail import Fail
 
-# Of a share. Fewer make programs end more evenly, but each starts a QEMU of
-# its own, and another for each table.
+# The size of a share. Programs with smaller shares end more evenly, but each
+# program starts a QEMU of its own, and another one per table.
 MOST = 128
 
-# Tests that take long: they wait for a new helper, or start a QEMU each
+# Tests that take long, because they wait for a new helper or start a QEMU
 SLOW = {'reconnect', 'virtio-9p-pci-tests'}
 
 NODES = {'virtio-9p', 'virtio-9p-pci', 'virtio-9p-device'}
 
 
 def parse(text):
-    """The 9p tests in what qos-test -l says, without those of other devices"""
-    # Newer versions of GLib make comments of the list
+    """The 9p tests in the output of qos-test -l"""
+    # Newer versions of GLib print the list as comments
     paths = re.findall(r'^(?:# )?(/\S+)$', text, re.M)
     return sorted({p for p in paths if NODES.intersection(p.split('/')[:-1])})
 
@@ -41,7 +41,7 @@ def listed(program, env, folder):
 
 
 def _split(path, tests, most):
-    """Shares of the tests at a path and below"""
+    """Divides the tests at a path and below into shares."""
     if path in tests or (len(tests) <= most and
                          NODES.intersection(path.split('/'))):
         return [(path, tests)]
@@ -54,11 +54,11 @@ def _split(path, tests, most):
 
 
 def _weight(share):
-    """The more of it, the earlier it should begin."""
+    """A key that puts slow and large shares first, in reverse order."""
     path, tests = share
     return bool(SLOW.intersection(path.split('/'))), len(tests)
 
 
 def shares(tests, most=MOST):
-    """(path, tests at it and below) of all, those that take longest first"""
+    """(path, tests at it and below) of all shares, the longest ones first"""
     return sorted(_split('', tests, most), key=_weight, reverse=True)

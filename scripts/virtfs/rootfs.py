@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A whole Debian system for guests that have their root file system on 9p.
 
-debootstrap makes it, once, from the mirror that the machine's apt uses; the
-cache keeps it as an archive (tar), which is unpacked for each guest in the way
-in which the share's driver and its user keep owners:
+debootstrap makes it once, from the mirror that the machine's apt uses. The
+cache keeps it as an archive (tar). Each guest gets an unpacked copy, in the
+form in which the share's driver and its user keep owners:
 
-  real()       as root: everything belongs to whom it belongs to in the guest
-  own_ids()    as an ordinary user: to the user's subordinate ids, as the helper
-               maps them
-  mapped()     as an ordinary user: everything belongs to that user, and the
-               guest's view of it is in extended attributes, as the local
-               driver keeps it with security_model=mapped-xattr
+  real()       as root: files have the owners that the guest sees
+  own_ids()    as an ordinary user: files belong to the user's subordinate ids,
+               as the helper maps them
+  mapped()     as an ordinary user: files belong to that user, and extended
+               attributes hold the guest's view of them, as for the local
+               driver with security_model=mapped-xattr
 
-image() is the same system on a disk, for guests that have it as their own and
-another share to work on.
+image() is the same system on a disk, for guests with another share to work on.
 """
 
 import hashlib
@@ -36,8 +35,8 @@ SUITE = 'bookworm'
 PACKAGES = ('acl', 'attr', 'fio', 'gcc', 'git', 'libc6-dev', 'make', 'sqlite3',
             'stress-ng')
 
-# Not in the archive: what the guest mounts something over, and what only
-# debootstrap and apt needed
+# Left out of the archive: folders that the guest mounts over, and files that
+# only debootstrap and apt need
 _WITHOUT = ('./dev/*', './proc/*', './sys/*', './run/*',
             './var/cache/apt/*.bin', './var/cache/apt/archives/*.deb',
             './var/lib/apt/lists/*_*')
@@ -49,7 +48,7 @@ _ENVIRONMENT = {**os.environ, 'LC_ALL': 'C',
 
 
 def _bootstrap(to):
-    """Makes the system, in a new folder."""
+    """Makes the system in a new folder."""
     keyring = fetch.read_spec()['keyring']
     for program in ('debootstrap', '/usr/sbin/debootstrap'):
         if shutil.which(program):
@@ -74,7 +73,7 @@ def _bootstrap(to):
 
 
 def archive():
-    """The archive's path."""
+    """Makes the archive unless the cache has it; returns its path."""
     cache = fetch.Cache.of_user()
     key = hashlib.sha256(repr((PACKAGES, _WITHOUT)).encode()).hexdigest()[:8]
     name = f'rootfs-{SUITE}-{key}.tar'
@@ -83,7 +82,7 @@ def archive():
         return path
     if os.geteuid() != 0:
         raise Fail('only root can make the Debian system '
-                      '(run ./check long as root once)')
+                   '(run ./check long as root once)')
     cache.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix='rootfs-',
                                      ignore_cleanup_errors=True) as work:
@@ -99,7 +98,7 @@ def archive():
 
 
 def image():
-    """The path of an ext4 image of the system, to be used read-only."""
+    """Makes a read-only ext4 image of the system; returns its path."""
     source = archive()
     cache = fetch.Cache.of_user()
     path = cache.get(source.name.replace('.tar', '.ext4'))
@@ -113,7 +112,7 @@ def image():
         root.mkdir()
         real(source, root)
         made = pathlib.Path(work, source.name.replace('.tar', '.ext4'))
-        # Nobody writes to it: no journal, and little room
+        # Guests only read it: no journal, and little free space
         size = source.stat().st_size * 5 // 4
         done = subprocess.run(
             ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0',
@@ -125,33 +124,36 @@ def image():
         return cache.put(made)
 
 
-def _extract(command, source, what):
+def _extract(command, source, user):
     with open(source, 'rb') as f:
         done = subprocess.run(command, stdin=f, capture_output=True, text=True)
     if done.returncode:
-        raise Fail(f'unpacking {source} {what}: {done.stderr.strip()}')
+        raise Fail(f'unpacking {source} as {user}: {done.stderr.strip()}')
 
 
 def real(source, to, _user=None):
-    """Unpacks with the real owners; root only."""
+    """Unpacks the archive with the real owners; only root can do that."""
     _extract(['tar', '--numeric-owner', '-xpf', '-', '-C', to], source,
-             'as root')
+             'root')
 
 
 def own_ids(source, to, user):
-    """Unpacks with a user's subordinate ids. user: a testuser.TestUser."""
+    """Unpacks the archive with a user's subordinate ids as owners.
+
+    user: a testuser.TestUser
+    """
     command = ['unshare', '--map-root-user', '--map-auto',
                'tar', '--numeric-owner', '-xpf', '-', '-C', str(to)]
-    _extract(user.command(command), source, f'as {user.user.pw_name}')
+    _extract(user.command(command), source, user.user.pw_name)
 
 
 def mapped(source, to, user):
-    """Unpacks with owners and types in extended attributes."""
+    """Unpacks the archive with owners and types in extended attributes."""
     command = [sys.executable, '-B', '-c', 'import sys; '
                f'sys.path.insert(0, {str(TREE / "scripts")!r}); '
                'from virtfs import rootfs; '
                f'rootfs.unpack_mapped(sys.stdin.buffer, {str(to)!r})']
-    _extract(user.command(command), source, f'as {user.user.pw_name}')
+    _extract(user.command(command), source, user.user.pw_name)
 
 
 _TYPES = {tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG,
@@ -162,8 +164,8 @@ _TYPES = {tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG,
 
 def unpack_mapped(stream, to):
     """Unpacks a tar stream as the current user. The attributes are those of
-    hw/9pfs/local/mapped-xattr.c: 32 bits each, the device's number 64, little
-    endian, the mode with its type."""
+    security_model=mapped-xattr: little endian, with 32 bits each for uid, gid
+    and mode (with the file's type) and 64 bits for a device's number."""
     with tarfile.open(fileobj=stream, mode='r|') as source:
         for member in source:
             path = os.path.join(to, member.name)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs test programs, several at once where that is asked for.
+"""Runs test programs, several at once if the caller asks for that.
 
-Each has files of its own for what it writes, so that nothing gets mixed up,
-and is over when all of its process group is.
+Each program writes to files of its own, so that outputs do not mix. A program
+ends when it exits; the runner then kills the rest of its process group.
 """
 
 import collections
@@ -15,13 +15,13 @@ import time
 
 from . import process, tap
 
-# For a program to end by itself: it may have started guests, which are in
-# sessions of their own
+# Seconds for a program to end after SIGTERM. It may have to end guests, which
+# are in sessions of their own.
 PATIENCE = 60
 
 
 class _Running:
-    """A program under way."""
+    """A running program."""
 
     def __init__(self, program):
         self.program = program
@@ -38,18 +38,18 @@ class _Running:
             self.files = stack.pop_all()
 
     def left(self):
-        """Seconds to its time limit"""
+        """The seconds left until its time limit"""
         return self.start + self.program.timeout - time.monotonic()
 
     def end(self):
-        """Ends it, and what it may have left behind."""
+        """Ends it, and the processes that it may have left behind."""
         process.end(self.child, PATIENCE)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()
 
     def report(self):
-        """What came of it, after its end"""
+        """Its results, after its end"""
         texts = []
         with self.files:
             for file in (self.out, self.err):
@@ -63,7 +63,7 @@ class _Running:
 
 
 def _wait(running):
-    """One that has ended, or is at its time limit"""
+    """Waits for a program that has ended or has reached its time limit."""
     poll = select.poll()
     for one in running:
         poll.register(one.pidfd, select.POLLIN)
@@ -79,7 +79,7 @@ def _wait(running):
 
 
 def _end(running):
-    """Ends all; they share the time for that."""
+    """Ends all programs; they share the time for that."""
     for one in running:
         one.child.terminate()
     for one in running:
@@ -88,10 +88,10 @@ def _end(running):
 
 
 def run(programs, at_once=1):
-    """Yields reports of all, in the order in which they end.
+    """Yields a report of each program, in the order in which they end.
 
-    To be closed: with contextlib.closing() the programs end with whatever
-    ends the loop.
+    Use it with contextlib.closing(): if an exception ends the loop, the running
+    programs then end, too.
     """
     waiting = collections.deque(programs)
     running = []

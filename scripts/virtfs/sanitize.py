@@ -1,29 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""./check --sanitize: the tests on a build that watches itself.
+"""./check --sanitize: the tests on a build with the compiler's sanitizers.
 
-The compiler's sanitizers find what a test by itself may not see: reads and
-writes out of bounds and after free (address), what C leaves undefined
-(undefined), threads that race (thread). Each set of them has a build folder of
-its own beside the usual one. A report ends the process, and so fails the test;
-where the process was not the test's own, ./check finds the report in what the
-test wrote.
+Sanitizers find errors that a test by itself may miss: reads and writes out of
+bounds or after free (address), undefined behaviour (undefined), and data races
+(thread). Each set of them has a build folder of its own beside the usual one. A
+report ends the process and so fails its test. If the process was a child of the
+test, ./check finds the report in the test's output.
 
-How sanitizers get along with QEMU:
-- detect_leaks=0: QEMU leaves much to the end of the process.
-- detect_stack_use_after_return=0: it keeps frames outside of the stack, and
-  QEMU's coroutines change stacks without its knowledge. They change by
-  sigsetjmp and siglongjmp and tell AddressSanitizer of it, when the build has
-  it (util/coroutine-ucontext.c), so that frames on the stack need no more.
-- The helper's seccomp filter is not in a build with address or thread
-  (fsdev/helper/seccomp.c): sanitizers need system calls that the helper does
-  not. The tests of the filter skip.
+Settings that QEMU needs:
+- detect_leaks=0: QEMU frees many objects only by ending the process.
+- detect_stack_use_after_return=0: this check keeps frames outside of the stack,
+  but QEMU's coroutines switch stacks. They tell AddressSanitizer about each
+  switch (util/coroutine-ucontext.c of the base), which is enough for frames on
+  the stack.
+- A build with address or thread lacks the helper's seccomp filter
+  (fsdev/helper/seccomp.c), because sanitizers need further system calls. The
+  tests of the filter skip.
 - thread is for the helper and the unit tests: QEMU's emulated processor races
-  with itself on the guest's memory, as guests do. QEMU's thread pool orders
-  its work with memory fences, of which ThreadSanitizer does not know (gcc's
-  -Wtsan says so). It reports the pool's own lists, which the file
-  tsan-suppressions keeps from it, and sometimes what a worker wrote and the
-  completion reads: a unit test that has much of this skips.
-- die_after_fork=0: the helper makes its threads after it has made its processes.
+  on the guest's memory, as guests themselves do. QEMU's thread pool orders its
+  work with memory fences, which ThreadSanitizer does not know (gcc warns about
+  that with -Wtsan). It would report the pool's own lists, which the file
+  tsan-suppressions excludes, and sometimes reports data that passes from a
+  worker to the completion; a unit test with much of that skips.
+- die_after_fork=0: the helper starts its threads after it forks.
 """
 
 import os
@@ -47,10 +46,10 @@ OPTIONS = {
                     f'{TREE}/scripts/virtfs/tsan-suppressions',
 }
 
-# Unit tests that use QEMU's thread pool for almost all they do
+# Unit tests that use QEMU's thread pool for almost everything
 THREAD_POOL = ('test-9p-local-driver',)
 
-# What tests started for another user keep of the environment
+# Variables that programs keep when they run as another user
 ENVIRONMENT = ('VIRTFS_SANITIZE', 'VIRTFS_BUILD', 'VIRTFS_CONFIGURE', *OPTIONS)
 
 REPORT = re.compile(
@@ -58,37 +57,37 @@ REPORT = re.compile(
 
 
 def active():
-    """The sanitizers of the build in use, as named; '' for none."""
+    """The names of the build's sanitizers, with commas; '' for none."""
     return os.environ.get('VIRTFS_SANITIZE', '')
 
 
 def lacks(test):
-    """Why a unit test can say nothing in this build, or None."""
+    """Why a unit test cannot run in this build, or None."""
     if 'thread' in active() and test in THREAD_POOL:
         return "ThreadSanitizer does not know the fences of QEMU's thread pool"
     return None
 
 
 def patience():
-    """How many times the usual time a test may take."""
+    """The factor for time limits."""
     return 4 if active() else 1
 
 
 def parse(text):
-    """A list of names, sorted; Fail if they make no build."""
+    """A sorted list of names; Fail if no build can have all of them."""
     names = sorted(set(text.split(',')))
     for name in names:
         if name not in NAMES:
-            raise Fail(f'--sanitize={text}: {name!r} is none of '
-                          + ', '.join(NAMES))
+            raise Fail(f'--sanitize={text}: {name!r} is not one of '
+                       + ', '.join(NAMES))
     if 'thread' in names and 'address' in names:
-        raise Fail(f'--sanitize={text}: the compiler has no build with '
-                      'both address and thread')
+        raise Fail(f'--sanitize={text}: address and thread cannot be '
+                   'combined')
     return names
 
 
 def start(names, argv):
-    """Starts ./check again, for that build. Does not return."""
+    """Replaces this process with a ./check for that build."""
     folder = pathlib.Path(TREE, 'build-' + '-'.join(names))
     os.environ.update({
         'VIRTFS_SANITIZE': ','.join(names),
@@ -103,6 +102,6 @@ def start(names, argv):
 
 
 def report(text):
-    """The first line of a sanitizer's report in what a test wrote, or None."""
+    """The first line of a sanitizer's report in a test's output, or None."""
     found = REPORT.search(text)
     return found[0].strip() if found else None

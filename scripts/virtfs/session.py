@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest while it runs: passes its output on and notices how it ends.
+"""A guest while it runs: passes on its output and notices how it ends.
 
-guest-init writes to two ports; what it says itself stands behind a mark (see
-there). The console is the user's terminal, or else is kept in case that the
-guest fails: then its last lines tell why.
+guest-init writes to two ports; a mark precedes its own messages (see there).
+The console goes to the user's terminal, or else into a buffer whose last lines
+become part of the error message if the guest fails.
 """
 
 import array
@@ -19,19 +19,19 @@ import tty
 
 from fail import Fail
 
-# Seconds. An emulated guest on a busy machine is slow to come up, and one that
-# wrote much is slow to go down.
+# Seconds. An emulated guest on a busy machine starts slowly, and a guest that
+# wrote much data unmounts slowly.
 COME_UP = {'kvm': 120, 'tcg': 300}
 GO_DOWN = 120
 
 CONSOLE_KEPT = 64 * 1024
 CONSOLE_SHOWN = 20              # lines
 
-ESCAPE = 0x01                   # Ctrl-A, and then x, as in QEMU
+ESCAPE = 0x01                   # Ctrl-A, followed by x, as in QEMU
 
 
 class Ended(Exception):
-    """./boot was told by a signal to end."""
+    """A signal told ./boot to end."""
 
     def __init__(self, number):
         super().__init__()
@@ -39,7 +39,7 @@ class Ended(Exception):
 
 
 def write_all(fd, data):
-    """Writes everything, also to a descriptor that does not block."""
+    """Writes all data, even to a non-blocking descriptor."""
     view = memoryview(data)
     while view:
         try:
@@ -51,15 +51,15 @@ def write_all(fd, data):
 
 
 class Port:
-    """Takes a port's stream apart: what the command wrote, and what
-    guest-init said behind its mark, in one line each."""
+    """Splits a port's stream into the command's output and guest-init's
+    messages, each of which is a line that begins with the mark."""
 
     def __init__(self, mark):
         self._mark = mark
         self._held = b''
 
     def feed(self, data):
-        """(data, words): what to pass on, and what was said."""
+        """Takes data; returns (output to pass on, messages)."""
         self._held += data
         passed, words = [], []
         while True:
@@ -75,7 +75,7 @@ class Port:
             words.append(self._held[at + len(self._mark):end].decode(
                 errors='replace'))
             self._held = self._held[end + 1:]
-        # Perhaps a mark begins at the end
+        # Hold back an end that may be the beginning of a mark
         keep = min(len(self._held), len(self._mark) - 1)
         while keep and not self._mark.startswith(self._held[-keep:]):
             keep -= 1
@@ -86,7 +86,7 @@ class Port:
 
 
 class Terminal:
-    """The user's terminal, passing every key on while it is in use."""
+    """The user's terminal, in raw mode while it is in use."""
 
     def __init__(self):
         self._saved = None
@@ -111,7 +111,7 @@ class Terminal:
 
 
 class Session:
-    """Runs a machine's guest to its end."""
+    """Runs a machine until its guest ends."""
 
     def __init__(self, machine, mark, interactive):
         self.machine = machine
@@ -119,7 +119,7 @@ class Session:
         self.status = None              # of the command
         self._out, self._err = Port(mark), Port(mark)
         self._ready = self._done = self._err_done = False
-        self._failed = None             # what guest-init said
+        self._failed = None             # guest-init's reason
         self._console = b''
         self._log = b''
         self._escape = False
@@ -127,7 +127,7 @@ class Session:
         self._select = selectors.DefaultSelector()
 
     def run(self):
-        """The command's status; Fail when there is none."""
+        """Runs the guest; returns the command's status, or raises Fail."""
         machine = self.machine
         pidfds = []
         watch = [(machine.out, self._on_out), (machine.err, self._on_err),
@@ -164,8 +164,8 @@ class Session:
             if left is not None and left <= 0:
                 raise self._failure(
                     'the guest ran its command but does not unmount the share'
-                    if going_down else 'the guest does not come up '
-                    f'({COME_UP[self.machine.accel]} seconds)')
+                    if going_down else 'the guest did not start within '
+                    f'{COME_UP[self.machine.accel]} seconds')
             for key, _ in self._select.select(left):
                 ended = key.data()
                 if ended is not None:
@@ -173,13 +173,13 @@ class Session:
         return self.status
 
     def log(self):
-        """What QEMU and the helper said, to the end; once both are gone."""
+        """All output of QEMU and the helper; call it after both ended."""
         os.set_blocking(self.machine.log.fileno(), False)
         try:
             while data := os.read(self.machine.log.fileno(), 65536):
                 self._log = (self._log + data)[-CONSOLE_KEPT:]
         except BlockingIOError:
-            pass                        # somebody still holds the other end
+            pass                        # a process still has the other end
         return self._log.decode(errors='replace')
 
     # Streams
@@ -251,13 +251,13 @@ class Session:
     # Ends
 
     def _on_helper_end(self):
-        """The guest goes on, but its share is gone."""
+        """Reports the helper's end; the guest continues without its share."""
         status = self.machine.helper.wait()
         self._helper_gone = True
         self._unregister(self._on_helper_end)
         if status and self._ready:
-            write_all(2, f'./boot: virtfs-proxy-helper {_how(status)}; the '
-                      'share is gone\n'.encode())
+            write_all(2, f'./boot: virtfs-proxy-helper {_how(status)}; lost '
+                      'the share\n'.encode())
 
     def _unregister(self, handler):
         for key in list(self._select.get_map().values()):
@@ -265,7 +265,7 @@ class Session:
                 self._select.unregister(key.fileobj)
 
     def _on_qemu_end(self):
-        """Nothing more will come, but some may be on its way."""
+        """Reads the rest of QEMU's output and finds the reason of its end."""
         self._unregister(self._on_qemu_end)
         status = self.machine.qemu.wait()
         sources = {self.machine.out: self._on_out,
@@ -282,7 +282,7 @@ class Session:
                         break
                 handler()
         if self._failed:
-            return None                 # the loop tells
+            return None                 # the loop raises the error
         if self._done and self._err_done:
             return self.status
         panic = re.search(r'Kernel panic - not syncing: (.*)',
@@ -298,21 +298,21 @@ class Session:
                             + ('its command was over' if self._ready
                                else 'it came up'))
 
-    def _failure(self, what):
-        """A message with what QEMU and the console last said."""
+    def _failure(self, text):
+        """An error with the last output of QEMU and the console."""
         said = self._log.decode(errors='replace').strip()
         if said and not self.interactive:
-            what += '\n' + said
+            text += '\n' + said
         lines = self._console.decode(errors='replace').splitlines()
         lines = [line.rstrip() for line in lines if line.strip()]
         if lines and not self.interactive:
-            what += "\nThe guest's console, last lines:\n" + '\n'.join(
+            text += "\nLast lines of the guest's console:\n" + '\n'.join(
                 '    ' + line for line in lines[-CONSOLE_SHOWN:])
-        return Fail(what)
+        return Fail(text)
 
 
 def _how(status):
-    """How a child ended, for messages."""
+    """How a child ended, as part of a message."""
     if status < 0:
         try:
             name = signal.Signals(-status).name

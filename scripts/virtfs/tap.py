@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What test programs report, counted.
+"""Counts the results that test programs report.
 
-Three kinds of report are understood: TAP (https://testanything.org), as GLib's
-test programs and those in tests/guest write it; the verbose report of Python's
-unittest; and a bare exit status. A program that reports no test at all, fewer
-or more than it planned, or ends badly without a test to blame, has failed.
+There are three kinds of report: TAP (https://testanything.org), which GLib's
+test programs and those in tests/guest write; the verbose report of Python's
+unittest; and a bare exit status. A program fails if it reports no test, fewer
+or more tests than planned, or a bad exit status without a failed test.
 """
 
 import collections
@@ -16,7 +16,7 @@ PASS, FAIL, SKIP = 'passed', 'failed', 'skipped'
 
 @dataclasses.dataclass
 class Result:
-    """One test: its name, what became of it, and why it failed or not ran."""
+    """One test: its name, its outcome, and why it failed or was skipped."""
     name: str
     outcome: str
     why: str = ''
@@ -28,10 +28,10 @@ _PLAN = re.compile(r'^(\s*)1\.\.(\d+)\s*(?:#\s*SKIP\S*\s*(.*))?$', re.I)
 
 
 def parse_tap(text):
-    """Results in a TAP stream. A test that has subtests is counted by them."""
+    """Results in a TAP stream. A test with subtests counts as its subtests."""
     results = []
     seen, planned = 0, None             # at the top level
-    inner = []                          # results of subtests not summed up yet
+    inner = []                          # subtests whose test is still to come
     for line in text.splitlines():
         if line.lstrip().startswith('Bail out!'):
             results.append(Result('bail out', FAIL, line.strip()))
@@ -76,7 +76,7 @@ def parse_tap(text):
 
 
 def parse_unittest(text):
-    """Results in what Python's unittest says with -v."""
+    """Results in the output of Python's unittest with -v."""
     results = []
     name = ''
     for line in text.splitlines():
@@ -96,13 +96,13 @@ def parse_unittest(text):
     ran = re.search(r'^Ran (\d+) tests?', text, re.M)
     if not ran or int(ran[1]) != len(results):
         results.append(Result('unittest', FAIL,
-                              f'{ran[1] if ran else "no"} tests were run, '
+                              f'{ran[1] if ran else "no"} tests ran, '
                               f'{len(results)} were reported'))
     return results
 
 
 def parse_status(_text):
-    """The exit status is all there is; see run()."""
+    """No results; results_of() makes one from the exit status."""
     return []
 
 
@@ -112,10 +112,10 @@ PARSERS = {'tap': parse_tap, 'unittest': parse_unittest,
 
 @dataclasses.dataclass
 class Program:
-    """A test program: what to run and how it reports.
+    """A test program: its command and the kind of its report.
 
-    tests: the names of those that it must report, once each, and no others;
-    where that is known.
+    tests: if known, the names of the tests that it must report, once each and
+    no others.
     """
     name: str
     argv: list
@@ -128,19 +128,19 @@ class Program:
 
 @dataclasses.dataclass
 class Report:
-    """What came of a program. output: what it wrote, for a failure."""
+    """The results of a program, and its output for the case of a failure."""
     program: Program
     results: list
     seconds: float
     output: str
 
     def count(self, outcome):
-        """How many of its tests had that outcome."""
+        """The number of its tests with that outcome."""
         return sum(r.outcome == outcome for r in self.results)
 
 
 def differences(tests, results):
-    """Failures: of these tests, what is not reported once; and others."""
+    """Failures for tests that were not reported once, and unknown ones."""
     said = collections.Counter(r.name for r in results)
     known = set(tests)
     return [*(Result(t, FAIL, 'not done when the program ended')
@@ -152,14 +152,14 @@ def differences(tests, results):
 
 
 def results_of(program, said, status, expired):
-    """What came of a program's tests.
+    """The results of a program's tests.
 
-    said: its report, status: its exit status, expired: whether it was ended
-    at its time limit
+    said: its report, status: its exit status, expired: whether it reached its
+    time limit
     """
     results = PARSERS[program.protocol](said)
     if program.protocol == 'exitcode' and not expired:
-        # 77: skipped, as Automake and Meson have it
+        # 77: skipped, as with Automake and Meson
         results.append(Result(program.name, {0: PASS, 77: SKIP}.get(
             status, FAIL), '' if status in (0, 77) else f'status {status}'))
     if expired:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The ordinary user that rootless tests run as.
 
-For a person that is the person, who needs subordinate ids. For root it is the
-system user virtfs-test, which is made when it is not there, with a range of
-subordinate ids of its own (entries in /etc/passwd, /etc/group, /etc/subuid and
-/etc/subgid). That user may have no way to this tree, which may lie below
-/root: then it gets a view of the machine (a mount namespace) in which the
-folders above the tree are empty but for the way to it.
+An ordinary user who starts the tests is that user, and needs subordinate ids.
+For root it is the system user virtfs-test. This module creates that user if it
+is missing, with a range of subordinate ids (entries in /etc/passwd, /etc/group,
+/etc/subuid and /etc/subgid). The user may have no access to this tree, which
+may be below /root. Its commands then get a mount namespace in which the folders
+above the tree contain nothing except the path to it.
 """
 
 import os
@@ -49,7 +49,7 @@ def _free_range(path):
 
 
 def _make():
-    """Makes the user; root only."""
+    """Creates the user; only root can do that."""
     try:
         pwd.getpwnam(NAME)
     except KeyError:
@@ -98,17 +98,17 @@ class TestUser:
         return self.no_namespace()
 
     def no_namespace(self):
-        """Why the user can make no user namespace, or None."""
+        """Why the user cannot create a user namespace, or None."""
         done = subprocess.run(self.command(['unshare', '--user', 'true']),
                               stdin=subprocess.DEVNULL, cwd='/',
                               capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return None
-        return 'an ordinary user can make no user namespace here: ' + \
+        return 'an ordinary user cannot create a user namespace here: ' + \
             done.stderr.strip()
 
     def command(self, argv):
-        """A command that runs another as the user."""
+        """A command that runs the given one as the user."""
         argv = [str(word) for word in argv]
         if not self.other:
             return argv
@@ -120,8 +120,8 @@ class TestUser:
             return become
         tree = shlex.quote(str(TREE))
         if closed == TREE:
-            raise Fail(f'{TREE} may be entered by its owner only: '
-                          'chmod o+x it for the tests of ordinary users')
+            raise Fail(f'only the owner may enter {TREE}: run chmod o+x on it '
+                       'for the tests of ordinary users')
         script = (f'set -e; view=$(mktemp -d); '
                   f'mount --bind {tree} "$view"; '
                   f'mount -t tmpfs -o mode=755 tmpfs '
@@ -132,7 +132,7 @@ class TestUser:
                 'sh', '-c', script, 'sh', *become]
 
     def environment(self, home):
-        """The environment of its commands. home: a folder of the user's."""
+        """The environment of its commands. home: a folder that it owns."""
         env = {'HOME': str(home), 'XDG_CACHE_HOME': str(home),
                'TMPDIR': str(home), 'USER': self.user.pw_name,
                'LOGNAME': self.user.pw_name}
@@ -142,16 +142,16 @@ class TestUser:
         return env
 
     def give(self, path):
-        """Makes a file or folder the user's."""
+        """Gives a file or folder to the user."""
         if self.other:
             os.chown(path, self.user.pw_uid, self.user.pw_gid,
                      follow_symlinks=False)
 
     def host_uid(self, uid):
-        """Who a guest's user is on the host: the user itself is the guest's
-        root, the subordinate ids follow from 1 on."""
+        """The host's uid for a guest's uid: the user itself is the guest's
+        root, and its subordinate ids are the guest's ids from 1 on."""
         return self.user.pw_uid if uid == 0 else self.uids[0] + uid - 1
 
     def host_gid(self, gid):
-        """As host_uid(), for groups."""
+        """Like host_uid(), for groups."""
         return self.user.pw_gid if gid == 0 else self.gids[0] + gid - 1

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How ./check runs test programs at once, and makes shares of the qtests."""
+"""Tests of the code by which ./check runs programs and divides the qtests."""
 
 import contextlib
 import pathlib
@@ -16,9 +16,9 @@ sys.path.insert(0, str(TREE / 'scripts'))
 # pylint: disable=wrong-import-position
 from virtfs import qtests, runner, tap                      # noqa: E402
 
-LIMIT = 60                      # seconds, for what is over at once
+LIMIT = 60                      # seconds, for programs that end at once
 
-# Waits for the file $2, after it made $1
+# Makes the file $1, then waits for the file $2
 MEET = '''
 : > "$1"
 until [ -e "$2" ]; do sleep 0.02; done
@@ -26,7 +26,7 @@ echo ok 1 - met
 echo 1..1
 '''
 
-# Leaves its number and that of a child in $1, and does not end
+# Writes its pid and that of a child to $1, and does not end
 STAY = '''
 sleep 1000 &
 echo $$ $! > "$1.new"
@@ -42,12 +42,12 @@ def shell(name, script, *arguments, tests=None, timeout=LIMIT):
 
 
 def outcomes(report):
-    """Its results, as pairs"""
+    """The results of a report, as pairs"""
     return [(r.name, r.outcome) for r in report.results]
 
 
 def alive(pid):
-    """Whether there is such a process, and it is no zombie"""
+    """Whether a process exists and is not a zombie"""
     try:
         stat = pathlib.Path(f'/proc/{pid}/stat').read_text(encoding='ascii')
     except FileNotFoundError:
@@ -64,14 +64,14 @@ class Run(unittest.TestCase):
         self.dir = pathlib.Path(folder.name)
 
     def wait(self, condition, *arguments):
-        """Until that is so"""
+        """Waits until a condition holds."""
         end = time.monotonic() + LIMIT
         while not condition(*arguments):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)
 
     def pids(self, *names):
-        """What STAY left in these files"""
+        """The pids that STAY wrote to these files"""
         paths = [self.dir / n for n in names]
         for path in paths:
             self.wait(path.exists)
@@ -79,7 +79,7 @@ class Run(unittest.TestCase):
                 for p in path.read_text(encoding='ascii').split()]
 
     def test_at_once(self):
-        """Two that wait for each other can only end together."""
+        """Two programs that wait for each other end only if both run."""
         a, b = self.dir / 'a', self.dir / 'b'
         reports = runner.run([shell('one', MEET, a, b),
                               shell('two', MEET, b, a)], 2)
@@ -87,7 +87,7 @@ class Run(unittest.TestCase):
             self.assertEqual(outcomes(report), [('met', tap.PASS)])
 
     def test_not_more(self):
-        """No more than two of five: each finds one other at most."""
+        """No more than two of five run: each one sees at most one other."""
         script = '''
             mkdir "$1/$0"; echo "$1"/t*; sleep 0.2; rmdir "$1/$0"
             echo 1..0 '# SKIP'
@@ -100,7 +100,7 @@ class Run(unittest.TestCase):
             self.assertLessEqual(report.output.count(str(self.dir)), 2)
 
     def test_one_after_the_other(self):
-        """In their order, if not asked otherwise"""
+        """By default programs run one at a time, in their order."""
         script = '''
             mkdir "$1/x" && sleep 0.05 && rmdir "$1/x"
             echo ok 1 - alone
@@ -113,7 +113,7 @@ class Run(unittest.TestCase):
             self.assertEqual(report.output, 'ok 1 - alone\n1..1\n')
 
     def test_output(self):
-        """Each has its own, whole."""
+        """Each report has the complete output of its program only."""
         script = '''
             for i in $(seq 500); do echo "# $0 $i"; echo "$0 $i" >&2; done
             echo 1..0 '# SKIP'
@@ -126,7 +126,7 @@ class Run(unittest.TestCase):
                               *lines])
 
     def test_dies(self):
-        """The tests that it did not get to have failed, by name."""
+        """The tests that a dead program did not reach fail, by name."""
         script = 'echo ok 1 /x/a; echo not ok 2 /x/b; kill -KILL $$'
         tests = ['/x/a', '/x/b', '/x/c', '/x/d']
         other = shell('other', 'echo ok 1 /y; echo 1..1', tests=['/y'])
@@ -139,7 +139,7 @@ class Run(unittest.TestCase):
         self.assertEqual(outcomes(reports['other']), [('/y', tap.PASS)])
 
     def test_other_tests(self):
-        """Those that are reported twice, or that nobody knows of"""
+        """Tests that are reported twice or are unknown fail."""
         script = 'for t in /a /a /b; do echo "ok $t"; done; echo 1..3'
         report, = runner.run([shell('odd', script, tests=['/a'])])
         self.assertEqual([(r.name, r.why) for r in report.results
@@ -148,7 +148,7 @@ class Run(unittest.TestCase):
                           ('/b', 'not one of this program')])
 
     def test_time_limit(self):
-        """One that does not end is ended; the others go on."""
+        """The runner ends a program that does not end; others continue."""
         a, b = self.dir / 'a', self.dir / 'b'
         reports = runner.run([
             shell('stays', STAY, self.dir / 'pids', timeout=1),
@@ -161,7 +161,7 @@ class Run(unittest.TestCase):
             self.assertEqual(outcomes(report), [('met', tap.PASS)])
 
     def test_closed(self):
-        """All that run end with the loop, and no other is started."""
+        """All running programs end with the loop, and no other one starts."""
         never = self.dir / 'never'
         programs = [shell('ends', 'echo 1..0 "# SKIP"'),
                     shell('a', STAY, self.dir / 'a'),
@@ -170,13 +170,13 @@ class Run(unittest.TestCase):
         with contextlib.closing(runner.run(programs, 2)) as reports:
             self.assertEqual(next(reports).program.name, 'ends')
             pids = self.pids('a')
-            # It is next that starts another.
+            # Only next() starts another program.
         for pid in pids:
             self.wait(lambda p: not alive(p), pid)
         self.assertFalse(never.exists())
 
     def test_interrupted(self):
-        """So they do with an exception, as from a signal."""
+        """They also end with an exception, such as one from a signal."""
         program = f'''
 import contextlib, signal, sys
 sys.path.insert(0, {str(TREE / "scripts")!r})
@@ -203,12 +203,12 @@ TABLE = f'{ROOT}/virtio-9p/virtio-9p-tests'
 
 
 def below(path, number):
-    """Tests in a table"""
+    """Paths of tests in a table"""
     return [f'{path}/t{i}' for i in range(number)]
 
 
 class Shares(unittest.TestCase):
-    """Of tests with paths like those of qos-test"""
+    """Shares of tests with paths like those of qos-test"""
 
     TESTS = [*below(f'{TABLE}/proxy', 9), *below(f'{TABLE}/proxy-v1', 8),
              *below(f'{TABLE}/local/none', 7), f'{TABLE}/local/proxy',
@@ -219,11 +219,11 @@ class Shares(unittest.TestCase):
 
     @staticmethod
     def chosen(path, tests):
-        """What qos-test -r does"""
+        """The tests that qos-test -r runs for a path"""
         return [t for t in tests if t == path or t.startswith(path + '/')]
 
     def test_parse(self):
-        """Of a list those that are about 9p, with both kinds of GLib"""
+        """parse() finds the 9p tests in a list, of either kind of GLib."""
         others = ['/x86_64/pc/e1000e/nop', '/x86_64/pc/virtio-9p',
                   '/x86_64/pc/virtio-9p-other/t']
         for mark in '', '# ':
@@ -232,7 +232,7 @@ class Shares(unittest.TestCase):
                              sorted(self.TESTS))
 
     def test_each_once(self):
-        """All shares together are all tests, whatever their size."""
+        """The shares contain each test once, for any size of a share."""
         for most in 1, 2, 5, 8, 10, 1000:
             shares = qtests.shares(sorted(self.TESTS), most)
             run = [t for path, _ in shares
@@ -243,14 +243,14 @@ class Shares(unittest.TestCase):
                                  sorted(self.chosen(path, self.TESTS)))
 
     def test_size(self):
-        """None is larger than asked, unless it cannot be divided."""
+        """No share is larger than the limit, unless it is indivisible."""
         for path, tests in qtests.shares(sorted(self.TESTS), 8):
             self.assertTrue(len(tests) <= 8 or path in tests
                             or all(t.startswith(path + '/t')
                                    for t in tests), path)
 
     def test_longest_first(self):
-        """So that all processors are busy up to the end"""
+        """The longest shares come first, to keep all processors busy."""
         slow = f'{TABLE}/reconnect'
         shares = qtests.shares(sorted([*self.TESTS, f'{slow}/t']), 9)
         early = [path for path, _ in shares[:2]]
@@ -261,7 +261,7 @@ class Shares(unittest.TestCase):
         self.assertGreater(sizes[0], sizes[-1])
 
     def test_nothing_else(self):
-        """No share goes as far up as where other devices have tests."""
+        """No share is so high that it contains tests of other devices."""
         for path, _ in qtests.shares(sorted(self.TESTS)):
             self.assertRegex(path, '/virtio-9p-(pci|device)$')
 

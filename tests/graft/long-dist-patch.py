@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The patches that base/dist-patch writes make of the pristine base what the
-graft makes of it: file by file, and as programs that pass the same tests.
+"""The patches that base/dist-patch writes turn the pristine base into the same
+files as the graft, and the result builds and passes the 9p tests.
 """
 
 import filecmp
@@ -28,7 +28,7 @@ QTESTS = '/x86_64/pc/i440FX-pcihost/pci-bus-pc/pci-bus/virtio-9p-pci'
 
 
 class DistPatch(unittest.TestCase):
-    """A pristine base, to which the series was applied"""
+    """A pristine base with the series applied"""
 
     @classmethod
     def setUpClass(cls):
@@ -53,7 +53,7 @@ class DistPatch(unittest.TestCase):
 
     @staticmethod
     def run_in(folder, *command, **more):
-        """Runs a command, which must do well; returns what it says."""
+        """Runs a command that must succeed; returns its output."""
         done = subprocess.run(
             [str(word) for word in command], cwd=folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -63,7 +63,7 @@ class DistPatch(unittest.TestCase):
         return done.stdout
 
     def test_files(self):
-        """Each file is as in the grafted source"""
+        """Each file is the same as in the grafted source"""
         grafted = build.BUILD.with_name(build.BUILD.name + '.base') / 'qemu'
         differ = []
         for at, _, files in os.walk(grafted, followlinks=True):
@@ -83,7 +83,7 @@ class DistPatch(unittest.TestCase):
                 {p.name for p in (TREE / name).iterdir()} - {'__pycache__'})
 
     def test_build(self):
-        """It is built, and its 9p tests pass"""
+        """The result builds, and its 9p tests pass"""
         out = self.folder / 'build'
         out.mkdir()
         self.run_in(out, self.root / 'configure', *configure.LEAN,

@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Unit tests of the graft (base/*.py): on small trees made up here, and on
-this tree's own edits and fragments. Needs nothing but Python, and neither a
-network nor a base.
+"""Unit tests of the graft (base/*.py), on small trees that the tests make and on
+this tree's own edits and fragments. They need only Python: no network, no base.
 """
 
 import ast
@@ -42,7 +41,7 @@ four
 
 
 class Scratch(unittest.TestCase):
-    """A test with a folder of its own."""
+    """A test with a temporary folder."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -50,14 +49,14 @@ class Scratch(unittest.TestCase):
         self.dir = pathlib.Path(folder.name)
 
     def put(self, path, text):
-        """Write a file below the folder; returns its path."""
+        """Write a file in the folder; returns its path."""
         file = self.dir / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text), encoding="utf-8")
         return file
 
     def get(self, path):
-        """The text of a file below the folder."""
+        """The text of a file in the folder."""
         return (self.dir / path).read_text(encoding="utf-8")
 
 
@@ -419,7 +418,7 @@ class TestUnpack(Scratch):
                       if not p.is_dir())
 
     def folder(self):
-        """Take the base from the folder."""
+        """Copy the base from the folder."""
         self.base.from_folder(self.dir / "own", "10.0", self.WITHOUT)
 
     def tarball(self, *extra):

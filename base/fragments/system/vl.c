@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Fragment: what the emulator's start-up calls for -fsdev and -virtfs. All of
- * it is in fsdev/ (qemu-fsdev.h); a build without VirtFS has these instead.
+ * Fragment: the functions that the emulator's start-up calls for -fsdev and
+ * -virtfs. They are in fsdev/ (qemu-fsdev.h); a build without VirtFS has the
+ * ones below instead.
  */
 
 /* graft: without-virtfs */

@@ -5,10 +5,10 @@
  *
  * The base is compiled with -ftrivial-auto-var-init=zero. The arrays of
  * addresses and buffers in virtqueue_pop() have room for the longest chain of
- * descriptors, and only as many elements are ever read as the chain at hand has
- * written; for a 9P message that is a few. To zero all the others takes longer
- * than the rest of a short message, for it also empties the processor's first
- * cache.
+ * descriptors. The function reads only the elements that it wrote for the
+ * current chain, which are a few for a 9P message. Zeroing all elements takes
+ * longer than the rest of a short message, because it also evicts other data
+ * from the processor's first cache.
  */
 
 /* graft: not-zeroed */
@@ -19,7 +19,7 @@
 #endif
 
 /* graft: split-pop */
-    /* Only what the chain at hand has put there is read. */
+    /* Only the elements that the current chain wrote are read. */
     VIRTQUEUE_NOT_ZEROED hwaddr addr[VIRTQUEUE_MAX_SIZE];
     VIRTQUEUE_NOT_ZEROED struct iovec iov[VIRTQUEUE_MAX_SIZE];
 

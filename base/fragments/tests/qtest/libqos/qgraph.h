@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Fragment: room for this tree's tests. While qos-test looks for paths through
- * its graph, it keeps the names of everything that a node leads to, and
- * "virtio-9p" leads to each of these tests.
+ * its graph, it stores all successors of a node; each of these tests is a
+ * successor of "virtio-9p".
  */
 
 /* graft: path-max */
