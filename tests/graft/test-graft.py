@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Unit tests of the graft (base/*.py), on small trees that the tests make and on
-this tree's own edits and fragments. They need only Python: no network, no base.
+"""Unit tests of the graft (base/*.py), on small trees that the tests make, and
+on this tree's own edits and fragments. They need only Python: no network and no
+base.
 """
 
 import ast

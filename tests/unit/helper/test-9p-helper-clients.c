@@ -70,7 +70,7 @@ static void test_persist(void)
         if (i == 0) {
             files = open_files(c->server_pid);
         }
-        /* Whoever sent the HELLO may not be done with it; the test times out. */
+        /* The helper may still be finishing the HELLO; the test times out. */
         while (open_files(c->server_pid) > files) {
             g_usleep(1000);
         }

@@ -188,7 +188,7 @@ static void test_file_hostile_folder(void)
     assert_file(fix->export, META_ROOT, "virtfs.mode=16841\n");
 }
 
-/* What metadata there is in a directory that is otherwise empty goes with it. */
+/* The metadata in an otherwise empty directory is removed with it. */
 static void test_file_rmdir(void)
 {
     g_autofree char *secret = g_strconcat(fix->dir, "/outside/secret", NULL);

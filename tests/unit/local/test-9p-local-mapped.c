@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of the mapped security models of the local driver, on a real directory
- * (in TMPDIR): what the guest sees and what is on the disk for it, byte by byte,
- * where that is the same for both models but for the format; and what becomes of
- * operations that fail half-way, or that others get into.
+ * (in TMPDIR). They compare the guest's view with the bytes on the disk, for
+ * everything that differs between the models only in its format. They also test
+ * operations that fail half-way or that other processes interfere with.
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"
