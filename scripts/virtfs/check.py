@@ -32,6 +32,8 @@ all except the long ones, or those of the named tiers.'''
 
 EPILOG = '''\
 tiers:
+  style     includes follow the layers, lines and functions are short, comments
+            name files that exist
   warnings  this tree's C files compile without warnings, with gcc and clang
   docs      the manual builds, and matches the programs
   unit      functions and single parts, in their own processes
@@ -131,6 +133,11 @@ def _script(path, protocol, limit, *arguments):
 
 def _unittest(path, limit):
     return _script(path, 'unittest', limit, '-v', '-b')
+
+
+def style(_context):
+    """The order of this tree's files."""
+    return [_unittest('tests/compile/test-style.py', 300)]
 
 
 def warnings(_context):
@@ -240,8 +247,9 @@ def long(context):
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
 
-TIERS = {'warnings': warnings, 'docs': docs, 'unit': unit, 'helper': helper,
-         'qtest': qtest, 'fuzz': fuzz, 'guest': guest, 'long': long}
+TIERS = {'style': style, 'warnings': warnings, 'docs': docs, 'unit': unit,
+         'helper': helper, 'qtest': qtest, 'fuzz': fuzz, 'guest': guest,
+         'long': long}
 
 
 def _default_tiers(sanitizers):
