@@ -31,54 +31,6 @@ enum {
     FID_NEW,                    /* the first free one */
 };
 
-<<<<<<< HEAD
-/* Offsets in an attr of the channel: see fsdev/shared/proto.c */
-enum {
-    ATTR_MODE = 4,
-    ATTR_UID = 8,
-    ATTR_DEV = 16,
-    ATTR_INO = 24,
-    ATTR_NLINK = 32,
-    ATTR_ATIME_NSEC = 80,
-    ATTR_SIZE = 152,
-};
-
-/* Offset of the payload in a reply, after its error */
-#define PAYLOAD         (HEADER + 4)
-/* Offset of the first attr in WALK's reply, after walked[2] */
-#define WALK_ATTR       (PAYLOAD + 2)
-
-/* A reply on its way from the helper, for a lie to change */
-typedef struct Reply {
-    uint8_t buf[2 * PROXY_MAX_MESSAGE];
-    size_t size;
-    int fds[PROXY_MAX_FDS];
-    unsigned nfds;
-    bool hang_up;               /* after that */
-} Reply;
-
-typedef struct Lie {
-    const char *name;
-    ProxyType type;             /* of the reply that it is told in */
-    void (*tell)(Reply *r, const struct Lie *lie);
-    uint64_t arg;
-    int error;                  /* of the 9P message; 0: it goes well */
-    bool ends;                  /* the channel */
-    bool later;                 /* QEMU learns of it with one more reply */
-} Lie;
-
-typedef struct Relay {
-    GThread *thread;
-    int qemu;                   /* to QEMU */
-    int qemu_end;               /* QEMU's own end, until it has it */
-    int helper;
-    pid_t pid;
-    const Lie *lie;             /* to be told next, or NULL; atomic */
-    Reply reply;
-} Relay;
-
-=======
->>>>>>> f8b5140 (tests/qtest: split long files by subject)
 typedef struct Test {
     const Lie *lies;            /* a lie that ends the channel is the last */
     void (*run)(struct Test *t);
