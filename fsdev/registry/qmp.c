@@ -9,7 +9,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-fsdev.h"
 #include "hw/9pfs/fs/context.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "registry.h"
 
 void qmp_fsdev_add(FsdevOptions *opts, Error **errp)

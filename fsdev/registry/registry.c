@@ -16,7 +16,7 @@
 #include "qapi/qapi-visit-fsdev.h"
 #include "qemu/id.h"
 #include "qemu/main-loop.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "hw/qdev-core.h"
 #include "registry.h"
 

@@ -62,6 +62,7 @@ MAY_GO_UP = {('hw/9pfs/proxy', 'hw/9pfs/proxy-v1/proxy-v1.h')}
 
 # Circles inside a layer: one concept in several files (without suffix)
 CIRCLES = (
+    {'hw/9pfs/fs/export', 'hw/9pfs/fs/node'},
     {'hw/9pfs/server/fid', 'hw/9pfs/server/lock', 'hw/9pfs/server/xattr'},
     {'hw/9pfs/proxy/channel', 'hw/9pfs/proxy/channel-io'},
     {'fsdev/shared/hostfs', 'fsdev/shared/hostfs-access'},

@@ -31,7 +31,7 @@
 #include "fsdev/shared/hostfs.h"
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/proto-v1.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "monitor/monitor.h"
 #include "fuzz.h"
 

@@ -19,7 +19,7 @@
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
 #include "context.h"
-#include "driver.h"
+#include "export.h"
 #include "throttle.h"
 
 void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque)

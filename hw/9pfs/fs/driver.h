@@ -3,7 +3,7 @@
  *
  * FsDriver: what the 9p server asks of a file system driver.
  *
- * A driver works on nodes and open files (node.h), never on paths, and each
+ * A driver works on nodes and open files, never on paths, and each
  * operation is the whole step of one 9P message, so that a remote driver needs
  * at most one round trip for it and a local one no second lookup.
  *
@@ -20,9 +20,46 @@
 
 #include "fsdev/shared/types.h"
 #include "qapi/qapi-types-fsdev.h"
+#include "qemu/queue.h"
 #include "call.h"
-#include "export.h"
-#include "node.h"
+
+typedef struct FsExport FsExport;
+typedef struct FsEntry FsEntry;
+
+/* What is known of an inode's generation (FsDriver.generation) */
+typedef enum FsGenState {
+    FS_GEN_UNKNOWN,
+    FS_GEN_KNOWN,
+    FS_GEN_NONE,
+} FsGenState;
+
+/*
+ * One inode of an export. Drivers embed it at the start of theirs.
+ *
+ * A guest's dentry cache may hold a million fids, each with a node and an
+ * entry here: the fields of both are in an order that leaves no gaps.
+ */
+typedef struct FsNode {
+    FsExport *fs;
+    uint64_t dev;
+    uint64_t ino;
+    uint32_t refs;
+    uint16_t type;              /* S_IFMT bits, as the guest sees it */
+    uint8_t gen_state;          /* FsGenState */
+    bool detached;              /* not in the table: fs_node_detach() */
+    uint64_t gen;
+    /* Of node.c alone */
+    QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
+    FsEntry *where;             /* a reference: fs_node_where(); or NULL */
+    QSIMPLEQ_ENTRY(FsNode) dying;
+} FsNode;
+
+/* One open file or directory. Drivers embed it at the start of theirs. */
+typedef struct FsFile {
+    FsNode *node;               /* holds a reference */
+    int flags;                  /* open(2) flags it was opened with */
+    uint32_t refs;
+} FsFile;
 
 /* Result of FsDriver.walk. The nodes are references for the caller. */
 typedef struct FsWalk {
@@ -42,7 +79,7 @@ typedef struct FsWalk {
  */
 typedef bool FsDirFill(void *opaque, const FsDirent *entry);
 
-struct FsDriver {
+typedef struct FsDriver {
     FsdevDriver type;
 
     /*
@@ -91,9 +128,9 @@ struct FsDriver {
      * Makes a regular file and opens it; without O_EXCL an existing one is
      * opened. All results are references for the caller.
      */
-    int coroutine_fn (*create)(FsCall *call, FsNode *dir, const FsMakeArgs *make,
-                               int flags, FsNode **node, FsFile **file,
-                               FsAttr *attr);
+    int coroutine_fn (*create)(FsCall *call, FsNode *dir,
+                               const FsMakeArgs *make, int flags,
+                               FsNode **node, FsFile **file, FsAttr *attr);
     /* Makes anything else: directory, symbolic link, fifo, socket, device. */
     int coroutine_fn (*make)(FsCall *call, FsNode *dir, const FsMakeArgs *make,
                              FsAttr *attr);
@@ -160,7 +197,7 @@ struct FsDriver {
     void (*detach)(FsExport *fs);
     void (*enter)(FsExport *fs);
     void (*attach)(FsExport *fs);
-};
+} FsDriver;
 
 /* Makes a driver known; from a function that type_init() names. */
 void fs_driver_register(const FsDriver *driver);

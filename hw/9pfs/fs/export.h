@@ -23,9 +23,8 @@
 #include "block/aio.h"
 #include "qemu/notify.h"
 #include "qapi/qapi-types-fsdev.h"
+#include "driver.h"
 #include "node.h"
-
-typedef struct FsDriver FsDriver;
 
 /*
  * The state that a server keeps for an export. The server embeds it at the

@@ -17,7 +17,6 @@
  * needs no update, as entries know their directory by node.
  */
 #include "qemu/osdep.h"
-#include "driver.h"
 #include "export.h"
 #include "node.h"
 
@@ -80,7 +79,8 @@ static gboolean node_equal(gconstpointer a, gconstpointer b)
 FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino)
 {
     const FsNode key = { .dev = dev, .ino = ino };
-    FsNode *node = fs->nodes.nodes ? g_hash_table_lookup(fs->nodes.nodes, &key) : NULL;
+    GHashTable *table = fs->nodes.nodes;
+    FsNode *node = table ? g_hash_table_lookup(table, &key) : NULL;
 
     return node ? fs_node_ref(node) : NULL;
 }
@@ -200,9 +200,10 @@ static gboolean entry_equal(gconstpointer pa, gconstpointer pb)
 
 static FsEntry *entry_lookup(FsExport *fs, FsNode *parent, const char *name)
 {
-    FsEntry want = { .parent = parent, .name = (char *)name };
+    const FsEntry want = { .parent = parent, .name = (char *)name };
+    GHashTable *table = fs->nodes.entries;
 
-    return fs->nodes.entries ? g_hash_table_lookup(fs->nodes.entries, &want) : NULL;
+    return table ? g_hash_table_lookup(table, &want) : NULL;
 }
 
 /* Inserts @entry, which must be valid. */

@@ -17,40 +17,9 @@
 #ifndef HW_9PFS_FS_NODE_H
 #define HW_9PFS_FS_NODE_H
 
-#include "fsdev/shared/types.h"
 #include "qemu/coroutine.h"
 #include "qemu/queue.h"
-
-typedef struct FsExport FsExport;
-typedef struct FsEntry FsEntry;
-
-/* What is known of an inode's generation (FsDriver.generation) */
-typedef enum FsGenState {
-    FS_GEN_UNKNOWN,
-    FS_GEN_KNOWN,
-    FS_GEN_NONE,
-} FsGenState;
-
-/*
- * One inode of an export. Drivers embed it at the start of theirs.
- *
- * A guest's dentry cache may hold a million fids, each with a node and an
- * entry here: the fields of both are in an order that leaves no gaps.
- */
-typedef struct FsNode {
-    FsExport *fs;
-    uint64_t dev;
-    uint64_t ino;
-    uint32_t refs;
-    uint16_t type;              /* S_IFMT bits, as the guest sees it */
-    uint8_t gen_state;          /* FsGenState */
-    bool detached;              /* not in the table: fs_node_detach() */
-    uint64_t gen;
-    /* Of node.c alone */
-    QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
-    FsEntry *where;             /* a reference: fs_node_where(); or NULL */
-    QSIMPLEQ_ENTRY(FsNode) dying;
-} FsNode;
+#include "driver.h"
 
 /*
  * A name in a directory and the node that it meant when it was last looked up,
@@ -66,13 +35,6 @@ struct FsEntry {
     bool gone:1;                /* not in the table: the name is no more */
     char room[];
 };
-
-/* One open file or directory. Drivers embed it at the start of theirs. */
-typedef struct FsFile {
-    FsNode *node;               /* holds a reference */
-    int flags;                  /* open(2) flags it was opened with */
-    uint32_t refs;
-} FsFile;
 
 /* An export's nodes, entries and files. Of node.c alone. */
 typedef struct FsNodes {

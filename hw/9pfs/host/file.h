@@ -7,7 +7,7 @@
 #ifndef HW_9PFS_HOST_FILE_H
 #define HW_9PFS_HOST_FILE_H
 
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "device-numbers.h"
 
 typedef struct HostDir HostDir;

@@ -10,7 +10,7 @@
 #define HW_9PFS_LOCAL_NODE_H
 
 #include "block/thread-pool.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "hw/9pfs/host/device-numbers.h"
 #include "hw/9pfs/host/fd-budget.h"
 #include "model.h"

@@ -28,7 +28,7 @@
 
 #include "fsdev/shared/marshal.h"
 #include "fsdev/shared/proto-v1.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 
 typedef struct ProxyV1Channel ProxyV1Channel;
 

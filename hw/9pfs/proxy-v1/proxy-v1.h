@@ -6,7 +6,7 @@
 #ifndef HW_9PFS_PROXY_V1_PROXY_V1_H
 #define HW_9PFS_PROXY_V1_PROXY_V1_H
 
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "hw/9pfs/proxy/launch.h"
 
 /*

@@ -28,7 +28,7 @@
 #define HW_9PFS_PROXY_CHANNEL_H
 
 #include "fsdev/shared/proto.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "qapi/qapi-types-common.h"
 
 typedef struct ProxyChannel ProxyChannel;

@@ -14,7 +14,7 @@
 #ifndef HW_9PFS_SERVER_9P_H
 #define HW_9PFS_SERVER_9P_H
 
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 
 typedef struct P9Server P9Server;
 typedef struct P9Request P9Request;

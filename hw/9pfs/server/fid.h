@@ -6,7 +6,7 @@
 #ifndef HW_9PFS_SERVER_FID_H
 #define HW_9PFS_SERVER_FID_H
 
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "9p.h"
 
 typedef struct P9LockUse P9LockUse;

@@ -25,7 +25,7 @@
 #include "qemu/iov.h"
 #include "qemu/module.h"
 #include "system/qtest.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 
 /* Files in ReadDirDir: nearly as many as fit into a reply of 4096 bytes */
 #define READDIR_FILES   100

@@ -27,7 +27,7 @@
 #include "hw/virtio/virtio-bus.h"
 #include "hw/9pfs/virtio-9p.h"
 #include "hw/9pfs/fs/context.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 
 bool virtio_9p_iothread_check(V9fsVirtioState *v, Error **errp)
 {

@@ -15,7 +15,7 @@
 #include "qemu/module.h"
 #include "qemu/sockets.h"
 #include "fsdev/shared/hostfs.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "tests/unit/helper/force-call.h"
 #include "proxy-peer.h"
 

@@ -15,7 +15,7 @@
 #include "qemu/sockets.h"
 #include "fsdev/shared/hostfs.h"
 #include "fsdev/shared/proto-v1.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "proxy-peer.h"
 
 static const FsDriver *proxy;
