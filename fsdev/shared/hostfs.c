@@ -109,7 +109,7 @@ static int lookup_now(const HostFs *fs, int dir, const char *name,
 {
     int fd = -EXDEV;
 
-    if (wait == HOST_NO_WAIT_ELSEWHERE) {
+    if (wait == HOST_WAIT_NEVER) {
         fd = open_handle(dir, name, RESOLVE_NO_XDEV);
     }
     if (fd == -EXDEV) {
@@ -233,7 +233,7 @@ static int walk_down(const HostFs *fs, int dir, const char *name,
     if (ret < 0) {
         return ret == -EINVAL ? -ENOENT : ret;
     }
-    return wait == HOST_WAIT ? hostfs_lookup(fs, dir, name)
+    return wait == HOST_WAIT_POOL ? hostfs_lookup(fs, dir, name)
                              : lookup_now(fs, dir, name, wait);
 }
 
@@ -248,14 +248,14 @@ int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
     bool up = g_str_equal(name, "..");
     int fd, ret;
 
-    if (up && wait != HOST_WAIT) {
+    if (up && wait != HOST_WAIT_POOL) {
         return -EAGAIN;
     }
     fd = up ? walk_up(fs, dir) : walk_down(fs, dir, name, wait);
     if (fd < 0) {
         return fd;
     }
-    ret = hostfs_get_attr(fd, wait == HOST_WAIT ? 0 : AT_STATX_DONT_SYNC,
+    ret = hostfs_get_attr(fd, wait == HOST_WAIT_POOL ? 0 : AT_STATX_DONT_SYNC,
                           attr);
     if (ret < 0) {
         close(fd);
@@ -282,7 +282,7 @@ int hostfs_walk(const HostFs *fs, int from, const char *const *names,
 
     for (i = 0; i < n; i++) {
         up = g_str_equal(names[i], "..");
-        next = hostfs_step(fs, cur, names[i], HOST_WAIT, &walk->attr[i]);
+        next = hostfs_step(fs, cur, names[i], HOST_WAIT_POOL, &walk->attr[i]);
         if (next < 0) {
             goto fail;
         }

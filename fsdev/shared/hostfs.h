@@ -69,16 +69,19 @@ typedef struct HostWalk {
 int hostfs_walk(const HostFs *fs, int from, const char *const *names,
                 unsigned n, HostWalk *walk);
 
-/* What a step may wait for; else it is -EAGAIN */
+/* May work wait, for storage, a server or another process? */
 typedef enum HostWait {
-    HOST_WAIT,                  /* storage, servers, other processes */
-    HOST_NO_WAIT,               /* nothing: openat2(2), RESOLVE_CACHED */
-    HOST_NO_WAIT_ELSEWHERE,     /* only the directory's own file system */
+    HOST_WAIT_NEVER,            /* it does not: do it at once */
+    HOST_WAIT_TRY_FIRST,        /* it may: try what does not; or -EAGAIN */
+    HOST_WAIT_POOL,             /* it may: do it in a thread of a pool */
 } HostWait;
 
 /*
  * One step of a walk: a handle of @name in @dir, ".." as in hostfs_walk(),
- * with its attributes.
+ * with its attributes. @wait is about @dir's own file system. With
+ * HOST_WAIT_TRY_FIRST only names in the kernel's cache are found (openat2(2),
+ * RESOLVE_CACHED); with HOST_WAIT_NEVER those of other file systems are
+ * treated so. -EAGAIN means: again with HOST_WAIT_POOL.
  */
 int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);

@@ -9,7 +9,6 @@
 #include "qemu/osdep.h"
 #include <linux/magic.h>
 #include <sys/vfs.h>
-#include "block/thread-pool.h"
 #include "device-numbers.h"
 
 typedef struct HostDev {
@@ -83,6 +82,26 @@ HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev)
     const HostDev *d = find_dev(devs, dev);
 
     return d ? d->kind : HOST_DEV_REMOTE;
+}
+
+HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work)
+{
+    switch (host_dev_kind(devs, dev)) {
+    case HOST_DEV_MEMORY:
+        return HOST_WAIT_NEVER;
+    case HOST_DEV_STORAGE:
+        return work == HOST_WORK_STAT ? HOST_WAIT_NEVER :
+               work == HOST_WORK_LOOKUP ? HOST_WAIT_TRY_FIRST :
+               HOST_WAIT_POOL;
+    default:
+        return HOST_WAIT_POOL;
+    }
+}
+
+int coroutine_fn host_run(HostWait wait, ThreadPoolFunc *func, void *opaque)
+{
+    return wait == HOST_WAIT_NEVER ? func(opaque)
+                                   : thread_pool_submit_co(func, opaque);
 }
 
 void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind)

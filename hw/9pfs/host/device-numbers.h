@@ -9,6 +9,8 @@
 #ifndef HW_9PFS_HOST_DEVICE_NUMBERS_H
 #define HW_9PFS_HOST_DEVICE_NUMBERS_H
 
+#include "block/thread-pool.h"
+#include "fsdev/shared/hostfs.h"
 #include "qemu/coroutine.h"
 
 typedef enum HostDevKind {
@@ -38,6 +40,22 @@ HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev);
 
 /* It is known to be of that kind from now on. */
 void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind);
+
+/* Kinds of work on an inode that is held */
+typedef enum HostWork {
+    HOST_WORK_STAT,             /* statx(2), readlink(2), statfs(2) */
+    HOST_WORK_LOOKUP,           /* a name in a directory */
+    HOST_WORK_ANY,
+} HostWork;
+
+/* Whether @work on @dev may wait */
+HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work);
+
+/*
+ * Runs @func(@opaque): here with HOST_WAIT_NEVER, else in the thread pool. With
+ * HOST_WAIT_TRY_FIRST the caller has tried already.
+ */
+int coroutine_fn host_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
 
 /* Finds the kind of @dev out with @fd, a descriptor there. May block. */
 void host_dev_set(HostDevs *devs, int fd, uint64_t dev);

@@ -54,7 +54,7 @@
 #define HOST_DIR_BUFFER     (32 * 1024)
 
 /* Bytes that one read or write copies at once, on a file system in memory */
-#define AT_ONCE_MAX         (1024 * 1024)
+#define SHORT_MAX           (1024 * 1024)
 /* And from which on a read is another thread's when there is more to do */
 #define SHARE_MIN           (128 * 1024)
 
@@ -78,6 +78,15 @@ static HostFile *host_file(FsFile *file)
     return container_of(file, HostFile, file);
 }
 
+/* RWF_NOWAIT is about the cache: such a write would go on to storage. */
+static void set_io_wait(HostFile *f)
+{
+    bool sync = f->file.flags & O_DSYNC;
+
+    f->read_wait = f->direct ? HOST_WAIT_POOL : HOST_WAIT_TRY_FIRST;
+    f->write_wait = f->direct || sync ? HOST_WAIT_POOL : HOST_WAIT_TRY_FIRST;
+}
+
 FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
                       HostDevKind kind)
 {
@@ -85,13 +94,11 @@ FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
 
     fs_file_init(&f->file, node, flags);
     f->fd = fd;
-    f->in_memory = kind == HOST_DEV_MEMORY;
-    f->writeout = writeout && !f->in_memory;
+    f->wait = kind == HOST_DEV_MEMORY ? HOST_WAIT_NEVER : HOST_WAIT_POOL;
+    f->writeout = writeout && f->wait != HOST_WAIT_NEVER;
     /* Whoever opened it may have had to leave that out. */
     f->direct = (flags & O_DIRECT) && (fcntl(fd, F_GETFL) & O_DIRECT);
-    /* RWF_NOWAIT is about the cache: such a write would go on to storage. */
-    f->read_waits = f->direct;
-    f->write_waits = f->direct || (flags & O_DSYNC);
+    set_io_wait(f);
     return &f->file;
 }
 
@@ -101,18 +108,10 @@ static void host_file_undirect(HostFile *f)
     int flags = fcntl(f->fd, F_GETFL);
 
     f->direct = false;
-    f->read_waits = false;
-    f->write_waits = f->file.flags & O_DSYNC;
+    set_io_wait(f);
     if (flags >= 0) {
         fcntl(f->fd, F_SETFL, flags & ~O_DIRECT);
     }
-}
-
-/* Runs @func, at once if it does not have to wait. */
-static int coroutine_fn host_file_perform(const HostFile *f,
-                                          ThreadPoolFunc *func, void *opaque)
-{
-    return f->in_memory ? func(opaque) : thread_pool_submit_co(func, opaque);
 }
 
 static int close_work(void *opaque)
@@ -125,7 +124,7 @@ void host_file_free(FsFile *file)
 {
     HostFile *f = host_file(file);
 
-    if ((file->flags & O_ACCMODE) == O_RDONLY || f->in_memory) {
+    if ((file->flags & O_ACCMODE) == O_RDONLY || f->wait == HOST_WAIT_NEVER) {
         close(f->fd);
     } else {
         if (f->locked) {
@@ -211,21 +210,21 @@ static bool host_io_at_end(HostIo *io)
  * As much as can be done without waiting. True if that settles it, with the
  * result in *@ret.
  */
-static bool host_io_nowait(HostIo *io, ssize_t *ret)
+static bool host_io_try(HostIo *io, ssize_t *ret)
 {
-    bool *waits = io->write ? &io->f->write_waits : &io->f->read_waits;
+    HostWait *wait = io->write ? &io->f->write_wait : &io->f->read_wait;
     size_t want;
     ssize_t n;
 
     while (io->left) {
-        if (*waits) {
+        if (*wait == HOST_WAIT_POOL) {
             return false;
         }
         n = host_io_once(io, RWF_NOWAIT, &want);
         if (n == -EAGAIN) {
             return false;
         } else if (n == -EOPNOTSUPP || n == -ENOSYS) {
-            *waits = true;
+            *wait = HOST_WAIT_POOL;
             return false;
         } else if (n < 0) {
             *ret = io->done ? (ssize_t)io->done : n;
@@ -301,9 +300,9 @@ static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
 
     if (host_io_shared(call, &io)) {
         thread_pool_submit_co(host_io_work, &io);
-    } else if (io.f->in_memory && io.left <= AT_ONCE_MAX) {
+    } else if (io.f->wait == HOST_WAIT_NEVER && io.left <= SHORT_MAX) {
         host_io_work(&io);
-    } else if (!(write && io.f->writeout) && host_io_nowait(&io, &ret)) {
+    } else if (!(write && io.f->writeout) && host_io_try(&io, &ret)) {
         /* With writeout=immediate every write ends in the pool anyway */
         return ret;
     } else {
@@ -352,9 +351,9 @@ static int fdatasync_work(void *opaque)
 
 int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync)
 {
-    return host_file_perform(host_file(file),
-                             datasync ? fdatasync_work : fsync_work,
-                             host_file(file));
+    HostFile *f = host_file(file);
+
+    return host_run(f->wait, datasync ? fdatasync_work : fsync_work, f);
 }
 
 typedef struct HostLock {
@@ -390,7 +389,7 @@ int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
 
     lock->l_pid = 0;            /* OFD locks want it so: fcntl(2) */
     f->locked |= !test;
-    return host_file_perform(f, lock_work, &work);
+    return host_run(f->wait, lock_work, &work);
 }
 
 /*
@@ -490,7 +489,7 @@ int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
             ret = 0;
             break;
         }
-        ret = host_file_perform(f, readdir_work, &rd);
+        ret = host_run(f->wait, readdir_work, &rd);
         if (ret <= 0) {
             if (ret < 0) {
                 if (dir->next != offset) {

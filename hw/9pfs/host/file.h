@@ -16,10 +16,14 @@ typedef struct HostFile {
     FsFile file;
     int fd;
     bool writeout;              /* start writing back with every write */
-    bool in_memory;             /* its file system: HOST_DEV_MEMORY */
+    HostWait wait;              /* of work on it: NEVER or POOL */
     bool direct;                /* O_DIRECT is on */
-    bool read_waits;            /* the kernel has no RWF_NOWAIT reads here */
-    bool write_waits;           /* nor such writes, or they sync */
+    /*
+     * Of long reads and writes: TRY_FIRST, or POOL where the kernel has no
+     * RWF_NOWAIT for them, or they sync
+     */
+    HostWait read_wait;
+    HostWait write_wait;
     bool locked;                /* a lock was asked for */
     HostDir *dir;               /* of an open directory that was read */
 } HostFile;

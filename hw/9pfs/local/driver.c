@@ -25,8 +25,8 @@
 #define FMODE_DEFAULT       0600
 #define DMODE_DEFAULT       0700
 
-int coroutine_fn local_run(LocalWork *w, LocalNode *n, int file,
-                           ThreadPoolFunc *func)
+int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
+                                ThreadPoolFunc *func)
 {
     int ret;
 
@@ -36,7 +36,7 @@ int coroutine_fn local_run(LocalWork *w, LocalNode *n, int file,
         if (ret < 0) {
             return ret;
         }
-        ret = local_perform(w->waits ? NULL : n, func, w);
+        ret = local_run(MAX(w->wait, local_wait(n, HOST_WORK_ANY)), func, w);
     } while (local_release(&w->hold, n, ret));
     return ret;
 }
@@ -78,7 +78,8 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
     int fd = file_fd(file);
     int ret;
 
-    if (lf->quick_model && local_quick(n)) {
+    if (!lf->host.model->needs_name &&
+        local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
         LocalInode inode = { .dir = -1, .kept = -1 };
 
         if (fd < 0 || n->handle.fd >= 0) {
@@ -93,7 +94,7 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
     } else {
         GetattrWork g = { .attr = attr };
 
-        ret = local_run(&g.w, n, fd, getattr_work);
+        ret = local_run_held(&g.w, n, fd, getattr_work);
     }
     if (ret == 0 && (attr->mode & S_IFMT) != node->type &&
         node != lf->fs->root) {
@@ -124,7 +125,8 @@ static int coroutine_fn local_generation(FsCall *call, FsNode *node,
     if (node->type != S_IFREG && node->type != S_IFDIR) {
         return -EOPNOTSUPP;
     }
-    return local_run(&g.w, local_node(node), file_fd(file), generation_work);
+    return local_run_held(&g.w, local_node(node), file_fd(file),
+                          generation_work);
 }
 
 typedef struct SetattrWork {
@@ -150,8 +152,10 @@ static int coroutine_fn local_setattr(FsCall *call, FsNode *node, FsFile *file,
         s.file = file_fd(file);
     }
     /* truncate(2), unlike ftruncate(2), waits for a lease to be broken. */
-    s.w.waits = (set->valid & FS_SET_SIZE) && s.file < 0;
-    return local_run(&s.w, local_node(node), file_fd(file), setattr_work);
+    if ((set->valid & FS_SET_SIZE) && s.file < 0) {
+        s.w.wait = HOST_WAIT_POOL;
+    }
+    return local_run_held(&s.w, local_node(node), file_fd(file), setattr_work);
 }
 
 typedef struct ReadlinkWork {
@@ -181,12 +185,12 @@ static int coroutine_fn local_readlink(FsCall *call, FsNode *node,
     }
     /* In a mapped share a link is a file that has to be opened and read. */
     if (lf->host.model == &local_model_passthrough &&
-        local_quick(n)) {
+        local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
         ret = local_node_find(n);
         return ret < 0 ? ret : hostfs_readlink(host_fd_use(&n->handle),
                                                buf, size);
     }
-    return local_run(&r.w, n, -1, readlink_work);
+    return local_run_held(&r.w, n, -1, readlink_work);
 }
 
 typedef struct StatfsWork {
@@ -207,11 +211,11 @@ static int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
     LocalNode *n = local_node(node);
     int ret;
 
-    if (local_quick(n)) {
+    if (local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
         ret = local_node_find(n);
         return ret < 0 ? ret : hostfs_statfs(host_fd_use(&n->handle), st);
     }
-    return local_run(&s.w, n, -1, statfs_work);
+    return local_run_held(&s.w, n, -1, statfs_work);
 }
 
 /*
@@ -253,7 +257,8 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
     }
     ret = o.handle = local_node_pin(n);
     if (ret >= 0) {
-        ret = local_perform_open(n, open_work, &o, &o.flags);
+        ret = local_run_open(local_wait(n, HOST_WORK_ANY), open_work, &o,
+                             &o.flags);
         local_node_unpin(n);
     }
     if (ret < 0) {
@@ -355,7 +360,7 @@ static int coroutine_fn local_getxattr(FsCall *call, FsNode *node,
                                        uint8_t **value, size_t *size)
 {
     XattrWork x = { .name = name };
-    int ret = local_run(&x.w, local_node(node), -1, getxattr_work);
+    int ret = local_run_held(&x.w, local_node(node), -1, getxattr_work);
 
     if (ret < 0) {
         return ret;
@@ -381,7 +386,7 @@ static int coroutine_fn local_setxattr(FsCall *call, FsNode *node,
         .name = name, .value = value, .size = size, .flags = flags,
     };
 
-    return local_run(&x.w, local_node(node), -1, setxattr_work);
+    return local_run_held(&x.w, local_node(node), -1, setxattr_work);
 }
 
 static int removexattr_work(void *opaque)
@@ -397,7 +402,7 @@ static int coroutine_fn local_removexattr(FsCall *call, FsNode *node,
 {
     XattrWork x = { .name = name };
 
-    return local_run(&x.w, local_node(node), -1, removexattr_work);
+    return local_run_held(&x.w, local_node(node), -1, removexattr_work);
 }
 
 /*
@@ -524,7 +529,6 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     lf->host.model = find_model(o->security_model);
     lf->host.fmode = FMODE_DEFAULT;
     lf->host.dmode = DMODE_DEFAULT;
-    lf->quick_model = !lf->host.model->needs_name;
     lf->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     lf->mount_fd = -1;
 

@@ -14,7 +14,7 @@
 typedef struct LocalWork {
     LocalHold hold;
     const LocalHost *host;
-    bool waits;                 /* even where nothing else does */
+    HostWait wait;              /* at least, wherever the inode is */
 } LocalWork;
 
 /*
@@ -22,8 +22,8 @@ typedef struct LocalWork {
  * descriptor that will do while the node has none, or -1. *@w is zero but for
  * what is the operation's own.
  */
-int coroutine_fn local_run(LocalWork *w, LocalNode *n, int file,
-                           ThreadPoolFunc *func);
+int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
+                                ThreadPoolFunc *func);
 
 /* Whether the guest is not to see such a name */
 static inline bool local_hidden(const LocalFs *lf, const char *name)

@@ -220,13 +220,13 @@ static int open_folder(const LocalHost *fs, int dir, bool make)
     FsAttr attr;
     int fd, ret;
 
-    fd = hostfs_step(&fs->host, dir, FOLDER, HOST_WAIT, &attr);
+    fd = hostfs_step(&fs->host, dir, FOLDER, HOST_WAIT_POOL, &attr);
     if (fd == -ENOENT && make) {
         ret = hostfs_make(&fs->host, dir, &folder, &attr);
         if (ret < 0 && ret != -EEXIST) {
             return ret;
         }
-        fd = hostfs_step(&fs->host, dir, FOLDER, HOST_WAIT, &attr);
+        fd = hostfs_step(&fs->host, dir, FOLDER, HOST_WAIT_POOL, &attr);
     }
     if (fd >= 0 && !S_ISDIR(attr.mode)) {
         close(fd);
@@ -271,7 +271,7 @@ static int open_metadata(const LocalHost *fs, int dir, const char *name,
     FsAttr attr;
     int node, ret;
 
-    node = hostfs_step(&fs->host, dir, name, HOST_WAIT, &attr);
+    node = hostfs_step(&fs->host, dir, name, HOST_WAIT_POOL, &attr);
     if (node >= 0 && S_ISREG(attr.mode)) {
         ret = hostfs_open(&fs->host, node, flags);
         close(node);
@@ -292,7 +292,8 @@ static int check_name(const LocalHost *fs, const LocalInode *inode,
     FsAttr named;
     int fd;
 
-    fd = hostfs_step(&fs->host, inode->dir, inode->name, HOST_WAIT, &named);
+    fd = hostfs_step(&fs->host, inode->dir, inode->name, HOST_WAIT_POOL,
+                     &named);
     if (fd < 0) {
         return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
     }
@@ -702,7 +703,7 @@ static int find_metadata(const LocalHost *fs, int dir, const char *name,
     *folder = -1;
     fd = open_folder(fs, dir, false);
     if (fd >= 0) {
-        int node = hostfs_step(&fs->host, fd, name, HOST_WAIT, &attr);
+        int node = hostfs_step(&fs->host, fd, name, HOST_WAIT_POOL, &attr);
 
         if (node >= 0 && S_ISREG(attr.mode)) {
             *folder = fd;
@@ -725,7 +726,7 @@ static int prepare_target(const LocalHost *fs, const FsAttr *old,
     FsAttr target;
     int node, ret = 0;
 
-    node = hostfs_step(&fs->host, newdir, newname, HOST_WAIT, &target);
+    node = hostfs_step(&fs->host, newdir, newname, HOST_WAIT_POOL, &target);
     *exists = node >= 0;
     *same = false;
     if (node < 0) {
@@ -750,7 +751,7 @@ static int rename_locked(const LocalHost *fs,
     int to = -1;
     int ret;
 
-    ret = hostfs_step(&fs->host, olddir, oldname, HOST_WAIT, &old);
+    ret = hostfs_step(&fs->host, olddir, oldname, HOST_WAIT_POOL, &old);
     if (ret < 0) {
         return ret;
     }
@@ -809,7 +810,7 @@ static int prepare_rmdir(const LocalHost *fs, int dir, const char *name,
     FsAttr attr, expected;
     int node, ret;
 
-    ret = node = hostfs_step(&fs->host, dir, name, HOST_WAIT, &attr);
+    ret = node = hostfs_step(&fs->host, dir, name, HOST_WAIT_POOL, &attr);
     if (ret < 0) {
         return ret;
     }

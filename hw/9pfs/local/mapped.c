@@ -269,7 +269,7 @@ static int make_directory(const LocalHost *fs, int dir, const FsMakeArgs *host)
     if (ret < 0) {
         return ret;
     }
-    node = hostfs_step(&fs->host, dir, host->name, HOST_WAIT, &attr);
+    node = hostfs_step(&fs->host, dir, host->name, HOST_WAIT_POOL, &attr);
     if (node >= 0 && (attr.dev != made.dev || attr.ino != made.ino)) {
         close(node);
         return -ESTALE;
@@ -359,7 +359,8 @@ static int open_existing(const LocalHost *fs, int dir, const char *name,
     int fd = -1;
     int ret;
 
-    ret = inode.handle = hostfs_step(&fs->host, dir, name, HOST_WAIT, attr);
+    ret = inode.handle = hostfs_step(&fs->host, dir, name, HOST_WAIT_POOL,
+                                     attr);
     if (ret < 0) {
         return ret;
     }

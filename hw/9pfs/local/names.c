@@ -54,7 +54,8 @@ int coroutine_fn local_create(FsCall *call, FsNode *dir,
     }
     ret = m.dir = local_node_pin(d);
     if (ret >= 0) {
-        ret = local_perform_open(d, create_work, &m, &m.flags);
+        ret = local_run_open(local_wait(d, HOST_WORK_ANY), create_work, &m,
+                             &m.flags);
         local_node_unpin(d);
     }
     if (ret < 0) {
@@ -89,7 +90,7 @@ int coroutine_fn local_make(FsCall *call, FsNode *dir,
     if (ret < 0) {
         return ret;
     }
-    ret = local_perform(d, make_work, &m);
+    ret = local_run(local_wait(d, HOST_WORK_ANY), make_work, &m);
     local_node_unpin(d);
     local_dir_changed(d);
     return ret;
@@ -123,7 +124,7 @@ int coroutine_fn local_link(FsCall *call, FsNode *node,
     if (ret < 0) {
         return ret;
     }
-    ret = local_run(&l.w, local_node(node), -1, link_work);
+    ret = local_run_held(&l.w, local_node(node), -1, link_work);
     local_node_unpin(d);
     if (ret == 0) {
         local_node_linked(local_node(node), d, name);
@@ -258,7 +259,7 @@ int coroutine_fn local_rename(FsCall *call,
     if (ret < 0) {
         return ret;
     }
-    ret = local_perform_once(from, rename_work, &r);
+    ret = host_run(local_wait(from, HOST_WORK_ANY), rename_work, &r);
     moved = local_node_named(from, oldname);
     if (ret == 0) {
         local_dir_changed(from);
@@ -325,7 +326,7 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
      * and not known to be: the same as during a rename.
      */
     fs_rename_begin(lf->fs);
-    ret = local_perform_once(d, unlink_work, &u);
+    ret = host_run(local_wait(d, HOST_WORK_ANY), unlink_work, &u);
     if (ret == 0) {
         local_dir_changed(d);
     }

@@ -35,10 +35,10 @@
 #include "block/thread-pool.h"
 #include "node.h"
 
-/* Steps that are tried in the main thread before the thread pool is asked */
-#define INLINE_STEPS        16
+/* Steps that are tried here before the thread pool is asked */
+#define TRY_STEPS           16
 /* Rounds in which others take the descriptors that were made free */
-#define PERFORM_TRIES       4
+#define RUN_TRIES           4
 /* Rounds in which renames may get into the way of finding an inode */
 #define FIND_TRIES          64
 /*
@@ -120,7 +120,7 @@ bool local_dir_changed_since(const LocalNode *dir, uint32_t since)
  */
 static uint64_t known_birth(const LocalNode *n)
 {
-    return local_quick(n) ? n->born : 0;
+    return local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER ? n->born : 0;
 }
 
 /* Whether @attr is of the node's inode. Any thread: the node is held. */
@@ -338,7 +338,7 @@ static void find_end(Find *f)
 
 /*
  * False if there is no way. With @by_name file handles are left aside, and the
- * way may end where it is longer than INLINE_STEPS.
+ * way may end where it is longer than TRY_STEPS.
  */
 static bool find_gather(Find *f, LocalNode *n, bool by_name)
 {
@@ -354,7 +354,7 @@ static bool find_gather(Find *f, LocalNode *n, bool by_name)
         FindStep s;
 
         if (!entry || n->node.detached ||
-            (by_name && f->steps->len == INLINE_STEPS)) {
+            (by_name && f->steps->len == TRY_STEPS)) {
             return false;
         }
         s.born = known_birth(n);
@@ -417,7 +417,8 @@ static int find_work(void *opaque)
     cur = start;
     for (i = f->steps->len - 1; i >= 0; i--) {
         FindStep *s = &g_array_index(f->steps, FindStep, i);
-        int fd = hostfs_step(&f->lf->host.host, cur, s->name, HOST_WAIT, &attr);
+        int fd = hostfs_step(&f->lf->host.host, cur, s->name, HOST_WAIT_POOL,
+                             &attr);
 
         if (fd >= 0 && !is_it(s->node, s->born, &attr)) {
             close(fd);
@@ -445,7 +446,7 @@ static int find_work(void *opaque)
  * As far as it goes without waiting. True if all of it did; every node that
  * was passed has its handle now.
  */
-static bool find_inline(Find *f)
+static bool find_try(Find *f)
 {
     LocalNode *at = f->start;
     bool done = true;
@@ -457,12 +458,12 @@ static bool find_inline(Find *f)
         FsAttr attr;
         int fd;
 
-        if (!local_quick(at)) {
+        if (local_wait(at, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
             done = false;
             break;
         }
         fd = hostfs_step(&f->lf->host.host, at->handle.fd, s->name,
-                         HOST_NO_WAIT, &attr);
+                         HOST_WAIT_TRY_FIRST, &attr);
         if (fd < 0) {
             done = false;
             break;
@@ -533,7 +534,7 @@ static int coroutine_fn find_node(LocalNode *n)
     int ret;
 
     for (tries = 0; tries < FIND_TRIES; tries++) {
-        again = find_gather(&f, n, true) && find_inline(&f);
+        again = find_gather(&f, n, true) && find_try(&f);
         find_end(&f);
         if (again) {
             return 0;
@@ -543,7 +544,7 @@ static int coroutine_fn find_node(LocalNode *n)
             find_end(&f);
             return -ESTALE;
         }
-        ret = local_perform(NULL, find_work, &f);
+        ret = local_run(HOST_WAIT_POOL, find_work, &f);
         again = false;
         if (ret < 0) {
             again = find_again(&f, ret);
@@ -599,38 +600,29 @@ void local_node_unpin(LocalNode *n)
  * Holding
  */
 
-int coroutine_fn local_perform_once(LocalNode *at, ThreadPoolFunc *func,
-                                    void *opaque)
+int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque)
 {
-    return at && local_at_once(at) ? func(opaque)
-                                   : thread_pool_submit_co(func, opaque);
-}
-
-int coroutine_fn local_perform(LocalNode *at, ThreadPoolFunc *func,
-                               void *opaque)
-{
-    unsigned tries = PERFORM_TRIES;
+    unsigned tries = RUN_TRIES;
     int ret;
 
     do {
-        ret = local_perform_once(at, func, opaque);
+        ret = host_run(wait, func, opaque);
     } while (ret == -EMFILE && --tries && host_fds_relieve());
     return ret;
 }
 
-int coroutine_fn local_perform_open(LocalNode *at, ThreadPoolFunc *func,
-                                    void *opaque, int *flags)
+int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
+                                void *opaque, int *flags)
 {
-    bool at_once = local_at_once(at);
     int ret;
 
-    if (at_once) {
+    if (wait == HOST_WAIT_NEVER) {
         *flags |= O_NONBLOCK;
     }
-    ret = local_perform(at, func, opaque);
-    if (at_once && ret == -EAGAIN) {
+    ret = local_run(wait, func, opaque);
+    if (wait == HOST_WAIT_NEVER && ret == -EAGAIN) {
         *flags &= ~O_NONBLOCK;
-        ret = local_perform(NULL, func, opaque);
+        ret = local_run(HOST_WAIT_POOL, func, opaque);
     }
     return ret;
 }

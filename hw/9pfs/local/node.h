@@ -19,7 +19,6 @@ typedef struct LocalFs {
     FsExport *fs;
     LocalHost host;
     bool writeout;
-    bool quick_model;           /* its getattr is a system call or two */
     /* A descriptor in the root's mount for open_by_handle_at(2), or -1 */
     int mount_fd;
     int mount_id;
@@ -103,36 +102,23 @@ void local_dir_changed(LocalNode *dir);
 /* Whether one did since LocalFs.changes was @since */
 bool local_dir_changed_since(const LocalNode *dir, uint32_t since);
 
-/* Whether what is known of the node's inode is at hand. */
-static inline bool local_quick(const LocalNode *n)
+/* Whether @work on the node's inode may wait */
+static inline HostWait local_wait(const LocalNode *n, HostWork work)
 {
-    return host_dev_kind(&local_fs(&n->node)->devs, n->node.dev) >=
-           HOST_DEV_STORAGE;
-}
-
-/* Whether nothing that is done to the node's inode has to wait. */
-static inline bool local_at_once(const LocalNode *n)
-{
-    return host_dev_kind(&local_fs(&n->node)->devs, n->node.dev) ==
-           HOST_DEV_MEMORY;
+    return host_dev_wait(&local_fs(&n->node)->devs, n->node.dev, work);
 }
 
 /*
- * Runs @func(@opaque), which is about @at's file system alone: at once if
- * nothing waits there, else, and if @at is NULL, in the thread pool. And again
- * when it came to -EMFILE and there is room to be made.
+ * Runs @func(@opaque) as host_run() does, and again if it fails with -EMFILE
+ * and some descriptors can be closed.
  */
-int coroutine_fn local_perform(LocalNode *at, ThreadPoolFunc *func,
-                               void *opaque);
-/* The same for what cannot be done again */
-int coroutine_fn local_perform_once(LocalNode *at, ThreadPoolFunc *func,
-                                    void *opaque);
+int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
 /*
- * local_perform() of what opens a file, with *@flags: where nothing else waits,
- * a lease may have to be waited for in the thread pool.
+ * local_run() of what opens a file, with *@flags. Even where nothing else
+ * waits, an open may wait for a lease: then it runs in the thread pool.
  */
-int coroutine_fn local_perform_open(LocalNode *at, ThreadPoolFunc *func,
-                                    void *opaque, int *flags);
+int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
+                                void *opaque, int *flags);
 
 /*
  * What a model is to be told of an inode, held for work in the thread pool.

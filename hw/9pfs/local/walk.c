@@ -43,7 +43,7 @@ static int steps_work(void *opaque)
         do {
             LocalInode inode = { .dir = dir, .name = name, .kept = -1 };
 
-            fd = hostfs_step(&s->host->host, dir, name, HOST_WAIT, attr);
+            fd = hostfs_step(&s->host->host, dir, name, HOST_WAIT_POOL, attr);
             if (fd < 0) {
                 return fd;
             }
@@ -97,13 +97,14 @@ static void way_step(Way *way, LocalNode *next, bool up)
 }
 
 /* One step without waiting, if that can be: else -EAGAIN. */
-static int coroutine_fn step_inline(Way *way, const char *name, FsAttr *attr)
+static int coroutine_fn step_try(Way *way, const char *name, FsAttr *attr)
 {
     LocalFs *lf = way->lf;
     LocalInode inode = { .dir = -1, .kept = -1 };
+    HostWait wait = local_wait(way->at, HOST_WORK_LOOKUP);
     int ret;
 
-    if (!lf->quick_model || !local_quick(way->at)) {
+    if (lf->host.model->needs_name || wait == HOST_WAIT_POOL) {
         return -EAGAIN;
     }
     ret = local_node_find(way->at);
@@ -111,11 +112,10 @@ static int coroutine_fn step_inline(Way *way, const char *name, FsAttr *attr)
         return ret;
     }
     inode.handle = hostfs_step(&lf->host.host,
-                               host_fd_use(&way->at->handle), name,
-                               local_at_once(way->at) ? HOST_NO_WAIT_ELSEWHERE
-                                                      : HOST_NO_WAIT, attr);
+                               host_fd_use(&way->at->handle), name, wait,
+                               attr);
     if (inode.handle < 0) {
-        /* Room for descriptors is made there as well: local_perform() */
+        /* Room for descriptors is made there as well: local_run() */
         return inode.handle == -EMFILE ? -EAGAIN : inode.handle;
     }
     if (host_dev_learn(&lf->devs, inode.handle, attr->dev) >=
@@ -134,7 +134,7 @@ static int coroutine_fn step_inline(Way *way, const char *name, FsAttr *attr)
 }
 
 /* As many of the names as are found, in the thread pool: how many, or -errno */
-static int coroutine_fn steps_waiting(Way *way, const char *const *names,
+static int coroutine_fn steps_run(Way *way, const char *const *names,
                                       unsigned n, bool up, FsAttr *attr,
                                       unsigned *walked)
 {
@@ -153,7 +153,7 @@ static int coroutine_fn steps_waiting(Way *way, const char *const *names,
     way->waited = true;
     ret = s.from = local_node_pin(from);
     if (ret >= 0) {
-        ret = local_perform(NULL, steps_work, &s);
+        ret = local_run(HOST_WAIT_POOL, steps_work, &s);
         local_node_unpin(from);
     }
     for (i = 0; i < s.walked; i++) {
@@ -183,7 +183,7 @@ static int coroutine_fn step_up(FsCall *call, Way *way, FsAttr *attr,
         way_step(way, local_node(fs_node_ref(&way->at->node)), true);
         ++*walked;
     } else {
-        ret = steps_waiting(way, &up, 1, true, attr, walked);
+        ret = steps_run(way, &up, 1, true, attr, walked);
     }
     if (ret == 0) {
         ret = local_getattr(call, &way->at->node, NULL, attr);
@@ -214,7 +214,7 @@ static int coroutine_fn walk_once(FsCall *call, Way *way,
         if (local_hidden(lf, names[i])) {
             return -ENOENT;
         }
-        ret = step_inline(way, names[i], &attr[i]);
+        ret = step_try(way, names[i], &attr[i]);
         if (ret == 0) {
             ++*walked;
         } else if (ret == -EAGAIN) {
@@ -223,7 +223,7 @@ static int coroutine_fn walk_once(FsCall *call, Way *way,
                    !local_hidden(lf, names[i + len])) {
                 len++;
             }
-            ret = steps_waiting(way, &names[i], len, false, &attr[i], walked);
+            ret = steps_run(way, &names[i], len, false, &attr[i], walked);
         }
     }
     return ret;

@@ -50,7 +50,8 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
 
     if (fd < 0 && file &&
         (proxy_node_is_old(node) ||
-         host_dev_kind(&ps->devs, node->dev) >= HOST_DEV_STORAGE)) {
+         host_dev_wait(&ps->devs, node->dev, HOST_WORK_STAT) ==
+         HOST_WAIT_NEVER)) {
         fd = container_of(file, HostFile, file)->fd;
     }
     if (fd < 0) {
@@ -291,7 +292,8 @@ static int coroutine_fn node_use_in_memory(FsNode *node)
     ProxyFs *ps = proxy_fs(node);
     int fd = proxy_node_use_here(node);
 
-    return host_dev_kind(&ps->devs, node->dev) == HOST_DEV_MEMORY ? fd : -1;
+    return host_dev_wait(&ps->devs, node->dev, HOST_WORK_ANY) ==
+           HOST_WAIT_NEVER ? fd : -1;
 }
 
 /*

@@ -64,8 +64,7 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
     if (at < 0) {
         return -EAGAIN;
     }
-    wait = host_dev_kind(&ps->devs, dir->dev) == HOST_DEV_MEMORY
-           ? HOST_NO_WAIT_ELSEWHERE : HOST_NO_WAIT;
+    wait = host_dev_wait(&ps->devs, dir->dev, HOST_WORK_LOOKUP);
     fd = hostfs_step(&proxy_here, at, name, wait, attr);
     if (fd < 0) {
         if (fd == -EMFILE) {

@@ -308,7 +308,7 @@ int coroutine_fn proxy_node_use_fd(FsNode *node)
         host_dev_learn(devs, donated->fd, node->dev);
         host_fd_unpin(donated);
     }
-    if (host_dev_kind(devs, node->dev) >= HOST_DEV_STORAGE) {
+    if (host_dev_wait(devs, node->dev, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
         fd = host_fd_use(donated);
     }
     return fd;

@@ -607,7 +607,8 @@ static void *churn_file(void *until)
     int ret;
 
     while (want_turn(*(gint64 *)until)) {
-        inode.dir = hostfs_step(&lh.host, lh.host.root, "d", HOST_WAIT, &attr);
+        inode.dir = hostfs_step(&lh.host, lh.host.root, "d", HOST_WAIT_POOL,
+                                &attr);
         if (inode.dir < 0) {
             g_assert_cmpint(inode.dir, ==, -ENOENT);
             continue;
@@ -618,7 +619,7 @@ static void *churn_file(void *until)
             g_assert_cmpint(ret, ==, -ENOENT);
         } else {
             g_atomic_int_inc(&files_made);
-            inode.handle = hostfs_step(&lh.host, inode.dir, "f", HOST_WAIT,
+            inode.handle = hostfs_step(&lh.host, inode.dir, "f", HOST_WAIT_POOL,
                                        &attr);
             g_assert_cmpint(inode.handle, >=, 0);
             assert_ok(try_see(&inode, &attr));
@@ -660,8 +661,8 @@ static void *look_at_it(void *until)
     FsAttr attr;
 
     while (want_turn(*(gint64 *)until)) {
-        inode.handle = hostfs_step(&lh.host, lh.host.root, "new", HOST_WAIT,
-                                   &attr);
+        inode.handle = hostfs_step(&lh.host, lh.host.root, "new",
+                                   HOST_WAIT_POOL, &attr);
         if (inode.handle < 0) {
             g_assert_cmpint(inode.handle, ==, -ENOENT);
             continue;

@@ -106,8 +106,8 @@ static void dir_child(Fixture *f)
         set_mode(f->export, "d", modes[i]);
         assert_ok(try_walk(f, "d/file"));
         assert_ok(try_walk(f, "d/sub/.."));
-        assert_error(hostfs_step(&f->fs, dir, "file", HOST_NO_WAIT, &attr),
-                     EAGAIN);
+        assert_error(hostfs_step(&f->fs, dir, "file", HOST_WAIT_TRY_FIRST,
+                                 &attr), EAGAIN);
         assert_error(try_walk(f, "d/none"), ENOENT);
         assert_ok(hostfs_walk(&f->fs, dir, up, 3, &walk));
         close(walk.node);
@@ -327,7 +327,7 @@ static gpointer walk_thread(gpointer opaque)
     int fd;
 
     for (i = 0; i < TURNS; i++) {
-        fd = hostfs_step(&w->f->fs, w->dir, "file", HOST_WAIT, &attr);
+        fd = hostfs_step(&w->f->fs, w->dir, "file", HOST_WAIT_POOL, &attr);
         g_assert_cmpint(fd, >=, 0);
         g_assert_cmphex(attr.mode & S_IRWXU, ==, 0);
         close(fd);

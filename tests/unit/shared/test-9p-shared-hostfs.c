@@ -630,12 +630,12 @@ static void test_step(Fixture *f)
     int cached, a, up;
 
     make_tree(f);
-    a = hostfs_step(&f->fs, f->fs.root, "a", HOST_WAIT, &attr);
+    a = hostfs_step(&f->fs, f->fs.root, "a", HOST_WAIT_POOL, &attr);
     g_assert_cmpint(a, >=, 0);
     g_assert_cmpuint(attr.ino, ==, ino_of(f->export, "a"));
 
     /* Just looked up, so it is in the cache of a kernel that can tell */
-    cached = hostfs_step(&f->fs, f->fs.root, "a", HOST_NO_WAIT, &same);
+    cached = hostfs_step(&f->fs, f->fs.root, "a", HOST_WAIT_TRY_FIRST, &same);
     if (cached == -EAGAIN) {
         g_test_message("nothing comes from the cache here");
     } else {
@@ -644,14 +644,17 @@ static void test_step(Fixture *f)
         g_assert_cmpint(fcntl(cached, F_GETFD), ==, FD_CLOEXEC);
         close(cached);
     }
-    cached = hostfs_step(&f->fs, a, "none", HOST_NO_WAIT, &same);
+    cached = hostfs_step(&f->fs, a, "none", HOST_WAIT_TRY_FIRST, &same);
     g_assert_true(cached == -ENOENT || cached == -EAGAIN);
-    assert_error(hostfs_step(&f->fs, a, "none", HOST_WAIT, &same), ENOENT);
-    assert_error(hostfs_step(&f->fs, a, "file/x", HOST_NO_WAIT, &same), ENOENT);
-    assert_error(hostfs_step(&f->fs, a, ".", HOST_NO_WAIT, &same), ENOENT);
+    assert_error(hostfs_step(&f->fs, a, "none", HOST_WAIT_POOL, &same), ENOENT);
+    assert_error(hostfs_step(&f->fs, a, "file/x", HOST_WAIT_TRY_FIRST, &same),
+                 ENOENT);
+    assert_error(hostfs_step(&f->fs, a, ".", HOST_WAIT_TRY_FIRST, &same),
+                 ENOENT);
 
-    assert_error(hostfs_step(&f->fs, a, "..", HOST_NO_WAIT, &same), EAGAIN);
-    up = hostfs_step(&f->fs, a, "..", HOST_WAIT, &attr);
+    assert_error(hostfs_step(&f->fs, a, "..", HOST_WAIT_TRY_FIRST, &same),
+                 EAGAIN);
+    up = hostfs_step(&f->fs, a, "..", HOST_WAIT_POOL, &attr);
     g_assert_cmpint(up, >=, 0);
     g_assert_cmpuint(attr.ino, ==, f->fs.root_ino);
     close(up);
