@@ -33,6 +33,7 @@
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
+#include "hw/9pfs/fs/walk.h"
 #include "node.h"
 
 /* Steps that are tried here before the thread pool is asked */
@@ -336,11 +337,8 @@ static void find_end(Find *f)
     }
 }
 
-/*
- * False if there is no way. With @by_name file handles are left aside, and the
- * way may end where it is longer than TRY_STEPS.
- */
-static bool find_gather(Find *f, LocalNode *n, bool by_name)
+/* False if there is no way. */
+static bool find_gather(Find *f, LocalNode *n)
 {
     *f = (Find) {
         .lf = local_fs(&n->node),
@@ -349,12 +347,11 @@ static bool find_gather(Find *f, LocalNode *n, bool by_name)
         .fd = -1,
         .parent_fd = -1,
     };
-    while (n->handle.fd < 0 && (by_name || !n->memo)) {
+    while (n->handle.fd < 0 && !n->memo) {
         FsEntry *entry = fs_node_where(&n->node);
         FindStep s;
 
-        if (!entry || n->node.detached ||
-            (by_name && f->steps->len == TRY_STEPS)) {
+        if (!entry || n->node.detached) {
             return false;
         }
         s.born = known_birth(n);
@@ -443,43 +440,59 @@ static int find_work(void *opaque)
 }
 
 /*
- * As far as it goes without waiting. True if all of it did; every node that
- * was passed has its handle now.
+ * Finding without waiting. Nodes that were found are pinned until the end, so
+ * that the budget does not close one for the next.
  */
-static bool find_try(Find *f)
+typedef struct FindTry {
+    LocalNode *found[TRY_STEPS];
+    unsigned n;
+} FindTry;
+
+static bool find_try_ready(FsNode *node, void *opaque)
 {
-    LocalNode *at = f->start;
-    bool done = true;
-    int i;
+    return local_node(node)->handle.fd >= 0;
+}
 
-    /* Pinned, so that one step's handle is not closed for the next one's */
-    for (i = f->steps->len - 1; i >= 0; i--) {
-        FindStep *s = &g_array_index(f->steps, FindStep, i);
-        FsAttr attr;
-        int fd;
+static int coroutine_fn find_try_step(FsEntry *entry, void *opaque)
+{
+    LocalNode *dir = local_node(entry->parent);
+    LocalNode *n = local_node(entry->node);
+    FindTry *t = opaque;
+    FsAttr attr;
+    int fd;
 
-        if (local_wait(at, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
-            done = false;
-            break;
-        }
-        fd = hostfs_step(&f->lf->host.host, at->handle.fd, s->name,
-                         HOST_WAIT_TRY_FIRST, &attr);
-        if (fd < 0) {
-            done = false;
-            break;
-        }
-        if (!is_it(s->node, s->born, &attr)) {
-            /* The thread pool shall have the last word. */
-            close(fd);
-            done = false;
-            break;
-        }
-        host_fd_pin(&s->node->handle);
-        set_handle(s->node, fd);
-        at = s->node;
+    if (local_wait(dir, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
+        return -EAGAIN;
     }
-    for (i++; i < (int)f->steps->len; i++) {
-        host_fd_unpin(&g_array_index(f->steps, FindStep, i).node->handle);
+    fd = hostfs_step(&local_fs(&n->node)->host.host, host_fd_use(&dir->handle),
+                     entry->name, HOST_WAIT_TRY_FIRST, &attr);
+    if (fd < 0) {
+        return -EAGAIN;
+    }
+    if (!is_it(n, known_birth(n), &attr)) {
+        /* The thread pool has the last word. */
+        close(fd);
+        return -EAGAIN;
+    }
+    host_fd_pin(&n->handle);
+    set_handle(n, fd);
+    t->found[t->n++] = n;
+    return 0;
+}
+
+/* Whether @n has its handle now; if not, some of the way may be done. */
+static bool coroutine_fn find_try(LocalNode *n)
+{
+    static const FsFinder finder = {
+        .ready = find_try_ready,
+        .step = find_try_step,
+        .max = TRY_STEPS,
+    };
+    FindTry t = { };
+    bool done = fs_find_again(&finder, &n->node, &t) == 0;
+
+    while (t.n) {
+        host_fd_unpin(&t.found[--t.n]->handle);
     }
     return done;
 }
@@ -534,13 +547,10 @@ static int coroutine_fn find_node(LocalNode *n)
     int ret;
 
     for (tries = 0; tries < FIND_TRIES; tries++) {
-        again = find_gather(&f, n, true) && find_try(&f);
-        find_end(&f);
-        if (again) {
+        if (find_try(n)) {
             return 0;
         }
-        /* Some of the way may be done already */
-        if (!find_gather(&f, n, false)) {
+        if (!find_gather(&f, n)) {
             find_end(&f);
             return -ESTALE;
         }

@@ -3,16 +3,17 @@
  *
  * The local driver's walk: from name to name.
  *
- * Where the kernel has a name in its cache it is looked up without waiting,
- * here; from the first one on that it has not, the walk goes on in the thread
- * pool.
+ * A name that the kernel has in its cache is looked up here, without waiting.
+ * From the first name on that is not in the cache, the walk goes on in the
+ * thread pool.
  *
- * The pool's answer may be late: the guest can have changed a directory, by
- * another request, after the walk found a name in it and before the walk gets
- * to know. Entries are to be right, so such a walk is done again.
+ * The pool's answer may be late: the guest can change a directory, by another
+ * request, after the pool found a name in it and before this thread gets the
+ * answer. Entries must be right, so such a walk starts again.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
+#include "hw/9pfs/fs/walk.h"
 #include "local.h"
 
 /* Rounds of a walk in a directory that changes all the time */
@@ -63,57 +64,54 @@ static int steps_work(void *opaque)
     return 0;
 }
 
-/* A walk on its way */
-typedef struct Way {
+typedef struct LocalWalk {
+    FsWalker walker;
     LocalFs *lf;
-    LocalNode *at;              /* a reference, */
-    LocalNode *above;           /* and the one before, or NULL: unknown */
     uint32_t since;             /* LocalFs.changes at the start */
     bool waited;
-    bool raced;                 /* a directory on it changed meanwhile */
-} Way;
+    bool raced;                 /* a directory on the way changed since */
+} LocalWalk;
 
-static void way_clear(Way *way)
+static LocalNode *walk_at(const LocalWalk *w)
 {
-    fs_node_unref(&way->at->node);
-    if (way->above) {
-        fs_node_unref(&way->above->node);
-    }
+    return local_node(w->walker.at);
 }
 
-/* The next one is @next, with a reference that is taken over. */
-static void way_step(Way *way, LocalNode *next, bool up)
+/* The walk leaves a directory, or does not find a name in it. */
+static void walk_check_race(LocalWalk *w)
 {
-    way->raced |= local_dir_changed_since(way->at, way->since);
-    if (way->above) {
-        fs_node_unref(&way->above->node);
-    }
-    way->above = way->at;
+    w->raced |= local_dir_changed_since(walk_at(w), w->since);
+}
+
+/* The next node is @next, with a reference that is taken over. */
+static void walk_step(LocalWalk *w, LocalNode *next, bool up)
+{
+    walk_check_race(w);
     if (up) {
-        fs_node_unref(&way->at->node);
-        way->above = NULL;
+        fs_walker_up(&w->walker, &next->node);
+    } else {
+        fs_walker_down(&w->walker, &next->node);
     }
-    way->at = next;
 }
 
 /* One step without waiting, if that can be: else -EAGAIN. */
-static int coroutine_fn step_try(Way *way, const char *name, FsAttr *attr)
+static int coroutine_fn step_try(LocalWalk *w, const char *name, FsAttr *attr)
 {
-    LocalFs *lf = way->lf;
     LocalInode inode = { .dir = -1, .kept = -1 };
-    HostWait wait = local_wait(way->at, HOST_WORK_LOOKUP);
+    LocalNode *dir = walk_at(w);
+    HostWait wait = local_wait(dir, HOST_WORK_LOOKUP);
+    LocalFs *lf = w->lf;
     int ret;
 
     if (lf->host.model->needs_name || wait == HOST_WAIT_POOL) {
         return -EAGAIN;
     }
-    ret = local_node_find(way->at);
+    ret = local_node_find(dir);
     if (ret < 0) {
         return ret;
     }
-    inode.handle = hostfs_step(&lf->host.host,
-                               host_fd_use(&way->at->handle), name, wait,
-                               attr);
+    inode.handle = hostfs_step(&lf->host.host, host_fd_use(&dir->handle), name,
+                               wait, attr);
     if (inode.handle < 0) {
         /* Room for descriptors is made there as well: local_run() */
         return inode.handle == -EMFILE ? -EAGAIN : inode.handle;
@@ -128,18 +126,17 @@ static int coroutine_fn step_try(Way *way, const char *name, FsAttr *attr)
         close(inode.handle);
         return ret;
     }
-    way_step(way, local_node_accept(lf, inode.handle, attr, way->at, name,
-                                    way->since), false);
+    walk_step(w, local_node_accept(lf, inode.handle, attr, dir, name,
+                                   w->since), false);
     return 0;
 }
 
-/* As many of the names as are found, in the thread pool: how many, or -errno */
-static int coroutine_fn steps_run(Way *way, const char *const *names,
-                                      unsigned n, bool up, FsAttr *attr,
-                                      unsigned *walked)
+/* As many of the names as are found, in the thread pool */
+static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
+                                  unsigned n, bool up, FsAttr *attr)
 {
-    LocalFs *lf = way->lf;
-    LocalNode *from = local_node(fs_node_ref(&way->at->node));
+    LocalFs *lf = w->lf;
+    LocalNode *from = local_node(fs_node_ref(w->walker.at));
     StepsWork s = {
         .host = &lf->host,
         .names = names,
@@ -150,7 +147,7 @@ static int coroutine_fn steps_run(Way *way, const char *const *names,
     unsigned i;
     int ret;
 
-    way->waited = true;
+    w->waited = true;
     ret = s.from = local_node_pin(from);
     if (ret >= 0) {
         ret = local_run(HOST_WAIT_POOL, steps_work, &s);
@@ -160,70 +157,65 @@ static int coroutine_fn steps_run(Way *way, const char *const *names,
         host_dev_learn(&lf->devs, s.fd[i], attr[i].dev);
     }
     for (i = 0; i < s.walked; i++) {
-        way_step(way, up ? local_node_accept(lf, s.fd[i], &attr[i], NULL, NULL,
-                                             way->since)
-                         : local_node_accept(lf, s.fd[i], &attr[i], way->at,
-                                             names[i], way->since), up);
+        walk_step(w, up ? local_node_accept(lf, s.fd[i], &attr[i], NULL, NULL,
+                                            w->since)
+                        : local_node_accept(lf, s.fd[i], &attr[i], walk_at(w),
+                                            names[i], w->since), up);
     }
-    /* What was not found may be there now, too */
-    way->raced |= local_dir_changed_since(way->at, way->since);
-    *walked += s.walked;
+    /* A name that was not found may be there now, too. */
+    walk_check_race(w);
     fs_node_unref(&from->node);
     return ret;
 }
 
 /* The directory above, which is the root's own in case of the root */
-static int coroutine_fn step_up(FsCall *call, Way *way, FsAttr *attr,
-                                unsigned *walked)
+static int coroutine_fn step_up(FsCall *call, LocalWalk *w, FsAttr *attr)
 {
     const char *const up = "..";
     int ret = 0;
 
-    if (&way->at->node == way->lf->fs->root) {
-        way_step(way, local_node(fs_node_ref(&way->at->node)), true);
-        ++*walked;
+    if (w->walker.at == w->lf->fs->root) {
+        walk_step(w, local_node(fs_node_ref(w->walker.at)), true);
     } else {
-        ret = steps_run(way, &up, 1, true, attr, walked);
+        ret = steps_run(w, &up, 1, true, attr);
     }
     if (ret == 0) {
-        ret = local_getattr(call, &way->at->node, NULL, attr);
+        ret = local_getattr(call, w->walker.at, NULL, attr);
         if (ret < 0) {
-            --*walked;
+            w->walker.done--;
         }
     }
     return ret;
 }
 
-static int coroutine_fn walk_once(FsCall *call, Way *way,
+static int coroutine_fn walk_once(FsCall *call, LocalWalk *w,
                                   const char *const *names, unsigned n,
-                                  FsAttr *attr, unsigned *walked)
+                                  FsAttr *attr)
 {
-    LocalFs *lf = way->lf;
+    LocalFs *lf = w->lf;
     int ret = 0;
 
-    while (ret == 0 && *walked < n) {
-        unsigned i = *walked, len;
+    while (ret == 0 && w->walker.done < n) {
+        unsigned i = w->walker.done, len;
 
-        if (!S_ISDIR(way->at->node.type)) {
+        if (!S_ISDIR(w->walker.at->type)) {
             return -ENOTDIR;
         }
         if (!strcmp(names[i], "..")) {
-            ret = step_up(call, way, &attr[i], walked);
+            ret = step_up(call, w, &attr[i]);
             continue;
         }
         if (local_hidden(lf, names[i])) {
             return -ENOENT;
         }
-        ret = step_try(way, names[i], &attr[i]);
-        if (ret == 0) {
-            ++*walked;
-        } else if (ret == -EAGAIN) {
+        ret = step_try(w, names[i], &attr[i]);
+        if (ret == -EAGAIN) {
             len = 1;
             while (i + len < n && strcmp(names[i + len], "..") &&
                    !local_hidden(lf, names[i + len])) {
                 len++;
             }
-            ret = steps_run(way, &names[i], len, false, &attr[i], walked);
+            ret = steps_run(w, &names[i], len, false, &attr[i]);
         }
     }
     return ret;
@@ -233,27 +225,18 @@ int coroutine_fn local_walk(FsCall *call, FsNode *dir,
                             const char *const *names, unsigned n,
                             FsWalk *walk)
 {
+    LocalFs *lf = local_fs(dir);
     unsigned tries = WALK_TRIES;
-    Way way;
+    LocalWalk w;
     int ret;
 
-    walk->node = walk->parent = NULL;
     while (true) {
-        way = (Way) { .lf = local_fs(dir), .at = local_node(fs_node_ref(dir)) };
-        way.since = way.lf->changes;
-        walk->walked = 0;
-        ret = walk_once(call, &way, names, n, walk->attr, &walk->walked);
-        if (!way.waited || !way.raced || --tries == 0) {
-            break;
+        w = (LocalWalk) { .lf = lf, .since = lf->changes };
+        fs_walker_start(&w.walker, dir);
+        ret = walk_once(call, &w, names, n, walk->attr);
+        if (!w.waited || !w.raced || --tries == 0) {
+            return fs_walker_end(&w.walker, ret, walk);
         }
-        way_clear(&way);
+        fs_walker_clear(&w.walker);
     }
-    if (ret == 0) {
-        walk->node = fs_node_ref(&way.at->node);
-        if (way.above) {
-            walk->parent = fs_node_ref(&way.above->node);
-        }
-    }
-    way_clear(&way);
-    return ret;
 }
