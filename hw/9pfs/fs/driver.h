@@ -136,6 +136,7 @@ typedef struct FsDriver {
                              FsAttr *attr);
     int coroutine_fn (*link)(FsCall *call, FsNode *node,
                              FsNode *dir, const char *name);
+    /* Between fs_rename_begin() and fs_rename_end() */
     int coroutine_fn (*rename)(FsCall *call,
                                FsNode *olddir, const char *oldname,
                                FsNode *newdir, const char *newname);

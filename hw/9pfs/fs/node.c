@@ -404,13 +404,6 @@ FsEntry *fs_node_where(FsNode *node)
     return node->where && !node->where->gone ? node->where : NULL;
 }
 
-void fs_node_moved(FsNode *node, FsNode *dir)
-{
-    if (S_ISDIR(node->type)) {
-        cut_circle(node, dir);
-    }
-}
-
 /*
  * Renames
  */
@@ -420,15 +413,70 @@ bool fs_entries_current(const FsExport *fs)
     return !fs->nodes.renaming;
 }
 
-void fs_rename_begin(FsExport *fs)
+void fs_names_begin(FsExport *fs)
 {
     fs->nodes.renaming++;
 }
 
-void coroutine_fn fs_rename_end(FsExport *fs)
+void coroutine_fn fs_names_end(FsExport *fs)
 {
     fs->nodes.renaming--;
     qemu_co_queue_restart_all(&fs->nodes.renamed);
+}
+
+void fs_rename_begin(FsRename *r, FsNode *olddir, const char *oldname,
+                     FsNode *newdir, const char *newname)
+{
+    FsExport *fs = olddir->fs;
+
+    if (r->olddir) {
+        return;
+    }
+    *r = (FsRename) {
+        .olddir = olddir,
+        .oldname = oldname,
+        .newdir = newdir,
+        .newname = newname,
+        .from = fs_entry_find(fs, olddir, oldname),
+        .over = fs_entry_find(fs, newdir, newname),
+    };
+    fs_names_begin(fs);
+}
+
+/* Does to entries what the rename did to names. */
+static void rename_entries(FsRename *r)
+{
+    if (r->from && r->from->node && S_ISDIR(r->from->node->type)) {
+        cut_circle(r->from->node, r->newdir);
+    }
+    /*
+     * rename(2): "If oldpath and newpath are existing hard links referring to
+     * the same file, then rename() does nothing": both names stay.
+     */
+    if (r->from && r->over && r->from->node == r->over->node) {
+        return;
+    }
+    /* Other requests went on: change only entries that are as they were. */
+    if (r->over && fs_entry_is(r->over, r->newdir, r->newname)) {
+        fs_entry_gone(r->over);
+    }
+    if (r->from && fs_entry_is(r->from, r->olddir, r->oldname)) {
+        fs_entry_move(r->from, r->newdir, r->newname);
+    }
+}
+
+void coroutine_fn fs_rename_end(FsRename *r, int ret)
+{
+    if (!r->olddir) {
+        return;
+    }
+    if (ret == 0) {
+        rename_entries(r);
+    }
+    fs_names_end(r->olddir->fs);
+    g_clear_pointer(&r->from, fs_entry_put);
+    g_clear_pointer(&r->over, fs_entry_put);
+    r->olddir = NULL;
 }
 
 bool coroutine_fn fs_rename_wait(FsExport *fs)

@@ -124,8 +124,6 @@ FsEntry *fs_node_where(FsNode *node);
 void fs_node_set_where(FsNode *node, FsEntry *entry);
 /* The same of a node that is new, and so the parent of none. */
 void fs_node_init_where(FsNode *node, FsEntry *entry);
-/* @node was renamed into @dir, and the server is about to move its entry. */
-void fs_node_moved(FsNode *node, FsNode *dir);
 
 /*
  * Whether entries say where files are now: no rename is under way whose
@@ -133,14 +131,35 @@ void fs_node_moved(FsNode *node, FsNode *dir);
  */
 bool fs_entries_current(const FsExport *fs);
 
+/* A rename that changes names on the host. All zero before it begins. */
+typedef struct FsRename {
+    FsNode *olddir;             /* NULL: it has not begun */
+    const char *oldname;
+    FsNode *newdir;
+    const char *newname;
+    FsEntry *from;              /* references, or NULL */
+    FsEntry *over;
+} FsRename;
+
 /*
- * A driver calls begin and end around a rename and the move of its entries. A
- * lookup by entry may fail in between; its caller then asks fs_rename_wait(),
- * which waits until a rename is over and returns true, so that another try is
- * worthwhile, or returns false at once when none is under way.
+ * A driver calls begin once it has found all that its rename works on: from
+ * then on a lookup by entry may fail, and waits for the rename. It does nothing
+ * if the rename has begun. The end does nothing if it has not; @ret is the
+ * result, and with 0 the entries move.
  */
-void fs_rename_begin(FsExport *fs);
-void coroutine_fn fs_rename_end(FsExport *fs);
+void fs_rename_begin(FsRename *r, FsNode *olddir, const char *oldname,
+                     FsNode *newdir, const char *newname);
+void coroutine_fn fs_rename_end(FsRename *r, int ret);
+
+/* The same around any other change during which a file has no name */
+void fs_names_begin(FsExport *fs);
+void coroutine_fn fs_names_end(FsExport *fs);
+
+/*
+ * A lookup by entry failed. Waits until a change of names is over and returns
+ * true, so that another try is worthwhile; returns false at once when none is
+ * under way.
+ */
 bool coroutine_fn fs_rename_wait(FsExport *fs);
 
 /*

@@ -240,6 +240,7 @@ int coroutine_fn local_rename(FsCall *call,
     RenameWork r = {
         .host = &lf->host, .oldname = oldname, .newname = newname,
     };
+    FsRename rename = { };
     LocalNode *moved;
     int ret;
 
@@ -249,28 +250,23 @@ int coroutine_fn local_rename(FsCall *call,
     if (local_hidden(lf, newname)) {
         return -EACCES;
     }
-    /*
-     * Directories and victim may have to be found, and whoever does not find
-     * an inode waits for renames: this one is not yet one of them.
-     */
-    lf->fs->nodes.renaming--;
     ret = rename_hold(&r, from, to);
-    lf->fs->nodes.renaming++;
     if (ret < 0) {
         return ret;
     }
+    fs_rename_begin(&rename, olddir, oldname, newdir, newname);
     ret = host_run(local_wait(from, HOST_WORK_ANY), rename_work, &r);
     moved = local_node_named(from, oldname);
     if (ret == 0) {
         local_dir_changed(from);
         local_dir_changed(to);
-        local_node_moved(moved, to);
     }
     /* rename(2) does nothing to two names of the same inode */
     victim_release(&r.over, to, newname, ret == 0 && r.over.n != moved);
     if (moved) {
         fs_node_unref(&moved->node);
     }
+    fs_rename_end(&rename, ret);
     local_node_unpin(to);
     local_node_unpin(from);
     return ret;
@@ -322,16 +318,16 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
     }
     victim_hold(&u.victim, d, name);
     /*
-     * For a model that works by name the file is without one for a moment,
-     * and not known to be: the same as during a rename.
+     * For a model that works by name the file has none for a moment, before
+     * its entry says so.
      */
-    fs_rename_begin(lf->fs);
+    fs_names_begin(lf->fs);
     ret = host_run(local_wait(d, HOST_WORK_ANY), unlink_work, &u);
     if (ret == 0) {
         local_dir_changed(d);
     }
     victim_release(&u.victim, d, name, ret == 0);
-    fs_rename_end(lf->fs);
+    fs_names_end(lf->fs);
     if (e) {
         local_node_unpin(e);
     }

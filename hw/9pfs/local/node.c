@@ -92,13 +92,6 @@ void local_node_linked(LocalNode *n, LocalNode *dir, const char *name)
     }
 }
 
-void local_node_moved(LocalNode *n, LocalNode *dir)
-{
-    if (n) {
-        fs_node_moved(&n->node, &dir->node);
-    }
-}
-
 void local_dir_changed(LocalNode *dir)
 {
     LocalFs *lf = local_fs(&dir->node);

@@ -91,12 +91,6 @@ void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
 /* The inode got a name more. */
 void local_node_linked(LocalNode *n, LocalNode *dir, const char *name);
 
-/*
- * The directory @n, or NULL, was renamed into @dir, and the server is about to
- * move its entry.
- */
-void local_node_moved(LocalNode *n, LocalNode *dir);
-
 /* A name in @dir changed just now. */
 void local_dir_changed(LocalNode *dir);
 /* Whether one did since LocalFs.changes was @since */

@@ -1085,7 +1085,7 @@ static int coroutine_fn proxy_v1_rename(FsCall *call,
 {
     FsExport *fs = olddir->fs;
     ProxyV1Turn turn;
-    FsEntry *entry;
+    FsRename r = { };
     Path old, new;
     int ret;
 
@@ -1095,17 +1095,10 @@ static int coroutine_fn proxy_v1_rename(FsCall *call,
     }
     ret = find_in(&turn, newdir, newname, new);
     if (ret == 0) {
+        fs_rename_begin(&r, olddir, oldname, newdir, newname);
         ret = rename_found(&turn, fs, old, new);
     }
-    if (ret == 0) {
-        entry = fs_entry_find(fs, olddir, oldname);
-        if (entry) {
-            if (entry->node) {
-                fs_node_moved(entry->node, newdir);
-            }
-            fs_entry_put(entry);
-        }
-    }
+    fs_rename_end(&r, ret);
     proxy_v1_end(&turn);
     return ret;
 }

@@ -512,7 +512,7 @@ static int coroutine_fn proxy_link(FsCall *call, FsNode *node,
 static int coroutine_fn rename_once(FsCall *call,
                                     FsNode *olddir, const char *oldname,
                                     FsNode *newdir, const char *newname,
-                                    FsNode *victim)
+                                    FsNode *victim, FsRename *r)
 {
     ProxyRequest req;
     int ret;
@@ -525,6 +525,7 @@ static int coroutine_fn rename_once(FsCall *call,
     if (ret < 0) {
         return ret;
     }
+    fs_rename_begin(r, olddir, oldname, newdir, newname);
     marshal_put_u64(&req.w, proxy_handle_of(olddir));
     marshal_put_str(&req.w, oldname);
     marshal_put_u64(&req.w, proxy_handle_of(newdir));
@@ -539,18 +540,17 @@ static int coroutine_fn proxy_rename(FsCall *call,
     g_autoptr(FsNode) node = fs_entry_node(olddir, oldname);
     g_autoptr(FsNode) victim = fs_entry_node(newdir, newname);
     ProxyNodeTry t = PROXY_NODE_TRY(call, olddir, newdir, victim);
+    FsRename r = { };
     int ret;
 
     while (proxy_node_try(&t, &ret)) {
-        ret = rename_once(call, olddir, oldname, newdir, newname, victim);
+        ret = rename_once(call, olddir, oldname, newdir, newname, victim, &r);
     }
     if (node && ret == -ENOENT && t.t.doubt &&
         proxy_name_is(call, newdir, newname, node)) {
         ret = 0;                /* an earlier try did it */
     }
-    if (node && ret == 0) {
-        fs_node_moved(node, newdir);
-    }
+    fs_rename_end(&r, ret);
     return ret;
 }
 

@@ -486,36 +486,8 @@ int coroutine_fn p9_rename_name(P9Request *req,
                                 FsNode *olddir, const char *oldname,
                                 FsNode *newdir, const char *newname)
 {
-    P9Server *s = req->s;
-    FsEntry *from, *over;
-    int ret;
-
-    from = fs_entry_find(s->fs, olddir, oldname);
-    over = fs_entry_find(s->fs, newdir, newname);
-
-    fs_rename_begin(s->fs);
-    ret = p9_driver(req)->rename(&req->call, olddir, oldname,
-                                 newdir, newname);
-    /*
-     * rename(2): "If oldpath and newpath are existing hard links referring to
-     * the same file, then rename() does nothing": both names stay.
-     */
-    if (ret == 0 && !(from && over && from->node == over->node)) {
-        if (over && fs_entry_is(over, newdir, newname)) {
-            fs_entry_gone(over);
-        }
-        if (from && fs_entry_is(from, olddir, oldname)) {
-            fs_entry_move(from, newdir, newname);
-        }
-    }
-    fs_rename_end(s->fs);
-    if (from) {
-        fs_entry_put(from);
-    }
-    if (over) {
-        fs_entry_put(over);
-    }
-    return ret;
+    return p9_driver(req)->rename(&req->call, olddir, oldname,
+                                  newdir, newname);
 }
 
 /* Trenameat olddirfid[4] oldname[s] newdirfid[4] newname[s] */

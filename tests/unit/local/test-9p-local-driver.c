@@ -296,31 +296,10 @@ static void coroutine_fn run_setxattr(Op *op)
                               op->size, op->flags);
 }
 
-/* As the server does it */
 static void coroutine_fn run_rename(Op *op)
 {
-    FsExport *fs = op->node->fs;
-    FsEntry *from = fs_entry_find(fs, op->node, op->names[0]);
-    FsEntry *over = fs_entry_find(fs, op->other, op->names[1]);
-
-    fs_rename_begin(fs);
     op->ret = local->rename(&op->call, op->node, op->names[0], op->other,
                             op->names[1]);
-    if (op->ret == 0 && !(from && over && from->node == over->node)) {
-        if (over && fs_entry_is(over, op->other, op->names[1])) {
-            fs_entry_gone(over);
-        }
-        if (from && fs_entry_is(from, op->node, op->names[0])) {
-            fs_entry_move(from, op->other, op->names[1]);
-        }
-    }
-    fs_rename_end(fs);
-    if (from) {
-        fs_entry_put(from);
-    }
-    if (over) {
-        fs_entry_put(over);
-    }
 }
 
 static void coroutine_fn run_unlink(Op *op)
