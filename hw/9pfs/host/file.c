@@ -45,6 +45,8 @@
  * always begins anew, as rewinddir(3) does.
  */
 #include "qemu/osdep.h"
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include "block/thread-pool.h"
@@ -112,6 +114,11 @@ static void host_file_undirect(HostFile *f)
     if (flags >= 0) {
         fcntl(f->fd, F_SETFL, flags & ~O_DIRECT);
     }
+}
+
+int host_file_fd(const FsFile *file)
+{
+    return container_of(file, HostFile, file)->fd;
 }
 
 static int close_work(void *opaque)
@@ -332,8 +339,37 @@ ssize_t coroutine_fn host_file_write(FsCall *call, FsFile *file,
 }
 
 /*
- * fsync and locks
+ * Generation, fsync and locks
  */
+
+typedef struct HostGeneration {
+    int fd;
+    uint64_t *gen;
+} HostGeneration;
+
+static int generation_work(void *opaque)
+{
+    HostGeneration *work = opaque;
+    unsigned int version;
+
+    /* The kernel writes an int, although the number is defined with a long. */
+    if (ioctl(work->fd, FS_IOC_GETVERSION, &version) < 0) {
+        return -EOPNOTSUPP;
+    }
+    *work->gen = version;
+    return 0;
+}
+
+int coroutine_fn host_file_generation(FsFile *file, uint64_t *gen)
+{
+    HostGeneration work = { .fd = host_file_fd(file), .gen = gen };
+    int ret;
+
+    fs_file_ref(file);
+    ret = thread_pool_submit_co(generation_work, &work);
+    fs_file_unref(file);
+    return ret;
+}
 
 static int fsync_work(void *opaque)
 {

@@ -36,6 +36,12 @@ typedef struct HostFile {
 FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
                       HostDevKind kind);
 
+/* The descriptor, which stays the file's */
+int host_file_fd(const FsFile *file);
+
+/* FsDriver.generation of an inode that is open as @file */
+int coroutine_fn host_file_generation(FsFile *file, uint64_t *gen);
+
 /* FsDriver operations, as fs/driver.h describes them */
 void host_file_free(FsFile *file);
 ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,

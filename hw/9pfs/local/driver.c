@@ -43,7 +43,7 @@ int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
 
 static int file_fd(FsFile *file)
 {
-    return file ? container_of(file, HostFile, file)->fd : -1;
+    return file ? host_file_fd(file) : -1;
 }
 
 /*

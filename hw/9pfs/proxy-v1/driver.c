@@ -44,8 +44,6 @@
  *   nothing), reconnection.
  */
 #include "qemu/osdep.h"
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include "block/aio-wait.h"
 #include "block/thread-pool.h"
 #include "fsdev/shared/hostfs.h"
@@ -97,11 +95,6 @@ static ProxyV1Fs *fs_of(const FsNode *node)
 static ProxyV1Node *node_of(FsNode *node)
 {
     return container_of(node, ProxyV1Node, node);
-}
-
-static int file_fd(FsFile *file)
-{
-    return container_of(file, HostFile, file)->fd;
 }
 
 static bool writable(const FsFile *file)
@@ -490,7 +483,7 @@ static int coroutine_fn proxy_v1_walk(FsCall *call, FsNode *dir,
 static int file_getattr(FsFile *file, FsAttr *attr)
 {
     ProxyV1Node *n = node_of(file->node);
-    int ret = hostfs_getattr(file_fd(file), attr);
+    int ret = hostfs_getattr(host_file_fd(file), attr);
 
     if (ret == 0 && fs_of(file->node)->other_ids) {
         attr->uid = n->uid;
@@ -522,7 +515,6 @@ static int coroutine_fn proxy_v1_getattr(FsCall *call, FsNode *node,
 
 typedef struct FileWork {
     FsFile *file;               /* a reference */
-    uint64_t *gen;
     FsStatfs *st;
     const FsSetAttr *set;
     uint64_t size;
@@ -541,26 +533,11 @@ static int coroutine_fn file_run(FileWork *work, FsFile *file,
     return ret;
 }
 
-static int generation_work(void *opaque)
-{
-    FileWork *work = opaque;
-    unsigned int version;
-
-    /* The kernel writes an int, whatever the number's definition says. */
-    if (ioctl(file_fd(work->file), FS_IOC_GETVERSION, &version) < 0) {
-        return -EOPNOTSUPP;
-    }
-    *work->gen = version;
-    return 0;
-}
-
 static int coroutine_fn proxy_v1_generation(FsCall *call, FsNode *node,
                                           FsFile *file, uint64_t *gen)
 {
-    FileWork work = { .gen = gen };
-
     file = any_file(node, file, false);
-    return file ? file_run(&work, file, generation_work) : -EAGAIN;
+    return file ? host_file_generation(file, gen) : -EAGAIN;
 }
 
 static int coroutine_fn proxy_v1_get_target(FsCall *call, FsNode *node,
@@ -587,7 +564,7 @@ static int statfs_work(void *opaque)
 {
     FileWork *work = opaque;
 
-    return hostfs_statfs(file_fd(work->file), work->st);
+    return hostfs_statfs(host_file_fd(work->file), work->st);
 }
 
 static int coroutine_fn proxy_v1_get_statfs(FsCall *call, FsNode *node,
@@ -620,7 +597,7 @@ static int resize_work(void *opaque)
 {
     FileWork *work = opaque;
 
-    return ftruncate(file_fd(work->file), work->size) < 0 ? -errno : 0;
+    return ftruncate(host_file_fd(work->file), work->size) < 0 ? -errno : 0;
 }
 
 static struct timespec new_time(uint32_t valid, uint32_t change,
@@ -659,7 +636,7 @@ static int nameless_work(void *opaque)
 {
     FileWork *work = opaque;
     const FsSetAttr *set = work->set;
-    int fd = file_fd(work->file);
+    int fd = host_file_fd(work->file);
     struct timespec times[2];
     FsAttr attr;
 
@@ -852,7 +829,7 @@ static int reopen_work(void *opaque)
     static const HostFs host = { .root = -1, .fd_prefix = "/proc/self/fd/" };
     FileWork *work = opaque;
 
-    return hostfs_open(&host, file_fd(work->file), work->flags);
+    return hostfs_open(&host, host_file_fd(work->file), work->flags);
 }
 
 static int coroutine_fn reopen(FsNode *node, int flags, FsFile **file)

@@ -13,8 +13,6 @@
  * fsdev/shared/proto.h. A node without a descriptor uses messages for all.
  */
 #include "qemu/osdep.h"
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include "block/aio.h"
 #include "block/thread-pool.h"
 #include "qapi/error.h"
@@ -52,7 +50,7 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
         (proxy_node_is_old(node) ||
          host_dev_wait(&ps->devs, node->dev, HOST_WORK_STAT) ==
          HOST_WAIT_NEVER)) {
-        fd = container_of(file, HostFile, file)->fd;
+        fd = host_file_fd(file);
     }
     if (fd < 0) {
         fd = proxy_node_get_fd(node);
@@ -90,35 +88,11 @@ static int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
     return ret;
 }
 
-typedef struct GenerationWork {
-    int fd;
-    uint64_t *gen;
-} GenerationWork;
-
-static int generation_work(void *opaque)
-{
-    GenerationWork *work = opaque;
-    unsigned int version;
-
-    /* The kernel writes an int, whatever the number's definition says. */
-    if (ioctl(work->fd, FS_IOC_GETVERSION, &version) < 0) {
-        return -EOPNOTSUPP;
-    }
-    *work->gen = version;
-    return 0;
-}
-
-/* An O_PATH descriptor does not do for it, and the helper is not asked. */
+/* An O_PATH descriptor does not do for this, and the helper is not asked. */
 static int coroutine_fn proxy_generation(FsCall *call, FsNode *node,
                                          FsFile *file, uint64_t *gen)
 {
-    GenerationWork work = { .gen = gen };
-
-    if (!file) {
-        return -EAGAIN;
-    }
-    work.fd = container_of(file, HostFile, file)->fd;
-    return thread_pool_submit_co(generation_work, &work);
+    return file ? host_file_generation(file, gen) : -EAGAIN;
 }
 
 static int coroutine_fn readlink_once(FsCall *call, FsNode *node,
