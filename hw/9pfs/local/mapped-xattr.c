@@ -37,37 +37,15 @@
 #define XATTR_ACCESS    LOCAL_MAPPED_PREFIX LOCAL_ACL_ACCESS
 #define XATTR_DEFAULT   LOCAL_MAPPED_PREFIX LOCAL_ACL_DEFAULT
 
-/* Holds what reads a part of a view to write another. */
-typedef struct MappedXattr {
-    GMutex lock;
-} MappedXattr;
-
-static int mapped_open(LocalHost *fs)
+/* Held by all that read a part of a view to write another */
+static void lock_views(const LocalHost *lh)
 {
-    MappedXattr *m = g_new0(MappedXattr, 1);
-
-    g_mutex_init(&m->lock);
-    fs->priv = m;
-    return 0;
+    g_rw_lock_writer_lock(local_mapped_lock(lh));
 }
 
-static void mapped_close(LocalHost *fs)
+static void unlock_views(const LocalHost *lh)
 {
-    MappedXattr *m = fs->priv;
-
-    fs->priv = NULL;
-    g_mutex_clear(&m->lock);
-    g_free(m);
-}
-
-static void lock_views(const LocalHost *fs)
-{
-    g_mutex_lock(&((MappedXattr *)fs->priv)->lock);
-}
-
-static void unlock_views(const LocalHost *fs)
-{
-    g_mutex_unlock(&((MappedXattr *)fs->priv)->lock);
+    g_rw_lock_writer_unlock(local_mapped_lock(lh));
 }
 
 static bool mapped_reserved(const char *name)
@@ -76,11 +54,11 @@ static bool mapped_reserved(const char *name)
 }
 
 /* 1 if the attribute is there and as long as it must be, 0 if not. */
-static int get_number(const LocalHost *fs, int node, const char *name,
+static int get_number(const LocalHost *lh, int node, const char *name,
                       uint64_t *value, size_t size)
 {
     uint8_t buf[8];
-    ssize_t len = hostfs_getxattr(&fs->host, node, name, buf, size);
+    ssize_t len = hostfs_getxattr(&lh->host, node, name, buf, size);
 
     switch (len) {
     case -ENODATA:
@@ -100,11 +78,11 @@ static int get_number(const LocalHost *fs, int node, const char *name,
     return 1;
 }
 
-static int get_u32(const LocalHost *fs, int node, const char *name,
+static int get_u32(const LocalHost *lh, int node, const char *name,
                    uint32_t *value, uint32_t bit, LocalView *view)
 {
     uint64_t number = 0;
-    int ret = get_number(fs, node, name, &number, 4);
+    int ret = get_number(lh, node, name, &number, 4);
 
     if (ret > 0) {
         *value = number;
@@ -114,7 +92,7 @@ static int get_u32(const LocalHost *fs, int node, const char *name,
 }
 
 /* The view of an inode whose mode on the host is @mode */
-static int get_view(const LocalHost *fs, int node, uint32_t mode,
+static int get_view(const LocalHost *lh, int node, uint32_t mode,
                     LocalView *view)
 {
     uint32_t type;
@@ -124,12 +102,12 @@ static int get_view(const LocalHost *fs, int node, uint32_t mode,
     if (!S_ISREG(mode) && !S_ISDIR(mode)) {
         return 0;               /* xattr(7): these have no user.* */
     }
-    ret = get_u32(fs, node, XATTR_UID, &view->uid, LOCAL_VIEW_UID, view);
+    ret = get_u32(lh, node, XATTR_UID, &view->uid, LOCAL_VIEW_UID, view);
     if (ret == 0) {
-        ret = get_u32(fs, node, XATTR_GID, &view->gid, LOCAL_VIEW_GID, view);
+        ret = get_u32(lh, node, XATTR_GID, &view->gid, LOCAL_VIEW_GID, view);
     }
     if (ret == 0) {
-        ret = get_u32(fs, node, XATTR_MODE, &view->mode, LOCAL_VIEW_MODE,
+        ret = get_u32(lh, node, XATTR_MODE, &view->mode, LOCAL_VIEW_MODE,
                       view);
     }
     if (ret < 0) {
@@ -137,7 +115,7 @@ static int get_view(const LocalHost *fs, int node, uint32_t mode,
     }
     type = local_view_type(view, mode);
     if (type == S_IFCHR || type == S_IFBLK) {
-        ret = get_number(fs, node, XATTR_RDEV, &view->rdev, 8);
+        ret = get_number(lh, node, XATTR_RDEV, &view->rdev, 8);
         if (ret > 0) {
             view->valid |= LOCAL_VIEW_RDEV;
         }
@@ -145,43 +123,43 @@ static int get_view(const LocalHost *fs, int node, uint32_t mode,
     return MIN(ret, 0);
 }
 
-static int put_u32(const LocalHost *fs, int node, const char *name,
+static int put_u32(const LocalHost *lh, int node, const char *name,
                    uint32_t value)
 {
     uint8_t buf[4];
 
     stl_le_p(buf, value);
-    return hostfs_setxattr(&fs->host, node, name, buf, sizeof(buf), 0);
+    return hostfs_setxattr(&lh->host, node, name, buf, sizeof(buf), 0);
 }
 
 /* Writes what is valid in @view. The type comes first: it must not be wrong. */
-static int put_view(const LocalHost *fs, int node, const LocalView *view)
+static int put_view(const LocalHost *lh, int node, const LocalView *view)
 {
     uint8_t rdev[8];
     int ret = 0;
 
     if (view->valid & LOCAL_VIEW_MODE) {
-        ret = put_u32(fs, node, XATTR_MODE, view->mode);
+        ret = put_u32(lh, node, XATTR_MODE, view->mode);
     }
     if (ret == 0 && (view->valid & LOCAL_VIEW_UID)) {
-        ret = put_u32(fs, node, XATTR_UID, view->uid);
+        ret = put_u32(lh, node, XATTR_UID, view->uid);
     }
     if (ret == 0 && (view->valid & LOCAL_VIEW_GID)) {
-        ret = put_u32(fs, node, XATTR_GID, view->gid);
+        ret = put_u32(lh, node, XATTR_GID, view->gid);
     }
     if (ret == 0 && (view->valid & LOCAL_VIEW_RDEV)) {
         stq_le_p(rdev, view->rdev);
-        ret = hostfs_setxattr(&fs->host, node, XATTR_RDEV, rdev,
+        ret = hostfs_setxattr(&lh->host, node, XATTR_RDEV, rdev,
                               sizeof(rdev), 0);
     }
     return ret;
 }
 
-static int mapped_getattr(const LocalHost *fs, const LocalInode *inode,
+static int mapped_getattr(const LocalHost *lh, const LocalInode *inode,
                           FsAttr *attr)
 {
     LocalView view;
-    int ret = get_view(fs, inode->handle, attr->mode, &view);
+    int ret = get_view(lh, inode->handle, attr->mode, &view);
 
     if (ret == 0) {
         local_view_apply(&view, attr);
@@ -190,19 +168,19 @@ static int mapped_getattr(const LocalHost *fs, const LocalInode *inode,
 }
 
 /* The attributes as the guest sees them */
-static int get_attr(const LocalHost *fs, const LocalInode *inode,
+static int get_attr(const LocalHost *lh, const LocalInode *inode,
                     FsAttr *attr)
 {
     int ret = hostfs_getattr(inode->handle, attr);
 
-    return ret < 0 ? ret : mapped_getattr(fs, inode, attr);
+    return ret < 0 ? ret : mapped_getattr(lh, inode, attr);
 }
 
 /*
  * One of the guest's ACLs, as new memory in *@acl; 0 when there is none, or
  * nothing that is an ACL.
  */
-static ssize_t get_acl(const LocalHost *fs, int node, const char *name,
+static ssize_t get_acl(const LocalHost *lh, int node, const char *name,
                        uint8_t **acl)
 {
     g_autofree uint8_t *large = NULL;
@@ -211,13 +189,13 @@ static ssize_t get_acl(const LocalHost *fs, int node, const char *name,
     ssize_t len;
 
     *acl = NULL;
-    len = hostfs_getxattr(&fs->host, node, name, small, sizeof(small));
+    len = hostfs_getxattr(&lh->host, node, name, small, sizeof(small));
     if (len == -ERANGE) {
         buf = large = g_try_malloc(FS_XATTR_MAX);
         if (!large) {
             return -ENOMEM;
         }
-        len = hostfs_getxattr(&fs->host, node, name, large, FS_XATTR_MAX);
+        len = hostfs_getxattr(&lh->host, node, name, large, FS_XATTR_MAX);
     }
     if (len == -ENODATA || len == -EOPNOTSUPP || len == -EACCES ||
         len == -EPERM) {
@@ -234,28 +212,28 @@ static ssize_t get_acl(const LocalHost *fs, int node, const char *name,
 }
 
 /* The access ACL follows a new mode, as posix_acl_chmod() in Linux. */
-static int chmod_acl(const LocalHost *fs, int node, uint32_t mode)
+static int chmod_acl(const LocalHost *lh, int node, uint32_t mode)
 {
     g_autofree uint8_t *acl = NULL;
-    ssize_t len = get_acl(fs, node, XATTR_ACCESS, &acl);
+    ssize_t len = get_acl(lh, node, XATTR_ACCESS, &acl);
 
     if (len <= 0) {
         return len;
     }
     local_acl_chmod(acl, len, mode);
-    return hostfs_setxattr(&fs->host, node, XATTR_ACCESS, acl, len, 0);
+    return hostfs_setxattr(&lh->host, node, XATTR_ACCESS, acl, len, 0);
 }
 
-static int set_view(const LocalHost *fs, const LocalInode *inode,
+static int set_view(const LocalHost *lh, const LocalInode *inode,
                     const FsSetAttr *set, const FsAttr *attr)
 {
     LocalView change;
     int ret;
 
     local_view_change(&change, set, attr);
-    ret = put_view(fs, inode->handle, &change);
+    ret = put_view(lh, inode->handle, &change);
     if (ret == 0 && (set->valid & FS_SET_MODE)) {
-        ret = chmod_acl(fs, inode->handle, change.mode);
+        ret = chmod_acl(lh, inode->handle, change.mode);
     }
     return ret;
 }
@@ -269,7 +247,7 @@ static bool view_differs(const FsSetAttr *set, const FsAttr *attr)
            ((set->valid & FS_SET_GID) && set->gid != attr->gid);
 }
 
-static int mapped_setattr(const LocalHost *fs, const LocalInode *inode,
+static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set)
 {
     bool changes = set->valid & (FS_SET_MODE | FS_SET_UID | FS_SET_GID);
@@ -277,21 +255,21 @@ static int mapped_setattr(const LocalHost *fs, const LocalInode *inode,
     int ret;
 
     if (changes) {
-        lock_views(fs);
+        lock_views(lh);
     }
-    ret = get_attr(fs, inode, &attr);
+    ret = get_attr(lh, inode, &attr);
     if (ret == 0) {
-        ret = local_mapped_set_size(fs, inode, file, set, &attr);
+        ret = local_mapped_set_size(lh, inode, file, set, &attr);
     }
     if (ret == 0 && changes) {
-        ret = set_view(fs, inode, set, &attr);
+        ret = set_view(lh, inode, set, &attr);
     }
     if (changes) {
-        unlock_views(fs);
+        unlock_views(lh);
     }
     if (ret == 0) {
         /* An extended attribute moves the ctime; on ext4, if it changes. */
-        ret = local_mapped_set_times(fs, inode, set, view_differs(set, &attr));
+        ret = local_mapped_set_times(lh, inode, set, view_differs(set, &attr));
     }
     return ret;
 }
@@ -300,7 +278,7 @@ static int mapped_setattr(const LocalHost *fs, const LocalInode *inode,
  * What a new object gets from the default ACL of its directory, as
  * posix_acl_create() in Linux: the mode is limited, the object inherits.
  */
-static int inherit_acl(const LocalHost *fs, int dir, int node,
+static int inherit_acl(const LocalHost *lh, int dir, int node,
                        LocalView *view)
 {
     g_autofree uint8_t *acl = NULL;
@@ -310,37 +288,37 @@ static int inherit_acl(const LocalHost *fs, int dir, int node,
     if (S_ISLNK(view->mode)) {
         return 0;
     }
-    len = get_acl(fs, dir, XATTR_DEFAULT, &acl);
+    len = get_acl(lh, dir, XATTR_DEFAULT, &acl);
     if (len <= 0) {
         return len;
     }
     if (S_ISDIR(view->mode)) {
-        ret = hostfs_setxattr(&fs->host, node, XATTR_DEFAULT, acl, len, 0);
+        ret = hostfs_setxattr(&lh->host, node, XATTR_DEFAULT, acl, len, 0);
     }
     if (ret == 0 && !local_acl_inherit(acl, len, &view->mode)) {
-        ret = hostfs_setxattr(&fs->host, node, XATTR_ACCESS, acl, len, 0);
+        ret = hostfs_setxattr(&lh->host, node, XATTR_ACCESS, acl, len, 0);
     }
     return ret;
 }
 
-static int make_new(const LocalHost *fs, int dir, const FsMakeArgs *make,
+static int make_new(const LocalHost *lh, int dir, const FsMakeArgs *make,
                     int flags, int *fd, FsAttr *attr)
 {
     LocalView view;
     bool unnamed;
     int node, ret;
 
-    node = local_mapped_make_host(fs, dir, make, flags, fd, &unnamed);
+    node = local_mapped_make_host(lh, dir, make, flags, fd, &unnamed);
     if (node < 0) {
         return node;
     }
     local_view_of_new(&view, make);
-    ret = inherit_acl(fs, dir, node, &view);
+    ret = inherit_acl(lh, dir, node, &view);
     if (ret == 0) {
-        ret = put_view(fs, node, &view);
+        ret = put_view(lh, node, &view);
     }
     if (ret == 0 && unnamed) {
-        ret = hostfs_link(&fs->host, node, dir, make->name);
+        ret = hostfs_link(&lh->host, node, dir, make->name);
         unnamed = ret < 0;
     }
     if (ret == 0) {
@@ -348,7 +326,7 @@ static int make_new(const LocalHost *fs, int dir, const FsMakeArgs *make,
     }
     if (ret < 0) {
         if (!unnamed) {
-            local_mapped_unmake_host(fs, dir, make, node);
+            local_mapped_unmake_host(lh, dir, make, node);
         }
         if (fd && *fd >= 0) {
             close(*fd);
@@ -361,34 +339,22 @@ static int make_new(const LocalHost *fs, int dir, const FsMakeArgs *make,
     return node;
 }
 
-static int mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
-                         int flags, int *node, FsAttr *attr)
-{
-    return local_mapped_create(fs, dir, make, flags, node, attr, make_new);
-}
-
-static int mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
-                       FsAttr *attr)
-{
-    return local_mapped_make(fs, dir, make, attr, make_new);
-}
-
-static int mapped_link(const LocalHost *fs, const LocalInode *inode,
+static int mapped_link(const LocalHost *lh, const LocalInode *inode,
                        int dir, const char *name)
 {
-    return hostfs_link(&fs->host, inode->handle, dir, name);
+    return hostfs_link(&lh->host, inode->handle, dir, name);
 }
 
-static int mapped_rename(const LocalHost *fs, int olddir, const char *oldname,
+static int mapped_rename(const LocalHost *lh, int olddir, const char *oldname,
                          int newdir, const char *newname)
 {
-    return hostfs_rename(&fs->host, olddir, oldname, newdir, newname);
+    return hostfs_rename(&lh->host, olddir, oldname, newdir, newname);
 }
 
-static int mapped_unlink(const LocalHost *fs, int dir, const char *name,
+static int mapped_unlink(const LocalHost *lh, int dir, const char *name,
                          bool rmdir, int expect)
 {
-    return hostfs_unlink(&fs->host, dir, name, rmdir, expect);
+    return hostfs_unlink(&lh->host, dir, name, rmdir, expect);
 }
 
 static bool is_hidden(const char *name)
@@ -403,32 +369,32 @@ static const char *acl_name(const char *name)
            g_str_equal(name, LOCAL_ACL_DEFAULT) ? XATTR_DEFAULT : NULL;
 }
 
-static ssize_t mapped_getxattr(const LocalHost *fs, const LocalInode *inode,
+static ssize_t mapped_getxattr(const LocalHost *lh, const LocalInode *inode,
                                const char *name, void *buf, size_t size)
 {
     const char *acl;
 
     if (!name) {
-        return local_mapped_list(fs, inode->handle, true, buf, size);
+        return local_mapped_list(lh, inode->handle, true, buf, size);
     }
     if (is_hidden(name)) {
         return -ENODATA;
     }
     acl = acl_name(name);
-    return hostfs_getxattr(&fs->host, inode->handle, acl ? acl : name,
+    return hostfs_getxattr(&lh->host, inode->handle, acl ? acl : name,
                            buf, size);
 }
 
 /* removexattr(2) of an ACL that is not there is no error in Linux. */
-static int remove_acl(const LocalHost *fs, int node, const char *kept)
+static int remove_acl(const LocalHost *lh, int node, const char *kept)
 {
-    int ret = hostfs_removexattr(&fs->host, node, kept);
+    int ret = hostfs_removexattr(&lh->host, node, kept);
 
     return ret == -ENODATA ? 0 : ret;
 }
 
 /* The mode follows the access ACL, which may have nothing more to say then. */
-static int set_access_acl(const LocalHost *fs, const LocalInode *inode,
+static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
                           const void *acl, size_t size)
 {
     LocalView change = { .valid = LOCAL_VIEW_MODE };
@@ -436,27 +402,27 @@ static int set_access_acl(const LocalHost *fs, const LocalInode *inode,
     bool minimal;
     int ret;
 
-    lock_views(fs);
-    ret = get_attr(fs, inode, &attr);
+    lock_views(lh);
+    ret = get_attr(lh, inode, &attr);
     if (ret == 0 && S_ISLNK(attr.mode)) {
         ret = -EOPNOTSUPP;
     }
     if (ret == 0) {
         change.mode = attr.mode;
         minimal = local_acl_to_mode(acl, size, &change.mode);
-        ret = minimal ? remove_acl(fs, inode->handle, XATTR_ACCESS)
-                      : hostfs_setxattr(&fs->host, inode->handle,
+        ret = minimal ? remove_acl(lh, inode->handle, XATTR_ACCESS)
+                      : hostfs_setxattr(&lh->host, inode->handle,
                                         XATTR_ACCESS, acl, size, 0);
     }
     if (ret == 0 && change.mode != attr.mode) {
-        ret = put_view(fs, inode->handle, &change);
+        ret = put_view(lh, inode->handle, &change);
     }
-    unlock_views(fs);
+    unlock_views(lh);
     return ret;
 }
 
 /* setxattr(2) ignores its flags for ACLs, and takes an empty one away. */
-static int set_acl(const LocalHost *fs, const LocalInode *inode,
+static int set_acl(const LocalHost *lh, const LocalInode *inode,
                    const char *kept, const void *acl, size_t size)
 {
     FsAttr attr;
@@ -467,10 +433,10 @@ static int set_acl(const LocalHost *fs, const LocalInode *inode,
         return ret;
     }
     if (local_acl_is_empty(size)) {
-        return remove_acl(fs, inode->handle, kept);
+        return remove_acl(lh, inode->handle, kept);
     }
     if (g_str_equal(kept, XATTR_ACCESS)) {
-        return set_access_acl(fs, inode, acl, size);
+        return set_access_acl(lh, inode, acl, size);
     }
     ret = hostfs_getattr(inode->handle, &attr);
     if (ret < 0) {
@@ -479,10 +445,10 @@ static int set_acl(const LocalHost *fs, const LocalInode *inode,
     if (!S_ISDIR(attr.mode)) {
         return -EACCES;         /* set_posix_acl() in Linux */
     }
-    return hostfs_setxattr(&fs->host, inode->handle, kept, acl, size, 0);
+    return hostfs_setxattr(&lh->host, inode->handle, kept, acl, size, 0);
 }
 
-static int mapped_setxattr(const LocalHost *fs, const LocalInode *inode,
+static int mapped_setxattr(const LocalHost *lh, const LocalInode *inode,
                            const char *name, const void *value, size_t size,
                            int flags)
 {
@@ -492,13 +458,13 @@ static int mapped_setxattr(const LocalHost *fs, const LocalInode *inode,
         return -EPERM;          /* as trusted.* without privilege: xattr(7) */
     }
     if (acl) {
-        return set_acl(fs, inode, acl, value, size);
+        return set_acl(lh, inode, acl, value, size);
     }
-    return hostfs_setxattr(&fs->host, inode->handle, name, value, size,
+    return hostfs_setxattr(&lh->host, inode->handle, name, value, size,
                            flags);
 }
 
-static int mapped_removexattr(const LocalHost *fs, const LocalInode *inode,
+static int mapped_removexattr(const LocalHost *lh, const LocalInode *inode,
                               const char *name)
 {
     const char *acl = acl_name(name);
@@ -507,21 +473,22 @@ static int mapped_removexattr(const LocalHost *fs, const LocalInode *inode,
         return -EPERM;
     }
     if (acl) {
-        return remove_acl(fs, inode->handle, acl);
+        return remove_acl(lh, inode->handle, acl);
     }
-    return hostfs_removexattr(&fs->host, inode->handle, name);
+    return hostfs_removexattr(&lh->host, inode->handle, name);
 }
 
 const LocalModel local_model_mapped_xattr = {
     .hides_types = true,
-    .open = mapped_open,
-    .close = mapped_close,
+    .open = local_mapped_open,
+    .close = local_mapped_close,
     .reserved = mapped_reserved,
     .getattr = mapped_getattr,
     .setattr = mapped_setattr,
     .readlink = local_mapped_readlink,
-    .create = mapped_create,
-    .make = mapped_make,
+    .create = local_mapped_create,
+    .make = local_mapped_make,
+    .make_new = make_new,
     .link = mapped_link,
     .rename = mapped_rename,
     .unlink = mapped_unlink,

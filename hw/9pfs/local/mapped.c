@@ -16,6 +16,26 @@
 
 #define NO_ID                   ((uint32_t)-1)
 
+int local_mapped_open(LocalHost *lh)
+{
+    GRWLock *lock = g_new0(GRWLock, 1);
+
+    g_rw_lock_init(lock);
+    lh->priv = lock;
+    return 0;
+}
+
+void local_mapped_close(LocalHost *lh)
+{
+    g_rw_lock_clear(local_mapped_lock(lh));
+    g_clear_pointer(&lh->priv, g_free);
+}
+
+GRWLock *local_mapped_lock(const LocalHost *lh)
+{
+    return lh->priv;
+}
+
 uint32_t local_view_type(const LocalView *view, uint32_t host)
 {
     if (!(view->valid & LOCAL_VIEW_MODE) || !S_ISREG(host)) {
@@ -108,7 +128,7 @@ void local_view_change(LocalView *change, const FsSetAttr *set,
     change->mode = mode;
 }
 
-int local_mapped_set_size(const LocalHost *fs, const LocalInode *inode,
+int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set, const FsAttr *attr)
 {
     FsSetAttr part = { .valid = FS_SET_SIZE, .size = set->size };
@@ -116,7 +136,7 @@ int local_mapped_set_size(const LocalHost *fs, const LocalInode *inode,
     if (set->valid & ~FS_SET_ALL) {
         return -EINVAL;
     }
-    if (fs->host.readonly && set->valid) {
+    if (lh->host.readonly && set->valid) {
         return -EROFS;
     }
     if ((set->valid & FS_SET_MODE) && S_ISLNK(attr->mode)) {
@@ -128,14 +148,14 @@ int local_mapped_set_size(const LocalHost *fs, const LocalInode *inode,
     if (!S_ISREG(attr->mode)) {
         return S_ISDIR(attr->mode) ? -EISDIR : -EINVAL;
     }
-    return hostfs_setattr(&fs->host, inode->handle, file, &part);
+    return hostfs_setattr(&lh->host, inode->handle, file, &part);
 }
 
 /*
  * A ctime of another user's file is not ours to move, and then has to be done
  * without.
  */
-int local_mapped_set_times(const LocalHost *fs, const LocalInode *inode,
+int local_mapped_set_times(const LocalHost *lh, const LocalInode *inode,
                            const FsSetAttr *set, bool moved)
 {
     FsSetAttr part = *set;
@@ -144,11 +164,11 @@ int local_mapped_set_times(const LocalHost *fs, const LocalInode *inode,
     part.valid &= FS_SET_ATIME | FS_SET_ATIME_SET |
                   FS_SET_MTIME | FS_SET_MTIME_SET;
     if (part.valid & (FS_SET_ATIME | FS_SET_MTIME)) {
-        return hostfs_setattr(&fs->host, inode->handle, -1, &part);
+        return hostfs_setattr(&lh->host, inode->handle, -1, &part);
     }
     if (set->valid && !(set->valid & FS_SET_SIZE) && !moved) {
         part.valid = FS_SET_CTIME;
-        ret = hostfs_setattr(&fs->host, inode->handle, -1, &part);
+        ret = hostfs_setattr(&lh->host, inode->handle, -1, &part);
         return ret == -EPERM || ret == -EACCES ? 0 : ret;
     }
     return 0;
@@ -187,7 +207,7 @@ static int write_all(int fd, const char *buf, size_t size)
     return 0;
 }
 
-int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
+int local_mapped_readlink(const LocalHost *lh, const LocalInode *inode,
                           char *buf, size_t size)
 {
     ssize_t len;
@@ -201,7 +221,7 @@ int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
     if (S_ISLNK(attr.mode)) {
         return hostfs_readlink(inode->handle, buf, size);
     }
-    ret = fs->model->getattr(fs, inode, &attr);
+    ret = lh->model->getattr(lh, inode, &attr);
     if (ret < 0) {
         return ret;
     }
@@ -209,7 +229,7 @@ int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
         return -EINVAL;
     }
 
-    fd = hostfs_open(&fs->host, inode->handle, O_RDONLY);
+    fd = hostfs_open(&lh->host, inode->handle, O_RDONLY);
     if (fd < 0) {
         return fd;
     }
@@ -226,7 +246,7 @@ int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
     return 0;
 }
 
-static int check_make(const LocalHost *fs, const FsMakeArgs *make)
+static int check_make(const LocalHost *lh, const FsMakeArgs *make)
 {
     uint32_t type = make->mode & S_IFMT;
     int ret = fs_name_check(make->name);
@@ -234,7 +254,7 @@ static int check_make(const LocalHost *fs, const FsMakeArgs *make)
     if (ret < 0) {
         return ret;
     }
-    if (fs->host.readonly) {
+    if (lh->host.readonly) {
         return -EROFS;
     }
     switch (type) {
@@ -260,23 +280,23 @@ static int check_make(const LocalHost *fs, const FsMakeArgs *make)
 }
 
 /* A directory: returns a handle of what was made and of nothing else. */
-static int make_directory(const LocalHost *fs, int dir, const FsMakeArgs *host)
+static int make_directory(const LocalHost *lh, int dir, const FsMakeArgs *host)
 {
     FsAttr made, attr;
     int node, ret;
 
-    ret = hostfs_make(&fs->host, dir, host, &made);
+    ret = hostfs_make(&lh->host, dir, host, &made);
     if (ret < 0) {
         return ret;
     }
-    node = hostfs_step(&fs->host, dir, host->name, HOST_WAIT_POOL, &attr);
+    node = hostfs_step(&lh->host, dir, host->name, HOST_WAIT_POOL, &attr);
     if (node >= 0 && (attr.dev != made.dev || attr.ino != made.ino)) {
         close(node);
         return -ESTALE;
     }
     if (node == -EMFILE || node == -ENFILE || node == -ENOMEM) {
         /* It will be tried again. */
-        hostfs_unlink(&fs->host, dir, host->name, true, -1);
+        hostfs_unlink(&lh->host, dir, host->name, true, -1);
     }
     return node;
 }
@@ -289,7 +309,7 @@ static bool is_disguised(const FsMakeArgs *make)
     return type != 0 && type != S_IFREG && type != S_IFDIR;
 }
 
-int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
+int local_mapped_make_host(const LocalHost *lh, int dir, const FsMakeArgs *make,
                            int flags, int *fd, bool *unnamed)
 {
     FsMakeArgs host = { .name = make->name, .uid = NO_ID, .gid = NO_ID };
@@ -300,7 +320,7 @@ int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
     if (fd) {
         *fd = -1;
     }
-    ret = check_make(fs, make);
+    ret = check_make(lh, make);
     if (ret < 0) {
         return ret;
     }
@@ -308,19 +328,19 @@ int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
         if (unnamed) {
             *unnamed = false;
         }
-        host.mode = S_IFDIR | (fs->dmode & 07777);
-        return make_directory(fs, dir, &host);
+        host.mode = S_IFDIR | (lh->dmode & 07777);
+        return make_directory(lh, dir, &host);
     }
 
-    host.mode = S_IFREG | (fs->fmode & 07777);
+    host.mode = S_IFREG | (lh->fmode & 07777);
     if (unnamed) {
         if (is_disguised(make)) {
-            file = hostfs_create_unnamed(&fs->host, dir, host.mode, &node);
+            file = hostfs_create_unnamed(&lh->host, dir, host.mode, &node);
         }
         *unnamed = file != -EOPNOTSUPP;
     }
     if (file == -EOPNOTSUPP) {
-        file = hostfs_create(&fs->host, dir, &host, flags | O_EXCL, &node,
+        file = hostfs_create(&lh->host, dir, &host, flags | O_EXCL, &node,
                              &attr);
     }
     if (file < 0) {
@@ -331,7 +351,7 @@ int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
     }
     if (ret < 0) {
         if (!unnamed || !*unnamed) {
-            local_mapped_unmake_host(fs, dir, make, node);
+            local_mapped_unmake_host(lh, dir, make, node);
         }
         close(file);
         close(node);
@@ -345,29 +365,29 @@ int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
     return node;
 }
 
-void local_mapped_unmake_host(const LocalHost *fs, int dir,
+void local_mapped_unmake_host(const LocalHost *lh, int dir,
                               const FsMakeArgs *make, int node)
 {
-    hostfs_unlink(&fs->host, dir, make->name, S_ISDIR(make->mode), node);
+    hostfs_unlink(&lh->host, dir, make->name, S_ISDIR(make->mode), node);
 }
 
 /* What is there already, if the guest sees a regular file. */
-static int open_existing(const LocalHost *fs, int dir, const char *name,
+static int open_existing(const LocalHost *lh, int dir, const char *name,
                          int flags, int *node, FsAttr *attr)
 {
     LocalInode inode = { .dir = dir, .name = name, .kept = -1 };
     int fd = -1;
     int ret;
 
-    ret = inode.handle = hostfs_step(&fs->host, dir, name, HOST_WAIT_POOL,
+    ret = inode.handle = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL,
                                      attr);
     if (ret < 0) {
         return ret;
     }
-    ret = fs->model->getattr(fs, &inode, attr);
+    ret = lh->model->getattr(lh, &inode, attr);
     if (ret == 0) {
         if (S_ISREG(attr->mode)) {
-            ret = fd = hostfs_open(&fs->host, inode.handle, flags);
+            ret = fd = hostfs_open(&lh->host, inode.handle, flags);
         } else {
             ret = S_ISDIR(attr->mode) ? -EISDIR :
                   S_ISLNK(attr->mode) ? -ELOOP : -ENXIO;
@@ -376,7 +396,7 @@ static int open_existing(const LocalHost *fs, int dir, const char *name,
     if (fd >= 0 && (flags & O_TRUNC)) {
         ret = hostfs_getattr(inode.handle, attr);
         if (ret == 0) {
-            ret = fs->model->getattr(fs, &inode, attr);
+            ret = lh->model->getattr(lh, &inode, attr);
         }
     }
     if (ret < 0) {
@@ -390,9 +410,8 @@ static int open_existing(const LocalHost *fs, int dir, const char *name,
     return fd;
 }
 
-int local_mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
-                        int flags, int *node, FsAttr *attr,
-                        LocalMappedNew *make_new)
+int local_mapped_create(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                        int flags, int *node, FsAttr *attr)
 {
     uint32_t type = make->mode & S_IFMT;
     int tries = CREATE_TRIES;
@@ -403,7 +422,7 @@ int local_mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
         return -EINVAL;
     }
     do {
-        ret = make_new(fs, dir, make, flags, &fd, attr);
+        ret = lh->model->make_new(lh, dir, make, flags, &fd, attr);
         if (ret >= 0) {
             *node = ret;
             return fd;
@@ -411,16 +430,16 @@ int local_mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
         if (ret != -EEXIST || (flags & O_EXCL)) {
             return ret;
         }
-        ret = open_existing(fs, dir, make->name, flags, node, attr);
+        ret = open_existing(lh, dir, make->name, flags, node, attr);
         /* Someone removed or replaced it just now. */
     } while ((ret == -ENOENT || ret == -ESTALE) && --tries);
     return ret;
 }
 
-int local_mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
-                      FsAttr *attr, LocalMappedNew *make_new)
+int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                      FsAttr *attr)
 {
-    int node = make_new(fs, dir, make, O_WRONLY, NULL, attr);
+    int node = lh->model->make_new(lh, dir, make, O_WRONLY, NULL, attr);
 
     if (node < 0) {
         return node;
@@ -444,7 +463,7 @@ static const char *guest_name(const char *name, bool acls)
                     g_str_equal(name, LOCAL_ACL_DEFAULT)) ? name : NULL;
 }
 
-ssize_t local_mapped_list(const LocalHost *fs, int node, bool acls,
+ssize_t local_mapped_list(const LocalHost *lh, int node, bool acls,
                           void *buf, size_t size)
 {
     g_autofree char *all = g_try_malloc(FS_XATTR_MAX + 1);
@@ -455,7 +474,7 @@ ssize_t local_mapped_list(const LocalHost *fs, int node, bool acls,
     if (!all) {
         return -ENOMEM;
     }
-    len = hostfs_getxattr(&fs->host, node, NULL, all, FS_XATTR_MAX);
+    len = hostfs_getxattr(&lh->host, node, NULL, all, FS_XATTR_MAX);
     if (len < 0) {
         return len;
     }

@@ -16,6 +16,11 @@
 
 #include "model.h"
 
+/* LocalModel.open and .close: LocalHost.priv is a lock of the export. */
+int local_mapped_open(LocalHost *lh);
+void local_mapped_close(LocalHost *lh);
+GRWLock *local_mapped_lock(const LocalHost *lh);
+
 /* LocalView.valid */
 #define LOCAL_VIEW_UID          (1u << 0)
 #define LOCAL_VIEW_GID          (1u << 1)
@@ -58,14 +63,14 @@ void local_view_change(LocalView *change, const FsSetAttr *set,
  * sets the times, and where there are none to set moves the ctime, unless
  * something else did (@moved). Errors as hostfs_setattr().
  */
-int local_mapped_set_size(const LocalHost *fs, const LocalInode *inode,
+int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set,
                           const FsAttr *attr);
-int local_mapped_set_times(const LocalHost *fs, const LocalInode *inode,
+int local_mapped_set_times(const LocalHost *lh, const LocalInode *inode,
                            const FsSetAttr *set, bool moved);
 
 /* LocalModel.readlink: the content of a file that the view calls a link */
-int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
+int local_mapped_readlink(const LocalHost *lh, const LocalInode *inode,
                           char *buf, size_t size);
 
 /*
@@ -78,26 +83,18 @@ int local_mapped_readlink(const LocalHost *fs, const LocalInode *inode,
  * made without a name where that can be, so that nobody sees it as it is;
  * *@unnamed tells. The caller names it (hostfs_link()) when it has its view.
  */
-int local_mapped_make_host(const LocalHost *fs, int dir, const FsMakeArgs *make,
+int local_mapped_make_host(const LocalHost *lh, int dir, const FsMakeArgs *make,
                            int flags, int *fd, bool *unnamed);
 
 /* Takes it back, unless the name means something else by now. */
-void local_mapped_unmake_host(const LocalHost *fs, int dir,
+void local_mapped_unmake_host(const LocalHost *lh, int dir,
                               const FsMakeArgs *make, int node);
 
-/*
- * A model's way to make a new object with its view: as
- * local_mapped_make_host(), with the guest's attributes in *@attr.
- */
-typedef int LocalMappedNew(const LocalHost *fs, int dir, const FsMakeArgs *make,
-                           int flags, int *fd, FsAttr *attr);
-
-/* LocalModel.create and .make by means of that */
-int local_mapped_create(const LocalHost *fs, int dir, const FsMakeArgs *make,
-                        int flags, int *node, FsAttr *attr,
-                        LocalMappedNew *make_new);
-int local_mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
-                      FsAttr *attr, LocalMappedNew *make_new);
+/* LocalModel.create and .make, by means of LocalModel.make_new */
+int local_mapped_create(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                        int flags, int *node, FsAttr *attr);
+int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                      FsAttr *attr);
 
 /*
  * Extended attributes under which the models keep the guest's view and ACLs:
@@ -114,7 +111,7 @@ int local_mapped_make(const LocalHost *fs, int dir, const FsMakeArgs *make,
  * hostfs_getxattr(). @acls: to show the guest's ACLs (LOCAL_MAPPED_PREFIX and
  * the ACL's name) by the guest's name.
  */
-ssize_t local_mapped_list(const LocalHost *fs, int node, bool acls,
+ssize_t local_mapped_list(const LocalHost *lh, int node, bool acls,
                           void *buf, size_t size);
 
 #endif /* HW_9PFS_LOCAL_MAPPED_H */

@@ -5,10 +5,10 @@
  * and those that are on the host.
  *
  * A model has every operation that touches owners, modes, kinds or names of
- * files. passthrough and none are the host's operations (fsdev/shared/hostfs.h) as
- * they are; the mapped models keep the guest's view beside the file, which
- * belongs to QEMU. The formats on disk are those that QEMU's local driver
- * always had, so that a share made by either is read by the other.
+ * files. passthrough and none are the host's operations, as they are
+ * (fsdev/shared/hostfs.h). The mapped models keep the guest's view beside the
+ * file, which belongs to QEMU. The formats on disk are those that QEMU's local
+ * driver always had, so that each can read a share that the other made.
  *
  * All operations may block and are called from any thread, several at once.
  * They return 0 (or what they say) or -errno. Attributes, ids and modes are
@@ -40,61 +40,69 @@ typedef struct LocalInode {
      */
     int dir;
     const char *name;
-    /* What LocalModel.keep gave before the last name went, or -1 */
+    /* The result of LocalModel.keep before the last name went, or -1 */
     int kept;
 } LocalInode;
 
 struct LocalModel {
-    /* Whether inodes are to be named; the operations check that the name
-     * still means the inode, and return -ESTALE when it does not. */
+    /*
+     * Whether inodes need names. The operations check that the name still
+     * means the inode, and return -ESTALE when it does not.
+     */
     bool needs_name;
     /* Whether the host's type of an inode (d_type) may not be the guest's */
     bool hides_types;
 
-    /* NULL, or sets up fs->priv; @fs->host is ready. Undone by close. */
-    int (*open)(LocalHost *fs);
-    void (*close)(LocalHost *fs);
+    /* NULL, or sets up lh->priv; lh->host is ready. Undone by close. */
+    int (*open)(LocalHost *lh);
+    void (*close)(LocalHost *lh);
 
     /* Whether a name is the model's own: hidden from the guest. */
     bool (*reserved)(const char *name);
 
     /*
-     * @attr is filled in with what hostfs_getattr() says, and becomes what
-     * the guest is to see.
+     * @attr has the result of hostfs_getattr(), and becomes what the guest
+     * sees.
      */
-    int (*getattr)(const LocalHost *fs, const LocalInode *inode,
+    int (*getattr)(const LocalHost *lh, const LocalInode *inode,
                    FsAttr *attr);
-    int (*setattr)(const LocalHost *fs, const LocalInode *inode, int file,
+    int (*setattr)(const LocalHost *lh, const LocalInode *inode, int file,
                    const FsSetAttr *set);
-    int (*readlink)(const LocalHost *fs, const LocalInode *inode,
+    int (*readlink)(const LocalHost *lh, const LocalInode *inode,
                     char *buf, size_t size);
 
-    /* As the functions of hostfs that are called so */
-    int (*create)(const LocalHost *fs, int dir, const FsMakeArgs *make, int flags,
-                  int *node, FsAttr *attr);
-    int (*make)(const LocalHost *fs, int dir, const FsMakeArgs *make,
+    /* As the functions of hostfs with these names */
+    int (*create)(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                  int flags, int *node, FsAttr *attr);
+    int (*make)(const LocalHost *lh, int dir, const FsMakeArgs *make,
                 FsAttr *attr);
-    int (*link)(const LocalHost *fs, const LocalInode *inode,
+    /*
+     * Mapped models: makes a new object with its view, as
+     * local_mapped_make_host(), with the guest's attributes in *@attr.
+     */
+    int (*make_new)(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                    int flags, int *fd, FsAttr *attr);
+    int (*link)(const LocalHost *lh, const LocalInode *inode,
                 int dir, const char *name);
-    int (*rename)(const LocalHost *fs, int olddir, const char *oldname,
+    int (*rename)(const LocalHost *lh, int olddir, const char *oldname,
                   int newdir, const char *newname);
-    int (*unlink)(const LocalHost *fs, int dir, const char *name, bool rmdir,
+    int (*unlink)(const LocalHost *lh, int dir, const char *name, bool rmdir,
                   int expect);
 
-    ssize_t (*getxattr)(const LocalHost *fs, const LocalInode *inode,
+    ssize_t (*getxattr)(const LocalHost *lh, const LocalInode *inode,
                         const char *name, void *buf, size_t size);
-    int (*setxattr)(const LocalHost *fs, const LocalInode *inode,
+    int (*setxattr)(const LocalHost *lh, const LocalInode *inode,
                     const char *name, const void *value, size_t size,
                     int flags);
-    int (*removexattr)(const LocalHost *fs, const LocalInode *inode,
+    int (*removexattr)(const LocalHost *lh, const LocalInode *inode,
                        const char *name);
 
     /*
-     * NULL, or: the inode's name is about to go while somebody holds the
-     * inode. Returns a descriptor that stands for what the model keeps under
-     * the name, for LocalInode.kept from then on; it is the caller's to close.
+     * NULL, or: the inode's name is about to go while its node is in use.
+     * Returns a descriptor of what the model keeps under the name, for
+     * LocalInode.kept from then on; the caller closes it.
      */
-    int (*keep)(const LocalHost *fs, const LocalInode *inode);
+    int (*keep)(const LocalHost *lh, const LocalInode *inode);
 };
 
 extern const LocalModel local_model_passthrough;    /* and none */

@@ -1,0 +1,76 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Security model mapped-file: where the guest's view of a file is on disk.
+ *
+ *     DIR/.virtfs_metadata/NAME       what DIR/NAME is to the guest
+ *     ROOT/.virtfs_metadata_root      what the export's root is
+ *
+ * mapped-text.c has the text of such a file, mapped-folder.c the folders and
+ * the files in them, and mapped-file.c the model that uses both.
+ *
+ * All of it may block, and is called from any thread. What changes names or
+ * metadata holds the export's lock for writing, and what goes from one to the
+ * other for reading: local_mapped_lock(). Functions return 0 (or what they
+ * say) or -errno. @dir is a handle of a directory, @folder one of its metadata
+ * folder.
+ */
+#ifndef HW_9PFS_LOCAL_MAPPED_FILE_H
+#define HW_9PFS_LOCAL_MAPPED_FILE_H
+
+#include "mapped.h"
+
+#define LOCAL_METADATA_ROOT     ".virtfs_metadata_root"
+
+/* The view in an open metadata file; nothing is valid if it is too long. */
+int local_metadata_read(int fd, LocalView *view);
+int local_metadata_write(int fd, const LocalView *view);
+
+/* LocalModel.reserved */
+bool local_metadata_reserved(const char *name);
+
+/* Whether an error means that there is no metadata that could be read */
+bool local_metadata_is_absence(int ret);
+
+/* A handle of the folder of @dir, which is made if @make and there is none */
+int local_metadata_open_folder(const LocalHost *lh, int dir, bool make);
+
+/*
+ * A handle of the folder of @dir in *@folder if it has metadata for @name,
+ * else -1
+ */
+int local_metadata_find(const LocalHost *lh, int dir, const char *name,
+                        int *folder);
+
+/*
+ * Opens the metadata file @name in @folder. -ENOENT if there is none. With
+ * @make it is made then, and anything else that has the name is removed.
+ */
+int local_metadata_open(const LocalHost *lh, int folder, const char *name,
+                        int flags, bool make);
+
+/* Writes metadata for a new name, in place of any that was left there. */
+int local_metadata_put(const LocalHost *lh, int dir, const char *name,
+                       const LocalView *view);
+
+/* Gives the metadata file @fd another name. */
+int local_metadata_link(const LocalHost *lh, int fd, int dir,
+                        const char *name);
+
+/*
+ * Moves metadata after a rename. @from is -1 where there is no metadata, @to
+ * is -1 where there cannot be any.
+ */
+int local_metadata_rename(const LocalHost *lh, int from, const char *oldname,
+                          int to, const char *newname);
+
+/* Removes whatever has that name; -ENOENT is no error. */
+int local_metadata_remove(const LocalHost *lh, int folder, const char *name);
+
+/*
+ * Removes all metadata from the directory @node before it is removed itself:
+ * -ENOTEMPTY if it holds anything else.
+ */
+int local_metadata_clear(const LocalHost *lh, int node);
+
+#endif /* HW_9PFS_LOCAL_MAPPED_FILE_H */

@@ -1,0 +1,158 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Security model mapped-file: the text of a metadata file (see mapped-file.h).
+ *
+ *     virtfs.uid=1000
+ *     virtfs.gid=1000
+ *     virtfs.mode=33188
+ *     virtfs.rdev=0
+ *
+ * Numbers are decimal; the mode has type bits. A line that is malformed, or
+ * none of these, is ignored, and dropped when the file is written again. Of
+ * several lines for one number the first counts. A line that is missing leaves
+ * its number to the host file.
+ *
+ * The text is written in one go and cut to its length afterwards, so another
+ * process sees the old text, the new, or the new with a rest after it.
+ */
+#include "qemu/osdep.h"
+#include "mapped-file.h"
+
+#define METADATA_MAX    4096
+
+static bool parse_number(const char *text, uint64_t max, uint64_t *value)
+{
+    uint64_t n = 0;
+
+    if (*text == '\0') {
+        return false;
+    }
+    for (; *text; text++) {
+        unsigned digit = *text - '0';
+
+        if (digit > 9 || n > (max - digit) / 10) {
+            return false;
+        }
+        n = n * 10 + digit;
+    }
+    *value = n;
+    return true;
+}
+
+static void parse_line(const char *line, LocalView *view)
+{
+    static const struct {
+        const char *key;
+        uint32_t bit;
+    } keys[] = {
+        { "virtfs.uid=", LOCAL_VIEW_UID },
+        { "virtfs.gid=", LOCAL_VIEW_GID },
+        { "virtfs.mode=", LOCAL_VIEW_MODE },
+        { "virtfs.rdev=", LOCAL_VIEW_RDEV },
+    };
+    uint64_t value;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(keys); i++) {
+        uint32_t bit = keys[i].bit;
+        bool wide = bit == LOCAL_VIEW_RDEV;
+        const char *text;
+        bool negative;
+
+        if (!g_str_has_prefix(line, keys[i].key) || (view->valid & bit)) {
+            continue;
+        }
+        text = line + strlen(keys[i].key);
+        /*
+         * Other QEMUs write 32 bits with a sign, device numbers too: what is
+         * 4294967294 here, is -2 there. No mode has that many bits.
+         */
+        negative = bit != LOCAL_VIEW_MODE && *text == '-';
+        if (!parse_number(text + negative,
+                          negative ? 1ULL << 31 :
+                          wide ? UINT64_MAX : UINT32_MAX, &value)) {
+            continue;
+        }
+        if (negative) {
+            value = (uint32_t)-value;
+        }
+        view->valid |= bit;
+        switch (bit) {
+        case LOCAL_VIEW_UID:
+            view->uid = value;
+            break;
+        case LOCAL_VIEW_GID:
+            view->gid = value;
+            break;
+        case LOCAL_VIEW_MODE:
+            view->mode = value;
+            break;
+        case LOCAL_VIEW_RDEV:
+            view->rdev = value;
+            break;
+        }
+    }
+}
+
+static void parse(char *text, LocalView *view)
+{
+    char *line;
+
+    view->valid = 0;
+    while ((line = strsep(&text, "\n"))) {
+        parse_line(line, view);
+    }
+}
+
+static char *format(const LocalView *view)
+{
+    GString *text = g_string_new(NULL);
+
+    if (view->valid & LOCAL_VIEW_UID) {
+        g_string_append_printf(text, "virtfs.uid=%" PRIu32 "\n", view->uid);
+    }
+    if (view->valid & LOCAL_VIEW_GID) {
+        g_string_append_printf(text, "virtfs.gid=%" PRIu32 "\n", view->gid);
+    }
+    if (view->valid & LOCAL_VIEW_MODE) {
+        g_string_append_printf(text, "virtfs.mode=%" PRIu32 "\n", view->mode);
+    }
+    if (view->valid & LOCAL_VIEW_RDEV) {
+        g_string_append_printf(text, "virtfs.rdev=%" PRIu64 "\n", view->rdev);
+    }
+    return g_string_free(text, false);
+}
+
+int local_metadata_read(int fd, LocalView *view)
+{
+    char text[METADATA_MAX + 1];
+    ssize_t len;
+
+    view->valid = 0;
+    len = RETRY_ON_EINTR(pread(fd, text, sizeof(text), 0));
+    if (len < 0) {
+        return -errno;
+    }
+    if (len <= METADATA_MAX) {
+        text[len] = '\0';
+        parse(text, view);
+    }
+    return 0;
+}
+
+int local_metadata_write(int fd, const LocalView *view)
+{
+    g_autofree char *text = format(view);
+    size_t len = strlen(text);
+    ssize_t ret;
+
+    ret = RETRY_ON_EINTR(pwrite(fd, text, len, 0));
+    if (ret < 0) {
+        return -errno;
+    }
+    if ((size_t)ret < len) {
+        return -ENOSPC;
+    }
+    return RETRY_ON_EINTR(ftruncate(fd, len)) < 0 ? -errno : 0;
+}
