@@ -3,17 +3,16 @@
  *
  * The local driver: a host directory, with QEMU's own privileges.
  *
- * Theory of operation. What the guest sees of a file, and how that is kept on
- * the host, is up to the security model (model.h); where the file is, to
- * its node (node.h); what is done to an open one, to host/file.c. Here
- * they come together, one function for each operation of a driver.
+ * Theory of operation. The security model (model.h) knows how the guest sees a
+ * file and how that is kept on the host; the node (node.h) knows where the file
+ * is; host/file.c works on open files. Here they come together, with one
+ * function for each operation of a driver.
  *
  * Operations that may wait for storage or a server run in the thread pool, on
- * descriptors that are pinned meanwhile. Those that mostly do not wait are
- * tried in the main thread: to look a name up where the kernel has it in its
- * cache (walk.c), and to look at an inode that a handle holds, on file
- * systems that do not ask anybody for that. On those which are in memory only
- * (host/device-numbers.h) that is almost everything.
+ * pinned descriptors. The export's thread does the others itself: it looks a
+ * name up if the kernel has it in its cache (walk.c), and it stats an inode that
+ * is open, on file systems that need no server for this. On file systems in
+ * memory (host/device-numbers.h) it does almost everything.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -82,12 +81,12 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
         local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
         LocalInode inode = { .dir = -1, .kept = -1 };
 
-        if (fd < 0 || n->handle.fd >= 0) {
+        if (fd < 0 || n->path_fd.fd >= 0) {
             ret = local_node_find(n);
             if (ret < 0) {
                 return ret;
             }
-            fd = host_fd_use(&n->handle);
+            fd = host_fd_use(&n->path_fd);
         }
         inode.handle = fd;
         ret = local_inode_getattr(&lf->host, &inode, attr);
@@ -98,7 +97,7 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
     }
     if (ret == 0 && (attr->mode & S_IFMT) != node->type &&
         node != lf->fs->root) {
-        /* A mapped share was changed behind our back */
+        /* A mapped share was modified on the host. */
         fs_node_detach(node);
         ret = -ESTALE;
     }
@@ -183,11 +182,11 @@ static int coroutine_fn local_readlink(FsCall *call, FsNode *node,
     if (node->type != S_IFLNK) {
         return -EINVAL;
     }
-    /* In a mapped share a link is a file that has to be opened and read. */
+    /* In a mapped share a link is a file that must be opened and read. */
     if (lf->host.model == &local_model_passthrough &&
         local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
         ret = local_node_find(n);
-        return ret < 0 ? ret : hostfs_readlink(host_fd_use(&n->handle),
+        return ret < 0 ? ret : hostfs_readlink(host_fd_use(&n->path_fd),
                                                buf, size);
     }
     return local_run_held(&r.w, n, -1, readlink_work);
@@ -213,7 +212,7 @@ static int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
 
     if (local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
         ret = local_node_find(n);
-        return ret < 0 ? ret : hostfs_statfs(host_fd_use(&n->handle), st);
+        return ret < 0 ? ret : hostfs_statfs(host_fd_use(&n->path_fd), st);
     }
     return local_run_held(&s.w, n, -1, statfs_work);
 }
@@ -244,7 +243,7 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
     HostDevKind kind = host_dev_kind(&lf->devs, node->dev);
     int ret;
 
-    /* On the host everything may be a regular file: see hostfs_open() */
+    /* On the host any type may be a regular file: see hostfs_open() */
     if (node->type == S_IFLNK) {
         return -ELOOP;
     }
@@ -279,15 +278,15 @@ static void local_file_free(FsFile *file)
  * Directories
  */
 
-typedef struct Fill {
+typedef struct DirFill {
     const LocalModel *model;
     FsDirFill *fill;
     void *opaque;
-} Fill;
+} DirFill;
 
 static bool fill_visible(void *opaque, const FsDirent *entry)
 {
-    const Fill *f = opaque;
+    const DirFill *f = opaque;
     FsDirent seen = *entry;
 
     if (f->model->reserved(entry->name)) {
@@ -303,7 +302,7 @@ static int coroutine_fn local_readdir(FsCall *call, FsFile *file,
                                       uint64_t offset, FsDirFill *fill,
                                       void *opaque)
 {
-    Fill f = {
+    DirFill f = {
         .model = local_fs(file->node)->host.model,
         .fill = fill,
         .opaque = opaque,
@@ -316,9 +315,9 @@ static int coroutine_fn local_readdir(FsCall *call, FsFile *file,
  * Extended attributes
  */
 
-/* Most values and lists are not longer than that */
+/* Most values and lists are no longer. */
 #define XATTR_FIRST         256
-/* Rounds for a value that grows whenever it is read */
+/* Rounds in which a value may grow between two reads */
 #define XATTR_TRIES         16
 
 typedef struct XattrWork {
@@ -422,7 +421,7 @@ static const LocalModel *find_model(FsdevSecurityModel model)
     }
 }
 
-/* fmode or dmode: @value, if @given, to *@mode */
+/* Stores fmode or dmode, if @given, in *@mode. */
 static bool set_mode(const FsdevLocalOptions *o, const char *option,
                      bool given, uint32_t value, uint32_t *mode, Error **errp)
 {
@@ -436,8 +435,7 @@ static bool set_mode(const FsdevLocalOptions *o, const char *option,
     }
     if (value & ~0777) {
         error_setg(errp, "%s=0%o: permission bits are at most 0777 "
-                   "(octal, with a leading 0)", option,
-                   value);
+                   "(octal, with a leading 0)", option, value);
         return false;
     }
     *mode = value;
@@ -471,7 +469,7 @@ static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
     host->readonly = lf->fs->readonly;
     host->ignore_chown_failure =
         o->security_model == FSDEV_SECURITY_MODEL_NONE;
-    /* Whoever we are now: -run-with user= comes later. */
+    /* As whatever user QEMU runs: -run-with user= changes it later. */
     host->own_access = true;
 
     ret = lf->host.model->open ? lf->host.model->open(&lf->host) : 0;
@@ -567,19 +565,19 @@ static void local_query(FsExport *fs, FsdevInfo *info)
     info->descriptors = host_fds_info();
 }
 
-static HostFd *local_node_handle(FsNode *node)
+static HostFd *node_fd(FsNode *node)
 {
-    return &local_node(node)->handle;
+    return &local_node(node)->path_fd;
 }
 
 static void local_detach(FsExport *fs)
 {
-    host_fds_leave(fs, local_node_handle);
+    host_fds_leave(fs, node_fd);
 }
 
 static void local_enter(FsExport *fs)
 {
-    host_fds_enter(fs, local_node_handle);
+    host_fds_enter(fs, node_fd);
 }
 
 static const FsDriver local_driver = {

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the parts of the local driver share: driver.c, walk.c and
- * names.c. All of it for the main thread, but what says otherwise.
+ * What driver.c, walk.c and names.c share. Call from the export's thread unless
+ * noted otherwise.
  */
 #ifndef HW_9PFS_LOCAL_LOCAL_H
 #define HW_9PFS_LOCAL_LOCAL_H
@@ -10,28 +10,28 @@
 #include "block/thread-pool.h"
 #include "node.h"
 
-/* Work on one inode; at the start of an operation's own */
+/* Work on one inode. Operations embed it at the start of theirs. */
 typedef struct LocalWork {
     LocalHold hold;
     const LocalHost *host;
-    HostWait wait;              /* at least, wherever the inode is */
+    HostWait wait;              /* at least, on any file system */
 } LocalWork;
 
 /*
- * Runs @func(@w) for @n, in the thread pool if it may wait; @file: an open
- * descriptor that will do while the node has none, or -1. *@w is zero but for
- * what is the operation's own.
+ * Holds @n and runs @func(@w), in the thread pool if it may wait. @file is an
+ * open descriptor to use if the node has none, or -1. *@w is zero except for
+ * the operation's own fields.
  */
 int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
                                 ThreadPoolFunc *func);
 
-/* Whether the guest is not to see such a name */
+/* Whether the guest must not see such a name */
 static inline bool local_hidden(const LocalFs *lf, const char *name)
 {
     return lf->host.model->reserved(name);
 }
 
-/* What the guest is to see of an inode. Any thread; may block. */
+/* The attributes of an inode as the guest sees them. Any thread; may block. */
 int local_inode_getattr(const LocalHost *host, const LocalInode *inode,
                         FsAttr *attr);
 

@@ -4,9 +4,9 @@
  * The local driver's operations that change names: making, linking, renaming
  * and removing.
  *
- * An inode may lose its name while somebody holds its node. It cannot be found
- * again then, so it is opened before, and stays open; and what the security
- * model keeps under the name stays as well (LocalModel.keep).
+ * An inode may lose its last name while its node is in use, and then it cannot
+ * be found again. So it is opened before, and stays open; and so does the file
+ * in which the security model keeps data under that name (LocalModel.keep).
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -134,13 +134,13 @@ int coroutine_fn local_link(FsCall *call, FsNode *node,
 }
 
 /*
- * The inode that a name means, which is about to lose it. Whoever holds its
- * node is to have it from then on by the handle alone.
+ * The inode that is about to lose a name. Its node may need to go on with
+ * descriptors alone.
  */
 typedef struct Victim {
     LocalNode *n;               /* pinned, with a reference; or NULL */
     LocalInode inode;
-    bool keep;                  /* LocalModel.keep is to be asked */
+    bool keep;                  /* call LocalModel.keep */
     int kept;
 } Victim;
 
@@ -160,7 +160,7 @@ static void coroutine_fn victim_hold(Victim *v, LocalNode *dir,
     }
     fd = local_node_pin(v->n);
     if (fd < 0) {
-        /* It is something else by now. */
+        /* The name means another inode by now. */
         fs_node_unref(&v->n->node);
         v->n = NULL;
         return;

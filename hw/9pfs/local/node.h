@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Nodes of the local driver: handles of inodes that are there when they are
- * needed, though not all can be open at once.
+ * Nodes of the local driver: inodes with a descriptor whenever one is needed,
+ * although not all can be open at once.
  *
- * Main thread only, but what says otherwise.
+ * Call from the export's thread unless noted otherwise.
  */
 #ifndef HW_9PFS_LOCAL_NODE_H
 #define HW_9PFS_LOCAL_NODE_H
@@ -28,7 +28,7 @@ typedef struct LocalFs {
 
 typedef struct LocalNode {
     FsNode node;
-    HostFd handle;
+    HostFd path_fd;             /* O_PATH */
     struct file_handle *memo;   /* name_to_handle_at(2), while closed */
     uint64_t born;              /* ns, tells inodes of one number apart; or 0 */
     int kept;                   /* LocalInode.kept, or -1 */
@@ -47,8 +47,8 @@ static inline LocalFs *local_fs(const FsNode *node)
 }
 
 /*
- * Makes the export's root a node; takes over @fd. The caller then probes
- * with local_probe_handles() whether file handles may be used.
+ * Makes the export's root a node; takes over @fd. Before that the caller finds
+ * out with local_probe_handles() whether file handles may be used.
  */
 LocalNode *local_node_root(LocalFs *lf, int fd, const FsAttr *attr);
 void local_probe_handles(LocalFs *lf);
@@ -58,16 +58,30 @@ void local_node_free(FsNode *node);
 
 /*
  * The node for the inode of @fd, which is taken over, with a reference for the
- * caller. @attr: as the guest sees it. It was found as @name in @dir (NULL:
- * by another way), when LocalFs.changes was @since.
+ * caller. @attr has the attributes as the guest sees them. The inode was found
+ * as @name in @dir (NULL: by another way), when LocalFs.changes was @since.
  */
 LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
                              LocalNode *dir, const char *name,
                              uint32_t since);
 
 /*
- * Sees to it that the node has a handle: 0, or -ESTALE when its inode is not
- * to be found again. It does not yield if the node has one.
+ * The time of birth that the node's inode must have, or 0 if it is not known
+ * (fs_attr_born())
+ */
+uint64_t local_node_born(const LocalNode *n);
+/*
+ * Whether @attr is of the node's inode, which was born at @born if that is not
+ * 0. Any thread; the caller holds the node.
+ */
+bool local_node_is(const LocalNode *n, uint64_t born, const FsAttr *attr);
+
+/* Gives a node that has no descriptor @fd, which is taken over. */
+void local_node_set_fd(LocalNode *n, int fd);
+
+/*
+ * Opens the node's descriptor if the budget has closed it: 0, or -ESTALE when
+ * the inode cannot be found again. It does not yield if the node is open.
  */
 int coroutine_fn local_node_find(LocalNode *n);
 
@@ -75,20 +89,20 @@ int coroutine_fn local_node_find(LocalNode *n);
 int coroutine_fn local_node_pin(LocalNode *n);
 void local_node_unpin(LocalNode *n);
 
-/* The node that @name is known to be, with a reference, or NULL */
+/* fs_entry_node() */
 LocalNode *local_node_named(LocalNode *dir, const char *name);
 
 /* Whether @name in @dir is the only name of @n that is known. */
 bool local_node_last_name(LocalNode *n, LocalNode *dir, const char *name);
 
 /*
- * The name is gone. When it was the last one, a handle that is open stays so,
- * and the node takes over @kept (or -1).
+ * The name is gone. If it was the last one, a descriptor that is open stays
+ * open, and the node takes over @kept (or -1).
  */
 void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
                         int kept);
 
-/* The inode got a name more. */
+/* The inode got another name. */
 void local_node_linked(LocalNode *n, LocalNode *dir, const char *name);
 
 /* A name in @dir changed just now. */
@@ -114,26 +128,25 @@ int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
 int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
                                 void *opaque, int *flags);
 
-/*
- * What a model is to be told of an inode, held for work in the thread pool.
- */
+/* An inode as models want it, held for work in the thread pool */
 typedef struct LocalHold {
     LocalInode inode;
     LocalNode *node;            /* pinned, or NULL: a file's descriptor */
     LocalNode *dir;             /* pinned, with a reference; or NULL */
     char *name;
-    bool nameless;              /* its name turned out to be none */
+    bool nameless;              /* its name turned out to be wrong */
     unsigned tries;
 } LocalHold;
 
 /*
- * @file: a descriptor to be used while the node has none, or -1; it must stay
- * open as long as the hold. @hold is zero before the first time.
+ * @file is a descriptor to use if the node has none, or -1; it must stay open
+ * as long as the hold. @hold is zero before the first time.
  */
 int coroutine_fn local_hold(LocalHold *hold, LocalNode *n, int file);
 /*
- * Ends it. Whether it is worth another try when the model came to @ret: it
- * was -ESTALE, because the name has changed, or will do without one.
+ * Ends the hold. Returns whether another try is worthwhile after the model
+ * returned @ret: it is after -ESTALE, as the name may have changed; and if not,
+ * the next hold has no name.
  */
 bool coroutine_fn local_release(LocalHold *hold, LocalNode *n, int ret);
 

@@ -110,7 +110,7 @@ static int coroutine_fn step_try(LocalWalk *w, const char *name, FsAttr *attr)
     if (ret < 0) {
         return ret;
     }
-    inode.handle = hostfs_step(&lf->host.host, host_fd_use(&dir->handle), name,
+    inode.handle = hostfs_step(&lf->host.host, host_fd_use(&dir->path_fd), name,
                                wait, attr);
     if (inode.handle < 0) {
         /* Room for descriptors is made there as well: local_run() */

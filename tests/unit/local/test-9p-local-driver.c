@@ -175,7 +175,7 @@ static void squeeze(void)
 
 static bool is_closed(FsNode *node)
 {
-    return local_node(node)->handle.fd < 0;
+    return local_node(node)->path_fd.fd < 0;
 }
 
 /*
@@ -1378,7 +1378,7 @@ static void mapped(FsdevSecurityModel model)
     g_assert_cmpint(rename_(t.fs.root, "dir", t.fs.root, "new"), ==, 0);
     squeeze();
     assert_mapped(file, S_IFREG);
-    g_assert_cmpint(local_node(link)->handle.fd, <, 0);
+    g_assert_cmpint(local_node(link)->path_fd.fd, <, 0);
     assert_mapped(link, S_IFLNK);
     op.node = link;
     op.flags = O_RDONLY;
