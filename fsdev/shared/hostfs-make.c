@@ -31,6 +31,7 @@
  * (is_fresh()): so nobody gets another object's owner or mode changed.
  */
 #include "qemu/osdep.h"
+#include "acl.h"
 #include "hostfs-internal.h"
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -38,53 +39,8 @@
 /* Rounds of "it exists" and "it does not" that are taken for a coincidence */
 #define CREATE_TRIES            16
 
-/*
- * POSIX ACL in an xattr, all little endian: version[4], then for each entry
- * tag[2] permissions[2] id[4] (linux/posix_acl_xattr.h).
- */
-#define ACL_DEFAULT_NAME        "system.posix_acl_default"
-#define ACL_VERSION             2
-#define ACL_HEADER_SIZE         4
-#define ACL_ENTRY_SIZE          8
-#define ACL_USER_OBJ            0x01
-#define ACL_GROUP_OBJ           0x04
-#define ACL_MASK                0x10
-#define ACL_OTHER               0x20
-
-static uint32_t le16(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8;
-}
-
-static uint32_t acl_mode(const uint8_t *acl, size_t size, uint32_t mode)
-{
-    uint32_t user = 7, group = 7, other = 7;
-    size_t at;
-
-    if (size < ACL_HEADER_SIZE ||
-        (le16(acl) | le16(acl + 2) << 16) != ACL_VERSION) {
-        return mode;
-    }
-    for (at = ACL_HEADER_SIZE; at + ACL_ENTRY_SIZE <= size;
-         at += ACL_ENTRY_SIZE) {
-        uint32_t perm = le16(acl + at + 2) & 7;
-
-        switch (le16(acl + at)) {
-        case ACL_USER_OBJ:
-            user = perm;
-            break;
-        case ACL_GROUP_OBJ:
-        case ACL_MASK:
-            /* In the order of tags: the mask, if there is one, is last. */
-            group = perm;
-            break;
-        case ACL_OTHER:
-            other = perm;
-            break;
-        }
-    }
-    return mode & (07000 | user << 6 | group << 3 | other);
-}
+/* A default ACL of up to 32 entries needs no allocation. */
+#define ACL_FEW_SIZE            (4 + 32 * 8)
 
 /*
  * The mode that a new object in @dir gets when open(2) and the like ask for
@@ -96,24 +52,24 @@ static uint32_t acl_mode(const uint8_t *acl, size_t size, uint32_t mode)
 static int mode_in(const HostFs *fs, int dir, uint32_t mode, uint32_t *result)
 {
     g_autofree uint8_t *large = NULL;
-    uint8_t small[ACL_HEADER_SIZE + 32 * ACL_ENTRY_SIZE];
+    uint8_t small[ACL_FEW_SIZE];
     HostFdName name;
     uint8_t *acl = small;
     ssize_t size;
 
     hostfs_fd_name(fs, dir, name);
-    size = getxattr(name, ACL_DEFAULT_NAME, small, sizeof(small));
+    size = getxattr(name, FS_ACL_DEFAULT, small, sizeof(small));
     if (size < 0 && errno == ERANGE) {
         acl = large = g_try_malloc(FS_XATTR_MAX);
         if (!large) {
             return -ENOMEM;
         }
-        size = getxattr(name, ACL_DEFAULT_NAME, large, FS_XATTR_MAX);
+        size = getxattr(name, FS_ACL_DEFAULT, large, FS_XATTR_MAX);
     }
     if (size < 0 && errno != ENODATA && errno != EOPNOTSUPP) {
         return -errno;
     }
-    *result = size < 0 ? mode : acl_mode(acl, size, mode);
+    *result = size < 0 ? mode : fs_acl_limit(acl, size, mode);
     return 0;
 }
 

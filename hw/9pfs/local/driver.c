@@ -10,8 +10,8 @@
  *
  * Operations that may wait for storage or a server run in the thread pool, on
  * pinned descriptors. The export's thread does the others itself: it looks a
- * name up if the kernel has it in its cache (walk.c), and it stats an inode that
- * is open, on file systems that need no server for this. On file systems in
+ * name up if the kernel has it in its cache (walk.c), and it stats an open
+ * inode, on file systems that need no server for this. On file systems in
  * memory (host/device-numbers.h) it does almost everything.
  */
 #include "qemu/osdep.h"

@@ -408,8 +408,8 @@ static int mapped_keep(const LocalHost *lh, const LocalInode *inode)
  */
 static int check_xattr(const char *name, int hidden)
 {
-    if (g_str_equal(name, LOCAL_ACL_ACCESS) ||
-        g_str_equal(name, LOCAL_ACL_DEFAULT)) {
+    if (g_str_equal(name, FS_ACL_ACCESS) ||
+        g_str_equal(name, FS_ACL_DEFAULT)) {
         return -EOPNOTSUPP;
     }
     return g_str_has_prefix(name, LOCAL_MAPPED_PREFIX) ? hidden : 0;

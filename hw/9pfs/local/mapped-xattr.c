@@ -27,15 +27,14 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "acl.h"
 #include "mapped.h"
 
 #define XATTR_UID       LOCAL_MAPPED_PREFIX "uid"
 #define XATTR_GID       LOCAL_MAPPED_PREFIX "gid"
 #define XATTR_MODE      LOCAL_MAPPED_PREFIX "mode"
 #define XATTR_RDEV      LOCAL_MAPPED_PREFIX "rdev"
-#define XATTR_ACCESS    LOCAL_MAPPED_PREFIX LOCAL_ACL_ACCESS
-#define XATTR_DEFAULT   LOCAL_MAPPED_PREFIX LOCAL_ACL_DEFAULT
+#define XATTR_ACCESS    LOCAL_MAPPED_PREFIX FS_ACL_ACCESS
+#define XATTR_DEFAULT   LOCAL_MAPPED_PREFIX FS_ACL_DEFAULT
 
 /* Held by all that read a part of a view to write another */
 static void lock_views(const LocalHost *lh)
@@ -204,7 +203,7 @@ static ssize_t get_acl(const LocalHost *lh, int node, const char *name,
     if (len < 0) {
         return len;
     }
-    if (local_acl_is_empty(len) || local_acl_check(buf, len) < 0) {
+    if (fs_acl_is_empty(len) || fs_acl_check(buf, len) < 0) {
         return 0;
     }
     *acl = g_memdup2(buf, len);
@@ -220,7 +219,7 @@ static int chmod_acl(const LocalHost *lh, int node, uint32_t mode)
     if (len <= 0) {
         return len;
     }
-    local_acl_chmod(acl, len, mode);
+    fs_acl_chmod(acl, len, mode);
     return hostfs_setxattr(&lh->host, node, XATTR_ACCESS, acl, len, 0);
 }
 
@@ -295,7 +294,7 @@ static int inherit_acl(const LocalHost *lh, int dir, int node,
     if (S_ISDIR(view->mode)) {
         ret = hostfs_setxattr(&lh->host, node, XATTR_DEFAULT, acl, len, 0);
     }
-    if (ret == 0 && !local_acl_inherit(acl, len, &view->mode)) {
+    if (ret == 0 && !fs_acl_inherit(acl, len, &view->mode)) {
         ret = hostfs_setxattr(&lh->host, node, XATTR_ACCESS, acl, len, 0);
     }
     return ret;
@@ -365,8 +364,8 @@ static bool is_hidden(const char *name)
 /* Where one of the guest's ACLs is kept, or NULL for other names */
 static const char *acl_name(const char *name)
 {
-    return g_str_equal(name, LOCAL_ACL_ACCESS) ? XATTR_ACCESS :
-           g_str_equal(name, LOCAL_ACL_DEFAULT) ? XATTR_DEFAULT : NULL;
+    return g_str_equal(name, FS_ACL_ACCESS) ? XATTR_ACCESS :
+           g_str_equal(name, FS_ACL_DEFAULT) ? XATTR_DEFAULT : NULL;
 }
 
 static ssize_t mapped_getxattr(const LocalHost *lh, const LocalInode *inode,
@@ -409,7 +408,7 @@ static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
     }
     if (ret == 0) {
         change.mode = attr.mode;
-        minimal = local_acl_to_mode(acl, size, &change.mode);
+        minimal = fs_acl_to_mode(acl, size, &change.mode);
         ret = minimal ? remove_acl(lh, inode->handle, XATTR_ACCESS)
                       : hostfs_setxattr(&lh->host, inode->handle,
                                         XATTR_ACCESS, acl, size, 0);
@@ -428,11 +427,11 @@ static int set_acl(const LocalHost *lh, const LocalInode *inode,
     FsAttr attr;
     int ret;
 
-    ret = local_acl_check(acl, size);
+    ret = fs_acl_check(acl, size);
     if (ret < 0) {
         return ret;
     }
-    if (local_acl_is_empty(size)) {
+    if (fs_acl_is_empty(size)) {
         return remove_acl(lh, inode->handle, kept);
     }
     if (g_str_equal(kept, XATTR_ACCESS)) {

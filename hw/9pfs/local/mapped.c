@@ -451,16 +451,16 @@ int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
 /* What the guest is to see of a name in the host's list, or NULL */
 static const char *guest_name(const char *name, bool acls)
 {
-    if (g_str_equal(name, LOCAL_ACL_ACCESS) ||
-        g_str_equal(name, LOCAL_ACL_DEFAULT)) {
+    if (g_str_equal(name, FS_ACL_ACCESS) ||
+        g_str_equal(name, FS_ACL_DEFAULT)) {
         return NULL;
     }
     if (!g_str_has_prefix(name, LOCAL_MAPPED_PREFIX)) {
         return name;
     }
     name += strlen(LOCAL_MAPPED_PREFIX);
-    return acls && (g_str_equal(name, LOCAL_ACL_ACCESS) ||
-                    g_str_equal(name, LOCAL_ACL_DEFAULT)) ? name : NULL;
+    return acls && (g_str_equal(name, FS_ACL_ACCESS) ||
+                    g_str_equal(name, FS_ACL_DEFAULT)) ? name : NULL;
 }
 
 ssize_t local_mapped_list(const LocalHost *lh, int node, bool acls,

@@ -14,6 +14,7 @@
 #ifndef HW_9PFS_LOCAL_MAPPED_H
 #define HW_9PFS_LOCAL_MAPPED_H
 
+#include "fsdev/shared/acl.h"
 #include "model.h"
 
 /* LocalModel.open and .close: LocalHost.priv is a lock of the export. */
@@ -102,14 +103,10 @@ int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
  */
 #define LOCAL_MAPPED_PREFIX     "user.virtfs."
 
-/* The host's ACLs are the host's: not the guest's to see either. */
-#define LOCAL_ACL_ACCESS        "system.posix_acl_access"
-#define LOCAL_ACL_DEFAULT       "system.posix_acl_default"
-
 /*
- * The list of a host file's attributes without those, into @buf as
- * hostfs_getxattr(). @acls: to show the guest's ACLs (LOCAL_MAPPED_PREFIX and
- * the ACL's name) by the guest's name.
+ * The list of a host file's attributes without those, and without the host's
+ * own ACLs, into @buf as hostfs_getxattr(). With @acls it has the guest's ACLs
+ * (LOCAL_MAPPED_PREFIX and the ACL's name) by the guest's name.
  */
 ssize_t local_mapped_list(const LocalHost *lh, int node, bool acls,
                           void *buf, size_t size);

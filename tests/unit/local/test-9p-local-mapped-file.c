@@ -243,7 +243,7 @@ static void test_file_acl(void)
     static const AclEntry minimal[ACL_MAX] = {
         { 1, 6, NO_ID }, { 4, 4, NO_ID }, { 32, 1, NO_ID },
     };
-    static const char *const names[] = { LOCAL_ACL_ACCESS, LOCAL_ACL_DEFAULT };
+    static const char *const names[] = { FS_ACL_ACCESS, FS_ACL_DEFAULT };
     uint8_t acl[256];
     size_t size = acl_bytes(minimal, acl);
     unsigned i;

@@ -73,7 +73,7 @@ static const AclEntry *const acls[] = {
 /* The guest's g/@path is as the host's h/@path. */
 static void assert_same_acl(const char *path)
 {
-    static const char *const names[] = { LOCAL_ACL_ACCESS, LOCAL_ACL_DEFAULT };
+    static const char *const names[] = { FS_ACL_ACCESS, FS_ACL_DEFAULT };
     g_autofree char *guest = g_strconcat("g/", path, NULL);
     g_autofree char *host = g_strconcat("h/", path, NULL);
     uint8_t gbuf[512], hbuf[512];
@@ -152,12 +152,12 @@ static bool start_acls(void)
     {
         g_autofree char *host = host_path("h");
 
-        if (setxattr(host, LOCAL_ACL_ACCESS, acl, size, 0) < 0) {
+        if (setxattr(host, FS_ACL_ACCESS, acl, size, 0) < 0) {
             g_assert_cmpint(errno, ==, EOPNOTSUPP);
             g_test_skip("no POSIX ACLs on the file system of TMPDIR");
             return false;
         }
-        g_assert_cmpint(removexattr(host, LOCAL_ACL_ACCESS), ==, 0);
+        g_assert_cmpint(removexattr(host, FS_ACL_ACCESS), ==, 0);
         g_assert_cmpint(chmod(host, 0755), ==, 0);
     }
     return true;
@@ -181,31 +181,31 @@ static void test_acl_access(void)
         const char *path = k == 0 ? "file" : k == 1 ? "dir" : "fifo";
 
         for (i = 0; i < G_N_ELEMENTS(acls); i++) {
-            set_both(path, LOCAL_ACL_ACCESS, acl, acl_bytes(acls[i], acl));
+            set_both(path, FS_ACL_ACCESS, acl, acl_bytes(acls[i], acl));
             for (j = 0; j < G_N_ELEMENTS(modes); j++) {
                 chmod_both(path, modes[j]);
             }
         }
         /* Taking it away leaves the mode; twice is no error. */
-        set_both(path, LOCAL_ACL_ACCESS, acl, acl_bytes(acl_user, acl));
-        set_both(path, LOCAL_ACL_ACCESS, NULL, 0);
-        set_both(path, LOCAL_ACL_ACCESS, NULL, 0);
-        set_both(path, LOCAL_ACL_ACCESS, acl, acl_bytes(acl_mask, acl));
-        set_both(path, LOCAL_ACL_ACCESS, acl, 4);
+        set_both(path, FS_ACL_ACCESS, acl, acl_bytes(acl_user, acl));
+        set_both(path, FS_ACL_ACCESS, NULL, 0);
+        set_both(path, FS_ACL_ACCESS, NULL, 0);
+        set_both(path, FS_ACL_ACCESS, acl, acl_bytes(acl_mask, acl));
+        set_both(path, FS_ACL_ACCESS, acl, 4);
     }
     {
         g_autofree char *host = host_path("h/file");
 
-        set_both("file", LOCAL_ACL_ACCESS, acl, acl_bytes(acl_user, acl));
+        set_both("file", FS_ACL_ACCESS, acl, acl_bytes(acl_user, acl));
         for (i = 0; i < 2; i++) {
-            g_assert_cmpint(removexattr(host, LOCAL_ACL_ACCESS), ==, 0);
-            assert_ok(try_removexattr("g/file", LOCAL_ACL_ACCESS));
+            g_assert_cmpint(removexattr(host, FS_ACL_ACCESS), ==, 0);
+            assert_ok(try_removexattr("g/file", FS_ACL_ACCESS));
             assert_same_acl("file");
         }
     }
 
     make("g/link", S_IFLNK);
-    assert_error(try_setxattr("g/link", LOCAL_ACL_ACCESS, acl,
+    assert_error(try_setxattr("g/link", FS_ACL_ACCESS, acl,
                               acl_bytes(acl_user, acl)), EOPNOTSUPP);
     umask(old);
 }
@@ -240,19 +240,19 @@ static void test_acl_bad(void)
     make_both("dir", S_IFDIR | 0755);
     for (i = 0; i < G_N_ELEMENTS(bad); i++) {
         size = acl_bytes(bad[i], acl);
-        g_assert_cmpint(try_setxattr("g/file", LOCAL_ACL_ACCESS, acl, size),
+        g_assert_cmpint(try_setxattr("g/file", FS_ACL_ACCESS, acl, size),
                         ==, -EINVAL);
-        set_both("file", LOCAL_ACL_ACCESS, acl, size);
-        set_both("dir", LOCAL_ACL_DEFAULT, acl, size);
+        set_both("file", FS_ACL_ACCESS, acl, size);
+        set_both("dir", FS_ACL_DEFAULT, acl, size);
     }
     size = acl_bytes(acl_user, acl);
-    set_both("file", LOCAL_ACL_ACCESS, acl, size - 1);
-    set_both("file", LOCAL_ACL_ACCESS, acl, 3);
-    set_both("file", LOCAL_ACL_ACCESS, acl, 5);
-    set_both("file", LOCAL_ACL_DEFAULT, acl, size);
-    set_both("file", LOCAL_ACL_DEFAULT, NULL, 0);
+    set_both("file", FS_ACL_ACCESS, acl, size - 1);
+    set_both("file", FS_ACL_ACCESS, acl, 3);
+    set_both("file", FS_ACL_ACCESS, acl, 5);
+    set_both("file", FS_ACL_DEFAULT, acl, size);
+    set_both("file", FS_ACL_DEFAULT, NULL, 0);
     acl[0] = 1;
-    set_both("file", LOCAL_ACL_ACCESS, acl, size);
+    set_both("file", FS_ACL_ACCESS, acl, size);
 
     /* What is no ACL on the disk is in nobody's way. */
     host_setxattr("g/file", "user.virtfs.system.posix_acl_access",
@@ -282,7 +282,7 @@ static void test_acl_default(void)
         g_autofree char *dir = g_strdup_printf("d%u", i);
 
         make_both(dir, S_IFDIR | 0755);
-        set_both(dir, LOCAL_ACL_DEFAULT, acl, acl_bytes(acls[i], acl));
+        set_both(dir, FS_ACL_DEFAULT, acl, acl_bytes(acls[i], acl));
         chmod_both(dir, 0700);
         for (j = 0; j < G_N_ELEMENTS(modes); j++) {
             for (k = 0; k < G_N_ELEMENTS(types); k++) {
@@ -291,20 +291,20 @@ static void test_acl_default(void)
                 make_both(path, types[k] | modes[j]);
             }
         }
-        set_both(dir, LOCAL_ACL_DEFAULT, NULL, 0);
-        set_both(dir, LOCAL_ACL_DEFAULT, NULL, 0);
+        set_both(dir, FS_ACL_DEFAULT, NULL, 0);
+        set_both(dir, FS_ACL_DEFAULT, NULL, 0);
     }
     make("g/d0/link", S_IFLNK);
     assert_seen("g/d0/link", S_IFLNK | 0777, GUEST_UID, GUEST_GID);
 
     /* On the disk, under its name */
-    set_both("d1", LOCAL_ACL_ACCESS, acl, acl_bytes(acl_many, acl));
+    set_both("d1", FS_ACL_ACCESS, acl, acl_bytes(acl_many, acl));
     assert_xattr("g/d1", "user.virtfs.system.posix_acl_access", acl,
                  acl_bytes(acl_many, acl));
-    set_both("d1", LOCAL_ACL_DEFAULT, acl, acl_bytes(acl_user, acl));
+    set_both("d1", FS_ACL_DEFAULT, acl, acl_bytes(acl_user, acl));
     assert_xattr("g/d1", "user.virtfs.system.posix_acl_default", acl,
                  acl_bytes(acl_user, acl));
-    g_assert_cmpint(host_getxattr("g/d1", LOCAL_ACL_DEFAULT, NULL, 0), ==,
+    g_assert_cmpint(host_getxattr("g/d1", FS_ACL_DEFAULT, NULL, 0), ==,
                     -ENODATA);
     umask(old);
 }
@@ -321,17 +321,17 @@ static void test_acl_host(void)
         return;
     }
     make("g/dir", S_IFDIR | 0711);
-    host_setxattr("g/dir", LOCAL_ACL_ACCESS, acl, size);
-    host_setxattr("g/dir", LOCAL_ACL_DEFAULT, acl, size);
-    assert_error(try_getxattr("g/dir", LOCAL_ACL_ACCESS, acl, sizeof(acl)),
+    host_setxattr("g/dir", FS_ACL_ACCESS, acl, size);
+    host_setxattr("g/dir", FS_ACL_DEFAULT, acl, size);
+    assert_error(try_getxattr("g/dir", FS_ACL_ACCESS, acl, sizeof(acl)),
                  ENODATA);
-    assert_error(try_getxattr("g/dir", LOCAL_ACL_DEFAULT, acl, sizeof(acl)),
+    assert_error(try_getxattr("g/dir", FS_ACL_DEFAULT, acl, sizeof(acl)),
                  ENODATA);
     g_assert_cmpint(try_getxattr("g/dir", NULL, acl, sizeof(acl)), ==, 0);
     assert_ok(try_chmod("g/dir", 0700));
-    assert_ok(try_removexattr("g/dir", LOCAL_ACL_ACCESS));
+    assert_ok(try_removexattr("g/dir", FS_ACL_ACCESS));
     assert_seen("g/dir", S_IFDIR | 0700, GUEST_UID, GUEST_GID);
-    assert_xattr("g/dir", LOCAL_ACL_ACCESS, acl, acl_bytes(acl_user, acl));
+    assert_xattr("g/dir", FS_ACL_ACCESS, acl, acl_bytes(acl_user, acl));
 
     /* They do limit what the host file gets, but not what the guest sees. */
     make("g/dir/file", S_IFREG | 0666);

@@ -4,7 +4,6 @@
  * POSIX ACLs as extended attributes carry them: see acl.h.
  */
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
 #include "acl.h"
 
 #define VERSION         2
@@ -19,27 +18,66 @@
 #define MASK            0x10
 #define OTHER           0x20
 
+static uint32_t le16(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8;
+}
+
+static uint32_t le32(const uint8_t *p)
+{
+    return le16(p) | le16(p + 2) << 16;
+}
+
 static uint32_t tag_of(const uint8_t *entry)
 {
-    return lduw_le_p(entry);
+    return le16(entry);
 }
 
 static uint32_t perm_of(const uint8_t *entry)
 {
-    return lduw_le_p(entry + 2);
+    return le16(entry + 2);
 }
 
 static void set_perm(uint8_t *entry, uint32_t perm)
 {
-    stw_le_p(entry + 2, perm & 7);
+    entry[2] = perm & 7;
+    entry[3] = 0;
 }
 
-bool local_acl_is_empty(size_t size)
+uint32_t fs_acl_limit(const uint8_t *acl, size_t size, uint32_t mode)
+{
+    uint32_t user = 7, group = 7, other = 7;
+    size_t at;
+
+    if (size < HEADER_SIZE || le32(acl) != VERSION) {
+        return mode;
+    }
+    for (at = HEADER_SIZE; at + ENTRY_SIZE <= size; at += ENTRY_SIZE) {
+        uint32_t perm = perm_of(acl + at) & 7;
+
+        switch (tag_of(acl + at)) {
+        case USER_OBJ:
+            user = perm;
+            break;
+        case GROUP_OBJ:
+        case MASK:
+            /* In the order of tags: the mask, if there is one, is last. */
+            group = perm;
+            break;
+        case OTHER:
+            other = perm;
+            break;
+        }
+    }
+    return mode & (07000 | user << 6 | group << 3 | other);
+}
+
+bool fs_acl_is_empty(size_t size)
 {
     return size <= HEADER_SIZE;
 }
 
-int local_acl_check(const uint8_t *acl, size_t size)
+int fs_acl_check(const uint8_t *acl, size_t size)
 {
     uint32_t seen = 0;
     uint32_t last = 0;
@@ -51,7 +89,7 @@ int local_acl_check(const uint8_t *acl, size_t size)
     if (size < HEADER_SIZE) {
         return -EINVAL;
     }
-    if (ldl_le_p(acl) != VERSION) {
+    if (le32(acl) != VERSION) {
         return -EOPNOTSUPP;
     }
     if ((size - HEADER_SIZE) % ENTRY_SIZE) {
@@ -66,7 +104,7 @@ int local_acl_check(const uint8_t *acl, size_t size)
         switch (tag) {
         case USER:
         case GROUP:
-            if (ldl_le_p(acl + at + 4) == -1) {
+            if (le32(acl + at + 4) == UINT32_MAX) {
                 return -EINVAL;
             }
             break;
@@ -123,7 +161,7 @@ static bool is_minimal(size_t size)
     return size == HEADER_SIZE + 3 * ENTRY_SIZE;
 }
 
-bool local_acl_to_mode(const uint8_t *acl, size_t size, uint32_t *mode)
+bool fs_acl_to_mode(const uint8_t *acl, size_t size, uint32_t *mode)
 {
     *mode = (*mode & ~0777u) |
             perm_of(find(acl, size, USER_OBJ)) << 6 |
@@ -132,19 +170,19 @@ bool local_acl_to_mode(const uint8_t *acl, size_t size, uint32_t *mode)
     return is_minimal(size);
 }
 
-void local_acl_chmod(uint8_t *acl, size_t size, uint32_t mode)
+void fs_acl_chmod(uint8_t *acl, size_t size, uint32_t mode)
 {
     set_perm(find(acl, size, USER_OBJ), mode >> 6);
     set_perm(find_group_class(acl, size), mode >> 3);
     set_perm(find(acl, size, OTHER), mode);
 }
 
-bool local_acl_inherit(uint8_t *acl, size_t size, uint32_t *mode)
+bool fs_acl_inherit(uint8_t *acl, size_t size, uint32_t *mode)
 {
     uint32_t allowed = 0;
 
-    local_acl_to_mode(acl, size, &allowed);
+    fs_acl_to_mode(acl, size, &allowed);
     *mode &= allowed | ~0777u;
-    local_acl_chmod(acl, size, *mode);
+    fs_acl_chmod(acl, size, *mode);
     return is_minimal(size);
 }
