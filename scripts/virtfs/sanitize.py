@@ -47,7 +47,8 @@ OPTIONS = {
 }
 
 # Unit tests that use QEMU's thread pool for almost everything
-THREAD_POOL = ('test-9p-local-driver',)
+THREAD_POOL = ('test-9p-local-driver', 'test-9p-local-driver-mapped',
+               'test-9p-local-find')
 
 # Variables that programs keep when they run as another user
 ENVIRONMENT = ('VIRTFS_SANITIZE', 'VIRTFS_BUILD', 'VIRTFS_CONFIGURE', *OPTIONS)

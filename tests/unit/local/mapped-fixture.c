@@ -6,6 +6,9 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "mapped-fixture.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -370,4 +373,43 @@ void run(Fixture *f, const LocalModel *m, MappedTest *test)
     test();
     m->close(&lh);
     g_assert_null(lh.priv);
+}
+
+void fail_to_store(void)
+{
+    static const uint32_t modes[] = {
+        S_IFREG | 0644, S_IFDIR | 0755, S_IFIFO | 0600, S_IFLNK,
+    };
+    FsAttr attr;
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(modes); i++) {
+        g_assert_cmpint(try_make("x", modes[i], NULL), <, 0);
+        assert_missing(fix->export, "x");
+        assert_no_metadata("", "x");
+    }
+    g_assert_cmpint(try_create("x", 0644, O_RDWR, &attr), <, 0);
+    assert_missing(fix->export, "x");
+}
+
+void forbid_call(unsigned nr, uint32_t bits, int error)
+{
+    const size_t arg = offsetof(struct seccomp_data, args[2]) +
+                       (HOST_BIG_ENDIAN ? 4 : 0);
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, arg),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {
+        .len = G_N_ELEMENTS(filter), .filter = filter,
+    };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) {
+        _exit(CHILD_SKIPS);
+    }
 }

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of the mapped security models stand on: the export of
- * tests/unit/shared/hostfs-fixture.h as a LocalHost with one of the models, its operations by
- * path, and what is on the disk for them. A test runs with a model given, by
- * whoever we are and by an ordinary user.
+ * The tests of the mapped security models stand on this: the export of
+ * tests/unit/shared/hostfs-fixture.h as a LocalHost with one of the models, its
+ * operations by path, and the files on the disk behind them. A test runs with a
+ * given model, as the user who runs the program and as an ordinary user.
  */
 #ifndef TESTS_UNIT_MAPPED_FIXTURE_H
 #define TESTS_UNIT_MAPPED_FIXTURE_H
@@ -88,6 +88,15 @@ void put_metadata(const char *name, const char *text);
 bool usable(Fixture *f, const LocalModel *m);
 /* Runs a test with a model in the fixture's export. */
 void run(Fixture *f, const LocalModel *m, MappedTest *test);
+
+/* A MappedTest: an object that cannot get its view is not made. */
+void fail_to_store(void);
+
+/*
+ * From now on the kernel answers a system call with an error, as on other file
+ * systems, if its third argument has one of these bits.
+ */
+void forbid_call(unsigned nr, uint32_t bits, int error);
 
 /* A POSIX ACL: entries up to one of tag 0 */
 typedef struct AclEntry {
