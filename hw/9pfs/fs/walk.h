@@ -12,7 +12,7 @@
 #ifndef HW_9PFS_FS_WALK_H
 #define HW_9PFS_FS_WALK_H
 
-#include "driver.h"
+#include "node.h"
 
 typedef struct FsWalker {
     FsNode *at;                 /* a reference */

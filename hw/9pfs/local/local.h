@@ -1,14 +1,24 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What driver.c, walk.c and names.c share. Call from the export's thread unless
- * noted otherwise.
+ * The operations of the local driver, and how they work on inodes. Call from
+ * the export's thread unless noted otherwise.
  */
 #ifndef HW_9PFS_LOCAL_LOCAL_H
 #define HW_9PFS_LOCAL_LOCAL_H
 
 #include "block/thread-pool.h"
 #include "node.h"
+
+/* An inode as models want it, held for work in the thread pool */
+typedef struct LocalHold {
+    LocalInode inode;
+    LocalNode *node;            /* pinned, or NULL: a file's descriptor */
+    LocalNode *dir;             /* pinned, with a reference; or NULL */
+    char *name;
+    bool nameless;              /* its name turned out to be wrong */
+    unsigned tries;
+} LocalHold;
 
 /* Work on one inode. Operations embed it at the start of theirs. */
 typedef struct LocalWork {
@@ -41,6 +51,13 @@ int coroutine_fn local_walk(FsCall *call, FsNode *dir,
                             FsWalk *walk);
 int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
                                FsAttr *attr);
+int coroutine_fn local_generation(FsCall *call, FsNode *node, FsFile *file,
+                                  uint64_t *gen);
+int coroutine_fn local_setattr(FsCall *call, FsNode *node, FsFile *file,
+                               const FsSetAttr *set);
+int coroutine_fn local_readlink(FsCall *call, FsNode *node,
+                                char *buf, size_t size);
+int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st);
 int coroutine_fn local_create(FsCall *call, FsNode *dir, const FsMakeArgs *make,
                               int flags, FsNode **node, FsFile **file,
                               FsAttr *attr);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Security model mapped-file: the guest's view is in text files beside the
- * host file (mapped-file.h), for file systems without extended attributes.
+ * host file (mapped-folder.h), for file systems without extended attributes.
  *
  * A metadata file that is missing (or is no regular file, or is too long)
  * leaves everything to the host file.
@@ -14,7 +14,8 @@
  * file's metadata.
  */
 #include "qemu/osdep.h"
-#include "mapped-file.h"
+#include "mapped-folder.h"
+#include "mapped-text.h"
 
 /* -ESTALE if the inode's name means something else, or nothing */
 static int check_name(const LocalHost *lh, const LocalInode *inode,

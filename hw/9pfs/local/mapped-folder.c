@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Security model mapped-file: metadata folders and the files in them (see
- * mapped-file.h).
+ * mapped-folder.h).
  *
  * Other processes may write to the shared directory. Metadata is reached
  * through hostfs, by single names below held handles, and only ever opened if
@@ -10,7 +10,8 @@
  */
 #include "qemu/osdep.h"
 #include <dirent.h>
-#include "mapped-file.h"
+#include "mapped-folder.h"
+#include "mapped-text.h"
 
 #define FOLDER          ".virtfs_metadata"
 

@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Security model mapped-file: the text of a metadata file (see mapped-file.h).
+ * Security model mapped-file: the text of a metadata file (see
+ * mapped-folder.h).
  *
  *     virtfs.uid=1000
  *     virtfs.gid=1000
@@ -17,7 +18,7 @@
  * process sees the old text, the new, or the new with a rest after it.
  */
 #include "qemu/osdep.h"
-#include "mapped-file.h"
+#include "mapped-text.h"
 
 #define METADATA_MAX    4096
 

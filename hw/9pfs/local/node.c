@@ -11,9 +11,6 @@
  * When the last name is removed, the descriptor must stay open: it is kept, in
  * the terms of host/fd-budget.h. So is that of an inode that cannot be found
  * again for other reasons, which is seen when the budget is about to close it.
- *
- * Work in the thread pool needs descriptors that stay open until it is done,
- * and, for some security models, a name: LocalHold.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -268,7 +265,7 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
 }
 
 /*
- * Holding
+ * Running
  */
 
 int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque)
@@ -296,92 +293,4 @@ int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
         ret = local_run(HOST_WAIT_POOL, func, opaque);
     }
     return ret;
-}
-
-#define HOLD_TRIES          16
-
-/* Directory and name for the hold: 0, or -errno of finding the directory. */
-static int coroutine_fn hold_name(LocalHold *hold, LocalNode *n)
-{
-    unsigned tries;
-    FsEntry *entry;
-    LocalNode *dir;
-    int ret = 0;
-
-    for (tries = 0; tries < HOLD_TRIES; tries++) {
-        entry = fs_node_where(&n->node);
-        if (!entry) {
-            return 0;
-        }
-        dir = local_node(fs_node_ref(entry->parent));
-        ret = local_node_pin(dir);
-        entry = fs_node_where(&n->node);
-        if (ret >= 0 && entry && entry->parent == &dir->node) {
-            hold->dir = dir;
-            hold->name = g_strdup(entry->name);
-            hold->inode.dir = ret;
-            hold->inode.name = hold->name;
-            return 0;
-        }
-        if (ret >= 0) {
-            local_node_unpin(dir);
-        }
-        fs_node_unref(&dir->node);
-        if (ret < 0) {
-            break;
-        }
-    }
-    return ret < 0 ? ret : -ESTALE;
-}
-
-int coroutine_fn local_hold(LocalHold *hold, LocalNode *n, int file)
-{
-    LocalFs *lf = local_fs(&n->node);
-    int ret;
-
-    hold->inode = (LocalInode) { .handle = file, .dir = -1, .kept = -1 };
-    hold->node = NULL;
-    hold->dir = NULL;
-    hold->name = NULL;
-    if (n->path_fd.fd >= 0 || file < 0) {
-        ret = local_node_pin(n);
-        if (ret < 0) {
-            return ret;
-        }
-        hold->node = n;
-        hold->inode.handle = ret;
-    }
-    if (lf->host.model->needs_name && !hold->nameless) {
-        ret = hold_name(hold, n);
-        if (ret < 0 && ret != -ESTALE) {
-            local_release(hold, n, ret);
-            return ret;
-        }
-    }
-    if (!hold->name) {
-        hold->inode.kept = n->kept;
-    }
-    return 0;
-}
-
-bool coroutine_fn local_release(LocalHold *hold, LocalNode *n, int ret)
-{
-    bool stale = ret == -ESTALE && hold->name && ++hold->tries < HOLD_TRIES;
-    FsEntry *entry = fs_node_where(&n->node);
-    bool changed = !entry || !hold->dir ||
-                   !fs_entry_is(entry, &hold->dir->node, hold->name);
-
-    if (hold->node) {
-        local_node_unpin(hold->node);
-    }
-    if (hold->dir) {
-        local_node_unpin(hold->dir);
-        fs_node_unref(&hold->dir->node);
-    }
-    g_free(hold->name);
-    if (stale && !fs_rename_wait(n->node.fs) && !changed) {
-        /* The host has renamed it: only the inode itself is left. */
-        hold->nameless = true;
-    }
-    return stale;
 }

@@ -128,26 +128,4 @@ int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
 int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
                                 void *opaque, int *flags);
 
-/* An inode as models want it, held for work in the thread pool */
-typedef struct LocalHold {
-    LocalInode inode;
-    LocalNode *node;            /* pinned, or NULL: a file's descriptor */
-    LocalNode *dir;             /* pinned, with a reference; or NULL */
-    char *name;
-    bool nameless;              /* its name turned out to be wrong */
-    unsigned tries;
-} LocalHold;
-
-/*
- * @file is a descriptor to use if the node has none, or -1; it must stay open
- * as long as the hold. @hold is zero before the first time.
- */
-int coroutine_fn local_hold(LocalHold *hold, LocalNode *n, int file);
-/*
- * Ends the hold. Returns whether another try is worthwhile after the model
- * returned @ret: it is after -ESTALE, as the name may have changed; and if not,
- * the next hold has no name.
- */
-bool coroutine_fn local_release(LocalHold *hold, LocalNode *n, int ret);
-
 #endif /* HW_9PFS_LOCAL_NODE_H */

@@ -261,7 +261,7 @@ static void coroutine_fn wait_co(void *opaque)
 
 static void coroutine_fn end_co(void *opaque)
 {
-    fs_rename_end(opaque);
+    fs_names_end(opaque);
 }
 
 static void test_rename_wait(void)
@@ -275,8 +275,8 @@ static void test_rename_wait(void)
     g_assert_true(idle.done);
     g_assert_false(idle.waited);
 
-    fs_rename_begin(&fs);
-    fs_rename_begin(&fs);
+    fs_names_begin(&fs);
+    fs_names_begin(&fs);
     g_assert_false(fs_entries_current(&fs));
     qemu_coroutine_enter(qemu_coroutine_create(wait_co, &busy));
     g_assert_false(busy.done);

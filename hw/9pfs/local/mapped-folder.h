@@ -6,25 +6,17 @@
  *     DIR/.virtfs_metadata/NAME       what DIR/NAME is to the guest
  *     ROOT/.virtfs_metadata_root      what the export's root is
  *
- * mapped-text.c has the text of such a file, mapped-folder.c the folders and
- * the files in them, and mapped-file.c the model that uses both.
- *
- * All of it may block, and is called from any thread. What changes names or
- * metadata holds the export's lock for writing, and what goes from one to the
- * other for reading: local_mapped_lock(). Functions return 0 (or what they
- * say) or -errno. @dir is a handle of a directory, @folder one of its metadata
- * folder.
+ * All of it may block, and is called from any thread that holds the export's
+ * lock (local_mapped_lock()): for writing, if it changes names or metadata.
+ * Functions return 0 (or what they say) or -errno. @dir is a handle of a
+ * directory, @folder one of its metadata folder.
  */
-#ifndef HW_9PFS_LOCAL_MAPPED_FILE_H
-#define HW_9PFS_LOCAL_MAPPED_FILE_H
+#ifndef HW_9PFS_LOCAL_MAPPED_FOLDER_H
+#define HW_9PFS_LOCAL_MAPPED_FOLDER_H
 
 #include "mapped.h"
 
 #define LOCAL_METADATA_ROOT     ".virtfs_metadata_root"
-
-/* The view in an open metadata file; nothing is valid if it is too long. */
-int local_metadata_read(int fd, LocalView *view);
-int local_metadata_write(int fd, const LocalView *view);
 
 /* LocalModel.reserved */
 bool local_metadata_reserved(const char *name);
@@ -73,4 +65,4 @@ int local_metadata_remove(const LocalHost *lh, int folder, const char *name);
  */
 int local_metadata_clear(const LocalHost *lh, int node);
 
-#endif /* HW_9PFS_LOCAL_MAPPED_FILE_H */
+#endif /* HW_9PFS_LOCAL_MAPPED_FOLDER_H */

@@ -1,0 +1,124 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The local driver holds an inode for work in the thread pool: its descriptor
+ * stays open until the work is done, and so does that of a directory in which
+ * the inode has a name, for security models that need one. Such a name may
+ * change before the model uses it, and then the work is done again.
+ */
+#include "qemu/osdep.h"
+#include "block/thread-pool.h"
+#include "local.h"
+
+#define HOLD_TRIES          16
+
+/* Directory and name for the hold: 0, or -errno of finding the directory. */
+static int coroutine_fn hold_name(LocalHold *hold, LocalNode *n)
+{
+    unsigned tries;
+    FsEntry *entry;
+    LocalNode *dir;
+    int ret = 0;
+
+    for (tries = 0; tries < HOLD_TRIES; tries++) {
+        entry = fs_node_where(&n->node);
+        if (!entry) {
+            return 0;
+        }
+        dir = local_node(fs_node_ref(entry->parent));
+        ret = local_node_pin(dir);
+        entry = fs_node_where(&n->node);
+        if (ret >= 0 && entry && entry->parent == &dir->node) {
+            hold->dir = dir;
+            hold->name = g_strdup(entry->name);
+            hold->inode.dir = ret;
+            hold->inode.name = hold->name;
+            return 0;
+        }
+        if (ret >= 0) {
+            local_node_unpin(dir);
+        }
+        fs_node_unref(&dir->node);
+        if (ret < 0) {
+            break;
+        }
+    }
+    return ret < 0 ? ret : -ESTALE;
+}
+
+/*
+ * Ends the hold. Returns whether another try is worthwhile after the model
+ * returned @ret: it is after -ESTALE, as the name may have changed; and if not,
+ * the next hold has no name.
+ */
+static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int ret)
+{
+    bool stale = ret == -ESTALE && hold->name && ++hold->tries < HOLD_TRIES;
+    FsEntry *entry = fs_node_where(&n->node);
+    bool changed = !entry || !hold->dir ||
+                   !fs_entry_is(entry, &hold->dir->node, hold->name);
+
+    if (hold->node) {
+        local_node_unpin(hold->node);
+    }
+    if (hold->dir) {
+        local_node_unpin(hold->dir);
+        fs_node_unref(&hold->dir->node);
+    }
+    g_free(hold->name);
+    if (stale && !fs_rename_wait(n->node.fs) && !changed) {
+        /* The host has renamed it: only the inode itself is left. */
+        hold->nameless = true;
+    }
+    return stale;
+}
+
+/*
+ * @file is a descriptor to use if the node has none, or -1; it must stay open
+ * as long as the hold. @hold is zero before the first time.
+ */
+static int coroutine_fn hold_begin(LocalHold *hold, LocalNode *n, int file)
+{
+    LocalFs *lf = local_fs(&n->node);
+    int ret;
+
+    hold->inode = (LocalInode) { .handle = file, .dir = -1, .kept = -1 };
+    hold->node = NULL;
+    hold->dir = NULL;
+    hold->name = NULL;
+    if (n->path_fd.fd >= 0 || file < 0) {
+        ret = local_node_pin(n);
+        if (ret < 0) {
+            return ret;
+        }
+        hold->node = n;
+        hold->inode.handle = ret;
+    }
+    if (lf->host.model->needs_name && !hold->nameless) {
+        ret = hold_name(hold, n);
+        if (ret < 0 && ret != -ESTALE) {
+            hold_end(hold, n, ret);
+            return ret;
+        }
+    }
+    if (!hold->name) {
+        hold->inode.kept = n->kept;
+    }
+    return 0;
+}
+
+int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
+                                ThreadPoolFunc *func)
+{
+    int ret;
+
+    w->host = &local_fs(&n->node)->host;
+    do {
+        ret = hold_begin(&w->hold, n, file);
+        if (ret < 0) {
+            return ret;
+        }
+        ret = local_run(MAX(w->wait, local_wait(n, HOST_WORK_ANY)), func, w);
+    } while (hold_end(&w->hold, n, ret));
+    return ret;
+}

@@ -1,0 +1,19 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Security model mapped-file: the text of a metadata file. May block; any
+ * thread.
+ */
+#ifndef HW_9PFS_LOCAL_MAPPED_TEXT_H
+#define HW_9PFS_LOCAL_MAPPED_TEXT_H
+
+#include "mapped.h"
+
+/*
+ * The view in an open metadata file: 0 or -errno. Nothing in it is valid if the
+ * file is too long.
+ */
+int local_metadata_read(int fd, LocalView *view);
+int local_metadata_write(int fd, const LocalView *view);
+
+#endif /* HW_9PFS_LOCAL_MAPPED_TEXT_H */
