@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the host's file systems may wait for: see device-numbers.h.
+ * Whether the host's file systems may wait: see device-numbers.h.
  *
- * A file system is known by its device number, and what it is by the type that
- * statfs(2) tells. That may itself have to ask a server, so it is done once.
+ * A file system has a device number, and statfs(2) returns its type. That call
+ * may itself have to ask a server, so it is made once.
  */
 #include "qemu/osdep.h"
 #include <linux/magic.h>

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The host's file systems that an export has met: what their operations may
- * wait for, and thus which of them need another thread.
+ * The host's file systems that an export has met: whether their operations may
+ * wait, and thus which of them need another thread.
  *
- * All of it for the export's thread, but what says otherwise.
+ * Call from the export's thread unless noted otherwise.
  */
 #ifndef HW_9PFS_HOST_DEVICE_NUMBERS_H
 #define HW_9PFS_HOST_DEVICE_NUMBERS_H
@@ -14,16 +14,17 @@
 #include "qemu/coroutine.h"
 
 typedef enum HostDevKind {
-    /* Everything may ask another machine or a process; or not known yet */
+    /* All work may ask another machine or a process; or it is not known yet. */
     HOST_DEV_REMOTE,
     /*
-     * Whatever is known of an inode that is held (statx(2), readlink(2)) and
-     * of the file system (statfs(2)) is at hand; the rest waits for storage.
+     * The kernel has at hand all that it knows of an inode that is open
+     * (statx(2), readlink(2)) and of the file system (statfs(2)); the rest
+     * waits for storage.
      */
     HOST_DEV_STORAGE,
     /*
-     * Files are in memory and nowhere else: nothing waits for anything but
-     * memory, like the guest's own.
+     * Files are only in memory: work waits for nothing but memory, like the
+     * guest's own.
      */
     HOST_DEV_MEMORY,
 } HostDevKind;
@@ -38,7 +39,7 @@ void host_devs_destroy(HostDevs *devs);
 bool host_dev_known(const HostDevs *devs, uint64_t dev);
 HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev);
 
-/* It is known to be of that kind from now on. */
+/* @dev counts as of that kind from now on. */
 void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind);
 
 /* Kinds of work on an inode that is held */
@@ -57,10 +58,10 @@ HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work);
  */
 int coroutine_fn host_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
 
-/* Finds the kind of @dev out with @fd, a descriptor there. May block. */
+/* Finds out the kind of @dev with @fd, a descriptor there. May block. */
 void host_dev_set(HostDevs *devs, int fd, uint64_t dev);
 
-/* The same in the thread pool, if it is not known yet; keep @fd open. */
+/* The same in the thread pool, unless the kind is known; keep @fd open. */
 HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev);
 
 #endif /* HW_9PFS_HOST_DEVICE_NUMBERS_H */

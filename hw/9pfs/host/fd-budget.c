@@ -1,21 +1,22 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The process's budget of descriptors.
+ * The process's budget of descriptors: a semaphore with a memory. When all are
+ * taken, a node gets one at the price of the descriptor that was used longest
+ * ago, whose owner remembers how to open it again.
  *
- * Of what the process may open, handles get half. Open files make them fewer,
- * so that together they stay below three quarters; more files than that are
- * refused with ENFILE. The last quarter is for the rest of QEMU, and for
- * descriptors that operations under way have for themselves.
+ * Half of the descriptors that the process may open are for nodes. Open files
+ * reduce that, so that together they stay below three quarters; beyond that,
+ * opening a file fails with ENFILE. The last quarter is for the rest of QEMU,
+ * and for descriptors that operations have while they run.
  *
- * The counts are the process's, changed by all threads with atomic operations.
- * Two threads may look at the same time and both find room for one more: the
- * spare quarter has room for as many as there are threads.
+ * The counts are the process's, and all threads change them with atomic
+ * operations. Two threads may look at the same time and both find room for one
+ * more: the spare quarter has room for as many as there are threads.
  *
- * Each thread has its share: a list of those of its handles that may be closed
- * (those with a descriptor that are neither pinned nor kept), and the count of
- * its handles. The main thread's is there always, an IOThread's while exports
- * run in it.
+ * Each thread has its share: a list of those of its descriptors that may be
+ * closed (open, neither pinned nor kept), and the count of its descriptors. The
+ * main thread's share is always there, an IOThread's while exports run in it.
  */
 #include "qemu/osdep.h"
 #include <sys/resource.h>
@@ -27,25 +28,25 @@
 /* How many host_fds_relieve() closes */
 #define RELIEVE             64
 
-typedef struct HandleShare {
+typedef struct FdShare {
     AioContext *ctx;            /* NULL: the main thread's */
     unsigned exports;           /* that run in it; not the main thread's */
     unsigned handles;           /* read by other threads */
     bool asked;                 /* to close some */
     QTAILQ_HEAD(, HostFd) lru;  /* last used last */
-    QTAILQ_ENTRY(HandleShare) next;
-} HandleShare;
+    QTAILQ_ENTRY(FdShare) next;
+} FdShare;
 
-static HandleShare main_share = {
+static FdShare main_share = {
     .lru = QTAILQ_HEAD_INITIALIZER(main_share.lru),
 };
 
 /* An IOThread's own, or NULL */
-QEMU_DEFINE_STATIC_CO_TLS(HandleShare *, my_share)
+QEMU_DEFINE_STATIC_CO_TLS(FdShare *, my_share)
 
 /* The IOThreads' shares; it has a lock */
 static GMutex shares_lock;
-static QTAILQ_HEAD(, HandleShare) shares = QTAILQ_HEAD_INITIALIZER(shares);
+static QTAILQ_HEAD(, FdShare) shares = QTAILQ_HEAD_INITIALIZER(shares);
 static unsigned n_shares = 1;   /* the main thread's included */
 
 static struct {
@@ -58,13 +59,13 @@ static struct {
     unsigned max;               /* of handles and files */
 } fds;
 
-static HandleShare *share(void)
+static FdShare *share(void)
 {
     return get_my_share() ?: &main_share;
 }
 
 /* The count of handles changes by @n. */
-static void count_handles(HandleShare *sh, int n)
+static void count_handles(FdShare *sh, int n)
 {
     qatomic_add(&fds.handles, n);
     qatomic_set(&sh->handles, sh->handles + n);
@@ -103,8 +104,8 @@ static bool in_list(const HostFd *h)
     return h->fd >= 0 && !h->pins && !h->kept && !h->away;
 }
 
-/* What was not used for longest, but not @but, is closed or kept. */
-static bool close_first(HandleShare *sh, const HostFd *but)
+/* Closes the least recently used one except @but, unless evict() keeps it. */
+static bool close_first(FdShare *sh, const HostFd *but)
 {
     HostFd *h = QTAILQ_FIRST(&sh->lru);
 
@@ -132,7 +133,7 @@ static bool over_budget(void)
            handles + qatomic_read(&fds.files) > fds.max;
 }
 
-/* What one of the threads may have when the budget is used up */
+/* A thread's part when the budget is used up */
 static unsigned part(void)
 {
     return fds.handles_max / qatomic_read(&n_shares);
@@ -141,12 +142,12 @@ static unsigned part(void)
 /* In a thread that was asked to close some; @opaque: NULL in the main thread */
 static void close_some(void *opaque)
 {
-    HandleShare *sh = share();
+    FdShare *sh = share();
     bool more = true;
     unsigned i;
 
     if (opaque && sh == &main_share) {
-        return;                 /* the exports have gone meanwhile */
+        return;                 /* the exports have gone since */
     }
     qatomic_set(&sh->asked, false);
     for (i = 0; more && i < RELIEVE && sh->handles > part(); i++) {
@@ -154,7 +155,7 @@ static void close_some(void *opaque)
     }
 }
 
-static void ask(HandleShare *other, AioContext *ctx)
+static void ask(FdShare *other, AioContext *ctx)
 {
     if (qatomic_read(&other->handles) > part() &&
         !qatomic_xchg(&other->asked, true)) {
@@ -162,9 +163,9 @@ static void ask(HandleShare *other, AioContext *ctx)
     }
 }
 
-static void ask_others(HandleShare *sh)
+static void ask_others(FdShare *sh)
 {
-    HandleShare *other;
+    FdShare *other;
 
     if (sh != &main_share) {
         ask(&main_share, qemu_get_aio_context());
@@ -178,7 +179,7 @@ static void ask_others(HandleShare *sh)
     g_mutex_unlock(&shares_lock);
 }
 
-static void keep_budget(HandleShare *sh, const HostFd *but)
+static void keep_budget(FdShare *sh, const HostFd *but)
 {
     bool more = true;
 
@@ -311,10 +312,10 @@ static void host_fd_enter(HostFd *h)
 /* In an IOThread: an export has come that runs in its context @ctx. */
 static void host_fds_thread_get(AioContext *ctx)
 {
-    HandleShare *sh = get_my_share();
+    FdShare *sh = get_my_share();
 
     if (!sh) {
-        sh = g_new0(HandleShare, 1);
+        sh = g_new0(FdShare, 1);
         sh->ctx = ctx;
         QTAILQ_INIT(&sh->lru);
         set_my_share(sh);
@@ -329,7 +330,7 @@ static void host_fds_thread_get(AioContext *ctx)
 /* The export has gone, with all its descriptors. */
 static void host_fds_thread_put(void)
 {
-    HandleShare *sh = get_my_share();
+    FdShare *sh = get_my_share();
 
     if (--sh->exports == 0) {
         g_mutex_lock(&shares_lock);
@@ -375,7 +376,7 @@ void host_fds_enter(FsExport *fs, HostFd *(*fd_of)(FsNode *node))
 
 bool host_fds_relieve(void)
 {
-    HandleShare *sh = share();
+    FdShare *sh = share();
     unsigned before = sh->handles;
     bool more = true;
     unsigned i;

@@ -4,30 +4,30 @@
  * I/O on held host descriptors.
  *
  * Theory of operation. Reads and writes first ask the kernel with RWF_NOWAIT
- * (preadv2(2)), which answers from the page cache or says EAGAIN, and so
- * neither blocks this thread nor pays for another one. What that leaves over
- * goes to the thread pool. File systems without RWF_NOWAIT say EOPNOTSUPP;
- * that is remembered for the open file, apart for reads and writes. A read
- * that came back short at the end of the file is complete, which a statx(2)
- * that may not ask a server (AT_STATX_DONT_SYNC) tells without blocking.
+ * (preadv2(2)). The kernel answers from the page cache or says EAGAIN, so the
+ * call neither blocks this thread nor needs another one. The rest goes to the
+ * thread pool. File systems without RWF_NOWAIT say EOPNOTSUPP, which the open
+ * file remembers for reads and for writes. A read that came back short at the
+ * end of the file is complete; a statx(2) that may not ask a server
+ * (AT_STATX_DONT_SYNC) says so without blocking.
  *
  * O_DIRECT goes past the page cache, so such a file's reads and writes are for
  * the thread pool: RWF_NOWAIT only keeps them from waiting for locks, and then
  * the call would wait for the device. The host wants memory, offset and length
  * aligned for it, which the guest's own kernel does not promise to a 9p client.
- * What the host refuses with EINVAL is done without, and all later I/O on that
- * open file.
+ * If the host refuses one with EINVAL, it is done without O_DIRECT, and so is
+ * all later I/O on that open file.
  *
- * On a file system that is in memory only (device-numbers.h) nothing waits, though
- * it has no RWF_NOWAIT: all of this happens at once, the following too. Only
- * reads and writes that are long enough to hold others up go to the pool,
- * where there are processors to work on them meanwhile.
+ * On a file system in memory (device-numbers.h) nothing waits, although it has
+ * no RWF_NOWAIT: all of this happens here, and so do the operations below. Only
+ * reads and writes that are long enough to hold other requests up go to the
+ * pool, where other processors may work on them.
  *
- * Everything else, which may wait for storage or for a file server, always
- * runs in the thread pool: fsync(2), getdents64(2) and OFD locks (F_OFD_SETLK
- * itself never waits for another lock, but on a network file system it asks
- * the server). Work in the pool cannot be given up: a cancelled call waits
- * until it is done and returns its result.
+ * All other operations may wait for storage or for a file server, and run in
+ * the thread pool: fsync(2), getdents64(2) and OFD locks (F_OFD_SETLK itself
+ * never waits for another lock, but on a network file system it asks the
+ * server). Work in the pool cannot be given up: a cancelled call waits until it
+ * is done and returns its result.
  *
  * close(2) of a file that was open for writing may write back on network file
  * systems and is left to the pool as well, so it may come after the reply to
@@ -35,14 +35,13 @@
  * up first.
  *
  * A directory is read in blocks of many entries. The block stays with the open
- * directory, together with the offset at which its next entry can be asked
- * for, so the next request normally finds its entries without a system call.
- * The end of the directory, once met, is kept for the one request that will
- * ask what comes after the last entry: a small directory costs one turn in the
- * thread pool, however often it is asked for.
- * Descriptor position and block are shared by all requests on the open
- * directory: a CoMutex lets one at a time use them. A request for offset 0
- * always begins anew, as rewinddir(3) does.
+ * directory, together with the offset of its next entry, so the next request
+ * normally finds its entries without a system call. The end of the directory is
+ * remembered for the one request that will ask for entries after the last: a
+ * small directory needs the thread pool once, however often it is read. All
+ * requests on the open directory share the descriptor's position and the block:
+ * a CoMutex lets one at a time use them. A request for offset 0 always starts
+ * again, as rewinddir(3) does.
  */
 #include "qemu/osdep.h"
 #include <linux/fs.h>
@@ -57,7 +56,7 @@
 
 /* Bytes that one read or write copies at once, on a file system in memory */
 #define SHORT_MAX           (1024 * 1024)
-/* And from which on a read is another thread's when there is more to do */
+/* A read of this size goes to another thread if there are other requests. */
 #define SHARE_MIN           (128 * 1024)
 
 /* linux_dirent64 of getdents64(2): ino[8] off[8] reclen[2] type[1] name */
@@ -98,7 +97,7 @@ FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
     f->fd = fd;
     f->wait = kind == HOST_DEV_MEMORY ? HOST_WAIT_NEVER : HOST_WAIT_POOL;
     f->writeout = writeout && f->wait != HOST_WAIT_NEVER;
-    /* Whoever opened it may have had to leave that out. */
+    /* It may have been opened without, where the file system has none. */
     f->direct = (flags & O_DIRECT) && (fcntl(fd, F_GETFL) & O_DIRECT);
     set_io_wait(f);
     return &f->file;
@@ -155,9 +154,9 @@ void host_file_free(FsFile *file)
 typedef struct HostIo {
     HostFile *f;
     bool write;
-    const struct iovec *iov;    /* what is left to do, */
+    const struct iovec *iov;    /* the rest, */
     int niov;
-    size_t skip;                /* less this of the first */
+    size_t skip;                /* without these bytes of the first */
     uint64_t offset;
     size_t left;
     size_t done;
@@ -179,8 +178,8 @@ static void host_io_advance(HostIo *io, size_t n)
 }
 
 /*
- * One system call for what is left, or for as much as it takes: *@want gets
- * the bytes asked for. Bytes moved, or -errno.
+ * One system call for the rest, or as much of it as fits in one: *@want gets
+ * the bytes asked for. Returns the bytes moved, or -errno.
  */
 static ssize_t host_io_once(HostIo *io, int rwf, size_t *want)
 {
@@ -264,8 +263,8 @@ static int host_io_work(void *opaque)
 #ifdef CONFIG_SYNC_FILE_RANGE
     if (io->write && io->f->writeout && io->offset > start) {
         /*
-         * Only starts the writing: errors of it are fsync's to tell. Where
-         * the data went is not known with O_APPEND.
+         * This only starts the writing, and fsync reports its errors. With
+         * O_APPEND the place of the data is not known.
          */
         if (io->f->file.flags & O_APPEND) {
             sync_file_range(io->f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
@@ -279,9 +278,9 @@ static int host_io_work(void *opaque)
 }
 
 /*
- * Whether other threads had better do the copying, though nothing is to be
- * waited for: it takes much longer than to wake one, and there are other
- * requests. Writes to one file wait for one another anyway.
+ * Whether another thread should do the copying, although nothing waits: it
+ * takes much longer than to wake a thread, and there are other requests. Writes
+ * to one file wait for one another anyway.
  */
 static bool host_io_shared(const FsCall *call, const HostIo *io)
 {
@@ -407,7 +406,7 @@ static int lock_work(void *opaque)
         ret = fcntl(l->fd, l->cmd, l->lock);
     } while (ret < 0 && errno == EINTR);
     if (ret < 0) {
-        /* fcntl(2): either of them says that somebody else has the lock */
+        /* fcntl(2): either error means that another owner has the lock */
         return errno == EACCES ? -EAGAIN : -errno;
     }
     return 0;
@@ -423,7 +422,7 @@ int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
         .lock = lock,
     };
 
-    lock->l_pid = 0;            /* OFD locks want it so: fcntl(2) */
+    lock->l_pid = 0;            /* OFD locks require this: fcntl(2) */
     f->locked |= !test;
     return host_run(f->wait, lock_work, &work);
 }
@@ -453,7 +452,7 @@ static int readdir_work(void *opaque)
         n = syscall(SYS_getdents64, rd->fd, dir->buf + len,
                     HOST_DIR_BUFFER - len);
         if (n < 0) {
-            /* After some entries it is for the next one to tell */
+            /* After some entries, the next call reports it */
             return len ? len : -errno;
         }
         len += n;
@@ -462,7 +461,7 @@ static int readdir_work(void *opaque)
     return len;
 }
 
-/* Offers the entries of the block. False when one of them was refused. */
+/* Offers the entries of the block. False when one was refused. */
 static bool host_dir_hand_on(HostDir *dir, FsDirFill *fill, void *opaque)
 {
     while (dir->pos < dir->len) {
@@ -520,7 +519,7 @@ int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
             break;
         }
         if (dir->end) {
-            /* Told once; whoever asks again has the directory read again */
+            /* Reported once; the next request reads the directory again */
             dir->end = dir->next != offset;
             ret = 0;
             break;
@@ -529,9 +528,9 @@ int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
         if (ret <= 0) {
             if (ret < 0) {
                 if (dir->next != offset) {
-                    ret = 0;    /* what was handed on is good */
+                    ret = 0;    /* the entries so far are good */
                 }
-                /* Nobody knows where the descriptor stands: seek next time */
+                /* The descriptor's position is unknown: seek next time */
                 dir->next = UINT64_MAX;
             }
             break;

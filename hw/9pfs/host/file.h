@@ -29,14 +29,14 @@ typedef struct HostFile {
 } HostFile;
 
 /*
- * A file with one reference for @fd, which is its own from here on. @flags
- * are those it was opened with; @writeout is writeout=immediate; @kind is of
- * its file system.
+ * A file with one reference for @fd, whose ownership passes. @flags are those
+ * that @fd was opened with; @writeout is writeout=immediate; @kind is of its
+ * file system.
  */
 FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
                       HostDevKind kind);
 
-/* The descriptor, which stays the file's */
+/* The descriptor; the file keeps its ownership. */
 int host_file_fd(const FsFile *file);
 
 /* FsDriver.generation of an inode that is open as @file */

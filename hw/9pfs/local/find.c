@@ -40,7 +40,7 @@
 
 typedef struct FindStep {
     FsEntry *entry;             /* a reference */
-    LocalNode *node;            /* what it must be; a reference */
+    LocalNode *node;            /* the node it must be; a reference */
     uint64_t born;              /* or 0 */
     char *name;                 /* as the entry has it at first, */
     FsNode *parent;             /* likewise; no reference: to compare */
@@ -280,7 +280,7 @@ static bool coroutine_fn find_again(Find *f, int ret)
     return false;
 }
 
-/* The node is pinned, so that it keeps what it gets. */
+/* The node is pinned, so that it keeps its descriptor. */
 static int coroutine_fn find_node(LocalNode *n)
 {
     unsigned tries;

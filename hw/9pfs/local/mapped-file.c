@@ -403,9 +403,9 @@ static int mapped_keep(const LocalHost *lh, const LocalInode *inode)
 }
 
 /*
- * Extended attributes are the host file's. Those in which the other mapped
- * model keeps its views are no guest's to set, whoever exports the directory
- * how; and there are no ACLs.
+ * Extended attributes are the host file's. The guest must not set those of the
+ * other mapped model, as the directory may be exported with that one, too; and
+ * there are no ACLs.
  */
 static int check_xattr(const char *name, int hidden)
 {

@@ -3,8 +3,8 @@
  *
  * Security model mapped-file: where the guest's view of a file is on disk.
  *
- *     DIR/.virtfs_metadata/NAME       what DIR/NAME is to the guest
- *     ROOT/.virtfs_metadata_root      what the export's root is
+ *     DIR/.virtfs_metadata/NAME       the view of DIR/NAME
+ *     ROOT/.virtfs_metadata_root      the view of the export's root
  *
  * All of it may block, and is called from any thread that holds the export's
  * lock (local_mapped_lock()): for writing, if it changes names or metadata.

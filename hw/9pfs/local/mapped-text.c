@@ -66,8 +66,8 @@ static void parse_line(const char *line, LocalView *view)
         }
         text = line + strlen(keys[i].key);
         /*
-         * Other QEMUs write 32 bits with a sign, device numbers too: what is
-         * 4294967294 here, is -2 there. No mode has that many bits.
+         * Other QEMUs write 32 bits with a sign, device numbers too: -2 for
+         * 4294967294. No mode has that many bits.
          */
         negative = bit != LOCAL_VIEW_MODE && *text == '-';
         if (!parse_number(text + negative,

@@ -12,11 +12,11 @@
  *                                 the guest's ACLs
  *
  * A special file or link gets them before it gets its name, where the file
- * system can do that: so nobody, not even another process, sees the regular
- * file that stands for it.
+ * system can do that: so no process sees the regular file that stands for it
+ * without them.
  *
- * Each stands for itself: what is missing, or not of its size, is the host
- * file's. So is all of it where the host does not let us read it.
+ * Each attribute stands for itself: if it is missing or has the wrong size, or
+ * the host does not let QEMU read it, the host file's value counts.
  *
  * The guest's ACLs are not enforced here, its own kernel does that. But mode
  * and access ACL go together, and new files inherit (acl(5)), whether or not
@@ -131,7 +131,7 @@ static int put_u32(const LocalHost *lh, int node, const char *name,
     return hostfs_setxattr(&lh->host, node, name, buf, sizeof(buf), 0);
 }
 
-/* Writes what is valid in @view. The type comes first: it must not be wrong. */
+/* Writes the valid part of @view, and the type first: it must not be wrong. */
 static int put_view(const LocalHost *lh, int node, const LocalView *view)
 {
     uint8_t rdev[8];
@@ -274,7 +274,7 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
 }
 
 /*
- * What a new object gets from the default ACL of its directory, as
+ * Gives a new object its part of the default ACL of its directory, as
  * posix_acl_create() in Linux: the mode is limited, the object inherits.
  */
 static int inherit_acl(const LocalHost *lh, int dir, int node,

@@ -64,7 +64,7 @@ void local_view_apply(const LocalView *view, FsAttr *attr)
         attr->gid = view->gid;
     }
     if (type != (attr->mode & S_IFMT) && type != S_IFLNK) {
-        /* What the host file holds is nothing of a device's or a fifo's. */
+        /* The host file's content is not a device's or a fifo's. */
         attr->size = 0;
         attr->blocks = 0;
     }
@@ -152,8 +152,7 @@ int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
 }
 
 /*
- * A ctime of another user's file is not ours to move, and then has to be done
- * without.
+ * QEMU may not move the ctime of another user's file, and then leaves it.
  */
 int local_mapped_set_times(const LocalHost *lh, const LocalInode *inode,
                            const FsSetAttr *set, bool moved)
@@ -279,7 +278,7 @@ static int check_make(const LocalHost *lh, const FsMakeArgs *make)
     }
 }
 
-/* A directory: returns a handle of what was made and of nothing else. */
+/* Returns a handle of the directory that was made, and of no other. */
 static int make_directory(const LocalHost *lh, int dir, const FsMakeArgs *host)
 {
     FsAttr made, attr;
@@ -371,7 +370,7 @@ void local_mapped_unmake_host(const LocalHost *lh, int dir,
     hostfs_unlink(&lh->host, dir, make->name, S_ISDIR(make->mode), node);
 }
 
-/* What is there already, if the guest sees a regular file. */
+/* Opens an existing file, if the guest sees a regular one. */
 static int open_existing(const LocalHost *lh, int dir, const char *name,
                          int flags, int *node, FsAttr *attr)
 {
@@ -448,7 +447,7 @@ int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
     return 0;
 }
 
-/* What the guest is to see of a name in the host's list, or NULL */
+/* The guest's form of a name in the host's list, or NULL if it is hidden */
 static const char *guest_name(const char *name, bool acls)
 {
     if (g_str_equal(name, FS_ACL_ACCESS) ||

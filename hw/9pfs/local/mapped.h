@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the mapped security models share: the guest's view of a file, which is
+ * The mapped security models share this: the guest's view of a file, which is
  * kept beside the file, and the host's files that stand for the guest's.
  *
  * On the host there are only directories and regular files, which belong to
@@ -9,7 +9,7 @@
  * link (whose target is its content), a fifo, a socket or a device. Owner,
  * group, mode with type, and device number are the view's; all else (times,
  * size, links, content) is the host file's own. What the view lacks is the
- * host's, too: a file that somebody put into the share shows as it is.
+ * host's, too: a file that a host user puts into the share shows as it is.
  */
 #ifndef HW_9PFS_LOCAL_MAPPED_H
 #define HW_9PFS_LOCAL_MAPPED_H
@@ -43,16 +43,16 @@ typedef struct LocalView {
  */
 uint32_t local_view_type(const LocalView *view, uint32_t host);
 
-/* Makes of what the host says what the guest is to see. */
+/* Turns the host's attributes into those that the guest sees. */
 void local_view_apply(const LocalView *view, FsAttr *attr);
 
 /* The view of a new object. -1 as an id leaves that to the host. */
 void local_view_of_new(LocalView *view, const FsMakeArgs *make);
 
 /*
- * What a change of owner, group and mode does to the view of a file that the
- * guest sees as @attr: only what changes is valid in *@change. A new owner or
- * group takes the set-id bits away as chown(2) has it, unless @set gives a
+ * The effect of a change of owner, group and mode on the view of a file that
+ * the guest sees as @attr: *@change is valid where the view changes. A new
+ * owner or group clears the set-id bits as in chown(2), unless @set gives a
  * mode.
  */
 void local_view_change(LocalView *change, const FsSetAttr *set,
@@ -80,9 +80,10 @@ int local_mapped_readlink(const LocalHost *lh, const LocalInode *inode,
  * directory (or @fd is NULL) the open file in *@fd. -EEXIST if there is
  * something already.
  *
- * With @unnamed, what the guest is to see as another type than the host's is
- * made without a name where that can be, so that nobody sees it as it is;
- * *@unnamed tells. The caller names it (hostfs_link()) when it has its view.
+ * With @unnamed, an object whose type the guest must see as another one is made
+ * without a name, if the file system can do that, so that no process sees the
+ * host's type; *@unnamed says so. The caller names it (hostfs_link()) once it
+ * has its view.
  */
 int local_mapped_make_host(const LocalHost *lh, int dir, const FsMakeArgs *make,
                            int flags, int *fd, bool *unnamed);

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The synth driver: a small tree of its own, with no host files behind it. It
- * serves to try the server out.
+ * The synth driver: a small tree of its own, with no host files behind it, to
+ * test the server with.
  *
  *   stat/xattr_count   how many xattr fids are open: 64 bit, host byte order
  *
@@ -10,16 +10,16 @@
  *
  *   WALK0/WALK1/...    as deep as a Twalk can go
  *   LOPEN, WRITE       empty files
- *   FLUSH              an empty file; what is written to it waits until it is
- *                      flushed, unless the first byte is 0
+ *   FLUSH              an empty file; a write to it waits until it is flushed,
+ *                      unless the first byte is 0
  *   ReadDirDir         a directory with many empty files
  *
  * The tree never changes. A file that its owner may write takes data and
  * extended attributes, but keeps nothing of them.
  *
- * Exports are made before it is known whether this is a qtest (that is an
- * accelerator), so all nodes are there always, and some are hidden. They live
- * as long as the export.
+ * Exports are made before QEMU knows whether this is a qtest (which is an
+ * accelerator), so all nodes always exist, and some are hidden. They live as
+ * long as the export.
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
@@ -176,9 +176,9 @@ static int coroutine_fn synth_statfs(FsCall *call, FsNode *node, FsStatfs *st)
 }
 
 /*
- * Changes: there are none. What would be one gets the error that the name or
- * the file gives, and else the -EPERM of a file system that does not support
- * it (mkdir(2) and others).
+ * Changes: there are none. A request for one fails with the error that the name
+ * or the file gives, else with the -EPERM of a file system that does not
+ * support it (mkdir(2) and others).
  */
 
 /* A file may get a size and times when data is written to it. */
@@ -301,7 +301,7 @@ static ssize_t coroutine_fn synth_write(FsCall *call, FsFile *file,
     if (n->kind == SYNTH_FLUSH && iov_to_buf(iov, niov, 0, &first, 1) &&
         first) {
         while (fs_call_sleep(call, -1)) {
-            /* Somebody woke us: not what we wait for */
+            /* A wake-up that does not cancel the call */
         }
         return -EINTR;
     }
