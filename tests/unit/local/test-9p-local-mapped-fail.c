@@ -173,19 +173,82 @@ static struct rlimit limit_fds(unsigned more)
 
 /*
  * Each operation with no descriptor to be had, with one, with two, and so on:
- * until it succeeds it changes nothing that one could see.
+ * until it succeeds it has no effect that can be seen.
  */
-static void test_few_fds(void)
+
+enum { MAKE, MAKEDIR, MAKELINK, CREATE, LINK, RENAME, OVER, CHMOD, UNLINK,
+       RMDIR, OPERATIONS };
+
+/*
+ * @operation on @old, which is "old" in @from, and on @to. Returns a descriptor
+ * for CREATE, with another in *@node.
+ */
+static int few_fds_do(unsigned operation, const LocalInode *old, int from,
+                      int to, int *node)
 {
-    enum { MAKE, MAKEDIR, MAKELINK, CREATE, LINK, RENAME, OVER, CHMOD, UNLINK,
-           RMDIR, OPERATIONS };
-    unsigned operation, more;
     FsMakeArgs file = guest_make("new", S_IFREG | 0600);
     FsMakeArgs dir = guest_make("new", S_IFDIR | 0700);
     FsMakeArgs sym = guest_make("new", S_IFLNK);
     FsSetAttr set = { .valid = FS_SET_MODE, .mode = 0111 };
-    LocalInode from, to;
     FsAttr attr;
+
+    switch (operation) {
+    case MAKE:
+        return model->make(&lh, to, &file, &attr);
+    case MAKEDIR:
+        return model->make(&lh, to, &dir, &attr);
+    case MAKELINK:
+        return model->make(&lh, to, &sym, &attr);
+    case CREATE:
+        return model->create(&lh, to, &file, O_RDWR, node, &attr);
+    case LINK:
+        return model->link(&lh, old, to, "new");
+    case RENAME:
+        return model->rename(&lh, from, "old", to, "new");
+    case OVER:
+        return model->rename(&lh, from, "old", to, "over");
+    case CHMOD:
+        return model->setattr(&lh, old, -1, &set);
+    default:
+        return model->unlink(&lh, from, "old", operation == RMDIR, old->handle);
+    }
+}
+
+/* The operation succeeded; @mode is that of the old file. */
+static void few_fds_check(unsigned operation, uint32_t mode)
+{
+    switch (operation) {
+    case MAKE:
+    case CREATE:
+        assert_seen("b/new", S_IFREG | 0600, GUEST_UID, GUEST_GID);
+        break;
+    case MAKEDIR:
+        assert_seen("b/new", S_IFDIR | 0700, GUEST_UID, GUEST_GID);
+        break;
+    case MAKELINK:
+        assert_seen("b/new", S_IFLNK | 0777, GUEST_UID, GUEST_GID);
+        break;
+    case LINK:
+    case RENAME:
+        assert_seen("b/new", mode, GUEST_UID, GUEST_GID);
+        break;
+    case OVER:
+        assert_seen("b/over", mode, GUEST_UID, GUEST_GID);
+        break;
+    case CHMOD:
+        assert_seen("a/old", S_IFREG | 0111, GUEST_UID, GUEST_GID);
+        break;
+    default:
+        assert_missing(fix->export, "a/old");
+        assert_no_metadata("a", "old");
+        break;
+    }
+}
+
+static void test_few_fds(void)
+{
+    unsigned operation, more;
+    LocalInode from, to;
     int node;
 
     make("a", S_IFDIR | 0700);
@@ -207,39 +270,7 @@ static void test_few_fds(void)
         for (more = 0; ; more++) {
             struct rlimit limit = limit_fds(more);
 
-            switch (operation) {
-            case MAKE:
-                ret = model->make(&lh, to.handle, &file, &attr);
-                break;
-            case MAKEDIR:
-                ret = model->make(&lh, to.handle, &dir, &attr);
-                break;
-            case MAKELINK:
-                ret = model->make(&lh, to.handle, &sym, &attr);
-                break;
-            case CREATE:
-                ret = model->create(&lh, to.handle, &file, O_RDWR, &node,
-                                    &attr);
-                break;
-            case LINK:
-                ret = model->link(&lh, &old, to.handle, "new");
-                break;
-            case RENAME:
-                ret = model->rename(&lh, from.handle, "old", to.handle,
-                                    "new");
-                break;
-            case OVER:
-                ret = model->rename(&lh, from.handle, "old", to.handle,
-                                    "over");
-                break;
-            case CHMOD:
-                ret = model->setattr(&lh, &old, -1, &set);
-                break;
-            default:
-                ret = model->unlink(&lh, from.handle, "old",
-                                    operation == RMDIR, old.handle);
-                break;
-            }
+            ret = few_fds_do(operation, &old, from.handle, to.handle, &node);
             g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
             if (ret >= 0) {
                 break;
@@ -255,32 +286,7 @@ static void test_few_fds(void)
             close(ret);
             close(node);
         }
-        switch (operation) {
-        case MAKE:
-        case CREATE:
-            assert_seen("b/new", S_IFREG | 0600, GUEST_UID, GUEST_GID);
-            break;
-        case MAKEDIR:
-            assert_seen("b/new", S_IFDIR | 0700, GUEST_UID, GUEST_GID);
-            break;
-        case MAKELINK:
-            assert_seen("b/new", S_IFLNK | 0777, GUEST_UID, GUEST_GID);
-            break;
-        case LINK:
-        case RENAME:
-            assert_seen("b/new", mode, GUEST_UID, GUEST_GID);
-            break;
-        case OVER:
-            assert_seen("b/over", mode, GUEST_UID, GUEST_GID);
-            break;
-        case CHMOD:
-            assert_seen("a/old", S_IFREG | 0111, GUEST_UID, GUEST_GID);
-            break;
-        default:
-            assert_missing(fix->export, "a/old");
-            assert_no_metadata("a", "old");
-            break;
-        }
+        few_fds_check(operation, mode);
         drop(&old);
         if (operation <= RENAME) {
             assert_ok(try_unlink("b", "new", operation == MAKEDIR));
