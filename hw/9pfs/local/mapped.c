@@ -430,7 +430,7 @@ int local_mapped_create(const LocalHost *lh, int dir, const FsMakeArgs *make,
             return ret;
         }
         ret = open_existing(lh, dir, make->name, flags, node, attr);
-        /* Someone removed or replaced it just now. */
+        /* The host removed or replaced it just now. */
     } while ((ret == -ENOENT || ret == -ESTALE) && --tries);
     return ret;
 }

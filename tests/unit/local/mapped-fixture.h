@@ -15,7 +15,7 @@
 #define FMODE       0640
 #define DMODE       0750
 
-/* Ids that are nobody's who runs this */
+/* Ids that the user who runs this does not have */
 #define GUEST_UID   1234567
 #define GUEST_GID   7654321
 

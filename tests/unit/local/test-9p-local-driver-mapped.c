@@ -160,7 +160,7 @@ static void test_mapped_file(void)
     mapped(FSDEV_SECURITY_MODEL_MAPPED_FILE);
 }
 
-/* Somebody else on the host says that a file is another kind of file */
+/* A host process says that a file is another kind of file. */
 static void test_retyped(void)
 {
     const uint32_t fifo = cpu_to_le32(S_IFIFO | 0600);

@@ -387,7 +387,7 @@ static void test_at_once_mapped_file(void)
     at_once(FSDEV_SECURITY_MODEL_MAPPED_FILE);
 }
 
-/* Somebody's lease is waited for, by another thread (fcntl(2)). */
+/* An open that waits for a lease does so in another thread (fcntl(2)). */
 static void test_lease(void)
 {
     Op op = { .flags = O_RDWR };

@@ -90,7 +90,7 @@ static void test_files(void)
     finish(&t);
 }
 
-/* Somebody else has the rest of the descriptors */
+/* Other parts of the process have the rest of the descriptors. */
 static void test_no_fds(void)
 {
     int fds[FEW_FDS], n, i;
@@ -206,7 +206,7 @@ static void test_rename_behind(void)
     squeeze();
     assert_ino(node, ino);
 
-    /* Another name that somebody holds */
+    /* Another name that is held */
     again = walk(&t, "b");
     entry = fs_entry_get(&t.fs, again, "g", node);
     fs_node_unref(again);

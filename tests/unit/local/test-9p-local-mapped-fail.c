@@ -98,7 +98,7 @@ static void test_threads(void)
     assert_ok(try_unlink("", "d", true));
 }
 
-/* Whoever looks at the name of a special file sees that, or nothing. */
+/* A look-up of a special file finds that, or nothing. */
 
 static void *look_at_it(void *until)
 {
@@ -336,7 +336,7 @@ static void no_modes(Fixture *f)
 
 static void test_no_modes(Fixture *f)
 {
-    if (need_root("it works on files that nobody has permission for")) {
+    if (need_root("it works on files that no user has permission for")) {
         in_child(f, no_modes);
     }
 }

@@ -59,7 +59,7 @@ static void test_file_text(void)
                  "virtfs.mode=24992\n");
     g_assert_cmphex(see("file").rdev, ==, 0);
 
-    /* Lines nobody knows go when it is written: what is left is shorter. */
+    /* Unknown lines go when it is written, so the rest is shorter. */
     put_metadata("file", "# a very long comment that nobody has any use for\n"
                  "virtfs.gid=100\nvirtfs.uid=bad\n");
     assert_ok(try_chmod("file", 0644));
@@ -77,7 +77,7 @@ static void test_file_shared(void)
 {
     FsAttr attr;
 
-    /* Left behind by a link that somebody removed: not the new file's */
+    /* Left behind by a link that the host removed: not the new file's */
     make("a", S_IFREG | 0600);
     assert_ok(try_link("a", "b"));
     g_assert_cmpuint(host_stat(META "/b").st_ino, ==,
@@ -96,7 +96,7 @@ static void test_file_shared(void)
     assert_seen("c", S_IFREG | 0111, GUEST_UID, GUEST_GID);
 }
 
-/* What somebody else could put where metadata is looked for */
+/* Files that a host process could put in the place of metadata */
 static void test_file_hostile(void)
 {
     g_autofree char *secret = g_strconcat(fix->dir, "/outside/secret", NULL);

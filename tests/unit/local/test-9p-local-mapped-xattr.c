@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of the security model mapped-xattr of the local driver: its attributes
- * as somebody else may have written them, and the guest's ACLs. What is done to
- * these is done to ACLs of the host's as well, and has to come to the same.
+ * as a host process may have written them, and the guest's ACLs. Each change of
+ * these is made to ACLs of the host as well, with the same result.
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"
@@ -254,7 +254,7 @@ static void test_acl_bad(void)
     acl[0] = 1;
     set_both("file", FS_ACL_ACCESS, acl, size);
 
-    /* What is no ACL on the disk is in nobody's way. */
+    /* A value on the disk that is no ACL is ignored. */
     host_setxattr("g/file", "user.virtfs.system.posix_acl_access",
                   "\2\0\0\0\1\0\7", 7);
     host_setxattr("g/dir", "user.virtfs.system.posix_acl_default",

@@ -149,7 +149,7 @@ static void test_create(void)
     assert_missing(fix->export, "x");
 }
 
-/* What somebody put there without us */
+/* Files that the host put there */
 static void test_plain(void)
 {
     g_autofree char *secret = g_strconcat(fix->dir, "/outside/secret", NULL);
@@ -319,7 +319,7 @@ static void test_readlink(void)
     g_assert_cmpstr(buf, ==, target);
     assert_error(try_readlink("long", buf, PATH_MAX - 1), ENAMETOOLONG);
 
-    /* Whatever somebody wrote into it */
+    /* Any content that the host wrote into it */
     {
         g_autofree char *path = host_path("long");
 
