@@ -448,7 +448,7 @@ static int do_getxattr(Request *rq)
     }
     marshal_writer_init(&size_out, size, 4);
     marshal_put_u32(&size_out, len);
-    rq->out.pos = value + len;
+    marshal_cut(&rq->out, marshal_size(&rq->out) - FS_XATTR_MAX + len);
     return 0;
 }
 

@@ -92,6 +92,11 @@ void *marshal_get_bytes(MarshalReader *r, size_t size)
     return take(r, size);
 }
 
+void marshal_fail(MarshalReader *r)
+{
+    r->bad = true;
+}
+
 size_t marshal_left(const MarshalReader *r)
 {
     return r->bad ? 0 : r->end - r->pos;
@@ -127,6 +132,12 @@ void *marshal_reserve(MarshalWriter *w, size_t size)
         w->pos += size;
     }
     return at;
+}
+
+void marshal_cut(MarshalWriter *w, size_t size)
+{
+    g_assert(size <= marshal_size(w));
+    w->pos = size ? w->start + size : w->start;
 }
 
 static void put_le(MarshalWriter *w, uint64_t v, unsigned size)

@@ -47,6 +47,9 @@ const char *marshal_get_str(MarshalReader *r, size_t *len);
 /* The next @size bytes, in place; NULL if there are fewer. */
 void *marshal_get_bytes(MarshalReader *r, size_t size);
 
+/* Makes the reader bad: the caller read a value that must not be there. */
+void marshal_fail(MarshalReader *r);
+
 /* Bytes not read yet. */
 size_t marshal_left(const MarshalReader *r);
 
@@ -72,6 +75,9 @@ void marshal_put_bytes(MarshalWriter *w, const void *data, size_t size);
  * when they do not fit.
  */
 void *marshal_reserve(MarshalWriter *w, size_t size);
+
+/* Cuts what was written to its first @size bytes. */
+void marshal_cut(MarshalWriter *w, size_t size);
 
 /* Bytes written so far. */
 size_t marshal_size(const MarshalWriter *w);

@@ -209,7 +209,7 @@ ProxyIdRange *proxy_get_idmap(MarshalReader *r, unsigned *n)
     *n = 0;
     if (count > PROXY_IDMAP_MAX ||
         count * IDMAP_RANGE_SIZE > marshal_left(r)) {
-        r->bad = true;
+        marshal_fail(r);
         return NULL;
     }
 
@@ -219,7 +219,7 @@ ProxyIdRange *proxy_get_idmap(MarshalReader *r, unsigned *n)
         map[i].outside = marshal_get_u32(r);
         map[i].count = marshal_get_u32(r);
         if (!range_fits(&map[i])) {
-            r->bad = true;
+            marshal_fail(r);
             return NULL;
         }
     }

@@ -45,7 +45,7 @@ static const char *get_str(RequestV1 *rq)
     s = memmove(bytes - sizeof(len), bytes, len);
     s[len] = '\0';
     if (len && strlen(s) < len - 1u) {
-        rq->in.bad = true;
+        marshal_fail(&rq->in);
     }
     return s;
 }
@@ -567,7 +567,7 @@ static int get_xattr(RequestV1 *rq, const char *path, const char *name,
     }
     marshal_writer_init(&w, start, 2);
     marshal_put_u16(&w, len);
-    rq->out.pos = value + len;
+    marshal_cut(&rq->out, marshal_size(&rq->out) - size + len);
     return 0;
 }
 

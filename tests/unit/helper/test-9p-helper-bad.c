@@ -50,7 +50,7 @@ static void test_truncated(ProxyFixture *f, gconstpointer opaque)
 
             put_good_payload(c, type);
             size = marshal_size(&c->out);
-            c->out.pos = c->out.start + cut;
+            marshal_cut(&c->out, cut);
             pc_send(c, type);
             pc_expect_broken(c);
         }

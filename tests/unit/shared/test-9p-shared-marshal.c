@@ -239,6 +239,47 @@ static void test_full(void)
     }
 }
 
+static void test_fail(void)
+{
+    uint8_t buf[4] = { 0 };
+    MarshalReader r;
+
+    marshal_reader_init(&r, buf, sizeof(buf));
+    marshal_get_u8(&r);
+    g_assert_true(marshal_ok(&r));
+    marshal_fail(&r);
+    g_assert_false(marshal_ok(&r));
+    g_assert_cmpuint(marshal_left(&r), ==, 0);
+    g_assert_null(marshal_get_bytes(&r, 1));
+}
+
+static void test_cut(void)
+{
+    uint8_t buf[4];
+    MarshalWriter w;
+
+    marshal_writer_init(&w, buf, sizeof(buf));
+    marshal_put_u32(&w, 0x04030201);
+    marshal_cut(&w, 4);
+    g_assert_cmpuint(marshal_size(&w), ==, 4);
+    marshal_cut(&w, 1);
+    g_assert_cmpuint(marshal_size(&w), ==, 1);
+    marshal_put_u16(&w, 0x0605);
+    g_assert_true(marshal_fits(&w));
+    g_assert_cmpmem(buf, marshal_size(&w), "\x01\x05\x06", 3);
+
+    /* A writer that was full stays so. */
+    marshal_put_u32(&w, 0);
+    g_assert_false(marshal_fits(&w));
+    marshal_cut(&w, 0);
+    g_assert_cmpuint(marshal_size(&w), ==, 0);
+    g_assert_false(marshal_fits(&w));
+
+    marshal_writer_init(&w, NULL, 0);
+    marshal_cut(&w, 0);
+    g_assert_cmpuint(marshal_size(&w), ==, 0);
+}
+
 static void test_truncated(void)
 {
     uint8_t whole[64];
@@ -557,6 +598,8 @@ int main(int argc, char **argv)
     g_test_add_func("/9p/marshal/bytes", test_bytes);
     g_test_add_func("/9p/marshal/nothing", test_nothing);
     g_test_add_func("/9p/marshal/full", test_full);
+    g_test_add_func("/9p/marshal/fail", test_fail);
+    g_test_add_func("/9p/marshal/cut", test_cut);
     g_test_add_func("/9p/marshal/truncated", test_truncated);
     g_test_add_func("/9p/proxy-proto/header", test_header);
     g_test_add_func("/9p/proxy-proto/type-names", test_type_names);
