@@ -229,7 +229,9 @@ static int coroutine_fn get_value(ProxyV1Turn *turn, const char *path,
     }
     len = marshal_get_u16(&turn->r);
     bytes = marshal_get_bytes(&turn->r, len);
-    turn->r.bad |= len > max;
+    if (len > max) {
+        marshal_fail(&turn->r);
+    }
     ret = proxy_v1_check(turn);
     if (ret < 0) {
         return ret;

@@ -322,7 +322,9 @@ static void get_time(MarshalReader *r, struct timespec *time)
 
     time->tv_sec = marshal_get_u64(r);
     nsec = marshal_get_u64(r);
-    r->bad |= nsec > 999999999;
+    if (nsec > 999999999) {
+        marshal_fail(r);
+    }
     time->tv_nsec = nsec;
 }
 
@@ -344,7 +346,7 @@ void proxy_v1_get_attr(MarshalReader *r, FsAttr *attr)
     get_time(r, &attr->ctime);
 
     if (!fs_mode_is_valid(attr->mode)) {
-        r->bad = true;
+        marshal_fail(r);
     }
 }
 

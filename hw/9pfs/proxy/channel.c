@@ -287,7 +287,7 @@ int coroutine_fn proxy_call(ProxyRequest *req)
 int proxy_take_fd(ProxyRequest *req)
 {
     if (req->fds_taken == req->nfds) {
-        req->r.bad = true;
+        marshal_fail(&req->r);
         return -1;
     }
     return req->fds[req->fds_taken++];

@@ -368,7 +368,7 @@ static int coroutine_fn create_once(FsCall *call, FsNode *dir,
     proxy_get_node(&req, &nr);
     fd = proxy_take_fd(&req);
     if (!nr.handle || !S_ISREG(attr->mode)) {
-        req.r.bad = true;
+        marshal_fail(&req.r);
     }
     ret = proxy_finish(&req);
     if (ret < 0) {
@@ -431,7 +431,7 @@ static int coroutine_fn make_once(FsCall *call, FsNode *dir,
     }
     proxy_get_good_attr(&req, attr);
     if ((attr->mode & S_IFMT) != (make->mode & S_IFMT)) {
-        req.r.bad = true;
+        marshal_fail(&req.r);
     }
     return proxy_finish(&req);
 }
@@ -637,7 +637,7 @@ static int coroutine_fn getxattr_once(FsCall *call, FsNode *node,
     if (bytes && len <= FS_XATTR_MAX) {
         copy = value_copy(bytes, len);
     } else {
-        req.r.bad = true;
+        marshal_fail(&req.r);
     }
     ret = proxy_finish(&req);
     if (ret < 0) {

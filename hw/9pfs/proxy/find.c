@@ -159,7 +159,7 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
 
     walked = marshal_get_u16(&req.r);
     if (walked == 0 || walked > n) {
-        req.r.bad = true;
+        marshal_fail(&req.r);
         walked = 0;
     }
     for (i = 0; i < walked; i++) {
@@ -170,7 +170,7 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
         proxy_get_node(&req, &parent);
         if (!node.handle || !parent.handle != !want_parent ||
             (want_parent && !S_ISDIR(walk->attr[n - 2].mode))) {
-            req.r.bad = true;
+            marshal_fail(&req.r);
         }
     }
     ret = proxy_finish(&req);

@@ -344,7 +344,7 @@ void proxy_get_node(ProxyRequest *req, ProxyNodeReply *nr)
     donated = marshal_get_u8(&req->r);
     nr->fd = donated ? proxy_take_fd(req) : -1;
     if (donated > 1 || (donated && !nr->handle)) {
-        req->r.bad = true;
+        marshal_fail(&req->r);
     }
 }
 
@@ -472,6 +472,6 @@ void proxy_get_good_attr(ProxyRequest *req, FsAttr *attr)
 {
     proxy_get_attr(&req->r, attr);
     if (!fs_mode_is_valid(attr->mode)) {
-        req->r.bad = true;
+        marshal_fail(&req->r);
     }
 }
