@@ -8,9 +8,9 @@
 #define FSDEV_HELPER_OPTIONS_H
 
 #include "qemu/osdep.h"
-#include "idmap.h"
 #include "sandbox.h"
 #include "seccomp.h"
+#include "fsdev/shared/idmap.h"
 
 #define THREADS_DEFAULT         4
 #define THREADS_MAX             64

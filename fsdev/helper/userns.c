@@ -100,12 +100,6 @@ static bool is_mine(const char *who, const char *name, uid_t uid)
     return g_str_equal(who, number) || (name && g_str_equal(who, name));
 }
 
-static bool parse_id(const char *s, uint64_t *id)
-{
-    return g_ascii_isdigit(*s) &&
-           g_ascii_string_to_unsigned(s, 10, 0, UINT32_MAX, id, NULL);
-}
-
 /*
  * Adds the ranges that @file, in the format of subuid(5), gives to the user.
  * Lines that are no ranges are passed over, as newuidmap(1) does.
@@ -127,7 +121,8 @@ static unsigned add_ranges(const char *file, const char *name, uid_t uid,
         g_auto(GStrv) field = g_strsplit(g_strstrip(lines[i]), ":", -1);
 
         if (g_strv_length(field) != 3 || !is_mine(field[0], name, uid) ||
-            !parse_id(field[1], &start) || !parse_id(field[2], &count) ||
+            !idmap_parse_id(field[1], &start) ||
+            !idmap_parse_id(field[2], &count) ||
             count == 0 || start + count > UINT32_MAX ||
             inside + count > UINT32_MAX) {
             continue;

@@ -7,7 +7,7 @@
 #ifndef FSDEV_HELPER_USERNS_H
 #define FSDEV_HELPER_USERNS_H
 
-#include "idmap.h"
+#include "fsdev/shared/idmap.h"
 
 /* Whether this process may set up its sandbox as it is. */
 bool userns_is_root(void);

@@ -33,7 +33,7 @@
 #define WIDENED_MAX     3
 
 /* Held as long as bits are added */
-static GMutex turn;
+static GMutex widen_lock;
 
 /* What is added now; the number is odd while it is something. */
 static GMutex published_lock;
@@ -185,15 +185,15 @@ bool hostfs_access_retry(const HostFs *fs, int ret, HostAccess *access,
             unpublish();
         }
         access->held = false;
-        g_mutex_unlock(&turn);
+        g_mutex_unlock(&widen_lock);
         return false;
     }
     assert(n <= WIDENED_MAX);
-    g_mutex_lock(&turn);
+    g_mutex_lock(&widen_lock);
     access->held = ret == -EACCES &&
                    (widen(fs, access, n) || is_permitted(access, n));
     if (!access->held) {
-        g_mutex_unlock(&turn);
+        g_mutex_unlock(&widen_lock);
     }
     return access->held;
 }
@@ -217,13 +217,13 @@ bool hostfs_access_hide_slow(int number, FsAttr *attr)
 void hostfs_access_lock(const HostFs *fs)
 {
     if (fs->own_access) {
-        g_mutex_lock(&turn);
+        g_mutex_lock(&widen_lock);
     }
 }
 
 void hostfs_access_unlock(const HostFs *fs)
 {
     if (fs->own_access) {
-        g_mutex_unlock(&turn);
+        g_mutex_unlock(&widen_lock);
     }
 }

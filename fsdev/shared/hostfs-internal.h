@@ -13,11 +13,16 @@
 typedef char HostFdName[HOSTFS_PREFIX_MAX + 12];
 
 /*
- * Writes the name of @fd's magic link to @name and returns it. It is to be
- * looked up from AT_FDCWD and followed, and leads to the inode itself: even
- * if that is a symbolic link, which is not followed in turn.
+ * Writes the name of @fd's magic link to @name and returns it. The caller must
+ * look it up from AT_FDCWD and follow it. It leads to the inode itself, even
+ * if that is a symbolic link, which the kernel does not follow in turn.
  */
-const char *hostfs_fd_name(const HostFs *fs, int fd, HostFdName name);
+static inline const char *hostfs_fd_name(const HostFs *fs, int fd,
+                                         HostFdName name)
+{
+    snprintf(name, sizeof(HostFdName), "%s%d", fs->fd_prefix, fd);
+    return name;
+}
 
 /*
  * A handle of what @name, a single component other than "..", means in @dir.

@@ -67,12 +67,6 @@ void hostfs_destroy(HostFs *fs)
     }
 }
 
-const char *hostfs_fd_name(const HostFs *fs, int fd, HostFdName name)
-{
-    snprintf(name, sizeof(HostFdName), "%s%d", fs->fd_prefix, fd);
-    return name;
-}
-
 static int open_handle(int dir, const char *name, uint64_t resolve)
 {
     struct open_how how = {

@@ -30,6 +30,7 @@
 #include "qemu/osdep.h"
 #include "block/aio.h"
 #include "qemu/error-report.h"
+#include "fsdev/shared/idmap.h"
 #include "node.h"
 
 /* /proc/sys/kernel/overflowuid unless somebody changed it */
@@ -223,17 +224,11 @@ bool coroutine_fn proxy_node_try(ProxyNodeTry *o, int *ret)
 
 static uint32_t id_inside(const ProxyIdRange *map, unsigned n, uint32_t id)
 {
-    unsigned i;
-
     if (n == 0) {
         return id;
     }
-    for (i = 0; i < n; i++) {
-        if (id - map[i].outside < map[i].count && id >= map[i].outside) {
-            return map[i].inside + (id - map[i].outside);
-        }
-    }
-    return OVERFLOW_ID;
+    id = idmap_inside(map, n, id);
+    return id == IDMAP_NONE ? OVERFLOW_ID : id;
 }
 
 const ProxyHello *proxy_hello_of(const ProxyFs *ps)

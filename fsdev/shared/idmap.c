@@ -3,17 +3,17 @@
  *
  * Maps of ids: see idmap.h.
  *
- * The kernel refuses a map in which ranges overlap, on either side, with no
- * more than EINVAL (user_namespaces(7)), so that is checked here, where it can
- * be said which range it is.
+ * The kernel refuses a map whose ranges overlap, on either side, with a bare
+ * EINVAL (user_namespaces(7)). idmap_add() checks that first, so the error can
+ * name the range.
  */
 #include "qemu/osdep.h"
 #include "idmap.h"
 
-static bool parse_id(const char *s, uint64_t *id)
+bool idmap_parse_id(const char *text, uint64_t *id)
 {
-    return g_ascii_isdigit(*s) &&
-           g_ascii_string_to_unsigned(s, 10, 0, UINT32_MAX, id, NULL);
+    return g_ascii_isdigit(*text) &&
+           g_ascii_string_to_unsigned(text, 10, 0, UINT32_MAX, id, NULL);
 }
 
 /* The three numbers of a range, with or without the colons around it */
@@ -25,8 +25,9 @@ static bool parse_range(const char *text, ProxyIdRange *range)
     char **first = field + enclosed;
     uint64_t inside, outside, count;
 
-    if ((len != 3 && !enclosed) || !parse_id(first[0], &inside) ||
-        !parse_id(first[1], &outside) || !parse_id(first[2], &count)) {
+    if ((len != 3 && !enclosed) || !idmap_parse_id(first[0], &inside) ||
+        !idmap_parse_id(first[1], &outside) ||
+        !idmap_parse_id(first[2], &count)) {
         return false;
     }
     *range = (ProxyIdRange) { inside, outside, count };

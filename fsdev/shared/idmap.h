@@ -1,14 +1,16 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Which ids in the helper's user namespace are which of the host's: reading
- * what --uid-map and --gid-map say, and looking ids up.
+ * Maps of ids, between the helper's user namespace and the host: looking an
+ * id up in one, and reading one from text.
+ *
+ * A map is an array of ranges of which no two overlap. An empty map has no
+ * special meaning here: the caller decides what it stands for.
  */
-#ifndef FSDEV_HELPER_IDMAP_H
-#define FSDEV_HELPER_IDMAP_H
+#ifndef FSDEV_SHARED_IDMAP_H
+#define FSDEV_SHARED_IDMAP_H
 
-#include "qemu/osdep.h"
-#include "fsdev/shared/proto.h"
+#include "proto.h"
 
 /* Empty maps: ids are the same on both sides. */
 typedef struct IdMaps {
@@ -21,21 +23,24 @@ typedef struct IdMaps {
 /* No such id; chown(2) and setresuid(2) keep this one free. */
 #define IDMAP_NONE              UINT32_MAX
 
+/* A decimal number that fits 32 bits, without sign or spaces. */
+bool idmap_parse_id(const char *text, uint64_t *id);
+
 /*
  * Adds ranges to @map, which has PROXY_IDMAP_MAX places, *@n of them taken.
  * @text is "INSIDE:OUTSIDE:COUNT", or several separated by commas; each may
  * have a colon before and after it, as virtiofsd writes them. Returns NULL,
- * or what is wrong with it (g_free).
+ * or a description of the error (g_free).
  */
 char *idmap_add(ProxyIdRange *map, unsigned *n, const char *text);
 
-/* What @id is on the host, or IDMAP_NONE. */
+/* The host's id for @id of the namespace, or IDMAP_NONE. */
 uint32_t idmap_outside(const ProxyIdRange *map, unsigned n, uint32_t id);
 
-/* What the host's @id is in the namespace, or IDMAP_NONE. */
+/* The namespace's id for @id of the host, or IDMAP_NONE. */
 uint32_t idmap_inside(const ProxyIdRange *map, unsigned n, uint32_t id);
 
-/* Whether @map is no more than id 0, who is @id on the host. */
+/* Whether @map maps id 0 alone, to @id on the host. */
 bool idmap_is_only(const ProxyIdRange *map, unsigned n, uint32_t id);
 
-#endif /* FSDEV_HELPER_IDMAP_H */
+#endif /* FSDEV_SHARED_IDMAP_H */
