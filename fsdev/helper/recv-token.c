@@ -1,18 +1,19 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The turn to receive: see recv-token.h.
+ * The receive token: see recv-token.h.
  *
- * Theory of operation. Of the threads that wait for the turn one is the
- * stand-by. While there is traffic it looks at the thread that has the turn
- * every TICK_MS, and when that is at the same work as the last time, takes the
- * turn away: so what comes after a slow request waits for it two ticks at
- * most, and a short one wakes nobody. After QUIET_TICKS without a request it
- * stops looking; the next request wakes it once. An idle helper sleeps.
+ * Theory of operation. One of the threads that wait for the token is the
+ * stand-by. While there is traffic, it looks at the holder every TICK_MS. If
+ * the holder is still at the same work as the last time, the stand-by takes
+ * the token away. So requests behind a slow one wait for two ticks at most,
+ * and a short one wakes no thread. After QUIET_TICKS without a request the
+ * stand-by stops looking, and the next request wakes it once. An idle helper
+ * sleeps.
  *
- * A thread that loses its turn at work finishes the work, and then waits like
- * the others. When all threads are at work there is no stand-by: the first
- * that is done becomes it.
+ * A thread that loses the token at work finishes the work, then waits like the
+ * others. When all threads are at work there is no stand-by; the first that
+ * finishes becomes it.
  */
 #include "qemu/osdep.h"
 #include "recv-token.h"
@@ -20,11 +21,11 @@
 #define TICK_MS         1
 #define QUIET_TICKS     10
 
-void turn_init(Turn *t)
+void recv_token_init(RecvToken *t)
 {
     pthread_condattr_t attr;
 
-    *t = (Turn) { .number = 0 };
+    *t = (RecvToken) { .taken = 0 };
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->idle, NULL);
     pthread_condattr_init(&attr);
@@ -33,15 +34,15 @@ void turn_init(Turn *t)
     pthread_condattr_destroy(&attr);
 }
 
-void turn_destroy(Turn *t)
+void recv_token_destroy(RecvToken *t)
 {
     pthread_cond_destroy(&t->watch);
     pthread_cond_destroy(&t->idle);
     pthread_mutex_destroy(&t->lock);
 }
 
-/* Sleeps for a tick, or until it is woken for a free turn. */
-static void sleep_tick(Turn *t)
+/* Sleeps for a tick, or until the token is free. */
+static void sleep_tick(RecvToken *t)
 {
     struct timespec until;
 
@@ -53,12 +54,12 @@ static void sleep_tick(Turn *t)
     }
     while (t->held && !t->ended &&
            pthread_cond_timedwait(&t->watch, &t->lock, &until) == 0) {
-        /* woken: is it free? */
+        /* woken, but another thread may have taken it */
     }
 }
 
-/* The stand-by: until the turn is free, or made free. */
-static void watch_turn(Turn *t)
+/* The stand-by: returns once the token is free, or takes it away. */
+static void watch_holder(RecvToken *t)
 {
     uint64_t seen = t->works;
     unsigned quiet = 0;
@@ -89,14 +90,14 @@ static void watch_turn(Turn *t)
     }
 }
 
-bool turn_wait(Turn *t, uint64_t *mine)
+bool recv_token_wait(RecvToken *t, uint64_t *mine)
 {
     bool ok;
 
     pthread_mutex_lock(&t->lock);
     while (t->held && !t->ended) {
         if (!t->watched) {
-            watch_turn(t);
+            watch_holder(t);
         } else {
             t->n_idle++;
             pthread_cond_wait(&t->idle, &t->lock);
@@ -107,13 +108,13 @@ bool turn_wait(Turn *t, uint64_t *mine)
     if (ok) {
         t->held = true;
         t->working = false;
-        *mine = ++t->number;
+        *mine = ++t->taken;
     }
     pthread_mutex_unlock(&t->lock);
     return ok;
 }
 
-void turn_work(Turn *t)
+void recv_token_work(RecvToken *t)
 {
     pthread_mutex_lock(&t->lock);
     t->working = true;
@@ -125,12 +126,12 @@ void turn_work(Turn *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-bool turn_back(Turn *t, uint64_t mine)
+bool recv_token_back(RecvToken *t, uint64_t mine)
 {
     bool ours;
 
     pthread_mutex_lock(&t->lock);
-    ours = t->held && t->number == mine;
+    ours = t->held && t->taken == mine;
     if (ours) {
         t->working = false;
     }
@@ -138,16 +139,16 @@ bool turn_back(Turn *t, uint64_t mine)
     return ours;
 }
 
-void turn_pass(Turn *t)
+void recv_token_pass(RecvToken *t)
 {
     pthread_mutex_lock(&t->lock);
     t->held = false;
-    /* The stand-by has its own task, and is woken when there is no other. */
+    /* Wakes the stand-by only if no other thread waits: it has to watch. */
     pthread_cond_signal(t->n_idle ? &t->idle : &t->watch);
     pthread_mutex_unlock(&t->lock);
 }
 
-void turn_end(Turn *t)
+void recv_token_end(RecvToken *t)
 {
     pthread_mutex_lock(&t->lock);
     t->ended = true;

@@ -1,16 +1,16 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The turn to receive: which of the threads takes requests off the channel,
- * and keeps doing so while it works on them, so that no other needs to be
- * woken for a short request.
+ * The receive token: the thread that holds it takes requests off the channel.
+ * It keeps the token while it works on a request, so a short request wakes no
+ * other thread.
  *
- *     while (turn_wait(t, &mine)) {
+ *     while (recv_token_wait(t, &mine)) {
  *         do {
  *             receive a request
- *             turn_work(t);
+ *             recv_token_work(t);
  *             work on it
- *         } while (turn_back(t, mine));
+ *         } while (recv_token_back(t, mine));
  *     }
  */
 #ifndef FSDEV_HELPER_RECV_TOKEN_H
@@ -18,42 +18,42 @@
 
 #include <pthread.h>
 
-typedef struct Turn {
+typedef struct RecvToken {
     pthread_mutex_t lock;
     pthread_cond_t watch;       /* the stand-by sleeps here */
-    pthread_cond_t idle;        /* and the others here */
+    pthread_cond_t idle;        /* the other waiting threads sleep here */
     unsigned n_idle;
     bool watched;               /* there is a stand-by */
-    bool ticking;               /* which looks every TICK */
-    bool held;                  /* some thread has the turn */
-    bool working;               /* but does not receive now */
+    bool ticking;               /* it looks every TICK_MS */
+    bool held;                  /* a thread has the token */
+    bool working;               /* that thread works on a request */
     bool ended;
-    uint64_t number;            /* of times it was taken */
-    uint64_t works;             /* of calls of turn_work() */
-} Turn;
+    uint64_t taken;             /* how often a thread took the token */
+    uint64_t works;             /* calls of recv_token_work() */
+} RecvToken;
 
-void turn_init(Turn *t);
-void turn_destroy(Turn *t);
-
-/*
- * Waits for the turn, and looks after the one that has it meanwhile. *@mine is
- * for turn_back(). False when it has ended.
- */
-bool turn_wait(Turn *t, uint64_t *mine);
+void recv_token_init(RecvToken *t);
+void recv_token_destroy(RecvToken *t);
 
 /*
- * The thread that has the turn begins to work: if that takes longer than about
- * two milliseconds, the turn is given to another thread.
+ * Waits for the token and takes it. A waiting thread may watch the one that
+ * has it. *@mine is for recv_token_back(). False: the token has ended.
  */
-void turn_work(Turn *t);
+bool recv_token_wait(RecvToken *t, uint64_t *mine);
 
-/* The work is done. Whether the turn is still ours. */
-bool turn_back(Turn *t, uint64_t mine);
+/*
+ * The holder begins to work. If the work takes longer than about two
+ * milliseconds, another thread gets the token.
+ */
+void recv_token_work(RecvToken *t);
 
-/* Gives the turn, which is ours, to another thread. */
-void turn_pass(Turn *t);
+/* The work is done. Whether the caller still has the token. */
+bool recv_token_back(RecvToken *t, uint64_t mine);
 
-/* Nobody gets it any more. */
-void turn_end(Turn *t);
+/* The holder gives the token to another thread. */
+void recv_token_pass(RecvToken *t);
+
+/* Ends the token: every recv_token_wait() returns false from now on. */
+void recv_token_end(RecvToken *t);
 
 #endif /* FSDEV_HELPER_RECV_TOKEN_H */

@@ -3,25 +3,26 @@
  *
  * Serving one connection: see serve.h.
  *
- * Theory of operation. Threads are alike. One of them has the turn to receive
- * (recv-token.h): it takes requests off the channel one after the other and carries
- * them out. Replies to requests that came together leave together. Another
- * thread gets the turn only when that pays: to wake one costs more than most
- * requests do, so it is woken when this one has been at one request for a
- * while, or beforehand when requests of the type took long lately. So a
- * request waits for two milliseconds at most because others are slow, as long
- * as there is a thread that has nothing to do.
+ * Theory of operation. Threads are alike. One of them has the receive token
+ * (recv-token.h): it takes requests off the channel one after the other and
+ * carries them out. Replies to requests that came together leave together.
+ * Waking a thread costs more than most requests do, so another thread gets the
+ * token only when that pays: when the holder has worked on one request for a
+ * while, or beforehand if requests of that type took long lately. So as long
+ * as a thread is idle, a request waits at most two milliseconds for slow ones
+ * before it.
  *
- * There are never more requests at work than threads, and a thread takes no
- * more while it cannot get its replies out; so QEMU can ask for as much as it
- * likes without making the helper need more memory.
+ * The helper never works on more requests than it has threads, and a thread
+ * that cannot send its replies takes no more requests. So the helper's memory
+ * is bounded, however much QEMU asks for.
  *
- * FORGETs and ADOPTs take effect before the next request is taken, in the order
- * of the stream; only the closing of descriptors is work like any other.
+ * FORGETs and ADOPTs take effect in the order of the stream, before the holder
+ * takes the next request; only closing their descriptors is work like any
+ * other.
  *
- * When the channel ends, requests at work are finished, their replies sent if
- * that is still possible, and the threads come to an end one by one. No
- * change of the export is left half made.
+ * When the channel ends, the threads finish their requests, send the replies
+ * if they still can, and end one by one. No change of the export is left half
+ * made.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -32,44 +33,45 @@
 #include "fsdev/helper/v1/requests.h"
 #include "recv-token.h"
 
-/* What HELLO tells as the number of requests worth having in flight */
+/* Requests worth having in flight, as HELLO's reply says */
 #define MAX_IN_FLIGHT   128
 
 /* Open files in replies that leave together */
 #define BATCH_OPENED    8
 /*
  * Descriptors that one request may have open beside the handles, and those in
- * the replies that its thread cannot get out
+ * the replies that its thread cannot send yet
  */
-#define FILES_A_THREAD  (8 + BATCH_OPENED)
-/* Those that are always there, or received, with room to spare */
+#define FILES_PER_THREAD (8 + BATCH_OPENED)
+/* Descriptors that are always open, or received, with room to spare */
 #define FILES_FIXED     (32 + 2 * PROXY_ADOPT_MAX)
 
 /* error[4] */
 #define REPLY_START     (PROXY_HEADER_SIZE + 4)
 
 /*
- * Nanoseconds that requests of a type take on average, from which on the turn
- * is passed on before the work: if more requests are there, and in any case
+ * If requests of a type take this many nanoseconds on average, the holder
+ * passes the token on before the work: SHARE_NS if more requests are there,
+ * PASS_NS in any case
  */
 #define SHARE_NS        30000
 #define PASS_NS         100000
-/* One request counts for this much at most, and for a part of it at once. */
+/* The average moves by 1/COUNT_PART of a request's time, cut at the maximum. */
 #define COUNT_MAX_NS    1000000
 #define COUNT_PART      8
 
-/* Replies that leave together, and how long the first may wait for others */
+/* Replies that leave together, and how long the first may wait for more */
 #define BATCH_REPLIES   32
 #define BATCH_SIZE      (32 * 1024)
 #define BATCH_WAIT_NS   100000
 
-/* Replies that wait to be sent, and what they need until they are */
+/* Replies that wait for being sent, and the resources they hold until then */
 typedef struct Batch {
     unsigned n;
-    unsigned n_opened;          /* of which so many have an open file */
+    unsigned n_opened;          /* replies that have an open file */
     unsigned nfds;
     size_t size;
-    int64_t since;              /* when the first came, ns */
+    int64_t since;              /* when the first was added, ns */
     Request requests[BATCH_REPLIES];
     int fds[BATCH_REPLIES * PROXY_MESSAGE_FDS];
     uint8_t buf[BATCH_SIZE];
@@ -81,15 +83,15 @@ typedef struct Server {
     Channel channel;
     HelperExport export;
     const ServeConfig *config;
-    Turn turn;
-    Batch *batch;               /* theirs whose turn it is */
+    RecvToken recv_token;
+    Batch *batch;               /* the token holder's */
     uint32_t average[PROXY_TYPE_END];   /* ns; atomic */
 } Server;
 
 /* One thread's memory */
 typedef struct Worker {
-    uint64_t turn;
-    Batch *spare;               /* to change for the server's */
+    uint64_t recv_token;        /* as recv_token_wait() gave it */
+    Batch *spare;               /* to exchange with the server's */
     int dropped[PROXY_FORGET_MAX];
     unsigned n_dropped;
     uint8_t in[PROXY_MAX_MESSAGE];
@@ -164,7 +166,7 @@ static void batch_add(Batch *b, const Request *rq, const void *reply,
     b->requests[b->n++] = *rq;
 }
 
-/* Whether it is to be sent before the next request is taken */
+/* Whether the batch must be sent before the next request is taken */
 static bool batch_is_due(Server *s)
 {
     const Batch *b = s->batch;
@@ -192,7 +194,7 @@ static void batch_finish(Batch *b)
     b->n = b->n_opened = b->nfds = b->size = 0;
 }
 
-/* Takes the server's batch, to be sent when it is not our turn any more. */
+/* Takes the server's batch, to send it after giving the token up. */
 static void batch_take(Server *s, Worker *w)
 {
     Batch *b = s->batch;
@@ -211,13 +213,13 @@ static void batch_send(Server *s, Worker *w)
     batch_finish(b);
 }
 
-/* Returns whether it still is our turn, for sending may block. */
+/* Returns whether the caller still has the token: sending may block. */
 static bool batch_flush(Server *s, Worker *w)
 {
     batch_take(s, w);
-    turn_work(&s->turn);
+    recv_token_work(&s->recv_token);
     batch_send(s, w);
-    return turn_back(&s->turn, w->turn);
+    return recv_token_back(&s->recv_token, w->recv_token);
 }
 
 /*
@@ -228,12 +230,12 @@ static void count_time(Server *s, unsigned type, int64_t ns)
 {
     int64_t average = qatomic_read(&s->average[type]);
 
-    /* Another thread's count may get lost: it is an estimate. */
+    /* A concurrent update may get lost: it is an estimate. */
     average += (MIN(ns, COUNT_MAX_NS) - average) / COUNT_PART;
     qatomic_set(&s->average[type], average);
 }
 
-/* What is done in the order of the stream; it is our turn. */
+/* The part that follows the order of the stream; needs the token. */
 static int execute_in_order(Worker *w, Request *rq, unsigned type, int fd)
 {
     switch (type) {
@@ -246,7 +248,7 @@ static int execute_in_order(Worker *w, Request *rq, unsigned type, int fd)
     }
 }
 
-/* The work itself, with or without the turn. Returns when it was done. */
+/* The work itself, with or without the token. Returns the time at its end. */
 static int64_t execute(Server *s, Worker *w, Request *rq, unsigned type,
                        int *ret)
 {
@@ -289,8 +291,8 @@ static void reply_now(Server *s, Worker *w, Request *rq, const ProxyHeader *h,
 }
 
 /*
- * Lets the reply wait for others; it is our turn. False if it cannot wait, or
- * the channel is to be ended.
+ * Lets the reply wait for others; needs the token. False if it cannot wait, or
+ * the channel must end.
  */
 static bool reply_later(Server *s, Worker *w, Request *rq,
                         const ProxyHeader *h, int ret, int64_t now)
@@ -309,8 +311,8 @@ static bool reply_later(Server *s, Worker *w, Request *rq,
 }
 
 /*
- * Takes a request and works on it; it is our turn. Returns whether it still
- * is: not if another thread has it, or at the end of the channel.
+ * Takes a request and works on it; needs the token. Returns whether the caller
+ * still has it: false if another thread has it, or at the end of the channel.
  */
 static bool serve_one(Server *s, Worker *w)
 {
@@ -324,7 +326,7 @@ static bool serve_one(Server *s, Worker *w)
         return batch_flush(s, w);
     }
     if (!channel_receive(&s->channel, &h, w->in, &fd)) {
-        turn_end(&s->turn);
+        recv_token_end(&s->recv_token);
         return false;
     }
     start_request(&rq, s, w, h.size - PROXY_HEADER_SIZE);
@@ -334,10 +336,10 @@ static bool serve_one(Server *s, Worker *w)
     alone = qatomic_read(&s->average[h.type]) < (more ? SHARE_NS : PASS_NS);
     more |= s->batch->n > 0;
     if (alone) {
-        turn_work(&s->turn);
+        recv_token_work(&s->recv_token);
     } else {
         batch_take(s, w);
-        turn_pass(&s->turn);
+        recv_token_pass(&s->recv_token);
         batch_send(s, w);
     }
     now = execute(s, w, &rq, h.type, &ret);
@@ -346,19 +348,19 @@ static bool serve_one(Server *s, Worker *w)
                  h.tag, ret > 0 ? "malformed" : strerror(-ret));
     }
     if (alone && more) {
-        mine = turn_back(&s->turn, w->turn);
+        mine = recv_token_back(&s->recv_token, w->recv_token);
         if (mine) {
             if (reply_later(s, w, &rq, &h, ret, now)) {
                 return true;
             }
-            /* Those before it first; then the turn may be taken away. */
+            /* Earlier replies first; sending may cost the token. */
             batch_take(s, w);
-            turn_work(&s->turn);
+            recv_token_work(&s->recv_token);
             batch_send(s, w);
         }
     }
     reply_now(s, w, &rq, &h, ret);
-    return alone && mine && turn_back(&s->turn, w->turn);
+    return alone && mine && recv_token_back(&s->recv_token, w->recv_token);
 }
 
 static void *serve_thread(void *opaque)
@@ -368,7 +370,7 @@ static void *serve_thread(void *opaque)
 
     w->spare = batch_new();
     w->n_dropped = 0;
-    while (turn_wait(&s->turn, &w->turn)) {
+    while (recv_token_wait(&s->recv_token, &w->recv_token)) {
         while (serve_one(s, w)) {
             /* the next */
         }
@@ -377,7 +379,7 @@ static void *serve_thread(void *opaque)
     return NULL;
 }
 
-/* Answers HELLO, which tells QEMU what it has before it. */
+/* Answers HELLO: tells QEMU the version, features and limits. */
 static bool answer_hello(Server *s, uint32_t flags)
 {
     g_autofree Worker *w = g_new(Worker, 1);
@@ -418,7 +420,7 @@ static void run_threads(Server *s)
     for (n = 1; n < threads; n++) {
         ret = pthread_create(&ids[n], NULL, serve_thread, s);
         if (ret) {
-            log_line(LOG_LEVEL_WARNING, "goes on with %u of %u threads: %s",
+            log_line(LOG_LEVEL_WARNING, "continuing with %u of %u threads: %s",
                      n, threads, strerror(ret));
             break;
         }
@@ -430,10 +432,10 @@ static void run_threads(Server *s)
     batch_finish(s->batch);
 }
 
-/* What the limit of open files leaves for handles; always some */
+/* Handles that the limit of open files leaves room for; never none */
 static unsigned max_handles(const ServeConfig *config)
 {
-    unsigned others = FILES_FIXED + FILES_A_THREAD * config->threads;
+    unsigned others = FILES_FIXED + FILES_PER_THREAD * config->threads;
 
     return MAX(config->max_files, others + FILES_FIXED) - others;
 }
@@ -459,7 +461,7 @@ int serve(int fd, const ServeConfig *config)
                                    s.export.fs.root_dev,
                                    s.export.fs.root_ino);
     channel_init(&s.channel, fd);
-    turn_init(&s.turn);
+    recv_token_init(&s.recv_token);
     s.batch = batch_new();
 
     if (channel_hello(&s.channel, &version, &flags)) {
@@ -475,7 +477,7 @@ int serve(int fd, const ServeConfig *config)
     ended = channel_ended(&s.channel);
     log_line(LOG_LEVEL_INFO, "the connection ended");
     channel_destroy(&s.channel);
-    turn_destroy(&s.turn);
+    recv_token_destroy(&s.recv_token);
     g_free(s.batch);
     handles_free(s.export.handles);
     hostfs_destroy(&s.export.fs);

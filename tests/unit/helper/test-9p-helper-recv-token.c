@@ -293,7 +293,7 @@ static void test_forget_order(ProxyFixture *f, gconstpointer opaque)
 static void add(const char *name, const char *const *options,
                 void (*fn)(ProxyFixture *, gconstpointer))
 {
-    g_autofree char *path = g_strdup_printf("/9p-helper/turn/%s", name);
+    g_autofree char *path = g_strdup_printf("/9p-helper/recv-token/%s", name);
 
     g_test_add(path, ProxyFixture, options, pf_setup, fn, pf_teardown);
 }
