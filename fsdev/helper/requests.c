@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What each message of the proxy channel does: see requests.h, and
- * shared/proto.h for the payloads.
+ * The requests of the proxy channel: see requests.h, and shared/proto.h for
+ * the payloads.
  *
- * Each function takes its payload apart whole, checks that this was all,
+ * Each function reads its whole payload, checks that nothing is left over,
  * looks its handles up, calls the one host file operation, and writes the
  * reply. Names, flags and modes are checked where they are used, in hostfs.
  */
@@ -14,6 +14,13 @@
 
 /* handle[8] count[4] */
 #define FORGET_ENTRY_SIZE       12
+
+/* The result of a request that breaks the protocol */
+static int malformed(Request *rq)
+{
+    rq->malformed = true;
+    return -EPROTO;
+}
 
 /* The descriptor of a handle in the request, held until it is finished. */
 static int use(Request *rq, uint64_t handle)
@@ -27,15 +34,15 @@ static int use(Request *rq, uint64_t handle)
 }
 
 /*
- * Takes back the reference that a reply which fails would have given. The
- * handle is in use by the request, so there is nothing to close yet.
+ * Takes back the reference that a failing reply would have given. The request
+ * still uses the handle, so there is nothing to close yet.
  */
 static void ungive(Request *rq, const NewHandle *new)
 {
     handles_forget(rq->export->handles, new->handle, 1);
 }
 
-/* Makes a handle of @fd, which is taken, for put_node(). */
+/* Makes a handle of @fd for put_node(). Ownership of @fd passes. */
 static int give(Request *rq, int fd, const FsAttr *attr, NewHandle *new)
 {
     int ret = handles_add(rq->export->handles, fd, attr->dev, attr->ino, new);
@@ -57,7 +64,7 @@ static void put_node(Request *rq, const NewHandle *new)
     }
 }
 
-/* Sends an open file, which is this request's to close. */
+/* Sends an open file; the request owns @fd and closes it. */
 static void put_open(Request *rq, int fd)
 {
     rq->opened = fd;
@@ -88,10 +95,10 @@ int request_forget(Request *rq, int *dropped, unsigned *n_dropped)
     uint64_t handle;
     int fd;
 
-    /* All of it first: half a FORGET would take half the references back. */
+    /* Checked first: half a FORGET would take half the references back. */
     if (!marshal_ok(&rq->in) || n > PROXY_FORGET_MAX ||
         marshal_left(&rq->in) != n * FORGET_ENTRY_SIZE) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     for (i = 0; i < n; i++) {
         handle = marshal_get_u64(&rq->in);
@@ -114,7 +121,7 @@ int request_adopt(Request *rq, int fd)
 
     if (!mount || !marshal_done(&rq->in) || !(handle & PROXY_ADOPTED)) {
         close(fd);
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     flags = fcntl(fd, F_GETFL);
     if (flags < 0 || !(flags & O_PATH) || hostfs_place(fd, &at) < 0 ||
@@ -123,7 +130,7 @@ int request_adopt(Request *rq, int fd)
         return 0;
     }
     return handles_adopt(handles, handle, fd, at.dev, at.ino) == -EEXIST
-           ? REQUEST_MALFORMED : 0;
+           ? malformed(rq) : 0;
 }
 
 /* The nodes of a walk that found everything */
@@ -163,13 +170,13 @@ static int do_walk(Request *rq)
     int from, ret;
 
     if (n == 0 || n > FS_WALK_MAX) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     for (i = 0; i < n; i++) {
         names[i] = marshal_get_str(&rq->in, NULL);
     }
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     from = use(rq, handle);
     if (from < 0) {
@@ -194,7 +201,7 @@ static int do_getattr(Request *rq)
     int node, ret;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     ret = node < 0 ? node : hostfs_getattr(node, &attr);
@@ -212,7 +219,7 @@ static int do_setattr(Request *rq)
 
     proxy_get_setattr(&rq->in, &set);
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     return node < 0 ? node : hostfs_setattr(&rq->export->fs, node, -1, &set);
@@ -225,7 +232,7 @@ static int do_readlink(Request *rq)
     int node, ret;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     ret = node < 0 ? node : hostfs_readlink(node, target, sizeof(target));
@@ -242,7 +249,7 @@ static int do_statfs(Request *rq)
     int node, ret;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     ret = node < 0 ? node : hostfs_statfs(node, &st);
@@ -259,7 +266,7 @@ static int do_open(Request *rq)
     int node, fd;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     fd = node < 0 ? node : hostfs_open(&rq->export->fs, node, flags);
@@ -271,8 +278,8 @@ static int do_open(Request *rq)
 }
 
 /*
- * chown(2) takes -1 for "as it is": a new file would stay the helper's, so it
- * is no owner that a guest may name.
+ * chown(2) reads -1 as "leave as it is": the new file would stay the helper's,
+ * so a guest may not name -1 as an owner.
  */
 static bool bad_owner(const FsMakeArgs *make)
 {
@@ -292,7 +299,7 @@ static int do_create(Request *rq)
     make.uid = marshal_get_u32(&rq->in);
     make.gid = marshal_get_u32(&rq->in);
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     dir = use(rq, handle);
     if (dir < 0) {
@@ -304,7 +311,7 @@ static int do_create(Request *rq)
     }
     make.mode = S_IFREG | (make.mode & 07777);
     if (handles_full(rq->export->handles)) {
-        return -EMFILE;         /* QEMU may try again: nothing was made */
+        return -EMFILE;         /* nothing was made, so QEMU may retry */
     }
 
     fd = hostfs_create(&rq->export->fs, dir, &make, flags, &node, &attr);
@@ -335,7 +342,7 @@ static int do_make(Request *rq)
     make.rdev = marshal_get_u64(&rq->in);
     make.target = marshal_get_str(&rq->in, NULL);
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     dir = use(rq, handle);
     if (dir < 0) {
@@ -359,7 +366,7 @@ static int do_link(Request *rq)
     int node, dir;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     dir = use(rq, dir_handle);
@@ -378,7 +385,7 @@ static int do_rename(Request *rq)
     int old_dir, new_dir;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     old_dir = use(rq, old_handle);
     new_dir = use(rq, new_handle);
@@ -399,7 +406,7 @@ static int do_unlink(Request *rq)
     int expect = -1;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     dir = use(rq, handle);
     if (dir < 0) {
@@ -425,7 +432,7 @@ static int do_getxattr(Request *rq)
     int node;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     if (node < 0) {
@@ -435,7 +442,7 @@ static int do_getxattr(Request *rq)
         return -EINVAL;
     }
 
-    /* Straight into the reply, as large as it may be; then cut to its size. */
+    /* Straight into the reply, at the maximum size, then cut to the length. */
     size = marshal_reserve(&rq->out, 4);
     value = marshal_reserve(&rq->out, FS_XATTR_MAX);
     if (!size || !value) {
@@ -462,7 +469,7 @@ static int do_setxattr(Request *rq)
     int node;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     if (node < 0) {
@@ -481,7 +488,7 @@ static int do_removexattr(Request *rq)
     int node;
 
     if (!marshal_done(&rq->in)) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     node = use(rq, handle);
     return node < 0 ? node :
@@ -508,7 +515,7 @@ int request_execute(Request *rq, unsigned type)
     };
 
     if (type >= PROXY_TYPE_END || !functions[type]) {
-        return REQUEST_MALFORMED;
+        return malformed(rq);
     }
     return functions[type](rq);
 }

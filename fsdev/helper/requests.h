@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What each message of the proxy channel does: one function a message.
+ * The requests of the proxy channel: one function per message.
  */
 #ifndef FSDEV_HELPER_REQUESTS_H
 #define FSDEV_HELPER_REQUESTS_H
@@ -10,55 +10,55 @@
 #include "fsdev/shared/hostfs.h"
 #include "fsdev/shared/proto.h"
 
-/* What all requests work on; does not change while they do. */
+/* The export that all requests work on; constant while they run. */
 typedef struct HelperExport {
     HostFs fs;
     Handles *handles;
     bool donate;                /* send O_PATH descriptors with nodes */
-    uint64_t mount;             /* the root's, which is our own; 0: no ADOPT */
+    uint64_t mount;             /* the root's, our own mount; 0: no ADOPT */
 } HelperExport;
 
-/* Handles one request may use: two of its own, two that it gives out */
+/* Handles that one request may use: two of its own, two that it gives out */
 #define REQUEST_HANDLES         4
 
 typedef struct Request {
     HelperExport *export;
     MarshalReader in;
     MarshalWriter out;          /* the reply's payload after error[4] */
-    int fds[PROXY_MESSAGE_FDS]; /* to go with the reply */
+    bool malformed;             /* the payload's form breaks the protocol: the
+                                   caller must end the channel */
+    int fds[PROXY_MESSAGE_FDS]; /* that go with the reply */
     unsigned nfds;
-    int opened;                 /* one of fds that is this request's, or -1 */
+    int opened;                 /* one of fds that the request owns, or -1 */
     uint64_t used[REQUEST_HANDLES];
     unsigned nused;
 } Request;
 
-/* The payload does not have the form that its type asks for. */
-#define REQUEST_MALFORMED       1
-
 /*
- * Carries out a request of @type, which has a reply, with the payload
- * @rq->in. Returns 0 with the reply in out and fds; -errno, with nothing to
- * reply but that; or REQUEST_MALFORMED.
+ * Carries out a request of @type, which must have a reply, with the payload
+ * @rq->in. Returns 0 with the reply in out and fds, or -errno. If it failed
+ * because of the payload's form, it also sets @rq->malformed.
  */
 int request_execute(Request *rq, unsigned type);
 
 /*
- * The same for a FORGET, which has no reply. What then is to be closed is added
- * to @dropped (room for PROXY_FORGET_MAX) and counted in *@n_dropped. Does not
- * wait for any file system.
+ * The same for a FORGET, which has no reply. Adds the descriptors that the
+ * caller must close to @dropped (room for PROXY_FORGET_MAX) and counts them in
+ * *@n_dropped. Does not wait for any file system. Fails only if malformed.
  */
 int request_forget(Request *rq, int *dropped, unsigned *n_dropped);
 
 /*
- * An ADOPT, with its descriptor, which is taken: closed, if it is not to be
- * adopted. Does not wait for any file system. 0 or REQUEST_MALFORMED.
+ * The same for an ADOPT, with its descriptor. Ownership of @fd passes; the
+ * function closes it if it cannot be adopted. Does not wait for any file
+ * system. Fails only if malformed.
  */
 int request_adopt(Request *rq, int fd);
 
-/* Gives up what the reply needed, once that was sent. */
+/* Releases the reply's resources, once the reply is sent. */
 void request_finish(Request *rq);
 
-/* Writes the root's node and attributes, as HELLO's reply has them. */
+/* Writes the root's node and attributes for HELLO's reply. */
 int request_root(Request *rq);
 
 #endif /* FSDEV_HELPER_REQUESTS_H */

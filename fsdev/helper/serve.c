@@ -117,6 +117,7 @@ static void start_request(Request *rq, Server *s, Worker *w, size_t in_size)
     marshal_reader_init(&rq->in, w->in, in_size);
     marshal_writer_init(&rq->out, w->out + REPLY_START,
                         sizeof(w->out) - REPLY_START);
+    rq->malformed = false;
     rq->nfds = 0;
     rq->opened = -1;
     rq->nused = 0;
@@ -269,7 +270,7 @@ static int64_t execute(Server *s, Worker *w, Request *rq, unsigned type,
 /* Whether the request ends the channel */
 static bool is_breach(const Request *rq, int ret)
 {
-    return ret == REQUEST_MALFORMED || (ret == 0 && !marshal_fits(&rq->out));
+    return rq->malformed || (ret == 0 && !marshal_fits(&rq->out));
 }
 
 static void reply_now(Server *s, Worker *w, Request *rq, const ProxyHeader *h,
@@ -277,7 +278,7 @@ static void reply_now(Server *s, Worker *w, Request *rq, const ProxyHeader *h,
 {
     size_t size;
 
-    if (ret == REQUEST_MALFORMED) {
+    if (rq->malformed) {
         channel_break(&s->channel, "malformed %s of %u bytes",
                       proxy_type_name(h->type), h->size);
     } else if (is_breach(rq, ret)) {
@@ -345,7 +346,7 @@ static bool serve_one(Server *s, Worker *w)
     now = execute(s, w, &rq, h.type, &ret);
     if (log_wants(LOG_LEVEL_DEBUG)) {
         log_line(LOG_LEVEL_DEBUG, "%s, tag %u: %s", proxy_type_name(h.type),
-                 h.tag, ret > 0 ? "malformed" : strerror(-ret));
+                 h.tag, rq.malformed ? "malformed" : strerror(-ret));
     }
     if (alone && more) {
         mine = recv_token_back(&s->recv_token, w->recv_token);
