@@ -34,7 +34,7 @@
 #include <sys/syscall.h>
 
 #define MAX_FILES       (1024 * 1024)
-#define KEEPER_FILES    16
+#define SUPERVISOR_FILES    16
 
 static const struct {
     const char *name;           /* as in --modcaps, capabilities(7) */
@@ -189,7 +189,7 @@ static void limit_resources(Privilege keep)
     set_limit(RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0);
     if (keep != IDENTITY_SERVE) {
         set_limit(RLIMIT_NPROC, "RLIMIT_NPROC", 0);
-        set_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", KEEPER_FILES);
+        set_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", SUPERVISOR_FILES);
     }
 }
 

@@ -79,7 +79,7 @@ static uint32_t client_uid(const Options *o, const IdMaps *ids, uid_t starter)
 
 /* Serves one client, a user @uid, or with --persist one after another. */
 static int serve_clients(const Options *o, int listener, uint32_t uid,
-                         Keeper *keeper, const ServeConfig *config)
+                         Supervisor *supervisor, const ServeConfig *config)
 {
     int fd;
 
@@ -88,7 +88,7 @@ static int serve_clients(const Options *o, int listener, uint32_t uid,
     }
     fd = listen_accept(listener, uid);
     close(listener);
-    keeper_tell_connected(keeper);
+    supervisor_tell_connected(supervisor);
     return serve(fd, config);
 }
 
@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     bool listening;
     uint32_t client;
     Options o;
-    Keeper keeper;
+    Supervisor supervisor;
     IdMaps ids;
     int export, fd;
 
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
         log_open_syslog();
     }
 
-    keeper_start(&keeper, &o, &file, &ids, fd, export);
+    supervisor_start(&supervisor, &o, &file, &ids, fd, export);
 
     config.pid = outer_pid();
     config.max_files = identity_raise_files();
@@ -127,14 +127,14 @@ int main(int argc, char **argv)
     config.threads = o.threads;
     config.ids = &ids;
     identity_drop(&o, IDENTITY_SERVE);
-    keeper_follow(&keeper);
+    supervisor_follow(&supervisor);
 
     seccomp_enter(o.seccomp);
 
     if (o.syslog) {
         log_use_syslog();
     }
-    keeper_tell_ready(&keeper);
-    return listening ? serve_clients(&o, fd, client, &keeper, &config)
+    supervisor_tell_ready(&supervisor);
+    return listening ? serve_clients(&o, fd, client, &supervisor, &config)
                      : serve(fd, &config);
 }

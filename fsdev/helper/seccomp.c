@@ -3,16 +3,16 @@
  *
  * The helper's system call filters: see seccomp.h.
  *
- * The list says for each group of calls what needs it. What is not in the
- * list, kills: no socket is made, no program run, no process traced or
- * signalled, nothing mounted, no namespace joined, no memory made
- * executable. Arguments are looked at where one call does too much: clone(2)
- * only makes threads, fcntl(2), ioctl(2) and prctl(2) do what is named. Some
- * calls get an error instead, because the C library tries them and has
- * another way.
+ * The list gives a reason for each group of calls. A system call that is not
+ * in the list kills the process. So the helper makes no socket, runs no
+ * program, traces and signals no process, mounts nothing, joins no namespace,
+ * and makes no memory executable. The filter checks arguments where one call
+ * does too much: clone(2) makes only threads, and fcntl(2), ioctl(2) and
+ * prctl(2) do only the listed commands. A few calls return an error instead,
+ * because the C library tries them and has another way.
  *
- * The rules are made for the architecture that the helper was built for; calls
- * by another one's numbers kill as well.
+ * The rules are for the architecture that the helper was built for. A call by
+ * the number of another architecture kills the process as well.
  */
 #include "qemu/osdep.h"
 #include "seccomp.h"
@@ -23,19 +23,19 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-/* By name, so that what this libseccomp or architecture lacks is left out */
+/* By name: names that libseccomp or the architecture lacks are left out. */
 static const char *const allowed[] = {
-    /* taking the connection, then messages; descriptors go with sendmsg */
+    /* accepting the connection, then messages; sendmsg passes descriptors */
     "accept", "accept4", "getsockopt",
     "recvmsg", "sendmsg", "shutdown",
     "poll", "ppoll", "read", "write", "writev", "close",
-    /* a daemon that is ready gives up the starter's stderr */
+    /* giving up the starter's stderr, in a daemon that is ready */
     "dup2", "dup3",
-    /* finding inodes, and what is known of them */
+    /* finding inodes, and reading their attributes */
     "openat", "openat2", "statx", "fstat", "newfstatat", "fstatat64",
     "fstatfs", "fstatfs64", "readlinkat", "getxattr", "listxattr",
     "lseek", "_llseek",
-    /* changing them */
+    /* changing inodes */
     "fchownat", "fchmodat", "fchmodat2", "fchmod", "utimensat",
     "utimensat_time64", "truncate", "truncate64", "ftruncate", "ftruncate64",
     "setxattr", "removexattr",
@@ -51,21 +51,21 @@ static const char *const allowed[] = {
     /* signals, and the ways to end */
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall",
     "tgkill", "exit", "exit_group",
-    /* who we are: hostfs tells by that what is freshly made */
+    /* our own ids, by which hostfs recognises new objects */
     "geteuid", "geteuid32", "getegid", "getegid32", "getuid", "getuid32",
-    /* the time in log lines; seeds of hash tables */
+    /* the time in log lines, seeds of hash tables */
     "clock_gettime", "clock_gettime64", "gettimeofday", "getrandom",
-    /* lines for syslog, on the socket that is open already */
+    /* lines for syslog, on a socket that is already open */
     "sendto",
 };
 
-/* What the keeper does; more in add_keeper_rules() */
-static const char *const allowed_keeper[] = {
+/* The supervisor's calls; add_supervisor_rules() adds more. */
+static const char *const allowed_supervisor[] = {
     /* waiting for signals, for news, and for the server's end */
     "poll", "ppoll", "read", "wait4", "waitid", "close",
-    /* giving up its capabilities: without a bounding set there is only less */
+    /* giving up its capabilities; with no bounding set it can gain none */
     "capset",
-    /* ending as the server did, or as it was told to */
+    /* ending as the server did, or by the signal that asked for it */
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall",
     "gettid", "getpid", "exit", "exit_group",
     /* a last line on stderr */
@@ -74,7 +74,7 @@ static const char *const allowed_keeper[] = {
     "brk", "munmap", "madvise", "futex", "futex_time64",
 };
 
-/* Asked for by the C library, which can do without */
+/* Calls that the C library tries, and can do without */
 static const struct {
     const char *name;
     int error;
@@ -122,7 +122,7 @@ bool seccomp_parse(const char *name, SeccompMode *mode)
     return false;
 }
 
-/* One rule; @call is a name that may mean nothing here. */
+/* One rule. This architecture may not have the call. */
 static void rule(scmp_filter_ctx ctx, uint32_t action, const char *call,
                  unsigned n, const struct scmp_arg_cmp *args)
 {
@@ -134,7 +134,7 @@ static void rule(scmp_filter_ctx ctx, uint32_t action, const char *call,
     }
     ret = seccomp_rule_add_array(ctx, action, nr, n, args);
     if (ret < 0) {
-        fatal("the system call filter has no rule for %s: %s", call,
+        fatal("cannot add %s to the system call filter: %s", call,
               strerror(-ret));
     }
 }
@@ -188,16 +188,16 @@ static void allow_if2(scmp_filter_ctx ctx, const char *call,
     rule(ctx, SCMP_ACT_ALLOW, call, 2, args);
 }
 
-/* Signals for two processes only, and one file's name */
-static void add_keeper_rules(scmp_filter_ctx ctx, pid_t server, int dir,
-                             const char *name)
+/* Signals go to two processes only, and calls name one file only. */
+static void add_supervisor_rules(scmp_filter_ctx ctx, pid_t server, int dir,
+                                 const char *name)
 {
     struct scmp_arg_cmp its_dir = SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)dir);
     struct scmp_arg_cmp its_name = SCMP_A1_64(SCMP_CMP_EQ, (uintptr_t)name);
     unsigned i;
 
-    for (i = 0; i < G_N_ELEMENTS(allowed_keeper); i++) {
-        rule(ctx, SCMP_ACT_ALLOW, allowed_keeper[i], 0, NULL);
+    for (i = 0; i < G_N_ELEMENTS(allowed_supervisor); i++) {
+        rule(ctx, SCMP_ACT_ALLOW, allowed_supervisor[i], 0, NULL);
     }
     allow_if2(ctx, "kill", SCMP_A0_32(SCMP_CMP_EQ, server),
               SCMP_A1_32(SCMP_CMP_EQ, SIGKILL));
@@ -210,7 +210,7 @@ static void add_keeper_rules(scmp_filter_ctx ctx, pid_t server, int dir,
     }
 }
 
-/* A filter without rules, or NULL if there is to be none */
+/* A filter without rules, or NULL for no filter */
 static scmp_filter_ctx make_filter(SeccompMode mode)
 {
     static const uint32_t actions[] = {
@@ -221,7 +221,7 @@ static scmp_filter_ctx make_filter(SeccompMode mode)
     scmp_filter_ctx ctx;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    /* Sanitizers ask the kernel for much that the list does not have. */
+    /* Sanitizers make many calls that the list does not have. */
     if (mode == SECCOMP_KILL) {
         return NULL;
     }
@@ -231,13 +231,13 @@ static scmp_filter_ctx make_filter(SeccompMode mode)
     }
     ctx = seccomp_init(actions[mode]);
     if (!ctx) {
-        fatal("no system call filter: out of memory");
+        fatal("cannot make the system call filter: out of memory");
     }
     if (mode == SECCOMP_KILL) {
-        /* By foreign numbers: SIGSYS for the process, not for a thread */
+        /* Calls of another architecture: kill the process, not a thread */
         seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     }
-    /* The most frequent calls are found in few steps. */
+    /* A binary tree: the kernel finds each call in few steps. */
     seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     return ctx;
 }
@@ -247,7 +247,7 @@ static void load_filter(scmp_filter_ctx ctx)
     int ret = seccomp_load(ctx);
 
     if (ret < 0) {
-        fatal("the system call filter cannot be set: %s", strerror(-ret));
+        fatal("cannot load the system call filter: %s", strerror(-ret));
     }
     seccomp_release(ctx);
 }
@@ -262,13 +262,13 @@ void seccomp_enter(SeccompMode mode)
     }
 }
 
-void seccomp_enter_keeper(SeccompMode mode, pid_t server, int dir,
-                          const char *name)
+void seccomp_enter_supervisor(SeccompMode mode, pid_t server, int dir,
+                              const char *name)
 {
     scmp_filter_ctx ctx = make_filter(mode);
 
     if (ctx) {
-        add_keeper_rules(ctx, server, dir, name);
+        add_supervisor_rules(ctx, server, dir, name);
         load_filter(ctx);
     }
 }

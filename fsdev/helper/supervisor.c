@@ -3,8 +3,8 @@
  *
  * The helper's processes: see supervisor.h.
  *
- * Nothing here waits without an end that another process' death would not
- * bring: every pipe has one writer, so its end of file is that writer's death.
+ * No wait in this file outlives the process that it waits for: every pipe has
+ * one writer, so the death of that writer is the pipe's end of file.
  */
 #include "qemu/osdep.h"
 #include "supervisor.h"
@@ -17,13 +17,13 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-/* Signals that ask the keeper to end */
+/* Signals that ask the supervisor to end */
 static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 
 static void make_pipe(int fds[2])
 {
     if (pipe2(fds, O_CLOEXEC) < 0) {
-        fatal("no pipe: %s", strerror(errno));
+        fatal("cannot make a pipe: %s", strerror(errno));
     }
 }
 
@@ -36,7 +36,7 @@ static pid_t make_process(void)
     pid_t pid = _Fork();
 
     if (pid < 0) {
-        fatal("no process: %s", strerror(errno));
+        fatal("cannot make a process: %s", strerror(errno));
     }
     return pid;
 }
@@ -90,14 +90,14 @@ static int become_daemon(void)
     if (read_byte(ready[0])) {
         _exit(EXIT_SUCCESS);
     }
-    wait_for(pid, &status);     /* it has said why */
+    wait_for(pid, &status);     /* the child logged the reason */
     _exit(EXIT_FAILURE);
 }
 
 /*
- * Writes the keeper's pid, and returns the file. The lock, which the keeper holds as long as it
- * lives, tells a file that is left over from one that is not; the file stays,
- * since the keeper gives up what it took to make it.
+ * Writes the supervisor's pid and returns the file. The supervisor holds its
+ * lock as long as it lives, which tells a live file from a stale one. It does
+ * not remove the file: it gives up the privilege for that.
  */
 static int write_pidfile(const char *path)
 {
@@ -115,9 +115,9 @@ static int write_pidfile(const char *path)
               "another process holds it" : strerror(errno));
     }
     if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len) {
-        fatal("--pidfile %s: cannot be written: %s", path, strerror(errno));
+        fatal("--pidfile %s: cannot write: %s", path, strerror(errno));
     }
-    /* Stays open in the keeper: closing it would give up the lock. */
+    /* Stays open in the supervisor: closing it would give up the lock. */
     return fd;
 }
 
@@ -135,7 +135,7 @@ static G_NORETURN void end_like(int status)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
-/* Waits for one of the signals or for @news; 0 is for news. */
+/* Waits for a signal or for @news. Returns the signal, or 0 for news. */
 static int wait_for_news(int signals, int news)
 {
     struct signalfd_siginfo info;
@@ -157,11 +157,11 @@ static int wait_for_news(int signals, int news)
 }
 
 /*
- * The keeper's life. @news: a byte when there is a connection, end of file
- * when there is no server any more.
+ * The supervisor's life. @news: a byte when a client has connected, end of file
+ * when the server has ended.
  */
-static G_NORETURN void keep(const Options *o, pid_t server, int news,
-                            const sigset_t *wanted, SocketFile *file)
+static G_NORETURN void supervise(const Options *o, pid_t server, int news,
+                                 const sigset_t *wanted, SocketFile *file)
 {
     int signals = signalfd(-1, wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     bool asked = false;
@@ -169,9 +169,9 @@ static G_NORETURN void keep(const Options *o, pid_t server, int news,
     int sig = 0;
 
     if (signals < 0) {
-        fatal("no signalfd: %s", strerror(errno));
+        fatal("cannot make a signalfd: %s", strerror(errno));
     }
-    seccomp_enter_keeper(o->seccomp, server, file->dir, file->name);
+    seccomp_enter_supervisor(o->seccomp, server, file->dir, file->name);
     while (!asked) {
         sig = wait_for_news(signals, news);
         if (sig) {
@@ -187,9 +187,10 @@ static G_NORETURN void keep(const Options *o, pid_t server, int news,
     listen_remove_file(file);
     if (asked) {
         /*
-         * SIGKILL, because the first process of a PID namespace ignores what
-         * it does not handle, and because no request may be half done and
-         * go on. If the keeper may not do that, its own end does.
+         * SIGKILL, because the first process of a PID namespace ignores
+         * signals that it does not handle, and because a server that is asked
+         * to end must not go on with requests. If the supervisor may not send
+         * it, the kernel does when the supervisor ends.
          */
         kill(server, SIGKILL);
         signal(sig, SIG_DFL);
@@ -203,11 +204,12 @@ static G_NORETURN void keep(const Options *o, pid_t server, int news,
 }
 
 /*
- * Sets the keeper up. A change of credentials undoes PR_SET_PDEATHSIG, so
- * that comes last; a starter that ended before is known by its pid.
+ * Drops the supervisor's privilege. A change of credentials undoes
+ * PR_SET_PDEATHSIG, so that comes last. If the starter has ended before, the
+ * parent's pid has changed.
  */
-static void drop_keeper(const Options *o, const SocketFile *file,
-                        pid_t starter)
+static void drop_privilege(const Options *o, const SocketFile *file,
+                           pid_t starter)
 {
     identity_drop(o, file->dir >= 0 ? IDENTITY_UNLINK : IDENTITY_NOTHING);
     if (o->foreground && o->fd >= 0 && !o->activated) {
@@ -220,7 +222,7 @@ static void drop_keeper(const Options *o, const SocketFile *file,
     }
 }
 
-/* The server's own answer to a signal sent to it, and not to the keeper */
+/* How the server ends on a signal sent to it, not to the supervisor */
 static void end_now(int sig)
 {
     _exit(128 + sig);
@@ -236,13 +238,13 @@ static void set_server_signals(const sigset_t *old)
     }
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
-    /* A size above RLIMIT_FSIZE is an error for the guest, no more. */
+    /* A size above RLIMIT_FSIZE is an error for the guest, not our end. */
     sigaction(SIGXFSZ, &action, NULL);
     sigprocmask(SIG_SETMASK, old, NULL);
 }
 
-void keeper_start(Keeper *k, const Options *o, SocketFile *file,
-                  IdMaps *ids, int fd, int export)
+void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
+                      IdMaps *ids, int fd, int export)
 {
     pid_t starter = getppid();
     sigset_t wanted, old;
@@ -251,7 +253,7 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
     unsigned i;
     pid_t pid;
 
-    k->ready = o->foreground ? -1 : become_daemon();
+    s->ready = o->foreground ? -1 : become_daemon();
     if (o->pidfile) {
         pidfile = write_pidfile(o->pidfile);
     }
@@ -265,9 +267,9 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
     make_pipe(news);
     make_pipe(alive);
 
-    /* It is for children: the keeper stays where it is. */
+    /* For children only: the supervisor stays in its namespace. */
     if (o->sandbox == SANDBOX_NAMESPACE && unshare(CLONE_NEWPID) < 0) {
-        log_line(LOG_LEVEL_WARNING, "goes on without a PID namespace: %s",
+        log_line(LOG_LEVEL_WARNING, "continuing without a PID namespace: %s",
                  strerror(errno));
     }
     pid = make_process();
@@ -276,12 +278,12 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
         close(alive[0]);
         close(fd);
         close(export);
-        if (k->ready >= 0) {
-            close(k->ready);
+        if (s->ready >= 0) {
+            close(s->ready);
             dup2(STDIN_FILENO, STDERR_FILENO);
         }
-        drop_keeper(o, file, starter);
-        keep(o, pid, news[0], &wanted, file);
+        drop_privilege(o, file, starter);
+        supervise(o, pid, news[0], &wanted, file);
     }
 
     close(news[0]);
@@ -289,8 +291,8 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
     if (pidfile >= 0) {
         close(pidfile);
     }
-    k->tell = news[1];
-    k->alive = alive[0];
+    s->tell = news[1];
+    s->alive = alive[0];
     if (file->dir >= 0) {
         close(file->dir);
         file->dir = -1;
@@ -298,31 +300,31 @@ void keeper_start(Keeper *k, const Options *o, SocketFile *file,
     set_server_signals(&old);
 }
 
-void keeper_follow(Keeper *k)
+void supervisor_follow(Supervisor *s)
 {
-    struct pollfd pfd = { .fd = k->alive };
+    struct pollfd pfd = { .fd = s->alive };
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
         fatal("PR_SET_PDEATHSIG: %s", strerror(errno));
     }
-    /* It may have ended before. */
+    /* The supervisor may have ended before. */
     if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP)) {
         _exit(EXIT_FAILURE);
     }
-    close(k->alive);
+    close(s->alive);
 }
 
-void keeper_tell_ready(Keeper *k)
+void supervisor_tell_ready(Supervisor *s)
 {
-    if (k->ready >= 0) {
+    if (s->ready >= 0) {
         log_use_syslog();
         dup2(STDIN_FILENO, STDERR_FILENO);
-        write_byte(k->ready);
-        close(k->ready);
+        write_byte(s->ready);
+        close(s->ready);
     }
 }
 
-void keeper_tell_connected(Keeper *k)
+void supervisor_tell_connected(Supervisor *s)
 {
-    write_byte(k->tell);
+    write_byte(s->tell);
 }

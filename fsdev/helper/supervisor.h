@@ -3,21 +3,22 @@
  *
  * The helper's processes.
  *
- * The file server runs as the first process of a PID namespace of its own,
- * so it sees and can signal nobody else. Whoever starts the helper cannot
- * be made a member of that namespace, so there is a second process, the
- * *keeper*: the one that the starter knows. It never touches the connection
- * or the export, and has no privilege. It
+ * The file server runs as the first process of its own PID namespace, so it
+ * sees and can signal no other process. The process that the starter knows
+ * cannot move into that namespace, so it stays outside as the *supervisor*.
+ * The supervisor never touches the connection or the export, and has no
+ * privilege. It
  *
- *   - passes the server's end on, with the same exit status or signal;
- *   - ends the server when it is told to end itself (the server gets SIGKILL
- *     from the kernel if the keeper is killed);
- *   - removes the socket's file as soon as a client is there, or at the end:
- *     the server cannot, in its own mount namespace. Until then, and only
- *     with --socket, it keeps what it takes to remove a file.
+ *   - ends when the server ends, with the same exit status or signal;
+ *   - ends the server when a signal asks the supervisor to end (if the
+ *     supervisor is killed, the kernel kills the server);
+ *   - removes the socket's file as soon as a client has connected, or at the
+ *     end. The server cannot do that from its own mount namespace. Only with
+ *     --socket, and only until then, the supervisor keeps the capabilities for
+ *     removing a file.
  *
- * As a daemon there is a third: the process that was started waits until the
- * server is ready, and exits with 0, or with 1 if it never gets there.
+ * A daemon has a third process: the one that the starter ran waits until the
+ * server is ready and exits with 0, or with 1 if the server fails before.
  */
 #ifndef FSDEV_HELPER_SUPERVISOR_H
 #define FSDEV_HELPER_SUPERVISOR_H
@@ -26,30 +27,31 @@
 #include "userns.h"
 
 /* The server's connection to the other processes. */
-typedef struct Keeper {
-    int tell;                   /* to the keeper */
-    int alive;                  /* ends with the keeper */
-    int ready;                  /* to the process that was started, or -1 */
-} Keeper;
+typedef struct Supervisor {
+    int tell;                   /* pipe to the supervisor */
+    int alive;                  /* pipe that ends with the supervisor */
+    int ready;                  /* pipe to the process that the starter ran,
+                                   or -1 */
+} Supervisor;
 
 /*
- * Forks as described. Returns in the server's process only, in the PID (and,
- * for an ordinary user, the user) namespace it is to have. @ids gets the id
- * maps of the user namespace. The keeper closes @fd and @export.
+ * Forks as described. Returns in the server process only, in its PID namespace
+ * and, if an ordinary user started the helper, its user namespace. *@ids gets
+ * the id maps of the user namespace. The supervisor closes @fd and @export.
  */
-void keeper_start(Keeper *k, const Options *o, SocketFile *file,
-                  IdMaps *ids, int fd, int export);
+void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
+                      IdMaps *ids, int fd, int export);
 
 /*
- * The server is killed when the keeper ends, from here on. To be called after
- * the last change of its credentials, which would undo it (prctl(2)).
+ * From here on the kernel kills the server when the supervisor ends. Call this
+ * after the last change of credentials, which would undo it (prctl(2)).
  */
-void keeper_follow(Keeper *k);
+void supervisor_follow(Supervisor *s);
 
 /* The server is ready: a daemon's starter exits, and stderr is given up. */
-void keeper_tell_ready(Keeper *k);
+void supervisor_tell_ready(Supervisor *s);
 
-/* There is a connection: the socket's file is not needed any more. */
-void keeper_tell_connected(Keeper *k);
+/* A client has connected: the supervisor can remove the socket's file. */
+void supervisor_tell_connected(Supervisor *s);
 
 #endif /* FSDEV_HELPER_SUPERVISOR_H */

@@ -3,17 +3,19 @@
  *
  * The helper's user namespace: see userns.h.
  *
- * Theory of operation. In a user namespace of his own a user has every
- * capability, but only over ids that are mapped into it. The kernel lets him
- * map himself; newuidmap(1) and newgidmap(1), which are set-uid, map the ranges
- * that the administrator gave him. They must run outside and name the process
- * inside, so a child is forked before: it waits for the word that the
- * namespace is there, runs both, and tells by its exit status.
+ * Theory of operation. In a user namespace of their own, users have every
+ * capability, but only over ids that are mapped into it. The kernel lets a
+ * user map the user's own id; newuidmap(1) and newgidmap(1), which are set-uid,
+ * map the ranges that the administrator assigned. Both must run outside the
+ * namespace and name the process inside. So the helper forks a child first.
+ * The child waits until the namespace exists, runs both programs, and reports
+ * by its exit status.
  *
- * Root needs no programs for that: the child writes the maps. Only the server
- * enters the namespace then. The keeper stays outside, where the socket's file
- * is, as the user who is id 0 inside: the two are one user to the kernel, which
- * would not let the death of the one end the other otherwise.
+ * Root needs no programs: the child writes the maps itself. In that case only
+ * the server enters the namespace. The supervisor stays outside, where the
+ * socket's file is, as the user that has id 0 inside. The kernel then sees
+ * both processes as one user, which it requires for letting the death of the
+ * one end the other.
  */
 #include "qemu/osdep.h"
 #include "userns.h"
@@ -65,7 +67,7 @@ bool userns_denies_setgroups(void)
     return setgroups_denied;
 }
 
-/* Whether @file exists and holds the number @value. */
+/* Whether @file exists and its text is @value. */
 static bool setting_is(const char *file, const char *value)
 {
     g_autofree char *text = NULL;
@@ -102,7 +104,7 @@ static bool is_mine(const char *who, const char *name, uid_t uid)
 
 /*
  * Adds the ranges that @file, in the format of subuid(5), gives to the user.
- * Lines that are no ranges are passed over, as newuidmap(1) does.
+ * Skips lines that are no ranges, as newuidmap(1) does.
  */
 static unsigned add_ranges(const char *file, const char *name, uid_t uid,
                            ProxyIdRange *map, unsigned n)
@@ -153,7 +155,7 @@ static void find_ranges(const IdMaps *wanted, IdMaps *ids)
     }
 }
 
-/* Runs newuidmap(1) or newgidmap(1); it says itself what it does not like. */
+/* Runs newuidmap(1) or newgidmap(1), which prints its own errors. */
 static bool run_mapper(const char *tool, pid_t target, const ProxyIdRange *map,
                        unsigned n)
 {
@@ -194,7 +196,7 @@ static bool write_file(const char *file, const char *text)
     return done;
 }
 
-/* Writes one map of the process @target, in one go as it has to be. */
+/* Writes one map of the process @target. The kernel requires one write(2). */
 static bool write_map(const char *file, pid_t target, const ProxyIdRange *map,
                       unsigned n)
 {
@@ -207,7 +209,7 @@ static bool write_map(const char *file, pid_t target, const ProxyIdRange *map,
                                map[i].outside, map[i].count);
     }
     if (!write_file(path, text->str)) {
-        log_line(LOG_LEVEL_ERROR, "%s cannot be written: %s", path,
+        log_line(LOG_LEVEL_ERROR, "cannot write %s: %s", path,
                  strerror(errno));
         return false;
     }
@@ -215,9 +217,9 @@ static bool write_map(const char *file, pid_t target, const ProxyIdRange *map,
 }
 
 /*
- * Forks the process that maps the ids of this one, @target, once it gets a
- * byte on *@go: itself if it is root's, else by the programs that may. It exits
- * with 0 when both maps are written.
+ * Forks a child that maps the ids of this process, @target, once it gets a
+ * byte on *@go: by itself if it is root's, otherwise with the set-uid programs.
+ * The child exits with 0 when both maps are written.
  */
 static pid_t start_mapper(const IdMaps *ids, pid_t target, bool root, int *go)
 {
@@ -226,11 +228,11 @@ static pid_t start_mapper(const IdMaps *ids, pid_t target, bool root, int *go)
     pid_t pid;
 
     if (pipe2(fds, O_CLOEXEC) < 0) {
-        fatal("no pipe: %s", strerror(errno));
+        fatal("cannot make a pipe: %s", strerror(errno));
     }
     pid = fork();
     if (pid < 0) {
-        fatal("no process: %s", strerror(errno));
+        fatal("cannot make a process: %s", strerror(errno));
     }
     if (pid == 0) {
         close(fds[1]);
@@ -260,7 +262,7 @@ static bool finish_mapper(pid_t pid, int go)
            WEXITSTATUS(status) == 0;
 }
 
-/* Maps the user alone, which takes no privilege (user_namespaces(7)). */
+/* Maps the user alone; that needs no privilege (user_namespaces(7)). */
 static void map_user_only(IdMaps *ids)
 {
     g_autofree char *uid = g_strdup_printf("0 %u 1", ids->uid[0].outside);
@@ -271,18 +273,18 @@ static void map_user_only(IdMaps *ids)
     if (!write_file("/proc/self/uid_map", uid) ||
         !write_file("/proc/self/setgroups", "deny") ||
         !write_file("/proc/self/gid_map", gid)) {
-        fatal("the user cannot be mapped into a user namespace: %s",
+        fatal("cannot map the user into a user namespace: %s",
               userns_why(errno));
     }
 }
 
-/* The namespace has its maps: become its root. */
+/* Becomes the namespace's root, once its maps are written. */
 static void become_inner_root(void)
 {
     setgroups_denied = setting_is("/proc/self/setgroups", "deny");
     if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {
-        /* Where AppArmor takes the capabilities of a new namespace away */
-        fatal("id 0 of the user namespace cannot be had: %s",
+        /* AppArmor may take away the capabilities of a new namespace. */
+        fatal("cannot become id 0 of the user namespace: %s",
               userns_why(errno));
     }
     entered = true;
@@ -298,11 +300,11 @@ void userns_enter_as_root(const IdMaps *ids, uint32_t pid)
     }
     mapper = start_mapper(ids, pid, true, &go);
     if (unshare(CLONE_NEWUSER) < 0) {
-        fatal("no user namespace for --uid-map and --gid-map: %s",
+        fatal("cannot make a user namespace for --uid-map and --gid-map: %s",
               userns_why(errno));
     }
     if (!finish_mapper(mapper, go)) {
-        fatal("--uid-map and --gid-map: the kernel does not take them");
+        fatal("--uid-map and --gid-map: the kernel refuses the maps");
     }
     become_inner_root();
 }
@@ -322,7 +324,7 @@ void userns_enter(const IdMaps *wanted, IdMaps *ids)
         return;
     }
     if (geteuid() == 0) {
-        fatal("started as root but without CAP_SYS_ADMIN: cannot make "
+        fatal("started as root, but without CAP_SYS_ADMIN for making "
               "namespaces");
     }
 
@@ -344,7 +346,7 @@ void userns_enter(const IdMaps *wanted, IdMaps *ids)
     }
 
     if (unshare(CLONE_NEWUSER) < 0) {
-        fatal("no user namespace for an ordinary user's helper: %s",
+        fatal("cannot make a user namespace for an ordinary user's helper: %s",
               userns_why(errno));
     }
     if (mapper && !finish_mapper(mapper, go)) {
@@ -352,8 +354,9 @@ void userns_enter(const IdMaps *wanted, IdMaps *ids)
         alone = true;
     }
     if (lack && explicit) {
-        fatal("--uid-map and --gid-map: %s; a user has the ids that "
-              SUBUID_FILE " and " SUBGID_FILE " say, and his own as one", lack);
+        fatal("--uid-map and --gid-map: %s; a user may map the ids in "
+              SUBUID_FILE " and " SUBGID_FILE ", and one id to the user's own",
+              lack);
     }
     if (lack) {
         log_line(LOG_LEVEL_WARNING, "%s: the guest has the ids of user %u and "

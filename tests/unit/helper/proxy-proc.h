@@ -12,7 +12,7 @@
 /* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: capabilities 0 to 4 */
 #define PP_FIVE         "000000000000001f"
 #define PP_NONE         "0000000000000000"
-/* DAC_OVERRIDE and FOWNER, of a keeper that has a socket's file to remove */
+/* DAC_OVERRIDE and FOWNER: a supervisor with a socket's file to remove */
 #define PP_UNLINK       "000000000000000a"
 
 /* Seccomp of /proc/PID/status: 2 is a filter; sanitizers do without */
@@ -29,12 +29,12 @@ void pp_expect_status(pid_t pid, const char *name, const char *value);
 /* A line of /proc/PID/limits: both limits, in its unit */
 void pp_expect_limit(pid_t pid, const char *name, const char *value);
 
-/* The first child of @pid, which is the keeper's server; or 0 */
+/* The first child of @pid, which is the supervisor's server; or 0 */
 pid_t pp_child(pid_t pid);
 
 /*
- * Waits until the server of the keeper @pid and the keeper have gone through
- * their stages, at the end of which the server has @caps. Returns it.
+ * Waits until the supervisor @pid and its server have gone through their
+ * stages, at the end of which the server has @caps. Returns the server.
  */
 pid_t pp_wait_ready_caps(pid_t pid, const char *caps);
 pid_t pp_wait_ready(pid_t pid);         /* PP_FIVE */
@@ -46,7 +46,7 @@ void pp_expect_id(pid_t pid, const char *name, unsigned id);
 void pp_expect_privileges(pid_t pid, const char *caps, unsigned uid,
                           unsigned gid);
 
-/* Whether its namespace @name is another one than ours; needs the right to */
+/* Whether its namespace @name is not ours; needs the right to look at it */
 bool pp_other_namespace(pid_t pid, const char *name);
 
 /* Its only mount is its root, with options that begin with @options. */

@@ -104,7 +104,7 @@ typedef struct Run {
     char *path;                 /* the socket */
     ProxyClient *c;             /* by BY_FD from the start */
     int listener;               /* by BY_ACTIVATION */
-    pid_t keeper;
+    pid_t supervisor;
     pid_t server;
 } Run;
 
@@ -202,7 +202,7 @@ static void start(Run *r)
 
     if (r->way->how == BY_FD) {
         r->c = pc_start(r->dir, r->starter, r->way->options);
-        r->keeper = r->c->pid;
+        r->supervisor = r->c->pid;
         return;
     }
     if (r->way->how == BY_ACTIVATION) {
@@ -223,9 +223,9 @@ static void start(Run *r)
     pc_activated = r->way->how == BY_ACTIVATION;
     if (r->way->how == AS_DAEMON) {
         g_assert_cmpint(pc_run(args, r->starter, -1, NULL), ==, 0);
-        r->keeper = pid_in(pidfile);
+        r->supervisor = pid_in(pidfile);
     } else {
-        r->keeper = pc_spawn(args, r->starter, r->listener, -1);
+        r->supervisor = pc_spawn(args, r->starter, r->listener, -1);
     }
     pc_activated = false;
 }
@@ -235,7 +235,7 @@ static void start(Run *r)
  * reads as the path in that: the export's root is "/" then, and told from the
  * host's by its inode.
  */
-static bool is_allowed(Run *r, bool keeper, int fd, const char *target,
+static bool is_allowed(Run *r, bool supervisor, int fd, const char *target,
                        const struct stat *st)
 {
     g_autofree char *own = g_strdup_printf("/proc/%d/fd", r->server);
@@ -246,7 +246,7 @@ static bool is_allowed(Run *r, bool keeper, int fd, const char *target,
         g_str_has_prefix(target, "pipe:[")) {
         return true;
     }
-    if (keeper) {
+    if (supervisor) {
         /* Its signals; what it removes the socket's file from; the pidfile */
         return g_str_equal(target, "anon_inode:[signalfd]") ||
                (r->way->how != BY_FD && g_str_equal(target, r->run)) ||
@@ -259,9 +259,9 @@ static bool is_allowed(Run *r, bool keeper, int fd, const char *target,
            (st->st_dev == fds.st_dev && st->st_ino == fds.st_ino);
 }
 
-static void check_descriptors(Run *r, bool keeper, unsigned max)
+static void check_descriptors(Run *r, bool supervisor, unsigned max)
 {
-    pid_t pid = keeper ? r->keeper : r->server;
+    pid_t pid = supervisor ? r->supervisor : r->server;
     g_autofree char *path = g_strdup_printf("/proc/%d/fd", pid);
     GDir *fds = g_dir_open(path, 0, NULL);
     const char *name;
@@ -276,8 +276,9 @@ static void check_descriptors(Run *r, bool keeper, unsigned max)
         if (!target || g_stat(link, &st) < 0) {
             continue;           /* closed meanwhile */
         }
-        if (!is_allowed(r, keeper, atoi(name), target, &st)) {
-            g_error("%s %d: descriptor %s is %s", keeper ? "keeper" : "server",
+        if (!is_allowed(r, supervisor, atoi(name), target, &st)) {
+            g_error("%s %d: descriptor %s is %s",
+                    supervisor ? "supervisor" : "server",
                     pid, name, target);
         }
         n++;
@@ -347,11 +348,11 @@ static void check_root(Run *r)
     g_assert_cmpint(root.st_ino, ==, st.st_ino);
 }
 
-static void check_keeper(Run *r, const char *caps)
+static void check_supervisor(Run *r, const char *caps)
 {
-    check_both(r, r->keeper, caps);
-    pp_expect_limit(r->keeper, "Max open files", "16");
-    pp_expect_limit(r->keeper, "Max processes", "0");
+    check_both(r, r->supervisor, caps);
+    pp_expect_limit(r->supervisor, "Max open files", "16");
+    pp_expect_limit(r->supervisor, "Max processes", "0");
     if (geteuid() == 0) {
         check_descriptors(r, true, 10);
     }
@@ -381,13 +382,13 @@ static void check_way(Run *r)
 {
     const Way *w = r->way;
     bool has_file = w->how == BY_SOCKET || w->how == AS_DAEMON;
-    const char *keeper_caps = has_file ? PP_UNLINK : PP_NONE;
+    const char *supervisor_caps = has_file ? PP_UNLINK : PP_NONE;
     unsigned before = 0;
 
-    r->server = pp_wait_ready_caps(r->keeper, w->caps ? w->caps : PP_FIVE);
-    wait_for_caps(r->keeper, keeper_caps);
+    r->server = pp_wait_ready_caps(r->supervisor, w->caps ? w->caps : PP_FIVE);
+    wait_for_caps(r->supervisor, supervisor_caps);
     check_server(r);
-    check_keeper(r, keeper_caps);
+    check_supervisor(r, supervisor_caps);
     if (geteuid() == 0) {
         check_root(r);
         before = pp_open_files(r->server);
@@ -402,10 +403,10 @@ static void check_way(Run *r)
     g_assert_cmpint(r->c->server_pid, ==, r->server);
     check_server(r);
     if (has_file && !persists(w)) {
-        keeper_caps = PP_NONE;
-        wait_for_caps(r->keeper, keeper_caps);
+        supervisor_caps = PP_NONE;
+        wait_for_caps(r->supervisor, supervisor_caps);
     }
-    check_keeper(r, keeper_caps);
+    check_supervisor(r, supervisor_caps);
     if (geteuid() == 0) {
         /* The connection, its root's handles, and not much else */
         g_assert_cmpint(pp_open_files(r->server), <=, before + 4);
@@ -421,12 +422,12 @@ static void finish(Run *r)
         g_assert_cmpint(pc_close(r->c), ==, 0);
     }
     if (ours && persists(r->way)) {
-        kill(r->keeper, SIGTERM);
-        g_assert_cmpint(pc_wait(r->keeper), ==, PC_KILLED(SIGTERM));
+        kill(r->supervisor, SIGTERM);
+        g_assert_cmpint(pc_wait(r->supervisor), ==, PC_KILLED(SIGTERM));
     } else if (ours) {
-        g_assert_cmpint(pc_wait(r->keeper), ==, 0);
+        g_assert_cmpint(pc_wait(r->supervisor), ==, 0);
     }
-    while (kill(r->keeper, 0) == 0) {
+    while (kill(r->supervisor, 0) == 0) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of virtfs-proxy-helper's system call filters on the real processes,
- * the server and the keeper beside it. They never make a call that the filter
- * forbids, so the test has them make it (force-call.h).
+ * the server and the supervisor beside it. They never make a call that the
+ * filter forbids, so the test makes them do it (force-call.h).
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
@@ -13,22 +13,22 @@
 static char *dir;
 
 /*
- * Has a helper with --seccomp=@mode make the call @nr: the server instead of
- * its next recvmsg(2), or the keeper instead of its next poll(2). Returns the
- * helper's exit status: PC_KILLED(SIGSYS), or 0 when the call was allowed. The
- * server takes a 0 that it returned for the end of the connection; the keeper
- * waits for that.
+ * Makes a helper with --seccomp=@mode do the call @nr: the server instead of
+ * its next recvmsg(2), or the supervisor instead of its next poll(2). Returns
+ * the helper's exit status: PC_KILLED(SIGSYS), or 0 if the call was allowed.
+ * The server takes its result, 0, for the end of the connection, and the
+ * supervisor waits for that.
  */
-static int forced_call(const char *mode, bool keeper, long nr)
+static int forced_call(const char *mode, bool supervisor, long nr)
 {
     g_autofree char *option = g_strconcat("--seccomp=", mode, NULL);
     const char *const options[] = { option, "--threads=1", NULL };
     ProxyClient *c = pc_open(dir, options);
-    pid_t pid = keeper ? c->pid : c->server_pid;
+    pid_t pid = supervisor ? c->pid : c->server_pid;
     int status;
 
-    force_call(pid, keeper ? __NR_poll : __NR_recvmsg, nr);
-    if (keeper) {
+    force_call(pid, supervisor ? __NR_poll : __NR_recvmsg, nr);
+    if (supervisor) {
         shutdown(c->fd, SHUT_RDWR);
     }
     status = pc_wait(c->pid);   /* of its own accord */
@@ -67,7 +67,7 @@ static void test_kill(void)
     }
 }
 
-static void test_keeper(void)
+static void test_supervisor(void)
 {
     /* Among them calls that are allowed for the server, or with others' ids */
     static const long calls[] = {
@@ -134,7 +134,7 @@ int main(int argc, char **argv)
     g_assert_nonnull(dir);
 
     g_test_add_func("/9p-helper-seccomp/kill", test_kill);
-    g_test_add_func("/9p-helper-seccomp/keeper", test_keeper);
+    g_test_add_func("/9p-helper-seccomp/supervisor", test_supervisor);
     g_test_add_func("/9p-helper-seccomp/trap", test_trap);
     g_test_add_func("/9p-helper-seccomp/allowed", test_allowed);
     g_test_add_func("/9p-helper-seccomp/bad-mode", test_bad_mode);

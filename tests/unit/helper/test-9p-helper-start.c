@@ -197,7 +197,8 @@ static void test_bad_maps(void)
                                LONELY_UID, fds[1], &text), ==, 1);
         close(fds[0]);
         close(fds[1]);
-        if (!strstr(text, user[i].word) && !strstr(text, "no user namespace")) {
+        if (!strstr(text, user[i].word) &&
+            !strstr(text, "cannot make a user namespace")) {
             g_error("no '%s': '%s'", user[i].word, text);
         }
     }
@@ -709,7 +710,7 @@ static G_NORETURN void start_where_forbidden(void)
         pc_run(args, PC_NOBODY, fds[1], &text) != 1) {
         _exit(2);
     }
-    if (!strstr(text, "no user namespace") ||
+    if (!strstr(text, "cannot make a user namespace") ||
         !strstr(text, "sysctl user.max_user_namespaces")) {
         fprintf(stderr, "it said: %s", text);
         _exit(3);
@@ -1011,7 +1012,7 @@ static void wait_gone(pid_t pid)
     }
 }
 
-/* However the keeper or the server ends, the other does too. */
+/* However the supervisor or the server ends, the other does too. */
 static void test_ends_together(void)
 {
     static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGKILL };
@@ -1059,7 +1060,7 @@ static void test_starter_killed(void)
 {
     char *dir = make_dir(PC_NOBODY);
     const char *args[] = { "-n", "-p", dir, "-f", "3", NULL };
-    pid_t starter, keeper, server;
+    pid_t starter, supervisor, server;
     int fds[2], report[2];
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
@@ -1067,20 +1068,20 @@ static void test_starter_killed(void)
     g_assert_cmpint(pipe2(report, O_CLOEXEC), ==, 0);
     starter = fork();
     if (starter == 0) {
-        keeper = pc_spawn(args, PC_NOBODY, fds[1], -1);
-        if (write(report[1], &keeper, sizeof(keeper)) < 0) {
+        supervisor = pc_spawn(args, PC_NOBODY, fds[1], -1);
+        if (write(report[1], &supervisor, sizeof(supervisor)) < 0) {
             _exit(1);
         }
         for (;;) {
             pause();
         }
     }
-    g_assert_cmpint(read(report[0], &keeper, sizeof(keeper)), ==,
-                    sizeof(keeper));
-    server = pp_wait_ready(keeper);
+    g_assert_cmpint(read(report[0], &supervisor, sizeof(supervisor)), ==,
+                    sizeof(supervisor));
+    server = pp_wait_ready(supervisor);
     kill(starter, SIGKILL);
     g_assert_cmpint(pc_wait(starter), ==, PC_KILLED(SIGKILL));
-    wait_gone(keeper);
+    wait_gone(supervisor);
     wait_gone(server);
     close(fds[0]);
     close(fds[1]);

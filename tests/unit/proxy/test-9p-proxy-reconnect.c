@@ -631,20 +631,20 @@ static void force_and_wait(void)
     };
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
     Test t = { .fs = { .id = (char *)"test", .driver = proxy } };
-    pid_t keeper, thread;
+    pid_t supervisor, thread;
 
     g_assert_true(proxy->open(&t.fs, &opts, &error_abort));
     t.notifier.notify = on_helper;
     notifier_list_add(&t.fs.on_helper, &t.notifier);
-    keeper = child_of(getpid());
-    while (!(thread = thread_in(child_of(keeper), __NR_recvmsg))) {
+    supervisor = child_of(getpid());
+    while (!(thread = thread_in(child_of(supervisor), __NR_recvmsg))) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
     force_call(thread, __NR_recvmsg, __NR_getppid);
     wait_number(&t.lost, 1);
     /* Reaped: that is when it is told */
-    while (kill(keeper, 0) == 0) {
+    while (kill(supervisor, 0) == 0) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         main_loop_wait(true);
         g_usleep(1000);
