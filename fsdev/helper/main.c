@@ -5,22 +5,25 @@
  *
  * Theory of operation. QEMU runs without privilege. To give the files of an
  * export their real owners, and to act for every guest user, it asks this
- * process, which has the privilege for just that, and nothing else to use it
- * on. It gets there in stages, each in a file of its own, and each before the
- * first byte is read from the one who might want to misuse it:
+ * process. The helper has the privilege for that, and nothing else to use it
+ * on. It gets there in stages. Each stage is a function below, called in this
+ * order, and all but the last end before the helper reads the first byte that
+ * a hostile client may have sent:
  *
- *   1. options.c    understand the command line
- *   2. listen.c     find or make the socket; open the export
- *   3. supervisor.c     the processes; with userns.c and idmap.c, if an ordinary
- *                   user started it or maps of ids are given, the user
- *                   namespace
- *   4. sandbox.c    leave the host: only the export is left
- *   5. identity.c   stop being root, keep five capabilities
- *   6. seccomp.c    allow no system call but those that serving needs
- *   7. serve.c      accept, and serve: channel.c takes messages off the
- *                   socket, requests.c carries them out by way of hostfs,
- *                   handles.c keeps the inodes that QEMU knows;
- *                   v1/requests.c is for a QEMU before 9.2
+ *   stage_options()    understand the command line (options.c)
+ *   stage_files()      find or make the socket, open the export (listen.c)
+ *   stage_processes()  become the server process, with a supervisor beside it
+ *                      (supervisor.c); if an ordinary user started the helper,
+ *                      in a user namespace (userns.c)
+ *   stage_sandbox()    leave the host: only the export is left (sandbox.c)
+ *   stage_identity()   stop being root, keep five capabilities (identity.c)
+ *   stage_seccomp()    allow only the system calls of serving (seccomp.c)
+ *   stage_serve()      accept a connection and serve it (serve.c): channel.c
+ *                      takes messages off the socket, requests.c carries them
+ *                      out by way of hostfs, handles.c keeps the inodes that
+ *                      QEMU knows; v1/ is for a QEMU before 9.2
+ *
+ * A stage that fails ends the process.
  */
 #include "qemu/osdep.h"
 #include "identity.h"
@@ -33,6 +36,26 @@
 #include "serve.h"
 #include "userns.h"
 
+/* The results of the stages so far */
+typedef struct Start {
+    Options options;
+    uid_t starter;              /* the user who started the helper */
+    SocketFile file;
+    int socket;                 /* connected, or listening */
+    bool listening;
+    int export;                 /* O_PATH descriptor of the directory */
+    Supervisor supervisor;
+    IdMaps ids;
+    uint32_t client;            /* the uid that may connect, or NO_ID */
+    ServeConfig config;
+} Start;
+
+static void stage_options(Start *s, int argc, char **argv)
+{
+    s->starter = geteuid();
+    options_parse(&s->options, argc, argv);
+}
+
 static int open_export(const char *path)
 {
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -41,6 +64,23 @@ static int open_export(const char *path)
         fatal("--path %s: %s", path, strerror(errno));
     }
     return fd;
+}
+
+/* Closes all descriptors that the starter left open, but the socket. */
+static void stage_files(Start *s)
+{
+    const Options *o = &s->options;
+
+    s->file.dir = -1;
+    s->listening = o->socket || listen_check_fd(o);
+    sandbox_close_files(o->fd);
+    umask(0);
+
+    s->export = open_export(o->path);
+    s->socket = o->socket ? listen_start(o, &s->file) : o->fd;
+    if (!o->foreground || o->syslog) {
+        log_open_syslog();
+    }
 }
 
 /* The pid of this process outside its PID namespace, as /proc has it */
@@ -56,12 +96,23 @@ static uint32_t outer_pid(void)
     return strtoul(text, NULL, 10);
 }
 
+/* From here on, this is the server process. */
+static void stage_processes(Start *s)
+{
+    supervisor_start(&s->supervisor, &s->options, &s->file, &s->ids,
+                     s->socket, s->export);
+    s->config.pid = outer_pid();
+    s->config.max_files = identity_raise_files();
+    userns_enter_as_root(&s->ids, s->config.pid);
+}
+
 /*
- * Who may connect, as the server has him: the owner of the socket's file. A
- * service manager decides for its socket, unless --uid says more.
+ * The user who may connect, as the server's user namespace numbers users: the
+ * owner of the socket's file. A service manager decides for its own socket,
+ * unless --uid narrows that.
  *
- * In a user namespace of our own whoever is not in its map looks like everybody
- * who is not. Then it is the socket file's mode, 0600, that tells them apart.
+ * In a user namespace, all users outside its map look like one. The socket
+ * file's mode, 0600, then keeps the others away.
  */
 static uint32_t client_uid(const Options *o, const IdMaps *ids, uid_t starter)
 {
@@ -77,64 +128,66 @@ static uint32_t client_uid(const Options *o, const IdMaps *ids, uid_t starter)
     return uid;
 }
 
-/* Serves one client, a user @uid, or with --persist one after another. */
-static int serve_clients(const Options *o, int listener, uint32_t uid,
-                         Supervisor *supervisor, const ServeConfig *config)
+static void stage_sandbox(Start *s)
+{
+    const Options *o = &s->options;
+
+    /* Users and their numbers can still be looked up. */
+    s->client = client_uid(o, &s->ids, s->starter);
+
+    s->config.root = sandbox_enter(o->sandbox, s->export, o->readonly);
+    s->config.fd_prefix = "";
+    s->config.own_mount = o->sandbox == SANDBOX_NAMESPACE;
+}
+
+static void stage_identity(Start *s)
+{
+    identity_drop(&s->options, IDENTITY_SERVE);
+    supervisor_follow(&s->supervisor);
+}
+
+static void stage_seccomp(const Start *s)
+{
+    seccomp_enter(s->options.seccomp);
+}
+
+/* Serves one client, or with --persist one after another. */
+static int serve_clients(Start *s)
 {
     int fd;
 
-    while (o->persist) {
-        serve(listen_accept(listener, uid), config);
+    while (s->options.persist) {
+        serve(listen_accept(s->socket, s->client), &s->config);
     }
-    fd = listen_accept(listener, uid);
-    close(listener);
-    supervisor_tell_connected(supervisor);
-    return serve(fd, config);
+    fd = listen_accept(s->socket, s->client);
+    close(s->socket);
+    supervisor_tell_connected(&s->supervisor);
+    return serve(fd, &s->config);
+}
+
+/* Returns the exit status. */
+static int stage_serve(Start *s)
+{
+    s->config.readonly = s->options.readonly;
+    s->config.threads = s->options.threads;
+    s->config.ids = &s->ids;
+
+    if (s->options.syslog) {
+        log_use_syslog();
+    }
+    supervisor_tell_ready(&s->supervisor);
+    return s->listening ? serve_clients(s) : serve(s->socket, &s->config);
 }
 
 int main(int argc, char **argv)
 {
-    SocketFile file = { .dir = -1 };
-    ServeConfig config = { .fd_prefix = "" };
-    uid_t starter = geteuid();
-    bool listening;
-    uint32_t client;
-    Options o;
-    Supervisor supervisor;
-    IdMaps ids;
-    int export, fd;
+    Start s = { 0 };
 
-    options_parse(&o, argc, argv);
-    listening = o.socket || listen_check_fd(&o);
-    sandbox_close_files(o.fd);
-    umask(0);
-
-    export = open_export(o.path);
-    fd = o.socket ? listen_start(&o, &file) : o.fd;
-    if (!o.foreground || o.syslog) {
-        log_open_syslog();
-    }
-
-    supervisor_start(&supervisor, &o, &file, &ids, fd, export);
-
-    config.pid = outer_pid();
-    config.max_files = identity_raise_files();
-    userns_enter_as_root(&ids, config.pid);
-    client = client_uid(&o, &ids, starter);
-    config.root = sandbox_enter(o.sandbox, export, o.readonly);
-    config.own_mount = o.sandbox == SANDBOX_NAMESPACE;
-    config.readonly = o.readonly;
-    config.threads = o.threads;
-    config.ids = &ids;
-    identity_drop(&o, IDENTITY_SERVE);
-    supervisor_follow(&supervisor);
-
-    seccomp_enter(o.seccomp);
-
-    if (o.syslog) {
-        log_use_syslog();
-    }
-    supervisor_tell_ready(&supervisor);
-    return listening ? serve_clients(&o, fd, client, &supervisor, &config)
-                     : serve(fd, &config);
+    stage_options(&s, argc, argv);
+    stage_files(&s);
+    stage_processes(&s);
+    stage_sandbox(&s);
+    stage_identity(&s);
+    stage_seccomp(&s);
+    return stage_serve(&s);
 }
