@@ -393,31 +393,15 @@ bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd)
     return true;
 }
 
-bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
-                        uint32_t *size)
+const uint8_t *channel_peek(Channel *c, size_t size)
 {
-    uint32_t head[2];           /* in host byte order */
+    return channel_ended(c) == CHANNEL_OPEN && need(c, size)
+           ? c->buf + c->start : NULL;
+}
 
-    if (channel_ended(c) != CHANNEL_OPEN || !need(c, sizeof(head))) {
-        return false;
-    }
-    memcpy(head, c->buf + c->start, sizeof(head));
-    if (head[0] < PROXY_V1_OPEN || head[0] >= PROXY_V1_TYPE_END) {
-        channel_break(c, "unknown request type %u (version 1)", head[0]);
-        return false;
-    }
-    if (head[1] > PROXY_V1_MAX_PAYLOAD) {
-        channel_break(c, "a request of %u bytes (version 1)", head[1]);
-        return false;
-    }
-    if (!need(c, sizeof(head) + head[1])) {
-        return false;
-    }
-    memcpy(payload, c->buf + c->start + sizeof(head), head[1]);
-    c->start += sizeof(head) + head[1];
-    *type = head[0];
-    *size = head[1];
-    return true;
+void channel_skip(Channel *c, size_t size)
+{
+    c->start += size;
 }
 
 /*

@@ -68,11 +68,14 @@ bool channel_has_request(Channel *c);
 bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd);
 
 /*
- * The same in protocol version 1: @payload has PROXY_V1_MAX_PAYLOAD bytes, of
- * which *@size are filled. *@type is one of a request.
+ * For another framing: waits for @size bytes (at most PROXY_MAX_MESSAGE), and
+ * returns them without taking them. They stay valid until the next call that
+ * receives. NULL at the end of the channel.
  */
-bool channel_receive_v1(Channel *c, uint32_t *type, uint8_t *payload,
-                        uint32_t *size);
+const uint8_t *channel_peek(Channel *c, size_t size);
+
+/* Takes @size bytes that channel_peek() returned. */
+void channel_skip(Channel *c, size_t size);
 
 /*
  * Sends @size bytes, of whole messages, with @nfds (up to PROXY_MAX_FDS)

@@ -30,8 +30,8 @@
 #include "channel.h"
 #include "log.h"
 #include "requests.h"
-#include "fsdev/helper/v1/requests.h"
 #include "recv-token.h"
+#include "v1/serve.h"
 
 /* Requests worth having in flight, as HELLO's reply says */
 #define MAX_IN_FLIGHT   128
@@ -469,7 +469,7 @@ int serve(int fd, const ServeConfig *config)
         log_line(LOG_LEVEL_INFO, "a client connected, protocol version %u",
                  version);
         if (version == 1) {
-            requests_v1_serve(&s.channel, &s.export.fs);
+            serve_v1(&s.channel, &s.export.fs);
         } else if (answer_hello(&s, flags) &&
                    channel_offer_ring(&s.channel)) {
             run_threads(&s);

@@ -2,21 +2,17 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The requests of protocol version 1: see requests.h, and
- * fsdev/shared/proto-v1.h for what they look like.
+ * fsdev/shared/proto-v1.h for the payloads.
  *
- * Theory of operation. Version 1 knows files by path. Each path is walked
- * afresh from the export's root, name by name and never through a symbolic
- * link (hostfs_walk()), which gives a handle of the object, or of the directory
- * for a name that is to be made, renamed or removed. From there on it is the
- * same host file operations as for version 2. So a link in the way, or one that
- * is put there at the wrong moment, leads nowhere.
+ * Theory of operation. Each function finds a handle of the object by its path
+ * (path.h), or of the directory if the request makes, renames or removes a
+ * name. From there on it calls the same host file operations as version 2.
  *
- * A payload that cannot be taken apart is answered with EINVAL: the client may
- * go on, since the frame was good.
+ * A malformed payload gets EINVAL: its frame was good, so the client may go on.
  */
 #include "qemu/osdep.h"
 #include "requests.h"
-#include "fsdev/helper/log.h"
+#include "path.h"
 #include "fsdev/shared/proto-v1.h"
 #include <sys/xattr.h>
 
@@ -25,13 +21,13 @@ typedef struct RequestV1 {
     const HostFs *fs;
     MarshalReader in;
     MarshalWriter out;          /* payload of the reply */
-    int fd;                     /* to be sent, for fd replies */
+    int fd;                     /* the reply of OPEN and CREATE */
 } RequestV1;
 
 /*
- * The next string. Some of what a client sends (the root's path) has its
- * final NUL counted; one anywhere else makes the payload bad. NUL-terminated
- * in place, over its own length.
+ * The next string, NUL-terminated in place, over its own length. A client may
+ * count a final NUL (it does for the root's path); a NUL anywhere else makes
+ * the payload bad.
  */
 static const char *get_str(RequestV1 *rq)
 {
@@ -50,90 +46,14 @@ static const char *get_str(RequestV1 *rq)
     return s;
 }
 
-/* The names in @path, which is changed; "." and empty ones count nothing. */
-static char *next_name(char **path)
-{
-    char *name;
-
-    do {
-        name = strsep(path, "/");
-    } while (name && (*name == '\0' || g_str_equal(name, ".")));
-    return name;
-}
-
-/* A handle of what the names lead to, from the export's root. */
-static int walk_names(const HostFs *fs, char *const *names, size_t n)
-{
-    int fd = fcntl(fs->root, F_DUPFD_CLOEXEC, 0);
-    size_t at, count;
-    HostWalk walk;
-    int ret;
-
-    if (fd < 0) {
-        return -errno;
-    }
-    for (at = 0; at < n; at += count) {
-        count = MIN(n - at, FS_WALK_MAX);
-        ret = hostfs_walk(fs, fd, (const char *const *)names + at, count,
-                          &walk);
-        close(fd);
-        if (ret < 0) {
-            return ret;
-        }
-        if (walk.parent >= 0) {
-            close(walk.parent);
-        }
-        fd = walk.node;
-    }
-    return fd;
-}
-
-static GPtrArray *split(const char *path, char **copy)
-{
-    GPtrArray *names = g_ptr_array_new();
-    char *rest = *copy = g_strdup(path);
-    char *name;
-
-    while ((name = next_name(&rest))) {
-        g_ptr_array_add(names, name);
-    }
-    return names;
-}
-
-/* A handle of the object at @path, the caller's to close, or -errno. */
-static int find(const HostFs *fs, const char *path)
-{
-    g_autofree char *copy = NULL;
-    g_autoptr(GPtrArray) names = split(path, &copy);
-
-    return walk_names(fs, (char **)names->pdata, names->len);
-}
-
-/*
- * A handle of the directory that @path's last name is in, which *@name gets
- * (g_free). The root has no name: -EBUSY, as rename(2) says of it.
- */
-static int find_parent(const HostFs *fs, const char *path, char **name)
-{
-    g_autofree char *copy = NULL;
-    g_autoptr(GPtrArray) names = split(path, &copy);
-
-    *name = NULL;
-    if (!names->len) {
-        return -EBUSY;
-    }
-    *name = g_strdup(names->pdata[names->len - 1]);
-    return walk_names(fs, (char **)names->pdata, names->len - 1);
-}
-
-/* A handle of @path, when all of the request's fields were read */
+/* A handle of @path, which must be the last field of the request */
 static int find_last(RequestV1 *rq, const char *path)
 {
-    return marshal_done(&rq->in) ? find(rq->fs, path) : -EINVAL;
+    return marshal_done(&rq->in) ? path_v1_find(rq->fs, path) : -EINVAL;
 }
 
 /*
- * What opens
+ * Opening files
  */
 
 static int do_open(RequestV1 *rq)
@@ -152,9 +72,9 @@ static int do_open(RequestV1 *rq)
 }
 
 /*
- * chown(2) takes -1 for "as it is": that is nobody's, see requests.c. A client
- * that was told no group, as with 9P2000.u, says so by -1: then it is the one
- * that root would give.
+ * A new object cannot have the owner -1, which chown(2) reads as "leave as it
+ * is". A client that knows no group (9P2000.u names none) sends -1 as the
+ * group: the object gets the group that it would get from root.
  */
 static int set_owner(FsMakeArgs *make, int dir)
 {
@@ -189,7 +109,7 @@ static int do_create(RequestV1 *rq)
     if (!marshal_done(&rq->in)) {
         return -EINVAL;
     }
-    dir = find_parent(rq->fs, path, &name);
+    dir = path_v1_find_parent(rq->fs, path, &name);
     if (dir < 0) {
         return dir;
     }
@@ -206,10 +126,10 @@ static int do_create(RequestV1 *rq)
 }
 
 /*
- * What makes names, moves and removes them
+ * Making, moving and removing names
  */
 
-/* Makes what @make says at @path. */
+/* Makes @make at @path. */
 static int make_at(RequestV1 *rq, const char *path, FsMakeArgs *make)
 {
     g_autofree char *name = NULL;
@@ -219,7 +139,7 @@ static int make_at(RequestV1 *rq, const char *path, FsMakeArgs *make)
     if (!marshal_done(&rq->in)) {
         return -EINVAL;
     }
-    dir = find_parent(rq->fs, path, &name);
+    dir = path_v1_find_parent(rq->fs, path, &name);
     if (dir < 0) {
         return dir == -EBUSY ? -EEXIST : dir;
     }
@@ -286,7 +206,7 @@ static int do_link(RequestV1 *rq)
     if (node < 0) {
         return node;
     }
-    dir = find_parent(rq->fs, new, &name);
+    dir = path_v1_find_parent(rq->fs, new, &name);
     if (dir < 0) {
         ret = dir == -EBUSY ? -EEXIST : dir;
     } else {
@@ -308,11 +228,11 @@ static int do_rename(RequestV1 *rq)
     if (!marshal_done(&rq->in)) {
         return -EINVAL;
     }
-    old_dir = find_parent(rq->fs, old, &old_name);
+    old_dir = path_v1_find_parent(rq->fs, old, &old_name);
     if (old_dir < 0) {
         return old_dir;
     }
-    new_dir = find_parent(rq->fs, new, &new_name);
+    new_dir = path_v1_find_parent(rq->fs, new, &new_name);
     if (new_dir < 0) {
         ret = new_dir;
     } else {
@@ -333,7 +253,7 @@ static int do_remove(RequestV1 *rq)
     if (!marshal_done(&rq->in)) {
         return -EINVAL;
     }
-    dir = find_parent(rq->fs, path, &name);
+    dir = path_v1_find_parent(rq->fs, path, &name);
     if (dir < 0) {
         return dir;
     }
@@ -346,7 +266,7 @@ static int do_remove(RequestV1 *rq)
 }
 
 /*
- * What is known of an object, and what changes that
+ * Reading and changing attributes
  */
 
 static void put_time(RequestV1 *rq, const struct timespec *time)
@@ -401,7 +321,7 @@ static int do_readlink(RequestV1 *rq)
     ret = hostfs_readlink(node, target, sizeof(target));
     close(node);
     if (ret == 0) {
-        /* readlink(2) cuts off what does not fit */
+        /* readlink(2) truncates, too. */
         marshal_put_strn(&rq->out, target, MIN(strlen(target), size));
     }
     return ret;
@@ -483,7 +403,7 @@ static int do_truncate(RequestV1 *rq)
     return set_at(rq, path, &set);
 }
 
-/* One time of utimensat(2), where the nanoseconds may be a command */
+/* One time of utimensat(2), whose nanoseconds may be a command */
 static uint32_t get_new_time(RequestV1 *rq, struct timespec *time,
                              uint32_t change, uint32_t given)
 {
@@ -537,7 +457,7 @@ static int do_getversion(RequestV1 *rq)
  * Extended attributes
  */
 
-/* The value, or its length alone where @size is 0 */
+/* The value, or only its length if @size is 0 */
 static int get_xattr(RequestV1 *rq, const char *path, const char *name,
                      uint32_t size)
 {
@@ -593,7 +513,7 @@ static int do_lsetxattr(RequestV1 *rq)
     const char *path = get_str(rq);
     const char *name = get_str(rq);
     uint16_t len = marshal_get_u16(&rq->in);
-    /* A value is a string that may have NULs */
+    /* Framed as a string, but it may hold NULs */
     const void *value = marshal_get_bytes(&rq->in, len);
     uint32_t size = marshal_get_u32(&rq->in);
     uint32_t flags = marshal_get_u32(&rq->in);
@@ -603,7 +523,7 @@ static int do_lsetxattr(RequestV1 *rq)
         (flags & ~(XATTR_CREATE | XATTR_REPLACE))) {
         return -EINVAL;
     }
-    node = find(rq->fs, path);
+    node = path_v1_find(rq->fs, path);
     if (node < 0) {
         return node;
     }
@@ -663,67 +583,4 @@ int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
     *out = rq.out;
     *fd = rq.fd;
     return ret;
-}
-
-/*
- * Replies
- */
-
-static bool send_fd(Channel *c, int fd, int ret)
-{
-    int32_t value = ret < 0 ? ret : PROXY_V1_FD_COMES;
-    bool ok = channel_send(c, &value, sizeof(value), &fd, ret == 0);
-
-    if (ret == 0) {
-        close(fd);
-    }
-    return ok;
-}
-
-/* @ret: what a function returned; its payload, if any, is in @w. */
-static bool send_answer(Channel *c, const MarshalWriter *w, uint8_t *buf,
-                        int ret)
-{
-    size_t size = marshal_size(w);
-    uint32_t head[2] = { PROXY_V1_SUCCESS, size };
-    int32_t status = ret;
-
-    if (ret < 0 || size == 0) {
-        head[0] = ret < 0 ? PROXY_V1_ERROR : PROXY_V1_SUCCESS;
-        head[1] = size = sizeof(status);
-        memcpy(buf + PROXY_V1_HEADER_SIZE, &status, sizeof(status));
-    }
-    memcpy(buf, head, sizeof(head));
-    return channel_send(c, buf, PROXY_V1_HEADER_SIZE + size, NULL, 0);
-}
-
-static bool serve_one(Channel *c, const HostFs *fs, uint8_t *in, uint8_t *out)
-{
-    MarshalWriter w;
-    uint32_t type, size;
-    int fd = -1;
-    int ret;
-
-    if (!channel_receive_v1(c, &type, in, &size)) {
-        return false;
-    }
-    marshal_writer_init(&w, out + PROXY_V1_HEADER_SIZE, PROXY_V1_MAX_PAYLOAD);
-    ret = request_v1_execute(fs, type, in, size, &w, &fd);
-    if (log_wants(LOG_LEVEL_DEBUG)) {
-        log_line(LOG_LEVEL_DEBUG, "version 1, request %u: %s", type,
-                 strerror(ret < 0 ? -ret : 0));
-    }
-    return type == PROXY_V1_OPEN || type == PROXY_V1_CREATE
-        ? send_fd(c, fd, ret) : send_answer(c, &w, out, ret);
-}
-
-void requests_v1_serve(Channel *c, const HostFs *fs)
-{
-    g_autofree uint8_t *in = g_malloc(PROXY_V1_MAX_PAYLOAD);
-    g_autofree uint8_t *out = g_malloc(PROXY_V1_HEADER_SIZE +
-                                       PROXY_V1_MAX_PAYLOAD);
-
-    while (serve_one(c, fs, in, out)) {
-        /* the next */
-    }
 }
