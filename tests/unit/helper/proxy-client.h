@@ -14,7 +14,8 @@
 
 /* Seconds: far more than is needed, for a machine that is busy */
 #define PC_TIMEOUT      60
-#define PC_NOBODY       ((uid_t)-1)     /* start as who we are */
+#define PC_NOBODY       ((uid_t)-1)     /* start as the test's user */
+#define PC_SOCK_FD      3               /* the helper's descriptor */
 
 /* An exit status that says that the process was killed by @sig */
 #define PC_KILLED(sig)  (-(sig))

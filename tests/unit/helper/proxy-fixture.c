@@ -95,3 +95,33 @@ void pf_teardown(ProxyFixture *f, gconstpointer unused)
     g_free(f->dir);
     pf_remove_dir(f->tmp);
 }
+
+static const char *suite;
+
+void pf_init(int *argc, char ***argv, const char *the_suite)
+{
+    g_test_init(argc, argv, NULL);
+    suite = the_suite;
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    alarm(300);                 /* no program takes that long */
+}
+
+static void add(const char *name, const char *const *options,
+                void (*setup)(ProxyFixture *, gconstpointer), ProxyTest *test)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s", suite, name);
+
+    g_test_add(path, ProxyFixture, options, setup, test, pf_teardown);
+}
+
+void pf_add(const char *name, const char *const *options, ProxyTest *test)
+{
+    add(name, options, pf_setup, test);
+}
+
+void pf_add_made(const char *name, const char *const *options,
+                 ProxyTest *test)
+{
+    add(name, options, pf_make, test);
+}

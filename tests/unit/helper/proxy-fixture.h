@@ -27,6 +27,21 @@ void pf_setup(ProxyFixture *f, gconstpointer options);
 /* Ends the client, which is to go well, and removes all files. */
 void pf_teardown(ProxyFixture *f, gconstpointer unused);
 
+/*
+ * Sets a test program up: g_test_init(), the umask, and an end if a test hangs.
+ * @suite is what the names of its tests begin with.
+ */
+void pf_init(int *argc, char ***argv, const char *suite);
+
+typedef void ProxyTest(ProxyFixture *f, gconstpointer options);
+
+/* Registers a test with a helper that serves the export, with @options. */
+void pf_add(const char *name, const char *const *options, ProxyTest *test);
+
+/* Registers a test with the export alone; it gets @options. */
+void pf_add_made(const char *name, const char *const *options,
+                 ProxyTest *test);
+
 /* A new folder in @parent that belongs to @uid (PC_NOBODY: to us), mode 0755 */
 char *pf_new_dir(const char *parent, uid_t uid);
 

@@ -317,27 +317,19 @@ static void test_not_offered(ProxyFixture *f, gconstpointer opaque)
     pc_expect_broken(c);
 }
 
-static void add(const char *name, void (*test)(ProxyFixture *, gconstpointer),
-                void (*setup)(ProxyFixture *, gconstpointer))
-{
-    g_autofree char *path = g_strdup_printf("/9p/helper/adopt/%s", name);
-
-    g_test_add(path, ProxyFixture, NULL, setup, test, pf_teardown);
-}
-
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
+    pf_init(&argc, &argv, "/9p/helper/adopt");
 
-    add("use", test_use, pf_setup);
-    add("outside", test_outside, pf_setup);
-    add("link", test_link, pf_setup);
-    add("references", test_references, pf_setup);
-    add("gone", test_gone, pf_setup);
-    add("same-number", test_same_number, pf_make);
-    add("together", test_together, pf_setup);
-    add("full", test_full, pf_make);
-    add("no-leak", test_no_leak, pf_setup);
-    add("not-offered", test_not_offered, pf_make);
+    pf_add("use", NULL, test_use);
+    pf_add("outside", NULL, test_outside);
+    pf_add("link", NULL, test_link);
+    pf_add("references", NULL, test_references);
+    pf_add("gone", NULL, test_gone);
+    pf_add_made("same-number", NULL, test_same_number);
+    pf_add("together", NULL, test_together);
+    pf_add_made("full", NULL, test_full);
+    pf_add("no-leak", NULL, test_no_leak);
+    pf_add_made("not-offered", NULL, test_not_offered);
     return g_test_run();
 }

@@ -272,27 +272,17 @@ static void test_noise(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-static void add(const char *name, void (*test)(ProxyFixture *, gconstpointer))
-{
-    g_autofree char *path = g_strdup_printf("/9p-helper-bad/%s", name);
-
-    g_test_add(path, ProxyFixture, NULL, pf_make, test, pf_teardown);
-}
-
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    umask(022);
-    signal(SIGPIPE, SIG_IGN);
-    alarm(300);                 /* nothing in here takes that long */
+    pf_init(&argc, &argv, "/9p-helper-bad");
 
-    add("truncated", test_truncated);
-    add("trailing", test_trailing);
-    add("headers", test_bad_headers);
-    add("strings", test_bad_strings);
-    add("sent-descriptors", test_sent_descriptors);
-    add("hello", test_bad_hello);
-    add("half-message", test_half_message);
-    add("noise", test_noise);
+    pf_add_made("truncated", NULL, test_truncated);
+    pf_add_made("trailing", NULL, test_trailing);
+    pf_add_made("headers", NULL, test_bad_headers);
+    pf_add_made("strings", NULL, test_bad_strings);
+    pf_add_made("sent-descriptors", NULL, test_sent_descriptors);
+    pf_add_made("hello", NULL, test_bad_hello);
+    pf_add_made("half-message", NULL, test_half_message);
+    pf_add_made("noise", NULL, test_noise);
     return g_test_run();
 }

@@ -406,14 +406,11 @@ static void test_sandbox(ProxyFixture *f, gconstpointer opaque)
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
+    pf_init(&argc, &argv, "/9p-helper-race");
     umask(0);
-    signal(SIGPIPE, SIG_IGN);
     alarm(g_test_slow() ? 3600 : 300);  /* nothing in here takes that long */
 
-    g_test_add("/9p-helper-race/lookups", ProxyFixture, NULL, pf_make,
-               test_lookups, pf_teardown);
-    g_test_add("/9p-helper-race/sandbox", ProxyFixture, NULL, pf_make,
-               test_sandbox, pf_teardown);
+    pf_add_made("lookups", NULL, test_lookups);
+    pf_add_made("sandbox", NULL, test_sandbox);
     return g_test_run();
 }

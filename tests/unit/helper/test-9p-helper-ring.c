@@ -602,34 +602,24 @@ static void test_idle(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(pc_close(c), ==, 0);
 }
 
-static void add(const char *name, void (*test)(ProxyFixture *, gconstpointer))
-{
-    g_autofree char *path = g_strdup_printf("/9p-helper-ring/%s", name);
-
-    g_test_add(path, ProxyFixture, NULL, pf_make, test, pf_teardown);
-}
-
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    umask(022);
-    signal(SIGPIPE, SIG_IGN);
-    alarm(300);                 /* nothing in here takes that long */
+    pf_init(&argc, &argv, "/9p-helper-ring");
 
-    add("ways", test_ways);
-    add("refused", test_refused);
-    add("malformed", test_malformed);
-    add("late", test_late);
-    add("counts", test_counts);
-    add("own-counts", test_own_counts);
-    add("noise", test_noise);
-    add("scribble", test_scribble);
-    add("flood", test_flood);
-    add("bell-not-waiting", test_bell_not_waiting);
-    add("bell-not-taken", test_bell_not_taken);
-    add("bell-closed", test_bell_closed);
-    add("not-read", test_not_read);
-    add("large", test_large);
-    add("idle", test_idle);
+    pf_add_made("ways", NULL, test_ways);
+    pf_add_made("refused", NULL, test_refused);
+    pf_add_made("malformed", NULL, test_malformed);
+    pf_add_made("late", NULL, test_late);
+    pf_add_made("counts", NULL, test_counts);
+    pf_add_made("own-counts", NULL, test_own_counts);
+    pf_add_made("noise", NULL, test_noise);
+    pf_add_made("scribble", NULL, test_scribble);
+    pf_add_made("flood", NULL, test_flood);
+    pf_add_made("bell-not-waiting", NULL, test_bell_not_waiting);
+    pf_add_made("bell-not-taken", NULL, test_bell_not_taken);
+    pf_add_made("bell-closed", NULL, test_bell_closed);
+    pf_add_made("not-read", NULL, test_not_read);
+    pf_add_made("large", NULL, test_large);
+    pf_add_made("idle", NULL, test_idle);
     return g_test_run();
 }

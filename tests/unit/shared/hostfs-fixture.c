@@ -5,6 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-fixture.h"
+#include <sched.h>
+#include <sys/mount.h>
 #include <dirent.h>
 #include <ftw.h>
 #include <grp.h>
@@ -244,4 +246,48 @@ void as_user(Fixture *f, FixtureTest *test)
 void in_child(Fixture *f, FixtureTest *test)
 {
     run_child(f, test, false);
+}
+
+void make_tree(Fixture *f)
+{
+    g_assert_cmpint(mkdirat(f->export, "a", 0755), ==, 0);
+    g_assert_cmpint(mkdirat(f->export, "a/b", 0755), ==, 0);
+    g_assert_cmpint(mkdirat(f->export, "a/b/c", 0755), ==, 0);
+    put_file(f->export, "a/file", "text");
+}
+
+uint64_t ino_of(int dir, const char *name)
+{
+    struct stat st;
+
+    g_assert_cmpint(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW), ==, 0);
+    return st.st_ino;
+}
+
+bool try_mount(const char *source, int dir, const char *name,
+                      const char *type, unsigned long flags)
+{
+    g_autofree char *target = g_strdup_printf("/proc/self/fd/%d/%s", dir,
+                                              name);
+
+    return mount(source, target, type, flags, NULL) == 0;
+}
+
+void unshare_mounts(Fixture *f)
+{
+    g_autofree char *export = g_strconcat(f->dir, "/export", NULL);
+
+    /* What was opened before stays in the name space of before. */
+    if (unshare(CLONE_NEWNS) < 0) {
+        g_assert_cmpint(errno, ==, EPERM);
+        _exit(CHILD_SKIPS);
+    }
+    hostfs_destroy(&f->fs);
+    close(f->export);
+    f->export = open(export, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_assert_cmpint(f->export, >=, 0);
+    assert_ok(hostfs_init(&f->fs, open(export, O_PATH | O_CLOEXEC),
+                          "/proc/self/fd/"));
+    g_assert_cmpint(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), ==,
+                    0);
 }

@@ -66,6 +66,19 @@ FsAttr attr_of(Fixture *f, const char *path);
 /* How many entries a directory has. */
 unsigned count_entries(int dir);
 
+/* Makes a/b/c and a/file ("text") in the export. */
+void make_tree(Fixture *f);
+
+/* The inode number of @name in the real directory @dir */
+uint64_t ino_of(int dir, const char *name);
+
+/* Mounts a file system; false if that is not allowed. */
+bool try_mount(const char *source, int dir, const char *name,
+                      const char *type, unsigned long flags);
+
+/* In a child: enters a mount namespace of its own, or skips the test. */
+void unshare_mounts(Fixture *f);
+
 #define assert_ok(call)  g_assert_cmpint((call), ==, 0)
 #define assert_error(call, err) g_assert_cmpint((call), ==, -(err))
 

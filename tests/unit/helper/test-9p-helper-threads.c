@@ -290,31 +290,20 @@ static void test_forget_order(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-static void add(const char *name, const char *const *options,
-                void (*fn)(ProxyFixture *, gconstpointer))
-{
-    g_autofree char *path = g_strdup_printf("/9p-helper/recv-token/%s", name);
-
-    g_test_add(path, ProxyFixture, options, pf_setup, fn, pf_teardown);
-}
-
 int main(int argc, char **argv)
 {
     static const char *const two[] = { "--threads=2", NULL };
     static const char *const four[] = { "--threads=4", NULL };
     static const char *const many[] = { "--threads=16", NULL };
 
-    g_test_init(&argc, &argv, NULL);
-    umask(022);
-    signal(SIGPIPE, SIG_IGN);
+    pf_init(&argc, &argv, "/9p-helper/threads");
     signal(SIGIO, SIG_IGN);     /* that a lease is to be given up */
-    alarm(300);                 /* nothing in here takes that long */
 
-    add("slow", many, test_slow);
-    add("slow/two-threads", two, test_slow);
-    add("slow/many", four, test_slow_many);
-    add("idle", many, test_idle);
-    add("forget-order", many, test_forget_order);
-    add("forget-order/two-threads", two, test_forget_order);
+    pf_add("slow", many, test_slow);
+    pf_add("slow/two-threads", two, test_slow);
+    pf_add("slow/many", four, test_slow_many);
+    pf_add("idle", many, test_idle);
+    pf_add("forget-order", many, test_forget_order);
+    pf_add("forget-order/two-threads", two, test_forget_order);
     return g_test_run();
 }
