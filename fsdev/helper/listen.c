@@ -4,16 +4,16 @@
  * The helper's socket: see listen.h.
  *
  * Theory of operation. bind(2) makes the socket's file with a mode that the
- * umask decides and an owner that is always the caller; giving it away later
- * by name could be turned against another file, and leaves a time with the
- * wrong owner. So the file is made in a directory of our own beside the place
- * where it goes (".virtfs-proxy-XXXXXX", mode 0700), gets owner and mode
- * there, is listened on, and only then moved to its place in one rename.
+ * umask decides and with the caller as its owner. Changing the owner later by
+ * name could hit another file, and the file would have the wrong owner until
+ * then. So the helper makes the file in its own directory beside the final
+ * place (".virtfs-proxy-XXXXXX", mode 0700). There it sets owner and mode and
+ * listens. Then it moves the file to its place with one rename.
  *
- * If there is a file already, the two are exchanged (RENAME_EXCHANGE), and
- * what came out is looked at in the private directory: a socket that refuses
- * connections is left over, and removed; anything else is put back. So two
- * helpers started at once cannot take each other's socket away.
+ * If a file is there already, the helper exchanges the two (RENAME_EXCHANGE)
+ * and inspects the old file in the private directory. It removes a socket that
+ * refuses connections, which is a leftover, and puts anything else back. So
+ * two helpers that start at once cannot take each other's socket away.
  */
 #include "qemu/osdep.h"
 #include "listen.h"
@@ -24,23 +24,6 @@
 #define SOCKET_MODE     0600
 #define PRIVATE_NAME    "socket"
 
-/* First of the descriptors that are passed (SD_LISTEN_FDS_START) */
-#define ACTIVATED_FD    3
-
-int listen_activated(void)
-{
-    const char *pid = getenv("LISTEN_PID");
-    const char *n = getenv("LISTEN_FDS");
-
-    if (!pid || !n || strtoul(pid, NULL, 10) != (unsigned long)getpid()) {
-        return -1;
-    }
-    if (strcmp(n, "1")) {
-        fatal("LISTEN_FDS=%s: the service manager is to pass one socket", n);
-    }
-    return ACTIVATED_FD;
-}
-
 bool listen_check_fd(const Options *o)
 {
     bool listening = false;
@@ -50,7 +33,7 @@ bool listen_check_fd(const Options *o)
     int value;
 
     if (fd <= STDERR_FILENO) {
-        fatal("--fd %d: is a standard descriptor, not a socket", fd);
+        fatal("--fd %d: a standard descriptor, not a socket", fd);
     }
     if (fcntl(fd, F_GETFD) < 0) {
         fatal("--fd %d: no such descriptor is open", fd);
@@ -77,7 +60,7 @@ bool listen_check_fd(const Options *o)
         fatal("--fd %d: not a connected socket", fd);
     }
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0) {
-        fatal("--fd %d: cannot be made blocking: %s", fd, strerror(errno));
+        fatal("--fd %d: cannot make it blocking: %s", fd, strerror(errno));
     }
 
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
@@ -96,11 +79,11 @@ static void address_in(int dir, const char *name, struct sockaddr_un *addr)
 }
 
 /*
- * Whether somebody has the socket @name in @dir, or might. Asked with a
- * datagram socket: that is refused where nobody is (ECONNREFUSED), while a
- * stream socket is only found to be of another type (EPROTOTYPE, unix(7)), and
- * its owner does not notice. A connection would take the place of the one
- * that a helper waits for.
+ * Whether a process has, or may have, the socket @name in @dir. The helper
+ * tries to connect a datagram socket. Without a process at the other end, the
+ * kernel refuses that (ECONNREFUSED). A stream socket in use is only found to
+ * be of another type (EPROTOTYPE, unix(7)), which its owner does not notice; a
+ * real connection would take the place of the one that it waits for.
  */
 static bool is_in_use(int dir, const char *name)
 {
@@ -110,7 +93,7 @@ static bool is_in_use(int dir, const char *name)
 
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        fatal("no socket: %s", strerror(errno));
+        fatal("cannot make a socket: %s", strerror(errno));
     }
     address_in(dir, name, &addr);
     refused = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 &&
@@ -119,7 +102,7 @@ static bool is_in_use(int dir, const char *name)
     return !refused;
 }
 
-/* Why the file @name in @dir cannot be replaced; NULL if it can. */
+/* The reason why the file @name in @dir cannot be replaced, or NULL */
 static const char *why_not_replace(int dir, const char *name)
 {
     struct stat st;
@@ -128,12 +111,12 @@ static const char *why_not_replace(int dir, const char *name)
         return strerror(errno);
     }
     if (!S_ISSOCK(st.st_mode)) {
-        return "exists, and is not a socket";
+        return "exists and is not a socket";
     }
     return is_in_use(dir, name) ? "another process listens on it" : NULL;
 }
 
-/* Moves the socket from @private to its place. Returns NULL, or why not. */
+/* Moves the socket from @private to its place. NULL, or the error. */
 static const char *put_in_place(int private, int dir, const char *name)
 {
     const char *why;
@@ -144,7 +127,7 @@ static const char *put_in_place(int private, int dir, const char *name)
     if (errno != EEXIST) {
         return strerror(errno);
     }
-    /* Without this look a living socket would be away for a moment. */
+    /* Checked first, because a socket in use must not vanish for a moment. */
     why = why_not_replace(dir, name);
     if (why) {
         return why;
@@ -159,7 +142,7 @@ static const char *put_in_place(int private, int dir, const char *name)
     return why;
 }
 
-/* Makes the socket's file in @private and listens on it. NULL, or why not. */
+/* Makes the socket's file in @private and listens. NULL, or the error. */
 static const char *make_socket(int fd, int private, const Options *o,
                                SocketFile *file)
 {
@@ -178,7 +161,7 @@ static const char *make_socket(int fd, int private, const Options *o,
     if ((o->socket_uid != NO_ID || o->socket_gid != NO_ID) &&
         fchownat(private, PRIVATE_NAME, o->socket_uid, o->socket_gid,
                  AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == EPERM ? "its owner cannot be set to that of --uid "
+        return errno == EPERM ? "cannot set its owner to that of --uid "
                                 "and --gid" : strerror(errno);
     }
     if (fstatat(private, PRIVATE_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
@@ -204,7 +187,7 @@ int listen_start(const Options *o, SocketFile *file)
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        fatal("no socket: %s", strerror(errno));
+        fatal("cannot make a socket: %s", strerror(errno));
     }
 
     template = g_strdup_printf("/proc/self/fd/%d/.virtfs-proxy-XXXXXX",
@@ -239,7 +222,7 @@ static int accept_any(int fd)
         conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
     } while (conn < 0 && (errno == EINTR || errno == ECONNABORTED));
     if (conn < 0) {
-        fatal("no connection: %s", strerror(errno));
+        fatal("cannot accept a connection: %s", strerror(errno));
     }
     return conn;
 }
@@ -259,7 +242,7 @@ int listen_accept(int fd, uint32_t allowed)
         if (allowed == NO_ID || peer.uid == allowed || peer.uid == 0) {
             return conn;
         }
-        log_line(LOG_LEVEL_WARNING, "a connection by user %u is refused: only "
+        log_line(LOG_LEVEL_WARNING, "refused a connection from user %u; only "
                  "user %u may connect", peer.uid, allowed);
         close(conn);
     }

@@ -3,14 +3,14 @@
  *
  * The helper's command line: see options.h.
  *
- * Users and groups may be given by name or number. Names are looked up here,
- * with the privilege of whoever started the helper and before anything is
- * given up, because the lookup may load libraries and read the network.
+ * Users and groups may be given by name or number. The helper looks names up
+ * here, before it gives up any privilege of its starter, because the lookup may
+ * load libraries and use the network.
  */
 #include "qemu/osdep.h"
 #include "options.h"
-#include "identity.h"
-#include "listen.h"
+#include "activation.h"
+#include "caps.h"
 #include "log.h"
 #include "userns.h"
 #include <getopt.h>
@@ -18,7 +18,7 @@
 #include <pwd.h>
 #include <sys/un.h>
 
-/* Who serves when root started the helper and named nobody */
+/* The user to serve as, if root started the helper and named none */
 #define NOBODY_NAME     "nobody"
 #define NOBODY_ID       65534
 
@@ -75,7 +75,7 @@ static const char help_text[] =
     "  -p, --path DIR      the directory to serve\n"
     "  -f, --fd FD         serve on this connected UNIX stream socket\n"
     "  -s, --socket FILE   listen on this UNIX socket, for one connection\n"
-    "  -u, --uid USER      owner of the socket file, who alone may connect\n"
+    "  -u, --uid USER      owner of the socket file; only that user may connect\n"
     "  -g, --gid GROUP     group of the socket file\n"
     "  -n, --nodaemon      stay in the foreground; with --fd, end with the\n"
     "                      process that started the helper\n"
@@ -96,25 +96,26 @@ static const char help_text[] =
     "                      serve in a user namespace in which COUNT ids from\n"
     "                      INSIDE on are the host's from OUTSIDE on; may be\n"
     "                      repeated. The guest can use no other ids. The\n"
-    "                      helper is id 0 inside. An ordinary user may map his\n"
-    "                      own id and those of /etc/subuid and /etc/subgid;\n"
-    "                      default: 0 is the user, from 1 on the others. Root\n"
-    "                      must give both maps, and map 0 to another than 0;\n"
-    "                      default: no map\n"
-    "      --persist       when a client is gone, wait for the next one\n"
+    "                      helper is id 0 inside. An ordinary user may map\n"
+    "                      the own id and those of /etc/subuid and\n"
+    "                      /etc/subgid; default: 0 is the user, from 1 on the\n"
+    "                      others. Root must give both maps, and map 0 to\n"
+    "                      another id than 0; default: no map\n"
+    "      --persist       after a client, wait for the next one\n"
     "      --sandbox namespace|chroot|none\n"
-    "                      what the helper is shut in: namespaces of its own\n"
-    "                      with the export alone (default), or less where\n"
-    "                      that cannot be had\n"
+    "                      how the helper isolates itself: its own namespaces\n"
+    "                      with nothing but the export (default), or less\n"
+    "                      where namespaces are not available\n"
     "      --seccomp kill|trap|log|none\n"
-    "                      what a system call does that serving does not\n"
-    "                      need: end the helper (default), the same with a\n"
-    "                      signal for debuggers, leave a line in the kernel's\n"
-    "                      log, nothing\n"
+    "                      on a system call that serving does not need: end\n"
+    "                      the helper (default), end it with a signal for\n"
+    "                      debuggers, write a line to the kernel's log, or do\n"
+    "                      nothing\n"
     "      --log-level error|warning|info|debug\n"
-    "                      what to tell (default: warning)\n"
-    "      --syslog        tell it to syslog, once all is ready; a daemon\n"
-    "                      does so anyway\n"
+    "                      least important messages to log (default:\n"
+    "                      warning)\n"
+    "      --syslog        log to syslog, once the helper is ready; a daemon\n"
+    "                      always does\n"
     "      --pidfile FILE  write the process id there; the file stays locked\n"
     "                      as long as the helper runs\n"
     "  -h, --help          print this text\n"
@@ -140,7 +141,7 @@ static bool parse_number(const char *s, unsigned long max, unsigned long *v)
     return errno == 0 && *end == '\0' && *v <= max;
 }
 
-/* A user; *@gid, if wanted, gets the primary group if it is known. */
+/* A user. If @gid is not NULL, it gets the primary group, if that is known. */
 static uint32_t parse_user(const char *option, const char *value,
                            uint32_t *gid)
 {
@@ -176,7 +177,7 @@ static uint32_t parse_group(const char *option, const char *value)
     return gr->gr_gid;
 }
 
-/* The name of an option as the user would find it in the help text. */
+/* The name of an option as the help text has it */
 static const char *option_name(int opt)
 {
     const struct option *o;
@@ -194,10 +195,10 @@ static void check_socket_path(const char *path)
     size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
     if (!*path) {
-        fatal("--socket: the file's name is empty");
+        fatal("--socket: its value is empty");
     }
     if (strlen(path) > max) {
-        fatal("--socket %s: longer than the %zu bytes a socket's name can be",
+        fatal("--socket %s: longer than the %zu bytes of a socket's name",
               path, max);
     }
 }
@@ -211,7 +212,7 @@ static void modify_caps(Options *o, const char *value)
         fatal("--modcaps: its value is empty");
     }
     for (i = 0; changes[i]; i++) {
-        if (!identity_modify_caps(&o->caps, changes[i])) {
+        if (!caps_modify(&o->caps, changes[i])) {
             fatal("--modcaps %s: '%s' is not + or - with one of chown, "
                   "dac_override, dac_read_search, fowner, fsetid, mknod, "
                   "setfcap", value, changes[i]);
@@ -229,45 +230,45 @@ static void add_map(const char *option, const char *value, ProxyIdRange *map,
     }
 }
 
-/* Id 0 of a map on the host; there must be one. */
+/* The host's id for id 0 of a map, which must have one */
 static uint32_t map_root(const char *option, const ProxyIdRange *map,
                          unsigned n)
 {
     uint32_t id = idmap_outside(map, n, 0);
 
     if (id == IDMAP_NONE) {
-        fatal("--%s: no range has id 0 inside, as which the helper serves",
+        fatal("--%s: no range has id 0 inside, which the helper serves as",
               option);
     }
     return id;
 }
 
 /*
- * With maps, a helper started as root serves as id 0 of its user namespace,
- * which must not be the host's root: the helper never serves as that.
+ * With maps, a helper started as root serves as id 0 of its user namespace.
+ * That must not be the host's root, which the helper never serves as.
  */
 static void choose_mapped_identity(Options *o)
 {
     const IdMaps *m = &o->maps;
 
     if (!m->n_uid || !m->n_gid) {
-        fatal("--%s: as root, --%s is needed too", m->n_uid ? "uid-map" :
+        fatal("--%s: as root, --%s is needed, too", m->n_uid ? "uid-map" :
               "gid-map", m->n_uid ? "gid-map" : "uid-map");
     }
     if (o->user != NO_ID || o->group != NO_ID) {
-        fatal("--%s: with --uid-map and --gid-map the helper serves as whom "
-              "they map id 0 to", o->user != NO_ID ? "user" : "group");
+        fatal("--%s: with --uid-map and --gid-map the helper serves as the "
+              "user that they map id 0 to", o->user != NO_ID ? "user" : "group");
     }
     o->user = map_root("uid-map", m->uid, m->n_uid);
     o->group = map_root("gid-map", m->gid, m->n_gid);
     if (o->user == 0 || o->group == 0) {
-        fatal("--%s: id 0 inside is 0 on the host, as which the helper does "
-              "not serve", o->user == 0 ? "uid-map" : "gid-map");
+        fatal("--%s: id 0 inside is 0 on the host, which the helper does not "
+              "serve as", o->user == 0 ? "uid-map" : "gid-map");
     }
     if (o->activated && o->socket_uid != NO_ID &&
         idmap_inside(m->uid, m->n_uid, o->socket_uid) == IDMAP_NONE) {
-        fatal("--uid %u: is not in --uid-map, so a connection by that user "
-              "cannot be told from others", o->socket_uid);
+        fatal("--uid %u: not in --uid-map, so the helper cannot recognise a "
+              "connection by that user", o->socket_uid);
     }
 }
 
@@ -297,7 +298,7 @@ static void choose_identity(Options *o, uint32_t user_gid)
         o->group = o->socket_gid;
     }
     if (o->user == NO_ID && geteuid() != 0) {
-        /* An ordinary user whom a service manager gave root's capabilities */
+        /* An ordinary user with root's capabilities, from a service manager */
         o->user = geteuid();
         user_gid = getegid();
     } else if (o->user == NO_ID) {
@@ -307,7 +308,7 @@ static void choose_identity(Options *o, uint32_t user_gid)
     }
     if (o->group == NO_ID) {
         if (user_gid == 0) {
-            fatal("user %u has group 0, as which the helper does not serve; "
+            fatal("user %u has group 0, which the helper does not serve as; "
                   "name another with --group", o->user);
         }
         o->group = user_gid != NO_ID ? user_gid : NOBODY_ID;
@@ -323,10 +324,10 @@ static void check_options(Options *o, uint32_t user_gid)
         fatal("--fd and --socket cannot be used together");
     }
     if (o->fd >= 0 && o->persist) {
-        fatal("--persist needs a socket to listen on, not --fd");
+        fatal("--persist requires a socket to listen on, not --fd");
     }
     if (o->fd < 0 && !o->socket) {
-        o->fd = listen_activated();
+        o->fd = activation_socket();
         o->activated = true;
     }
     if (o->fd < 0 && !o->socket) {
@@ -349,9 +350,10 @@ static void check_options(Options *o, uint32_t user_gid)
 }
 
 /*
- * For management software, as docs/interop/vhost-user.rst has it for another
- * kind of program: JSON on stdout, whatever else the command line says. No
- * string in it needs quoting.
+ * For management software: JSON on stdout, whatever else the command line says.
+ * docs/interop/vhost-user.rst has the same for another kind of program. No
+ * string in it needs quoting. Management software knows the names of features
+ * from here, so "id-maps" differs from the "id-map" of QMP.
  */
 static G_NORETURN void print_capabilities(void)
 {
@@ -360,7 +362,8 @@ static G_NORETURN void print_capabilities(void)
     printf("{\n"
            "  \"type\": \"fsdev-proxy\",\n"
            "  \"protocol-versions\": [ 1, %d ],\n"
-           "  \"features\": [ \"donate\", \"id-maps\", \"readonly\" ],\n"
+           "  \"features\": [ \"adopt\", \"donate\", \"id-maps\", "
+           "\"readonly\", \"ring\" ],\n"
            "  \"options\": [", PROXY_VERSION);
     for (option = long_options; option->name; option++) {
         printf("%s\n    \"%s\"", option == long_options ? "" : ",",
@@ -370,10 +373,139 @@ static G_NORETURN void print_capabilities(void)
     exit(fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
+/* The connection, and where it comes from; whether @opt is one of these. */
+static bool set_connection(Options *o, int opt, const char *value)
+{
+    unsigned long number;
+
+    switch (opt) {
+    case 'p':
+        o->path = value;
+        return true;
+    case 'f':
+        if (!parse_number(value, INT_MAX, &number)) {
+            fatal("--fd %s: not the number of a descriptor", value);
+        }
+        o->fd = number;
+        return true;
+    case 's':
+        check_socket_path(value);
+        o->socket = value;
+        return true;
+    case 'u':
+        o->socket_uid = parse_user("uid", value, NULL);
+        return true;
+    case 'g':
+        o->socket_gid = parse_group("gid", value);
+        return true;
+    case OPT_PERSIST:
+        o->persist = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Identity and privilege while serving; likewise. */
+static bool set_privilege(Options *o, int opt, const char *value,
+                          uint32_t *user_gid)
+{
+    switch (opt) {
+    case OPT_USER:
+        o->user = parse_user("user", value, user_gid);
+        return true;
+    case OPT_GROUP:
+        o->group = parse_group("group", value);
+        return true;
+    case OPT_MODCAPS:
+        modify_caps(o, value);
+        return true;
+    case OPT_UID_MAP:
+        add_map("uid-map", value, o->maps.uid, &o->maps.n_uid);
+        return true;
+    case OPT_GID_MAP:
+        add_map("gid-map", value, o->maps.gid, &o->maps.n_gid);
+        return true;
+    case OPT_SANDBOX:
+        if (!sandbox_parse(value, &o->sandbox)) {
+            fatal("--sandbox %s: not one of namespace, chroot, none", value);
+        }
+        return true;
+    case OPT_SECCOMP:
+        if (!seccomp_parse(value, &o->seccomp)) {
+            fatal("--seccomp %s: not one of kill, trap, log, none", value);
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* How it serves, and its messages; likewise. */
+static bool set_behaviour(Options *o, int opt, const char *value)
+{
+    unsigned long number;
+
+    switch (opt) {
+    case 'n':
+        o->foreground = true;
+        return true;
+    case OPT_READONLY:
+        o->readonly = true;
+        return true;
+    case OPT_THREADS:
+        if (!parse_number(value, THREADS_MAX, &number) || number == 0) {
+            fatal("--threads %s: not a number from 1 to %d", value,
+                  THREADS_MAX);
+        }
+        o->threads = number;
+        return true;
+    case OPT_LOG_LEVEL:
+        if (!log_set_level(value)) {
+            fatal("--log-level %s: not one of error, warning, info, debug",
+                  value);
+        }
+        return true;
+    case OPT_PIDFILE:
+        o->pidfile = value;
+        return true;
+    case OPT_SYSLOG:
+        o->syslog = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Options that only print, which end the process, and bad ones */
+static G_NORETURN void print_or_fail(int opt, char **argv)
+{
+    switch (opt) {
+    case OPT_PRINT_CAPABILITIES:        /* abbreviated */
+        print_capabilities();
+    case 'h':
+        fputs(help_text, stdout);
+        exit(EXIT_SUCCESS);
+    case OPT_VERSION:
+        puts(HELPER_NAME " (QEMU) " QEMU_VERSION);
+        exit(EXIT_SUCCESS);
+    case ':':
+        if (optopt) {
+            fatal("--%s: its value is missing", option_name(optopt));
+        }
+        fatal("%s: its value is missing", argv[optind - 1]);
+    default:
+        if (optopt && optopt < OPT_USER && !strchr(short_options, optopt)) {
+            fatal("-%c: no such option; try --help", optopt);
+        }
+        fatal("%s: no such option, or a value it does not take; "
+              "try --help", argv[optind - 1]);
+    }
+}
+
 void options_parse(Options *o, int argc, char **argv)
 {
     uint32_t user_gid = NO_ID;
-    unsigned long number;
     int opt;
 
     *o = (Options) {
@@ -383,7 +515,7 @@ void options_parse(Options *o, int argc, char **argv)
         .user = NO_ID,
         .group = NO_ID,
         .threads = THREADS_DEFAULT,
-        .caps = identity_usual_caps(),
+        .caps = caps_usual(),
     };
 
     for (opt = 1; opt < argc; opt++) {
@@ -394,100 +526,10 @@ void options_parse(Options *o, int argc, char **argv)
     opterr = 0;
     while ((opt = getopt_long(argc, argv, short_options, long_options,
                               NULL)) != -1) {
-        switch (opt) {
-        case 'p':
-            o->path = optarg;
-            break;
-        case 'f':
-            if (!parse_number(optarg, INT_MAX, &number)) {
-                fatal("--fd %s: not the number of a descriptor", optarg);
-            }
-            o->fd = number;
-            break;
-        case 's':
-            check_socket_path(optarg);
-            o->socket = optarg;
-            break;
-        case 'u':
-            o->socket_uid = parse_user("uid", optarg, NULL);
-            break;
-        case 'g':
-            o->socket_gid = parse_group("gid", optarg);
-            break;
-        case 'n':
-            o->foreground = true;
-            break;
-        case OPT_USER:
-            o->user = parse_user("user", optarg, &user_gid);
-            break;
-        case OPT_GROUP:
-            o->group = parse_group("group", optarg);
-            break;
-        case OPT_READONLY:
-            o->readonly = true;
-            break;
-        case OPT_THREADS:
-            if (!parse_number(optarg, THREADS_MAX, &number) || number == 0) {
-                fatal("--threads %s: not a number from 1 to %d", optarg,
-                      THREADS_MAX);
-            }
-            o->threads = number;
-            break;
-        case OPT_LOG_LEVEL:
-            if (!log_set_level(optarg)) {
-                fatal("--log-level %s: not one of error, warning, info, "
-                      "debug", optarg);
-            }
-            break;
-        case OPT_PIDFILE:
-            o->pidfile = optarg;
-            break;
-        case OPT_SYSLOG:
-            o->syslog = true;
-            break;
-        case OPT_MODCAPS:
-            modify_caps(o, optarg);
-            break;
-        case OPT_UID_MAP:
-            add_map("uid-map", optarg, o->maps.uid, &o->maps.n_uid);
-            break;
-        case OPT_GID_MAP:
-            add_map("gid-map", optarg, o->maps.gid, &o->maps.n_gid);
-            break;
-        case OPT_PERSIST:
-            o->persist = true;
-            break;
-        case OPT_SANDBOX:
-            if (!sandbox_parse(optarg, &o->sandbox)) {
-                fatal("--sandbox %s: not one of namespace, chroot, none",
-                      optarg);
-            }
-            break;
-        case OPT_SECCOMP:
-            if (!seccomp_parse(optarg, &o->seccomp)) {
-                fatal("--seccomp %s: not one of kill, trap, log, none",
-                      optarg);
-            }
-            break;
-        case OPT_PRINT_CAPABILITIES:        /* abbreviated */
-            print_capabilities();
-        case 'h':
-            fputs(help_text, stdout);
-            exit(EXIT_SUCCESS);
-        case OPT_VERSION:
-            puts(HELPER_NAME " (QEMU) " QEMU_VERSION);
-            exit(EXIT_SUCCESS);
-        case ':':
-            if (optopt) {
-                fatal("--%s: its value is missing", option_name(optopt));
-            }
-            fatal("%s: its value is missing", argv[optind - 1]);
-        default:
-            if (optopt && optopt < OPT_USER && !strchr(short_options, optopt)) {
-                fatal("-%c: no such option; try --help", optopt);
-            }
-            fatal("%s: no such option, or a value it does not take; "
-                  "try --help", argv[optind - 1]);
+        if (!set_connection(o, opt, optarg) &&
+            !set_privilege(o, opt, optarg, &user_gid) &&
+            !set_behaviour(o, opt, optarg)) {
+            print_or_fail(opt, argv);
         }
     }
     if (optind < argc) {

@@ -26,9 +26,9 @@ typedef struct Options {
     uint32_t socket_gid;
     uint32_t user;              /* identity while serving, or NO_ID */
     uint32_t group;
-    bool activated;             /* fd is from a service manager, and may be
-                                   a listening socket */
-    bool persist;               /* one client after another */
+    bool activated;             /* fd is from a service manager, and may
+                                   listen */
+    bool persist;               /* serve one client after another */
     const char *pidfile;
     bool syslog;
     bool foreground;
@@ -37,12 +37,12 @@ typedef struct Options {
     Sandbox sandbox;
     SeccompMode seccomp;
     uint64_t caps;              /* bits: capabilities while serving */
-    IdMaps maps;                /* of the user namespace; empty: the usual */
+    IdMaps maps;                /* of the user namespace; empty: default */
 } Options;
 
 /*
- * Takes the command line apart. Ends the process with one line on stderr and
- * status 1 if it is bad, with status 0 after --help, --version and
+ * Parses the command line. Ends the process with one line on stderr and status
+ * 1 on an error, and with status 0 after --help, --version and
  * --print-capabilities.
  */
 void options_parse(Options *o, int argc, char **argv);
