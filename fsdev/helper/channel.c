@@ -3,17 +3,17 @@
  *
  * The helper's end of the proxy channel: see channel.h.
  *
- * As much as there is gets read in one recvmsg(2), so requests that were sent
- * together cost one system call. Memory is bounded by one buffer here, and
- * what each thread has: a request is only taken by a thread that will work
- * on it, and a thread that cannot get its replies out takes no more.
+ * One recvmsg(2) reads all that has arrived, so requests that left together
+ * cost one system call. Memory is bounded: there is one buffer here, and each
+ * thread has its own. A thread takes a request only to work on it, and takes
+ * none while it cannot send its replies.
  *
- * With a ring (shared/ring.h) requests come through it alone, and the thread
- * that receives waits at the bell, which one read(2) both waits for and takes
- * back; when QEMU goes the bell ends. It does not look for some time before it
- * goes to sleep: QEMU's thread and this one are busy on the same processors as
- * the guest. Replies go through the ring if they have no descriptors and there
- * is room, and else through the socket: so nobody waits for room in it.
+ * With a ring (shared/ring.h), all requests come through it. The receiving
+ * thread waits at the bell: one read(2) waits for the bell and takes it back,
+ * and the bell ends when QEMU does. The thread does not spin before it sleeps,
+ * because QEMU's thread and this one run on the guest's processors. Replies go
+ * through the ring if they have no descriptors and fit, otherwise through the
+ * socket, so no thread waits for room in the ring.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 
 #define BUFFER_SIZE     (2 * PROXY_MAX_MESSAGE)
-/* How often, with 1 ms in between, descriptors are tried to be sent */
+/* Attempts to send descriptors, 1 ms apart */
 #define SEND_TRIES      5000
 
 void channel_init(Channel *c, int fd)
@@ -63,7 +63,7 @@ ChannelEnd channel_ended(Channel *c)
     return ended;
 }
 
-/* Notes the end; the first reason counts. Returns whether this is the first. */
+/* Notes the end. The first reason counts; returns whether this is it. */
 static bool note_end(Channel *c, ChannelEnd why)
 {
     bool first;
@@ -113,7 +113,7 @@ static void note_eof(Channel *c)
 
 static void break_ring(Channel *c)
 {
-    channel_break(c, "the shared memory's counts are impossible");
+    channel_break(c, "the counts in the shared memory are impossible");
 }
 
 /*
@@ -130,14 +130,14 @@ static ssize_t ring_take(Channel *c)
     if (len > 0) {
         c->end += len;
         if (proxy_ring_wakes_producer(&c->rings->requests)) {
-            /* If that fails it has gone, which the next wait tells. */
+            /* If QEMU has gone, the next wait finds out. */
             proxy_rings_ring(c->rings);
         }
     }
     return len;
 }
 
-/* fill() with a ring */
+/* fill() for a ring */
 static bool ring_fill(Channel *c)
 {
     ProxyRing *requests = &c->rings->requests;
@@ -168,7 +168,7 @@ static bool ring_fill(Channel *c)
 
 /*
  * One recvmsg(2). Returns the number of bytes, 0 at the end of the stream,
- * -errno, or -EPROTO if there came more descriptors than may.
+ * -errno, or -EPROTO if more descriptors came than are allowed.
  */
 static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
 {
@@ -190,11 +190,11 @@ static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
 
 static void break_excess(Channel *c)
 {
-    channel_break(c, "the client sent more descriptors than it may, or than "
-                  "can be opened");
+    channel_break(c, "the client sent more descriptors than are allowed, or "
+                  "than the helper can open");
 }
 
-/* Reads what there is, after c->end. False at the end of the channel. */
+/* Reads what has arrived to c->end. False at the end of the channel. */
 static bool fill(Channel *c)
 {
     ssize_t len;
@@ -208,7 +208,7 @@ static bool fill(Channel *c)
         c->end += len;
         return true;
     }
-    /* ECONNRESET: it closed the socket with replies unread. */
+    /* ECONNRESET: QEMU closed the socket with replies unread. */
     if (len == 0 || len == -ECONNRESET) {
         note_eof(c);
     } else if (len == -EPROTO) {
@@ -220,8 +220,8 @@ static bool fill(Channel *c)
 }
 
 /*
- * With a ring: takes the descriptors of requests that QEMU has sent before it
- * put those into the ring, each lot with a byte that says nothing.
+ * With a ring: receives descriptors. QEMU sends them before it puts their
+ * requests into the ring, each group with a byte that has no meaning.
  */
 static bool fetch_fds(Channel *c)
 {
@@ -234,7 +234,7 @@ static bool fetch_fds(Channel *c)
     return len != -EPROTO;
 }
 
-/* Waits until there are @size bytes at c->start; @size <= PROXY_MAX_MESSAGE */
+/* Waits until c->start has @size bytes, which is at most PROXY_MAX_MESSAGE. */
 static bool need(Channel *c, size_t size)
 {
     while (c->end - c->start < size) {
@@ -245,7 +245,7 @@ static bool need(Channel *c, size_t size)
     return true;
 }
 
-/* Whether the request with @head, as far as it has come, is the probe. */
+/* Whether the request with @head is the probe; waits for the rest of it. */
 static bool is_probe(Channel *c, const uint32_t head[2])
 {
     uint8_t probe[PROXY_V1_PROBE_SIZE];
@@ -262,8 +262,7 @@ static bool is_probe(Channel *c, const uint32_t head[2])
 }
 
 /*
- * Waits for the first request, and answers probes that come before it. False
- * at the end of the channel.
+ * Waits for the first request, and answers probes before it.
  */
 static bool first_request(Channel *c, uint32_t head[2])
 {
@@ -290,15 +289,15 @@ bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
     if (!first_request(c, head)) {
         return false;
     }
-    /* Its integers are the host's, and the marshaller's little endian. */
+    /* v1's integers are in host byte order, the marshaller's little endian. */
     if (G_BYTE_ORDER == G_LITTLE_ENDIAN &&
         head[0] >= PROXY_V1_OPEN && head[0] < PROXY_V1_TYPE_END) {
         *version = 1;
         return true;
     }
     if (head[0] != PROXY_HELLO_TYPE) {
-        channel_break(c, "the first message, of type %u, is of no protocol "
-                      "version", head[0]);
+        channel_break(c, "the first message, of type %u, belongs to no "
+                      "protocol version", head[0]);
         return false;
     }
     if (head[1] != PROXY_HELLO_SIZE - sizeof(head)) {
@@ -319,26 +318,23 @@ bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
     return true;
 }
 
+/* Checks a request that is not the first one after HELLO. */
 static bool check_header(Channel *c, const ProxyHeader *h)
 {
-    if (h->type <= PROXY_HELLO || h->type >= PROXY_TYPE_END) {
+    const ProxyTypeInfo *info = proxy_type_info(h->type);
+
+    if (!info) {
         channel_break(c, "unknown message type %u", h->type);
-        return false;
+    } else if (info->flags & PROXY_TYPE_ONCE) {
+        channel_break(c, "%s after another request", info->name);
+    } else if (h->size < PROXY_HEADER_SIZE || h->size > PROXY_MAX_MESSAGE) {
+        channel_break(c, "%s of %u bytes", info->name, h->size);
+    } else if (h->nfds != info->nfds) {
+        channel_break(c, "%s with %u descriptors", info->name, h->nfds);
+    } else {
+        return true;
     }
-    if (h->size < PROXY_HEADER_SIZE || h->size > PROXY_MAX_MESSAGE) {
-        channel_break(c, "%s of %u bytes", proxy_type_name(h->type), h->size);
-        return false;
-    }
-    if (h->type == PROXY_RING) {
-        channel_break(c, "RING after another request");
-        return false;
-    }
-    if (h->nfds != (h->type == PROXY_ADOPT)) {
-        channel_break(c, "%s with %u descriptors", proxy_type_name(h->type),
-                      h->nfds);
-        return false;
-    }
-    return true;
+    return false;
 }
 
 static bool has_whole_request(const Channel *c)
@@ -355,12 +351,12 @@ static bool has_whole_request(const Channel *c)
 
 bool channel_has_request(Channel *c)
 {
-    /* An impossible count is for channel_receive() to find. */
+    /* channel_receive() finds and reports impossible counts. */
     return has_whole_request(c) ||
            (c->rings && ring_take(c) > 0 && has_whole_request(c));
 }
 
-/* The first of the descriptors that came and were not taken yet */
+/* Takes the first descriptor that has arrived. */
 static int take_fd(Channel *c)
 {
     int fd = c->fds[0];
@@ -405,11 +401,11 @@ void channel_skip(Channel *c, size_t size)
 }
 
 /*
- * One sendmsg(2), descriptors with the first byte. Returns what went out.
+ * One sendmsg(2), descriptors with the first byte. Returns the bytes sent.
  *
- * A user may have no more descriptors on their way, through all sockets of all
- * his processes, than RLIMIT_NOFILE (unix(7)): then it waits a while for those
- * to arrive.
+ * RLIMIT_NOFILE bounds the descriptors that a user may have in flight through
+ * all sockets of all processes (unix(7)). At that limit, waits a while until
+ * some have arrived.
  */
 static ssize_t send_some(Channel *c, const void *buf, size_t size,
                          const int *fds, unsigned nfds)
@@ -441,7 +437,7 @@ static int ring_send(Channel *c, const void *buf, size_t size)
     }
     proxy_ring_write(&c->rings->replies, buf, size);
     if (proxy_ring_wakes_consumer(&c->rings->replies)) {
-        /* If that fails it has gone, which the thread that receives sees. */
+        /* If QEMU has gone, the receiving thread finds out. */
         proxy_rings_ring(c->rings);
     }
     return 1;
@@ -489,7 +485,7 @@ bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
     return ok;
 }
 
-/* Whether @fd is the end of a pipe that is opened for @access */
+/* Whether @fd is the end of a pipe, open for @access */
 static bool is_pipe(int fd, int access)
 {
     struct stat st;
@@ -499,7 +495,7 @@ static bool is_pipe(int fd, int access)
            flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == access;
 }
 
-/* The rings that the descriptors in c->fds are for: 0 or -errno */
+/* Makes the rings from the descriptors in c->fds. 0 or -errno. */
 static int make_rings(Channel *c, ProxyRings **rings)
 {
     int ret;
@@ -509,7 +505,7 @@ static int make_rings(Channel *c, ProxyRings **rings)
     }
     ret = proxy_rings_new(rings, c->fds[0], c->fds[1], c->fds[2]);
     if (ret == 0) {
-        c->nfds = 1;            /* the bells are theirs now */
+        c->nfds = 1;            /* the rings own the bells now */
     }
     return ret;
 }
@@ -565,7 +561,7 @@ bool channel_offer_ring(Channel *c)
         c->rings = rings;
         log_line(LOG_LEVEL_INFO, "requests come through shared memory");
     } else {
-        log_line(LOG_LEVEL_WARNING, "no shared memory for requests: %s",
+        log_line(LOG_LEVEL_WARNING, "cannot use shared memory for requests: %s",
                  strerror(-ret));
     }
     return true;

@@ -2,8 +2,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The helper's end of the proxy channel: whole messages in and out of the
- * socket or of shared memory (framing: shared/proto.h). One thread at a time
- * receives, which is the caller's care; several may send.
+ * socket or of shared memory (framing: shared/proto.h). The caller must see
+ * to it that one thread at a time receives; several may send.
+ *
+ * A function that returns bool returns true if the channel goes on, unless it
+ * says otherwise. False is the end of the channel, which the function has
+ * noted and, if it is an error, logged: the caller only stops.
  */
 #ifndef FSDEV_HELPER_CHANNEL_H
 #define FSDEV_HELPER_CHANNEL_H
@@ -23,47 +27,47 @@ typedef struct Channel {
     pthread_mutex_t send;       /* one message goes out at a time */
     pthread_mutex_t state;      /* guards ended */
     ChannelEnd ended;
-    uint8_t *buf;               /* what came and was not taken yet: theirs
-                                   whose turn it is to receive */
+    uint8_t *buf;               /* arrived bytes that were not taken yet; the
+                                   receiving thread's */
     size_t start;
     size_t end;
     bool takes_fds;             /* QEMU may send descriptors */
-    int fds[2 * PROXY_ADOPT_MAX];       /* came and were not taken, likewise */
+    int fds[2 * PROXY_ADOPT_MAX];       /* arrived descriptors, likewise */
     unsigned nfds;
-    ProxyRings *rings;          /* or NULL; does not change while threads run.
-                                   Requests: theirs whose turn it is to receive;
-                                   replies: under "send" */
-    uint32_t sent;              /* through the socket, with rings; likewise */
+    ProxyRings *rings;          /* or NULL; constant while threads run. The
+                                   receiving thread owns rings->requests;
+                                   "send" guards rings->replies */
+    uint32_t sent;              /* replies through the socket, with rings;
+                                   "send" guards it */
 } Channel;
 
 /* @fd: a connected UNIX stream socket, blocking. */
 void channel_init(Channel *c, int fd);
 
-/* Closes it; no thread uses it any more. */
+/* Closes it. No thread may use it any more. */
 void channel_destroy(Channel *c);
 
 /*
- * Reads QEMU's HELLO. *@version 1 means that there was none, but a request of
- * protocol version 1, which channel_receive_v1() gives. False if the connection
- * ended or was something else, which has been logged.
+ * Reads QEMU's HELLO. *@version is 1 if the first message is a request of
+ * protocol version 1 instead, which stays in the channel for channel_peek().
  */
 bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags);
 
 /*
- * Waits for the first request after HELLO's reply. If that is RING it is
- * carried out and answered; others are for channel_receive(). False at the end
- * of the channel. Before any other thread uses it.
+ * Waits for the first request after HELLO's reply. Carries a RING out and
+ * answers it; leaves another request for channel_receive(). Call this before
+ * any other thread uses the channel.
  */
 bool channel_offer_ring(Channel *c);
 
-/* Whether a whole request is there, so channel_receive() does not wait. */
+/* Whether a whole request has arrived, so channel_receive() will not wait. */
 bool channel_has_request(Channel *c);
 
 /*
- * Waits for a request; its header is checked, its payload is copied to
- * @payload (PROXY_MAX_MESSAGE bytes), and *@fd is the caller's descriptor that
- * came with it, or -1 if none has to. One thread does so at a time. False at
- * the end of the channel.
+ * Waits for a request, checks its header, and copies its payload to @payload
+ * (PROXY_MAX_MESSAGE bytes). *@fd is the descriptor that came with it, which
+ * the caller owns, or -1 if its type has none. One thread at a time may call
+ * this.
  */
 bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd);
 
@@ -80,14 +84,14 @@ void channel_skip(Channel *c, size_t size);
 /*
  * Sends @size bytes, of whole messages, with @nfds (up to PROXY_MAX_FDS)
  * descriptors that belong to them and stay the caller's. May block for as long
- * as QEMU does not read. False at the end of the channel.
+ * as QEMU does not read.
  */
 bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
                   unsigned nfds);
 
 /*
- * QEMU has broken the protocol, as the message says: it is logged and the
- * connection closed, which ends all threads' receive and send.
+ * For a breach of the protocol by QEMU, or an error, which the message
+ * describes: logs it and ends the channel, for all threads.
  */
 void channel_break(Channel *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 

@@ -108,7 +108,7 @@ static int64_t now_ns(void)
 
 static bool has_reply(unsigned type)
 {
-    return type != PROXY_FORGET && type != PROXY_ADOPT;
+    return !(proxy_type_info(type)->flags & PROXY_TYPE_NO_REPLY);
 }
 
 static void start_request(Request *rq, Server *s, Worker *w, size_t in_size)

@@ -3,9 +3,9 @@
  *
  * The marshaller: see marshal.h for the encoding and the rules.
  *
- * Both sides keep a position and an end, and a flag that sticks. Every access
- * goes through take() or marshal_reserve(), which are the only places that
- * compare a size with what is left.
+ * Reader and writer keep a position, an end, and a flag that sticks. Every
+ * access goes through take() or marshal_reserve(), the only places that compare
+ * a size with the space left.
  */
 #include "qemu/osdep.h"
 #include "marshal.h"
@@ -140,6 +140,11 @@ void marshal_cut(MarshalWriter *w, size_t size)
     w->pos = size ? w->start + size : w->start;
 }
 
+void marshal_overflow(MarshalWriter *w)
+{
+    w->full = true;
+}
+
 static void put_le(MarshalWriter *w, uint64_t v, unsigned size)
 {
     uint8_t *p = marshal_reserve(w, size);
@@ -181,7 +186,7 @@ void marshal_put_strn(MarshalWriter *w, const char *s, size_t len)
 {
     uint8_t *p;
 
-    /* All or nothing: a length without its bytes would help nobody. */
+    /* All or nothing: a length without its bytes is useless. */
     p = len <= UINT16_MAX ? marshal_reserve(w, 2 + len) : NULL;
     if (!p) {
         w->full = true;

@@ -5,14 +5,14 @@
  * encoding that 9P uses (intro(5) of Plan 9): little endian integers, strings
  * as a u16 length and that many bytes. The proxy channel uses it as well.
  *
- * A reader works on a private, writable copy of a message, so nobody can
- * change it after a check. Errors stick: once a read went past the end or met
- * a bad string, every later one gives 0 or "" and marshal_ok() tells, so a
- * message is taken apart first and checked once.
+ * A reader works on a private, writable copy of a message, which no other
+ * process can change after a check. Errors stick: once a read goes past the end
+ * or meets a bad string, every later read gives 0 or "", and marshal_ok()
+ * returns false. So a caller reads a whole message first and checks once.
  *
- * Strings are made NUL-terminated in place (a string moves down one byte over
- * its own length, which frees the last byte), so nothing is allocated. They
- * live as long as the buffer.
+ * The reader makes strings NUL-terminated in place: a string moves down one
+ * byte over its own length, which frees the last byte. So it allocates nothing,
+ * and strings live as long as the buffer.
  */
 #ifndef FSDEV_SHARED_MARSHAL_H
 #define FSDEV_SHARED_MARSHAL_H
@@ -39,24 +39,24 @@ uint32_t marshal_get_u32(MarshalReader *r);
 uint64_t marshal_get_u64(MarshalReader *r);
 
 /*
- * The next string. A NUL byte inside makes the reader bad: no host call could
- * be given such a string. If @len is not NULL it gets the length in bytes.
+ * The next string. A NUL byte inside makes the reader bad: no system call takes
+ * such a string. If @len is not NULL, it gets the length in bytes.
  */
 const char *marshal_get_str(MarshalReader *r, size_t *len);
 
 /* The next @size bytes, in place; NULL if there are fewer. */
 void *marshal_get_bytes(MarshalReader *r, size_t size);
 
-/* Makes the reader bad: the caller read a value that must not be there. */
+/* Makes the reader bad: the caller read a value that is not allowed. */
 void marshal_fail(MarshalReader *r);
 
 /* Bytes not read yet. */
 size_t marshal_left(const MarshalReader *r);
 
-/* Whether everything was read well so far. */
+/* Whether no read has failed so far. */
 bool marshal_ok(const MarshalReader *r);
 
-/* Whether everything was read well and nothing is left over. */
+/* Whether no read has failed and nothing is left over. */
 bool marshal_done(const MarshalReader *r);
 
 void marshal_writer_init(MarshalWriter *w, void *buf, size_t size);
@@ -71,18 +71,21 @@ void marshal_put_strn(MarshalWriter *w, const char *s, size_t len);
 void marshal_put_bytes(MarshalWriter *w, const void *data, size_t size);
 
 /*
- * Leaves @size bytes to be filled in later and returns where they are; NULL
- * when they do not fit.
+ * Reserves @size bytes for the caller to fill in, and returns them; NULL if
+ * they do not fit.
  */
 void *marshal_reserve(MarshalWriter *w, size_t size);
 
 /* Cuts what was written to its first @size bytes. */
 void marshal_cut(MarshalWriter *w, size_t size);
 
+/* Makes the writer full: the caller has a value that does not fit a field. */
+void marshal_overflow(MarshalWriter *w);
+
 /* Bytes written so far. */
 size_t marshal_size(const MarshalWriter *w);
 
-/* Whether everything did fit. */
+/* Whether everything fitted. */
 bool marshal_fits(const MarshalWriter *w);
 
 #endif /* FSDEV_SHARED_MARSHAL_H */

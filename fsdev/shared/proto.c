@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The parts of the proxy channel's messages that both sides put in and take
- * out: see proto.h. This file is the definition of
+ * The parts of the proxy channel's messages that both sides write and read:
+ * see proto.h. This file defines
  *
  *     attr     valid[4] mode[4] uid[4] gid[4] dev[8] ino[8] nlink[8] rdev[8]
  *              size[8] blksize[8] blocks[8] atime mtime ctime btime
@@ -13,9 +13,9 @@
  *
  * where a time is seconds[8] (two's complement) nanoseconds[8].
  *
- * Only the shape is checked here. Whether a value makes sense (a mode, a
- * number of nanoseconds) is up to the operation, which answers with an error:
- * such values come from a guest, and must not end the connection.
+ * This file checks only the shape. The operation checks whether a value makes
+ * sense (a mode, a number of nanoseconds), and answers with an error: such
+ * values come from a guest and must not end the connection.
  */
 #include "qemu/osdep.h"
 #include "proto.h"
@@ -48,30 +48,37 @@ void proxy_header_put(const ProxyHeader *h, void *buf)
     marshal_put_u32(&w, h->tag);
 }
 
-const char *proxy_type_name(unsigned type)
+const ProxyTypeInfo *proxy_type_info(unsigned type)
 {
-    static const char *const names[PROXY_TYPE_END] = {
-        [PROXY_HELLO] = "HELLO",
-        [PROXY_FORGET] = "FORGET",
-        [PROXY_WALK] = "WALK",
-        [PROXY_GETATTR] = "GETATTR",
-        [PROXY_SETATTR] = "SETATTR",
-        [PROXY_READLINK] = "READLINK",
-        [PROXY_STATFS] = "STATFS",
-        [PROXY_OPEN] = "OPEN",
-        [PROXY_CREATE] = "CREATE",
-        [PROXY_MAKE] = "MAKE",
-        [PROXY_LINK] = "LINK",
-        [PROXY_RENAME] = "RENAME",
-        [PROXY_UNLINK] = "UNLINK",
-        [PROXY_GETXATTR] = "GETXATTR",
-        [PROXY_SETXATTR] = "SETXATTR",
-        [PROXY_REMOVEXATTR] = "REMOVEXATTR",
-        [PROXY_ADOPT] = "ADOPT",
-        [PROXY_RING] = "RING",
+    static const ProxyTypeInfo info[PROXY_TYPE_END] = {
+        [PROXY_HELLO] = { "HELLO", PROXY_TYPE_ONCE },
+        [PROXY_FORGET] = { "FORGET", PROXY_TYPE_NO_REPLY },
+        [PROXY_WALK] = { "WALK" },
+        [PROXY_GETATTR] = { "GETATTR" },
+        [PROXY_SETATTR] = { "SETATTR" },
+        [PROXY_READLINK] = { "READLINK" },
+        [PROXY_STATFS] = { "STATFS" },
+        [PROXY_OPEN] = { "OPEN" },
+        [PROXY_CREATE] = { "CREATE" },
+        [PROXY_MAKE] = { "MAKE" },
+        [PROXY_LINK] = { "LINK" },
+        [PROXY_RENAME] = { "RENAME" },
+        [PROXY_UNLINK] = { "UNLINK" },
+        [PROXY_GETXATTR] = { "GETXATTR" },
+        [PROXY_SETXATTR] = { "SETXATTR" },
+        [PROXY_REMOVEXATTR] = { "REMOVEXATTR" },
+        [PROXY_ADOPT] = { "ADOPT", PROXY_TYPE_NO_REPLY, .nfds = 1 },
+        [PROXY_RING] = { "RING", PROXY_TYPE_ONCE, .nfds = PROXY_RING_FDS },
     };
 
-    return type < PROXY_TYPE_END && names[type] ? names[type] : "unknown";
+    return type < PROXY_TYPE_END && info[type].name ? &info[type] : NULL;
+}
+
+const char *proxy_type_name(unsigned type)
+{
+    const ProxyTypeInfo *info = proxy_type_info(type);
+
+    return info ? info->name : "unknown";
 }
 
 static void put_time(MarshalWriter *w, const struct timespec *t)
@@ -181,7 +188,7 @@ void proxy_put_idmap(MarshalWriter *w, const ProxyIdRange *map, unsigned n)
     unsigned i;
 
     if (n > PROXY_IDMAP_MAX) {
-        w->full = true;
+        marshal_overflow(w);
         return;
     }
     marshal_put_u16(w, n);
@@ -192,7 +199,7 @@ void proxy_put_idmap(MarshalWriter *w, const ProxyIdRange *map, unsigned n)
     }
 }
 
-/* Whether there are ids in @range, and all of them fit into 32 bits. */
+/* Whether @range has ids, all of which fit into 32 bits. */
 static bool range_fits(const ProxyIdRange *range)
 {
     return range->count > 0 &&
@@ -227,7 +234,7 @@ ProxyIdRange *proxy_get_idmap(MarshalReader *r, unsigned *n)
     return g_steal_pointer(&map);
 }
 
-/* What comes or goes in one system call, beside the bytes */
+/* Room for the descriptors of one system call */
 typedef union FdsControl {
     char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
     struct cmsghdr align;

@@ -16,41 +16,43 @@
  *     size[4] type[2] nfds[2] tag[4]
  *
  * size counts the whole message, header included. nfds says how many
- * descriptors travel with the message as SCM_RIGHTS; they are taken from the
- * stream in the order of the messages, and may come with an earlier one, if
- * messages leave together; a sendmsg(2) of QEMU's has PROXY_ADOPT_MAX at most.
- * tag is chosen by QEMU and repeated in the reply; requests are answered in any
+ * descriptors travel with the message as SCM_RIGHTS. The receiver takes them
+ * from the stream in the order of the messages; they may arrive with an earlier
+ * message if messages leave together. One sendmsg(2) by QEMU has at most
+ * PROXY_ADOPT_MAX.
+ * QEMU chooses the tag, and the reply repeats it; replies come in any
  * order. The payload is in the marshaller's format.
  *
  * A reply has the type of its request with PROXY_REPLY set, and begins with
  * error[4]: 0, or a Linux errno, after which nothing follows.
  *
- * The side that receives a message that breaks these rules, or lies about a
- * length, closes the connection. A request that is well formed but asks for
- * something bad (an unknown handle, a name with a slash, a flag that is not
- * allowed) gets an error reply.
+ * A side that receives a message that breaks these rules, or has a wrong
+ * length, closes the connection. A well formed request for something bad (an
+ * unknown handle, a name with a slash, a flag that is not allowed) gets an
+ * error reply.
  *
- * Handles. A node[8] names an inode that the helper holds for QEMU. Every
+ * Handles. A handle[8] names an inode that the helper holds for QEMU. Every
  * `node` in a reply counts one reference; FORGET gives references back, many
  * at a time. `node` in a reply is
  *
  *     handle[8] donated[1]
  *
- * and with donated 1 an O_PATH descriptor of it travels along (the next of the
- * message's descriptors). The helper donates one whenever QEMU had no
+ * If donated is 1, an O_PATH descriptor of the inode travels along (the next of
+ * the message's descriptors). The helper donates one whenever QEMU had no
  * reference to the inode, unless HELLO asked for no donation. The root's
- * handle is PROXY_ROOT_HANDLE and is never forgotten. A FORGET has taken effect
- * before any request that comes after it in the stream: what is found again
- * after it is donated again.
+ * handle is PROXY_ROOT_HANDLE, which QEMU never forgets. A FORGET takes effect
+ * before any request that comes after it in the stream: the helper donates an
+ * inode again if a later request finds it again.
  *
  * QEMU looks names up itself where it can, in directories whose descriptors it
- * was given, and may know an inode that the helper does not. ADOPT makes a
- * handle of such an inode's descriptor, with a number that QEMU chooses,
- * PROXY_ADOPTED set in it; it is forgotten like others, with a count of 1. Only a descriptor on the
- * mount that the export's root is on, which is the helper's own, is adopted:
- * so it is of the export. There is no reply; a handle that was not adopted is
- * unknown to requests. Helpers with PROXY_FEATURE_ADOPT have it. Like a FORGET,
- * it has taken effect before any later request.
+ * has, so it may know an inode that the helper does not. ADOPT makes a handle
+ * of that inode's descriptor. QEMU chooses its number, with PROXY_ADOPTED set,
+ * and forgets it like others, with a count of 1. The helper adopts only a
+ * descriptor on the mount of the export's root. That mount is the helper's own,
+ * so the inode belongs to the export. There is no reply; a handle that the
+ * helper did not adopt is unknown to later requests. Helpers with
+ * PROXY_FEATURE_ADOPT have it. Like a FORGET, it takes effect before any later
+ * request.
  *
  * Messages (T = request payload, R = reply payload after error[4]). Flags,
  * modes, errno and device numbers are Linux'; ids are the guest's.
@@ -88,12 +90,12 @@
  *  RING        T -, three descriptors: memory as in ring.h, the reading
  *                end of a pipe, the writing end of another
  *              R -
- *                Only as the first request after HELLO's reply, and alone on
- *                the way, to a helper with PROXY_FEATURE_RING. After a reply
+ *                Only as the first request after HELLO's reply, with no other
+ *                in flight, to a helper with PROXY_FEATURE_RING. After a reply
  *                without error all requests go through the memory, and so do
- *                replies without descriptors for which there is room; the
- *                others go through the socket. A byte in the first pipe wakes
- *                the helper, one in the second wakes QEMU.
+ *                replies without descriptors that fit into it; the others go
+ *                through the socket. A byte in the first pipe wakes the
+ *                helper, one in the second wakes QEMU.
  */
 #ifndef FSDEV_SHARED_PROTO_H
 #define FSDEV_SHARED_PROTO_H
@@ -103,7 +105,7 @@
 
 #define PROXY_VERSION           2
 
-/* "9PX2": more than any version 1 type */
+/* "9PX2": greater than any type of version 1 */
 #define PROXY_HELLO_TYPE        0x32585039u
 #define PROXY_HELLO_SIZE        16      /* type, size, version, flags */
 
@@ -127,7 +129,7 @@
 #define PROXY_ADOPT_MAX         32
 
 #define PROXY_ROOT_HANDLE       1
-/* Handles with it are numbered by QEMU; all others by the helper. */
+/* In handles whose number QEMU chose, not the helper */
 #define PROXY_ADOPTED           (UINT64_C(1) << 63)
 
 /* HELLO flags of QEMU */
@@ -135,8 +137,8 @@
 
 /* HELLO features of the helper */
 #define PROXY_FEATURE_READONLY  (1u << 0)   /* its export is read-only */
-#define PROXY_FEATURE_ADOPT     (1u << 1)   /* there is ADOPT */
-#define PROXY_FEATURE_RING      (1u << 2)   /* it knows RING */
+#define PROXY_FEATURE_ADOPT     (1u << 1)   /* it has ADOPT */
+#define PROXY_FEATURE_RING      (1u << 2)   /* it has RING */
 
 typedef enum ProxyType {
     PROXY_HELLO = 1,
@@ -180,21 +182,37 @@ void proxy_header_put(const ProxyHeader *h, void *buf);
 
 /*
  * One sendmsg(2) with descriptors, which go with the first byte and stay the
- * caller's. @nfds is PROXY_MAX_FDS at most; MSG_NOSIGNAL comes on top of
- * @flags. Returns what that does, errno included.
+ * caller's. @nfds is at most PROXY_MAX_FDS; the function adds MSG_NOSIGNAL to
+ * @flags. Returns the result of sendmsg(2), with errno.
  */
 ssize_t proxy_send_fds(int sock, const void *buf, size_t size, const int *fds,
                        unsigned nfds, int flags);
 
 /*
- * One recvmsg(2), again when a signal interrupts it; MSG_CMSG_CLOEXEC comes on
- * top of @flags. Bytes, 0 at the end of the stream, or -errno. @fds has room
- * for PROXY_MAX_FDS; *@nfds are the caller's then. *@lost: others were cut off.
+ * One recvmsg(2), repeated if a signal interrupts it; the function adds
+ * MSG_CMSG_CLOEXEC to @flags. Returns the number of bytes, 0 at the end of the
+ * stream, or -errno. @fds has room for PROXY_MAX_FDS; the caller owns the
+ * *@nfds received ones. *@lost: the kernel dropped others.
  */
 ssize_t proxy_recv_fds(int sock, void *buf, size_t size, int flags, int *fds,
                        unsigned *nfds, bool *lost);
 
-/* Its name for messages to people, e.g. "WALK"; "unknown" for no type. */
+/* ProxyTypeInfo.flags */
+#define PROXY_TYPE_ONCE         (1u << 0)   /* at the start, once: no request
+                                               may come before it */
+#define PROXY_TYPE_NO_REPLY     (1u << 1)
+
+/* The rules for requests of a type */
+typedef struct ProxyTypeInfo {
+    const char *name;           /* for messages to the user, e.g. "WALK" */
+    unsigned flags;             /* PROXY_TYPE_* */
+    unsigned nfds;              /* descriptors that come with the request */
+} ProxyTypeInfo;
+
+/* NULL if there is no such type. */
+const ProxyTypeInfo *proxy_type_info(unsigned type);
+
+/* The type's name, or "unknown". */
 const char *proxy_type_name(unsigned type);
 
 void proxy_put_attr(MarshalWriter *w, const FsAttr *attr);
@@ -206,8 +224,8 @@ void proxy_get_statfs(MarshalReader *r, FsStatfs *st);
 
 /*
  * An id map of at most PROXY_IDMAP_MAX ranges. proxy_get_idmap() returns a
- * new array (g_free) and its length in *@n; a longer map, a range that wraps,
- * makes the reader bad and returns NULL.
+ * new array (g_free) and its length in *@n. A longer map, or a range that
+ * wraps, makes the reader bad and returns NULL.
  */
 void proxy_put_idmap(MarshalWriter *w, const ProxyIdRange *map, unsigned n);
 ProxyIdRange *proxy_get_idmap(MarshalReader *r, unsigned *n);
