@@ -3,9 +3,9 @@
  *
  * The handles that QEMU has: see handles.h.
  *
- * Slots are an array that grows by doubling; free ones make a list. A hash
- * table finds the slot of an inode, another that of a handle that was adopted.
- * They have the slots' numbers, for the array moves when it grows.
+ * Slots are an array that grows by doubling; the free ones form a list. One
+ * hash table finds the slot of an inode, another the slot of an adopted handle.
+ * They hold the slots' numbers, because the array moves when it grows.
  */
 #include "qemu/osdep.h"
 #include "handles.h"
@@ -22,9 +22,9 @@ G_STATIC_ASSERT(PROXY_ROOT_HANDLE == ROOT_SLOT + 1);
 typedef struct Slot {
     uint64_t dev;
     uint64_t ino;
-    uint64_t refs;              /* that QEMU has */
+    uint64_t refs;              /* QEMU's references */
     int fd;                     /* -1: free */
-    uint32_t users;             /* requests at work on it */
+    uint32_t users;             /* requests that use it now */
     uint32_t generation;
     uint32_t next_free;
 } Slot;
@@ -35,7 +35,7 @@ typedef struct Inode {
     uint32_t slot;
 } Inode;
 
-/* A handle that QEMU chose, and the one that it has a reference of */
+/* A handle that QEMU chose, and the table's own handle for the inode */
 typedef struct Adopted {
     uint64_t handle;
     uint64_t own;
@@ -46,12 +46,12 @@ struct Handles {
     Slot *slots;
     GHashTable *by_inode;       /* set of Inode */
     GHashTable *adopted;        /* set of Adopted */
-    uint32_t n;                 /* slots there are */
+    uint32_t n;                 /* slots in the array */
     uint32_t max;
     uint32_t first_free;
 };
 
-/* Linux' inode numbers count up: spread them (Knuth's multiplicative hash). */
+/* Inode numbers are often consecutive: spreads them (multiplicative hash). */
 static guint hash_inode(gconstpointer p)
 {
     const Inode *inode = p;
@@ -71,7 +71,7 @@ static uint64_t make_handle(const Handles *t, uint32_t slot)
     return (uint64_t)t->slots[slot].generation << 32 | (slot + 1);
 }
 
-/* The slot of @handle, free of references or not; NULL if there is none. */
+/* The slot of @handle, even if it has no references left; NULL if none. */
 static Slot *find(Handles *t, uint64_t handle)
 {
     const Adopted *adopted;
@@ -120,7 +120,7 @@ static uint32_t take_slot(Handles *t)
     return slot;
 }
 
-/* Frees the slot if nobody needs it any more; returns what to close, or -1. */
+/* Frees the slot if it is unused; returns the descriptor to close, or -1. */
 static int drop_unneeded(Handles *t, Slot *s)
 {
     Inode key = { .dev = s->dev, .ino = s->ino };
@@ -137,7 +137,7 @@ static int drop_unneeded(Handles *t, Slot *s)
     return fd;
 }
 
-/* Out of the lock: it can wait for the file system. */
+/* Call it without the lock: it can wait for the file system. */
 static void close_dropped(int fd)
 {
     if (fd >= 0) {
@@ -282,7 +282,7 @@ int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,
     if (g_hash_table_contains(t->adopted, adopted)) {
         ret = -EEXIST;
     } else if (g_hash_table_size(t->adopted) >= t->max) {
-        ret = -EMFILE;          /* many for one inode */
+        ret = -EMFILE;          /* many handles for one inode */
     } else {
         g_hash_table_add(t->adopted, g_steal_pointer(&adopted));
     }

@@ -4,14 +4,15 @@
  * The handles that QEMU has: numbers for the O_PATH descriptors that the
  * helper holds.
  *
- * One handle stands for one inode, however often it was walked to. It counts
- * the references that replies gave to QEMU and FORGET gave back, and apart
- * from those the requests that use it now: its descriptor is closed when both
- * are none. An inode cannot go away while its descriptor is held, so device
- * and inode number name it.
+ * One handle stands for one inode, however many walks lead to it. It counts
+ * the references that replies give to QEMU and FORGET gives back, and apart
+ * from these the requests that use it now. Its descriptor is closed when both
+ * counts are zero. An inode cannot vanish while its descriptor is held, so
+ * device and inode number identify it.
  *
- * A handle is the number of a slot and how often that slot was used before,
- * so one that was forgotten, or never given, does not mean another inode.
+ * A handle has the number of a slot and the slot's generation, which counts
+ * how often the slot was used before. So a handle that QEMU forgot, or never
+ * had, does not mean another inode.
  *
  * All functions are thread-safe.
  */
@@ -23,17 +24,18 @@
 typedef struct Handles Handles;
 
 /*
- * A table for at most @max inodes, with @root as PROXY_ROOT_HANDLE. That one
- * has a reference that is never given back. @root stays the caller's.
+ * A table for at most @max inodes, with @root as PROXY_ROOT_HANDLE. The root
+ * keeps one reference for ever. @root stays the caller's.
  */
 Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino);
 
-/* Closes all handles but @root; none is in use. */
+/* Closes all handles except the root. None may be in use. */
 void handles_free(Handles *t);
 
 /*
- * The descriptor of *@handle, to be used until handles_put() of what *@handle
- * is then. -EBADF if QEMU has no reference to such a handle.
+ * The descriptor of *@handle. Replaces an adopted number in *@handle by the
+ * table's own; the caller may use the descriptor until handles_put() of that.
+ * -EBADF if QEMU has no reference to such a handle.
  */
 int handles_get(Handles *t, uint64_t *handle);
 
@@ -42,33 +44,33 @@ void handles_put(Handles *t, uint64_t handle);
 
 typedef struct NewHandle {
     uint64_t handle;
-    int fd;                     /* to be used until handles_put() */
+    int fd;                     /* valid until handles_put() */
     bool first;                 /* QEMU had no reference to the inode */
 } NewHandle;
 
 /*
- * Counts a reference to the inode @dev, @ino, whose descriptor @fd is; @fd is
- * the table's from here on, or closed. -EMFILE if the table is full.
+ * Counts a reference to the inode @dev, @ino with the descriptor @fd, whose
+ * ownership passes in any case. -EMFILE if the table is full.
  */
 int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
                 NewHandle *new);
 
 /*
  * Makes @handle, which QEMU chose (PROXY_ADOPTED), one reference to the inode
- * @dev, @ino, whose descriptor @fd is; @fd is the table's from here on, or
- * closed. -EMFILE if the table is full, -EEXIST if there is such a handle.
+ * @dev, @ino with the descriptor @fd, whose ownership passes in any case.
+ * -EMFILE if the table is full, -EEXIST if @handle exists already.
  */
 int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,
                   uint64_t ino);
 
-/* Whether a new inode would be refused: to be asked before one is made. */
+/* Whether the table would refuse a new inode: check this before making one. */
 bool handles_full(Handles *t);
 
 /*
- * Takes @count references back, or the one of a handle that was adopted. More
- * than there are, or an unknown handle, is ignored: there is no reply to say so
- * in. Returns the descriptor if nobody needs it any more, for the caller to
- * close: that may wait for the file system. Else -1.
+ * Takes @count references back, or the only one of an adopted handle. Ignores
+ * surplus references and unknown handles: a FORGET has no reply that could say
+ * so. Returns the descriptor if it is no longer needed, otherwise -1. The
+ * caller must close it, which may wait for the file system.
  */
 int handles_forget(Handles *t, uint64_t handle, uint32_t count);
 

@@ -8,7 +8,7 @@
 
 #include "options.h"
 
-/* The part of root's (or its user namespace's) privilege that a process keeps */
+/* How much of root's privilege a process keeps, in its user namespace */
 typedef enum Privilege {
     IDENTITY_NOTHING,
     IDENTITY_UNLINK,            /* to remove a file in any user's directory */

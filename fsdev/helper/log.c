@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The helper's messages to people: see log.h.
+ * The helper's messages to users: see log.h.
  *
- * A line goes out in one write, so lines of several threads do not mix. What
- * a line quotes may come from elsewhere (a path): control characters in it
- * are replaced, so it stays one line and cannot drive a terminal.
+ * A line goes out in one write, so lines of several threads do not mix. A line
+ * may quote foreign text, such as a path. Control characters are replaced, so
+ * the text stays on one line and cannot control a terminal.
  */
 #include "qemu/osdep.h"
 #include "log.h"
@@ -66,7 +66,7 @@ static void G_GNUC_PRINTF(2, 0) put_line(LogLevel level, const char *fmt,
     len = p - line;
     line[len++] = '\n';
     if (write(STDERR_FILENO, line, len) < 0) {
-        return;                 /* nobody listens; nothing to do about it */
+        return;                 /* stderr is gone: nowhere to report it */
     }
 }
 

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the helper says to people: one line each, to stderr, or to syslog with
- * --syslog or once a daemon has no stderr any more.
+ * The helper's messages to users: one line each, to stderr, or to syslog with
+ * --syslog and once a daemon has given its stderr up.
  */
 #ifndef FSDEV_HELPER_LOG_H
 #define FSDEV_HELPER_LOG_H
@@ -13,27 +13,27 @@
 
 typedef enum LogLevel {
     LOG_LEVEL_ERROR,            /* the helper ends */
-    LOG_LEVEL_WARNING,          /* a client did wrong, or less than was asked
-                                   for can be had; the default */
-    LOG_LEVEL_INFO,             /* clients that come and go */
+    LOG_LEVEL_WARNING,          /* a client's error, or something asked for
+                                   that is not available; the default */
+    LOG_LEVEL_INFO,             /* clients connect and disconnect */
     LOG_LEVEL_DEBUG,            /* each request with its result */
 } LogLevel;
 
-/* Whether @name is one of --log-level: lines beyond it are not said. */
+/* Sets the level below which lines are dropped; whether @name is a level. */
 bool log_set_level(const char *name);
 
-/* Whether lines of @level are said. */
+/* Whether lines of @level are logged. */
 bool log_wants(LogLevel level);
 
 void log_line(LogLevel level, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
-/* An error, then the end of this process with status 1. */
+/* Logs an error and ends this process with status 1. */
 G_NORETURN void fatal(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 
-/* Connects to syslog while its socket can still be found. */
+/* Connects to syslog, while its socket is still in reach. */
 void log_open_syslog(void);
 
-/* From here on to syslog. */
+/* Sends all later lines to syslog. */
 void log_use_syslog(void);
 
 #endif /* FSDEV_HELPER_LOG_H */

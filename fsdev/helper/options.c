@@ -75,7 +75,7 @@ static const char help_text[] =
     "  -p, --path DIR      the directory to serve\n"
     "  -f, --fd FD         serve on this connected UNIX stream socket\n"
     "  -s, --socket FILE   listen on this UNIX socket, for one connection\n"
-    "  -u, --uid USER      owner of the socket file; only that user may connect\n"
+    "  -u, --uid USER      owner of the socket file; only USER may connect\n"
     "  -g, --gid GROUP     group of the socket file\n"
     "  -n, --nodaemon      stay in the foreground; with --fd, end with the\n"
     "                      process that started the helper\n"
@@ -257,7 +257,8 @@ static void choose_mapped_identity(Options *o)
     }
     if (o->user != NO_ID || o->group != NO_ID) {
         fatal("--%s: with --uid-map and --gid-map the helper serves as the "
-              "user that they map id 0 to", o->user != NO_ID ? "user" : "group");
+              "user that they map id 0 to",
+              o->user != NO_ID ? "user" : "group");
     }
     o->user = map_root("uid-map", m->uid, m->n_uid);
     o->group = map_root("gid-map", m->gid, m->n_gid);

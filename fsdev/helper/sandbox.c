@@ -3,22 +3,22 @@
  *
  * The sandbox: see sandbox.h.
  *
- * Theory of operation, for namespaces. The new mount API (open_tree(2), mount_setattr(2),
- * move_mount(2)) works on descriptors, so no path is looked up twice:
+ * Theory of operation, for namespaces. The new mount API (open_tree(2),
+ * mount_setattr(2), move_mount(2)) works on descriptors, so the helper looks
+ * no path up twice:
  *
  *  1. chdir to the export, and only then unshare the mount namespace: the
  *     kernel moves the working directory over into the copy.
- *  2. Make all mounts private, so nothing done here reaches the host.
- *  3. Clone what hangs at the export, as a tree that is attached nowhere;
- *     restrict it while nobody can reach it.
- *  4. Clone the directory /proc/self/fd in the same way. It is kept as working
- *     directory: the magic links of our own descriptors work in it, while
- *     ".." does not lead to the rest of /proc, since the clone's root is
- *     that very directory. The links of a process' own descriptors stay
- *     usable for it when it is not dumpable.
- *  5. Attach the tree over the export, make it the root (the old root then
- *     lies on top of it, pivot_root(2)), and unmount the old root with
- *     all that is in it.
+ *  2. Make all mounts private, so that no change here reaches the host.
+ *  3. Clone the mounts at the export, as a tree that is attached nowhere, and
+ *     restrict it while it cannot be reached.
+ *  4. Clone the directory /proc/self/fd in the same way, and keep it as the
+ *     working directory. The magic links of our own descriptors work in it,
+ *     but ".." does not lead to the rest of /proc, because the directory is
+ *     the clone's root. A process that is not dumpable can still use the links
+ *     of its own descriptors.
+ *  5. Attach the tree over the export and make it the root. The old root then
+ *     lies on top of it (pivot_root(2)); unmount that with all its contents.
  */
 #include "qemu/osdep.h"
 #include "sandbox.h"
@@ -60,7 +60,7 @@ void sandbox_close_files(int keep)
     if (null < 0) {
         fatal("/dev/null: %s", strerror(errno));
     }
-    /* A standard descriptor that was closed is null now, or gets it. */
+    /* /dev/null may have taken the place of a closed standard descriptor. */
     for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fd != keep && (fd != STDERR_FILENO || fcntl(fd, F_GETFD) < 0)) {
             dup2(null, fd);
@@ -74,12 +74,12 @@ void sandbox_close_files(int keep)
     syscall(SYS_close_range, MAX(keep + 1, fd), ~0u, 0);
 }
 
-/* A namespace that is good to have but need not be. */
+/* Enters a namespace that the helper can do without. */
 static void try_unshare(int flag, const char *name)
 {
     if (unshare(flag) < 0) {
-        log_line(LOG_LEVEL_WARNING, "goes on without its own %s namespace: %s",
-                 name, strerror(errno));
+        log_line(LOG_LEVEL_WARNING, "continuing without its own %s namespace: "
+                 "%s", name, strerror(errno));
     }
 }
 
@@ -91,32 +91,32 @@ static int clone_export(bool readonly)
 
     tree = open_tree_at(AT_FDCWD, ".", OPEN_TREE_FLAGS | AT_RECURSIVE);
     if (tree < 0) {
-        fatal("the export's mounts cannot be cloned: %s", strerror(errno));
+        fatal("cannot clone the export's mounts: %s", strerror(errno));
     }
     if (readonly) {
         attr |= MOUNT_ATTR_RDONLY;
     }
     if (set_mounts(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, 0) < 0) {
-        fatal("the export's mounts cannot be restricted: %s%s",
+        fatal("cannot restrict the export's mounts: %s%s",
               strerror(errno),
               errno == ENOSYS ? " (Linux 5.12 is needed)" : "");
     }
     return tree;
 }
 
-/* Makes @tree the root directory, and everything else go away. */
+/* Makes @tree the root directory, and leaves all other file systems. */
 static void change_root(int tree)
 {
     if (syscall(SYS_move_mount, tree, "", AT_FDCWD, ".",
                 MOVE_MOUNT_F_EMPTY_PATH) < 0) {
-        fatal("the export's mounts cannot be attached: %s", strerror(errno));
+        fatal("cannot attach the export's mounts: %s", strerror(errno));
     }
     if (fchdir(tree) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
-        fatal("the export cannot be made the root directory: %s",
+        fatal("cannot make the export the root directory: %s",
               strerror(errno));
     }
     if (syscall(SYS_umount2, ".", MNT_DETACH) < 0) {
-        fatal("the host's file systems cannot be left: %s", strerror(errno));
+        fatal("cannot leave the host's file systems: %s", strerror(errno));
     }
     close(tree);
 }
@@ -139,7 +139,7 @@ bool sandbox_parse(const char *name, Sandbox *sandbox)
     return false;
 }
 
-/* Without a mount namespace: @export is the root's handle as it is. */
+/* Without a mount namespace, @export itself is the root's handle. */
 static int enter_without_mounts(Sandbox sandbox, int export)
 {
     int fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -149,11 +149,11 @@ static int enter_without_mounts(Sandbox sandbox, int export)
     }
     if (sandbox == SANDBOX_CHROOT &&
         (fchdir(export) < 0 || chroot(".") < 0)) {
-        fatal("the export cannot be made the root directory: %s",
+        fatal("cannot make the export the root directory: %s",
               strerror(errno));
     }
     if (fchdir(fds) < 0) {
-        fatal("/proc/self/fd cannot be entered: %s", strerror(errno));
+        fatal("cannot enter /proc/self/fd: %s", strerror(errno));
     }
     close(fds);
     return export;
@@ -168,13 +168,13 @@ int sandbox_enter(Sandbox sandbox, int export, bool readonly)
     }
 
     if (fchdir(export) < 0) {
-        fatal("--path: cannot be entered: %s%s", strerror(errno),
+        fatal("--path: cannot enter the directory: %s%s", strerror(errno),
               errno == EACCES && userns_entered() ?
               " (its owner is not in the user namespace's id map)" : "");
     }
     close(export);
     if (unshare(CLONE_NEWNS) < 0) {
-        fatal("no mount namespace: %s", errno == ENOSPC ?
+        fatal("cannot make a mount namespace: %s", errno == ENOSPC ?
               "sysctl user.max_mnt_namespaces allows no more of them" :
               userns_why(errno));
     }
@@ -184,10 +184,10 @@ int sandbox_enter(Sandbox sandbox, int export, bool readonly)
     try_unshare(CLONE_NEWCGROUP, "cgroup");
 
     if (set_mounts(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_PRIVATE) < 0) {
-        fatal("the mounts cannot be made private: %s%s", strerror(errno),
+        fatal("cannot make the mounts private: %s%s", strerror(errno),
               errno == ENOSYS ? " (Linux 5.12 is needed)" :
               errno == EINVAL ? " (the root directory is no mount point; "
-                                "--sandbox=chroot does without)" : "");
+                                "--sandbox=chroot works without)" : "");
     }
     fds = open_tree_at(AT_FDCWD, "/proc/self/fd", OPEN_TREE_FLAGS);
     if (fds < 0) {
@@ -200,9 +200,9 @@ int sandbox_enter(Sandbox sandbox, int export, bool readonly)
     if (root < 0) {
         fatal("the export's root: %s", strerror(errno));
     }
-    /* @fds stays open: the kernel would take the clone apart. */
+    /* @fds stays open: closing it would dissolve the clone. */
     if (fchdir(fds) < 0) {
-        fatal("/proc/self/fd cannot be entered: %s", strerror(errno));
+        fatal("cannot enter /proc/self/fd: %s", strerror(errno));
     }
     return root;
 }

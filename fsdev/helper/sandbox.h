@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The sandbox: a world that holds the export and nothing else.
+ * The sandbox: the server sees a file system that holds only the export.
  */
 #ifndef FSDEV_HELPER_SANDBOX_H
 #define FSDEV_HELPER_SANDBOX_H
@@ -10,23 +10,23 @@
 
 typedef enum Sandbox {
     SANDBOX_NAMESPACE,          /* its own namespaces, see below */
-    SANDBOX_CHROOT,             /* the export as root directory, only */
-    SANDBOX_NONE,               /* nothing but the checks of each lookup */
+    SANDBOX_CHROOT,             /* only the export as root directory */
+    SANDBOX_NONE,               /* only the checks of each lookup */
 } Sandbox;
 
-/* Whether @name is one of --sandbox; sets *@sandbox. */
+/* Whether @name is a value of --sandbox; sets *@sandbox. */
 bool sandbox_parse(const char *name, Sandbox *sandbox);
 
 /*
- * SANDBOX_NAMESPACE puts this process into its own mount, network, IPC, UTS
- * and cgroup namespaces. Of the file systems only a copy of the mounts at
- * @export (an O_PATH descriptor, which is this function's) is left, as the
- * root directory: without devices and set-id programs, and read-only if
- * @readonly. Mounts made on the host later do not show up in it.
+ * SANDBOX_NAMESPACE moves this process into its own mount, network, IPC, UTS
+ * and cgroup namespaces. The only file systems in it are a copy of the mounts
+ * at @export, as the root directory: without devices and set-id programs, and
+ * read-only if @readonly. Later mounts on the host do not appear in it. @export
+ * is an O_PATH descriptor, whose ownership passes.
  *
- * SANDBOX_CHROOT is for where namespaces cannot be had (a container, a chroot
- * that is no mount point). The mounts are the host's: only the helper itself
- * sees to @readonly, and its working directory leads to the rest of /proc.
+ * SANDBOX_CHROOT is for places without namespaces (a container, a chroot that
+ * is no mount point). The mounts are the host's: only the helper's own checks
+ * enforce @readonly, and its working directory leads to the rest of /proc.
  *
  * The working directory becomes /proc/self/fd of this process, so
  * HostFs.fd_prefix is "" in every case.
@@ -37,8 +37,8 @@ bool sandbox_parse(const char *name, Sandbox *sandbox);
 int sandbox_enter(Sandbox sandbox, int export, bool readonly);
 
 /*
- * Closes every descriptor but the standard ones and @keep, and opens
- * /dev/null in the place of stdin, stdout and a missing stderr.
+ * Closes every descriptor except the standard ones and @keep, and opens
+ * /dev/null in place of stdin, stdout and a missing stderr.
  */
 void sandbox_close_files(int keep);
 

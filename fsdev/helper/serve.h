@@ -11,7 +11,7 @@
 typedef struct ServeConfig {
     int root;                   /* O_PATH descriptor of the export's root */
     const char *fd_prefix;      /* see HostFs */
-    bool own_mount;             /* nobody else has the mount that root is on */
+    bool own_mount;             /* root's mount is the helper's alone */
     bool readonly;
     unsigned threads;
     unsigned max_files;         /* limit of open files */
@@ -21,9 +21,9 @@ typedef struct ServeConfig {
 
 /*
  * Serves the connected socket @fd until QEMU closes it, and closes it. Returns
- * the exit status for the process: failure if the connection was ended for a
- * breach of the protocol or an error, which has been logged. Nothing of the
- * connection is left, so the next can be served.
+ * the exit status for the process: failure if a breach of the protocol or an
+ * error ended the connection, which the function has logged. Releases all that
+ * belonged to the connection, so the caller can serve the next one.
  */
 int serve(int fd, const ServeConfig *config);
 

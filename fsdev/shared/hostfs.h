@@ -157,7 +157,8 @@ int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
  * Makes a directory, symbolic link, fifo, socket, device node or (unopened)
  * regular file. *@attr gets its attributes.
  */
-int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make, FsAttr *attr);
+int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make,
+                FsAttr *attr);
 
 int hostfs_link(const HostFs *fs, int node, int dir, const char *name);
 int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,

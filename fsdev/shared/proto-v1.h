@@ -10,7 +10,7 @@
  * in the helper's root; a string may have a NUL at its end, which counts.
  * Replies are
  *
- *   status     type SUCCESS or ERROR, size 4: value[4], 0 or a length, or -errno
+ *   status     type SUCCESS or ERROR, size 4: value[4], 0, a length or -errno
  *   response   type SUCCESS with the payload of the table; or ERROR: -errno[4]
  *   fd         no header: one int[4], PROXY_V1_FD_COMES together with one
  *              descriptor as SCM_RIGHTS, or -errno
@@ -41,21 +41,22 @@
  *
  * An unknown type, or a larger size, ends the connection.
  *
- * A gid of -1 to make something with is 0, or that of a set-group-ID directory:
- * QEMU has none with 9P2000.u. CHOWN leaves what is -1.
+ * CREATE, MKNOD, MKDIR and SYMLINK with a gid of -1 make an object with gid 0,
+ * or with that of a set-group-ID directory: with 9P2000.u, QEMU knows no gid.
+ * CHOWN leaves an id as it is if the request has -1.
  *
- * CREATE, MKNOD, MKDIR and SYMLINK with uid 0 and a gid that is not 0 make what
- * they should, but cost a helper of QEMU 7.2 its capabilities, and it aborts on
- * the next one of them: they are not to be sent.
+ * QEMU must not send CREATE, MKNOD, MKDIR and SYMLINK with uid 0 and another
+ * gid than 0. A helper of QEMU 7.2 makes the object, but loses its capabilities
+ * and aborts on the next such request.
  *
- * The probe. As that is what a helper of version 1 does on version 2's HELLO,
- * and some serve only one connection, a QEMU that does not know its helper asks
- * first, with a request that is good in version 1: LGETXATTR with size 0 of "/"
- * and the name PROXY_V1_PROBE. Linux refuses a name without a namespace
- * (xattr(7)), so a helper of version 1 answers with an error. A helper that
- * knows more, when this is the first it is asked, answers with its highest
- * protocol version as the status, and goes on as if nothing had been asked:
- * HELLO may follow, or requests of version 1.
+ * The probe. A helper of version 1 ends the connection on version 2's HELLO,
+ * and some helpers serve only one connection. So a QEMU that does not know its
+ * helper's version first sends a request that is valid in version 1: LGETXATTR
+ * with size 0 of "/" and the name PROXY_V1_PROBE. Linux refuses a name without
+ * a namespace (xattr(7)), so a helper of version 1 answers with an error. A
+ * later helper, if this is the first request, answers with its highest
+ * protocol version as the status. It then goes on as if it had received
+ * nothing: HELLO may follow, or requests of version 1.
  */
 #ifndef FSDEV_SHARED_PROTO_V1_H
 #define FSDEV_SHARED_PROTO_V1_H
