@@ -1,9 +1,12 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The virtio-9p device: a virtqueue of 9p requests (virtio 1.2 has no chapter
- * on it; the layout is Linux' uapi/linux/virtio_9p.h). Bus front ends embed
- * V9fsVirtioState.
+ * The virtio-9p device: a virtqueue of 9p requests. virtio 1.2 has no chapter
+ * on it; the layout is that of Linux' uapi/linux/virtio_9p.h.
+ *
+ * The base's PCI and CCW devices include this header by its name, embed the
+ * device's state, and call it V9fsVirtioState. That alone is why this file
+ * stands above its folder, and why the type's name is unlike the others.
  */
 #ifndef HW_9PFS_VIRTIO_9P_H
 #define HW_9PFS_VIRTIO_9P_H
@@ -29,41 +32,44 @@ struct V9fsVirtioState {
     char *tag;                  /* property mount_tag */
     IOThread *iothread;         /* property iothread, or NULL */
     OnOffAuto direct_kick;      /* property direct-kick */
-    bool direct;                /* what that comes to */
-    AioContext *ctx;            /* its, or the main loop's */
+    bool direct;                /* whether kicks are direct, then */
+    AioContext *ctx;            /* the IOThread's, or the main loop's */
     VMChangeStateEntry *vm_state;
 
-    /* In that context */
+    /* Of the export's thread, which is that of ctx */
     VirtQueue *vq;
     struct P9Server *server;
-    QEMUBH *notify_bh;          /* one notification for what completed */
+    QEMUBH *notify_bh;          /* one notification for several replies */
     QEMUBH *kick_bh;            /* looks for requests */
-    bool in_kick;               /* taking requests: it notifies at the end */
-    bool notify_pending;        /* something completed, the guest knows not */
+    bool in_kick;               /* requests are taken; it notifies at the end */
+    bool notify_pending;        /* replies the guest was not notified of yet */
     bool resetting;
     bool stopped;               /* the VM: no requests are taken */
-    bool irqfd;                 /* an IOThread's notifications go by fd */
+    bool irqfd;                 /* an IOThread notifies by descriptor */
 
-    /* In the main thread, with an IOThread (virtio/iothread.c) */
+    /* Of the main thread, with an IOThread (virtio/iothread.c) */
     bool ioeventfd;
     bool ioeventfd_changing;
-    QEMUBH *main_bh;            /* notifies, or tells that it is broken */
-    const char *broken_why;     /* set before that */
+    QEMUBH *main_bh;            /* notifies, or reports a broken device */
+    const char *broken_why;     /* set by the IOThread before main_bh runs */
 };
 
-/* Whether the device's bus can do it: false with an error */
+/*
+ * Whether the device's bus supports an IOThread: false with an error. Main
+ * thread.
+ */
 bool virtio_9p_iothread_check(V9fsVirtioState *v, Error **errp);
 
-/* ioeventfd is turned on and off: 0 or -errno */
+/* Turn ioeventfd on and off: 0 or -errno. Main thread. */
 int virtio_9p_iothread_start(V9fsVirtioState *v);
 void virtio_9p_iothread_stop(V9fsVirtioState *v);
 
-/* Notifies the guest, from the IOThread. */
+/* Notifies the guest. IOThread. */
 void virtio_9p_iothread_notify(V9fsVirtioState *v);
 
 /*
- * Whether this is not the thread to take requests in; then they are taken in
- * the right one soon.
+ * Whether the caller is not in the thread that takes requests. If so, that
+ * thread takes them soon. Any thread.
  */
 bool virtio_9p_iothread_elsewhere(V9fsVirtioState *v);
 

@@ -83,8 +83,8 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
     start(&m);
     refuses(&m, "nobody", true, false, "nobody");
     refuses(&m, "one", false, false, "'iothread' needs ioeventfd");
-    refuses(&m, "one", true, true, "'direct-kick' is on: with property "
-            "'iothread', requests are taken in that one");
+    refuses(&m, "one", true, true, "'direct-kick' cannot be combined "
+            "with 'iothread': the IOThread takes the requests");
     assert_iothread(&m, NULL);
 
     plug(&m, "share0", "5", "one");

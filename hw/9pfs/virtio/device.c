@@ -4,24 +4,29 @@
  * The virtio-9p device: carries requests from its virtqueue to the 9p server,
  * and replies back.
  *
- * The guest kicks the queue once for any number of requests. All are taken, a
- * bounded number at a time, and those that the server answers at once, without
- * waiting for a driver, are made known to the guest with one notification at
- * the end. Replies that come later are made known by a bottom half, again one
- * for all that come together.
+ * The guest kicks the queue once for any number of requests. The device takes
+ * all of them, a bounded number at a time. It notifies the guest once, at the
+ * end, of all requests that the server answers at once, without waiting for a
+ * driver. A bottom half notifies of later replies, again once for all that come
+ * together.
  *
- * A kick is taken in one of three threads. In that of the vCPU that kicks, with
- * the big lock (property direct-kick): what is answered at once is there before
- * the guest's processor goes on, and no thread had to be woken. In the main
- * loop, if the kick is an ioeventfd's: with KVM that costs the guest least. Or
- * in an IOThread (iothread.c). What waits for a driver is answered by
- * the main loop in the first two.
+ * One of three threads takes the requests of a kick:
  *
- * While the VM is stopped no request is taken, and none goes back.
+ * - the thread of the vCPU that kicks, with the big lock (property
+ *   direct-kick): replies that come at once are there before the guest's
+ *   processor continues, and no thread has to be woken;
+ * - the main thread, if the kick is an ioeventfd: with KVM that costs the guest
+ *   least;
+ * - an IOThread (iothread.c).
  *
- * Which tag a guest mounts by stands in the config space. Its integers have
- * the guest's byte order on a legacy device, therefore this file is built for
- * each target.
+ * A request that waits for a driver continues in the main thread in the first
+ * two cases, and in the IOThread in the third: in the export's thread.
+ *
+ * While the VM is stopped the device takes no request, and the server sends no
+ * reply back.
+ *
+ * The config space has the tag by which a guest mounts. Its integers have the
+ * guest's byte order on a legacy device, so this file is built for each target.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -40,7 +45,7 @@
 #include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
 
-/* Descriptors; virtio_add_queue() of QEMU 10.0.13 makes it 1024 by itself. */
+/* Descriptors; virtio_add_queue() of QEMU 10.0.13 itself makes them 1024. */
 #define QUEUE_SIZE      128
 
 /*
@@ -49,18 +54,18 @@
  */
 #define MOUNT_TAG_MAX   4094
 
-/* How any virtio device does it */
+/* The base class' own functions */
 static int (*virtio_start_ioeventfd)(VirtIODevice *vdev);
 static void (*virtio_stop_ioeventfd)(VirtIODevice *vdev);
 
 /*
- * The guest chooses where rings and buffers are, and that may be the device's
- * own registers: then what we write there could reset the device in the midst
- * of what it does. While the transport counts as busy it ignores that. Returns
- * what virtio_9p_unguard() is to be given.
+ * The guest chooses where rings and buffers are, and may choose the registers
+ * of the device itself. A write there could reset the device in the middle of
+ * its work. While the transport counts as busy, it ignores such writes. Returns
+ * the state before, for virtio_9p_unguard().
  *
- * In an IOThread that cannot be: the guest's own accesses would be ignored with
- * the others.
+ * An IOThread cannot use this, because the transport would ignore the guest's
+ * own accesses as well.
  */
 static bool virtio_9p_guard(V9fsVirtioState *v)
 {
@@ -102,7 +107,7 @@ static void virtio_9p_notify_bh(void *opaque)
     virtio_9p_notify_guest(opaque);
 }
 
-/* The main thread's part with an IOThread: what needs the big lock */
+/* The work of an IOThread's device that needs the big lock. Main thread. */
 static void virtio_9p_main_bh(void *opaque)
 {
     V9fsVirtioState *v = opaque;
@@ -115,6 +120,7 @@ static void virtio_9p_main_bh(void *opaque)
     virtio_notify(VIRTIO_DEVICE(v), v->vq);
 }
 
+/* Export's thread, as the next */
 static void virtio_9p_done(P9Request *req, size_t len)
 {
     V9fsVirtioState *v = p9_server_opaque(p9_request_server(req));
@@ -170,12 +176,12 @@ static void virtio_9p_take(V9fsVirtioState *v)
     bool was;
 
     if (v->resetting || v->in_kick || v->stopped) {
-        /* What ends that looks at the queue, or makes a new one. */
+        /* Each of these states ends with a look at the queue, or a new one. */
         return;
     }
     v->in_kick = true;
     was = virtio_9p_guard(v);
-    /* A driver that talks to a helper sends what it has at the end. */
+    /* A driver with a helper sends all messages together at the end. */
     defer_call_begin();
     do {
         virtio_queue_set_notification(vq, 0);
@@ -188,7 +194,7 @@ static void virtio_9p_take(V9fsVirtioState *v)
                               !virtio_queue_empty(vq));
         }
         if (requests == VIRTIO_9P_TAKE_MAX) {
-            /* Until then no kick is needed. */
+            /* The queue needs no kick until that runs. */
             qemu_bh_schedule(v->kick_bh);
             break;
         }
@@ -220,7 +226,7 @@ static int virtio_9p_start_ioeventfd(VirtIODevice *vdev)
     V9fsVirtioState *v = VIRTIO_9P(vdev);
 
     if (v->direct) {
-        /* There is none, but what is in the queue is taken now, too. */
+        /* No ioeventfd, but take requests that are in the queue by now. */
         qemu_bh_schedule(v->kick_bh);
         return 0;
     }
@@ -239,7 +245,7 @@ static void virtio_9p_stop_ioeventfd(VirtIODevice *vdev)
     }
 }
 
-/* There is always a tag to mount by. */
+/* The device always has a mount tag. */
 static uint64_t virtio_9p_get_features(VirtIODevice *vdev, uint64_t features,
                                        Error **errp)
 {
@@ -256,7 +262,10 @@ static void virtio_9p_get_config(VirtIODevice *vdev, uint8_t *config)
     memcpy(config + offsetof(struct virtio_9p_config, tag), tag, len);
 }
 
-/* While a reset waits, other things happen: the guest may kick, too. */
+/*
+ * While a reset waits, other events are served: the guest may kick, too.
+ * Export's thread.
+ */
 static void virtio_9p_reset_begin(void *opaque)
 {
     V9fsVirtioState *v = opaque;
@@ -286,12 +295,13 @@ static void virtio_9p_reset(VirtIODevice *vdev)
     fs_context_run(v->ctx, virtio_9p_reset_end, v);
 }
 
-/* There is one queue: without it there is no session either. */
+/* The device has one queue, and the session ends with it. */
 static void virtio_9p_queue_reset(VirtIODevice *vdev, uint32_t queue)
 {
     virtio_9p_reset(vdev);
 }
 
+/* Export's thread, as the next */
 static void virtio_9p_vm_stopped(void *opaque)
 {
     V9fsVirtioState *v = opaque;
@@ -307,6 +317,7 @@ static void virtio_9p_vm_runs(void *opaque)
     qemu_bh_schedule(v->kick_bh);
 }
 
+/* Main thread */
 static void virtio_9p_vm_change(void *opaque, bool running, RunState state)
 {
     V9fsVirtioState *v = opaque;
@@ -352,8 +363,9 @@ static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
 
     if (v->iothread) {
         if (v->direct_kick == ON_OFF_AUTO_ON) {
-            error_setg(errp, "virtio-9p: property 'direct-kick' is on: with "
-                       "property 'iothread', requests are taken in that one");
+            error_setg(errp, "virtio-9p: property 'direct-kick' cannot be "
+                       "combined with 'iothread': the IOThread takes the "
+                       "requests");
             return;
         }
         if (!virtio_9p_iothread_check(v, errp)) {
@@ -385,13 +397,13 @@ static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
     v->kick_bh = aio_bh_new(v->ctx, virtio_9p_kick_bh, v);
     v->vm_state = qdev_add_vm_change_state_handler(dev, virtio_9p_vm_change, v);
     /*
-     * With indirect descriptors each one is a request. Making a coroutine
-     * that the pool has no room for takes longer than most requests do.
+     * With indirect descriptors each descriptor can be a request. To make a
+     * coroutine that is not in the pool takes longer than most requests do.
      */
     qemu_coroutine_inc_pool_size(VIRTQUEUE_MAX_SIZE);
 }
 
-/* In the context: nobody calls from there any more. */
+/* In v->ctx, where nothing calls the device after this */
 static void virtio_9p_end(void *opaque)
 {
     V9fsVirtioState *v = opaque;
@@ -423,8 +435,8 @@ static void virtio_9p_device_unrealize(DeviceState *dev)
 }
 
 /*
- * A device that nobody has mounted has no state beside its queue; while there
- * are fids, the server blocks migration.
+ * A device that the guest has not mounted has no state besides its queue. While
+ * there are fids, the server blocks migration.
  */
 static const VMStateDescription virtio_9p_vmstate = {
     .name = "virtio-9p",

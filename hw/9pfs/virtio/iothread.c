@@ -3,22 +3,25 @@
  *
  * The virtio-9p device with an IOThread (property iothread).
  *
- * The queue, the server and everything behind it run in the IOThread's
- * AioContext (v->ctx). The guest's kick is an event of the host notifier, which
- * is attached there while ioeventfd is on, and notifications go the other way
- * through the guest notifier: neither needs the big lock. While ioeventfd is
- * off (before the driver is ready, while the VM is stopped, or because it can
- * not be had) kicks arrive in the thread of a vCPU or in the main thread, and are
- * passed on with a bottom half, as notifications are back.
+ * The queue, the server and everything below it run in the IOThread's
+ * AioContext (v->ctx). While ioeventfd is on, the guest's kick is an event of
+ * the host notifier, which is attached to that context, and the guest notifier
+ * takes notifications back. Neither needs the big lock. While ioeventfd is off
+ * (before the driver is ready, while the VM is stopped, or because it is not
+ * available) kicks arrive in the thread of a vCPU or in the main thread. A
+ * bottom half then passes them to the IOThread, and another one passes
+ * notifications back.
  *
- * The main thread, or who has the big lock, turns ioeventfd on and off, and
- * resets and removes the device. What that changes in the device it has done in
- * the context, and waits meanwhile; so nothing of V9fsVirtioState is used by
- * two threads at once but what is set while there are no kicks.
+ * The main thread, or a thread with the big lock, turns ioeventfd on and off,
+ * and resets and removes the device. It has changes to the device made in the
+ * context, and waits for them. So two threads never use the same part of
+ * V9fsVirtioState at once, except for fields that are set while there are no
+ * kicks.
  *
- * A guest can have the IOThread write to the device's registers by putting a
- * ring or buffer there. With the big lock taken for that, the device may then
- * be reset in its own context: fs_context_run() does it at once in that case.
+ * A guest can make the IOThread write to the device's registers by putting a
+ * ring or buffer there. The IOThread takes the big lock for that write, and may
+ * then reset the device in its own context: fs_context_run() calls the function
+ * directly in that case.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -27,7 +30,6 @@
 #include "hw/virtio/virtio-bus.h"
 #include "hw/9pfs/virtio-9p.h"
 #include "hw/9pfs/fs/context.h"
-#include "hw/9pfs/fs/export.h"
 
 bool virtio_9p_iothread_check(V9fsVirtioState *v, Error **errp)
 {
@@ -47,12 +49,13 @@ bool virtio_9p_iothread_check(V9fsVirtioState *v, Error **errp)
     return true;
 }
 
+/* IOThread, as the next */
 static void iothread_attach(void *opaque)
 {
     V9fsVirtioState *v = opaque;
 
     v->irqfd = true;
-    /* This is a kick, too. */
+    /* This counts as a kick, too. */
     virtio_queue_aio_attach_host_notifier(v->vq, v->ctx);
 }
 
@@ -85,8 +88,8 @@ int virtio_9p_iothread_start(V9fsVirtioState *v)
         v->ioeventfd = true;
         fs_context_run(v->ctx, iothread_attach, v);
     } else {
-        error_report("virtio-9p: mount_tag '%s': no notifiers for the "
-                     "IOThread: %s", v->tag, strerror(-ret));
+        error_report("virtio-9p: mount_tag '%s': cannot set up notifiers for "
+                     "the IOThread: %s", v->tag, strerror(-ret));
         ret = -ENOSYS;
     }
     v->ioeventfd_changing = false;
@@ -104,7 +107,7 @@ void virtio_9p_iothread_stop(V9fsVirtioState *v)
     v->ioeventfd_changing = true;
     fs_context_run(v->ctx, iothread_detach, v);
     virtio_bus_set_host_notifier(VIRTIO_BUS(bus), 0, false);
-    /* Kicks that nobody saw come to virtio_9p_handle_output() now. */
+    /* Kicks not yet seen go to virtio_9p_handle_output() now. */
     virtio_bus_cleanup_host_notifier(VIRTIO_BUS(bus), 0);
     k->set_guest_notifiers(bus->parent, 1, false);
     v->ioeventfd = false;
