@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * P9Export: what the server keeps for an export as long as the export lasts,
+ * P9Export: the server's state of an export. It lasts as long as the export,
  * across devices and sessions. All of it belongs to the export's thread.
  */
 #ifndef HW_9PFS_SERVER_EXPORT_H

@@ -4,20 +4,19 @@
  * Qids.
  *
  * An export may cover several host file systems, so an inode number alone is
- * not unique: the path number must be made of (device, inode number), which
- * together do not fit into its 64 bits. In practice inode numbers leave their
- * upper bits unused or nearly so. The upper 16 bits of an inode number and
- * its device are therefore mapped, together, to a 15-bit prefix, given out in
- * the order of first use; the lower 48 bits stay as they are. The first
- * device's small inode numbers get prefix 0, so there path and inode number
- * are equal.
+ * not unique. The path number must stand for (device, inode number), and these
+ * two do not fit into its 64 bits. In practice the upper bits of inode numbers
+ * are almost unused. So the device and the upper 16 bits of the inode number
+ * are mapped, together, to a 15-bit prefix, in the order of first use, and the
+ * lower 48 bits stay as they are. The first device's small inode numbers get
+ * prefix 0, so their paths equal their inode numbers.
  *
- * Some file systems make up inode numbers from all 64 bits. Should all
- * prefixes but the last be in use, further inodes are numbered one by one
- * below that. Each costs memory until the export ends, so there is a bound:
- * after it the number is a hash, marked by the highest bit, which leaves 63
- * bits to tell apart. Two of ten million such inodes have the same with a
- * probability of 1 to 180,000.
+ * Some file systems use all 64 bits of inode numbers. When only the last prefix
+ * is left, further inodes are numbered one by one under that prefix. Each takes
+ * memory until the export ends, so their number is limited. Beyond the limit
+ * the path is a hash, marked by the highest bit, with 63 bits to tell inodes
+ * apart. Among ten million such inodes, the probability that two have the same
+ * path is 1 in 180,000.
  */
 #include "qemu/osdep.h"
 #include "qid.h"
@@ -117,9 +116,9 @@ uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino)
 }
 
 /*
- * A number that differs, but for bad luck, when the contents do. Never 0:
- * Linux' client takes a file with version 0 for one that must not be cached
- * (v9fs_fid_add_modes() of Linux 6.4 and later).
+ * A number that almost certainly changes with the contents. Never 0: Linux'
+ * client does not cache a file with version 0 (v9fs_fid_add_modes() of Linux
+ * 6.4 and later).
  */
 static uint32_t qid_version(const FsAttr *attr)
 {

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Qids: what tells a client whether two fids are the same file (qid.path),
- * and whether its contents changed (qid.version).
+ * Qids: a client learns from qid.path whether two fids are the same file, and
+ * from qid.version whether its contents changed.
  */
 #ifndef HW_9PFS_SERVER_QID_H
 #define HW_9PFS_SERVER_QID_H
@@ -16,17 +16,17 @@ typedef struct P9Qid {
     uint64_t path;
 } P9Qid;
 
-/* How many an export tells apart without doubt: see qid.c */
+/* How many qid.c tells apart with certainty */
 #define P9_QID_PREFIXES 0x8000u
 #define P9_QID_SINGLES  (1024 * 1024)
 
-/* Gives (dev, ino) pairs their numbers; see qid.c. All zero is empty. */
+/* Maps (dev, ino) to path numbers; see qid.c. All zero is empty. */
 typedef struct P9QidMap {
     GHashTable *prefixes;       /* (dev, upper bits of ino) -> prefix */
-    GHashTable *singles;        /* (dev, ino) -> number, once those ran out */
+    GHashTable *singles;        /* (dev, ino) -> number, without a prefix */
     uint32_t next_prefix;
     uint64_t next_single;
-    /* what was asked for last */
+    /* The last lookup */
     uint64_t last_dev;
     uint64_t last_upper;
     uint32_t last_prefix;
@@ -36,12 +36,12 @@ typedef struct P9QidMap {
 void p9_qid_map_destroy(P9QidMap *map);
 
 /*
- * The path number of an inode: the same for ever, and no other's. Past all
- * that the map can keep, it is no other's in all likelihood.
+ * The path number of an inode: always the same, and unique. Beyond the number
+ * of inodes that the map can keep, it is unique almost certainly.
  */
 uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino);
 
-/* The qid of the object with attributes @attr. */
+/* The qid of the object with attributes @attr */
 P9Qid p9_qid_make(P9QidMap *map, const FsAttr *attr);
 
 /* qid[13] on the wire */

@@ -1,29 +1,30 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Messages in words.
+ * Messages as text.
  *
- * A layout is a list of fields with a letter each that tells how it is coded
- * and shown. It stops where the rest would tell nobody anything. Strings are a
- * guest's, so what could harm a terminal is escaped, and a long one is cut.
+ * A layout is a list of fields, each with a letter for its encoding and for how
+ * it is shown. Fields at the end of a message that would not help a reader are
+ * left out. Strings come from a guest, so bytes that could harm a terminal are
+ * escaped, and a long string is cut.
  */
 #include "qemu/osdep.h"
 #include "fsdev/shared/marshal.h"
 #include "wire.h"
 #include "trace.h"
 
-/* Of one string, as shown */
+/* Bytes of one string that are shown */
 #define STRING_MAX      256
-/* Of the fields of one message; the log's lines must have an end */
+/* Bytes of text after which no more fields are shown */
 #define FIELDS_MAX      2048
 
 /*
- * 1, 2, 4, 8: unsigned integer of so many bytes, decimal
+ * 1, 2, 4, 8: unsigned integer of that many bytes, decimal
  * d: four bytes, a fid or id, where all ones are "none"
  * o: four bytes, octal
  * x, X: four, eight bytes, hexadecimal
  * s: string
- * W: a count and as many strings, with slashes between them
+ * W: a count and that many strings, with slashes between them
  */
 static const char *const layouts[] = {
     [P9_TVERSION] = "msize=4 version=s",
@@ -142,7 +143,7 @@ char *p9_trace_fields(uint8_t type, const void *bytes, size_t size)
     if (!layout) {
         return g_string_free(text, false);
     }
-    /* Nothing is changed by what is read here: strings are taken as bytes. */
+    /* The bytes stay as they are, because strings are read as bytes. */
     marshal_reader_init(&r, (void *)bytes, size);
     while (*layout && marshal_ok(&r) && text->len < FIELDS_MAX) {
         size_t len = strcspn(layout, "=");

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Numbers of 9P2000.L and 9P2000.u: message types, flags and limits as Linux'
- * client has them (include/net/9p/9p.h of Linux; diod's protocol.md describes
- * the former; section 5 of Plan 9's manual and the "Unix extension" the
- * latter).
+ * client has them (include/net/9p/9p.h of Linux). diod's protocol.md describes
+ * 9P2000.L; section 5 of Plan 9's manual and the "Unix extension" describe
+ * 9P2000.u.
  */
 #ifndef HW_9PFS_SERVER_WIRE_H
 #define HW_9PFS_SERVER_WIRE_H
@@ -15,17 +15,17 @@
 #define P9_RLERROR_SIZE     (P9_HEADER_SIZE + 4)
 /* Rerror of 9P2000.u: header ename[s] errno[4], with an empty name */
 #define P9_RERROR_SIZE      (P9_HEADER_SIZE + 2 + 4)
-/* Bytes of Rread and Twrite that are not data */
+/* Bytes of these messages that are not data */
 #define P9_RREAD_HEADER     (P9_HEADER_SIZE + 4)
 #define P9_TWRITE_HEADER    (P9_HEADER_SIZE + 4 + 8 + 4)
 #define P9_RREADDIR_HEADER  (P9_HEADER_SIZE + 4)
 
 /* Linux' client refuses to work with less */
 #define P9_MSIZE_MIN        4096
-/* What we offer at most; a virtqueue of 128 carries 500 KiB */
+/* The most that the server offers; a virtqueue of 128 carries 500 KiB */
 #define P9_MSIZE_MAX        (1024 * 1024)
 /*
- * Longest request beside the data of a Twrite: Tsymlink with a name and a
+ * Longest request without the data of a Twrite: Tsymlink with a name and a
  * target, or Twalk with 16 names, fit well.
  */
 #define P9_REQUEST_HEAD_MAX 16384

@@ -1,15 +1,15 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of the numbers that qids get: each (device, inode number) has one of
- * its own, the same whenever it is asked for, also when a host's file systems
- * have more of them than fit, and then within a bound of memory.
+ * Tests of the path numbers of qids: each (device, inode number) has a number
+ * of its own, and always the same. This also holds when there are more devices
+ * than prefixes, and then memory is bounded.
  */
 #include "qemu/osdep.h"
 #include "hw/9pfs/server/qid.h"
 #include "hw/9pfs/server/wire.h"
 
-/* Paths seen so far, and whose they are: no two may be equal. */
+/* Paths seen so far: no two inodes may have the same. */
 typedef struct Seen {
     P9QidMap map;
     GHashTable *paths;
@@ -28,7 +28,7 @@ static void seen_free(Seen *seen)
     p9_qid_map_destroy(&seen->map);
 }
 
-/* The path of an inode that was not asked for before */
+/* The path of an inode that the test has not used before */
 static uint64_t new_path(Seen *seen, uint64_t dev, uint64_t ino)
 {
     uint64_t path = p9_qid_path(&seen->map, dev, ino);
@@ -40,7 +40,7 @@ static uint64_t new_path(Seen *seen, uint64_t dev, uint64_t ino)
     return path;
 }
 
-/* Inode numbers of usual file systems stay what they are. */
+/* Inode numbers of usual file systems do not change. */
 static void test_equal(void)
 {
     static const uint64_t inos[] = {
@@ -79,7 +79,7 @@ static void test_devices(void)
     seen_free(&seen);
 }
 
-/* Inode numbers that differ in their upper bits only, and the largest */
+/* Inode numbers that only differ in their upper bits, and the largest */
 static void test_huge(void)
 {
     static const uint64_t lower[] = { 0, 1, 2, (1ull << 48) - 1 };
@@ -145,12 +145,12 @@ static void test_exhausted(void)
     }
     g_assert_cmpuint(g_hash_table_size(seen.map.singles), ==, MORE);
     g_assert_cmphex(p9_qid_path(&seen.map, 1, 7), ==, first);
-    /* Those with a prefix have room for more inodes still. */
+    /* Devices with a prefix still have room for more inodes. */
     g_assert_cmphex(new_path(&seen, 1, 8), ==, 8);
     seen_free(&seen);
 }
 
-/* Whatever a helper makes up, the map does not grow without bound. */
+/* Whatever numbers a helper invents, the map does not grow without bound. */
 static void test_bound(void)
 {
     enum { MORE = 100 * 1000 };
@@ -184,7 +184,7 @@ static void test_bound(void)
     seen_free(&seen);
 }
 
-/* The rest of a qid: what kind of file, and whether the contents changed */
+/* The rest of a qid: the type of the file, and the version of its contents */
 static void test_make(void)
 {
     static const struct {

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What trace events say of a message's fields, and that no message, however
- * wrong, is read beyond its end or put into a log as it is.
+ * Tests of the text that trace events have for a message's fields. A malformed
+ * message is not read beyond its end, and its bytes do not reach the log raw.
  */
 #include "qemu/osdep.h"
 #include "hw/9pfs/server/wire.h"
@@ -41,7 +41,7 @@ static void test_known(void)
        " fid=1 offset=4294967296 count=4096");
     IS(P9_TGETATTR, U32("\1") "\xff\7\0\0\0\0\0\0", " fid=1 mask=0x7ff");
     IS(P9_TFLUSH, "\5\0", " oldtag=5");
-    /* None that there is, and nothing to tell */
+    /* Types that do not exist have no fields. */
     IS(0, "abcd", "");
     IS(255, "abcd", "");
 }
