@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Attributes of files and of the file system, and where symbolic links point.
+ * Attributes of files and of the file system, and targets of symbolic links.
  */
 #include "qemu/osdep.h"
-#include "internal.h"
+#include "messages.h"
 
 static void put_time(MarshalWriter *w, const struct timespec *ts)
 {
@@ -13,8 +13,8 @@ static void put_time(MarshalWriter *w, const struct timespec *ts)
 }
 
 /*
- * The generation, where getattr did not give it. It stays the same as long as
- * the inode lives, so the driver is asked once.
+ * The generation, if getattr did not return it. It stays the same as long as
+ * the inode exists, so the driver is asked once.
  */
 static void coroutine_fn get_generation(P9Request *req, P9Fid *fid,
                                         FsAttr *attr)
@@ -42,11 +42,10 @@ static void coroutine_fn get_generation(P9Request *req, P9Fid *fid,
 }
 
 /*
- * Tgetattr fid[4] request_mask[8]. All of the reply's members are filled in as
- * far as the driver has them; valid[8] tells which of those that were asked
- * for hold. The data version is not among them with files of the host: Linux
- * has a number that changes with the data (STATX_CHANGE_COOKIE), but tells
- * programs nothing of it.
+ * Tgetattr fid[4] request_mask[8]. The reply has every member that the driver
+ * knows; its valid[8] names those that were asked for and are known. The data
+ * version is not known for files of the host: Linux has a number that changes
+ * with the data (STATX_CHANGE_COOKIE), but does not give it to programs.
  */
 int coroutine_fn p9_getattr(P9Request *req)
 {
@@ -61,12 +60,9 @@ int coroutine_fn p9_getattr(P9Request *req)
 
     id = marshal_get_u32(&req->r);
     mask = marshal_get_u64(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     ret = p9_driver(req)->getattr(&req->call, fid->node, fid->file, &attr);
     if (ret < 0) {
@@ -114,7 +110,7 @@ static void get_time(MarshalReader *r, struct timespec *ts)
 
     ts->tv_sec = marshal_get_u64(r);
     nsec = marshal_get_u64(r);
-    /* -1 is out of range, too, and fits where tv_nsec has 32 bits */
+    /* -1 is out of range, too, and fits a tv_nsec of 32 bits. */
     ts->tv_nsec = nsec < 1000000000 ? nsec : -1;
 }
 
@@ -159,18 +155,15 @@ int coroutine_fn p9_setattr(P9Request *req)
     set.size = marshal_get_u64(&req->r);
     get_time(&req->r, &set.atime);
     get_time(&req->r, &set.mtime);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
 
     if (set.valid & ~FS_SET_ALL) {
         return -EINVAL;
     }
-    /* The time given means nothing unless it is to be set. */
+    /* The message has a time even where it does not set one. */
     if (!(set.valid & FS_SET_ATIME)) {
         set.valid &= ~FS_SET_ATIME_SET;
     }
@@ -194,12 +187,9 @@ int coroutine_fn p9_statfs(P9Request *req)
     int ret;
 
     id = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     ret = p9_driver(req)->statfs(&req->call, fid->node, &st);
     if (ret < 0) {
@@ -227,12 +217,9 @@ int coroutine_fn p9_readlink(P9Request *req)
     int ret;
 
     id = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     if (!S_ISLNK(fid->node->type)) {
         return -EINVAL;

@@ -1,23 +1,23 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The stat structure of 9P2000.u: made of a driver's attributes, and put into
- * and taken out of messages.
+ * The stat structure of 9P2000.u: from a driver's attributes, and into and out
+ * of messages.
  *
- * Users and groups have a name and a number there. Names would be the host's,
- * which mean nothing in the guest, so the names here are the numbers in
- * decimal; Linux' client looks at nothing but the numbers. Nobody knows who
- * changed a file last, so muid is empty and n_muid nobody.
+ * Users and groups have a name and a number there. The host's names mean
+ * nothing in the guest, so the names here are the numbers in decimal; Linux'
+ * client only looks at the numbers. The host does not record which user changed
+ * a file last, so muid is empty and n_muid is no user.
  *
- * The extension tells what a plain 9P stat has no place for: where a symbolic
- * link leads, and a device's kind and numbers as "b MAJOR MINOR". Linux' client
- * also takes a count of hard links there, for files and directories that have
- * more than one (v9fs_stat2inode() in its fs/9p/vfs_inode.c); without it, all
- * have one.
+ * A plain 9P stat has no place for the target of a symbolic link and for a
+ * device's kind and numbers. The extension has them, a device's as
+ * "b MAJOR MINOR". For files and directories with more than one hard link,
+ * Linux' client takes the number of links from there as well
+ * (v9fs_stat2inode() in its fs/9p/vfs_inode.c).
  */
 #include "qemu/osdep.h"
 #include <sys/sysmacros.h>
-#include "dotu.h"
+#include "dotu-stat.h"
 
 size_t p9_stat_size(const P9Stat *st)
 {
@@ -105,7 +105,7 @@ uint32_t p9_stat_unix_perm(uint32_t mode)
            (mode & P9_DMSETVTX ? S_ISVTX : 0);
 }
 
-/* Seconds as far as 32 bits have them; all ones would be "don't touch". */
+/* Seconds, within 32 bits. All ones would be "don't touch". */
 static uint32_t stat_time(const struct timespec *ts)
 {
     return ts->tv_sec < 0 ? 0 : MIN(ts->tv_sec, UINT32_MAX - 1);

@@ -1,19 +1,19 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Messages that only 9P2000.u has, and its reads of directories.
+ * Messages that only 9P2000.u has.
  *
- * What they do is done by the same functions as for 9P2000.L: here they are
- * taken apart, and answered, in the terms of open(5), read(5) and stat(5) of
- * Plan 9's manual and of the "Unix extension" to them. Where those leave it
- * open, or are not what a Unix needs, this does what Linux' client counts on
- * (fs/9p/vfs_inode.c and vfs_file.c of Linux).
+ * The functions for 9P2000.L do the work. This file parses the messages, and
+ * answers them, in the terms of open(5) and stat(5) of Plan 9's manual and of
+ * the "Unix extension" to these. Where these leave a choice, or do not suit a
+ * Unix, the server follows Linux' client (fs/9p/vfs_inode.c and vfs_file.c of
+ * Linux).
  */
 #include "qemu/osdep.h"
 #include <sys/sysmacros.h>
 #include "qemu/cutils.h"
-#include "qemu/iov.h"
-#include "dotu.h"
+#include "dotu-stat.h"
+#include "messages.h"
 
 /* A decimal number of 32 bits, which may end with a newline */
 static bool get_number(const char *text, const char **end, uint32_t *value)
@@ -34,8 +34,8 @@ static bool at_end(const char *text)
 }
 
 /*
- * open(2) flags of the host for a mode byte. OCEXEC is about the client's own
- * descriptor, and execute permission has been checked there.
+ * open(2) flags of the host for a mode byte. OCEXEC concerns the client's own
+ * descriptor, and the client has checked execute permission.
  */
 static int open_flags(uint8_t mode, int *host)
 {
@@ -75,11 +75,11 @@ int coroutine_fn p9_open(P9Request *req)
 
     id = marshal_get_u32(&req->r);
     mode = marshal_get_u8(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid || fid->file) {
+    if (fid->file) {
         return -EBADF;
     }
     ret = open_flags(mode, &host);
@@ -99,7 +99,7 @@ int coroutine_fn p9_open(P9Request *req)
     return ret;
 }
 
-/* S_IFMT bits for type bits of Tcreate but DMLINK; 0 for what is none */
+/* S_IFMT bits for type bits of Tcreate, except DMLINK; 0 for unknown ones */
 static uint32_t create_type(uint32_t bits, const char *extension)
 {
     switch (bits) {
@@ -137,8 +137,8 @@ static bool get_device(const char *extension, uint64_t *rdev)
 }
 
 /*
- * The directory's fid becomes what was just made in it, device and inode
- * number known: found by name, as every fid is.
+ * The directory's fid becomes the object that was just made in it, whose device
+ * and inode number are @dev and @ino. Finds the object by name, as a walk does.
  */
 static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
                                     const char *name, uint64_t dev,
@@ -163,7 +163,7 @@ static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
         return -EIO;
     }
     if (node->dev != dev || node->ino != ino) {
-        /* Somebody has put another in its place. */
+        /* Something else has taken its name. */
         return -ENOENT;
     }
     entry = fs_entry_get(s->fs, parent, name, node);
@@ -186,7 +186,7 @@ static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
     return 0;
 }
 
-/* DMLINK: the extension is the number of a fid on what gets the name. */
+/* DMLINK: the extension is the number of the fid whose file gets the name. */
 static int coroutine_fn create_link(P9Request *req, P9Fid *dir,
                                     const char *name, const char *extension)
 {
@@ -211,13 +211,13 @@ static int coroutine_fn create_link(P9Request *req, P9Fid *dir,
 }
 
 /*
- * Tcreate fid[4] name[s] perm[4] mode[1] extension[s]: makes something that
- * is not there yet. The directory's fid becomes it: a file or a directory is
- * open then, anything else is as after a walk.
+ * Tcreate fid[4] name[s] perm[4] mode[1] extension[s]: makes an object that is
+ * not there yet. The directory's fid becomes that object: a file or a directory
+ * is then open, anything else is as after a walk.
  *
- * The group is the directory's (open(5)). Permissions are as they are asked
- * for: Unix clients apply the user's umask, while open(5) would have the
- * directory's permissions take away from them.
+ * The group is the directory's (open(5)). The permissions are those of the
+ * message, because Unix clients apply the user's umask. open(5) would mask them
+ * with the directory's permissions.
  */
 int coroutine_fn p9_create(P9Request *req)
 {
@@ -234,10 +234,7 @@ int coroutine_fn p9_create(P9Request *req)
     perm = marshal_get_u32(&req->r);
     mode = marshal_get_u8(&req->r);
     extension = marshal_get_str(&req->r, NULL);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, id, &dir);
+    ret = p9_request_dir(req, id, &dir);
     if (ret < 0) {
         return ret;
     }
@@ -261,7 +258,7 @@ int coroutine_fn p9_create(P9Request *req)
         return -EISDIR;
     }
 
-    /* The name is checked before anybody is asked for the group. */
+    /* Check the name before asking the driver for the group. */
     if (type == S_IFLNK) {
         ret = p9_make_init_symlink(&make, dir, name, extension, 0);
     } else {
@@ -293,7 +290,7 @@ int coroutine_fn p9_create(P9Request *req)
     return create_bind(req, dir, name, attr.dev, attr.ino);
 }
 
-/* The name that Rstat tells; it lives until somebody else runs. */
+/* The name for Rstat. It is valid until another coroutine runs. */
 static const char *stat_name(const P9Fid *fid)
 {
     const FsEntry *entry = fid->entry ?: fs_node_any_entry(fid->node);
@@ -316,12 +313,9 @@ int coroutine_fn p9_stat(P9Request *req)
     int ret;
 
     id = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     ret = p9_driver(req)->getattr(&req->call, fid->node, fid->file, &attr);
     if (ret == 0) {
@@ -338,7 +332,7 @@ int coroutine_fn p9_stat(P9Request *req)
     return 0;
 }
 
-/* A user or group of Twstat: false if there is a name that is no number. */
+/* A user or group of Twstat: false if it has a name that is not a number. */
 static bool wstat_id(uint32_t number, const char *name, uint32_t *id,
                      bool *set)
 {
@@ -354,9 +348,9 @@ static bool wstat_id(uint32_t number, const char *name, uint32_t *id,
 }
 
 /*
- * What can never be changed must be "don't touch", or what it is (stat(5)).
- * The type bits of special files may also be left out: Linux does so for a
- * mount with nodevmap, where they look like files.
+ * Fields that can never change must be "don't touch", or the current value
+ * (stat(5)). The type bits of special files may also be missing: Linux leaves
+ * them out for a mount with nodevmap, where special files look like files.
  */
 static int wstat_check_fixed(P9Request *req, const P9Fid *fid,
                              const P9Stat *st)
@@ -382,7 +376,7 @@ static int wstat_check_fixed(P9Request *req, const P9Fid *fid,
     return 0;
 }
 
-/* The same of the extension, which is compared with what Tstat would tell. */
+/* The same of the extension, which is compared with that of Rstat. */
 static int coroutine_fn wstat_check_extension(P9Request *req, P9Fid *fid,
                                               const P9Stat *st)
 {
@@ -404,7 +398,7 @@ static int coroutine_fn wstat_check_extension(P9Request *req, P9Fid *fid,
     return strcmp(st->extension, now.extension) ? -EPERM : 0;
 }
 
-/* What is to be set; 0 or the error of something that cannot be. */
+/* The attributes to set: 0, or the error of one that cannot be set. */
 static int wstat_attributes(const P9Fid *fid, const P9Stat *st, FsSetAttr *set)
 {
     bool set_uid, set_gid;
@@ -424,7 +418,7 @@ static int wstat_attributes(const P9Fid *fid, const P9Stat *st, FsSetAttr *set)
         set->valid |= FS_SET_MODE;
         set->mode = p9_stat_unix_perm(st->mode);
     }
-    /* A directory's length is told as 0. */
+    /* Rstat gives 0 as a directory's length. */
     if (st->length != UINT64_MAX &&
         !(st->length == 0 && S_ISDIR(fid->node->type))) {
         set->valid |= FS_SET_SIZE;
@@ -441,7 +435,7 @@ static int wstat_attributes(const P9Fid *fid, const P9Stat *st, FsSetAttr *set)
     return p9_setattr_check(fid, set);
 }
 
-/* Twstat without anything to change: what was written is to be safe. */
+/* Twstat without a change asks that written data be on storage (stat(5)). */
 static int coroutine_fn wstat_sync(P9Request *req, P9Fid *fid)
 {
     g_autoptr(FsFile) file = NULL;
@@ -461,13 +455,13 @@ static int coroutine_fn wstat_sync(P9Request *req, P9Fid *fid)
 }
 
 /*
- * Twstat fid[4] stat[n]: changes all that is not "don't touch", that is all
- * ones or an empty string. Everything is checked before the first change;
+ * Twstat fid[4] stat[n]: changes all fields that are not "don't touch", which
+ * is all ones or an empty string. All checks come before the first change, and
  * the new name comes last.
  *
- * The name is changed as by rename(2), which replaces what has that name:
- * stat(5) would refuse that, but Unix programs rely on it, and Linux' client
- * expects it. Nobody can set muid; Linux' client fills it in.
+ * The name changes as by rename(2), which replaces a file of that name. stat(5)
+ * would refuse that, but Unix programs rely on it, and Linux' client expects
+ * it. muid cannot be set, and is ignored: Linux' client fills it in.
  */
 int coroutine_fn p9_wstat(P9Request *req)
 {
@@ -484,12 +478,12 @@ int coroutine_fn p9_wstat(P9Request *req)
     id = marshal_get_u32(&req->r);
     size = marshal_get_u16(&req->r);
     whole = size == marshal_left(&req->r) && p9_stat_get(&req->r, &st);
-    if (!whole || !marshal_done(&req->r)) {
+    if (!whole) {
         return -EINVAL;
     }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
 
     ret = wstat_check_fixed(req, fid, &st);
@@ -533,154 +527,4 @@ int coroutine_fn p9_wstat(P9Request *req)
         ret = p9_rename_name(req, dir, oldname, dir, st.name);
     }
     return ret;
-}
-
-/*
- * Reading a directory.
- *
- * A stat needs a file's attributes, which the driver's readdir does not have:
- * names are taken from it in batches, and each is looked up.
- */
-#define BATCH_NAMES 128
-
-typedef struct DirBatch {
-    GString *names;             /* NUL-terminated each */
-    uint64_t next[BATCH_NAMES]; /* the driver's offset after each */
-    unsigned num;
-    unsigned max;
-    bool full;                  /* there are more */
-} DirBatch;
-
-static bool batch_fill(void *opaque, const FsDirent *entry)
-{
-    DirBatch *batch = opaque;
-
-    if (batch->num == batch->max) {
-        batch->full = true;
-        return false;
-    }
-    /* An empty name stands for what is not to be listed. */
-    if (entry->namelen <= NAME_MAX &&
-        !(entry->namelen == 1 && entry->name[0] == '.') &&
-        !(entry->namelen == 2 && !memcmp(entry->name, "..", 2))) {
-        g_string_append_len(batch->names, entry->name, entry->namelen);
-    }
-    g_string_append_c(batch->names, '\0');
-    batch->next[batch->num++] = entry->next;
-    return true;
-}
-
-/*
- * Puts the stat of @name into @w: 0, or an error, of which ENOENT says that
- * there is nothing to be listed. With @brief the extension is left empty.
- */
-static int coroutine_fn dir_stat(P9Request *req, FsNode *dir, const char *name,
-                                 MarshalWriter *w, bool brief)
-{
-    g_autoptr(FsNode) node = NULL;
-    g_autoptr(FsNode) parent = NULL;
-    FsWalk walk = { .walked = 0 };
-    P9StatText text;
-    P9Stat st;
-    int ret;
-
-    ret = p9_driver(req)->walk(&req->call, dir, &name, 1, &walk);
-    node = walk.node;
-    parent = walk.parent;
-    if (ret == 0 && !node) {
-        ret = -EIO;
-    }
-    if (ret == 0) {
-        ret = fs_export_admit_dev(req->s->fs, walk.attr[0].dev);
-    }
-    if (ret == 0) {
-        ret = p9_stat_fill(req, node, &walk.attr[0], &st, &text);
-    }
-    if (ret == -ESTALE || ret == -EXDEV) {
-        ret = -ENOENT;
-    }
-    if (ret == 0) {
-        st.name = name;
-        if (brief) {
-            st.extension = "";
-        }
-        p9_stat_put(w, &st);
-    }
-    return ret;
-}
-
-int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
-                             uint32_t count)
-{
-    g_autoptr(GString) names = g_string_new(NULL);
-    DirBatch batch = { .names = names };
-    uint8_t buf[P9_STAT_MAX];
-    MarshalWriter w;
-    const char *name;
-    uint64_t next;
-    size_t done = 0;
-    bool room = true;
-    unsigned i;
-    int ret;
-
-    /* read(5): from the start, or from where the last read ended */
-    if (offset != 0 && (!fid->dir_pos || offset != fid->dir_pos->end)) {
-        return -EINVAL;
-    }
-    next = offset ? fid->dir_pos->next : 0;
-
-    do {
-        g_string_truncate(names, 0);
-        batch.num = 0;
-        batch.full = false;
-        /* No more than can fit, but a few for "." and those that are gone */
-        batch.max = MIN(BATCH_NAMES, (count - done) / P9_STAT_SIZE + 4);
-        ret = p9_driver(req)->readdir(&req->call, fid->file, next,
-                                      batch_fill, &batch);
-        if (batch.num) {
-            /* An error after some entries comes back when they are done. */
-            batch.full |= ret < 0;
-            ret = 0;
-        }
-        name = names->str;
-        for (i = 0; i < batch.num && ret == 0 && room; i++) {
-            marshal_writer_init(&w, buf, sizeof(buf));
-            if (*name) {
-                ret = dir_stat(req, fid->node, name, &w, false);
-            }
-            /* A link too long for any reply must not hide the others. */
-            if (ret == 0 && done == 0 && marshal_size(&w) > count) {
-                marshal_writer_init(&w, buf, sizeof(buf));
-                ret = dir_stat(req, fid->node, name, &w, true);
-            }
-            if (ret == -ENOENT) {
-                ret = 0;
-            }
-            if (ret == 0) {
-                room = marshal_size(&w) <= count - done;
-            }
-            if (ret == 0 && room) {
-                iov_from_buf(req->in, req->in_num, P9_RREAD_HEADER + done,
-                             buf, marshal_size(&w));
-                done += marshal_size(&w);
-                next = batch.next[i];
-            }
-            name += strlen(name) + 1;
-        }
-    } while (ret == 0 && room && batch.full);
-
-    /* An error after some entries comes back with the next request. */
-    if (ret < 0 && done == 0) {
-        return ret;
-    }
-    if (!room && done == 0) {
-        return -EINVAL;
-    }
-    if (!fid->dir_pos) {
-        fid->dir_pos = g_new(P9DirPos, 1);
-    }
-    *fid->dir_pos = (P9DirPos) { .end = offset + done, .next = next };
-    marshal_put_u32(&req->w, done);
-    req->data = done;
-    return 0;
 }

@@ -3,10 +3,10 @@
  *
  * The table of fids.
  *
- * A fid stays alive, with its node and open file, until the last operation on
- * it is over, even if it is clunked meanwhile. Operations on nodes need no
- * names. Tremove and Trename do: they act on the name by which the fid was
- * walked, which is an entry of the export (fs/node.c).
+ * A fid, with its node and open file, stays until the last operation on it has
+ * ended, even if it is clunked before. Operations on nodes need no names.
+ * Tremove and Trename do: they act on the name by which the client walked to
+ * the fid, and which is an entry of the export (fs/node.h).
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -14,10 +14,17 @@
 #include "qemu/main-loop.h"
 #include "migration/blocker.h"
 #include "internal.h"
+#include "xattr.h"
 #include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
 
-/* The table is a set of fids, which takes less memory than one of pairs. */
+/*
+ * Fids a client may have: a bound on the memory that it can make the host
+ * spend, far above what a guest needs for its dentry cache.
+ */
+#define FIDS_MAX        (4 * 1024 * 1024)
+
+/* The table is a set of fids, which takes less memory than a map of ids. */
 static guint fid_hash(gconstpointer fid)
 {
     return ((const P9Fid *)fid)->id;
@@ -100,20 +107,58 @@ P9Fid *p9_fid_get_attached(P9Server *s, uint32_t id)
     return fid && !fid->xattr ? p9_fid_ref(fid) : NULL;
 }
 
+int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
+{
+    *fid = p9_fid_get_attached(s, id);
+    if (!*fid) {
+        return -EBADF;
+    }
+    return S_ISDIR((*fid)->node->type) ? 0 : -ENOTDIR;
+}
+
+int p9_request_fid(P9Request *req, uint32_t id, P9Fid **fid)
+{
+    if (!marshal_done(&req->r)) {
+        return -EINVAL;
+    }
+    *fid = p9_fid_get_attached(req->s, id);
+    return *fid ? 0 : -EBADF;
+}
+
+int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid)
+{
+    return marshal_done(&req->r) ? p9_fid_get_dir(req->s, id, fid) : -EINVAL;
+}
+
+int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name)
+{
+    if (fid->node == fid->s->fs->root) {
+        return -EBUSY;
+    }
+    if (!fid->entry || fid->entry->gone) {
+        return -ENOENT;
+    }
+    *dir = fs_node_ref(fid->entry->parent);
+    *name = g_strdup(fid->entry->name);
+    return 0;
+}
+
 int p9_fid_check_new(P9Server *s, uint32_t id)
 {
     return id == P9_NOFID || fid_lookup(s, id) ? -EBADF : 0;
 }
 
 /*
- * Fids do not migrate: open files, locks and unlinked files could not be
- * found again over there. Without any, the device is like new.
+ * Fids do not migrate: the destination could not find open files, locks and
+ * unlinked files again. A device without fids has no state to move besides its
+ * queue. So the first fid blocks migration, and the last one to go unblocks it.
  *
- * Only the main thread may ask for that and take it back. A request that makes
- * the first fid goes there, and what happens to the server meanwhile it sees
- * when it is here again. Nobody waits for the taking back: it is done before
- * the main thread does what was asked of it later.
+ * Only the main thread may block and unblock. The request that makes the first
+ * fid moves to the main thread and back, and then looks for changes in the
+ * server. Unblocking is left to the main thread, which does it before
+ * anything that it is asked for later.
  */
+/* In the main thread */
 static void unblock_bh(void *opaque)
 {
     Error *blocker = opaque;
@@ -140,7 +185,7 @@ static int coroutine_fn fids_block_migration(P9Server *s)
         return -EBUSY;
     }
     if (s->migration_blocker) {
-        /* Another request was faster. */
+        /* Another request has blocked migration in between. */
         fs_main_run(unblock_bh, blocker);
     } else {
         s->migration_blocker = blocker;
@@ -157,11 +202,11 @@ int coroutine_fn p9_fid_insert(P9Fid *fid)
     if (ret < 0) {
         return ret;
     }
-    if (g_hash_table_size(s->fids) >= P9_FIDS_MAX) {
+    if (g_hash_table_size(s->fids) >= FIDS_MAX) {
         return -ENFILE;
     }
     while (!s->migration_blocker) {
-        /* Much may have happened when this returns, too. */
+        /* Other requests may run before this returns. */
         ret = fids_block_migration(s);
         if (ret == 0) {
             ret = p9_fid_check_new(s, fid->id);

@@ -6,7 +6,7 @@
 #ifndef HW_9PFS_SERVER_FID_H
 #define HW_9PFS_SERVER_FID_H
 
-#include "hw/9pfs/fs/export.h"
+#include "hw/9pfs/fs/node.h"
 #include "9p.h"
 
 typedef struct P9LockUse P9LockUse;
@@ -19,9 +19,10 @@ typedef struct P9DirPos {
 } P9DirPos;
 
 /*
- * One fid. What it stands for never changes but for being opened: a walk onto
- * itself, Tlcreate and Txattrcreate put a new P9Fid into its place. So an
- * operation that holds a reference may use node and entry as long as it takes.
+ * One fid. It stands for the same node and entry as long as it exists, and only
+ * gets open: a walk onto itself, Tlcreate and Txattrcreate put a new P9Fid into
+ * its place. So an operation that holds a reference may use node and entry
+ * until it ends.
  */
 typedef struct P9Fid {
     P9Server *s;
@@ -33,7 +34,7 @@ typedef struct P9Fid {
     FsNode *node;               /* holds a reference */
     FsEntry *entry;             /* NULL: the root, or its name is not known */
     FsFile *file;               /* once open */
-    P9Xattr *xattr;             /* it is an extended attribute, not a file */
+    P9Xattr *xattr;             /* the fid is an extended attribute */
     P9DirPos *dir_pos;          /* of a directory in 9P2000.u that was read */
     QLIST_HEAD(, P9LockUse) locks;
 } P9Fid;
@@ -48,10 +49,26 @@ P9Fid *p9_fid_ref(P9Fid *fid);
 void p9_fid_put(P9Fid *fid);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Fid, p9_fid_put)
 
-/* With a reference for the caller; NULL if there is none of that number. */
+/* The fid @id with a reference for the caller, or NULL */
 P9Fid *p9_fid_get(P9Server *s, uint32_t id);
-/* The same, for a file: NULL for an extended attribute as well. */
+/* The same of a file: NULL for an extended attribute as well */
 P9Fid *p9_fid_get_attached(P9Server *s, uint32_t id);
+/* The same of a directory: 0, -EBADF or -ENOTDIR */
+int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
+
+/*
+ * Handlers that have read their whole message call one of these for the fid
+ * that it is about: as above, and -EINVAL if the message was malformed.
+ */
+int p9_request_fid(P9Request *req, uint32_t id, P9Fid **fid);
+int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid);
+
+/*
+ * The name that a fid has now: 0 with a reference on the directory and a copy
+ * of the name; -EBUSY for the root; -ENOENT if the fid has no name, or none
+ * that is known.
+ */
+int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name);
 
 /* Whether a fid of that number may be made: 0 or -EBADF. */
 int p9_fid_check_new(P9Server *s, uint32_t id);
@@ -59,16 +76,16 @@ int p9_fid_check_new(P9Server *s, uint32_t id);
 /*
  * Makes the fid known; the table takes a reference. -EBADF when the number is
  * in use or is NOFID, -ENFILE when there are too many fids, -EBUSY when the
- * guest may not mount now, because it is about to be migrated.
+ * guest may not mount now because it is about to be migrated.
  */
 int coroutine_fn p9_fid_insert(P9Fid *fid);
 
-/* Puts @fid in the place of @old; -EBADF when that was clunked meanwhile. */
+/* Puts @fid in the place of @old; -EBADF if @old was clunked before. */
 int p9_fid_replace(P9Fid *old, P9Fid *fid);
 
 /*
- * Takes the fid out of the table and drops its locks. False when somebody
- * else did already.
+ * Takes the fid out of the table and drops its locks. Returns false if that
+ * was done before.
  */
 bool p9_fid_remove(P9Fid *fid);
 

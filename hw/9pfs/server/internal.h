@@ -1,28 +1,39 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the files of the 9p server share.
+ * The structures that the files of the server share.
  *
- * A request is a coroutine: server.c takes the message apart up to its
- * header, finds the handler, and makes the reply of what it returns. Handlers
- * are grouped by subject:
+ * A request is a coroutine. server.c parses its header and calls the handler
+ * of its message type, which parses the rest, calls the driver, and builds the
+ * reply. Handlers are grouped by subject. From top to bottom, the files are:
  *
- *   session.c   version, attach, flush, clunk
- *   name.c      walk, and everything that makes or changes names
- *   attr.c      attributes, readlink, statfs
- *   io.c        open, read, write, readdir, fsync
- *   xattr.c     extended attributes
- *   lock.c      byte range locks
- *   dotu.c      what 9P2000.u has instead of these: open, create, stat,
- *                  wstat, directories that are read
+ *   server.c      the server's life, and which handler a message has
+ *   session.c     version, attach, flush, clunk
+ *   dotu.c        9P2000.u's own open, create, stat and wstat
+ *   open.c        open and create of 9P2000.L, which dotu.c uses as well
+ *   io.c          read, write, readdir, fsync
+ *   dotu-dir.c    reads of directories in 9P2000.u, for io.c
+ *   dotu-stat.c   the stat structure of 9P2000.u
+ *   walk.c        walk
+ *   name.c        everything else that makes or changes names
+ *   attr.c        attributes, readlink, statfs
+ *   fid.c, xattr.c, lock.c
+ *                 fids, and the extended attributes and byte range locks that
+ *                 belong to them, with the messages about these
+ *   request.c     buffers, replies and lists of requests
+ *   export.c, qid.c, trace.c
+ *                 state of the export, qids, messages as text for tracing
  *
- * They stand on the tables of fids (fid.c) and qids (qid.c), and on the
- * driver. Everything runs in the export's AioContext, thus in one thread, so
- * state only changes where a handler calls the driver or waits. What the main
- * thread wants of a server whose context is an IOThread's (9p.h), is done over
- * there while it waits (fs_context_run()). Only counts of requests are read
- * from both sides. What must be done in the main thread, as the blocking of
- * migration, is done by the request's coroutine, which goes there and back.
+ * A file calls only files below it, but fid.c, xattr.c and lock.c call each
+ * other: a fid owns its attribute and its locks.
+ *
+ * Everything runs in the export's thread (hw/9pfs/fs/export.h), so state only
+ * changes where a handler calls the driver or waits. When the main thread needs
+ * something of a server that has an IOThread (9p.h), it has that done in the
+ * export's context and waits (fs_context_run()). Both threads read only the
+ * counts of requests. Work that only the main thread may do, such as to block
+ * migration, is done by the request's coroutine, which moves to the main thread
+ * and back.
  */
 #ifndef HW_9PFS_SERVER_INTERNAL_H
 #define HW_9PFS_SERVER_INTERNAL_H
@@ -30,53 +41,29 @@
 #include "fsdev/shared/marshal.h"
 #include "qemu/queue.h"
 #include "block/aio.h"
+#include "hw/9pfs/fs/driver.h"
 #include "9p.h"
 #include "export.h"
 #include "wire.h"
-#include "fid.h"
 #include "lock.h"
-#include "qid.h"
-
-/* Requests under way are found by tag in this many lists (power of 2). */
-#define P9_TAG_LISTS    64
 
 /*
- * Fids a client may have: a bound on the memory it can make the host spend,
- * far above what a guest needs for its dentry cache.
+ * session.c
  */
-#define P9_FIDS_MAX     (4 * 1024 * 1024)
 
-/* What was agreed on in Tversion */
+/* The dialect that Tversion agreed on */
 typedef enum P9Dialect {
     P9_DIALECT_NONE,
     P9_DIALECT_L,               /* 9P2000.L */
     P9_DIALECT_U,               /* 9P2000.u */
 } P9Dialect;
 
-struct P9Server {
-    FsExport *fs;
-    P9Export *export;
-    const P9TransportOps *ops;
-    void *opaque;
-    AioContext *ctx;
+/*
+ * request.c
+ */
 
-    uint32_t msize;             /* 0: no version agreed on */
-    P9Dialect dialect;          /* of the session */
-    bool resetting;
-    bool stopped;               /* the VM: guest memory must not change */
-
-    unsigned under_way;         /* requests; the main thread reads it */
-    unsigned moving;            /* those that data is moved for; likewise */
-    QTAILQ_HEAD(, P9Request) requests;  /* under way, oldest first */
-    QLIST_HEAD(, P9Request) tags[P9_TAG_LISTS];
-    QSLIST_HEAD(, P9Request) spare;
-    CoQueue ended;              /* woken whenever a request ends */
-    QSIMPLEQ_HEAD(, P9Request) held;    /* ended while the VM is stopped */
-
-    GHashTable *fids;
-    Error *migration_blocker;   /* while there are fids */
-    P9LockTable locks;
-};
+/* Requests under way are found by tag in this many lists (power of 2). */
+#define P9_TAG_LISTS    64
 
 struct P9Request {
     P9Server *s;
@@ -92,13 +79,13 @@ struct P9Request {
     uint32_t size;              /* as the header says */
     uint16_t tag;
     uint8_t type;
-    P9Dialect dialect;          /* of its errors; others are the same in all */
+    P9Dialect dialect;          /* of the reply, if it is an error */
     int64_t start_ns;           /* when it was taken off the queue */
     bool tagged;                /* in the list of its tag */
     bool cancel_sent;
     /*
-     * Something was done that the client must learn about, whatever the
-     * handler returns: a cancelled request gets its reply even so.
+     * The client must learn about something that the handler did, whatever the
+     * handler returns: the request gets its reply even if it was cancelled.
      */
     bool must_answer;
 
@@ -106,10 +93,10 @@ struct P9Request {
     MarshalWriter w;            /* the reply after its header */
     size_t data;                /* bytes put into the reply after those of w */
 
-    bool waits_cont;            /* for the VM, to move data */
-    int held_ret;               /* what it ended with */
+    bool waits_cont;            /* sleeps in p9_move_begin() */
+    int held_ret;               /* its result while it is in s->held */
     QSIMPLEQ_ENTRY(P9Request) held_next;
-    CoQueue flushers;
+    CoQueue flushers;           /* Tflush messages that wait for its end */
     QTAILQ_ENTRY(P9Request) next;
     QLIST_ENTRY(P9Request) tag_next;
     QSLIST_ENTRY(P9Request) spare_next;
@@ -124,142 +111,46 @@ struct P9Request {
 };
 
 /*
- * Handles one message: 0 with the reply in req->w, or -errno. Returns -EINTR
- * for a cancelled request only if nothing was done, or sets must_answer.
+ * server.c
  */
-typedef int coroutine_fn P9Handler(P9Request *req);
 
-/* Bytes that the whole reply may have */
-size_t p9_request_room(const P9Request *req);
+struct P9Server {
+    FsExport *fs;
+    P9Export *export;
+    const P9TransportOps *ops;
+    void *opaque;
+    AioContext *ctx;            /* the export's */
 
-/*
- * Makes room for a reply of @size bytes after the header. Before anything is
- * put into req->w.
- */
-void p9_reply_reserve(P9Request *req, size_t size);
+    uint32_t msize;             /* 0: no version agreed on */
+    P9Dialect dialect;          /* of the session */
+    bool resetting;
+    bool stopped;               /* the VM: guest memory must not change */
 
-/*
- * @bytes of the message from @offset on, or of the room for the reply, as
- * scatter list of the request's own, which may be changed.
- */
-struct iovec *p9_request_out_iov(P9Request *req, size_t offset, size_t bytes,
-                                 unsigned *num);
-struct iovec *p9_request_in_iov(P9Request *req, size_t offset, size_t bytes,
-                                unsigned *num);
+    unsigned under_way;         /* requests; the main thread reads it */
+    unsigned moving;            /* moves of data under way; likewise */
+    QTAILQ_HEAD(, P9Request) requests;  /* under way, oldest first */
+    QLIST_HEAD(, P9Request) tags[P9_TAG_LISTS];
+    QSLIST_HEAD(, P9Request) spare;
+    CoQueue ended;              /* woken whenever a request ends */
+    QSIMPLEQ_HEAD(, P9Request) held;    /* ended while the VM is stopped */
 
-/*
- * Around driver operations that write to the request's guest memory: waits
- * while the VM is stopped. -EINTR if it was cancelled meanwhile; then nothing
- * is to be ended.
- */
-int coroutine_fn p9_move_begin(P9Request *req);
-void p9_move_end(P9Request *req);
-
-/* The request under way with that tag, or NULL */
-P9Request *p9_request_find(P9Server *s, uint16_t tag);
-
-/* Asks the request's operation to stop. */
-void p9_request_cancel(P9Request *req);
-
-P9Handler p9_version, p9_attach, p9_flush, p9_clunk;
-P9Handler p9_walk, p9_lcreate, p9_mkdir, p9_mknod, p9_symlink, p9_link;
-P9Handler p9_rename, p9_renameat, p9_unlinkat, p9_remove;
-P9Handler p9_getattr, p9_setattr, p9_statfs, p9_readlink;
-P9Handler p9_lopen, p9_read, p9_write, p9_readdir, p9_fsync;
-P9Handler p9_xattrwalk, p9_xattrcreate;
-P9Handler p9_lock, p9_getlock;
-P9Handler p9_open, p9_create, p9_stat, p9_wstat;
-
-/*
- * open(2) flags of the host for those of Tlopen and Tlcreate (Linux' generic
- * numbers), without O_CREAT and O_EXCL; -EINVAL for access mode 3.
- */
-int p9_open_flags(uint32_t wire, int *host);
-/* Whether the wire's flags ask that the file be new */
-bool p9_open_exclusive(uint32_t wire);
-/* Rlopen's and Rlcreate's iounit */
-uint32_t p9_iounit(const P9Server *s);
-
-/*
- * Opens a fid with the host's @flags and replies with qid[13] iounit[4]. -EBADF
- * if it is open; -ENXIO for what is neither file nor directory.
- */
-int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags);
-
-/* The fid @id, which must be a directory: 0, -EBADF or -ENOTDIR. */
-int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
-
-/*
- * What all messages that make something have in common: checks name and
- * group, and fills in @make. The owner is the user who attached.
- */
-int p9_make_init(FsMakeArgs *make, const P9Fid *dir, const char *name,
-                 uint32_t mode, uint32_t gid);
-/* The same for a symbolic link; the target is checked, too. */
-int p9_make_init_symlink(FsMakeArgs *make, const P9Fid *dir, const char *name,
-                         const char *target, uint32_t gid);
-
-/*
- * Makes a regular file, or without O_EXCL opens one that is there: the
- * directory's fid becomes it, open with the host's @flags. Replies with
- * qid[13] iounit[4].
- */
-int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMakeArgs *make,
-                                int flags, bool remove_on_clunk);
-
-/* Gives the fid's file one more name; as link(2). */
-int coroutine_fn p9_link_fid(P9Request *req, P9Fid *fid, P9Fid *dir,
-                             const char *name);
-
-/*
- * The name that a fid has now: 0 with a reference on the directory and a copy
- * of the name, -EBUSY for the root, -ENOENT if it has none or it is not known.
- */
-int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name);
-
-/* rename(2), which entries are told of */
-int coroutine_fn p9_rename_name(P9Request *req,
-                                FsNode *olddir, const char *oldname,
-                                FsNode *newdir, const char *newname);
-
-/*
- * Removes the file or directory under the fid's name; not another that has
- * taken the name.
- */
-int coroutine_fn p9_remove_fid(P9Request *req, const P9Fid *fid);
-
-/* Checks a change of attributes: 0 or the error it will get. */
-int p9_setattr_check(const P9Fid *fid, const FsSetAttr *set);
-
-/*
- * Tread of a directory in 9P2000.u: at most @count bytes, whole entries. @count
- * fits into the reply.
- */
-int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
-                             uint32_t count);
-
-/* Reads and writes of an extended attribute's fid: bytes or -errno */
-ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,
-                      uint32_t count);
-ssize_t p9_xattr_write(P9Request *req, P9Fid *fid, uint64_t offset,
-                       uint32_t count);
-/* The fid was clunked: sets the attribute, if it was for that. */
-int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid);
-/* Frees fid->xattr */
-void p9_xattr_free(P9Fid *fid);
-
-/*
- * Linux has "no change" for this id in chown(2), and so might drivers; it is
- * nobody's.
- */
-static inline bool p9_id_valid(uint32_t id)
-{
-    return id != P9_NOUID;
-}
+    GHashTable *fids;
+    Error *migration_blocker;   /* while there are fids */
+    P9LockTable locks;
+};
 
 static inline const FsDriver *p9_driver(const P9Request *req)
 {
     return req->s->fs->driver;
+}
+
+/*
+ * Linux takes this id for "no change" in chown(2), and drivers may do so as
+ * well. No user and no group has it.
+ */
+static inline bool p9_id_valid(uint32_t id)
+{
+    return id != P9_NOUID;
 }
 
 #endif /* HW_9PFS_SERVER_INTERNAL_H */

@@ -4,162 +4,9 @@
  * Open files: their data and the entries of directories.
  */
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
 #include "qemu/iov.h"
-#include "internal.h"
+#include "messages.h"
 #include "hw/9pfs/fs/throttle.h"
-
-/* Page size of most guests, and block size of most file systems */
-#define IOUNIT_ALIGN    4096
-
-/*
- * Flags of Tlopen and Tlcreate: Linux' generic numbers (asm-generic/fcntl.h),
- * whatever those of guest and host are. Flags that are not here are about the
- * guest's own descriptor (O_CLOEXEC, FASYNC, O_NONBLOCK, O_LARGEFILE), or could
- * fail on the host though the guest has allowed them already (O_NOATIME).
- *
- * O_DIRECT keeps data out of the host's page cache, where the host's file
- * system can do that; the client need not align anything (host/file.c).
- *
- * O_APPEND goes to the host, whose pwrite(2) then appends whatever the offset:
- * in 9P it is the server that appends (open(5) of Plan 9 on DMAPPEND), so that
- * several guests, and the host, can do so without overwriting each other.
- */
-#define WIRE_ACCMODE    000000003u
-#define WIRE_EXCL       000000200u
-
-static const struct {
-    uint32_t wire;
-    int host;
-} open_flags[] = {
-    { 000001000, O_TRUNC },
-    { 000002000, O_APPEND },
-    { 000010000, O_DSYNC },
-    { 000040000, O_DIRECT },
-    { 000200000, O_DIRECTORY },
-    { 000400000, O_NOFOLLOW },
-    { 004010000, O_SYNC },
-};
-
-int p9_open_flags(uint32_t wire, int *host)
-{
-    static const int access[] = { O_RDONLY, O_WRONLY, O_RDWR };
-    uint32_t mode = wire & WIRE_ACCMODE;
-    unsigned i;
-
-    if (mode >= ARRAY_SIZE(access)) {
-        return -EINVAL;
-    }
-    *host = access[mode];
-    for (i = 0; i < ARRAY_SIZE(open_flags); i++) {
-        if ((wire & open_flags[i].wire) == open_flags[i].wire) {
-            *host |= open_flags[i].host;
-        }
-    }
-    return 0;
-}
-
-bool p9_open_exclusive(uint32_t wire)
-{
-    return wire & WIRE_EXCL;
-}
-
-/*
- * The most that one Tread or Twrite should carry. Linux reserves 24 bytes for
- * either header (P9_IOHDRSZ). Whole blocks are better than odd ends, unless
- * that would cost much; 0 leaves the choice to the client.
- */
-uint32_t p9_iounit(const P9Server *s)
-{
-    uint32_t room, aligned;
-
-    if (s->msize < P9_MSIZE_MIN) {
-        return 0;
-    }
-    room = s->msize - 24;
-    aligned = QEMU_ALIGN_DOWN(room, IOUNIT_ALIGN);
-    return room - aligned <= room / 8 ? aligned : 0;
-}
-
-int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags)
-{
-    P9Server *s = req->s;
-    bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-    FsFile *file;
-    FsAttr attr;
-    P9Qid qid;
-    int ret;
-
-    if (fid->file) {
-        return -EBADF;
-    }
-    switch (fid->node->type) {
-    case S_IFREG:
-        if (flags & O_DIRECTORY) {
-            return -ENOTDIR;
-        }
-        break;
-    case S_IFDIR:
-        if (writes) {
-            return -EISDIR;
-        }
-        break;
-    case S_IFLNK:
-        return -ELOOP;
-    default:
-        /*
-         * Device nodes, fifos and sockets are the guest's: their drivers and
-         * peers are over there. The host's must not be touched.
-         */
-        return -ENXIO;
-    }
-    if (writes && s->fs->readonly) {
-        return -EROFS;
-    }
-
-    ret = p9_driver(req)->open_file(&req->call, fid->node, flags, &file);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = p9_driver(req)->getattr(&req->call, fid->node, file, &attr);
-    if (ret == 0 && (fid->file || fid->clunked)) {
-        /* by another request, meanwhile */
-        ret = -EBADF;
-    }
-    if (ret < 0) {
-        fs_file_unref(file);
-        return ret;
-    }
-    fid->file = file;
-
-    qid = p9_qid_make(&s->export->qids, &attr);
-    p9_put_qid(&req->w, &qid);
-    marshal_put_u32(&req->w, p9_iounit(s));
-    return 0;
-}
-
-/* Tlopen fid[4] flags[4] */
-int coroutine_fn p9_lopen(P9Request *req)
-{
-    g_autoptr(P9Fid) fid = NULL;
-    uint32_t id, flags;
-    int host, ret;
-
-    id = marshal_get_u32(&req->r);
-    flags = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid || fid->file) {
-        return -EBADF;
-    }
-    ret = p9_open_flags(flags, &host);
-    if (ret < 0) {
-        return ret;
-    }
-    return p9_fid_open(req, fid, host);
-}
 
 /* Whether the fid is open for this: 0, -EBADF, or -EISDIR for a directory. */
 static int io_check(const P9Fid *fid, int not_access)
@@ -174,8 +21,8 @@ static int io_check(const P9Fid *fid, int not_access)
 }
 
 /*
- * Tread fid[4] offset[8] count[4]. As pread(2): -EINVAL for an offset beyond
- * what a file can have. 9P2000.u reads directories with it as well.
+ * Tread fid[4] offset[8] count[4]. As pread(2): -EINVAL for an offset that no
+ * file can have. 9P2000.u reads directories with it as well.
  */
 int coroutine_fn p9_read(P9Request *req)
 {
@@ -235,8 +82,8 @@ int coroutine_fn p9_read(P9Request *req)
 }
 
 /*
- * Writes all of @iov; less, when there is an error after some of it. Then the
- * client finds out with its next write, as with write(2).
+ * Writes all of @iov. If an error follows after some bytes, returns their
+ * number, and the client gets the error with its next write, as with write(2).
  */
 static ssize_t coroutine_fn write_all(P9Request *req, FsFile *file,
                                       struct iovec *iov, unsigned num,
@@ -261,7 +108,7 @@ static ssize_t coroutine_fn write_all(P9Request *req, FsFile *file,
 
 /*
  * Twrite fid[4] offset[8] count[4] data[count]. As pwrite(2): -EINVAL for an
- * offset, and -EFBIG for an end, beyond what a file can have.
+ * offset, and -EFBIG for an end, that no file can have.
  */
 int coroutine_fn p9_write(P9Request *req)
 {
@@ -279,8 +126,8 @@ int coroutine_fn p9_write(P9Request *req)
         return -EINVAL;
     }
     /*
-     * Clients that hand over the data in place have left it out of the
-     * header's size (Linux before 4.19); the transport knows what is there.
+     * Clients that pass the data in place used to leave it out of the header's
+     * size (Linux before 4.19). The transport knows the real size.
      */
     if (count > req->out_size - P9_TWRITE_HEADER ||
         (req->size != P9_TWRITE_HEADER &&
@@ -321,19 +168,19 @@ int coroutine_fn p9_write(P9Request *req)
     return 0;
 }
 
-/* Bytes of an entry in Rreaddir beside its name: qid offset[8] type[1] [s] */
+/* Bytes of an entry in Rreaddir without its name: qid offset[8] type[1] [s] */
 #define DIRENT_HEADER   (P9_QID_SIZE + 8 + 1 + 2)
 
 /*
- * Rreaddir while it is filled. Entries are small and the room is cut into
- * pages, so they are collected before they are copied.
+ * Rreaddir while it is filled. Entries are small and the room is in pages, so
+ * entries are collected before they are copied.
  */
 typedef struct ReaddirFill {
     P9Request *req;
     uint64_t dev;
     size_t room;                /* for entries */
     size_t done;                /* bytes of entries, those in buf included */
-    bool full;                  /* one did not fit */
+    bool full;                  /* an entry did not fit */
     MarshalWriter w;
     uint8_t buf[4096];
 } ReaddirFill;
@@ -365,7 +212,7 @@ static bool readdir_fill(void *opaque, const FsDirent *entry)
         return false;
     }
     if (entry->namelen > NAME_MAX) {
-        /* Nobody could walk to it. */
+        /* No client could walk to it. */
         return true;
     }
     if (size > sizeof(fill->buf) - marshal_size(&fill->w)) {
@@ -381,7 +228,7 @@ static bool readdir_fill(void *opaque, const FsDirent *entry)
 
 /*
  * Treaddir fid[4] offset[8] count[4]: whole entries, at most count bytes.
- * -EINVAL if not even one fits, as getdents(2).
+ * -EINVAL if no entry fits, as getdents(2).
  */
 int coroutine_fn p9_readdir(P9Request *req)
 {
@@ -394,12 +241,9 @@ int coroutine_fn p9_readdir(P9Request *req)
     id = marshal_get_u32(&req->r);
     offset = marshal_get_u64(&req->r);
     count = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     if (!S_ISDIR(fid->node->type)) {
         return -ENOTDIR;
@@ -423,7 +267,7 @@ int coroutine_fn p9_readdir(P9Request *req)
     }
     ret = p9_driver(req)->readdir(&req->call, fid->file, offset,
                                   readdir_fill, &fill);
-    /* An error after some entries comes back with the next request. */
+    /* An error after some entries goes out with the next request. */
     if (ret >= 0 || fill.done > 0) {
         ret = fill.done == 0 && fill.full ? -EINVAL : 0;
         readdir_flush(&fill);
@@ -437,22 +281,23 @@ int coroutine_fn p9_readdir(P9Request *req)
     return 0;
 }
 
-/* Tfsync fid[4] datasync[4]; the latter is missing from older clients. */
+/* Tfsync fid[4] datasync[4]; older clients do not send datasync. */
 int coroutine_fn p9_fsync(P9Request *req)
 {
     g_autoptr(P9Fid) fid = NULL;
     uint32_t id;
     bool datasync = false;
+    int ret;
 
     id = marshal_get_u32(&req->r);
     if (marshal_left(&req->r)) {
         datasync = marshal_get_u32(&req->r) != 0;
     }
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid || !fid->file) {
+    if (!fid->file) {
         return -EBADF;
     }
     return p9_driver(req)->fsync(&req->call, fid->file, datasync);

@@ -3,37 +3,39 @@
  *
  * Byte range locks: Tlock and Tgetlock.
  *
- * They are POSIX locks: they belong to a process of the guest, which client_id
- * (the guest's name) and proc_id tell, not to the fid. Locks of one process
- * merge, and never conflict with each other, over all its fids on the file;
- * they must hold against other guests and against programs of the host.
+ * These are POSIX locks. A lock belongs to a process of the guest, which
+ * client_id (the guest's name) and proc_id identify, not to the fid. The locks
+ * of one process merge, and never conflict with each other, across all its fids
+ * on the file. They must hold against other guests and against programs of the
+ * host.
  *
- * POSIX locks of the host would all be QEMU's own, and so never conflict. An
- * open file description lock (F_OFD_SETLK of fcntl(2)) belongs to the open
- * file it was placed on, conflicts with all others, POSIX locks included, and
- * merges with those of the same open file: exactly a process, if each process
- * has an open file of its own. So each owner here, that is (node, client_id,
- * proc_id), opens the file for itself and places its locks on that.
+ * POSIX locks of the host would all belong to QEMU, and so would never
+ * conflict. An open file description lock (F_OFD_SETLK of fcntl(2)) belongs to
+ * the open file on which it was placed. It merges with locks of the same open
+ * file and conflicts with all others, POSIX locks included. If each process has
+ * an open file of its own, that is how the locks of a process behave. So each
+ * owner here, that is (node, client_id, proc_id), opens the file for itself and
+ * places its locks on that open file.
  *
- * The guest's kernel releases a process's locks when it closes the file. As a
- * safety net, when a fid is clunked its owners go, and their locks with them:
- * a fid is an open file of the guest, so whoever locked through it has closed
- * it, and with POSIX locks closing any of several ends all.
+ * The guest's kernel releases a process's locks when the process closes the
+ * file. As a safety net, clunking a fid ends its owners, and their locks: a fid
+ * is an open file of the guest, so a process that locked through the fid has
+ * closed the file, and with POSIX locks, closing any open file ends all locks.
  *
- * flock(2) in a Linux guest arrives as a lock on the whole file, proc_id being
- * the caller's: so it holds against other guests, which is more than it would
- * without, but a child that unlocks what its parent locked has no effect
- * before the file is closed.
+ * flock(2) in a Linux guest arrives as a lock on the whole file with the
+ * caller's proc_id. So flock(2) also holds against other guests. But when a
+ * child unlocks a file that its parent locked, the lock stays until the file is
+ * closed.
  *
- * A lock that has to wait (P9_LOCK_FLAGS_BLOCK) is tried again and again, as
- * there is no way to be told by the host when a lock goes. Locks that go
- * through this server wake the waiting at once. Waiting requests fill the
- * transport's queue, so only some may wait, and not for ever: the others are
- * told P9_LOCK_BLOCKED, upon which clients try again by themselves.
+ * A lock that has to wait (P9_LOCK_FLAGS_BLOCK) is tried again and again,
+ * because the host does not report when a lock ends. A lock that ends through
+ * this server wakes the waiting requests at once. Waiting requests fill the
+ * transport's queue, so only some may wait, and for a limited time. The others
+ * get P9_LOCK_BLOCKED, and clients then try again by themselves.
  */
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
-#include "internal.h"
+#include "messages.h"
 #include "hw/9pfs/trace.h"
 
 /* Requests that may wait for a lock: a quarter of a queue of 128 */
@@ -42,7 +44,7 @@
 #define WAIT_FIRST_NS   (10 * SCALE_MS)
 #define WAIT_MOST_NS    (200 * SCALE_MS)
 
-/* Owners: each has a host descriptor */
+/* Limit of owners: each has a host descriptor */
 #define OWNERS_MAX      4096
 /* Linux sends its node name, which has at most 64 bytes. */
 #define CLIENT_ID_MAX   255
@@ -54,7 +56,7 @@ typedef struct P9LockOwner {
     char *client_id;
     FsFile *file;
     uint32_t refs;              /* one while it is in the table */
-    uint32_t busy;              /* operations on it now */
+    uint32_t busy;              /* operations that use it now */
     bool dropped;               /* no longer in the table */
     /* All its locks lie within these bytes; none if first > last. */
     int64_t first;
@@ -62,7 +64,7 @@ typedef struct P9LockOwner {
     QLIST_HEAD(, P9LockUse) uses;
 } P9LockOwner;
 
-/* An owner placed a lock through a fid. */
+/* An owner has placed a lock through a fid. */
 struct P9LockUse {
     P9LockOwner *owner;
     P9Fid *fid;
@@ -127,21 +129,21 @@ static void owner_put(P9LockOwner *o)
     g_free(o);
 }
 
-/* Locks on @node may have gone: lets those try again who wait for one. */
+/* Locks on @node may have ended: lets requests that wait for one try again. */
 static void waiters_wake(P9Server *s, const FsNode *node)
 {
     P9LockWaiter *w, *next;
 
     QLIST_FOREACH_SAFE(w, &s->locks.waiters, next, next) {
         if (w->node == node) {
-            /* It must not be woken twice. */
+            /* It must not be woken twice before it runs. */
             w->node = NULL;
             qemu_co_sleep_wake(&w->call->sleep);
         }
     }
 }
 
-/* Ends the owner. Its locks go with its open file, once nobody uses that. */
+/* Ends the owner. Its locks end with the last reference to its open file. */
 static void owner_drop(P9LockOwner *o)
 {
     P9Server *s = o->s;
@@ -170,7 +172,7 @@ void p9_locks_drop_fid(P9Fid *fid)
 }
 
 /*
- * Opens the file for an owner: for both reading and writing if possible, as
+ * Opens the file for an owner: for both reading and writing if possible, since
  * locks of both kinds may follow, else as the fid is open.
  */
 static int coroutine_fn lock_open(P9Request *req, const P9Fid *fid,
@@ -190,7 +192,7 @@ static int coroutine_fn lock_open(P9Request *req, const P9Fid *fid,
     return ret;
 }
 
-/* The owner, made if need be, with a reference and counted as busy. */
+/* Finds or makes the owner, with a reference for the caller and as busy. */
 static int coroutine_fn owner_get(P9Request *req, const P9Fid *fid,
                                   uint32_t proc_id, const char *client_id,
                                   P9LockOwner **owner)
@@ -260,8 +262,9 @@ static void owner_add_use(P9LockOwner *o, P9Fid *fid)
     QLIST_INSERT_HEAD(&fid->locks, use, by_fid);
 }
 
-/* Notes which bytes may be locked now. */
-static void owner_note(P9LockOwner *o, short type, int64_t first, int64_t last)
+/* Records in which bytes all locks of the owner lie, after one of @type. */
+static void owner_record(P9LockOwner *o, short type,
+                         int64_t first, int64_t last)
 {
     if (type != F_UNLCK) {
         if (o->first > o->last) {
@@ -343,7 +346,7 @@ static int lock_range(struct flock *lock, uint8_t type, uint64_t start,
     return 0;
 }
 
-/* The fid of a lock: 0, -EBADF, -EINVAL or -ENOLCK if there are no locks. */
+/* The fid of a lock: 0, -EBADF, -EINVAL, or -ENOLCK without support. */
 static int lock_fid(P9Request *req, uint32_t id, P9Fid **fid)
 {
     *fid = p9_fid_get_attached(req->s, id);
@@ -374,11 +377,11 @@ static int coroutine_fn lock_do(P9Request *req, P9Fid *fid, uint32_t proc_id,
     }
     ret = lock_place(req, fid, o, lock, block);
     if (ret == 0) {
-        owner_note(o, lock->l_type, lock->l_start, last);
+        owner_record(o, lock->l_type, lock->l_start, last);
         if (lock->l_type == F_UNLCK) {
             waiters_wake(req->s, fid->node);
         } else if (o->dropped) {
-            /* Its file was closed meanwhile, the lock goes with the owner. */
+            /* The file was closed during the wait; the lock ends with it. */
             ret = -EBADF;
         } else if (fid->clunked) {
             owner_drop(o);
@@ -436,10 +439,10 @@ int coroutine_fn p9_lock(P9Request *req)
 }
 
 /*
- * Whose the lock is that @lock (from F_OFD_GETLK) tells of: the only other
- * owner that may have locked those bytes, or NULL if there are several or
- * none, because it is another guest's or the host's. The host does not tell
- * more about locks of open files than that.
+ * The owner of @lock, which is a result of F_OFD_GETLK. For a lock of an open
+ * file the host gives the bytes, but not the holder. So this is the only other
+ * owner that may have locked these bytes, or NULL if there are several, or
+ * none because another guest or the host has the lock.
  */
 static P9LockOwner *lock_holder(P9Server *s, const FsNode *node,
                                 const P9LockOwner *self,
@@ -451,7 +454,7 @@ static P9LockOwner *lock_holder(P9Server *s, const FsNode *node,
     int64_t last = lock->l_len ? lock->l_start + (lock->l_len - 1) : INT64_MAX;
 
     if (lock->l_pid > 0) {
-        return NULL;            /* a POSIX lock, of a host's process */
+        return NULL;            /* a POSIX lock of a process on the host */
     }
     g_hash_table_iter_init(&iter, s->locks.owners);
     while (g_hash_table_iter_next(&iter, (gpointer *)&o, NULL)) {
@@ -468,9 +471,9 @@ static P9LockOwner *lock_holder(P9Server *s, const FsNode *node,
 
 /*
  * Tgetlock fid[4] type[1] start[8] length[8] proc_id[4] client_id[s]: replies
- * with the same members, describing a lock in the way, or with
- * P9_LOCK_TYPE_UNLCK if there is none. A holder that is not known has proc_id
- * 0 and no client_id.
+ * with the same members, describing a lock that conflicts, or with
+ * P9_LOCK_TYPE_UNLCK if there is none. An unknown holder has proc_id 0 and an
+ * empty client_id.
  */
 int coroutine_fn p9_getlock(P9Request *req)
 {
@@ -506,7 +509,7 @@ int coroutine_fn p9_getlock(P9Request *req)
     if (lock.l_type == F_UNLCK) {
         /*
          * Linux' client sends this type whatever the program asks about
-         * (v9fs_file_getlock()), so it means any lock: what a writer meets.
+         * (v9fs_file_getlock()), so it means any lock that a writer meets.
          */
         lock.l_type = F_WRLCK;
     }

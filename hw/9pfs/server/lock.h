@@ -19,7 +19,7 @@ typedef struct P9LockTable {
 void p9_locks_init(P9LockTable *locks);
 void p9_locks_destroy(P9LockTable *locks);
 
-/* The fid is clunked: drops all owners that placed locks through it. */
+/* The fid was clunked: ends all owners that placed locks through it. */
 void p9_locks_drop_fid(P9Fid *fid);
 
 #endif /* HW_9PFS_SERVER_LOCK_H */

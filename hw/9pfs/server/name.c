@@ -1,168 +1,17 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Names: walking along them, making, renaming and removing them.
+ * Names: messages that make, rename and remove them.
  *
- * Directories are nodes here, so a name is always one of a directory that the
- * client has a fid on. What happens to a name is told to the table of entries
- * (fid.c) after it happened. A driver call takes time, and other requests
- * go on meanwhile: therefore the entry is looked up before the call, and what
- * is found to be still the same after it is changed.
+ * A name belongs to a directory, which is a node, and on which the client has a
+ * fid. After the driver has changed a name, the server changes the name's entry
+ * (fs/node.h). Other requests run while the driver works. So the server looks
+ * the entry up before it calls the driver, and afterwards changes the entry
+ * only if it still is that name.
  */
 #include "qemu/osdep.h"
 #include <sys/sysmacros.h>
-#include "internal.h"
-
-int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
-{
-    *fid = p9_fid_get_attached(s, id);
-    if (!*fid) {
-        return -EBADF;
-    }
-    return S_ISDIR((*fid)->node->type) ? 0 : -ENOTDIR;
-}
-
-/* Whether Twalk may look @name up: 0 or the error of a name that is not. */
-static int walk_name_check(const char *name)
-{
-    int ret;
-
-    if (!strcmp(name, "..")) {
-        return 0;
-    }
-    ret = fs_name_check(name);
-    /* walk(5) of Plan 9: "." is not used in the protocol. */
-    return ret == -EINVAL ? -ENOENT : ret;
-}
-
-/* Makes the walk's result a fid: a new one, or @from walked onto itself. */
-static int coroutine_fn walk_bind(P9Server *s, P9Fid *from, uint32_t newid,
-                                  FsNode *node, FsEntry *entry)
-{
-    g_autoptr(P9Fid) fid = p9_fid_new(s, newid, from->uid, node, entry);
-
-    return from->id == newid ? p9_fid_replace(from, fid) : p9_fid_insert(fid);
-}
-
-/*
- * Twalk fid[4] newfid[4] nwname[2] nwname*(wname[s]). Without names it clones
- * the fid. If not all names are found, newfid is not made; that is an error
- * only if the first is not. A fid may be open: its node can be walked from as
- * any other, and Linux does so.
- */
-int coroutine_fn p9_walk(P9Request *req)
-{
-    P9Server *s = req->s;
-    g_autoptr(P9Fid) from = NULL;
-    g_autoptr(FsNode) node = NULL;
-    g_autoptr(FsNode) parent = NULL;
-    const char *names[FS_WALK_MAX];
-    uint32_t id, newid;
-    unsigned num, good, i;
-    FsEntry *entry = NULL;
-    FsWalk walk;
-    P9Qid qid;
-    int bad = 0;
-    int ret;
-
-    id = marshal_get_u32(&req->r);
-    newid = marshal_get_u32(&req->r);
-    num = marshal_get_u16(&req->r);
-    if (num > FS_WALK_MAX) {
-        return -EINVAL;
-    }
-    for (i = 0; i < num; i++) {
-        names[i] = marshal_get_str(&req->r, NULL);
-    }
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    from = p9_fid_get_attached(s, id);
-    if (!from) {
-        return -EBADF;
-    }
-    if (newid != id) {
-        ret = p9_fid_check_new(s, newid);
-        if (ret < 0) {
-            return ret;
-        }
-    }
-
-    if (num == 0) {
-        ret = newid == id ? 0
-              : walk_bind(s, from, newid, from->node, from->entry);
-        if (ret < 0) {
-            return ret;
-        }
-        marshal_put_u16(&req->w, 0);
-        return 0;
-    }
-    if (newid == id && from->file) {
-        /* It would be closed behind the client's back. */
-        return -EBADF;
-    }
-    if (!S_ISDIR(from->node->type)) {
-        return -ENOTDIR;
-    }
-    if (p9_request_room(req) < P9_HEADER_SIZE + 2 + num * P9_QID_SIZE) {
-        return -EMSGSIZE;
-    }
-
-    /* Names up to the first that cannot be one */
-    for (good = 0; good < num; good++) {
-        bad = walk_name_check(names[good]);
-        if (bad < 0) {
-            break;
-        }
-    }
-    if (good == 0) {
-        return bad;
-    }
-
-    walk.walked = 0;
-    walk.node = NULL;
-    walk.parent = NULL;
-    ret = p9_driver(req)->walk(&req->call, from->node, names, good, &walk);
-    node = walk.node;
-    parent = walk.parent;
-    if (ret < 0 && (walk.walked == 0 || ret == -EINTR)) {
-        return ret;
-    }
-    if (ret < 0 ? walk.walked >= good : walk.walked != good || !node) {
-        return -EIO;
-    }
-
-    /* A file system that is not to be shown ends the walk like a lost name. */
-    for (i = 0; i < walk.walked; i++) {
-        ret = fs_export_admit_dev(s->fs, walk.attr[i].dev);
-        if (ret < 0) {
-            if (i == 0) {
-                return ret;
-            }
-            walk.walked = i;
-        }
-    }
-
-    if (walk.walked == num) {
-        if (parent) {
-            entry = fs_entry_get(s->fs, parent, names[num - 1], node);
-        }
-        ret = walk_bind(s, from, newid, node, entry);
-        if (entry) {
-            fs_entry_put(entry);
-        }
-        if (ret < 0) {
-            return ret;
-        }
-    }
-
-    marshal_put_u16(&req->w, walk.walked);
-    for (i = 0; i < walk.walked; i++) {
-        qid = p9_qid_make(&s->export->qids, &walk.attr[i]);
-        p9_put_qid(&req->w, &qid);
-    }
-    return 0;
-}
+#include "messages.h"
 
 int p9_make_init(FsMakeArgs *make, const P9Fid *dir, const char *name,
                  uint32_t mode, uint32_t gid)
@@ -184,117 +33,7 @@ int p9_make_init(FsMakeArgs *make, const P9Fid *dir, const char *name,
     return 0;
 }
 
-/*
- * With multidevs=forbid, a file of another file system that is mounted there
- * must not be opened instead, and perhaps truncated.
- */
-static int coroutine_fn create_admit(P9Request *req, FsNode *dir,
-                                     const char *name)
-{
-    FsExport *fs = req->s->fs;
-    FsWalk walk = { .walked = 0 };
-    int ret;
-
-    if (fs->multidevs != FSDEV_MULTIDEVS_FORBID) {
-        return 0;
-    }
-    ret = p9_driver(req)->walk(&req->call, dir, &name, 1, &walk);
-    if (ret == 0) {
-        ret = fs_export_admit_dev(fs, walk.attr[0].dev);
-        fs_node_unref(walk.node);
-        if (walk.parent) {
-            fs_node_unref(walk.parent);
-        }
-    }
-    return ret == -ENOENT ? 0 : ret;
-}
-
-int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir, const FsMakeArgs *make,
-                                int flags, bool remove_on_clunk)
-{
-    P9Server *s = req->s;
-    g_autoptr(P9Fid) fid = NULL;
-    g_autoptr(FsNode) node = NULL;
-    g_autoptr(FsFile) file = NULL;
-    FsEntry *entry;
-    FsAttr attr;
-    P9Qid qid;
-    int ret;
-
-    if (!(flags & O_EXCL)) {
-        ret = create_admit(req, dir->node, make->name);
-        if (ret < 0) {
-            return ret;
-        }
-    }
-    ret = p9_driver(req)->create(&req->call, dir->node, make, flags | O_CREAT,
-                                 &node, &file, &attr);
-    if (ret < 0) {
-        return ret;
-    }
-    if (!S_ISREG(node->type)) {
-        return S_ISDIR(node->type) ? -EISDIR : -ENXIO;
-    }
-
-    entry = fs_entry_get(s->fs, dir->node, make->name, node);
-    fid = p9_fid_new(s, dir->id, dir->uid, node, entry);
-    fs_entry_put(entry);
-    fid->file = g_steal_pointer(&file);
-    fid->remove_on_clunk = remove_on_clunk;
-    ret = p9_fid_replace(dir, fid);
-    if (ret < 0) {
-        return ret;
-    }
-
-    qid = p9_qid_make(&s->export->qids, &attr);
-    p9_put_qid(&req->w, &qid);
-    marshal_put_u32(&req->w, p9_iounit(s));
-    return 0;
-}
-
-/*
- * Tlcreate fid[4] name[s] flags[4] mode[4] gid[4]: the directory's fid becomes
- * the new file, open. As open(2) with O_CREAT; O_EXCL if the client says so.
- */
-int coroutine_fn p9_lcreate(P9Request *req)
-{
-    g_autoptr(P9Fid) dir = NULL;
-    uint32_t id, flags, mode, gid;
-    const char *name;
-    FsMakeArgs make;
-    int host, ret;
-
-    id = marshal_get_u32(&req->r);
-    name = marshal_get_str(&req->r, NULL);
-    flags = marshal_get_u32(&req->r);
-    mode = marshal_get_u32(&req->r);
-    gid = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, id, &dir);
-    if (ret < 0) {
-        return ret;
-    }
-    if (dir->file) {
-        return -EBADF;
-    }
-    ret = p9_make_init(&make, dir, name, S_IFREG | (mode & 07777), gid);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = p9_open_flags(flags, &host);
-    if (ret < 0) {
-        return ret;
-    }
-    host &= ~O_DIRECTORY;
-    if (p9_open_exclusive(flags)) {
-        host |= O_EXCL;
-    }
-    return p9_create_file(req, dir, &make, host, false);
-}
-
-/* Makes anything but a file that is to be open, and replies with its qid. */
+/* Makes anything except a regular file, and replies with its qid. */
 static int coroutine_fn make_reply(P9Request *req, P9Fid *dir,
                                    const FsMakeArgs *make)
 {
@@ -324,10 +63,7 @@ int coroutine_fn p9_mkdir(P9Request *req)
     name = marshal_get_str(&req->r, NULL);
     mode = marshal_get_u32(&req->r);
     gid = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, id, &dir);
+    ret = p9_request_dir(req, id, &dir);
     if (ret < 0) {
         return ret;
     }
@@ -339,8 +75,8 @@ int coroutine_fn p9_mkdir(P9Request *req)
 }
 
 /*
- * Tmknod dfid[4] name[s] mode[4] major[4] minor[4] gid[4], as mknod(2): that
- * makes regular files too, but no directories.
+ * Tmknod dfid[4] name[s] mode[4] major[4] minor[4] gid[4], as mknod(2), which
+ * makes regular files as well, but no directories.
  */
 int coroutine_fn p9_mknod(P9Request *req)
 {
@@ -360,10 +96,7 @@ int coroutine_fn p9_mknod(P9Request *req)
     rmajor = marshal_get_u32(&req->r);
     rminor = marshal_get_u32(&req->r);
     gid = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, id, &dir);
+    ret = p9_request_dir(req, id, &dir);
     if (ret < 0) {
         return ret;
     }
@@ -431,10 +164,7 @@ int coroutine_fn p9_symlink(P9Request *req)
     name = marshal_get_str(&req->r, NULL);
     target = marshal_get_str(&req->r, NULL);
     gid = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, id, &dir);
+    ret = p9_request_dir(req, id, &dir);
     if (ret < 0) {
         return ret;
     }
@@ -471,10 +201,7 @@ int coroutine_fn p9_link(P9Request *req)
     dirid = marshal_get_u32(&req->r);
     id = marshal_get_u32(&req->r);
     name = marshal_get_str(&req->r, NULL);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, dirid, &dir);
+    ret = p9_request_dir(req, dirid, &dir);
     if (ret < 0) {
         return ret;
     }
@@ -503,10 +230,7 @@ int coroutine_fn p9_renameat(P9Request *req)
     oldname = marshal_get_str(&req->r, NULL);
     newid = marshal_get_u32(&req->r);
     newname = marshal_get_str(&req->r, NULL);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, oldid, &olddir);
+    ret = p9_request_dir(req, oldid, &olddir);
     if (ret < 0) {
         return ret;
     }
@@ -525,19 +249,6 @@ int coroutine_fn p9_renameat(P9Request *req)
     return p9_rename_name(req, olddir->node, oldname, newdir->node, newname);
 }
 
-int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name)
-{
-    if (fid->node == fid->s->fs->root) {
-        return -EBUSY;
-    }
-    if (!fid->entry || fid->entry->gone) {
-        return -ENOENT;
-    }
-    *dir = fs_node_ref(fid->entry->parent);
-    *name = g_strdup(fid->entry->name);
-    return 0;
-}
-
 /* Trename fid[4] dfid[4] name[s] */
 int coroutine_fn p9_rename(P9Request *req)
 {
@@ -552,12 +263,9 @@ int coroutine_fn p9_rename(P9Request *req)
     id = marshal_get_u32(&req->r);
     dirid = marshal_get_u32(&req->r);
     newname = marshal_get_str(&req->r, NULL);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     ret = p9_fid_get_dir(req->s, dirid, &newdir);
     if (ret < 0) {
@@ -574,7 +282,7 @@ int coroutine_fn p9_rename(P9Request *req)
     return p9_rename_name(req, olddir, oldname, newdir->node, newname);
 }
 
-/* Removes a name, and tells the entries. */
+/* Removes a name and its entry. */
 static int coroutine_fn remove_name(P9Request *req, FsNode *dir,
                                     const char *name, bool rmdir,
                                     FsNode *expect)
@@ -604,10 +312,7 @@ int coroutine_fn p9_unlinkat(P9Request *req)
     id = marshal_get_u32(&req->r);
     name = marshal_get_str(&req->r, NULL);
     flags = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get_dir(req->s, id, &dir);
+    ret = p9_request_dir(req, id, &dir);
     if (ret < 0) {
         return ret;
     }
@@ -639,8 +344,8 @@ int coroutine_fn p9_remove_fid(P9Request *req, const P9Fid *fid)
 }
 
 /*
- * Tremove fid[4]: removes the file and clunks the fid, the latter even if the
- * former fails (remove(5) of Plan 9).
+ * Tremove fid[4]: removes the file and clunks the fid. The fid is gone even if
+ * the file could not be removed (remove(5) of Plan 9).
  */
 int coroutine_fn p9_remove(P9Request *req)
 {

@@ -1,25 +1,24 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The session: agreeing on a version, attaching to the export's root, giving
- * up requests and fids.
+ * The session: version, attach, flush and clunk.
  */
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
-#include "internal.h"
+#include "messages.h"
 #include "hw/9pfs/trace.h"
 
-/* Who a client is that tells neither a number nor a name that means one */
+/* The user of a client that sends neither a number nor a name that means one */
 #define UID_NOBODY  65534
 
-/* How long Tflush waits for what cannot be cancelled */
+/* How long Tflush waits for an operation that cannot be cancelled */
 #define FLUSH_PATIENCE_S    10
 
 /*
- * Plain 9P2000 is not among them: it has no errno, links or devices, and Linux'
- * client speaks one of these.
+ * Plain 9P2000 is not supported: it has no errno, links or devices, and Linux'
+ * client speaks one of these two.
  */
 static P9Dialect version_dialect(const char *version)
 {
@@ -28,8 +27,8 @@ static P9Dialect version_dialect(const char *version)
 }
 
 /*
- * Tversion msize[4] version[s] begins a session: whatever was before, requests
- * and fids, is over (version(5) of Plan 9). Until it is done, newer requests
+ * Tversion msize[4] version[s] begins a session, and ends all requests and fids
+ * of the one before (version(5) of Plan 9). Until it is done, newer requests
  * are refused.
  */
 int coroutine_fn p9_version(P9Request *req)
@@ -57,7 +56,7 @@ int coroutine_fn p9_version(P9Request *req)
         }
         p9_request_cancel(old);
     }
-    /* Two of this kind do not wait for each other: only for older ones. */
+    /* It waits for older requests, so no two Tversion wait for each other. */
     while (QTAILQ_FIRST(&s->requests) != req) {
         qemu_co_queue_wait(&s->ended, NULL);
     }
@@ -69,7 +68,7 @@ int coroutine_fn p9_version(P9Request *req)
         return -EMSGSIZE;
     } else {
         msize = MIN(msize, P9_MSIZE_MAX);
-        /* A newer Tversion waits already: the session will be that one's. */
+        /* If a newer Tversion waits already, the session will be that one's. */
         if (!req->cancel_sent) {
             s->msize = msize;
             s->dialect = dialect;
@@ -83,9 +82,9 @@ int coroutine_fn p9_version(P9Request *req)
 }
 
 /*
- * Whose files a fid makes. Linux sends the user's number for each user, and
- * none where one attach serves all (access=any): then the name counts, if it
- * is root or a number.
+ * The owner of files that a fid makes. Linux sends the user's number for each
+ * user, and no number where one attach serves all users (access=any). Then the
+ * name counts, if it is root or a number.
  */
 static uint32_t attach_uid(uint32_t n_uname, const char *uname)
 {
@@ -104,8 +103,8 @@ static uint32_t attach_uid(uint32_t n_uname, const char *uname)
 }
 
 /*
- * Tattach fid[4] afid[4] uname[s] aname[s] n_uname[4]. There is one tree to
- * attach to, so aname, which would choose one, has no meaning here.
+ * Tattach fid[4] afid[4] uname[s] aname[s] n_uname[4]. An export has one tree,
+ * so aname, which would choose one, has no meaning here.
  */
 int coroutine_fn p9_attach(P9Request *req)
 {
@@ -131,7 +130,7 @@ int coroutine_fn p9_attach(P9Request *req)
         return -EBADF;
     }
 
-    /* In the table first: from here on the guest cannot be migrated. */
+    /* The fid goes into the table first, which blocks migration. */
     fid = p9_fid_new(s, id, attach_uid(n_uname, uname), root, NULL);
     ret = p9_fid_insert(fid);
     if (ret < 0) {
@@ -153,16 +152,16 @@ static void flush_patience_over(void *opaque)
 
     if (fs_call_abandon(&old->call)) {
         warn_report_once("fsdev '%s': a request that the guest flushed had "
-                         "no answer for %d seconds; it is given up",
+                         "no answer for %d seconds; giving up on it",
                          old->s->fs->id, FLUSH_PATIENCE_S);
     }
 }
 
 /*
- * Tflush oldtag[2]: Rflush once that request is over, whether it was stopped
- * in time or not. Tags that are not in use were answered before. Whoever is
- * silent for long does not keep the guest: the request then ends with an
- * error, as nobody knows what became of it.
+ * Tflush oldtag[2]: Rflush goes out when that request has ended, whether or not
+ * it was stopped in time. A request whose tag is not in use was answered
+ * before. If a driver's peer does not answer for long, the request ends with
+ * an error, because its outcome is unknown.
  */
 int coroutine_fn p9_flush(P9Request *req)
 {
@@ -181,12 +180,13 @@ int coroutine_fn p9_flush(P9Request *req)
         return 0;
     }
     p9_request_cancel(old);
-    /* A driver may have ended it from within. */
+    /* The driver may have ended it inside p9_request_cancel(). */
     if (p9_request_find(s, oldtag) == old) {
         /*
-         * Only older requests are waited for, so no two can wait for each
-         * other. @old may be another request when this returns: its end runs
-         * us before anything else.
+         * A Tflush waits for an older request, so no two wait for each
+         * other. The end of @old runs this coroutine before anything else, so
+         * the timer never sees @old in use again. After the wait, @old may be
+         * another request.
          */
         aio_timer_init(s->ctx, &timer, QEMU_CLOCK_REALTIME, SCALE_NS,
                        flush_patience_over, old);
@@ -199,9 +199,10 @@ int coroutine_fn p9_flush(P9Request *req)
 }
 
 /*
- * Tclunk fid[4]: the fid is gone whatever is answered (clunk(5) of Plan 9).
- * The attribute of a Txattrcreate is set now, and a file opened with ORCLOSE
- * removed; both may fail. A session that ends without Tclunk removes nothing.
+ * Tclunk fid[4]: the fid is gone whatever the reply says (clunk(5) of Plan 9).
+ * Tclunk sets the attribute of a Txattrcreate, and removes a file that was
+ * opened with ORCLOSE; both may fail. A session that ends without Tclunk
+ * removes nothing.
  */
 int coroutine_fn p9_clunk(P9Request *req)
 {

@@ -1,32 +1,33 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Extended attributes, which in 9P2000.L are files of a sort: Txattrwalk makes
- * a fid whose contents are an attribute's value, or the list of names, to be
- * had with Tread; Txattrcreate turns a fid into one that takes a value with
- * Twrite, and Tclunk sets it.
+ * Extended attributes, which 9P2000.L treats like files. Txattrwalk makes a fid
+ * from which Tread reads an attribute's value or the list of names.
+ * Txattrcreate turns a fid into one to which Twrite writes a value, and Tclunk
+ * sets the attribute.
  *
- * A value is held in memory as long as its fid lives, so the number of these
- * fids is limited (fsdev's max_xattr).
+ * A value stays in memory as long as its fid exists, so the number of these
+ * fids is limited (the fsdev's max_xattr).
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
 #include <sys/xattr.h>
-#include "internal.h"
+#include "messages.h"
+#include "xattr.h"
 
 /* Longest name that Linux has (XATTR_NAME_MAX of linux/limits.h) */
 #define NAME_LEN_MAX    255
 
 struct P9Xattr {
-    char *name;                 /* NULL for what is only read */
+    char *name;                 /* to be set by Tclunk; NULL: Tread only */
     uint8_t *value;
     size_t size;
     size_t filled;              /* bytes written so far */
     int flags;                  /* of setxattr(2) */
 };
 
-/* Takes a place among the export's, or -ENOSPC. */
-static int xattr_take(P9Export *export)
+/* Reserves one of the export's xattr slots, or returns -ENOSPC. */
+static int xattr_reserve(P9Export *export)
 {
     uint32_t max = export->fs->max_xattr;
 
@@ -66,12 +67,9 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     id = marshal_get_u32(&req->r);
     newid = marshal_get_u32(&req->r);
     name = marshal_get_str(&req->r, &name_len);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    file = p9_fid_get_attached(s, id);
-    if (!file) {
-        return -EBADF;
+    ret = p9_request_fid(req, id, &file);
+    if (ret < 0) {
+        return ret;
     }
     ret = p9_fid_check_new(s, newid);
     if (ret < 0) {
@@ -83,14 +81,14 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     if (!p9_driver(req)->getxattr) {
         return -EOPNOTSUPP;
     }
-    ret = xattr_take(s->export);
+    ret = xattr_reserve(s->export);
     if (ret < 0) {
         return ret;
     }
 
     x = g_new0(P9Xattr, 1);
     fid = p9_fid_new(s, newid, file->uid, file->node, NULL);
-    fid->xattr = x;             /* and with it the place */
+    fid->xattr = x;             /* and with it the slot */
     ret = p9_driver(req)->getxattr(&req->call, file->node,
                                    name_len ? name : NULL,
                                    &x->value, &x->size);
@@ -107,7 +105,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
 
 /*
  * Txattrcreate fid[4] name[s] attr_size[8] flags[4]: the fid becomes the
- * attribute's. Errors of setxattr(2) that need no file are found here.
+ * attribute's. Reports errors of setxattr(2) that need no file.
  */
 int coroutine_fn p9_xattrcreate(P9Request *req)
 {
@@ -125,11 +123,11 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     name = marshal_get_str(&req->r, &name_len);
     size = marshal_get_u64(&req->r);
     flags = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
+    ret = p9_request_fid(req, id, &file);
+    if (ret < 0) {
+        return ret;
     }
-    file = p9_fid_get_attached(s, id);
-    if (!file || file->file) {
+    if (file->file) {
         return -EBADF;
     }
     if (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)) {
@@ -144,7 +142,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     if (!p9_driver(req)->setxattr || !p9_driver(req)->removexattr) {
         return -EOPNOTSUPP;
     }
-    ret = xattr_take(s->export);
+    ret = xattr_reserve(s->export);
     if (ret < 0) {
         return ret;
     }
@@ -155,7 +153,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     x->size = size;
     x->flags = flags;
     fid = p9_fid_new(s, id, file->uid, file->node, file->entry);
-    fid->xattr = x;             /* and with it the place */
+    fid->xattr = x;             /* and with it the slot */
     return p9_fid_replace(file, fid);
 }
 
@@ -176,7 +174,7 @@ ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,
 }
 
 /*
- * -ENOSPC beyond the size that Txattrcreate told, -EINVAL when the write would
+ * -ENOSPC beyond the size that Txattrcreate gave, -EINVAL when the write would
  * leave a gap.
  */
 ssize_t p9_xattr_write(P9Request *req, P9Fid *fid, uint64_t offset,
@@ -200,10 +198,10 @@ ssize_t p9_xattr_write(P9Request *req, P9Fid *fid, uint64_t offset,
 }
 
 /*
- * An attribute of which nothing was written is not set: the client gave it up
- * (Linux clunks the fid when a write failed). One that is not complete is an
- * error. A value of size 0 with XATTR_REPLACE is how Linux' client asks for
- * removal; without, it is an empty value.
+ * If nothing of the value was written, the attribute is not set: the client
+ * gave up (Linux clunks the fid when a write failed). An incomplete value is
+ * an error. A value of size 0 with XATTR_REPLACE is how Linux' client asks for
+ * removal; without XATTR_REPLACE, it is an empty value.
  */
 int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid)
 {

@@ -2,15 +2,15 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The stat structure of 9P2000.u (stat(5) of Plan 9, and the "Unix extension"
- * to it): one file's attributes and name, as Rstat, Twstat and the reads of
- * directories have it.
+ * to it), which has one file's attributes and name: in Rstat, in Twstat, and in
+ * reads of directories.
  */
-#ifndef HW_9PFS_SERVER_DOTU_H
-#define HW_9PFS_SERVER_DOTU_H
+#ifndef HW_9PFS_SERVER_DOTU_STAT_H
+#define HW_9PFS_SERVER_DOTU_STAT_H
 
 #include "internal.h"
 
-/* Its fields but for the size, in order. Strings are somebody else's. */
+/* Its fields after the size, in order. It does not own the strings. */
 typedef struct P9Stat {
     uint16_t type;
     uint32_t dev;
@@ -36,14 +36,14 @@ typedef struct P9StatText {
     char extension[PATH_MAX];
 } P9StatText;
 
-/* Bytes of @st, its own size included; at most P9_STAT_MAX, if filled in. */
+/* Bytes of @st with its size; at most P9_STAT_MAX after p9_stat_fill() */
 size_t p9_stat_size(const P9Stat *st);
 #define P9_STAT_MAX (P9_STAT_SIZE + NAME_MAX + PATH_MAX + 2 * 10)
 
 /* Appends size[2] and all fields. */
 void p9_stat_put(MarshalWriter *w, const P9Stat *st);
 
-/* Takes size[2] and all fields; false if they are not of that size. */
+/* Reads size[2] and all fields; false if the fields do not have that size. */
 bool p9_stat_get(MarshalReader *r, P9Stat *st);
 
 /* The P9_DM* type bits for the S_IFMT bits of @mode */
@@ -55,10 +55,10 @@ uint32_t p9_stat_unix_perm(uint32_t mode);
     (0777u | P9_DMSETUID | P9_DMSETGID | P9_DMSETVTX)
 
 /*
- * Fills in @st for the inode of these attributes, the strings in @text. For a
- * symbolic link the driver is asked where it leads.
+ * Fills in @st for the inode of these attributes, with the strings in @text.
+ * Asks the driver for the target of a symbolic link.
  */
 int coroutine_fn p9_stat_fill(P9Request *req, FsNode *node, const FsAttr *attr,
                               P9Stat *st, P9StatText *text);
 
-#endif /* HW_9PFS_SERVER_DOTU_H */
+#endif /* HW_9PFS_SERVER_DOTU_STAT_H */
