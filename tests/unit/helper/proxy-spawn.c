@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Starting virtfs-proxy-helper for tests, and waiting for it: see proxy-client.h.
+ * Starting virtfs-proxy-helper for tests, and waiting for it: see
+ * proxy-client.h.
  */
 #include "qemu/osdep.h"
 #include "proxy-client.h"

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper with a client of protocol version 1 that asks for
- * things that it must not get: see test-9p-helper-hostile.c.
+ * Tests of virtfs-proxy-helper with a client of protocol version 1 that asks
+ * for things that it must not get: see test-9p-helper-hostile.c.
  */
 #include "qemu/osdep.h"
 #include "hostile.h"

@@ -1,11 +1,12 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper with a client that keeps to the protocol and asks
- * for things that it must not get: files outside the export, by names, links and
- * handles; numbers that end the helper; its memory and descriptors. Breaches of
- * the protocol are in test-9p-helper-bad.c, names that change during a lookup in
- * test-9p-helper-race.c, protocol version 1 in test-9p-helper-hostile-v1.c.
+ * Tests of virtfs-proxy-helper with a client that keeps to the protocol and
+ * asks for things that it must not get: files outside the export, by names,
+ * links and handles; numbers that end the helper; its memory and descriptors.
+ * Breaches of the protocol are in test-9p-helper-bad.c, names that change
+ * during a lookup in test-9p-helper-race.c, protocol version 1 in
+ * test-9p-helper-hostile-v1.c.
  */
 #include "qemu/osdep.h"
 #include "hostile.h"

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper's life: its socket, how it becomes a daemon, what
- * it inherits, and how its processes end together.
+ * Tests of virtfs-proxy-helper's life: its socket, how it becomes a daemon,
+ * what it inherits, and how its processes end together.
  */
 #include "qemu/osdep.h"
 #include "start-fixture.h"

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of virtfs-proxy-helper under load, and at its limits: many requests at
- * once, many handles, names that change under a walk, a client that does not read.
+ * once, many handles, names that change under a walk, a client that does not
+ * read.
  */
 #include "qemu/osdep.h"
 #include "proxy-calls.h"

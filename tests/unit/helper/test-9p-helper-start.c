@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of what virtfs-proxy-helper may do once it serves: identity, capabilities,
- * sandbox and id maps. They run it as root, as an ordinary user, and as a user
- * with subordinate ids, whom VIRTFS_TEST_USER names. Tests that are not possible
- * here skip by name.
+ * Tests of what virtfs-proxy-helper may do once it serves: identity,
+ * capabilities, sandbox and id maps. They run it as root, as an ordinary user,
+ * and as a user with subordinate ids, whom VIRTFS_TEST_USER names. Tests that
+ * are not possible here skip by name.
  */
 #include "qemu/osdep.h"
 #include "start-fixture.h"

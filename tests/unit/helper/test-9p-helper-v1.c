@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper with protocol version 1 (fsdev/shared/proto-v1.h):
- * the real program over a real socket, for each request, well and badly sent.
+ * Tests of virtfs-proxy-helper with protocol version 1
+ * (fsdev/shared/proto-v1.h): the real program over a real socket, for each
+ * request, well and badly sent.
  */
 #include "qemu/osdep.h"
 #include "proxy-client-v1.h"

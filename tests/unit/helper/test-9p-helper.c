@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of virtfs-proxy-helper's messages: each of them with good and with bad
- * arguments, through the real program and a real socket. Breaches of the protocol
- * are in test-9p-helper-bad.c; how the helper starts and what it may do, in
- * test-9p-helper-start.c.
+ * arguments, through the real program and a real socket. Breaches of the
+ * protocol are in test-9p-helper-bad.c; how the helper starts and what it may
+ * do, in test-9p-helper-start.c.
  */
 #include "qemu/osdep.h"
 #include "proxy-calls.h"

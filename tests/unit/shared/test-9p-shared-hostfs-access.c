@@ -82,8 +82,8 @@ static void test_open(Fixture *f)
 static void dir_child(Fixture *f)
 {
     static const mode_t modes[] = { 0, 0077, 0200, 0400, 0600, 01000 };
-    FsMakeArgs make = { .name = "made", .mode = S_IFREG | 0640, .uid = geteuid(),
-                    .gid = getegid() };
+    FsMakeArgs make = { .name = "made", .mode = S_IFREG | 0640,
+                        .uid = geteuid(), .gid = getegid() };
     FsMakeArgs folder = make, link = make;
     FsAttr attr;
     HostWalk walk;

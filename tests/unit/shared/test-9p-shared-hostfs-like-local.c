@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of new objects on the host: they come out as if the guest's user had made
- * them there, default ACLs included, and no other user can open them before.
+ * Tests of new objects on the host: they come out as if the guest's user had
+ * made them there, default ACLs included, and no other user can open them
+ * before.
  */
 #include "qemu/osdep.h"
 #include "make-fixture.h"

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of the file operations on the host that change names, and of what another
- * process gains that swaps names at the same time: nothing.
+ * Tests of the file operations on the host that change names, and of what
+ * another process gains that swaps names at the same time: nothing.
  */
 #include "qemu/osdep.h"
 #include "make-fixture.h"

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of the file operations on the host that change attributes, on a real file
- * system: in TMPDIR.
+ * Tests of the file operations on the host that change attributes, on a real
+ * file system: in TMPDIR.
  */
 #include "qemu/osdep.h"
 #include "hostfs-fixture.h"
