@@ -359,13 +359,18 @@ static void check_options(Options *o, uint32_t user_gid)
 static G_NORETURN void print_capabilities(void)
 {
     const struct option *option;
+#ifdef CONFIG_VIRTFS_PROXY_V1
+    const char *older_versions = "1, ";
+#else
+    const char *older_versions = "";
+#endif
 
     printf("{\n"
            "  \"type\": \"fsdev-proxy\",\n"
-           "  \"protocol-versions\": [ 1, %d ],\n"
+           "  \"protocol-versions\": [ %s%d ],\n"
            "  \"features\": [ \"adopt\", \"donate\", \"id-maps\", "
            "\"readonly\", \"ring\" ],\n"
-           "  \"options\": [", PROXY_VERSION);
+           "  \"options\": [", older_versions, PROXY_VERSION);
     for (option = long_options; option->name; option++) {
         printf("%s\n    \"%s\"", option == long_options ? "" : ",",
                option->name);

@@ -132,6 +132,13 @@
 /* In handles whose number QEMU chose, not the helper */
 #define PROXY_ADOPTED           (UINT64_C(1) << 63)
 
+/*
+ * Errors from here on are the kernel's own (include/linux/errno.h of Linux),
+ * which a guest's kernel takes for something else: QEMU makes them EIO.
+ */
+#define PROXY_KERNEL_ERRNO      512
+#define PROXY_MAX_ERRNO         4095
+
 /* HELLO flags of QEMU */
 #define PROXY_HELLO_NO_DONATE   (1u << 0)
 

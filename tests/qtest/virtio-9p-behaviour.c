@@ -53,8 +53,10 @@ static const Target targets[] = {
     /* Through a socket, not in shared memory as above */
     { "proxy-socket", "proxy,path=%s,ring=off,donate=off",
       HAS_PROXY | HAS_EVENTFD, HAS_OWNERS | HAS_ACLS },
+#ifdef CONFIG_VIRTFS_PROXY_V1
     { "proxy-v1", "proxy,path=%s,protocol=1", HAS_PROXY & ~HAS_HANDLES,
       HAS_OWNERS | HAS_ACLS },
+#endif
 #endif
     { "local/passthrough", "local,path=%s,security_model=passthrough",
       HAS_PASS, HAS_OWNERS | HAS_DEVICES },
@@ -84,8 +86,10 @@ static const Target targets[] = {
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "iothread/proxy", "proxy,path=%s", HAS_PROXY | HAS_IOTHREAD,
       HAS_OWNERS | HAS_ACLS },
+#ifdef CONFIG_VIRTFS_PROXY_V1
     { "iothread/proxy-v1", "proxy,path=%s,protocol=1",
       (HAS_PROXY & ~HAS_HANDLES) | HAS_IOTHREAD, HAS_OWNERS | HAS_ACLS },
+#endif
 #endif
 };
 

@@ -11,10 +11,22 @@
 #include "fsdev/helper/channel.h"
 #include "fsdev/shared/hostfs.h"
 
+#ifdef CONFIG_VIRTFS_PROXY_V1
+
 /*
  * Serves the connection until it ends. channel_hello() must have found version
  * 1; it left the first request in the channel.
  */
 void serve_v1(Channel *c, const HostFs *fs);
+
+#else
+
+static inline void serve_v1(Channel *c, const HostFs *fs)
+{
+    channel_break(c, "the client speaks protocol version 1, which this build "
+                  "does not support");
+}
+
+#endif
 
 #endif /* FSDEV_HELPER_V1_SERVE_H */

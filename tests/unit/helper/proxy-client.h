@@ -12,6 +12,13 @@
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/ring.h"
 
+/* Whether the helper of this build has protocol version 1 */
+#ifdef CONFIG_VIRTFS_PROXY_V1
+#define HELPER_HAS_V1   true
+#else
+#define HELPER_HAS_V1   false
+#endif
+
 /* Seconds: far more than is needed, for a machine that is busy */
 #define PC_TIMEOUT      60
 #define PC_NOBODY       ((uid_t)-1)     /* start as the test's user */
