@@ -223,7 +223,7 @@ static const WrongCase wrong_cases[] = {
     { "-fsdev", "proxy,id=a,path=/,on-disconnect=panic",
       "'on-disconnect' does not accept value 'panic', only: eio, wait" },
     { "-fsdev", "proxy,id=a,path=/,on-disconnect=wait",
-      "on-disconnect 'wait' needs reconnect" },
+      "on-disconnect 'wait' requires reconnect" },
     { "-virtfs", "proxy,mount_tag=a,sock_fd=9,reconnect=1",
       "reconnect '1' and sock_fd '9' exclude each other" },
     { "-virtfs", "proxy,mount_tag=a,path=/,reconnect=-1", "'reconnect'" },

@@ -178,7 +178,7 @@ static void test_lost(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_plug(&t, "a");
     check_helper(&t, "connected", 0);
     p9_host_signal_helpers(SIGKILL);
-    wait_event(&t, "FSDEV_HELPER_LOST", "the helper went away");
+    wait_event(&t, "FSDEV_HELPER_LOST", "lost the connection to the helper");
     check_helper(&t, "lost", 1);
     fails(p9c_walk_to(t.c, ROOT, 1, "nonesuch"), EIO);
     fsdev_unplug_in_order(&t);
@@ -196,7 +196,8 @@ static void test_found(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_plug(&t, "a");
     for (i = 1; i <= 2; i++) {
         p9_host_signal_helpers(SIGKILL);
-        wait_event(&t, "FSDEV_HELPER_LOST", "the helper went away");
+        wait_event(&t, "FSDEV_HELPER_LOST",
+                   "lost the connection to the helper");
         wait_event(&t, "FSDEV_HELPER_FOUND", NULL);
         check_helper(&t, "connected", i);
         fails(p9c_walk_to(t.c, ROOT, 1, "nonesuch"), ENOENT);

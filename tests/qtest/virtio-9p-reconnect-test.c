@@ -435,7 +435,7 @@ static void test_options(Test *t)
     p9_host_start_fails("proxy,id=x,sock_fd=9,reconnect=1",
                         "reconnect '1' and sock_fd '9' exclude each other");
     p9_host_start_fails("proxy,id=x,path=/,on-disconnect=wait",
-                        "on-disconnect 'wait' needs reconnect");
+                        "on-disconnect 'wait' requires reconnect");
     p9_host_start_fails("proxy,id=x,path=/,reconnect=1,on-disconnect=maybe",
                         "'maybe', only: eio, wait");
     p9_host_start_fails("proxy,id=x,path=/,reconnect=soon", "reconnect");

@@ -12,50 +12,51 @@
 #define XATTR_MAX           (PROXY_V1_MAX_PAYLOAD - 2)
 
 /* Of a status that tells nothing but success */
-static int coroutine_fn done(ProxyV1Turn *turn, ProxyV1Type type)
+static int coroutine_fn call_status(ProxyRequest *req, ProxyV1Type type)
 {
-    return MIN(proxy_v1_status(turn, type), 0);
+    return MIN(proxy_v1_status(req, type), 0);
 }
 
-int coroutine_fn proxy_v1_lstat(ProxyV1Turn *turn, const char *path, FsAttr *attr)
+int coroutine_fn proxy_v1_lstat(ProxyRequest *req, const char *path,
+                                FsAttr *attr)
 {
     int ret;
 
-    marshal_put_str(proxy_v1_request(turn), path);
-    ret = proxy_v1_response(turn, PROXY_V1_LSTAT);
+    marshal_put_str(proxy_v1_request(req), path);
+    ret = proxy_v1_response(req, PROXY_V1_LSTAT);
     if (ret < 0) {
         return ret;
     }
-    proxy_v1_get_attr(&turn->r, attr);
-    return proxy_v1_check(turn);
+    proxy_v1_get_attr(&req->r, attr);
+    return proxy_v1_check(req);
 }
 
-int coroutine_fn proxy_v1_open(ProxyV1Turn *turn, const char *path, int flags)
+int coroutine_fn proxy_v1_open(ProxyRequest *req, const char *path, int flags)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, flags);
-    return proxy_v1_descriptor(turn, PROXY_V1_OPEN);
+    return proxy_v1_descriptor(req, PROXY_V1_OPEN);
 }
 
-int coroutine_fn proxy_v1_create(ProxyV1Turn *turn, const char *path, int flags,
-                               const FsMakeArgs *make)
+int coroutine_fn proxy_v1_create(ProxyRequest *req, const char *path,
+                                 int flags, const FsMakeArgs *make)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, flags);
     marshal_put_u32(w, make->mode & 07777);
     marshal_put_u32(w, make->uid);
     marshal_put_u32(w, make->gid);
-    return proxy_v1_descriptor(turn, PROXY_V1_CREATE);
+    return proxy_v1_descriptor(req, PROXY_V1_CREATE);
 }
 
-int coroutine_fn proxy_v1_make(ProxyV1Turn *turn, const char *path,
-                             const FsMakeArgs *make)
+int coroutine_fn proxy_v1_make(ProxyRequest *req, const char *path,
+                               const FsMakeArgs *make)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
     ProxyV1Type type;
 
     marshal_put_u32(w, make->uid);
@@ -78,60 +79,60 @@ int coroutine_fn proxy_v1_make(ProxyV1Turn *turn, const char *path,
         marshal_put_u64(w, make->rdev);
         break;
     }
-    return done(turn, type);
+    return call_status(req, type);
 }
 
-int coroutine_fn proxy_v1_two_paths(ProxyV1Turn *turn, ProxyV1Type type,
-                                  const char *old, const char *new)
+int coroutine_fn proxy_v1_two_paths(ProxyRequest *req, ProxyV1Type type,
+                                    const char *old, const char *new)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, old);
     marshal_put_str(w, new);
-    return done(turn, type);
+    return call_status(req, type);
 }
 
-int coroutine_fn proxy_v1_remove(ProxyV1Turn *turn, const char *path)
+int coroutine_fn proxy_v1_remove(ProxyRequest *req, const char *path)
 {
-    marshal_put_str(proxy_v1_request(turn), path);
-    return done(turn, PROXY_V1_REMOVE);
+    marshal_put_str(proxy_v1_request(req), path);
+    return call_status(req, PROXY_V1_REMOVE);
 }
 
-int coroutine_fn proxy_v1_chmod(ProxyV1Turn *turn, const char *path,
-                              uint32_t mode)
+int coroutine_fn proxy_v1_chmod(ProxyRequest *req, const char *path,
+                                uint32_t mode)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, mode);
-    return done(turn, PROXY_V1_CHMOD);
+    return call_status(req, PROXY_V1_CHMOD);
 }
 
-int coroutine_fn proxy_v1_truncate(ProxyV1Turn *turn, const char *path,
-                                 uint64_t size)
+int coroutine_fn proxy_v1_truncate(ProxyRequest *req, const char *path,
+                                   uint64_t size)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, path);
     marshal_put_u64(w, size);
-    return done(turn, PROXY_V1_TRUNCATE);
+    return call_status(req, PROXY_V1_TRUNCATE);
 }
 
-int coroutine_fn proxy_v1_chown(ProxyV1Turn *turn, const char *path,
-                              uint32_t uid, uint32_t gid)
+int coroutine_fn proxy_v1_chown(ProxyRequest *req, const char *path,
+                                uint32_t uid, uint32_t gid)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, path);
     marshal_put_u32(w, uid);
     marshal_put_u32(w, gid);
-    return done(turn, PROXY_V1_CHOWN);
+    return call_status(req, PROXY_V1_CHOWN);
 }
 
-int coroutine_fn proxy_v1_utime(ProxyV1Turn *turn, const char *path,
-                              const struct timespec times[2])
+int coroutine_fn proxy_v1_utime(ProxyRequest *req, const char *path,
+                                const struct timespec times[2])
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
     int i;
 
     marshal_put_str(w, path);
@@ -139,25 +140,25 @@ int coroutine_fn proxy_v1_utime(ProxyV1Turn *turn, const char *path,
         marshal_put_u64(w, times[i].tv_sec);
         marshal_put_u64(w, times[i].tv_nsec);
     }
-    return done(turn, PROXY_V1_UTIME);
+    return call_status(req, PROXY_V1_UTIME);
 }
 
-int coroutine_fn proxy_v1_readlink(ProxyV1Turn *turn, const char *path,
-                                 char *buf, size_t size)
+int coroutine_fn proxy_v1_readlink(ProxyRequest *req, const char *path,
+                                   char *buf, size_t size)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
     const char *target;
     size_t len;
     int ret;
 
     marshal_put_str(w, path);
     marshal_put_u32(w, size);
-    ret = proxy_v1_response(turn, PROXY_V1_READLINK);
+    ret = proxy_v1_response(req, PROXY_V1_READLINK);
     if (ret < 0) {
         return ret;
     }
-    target = marshal_get_str(&turn->r, &len);
-    ret = proxy_v1_check(turn);
+    target = marshal_get_str(&req->r, &len);
+    ret = proxy_v1_check(req);
     if (ret < 0) {
         return ret;
     }
@@ -168,14 +169,14 @@ int coroutine_fn proxy_v1_readlink(ProxyV1Turn *turn, const char *path,
     return 0;
 }
 
-int coroutine_fn proxy_v1_statfs(ProxyV1Turn *turn, const char *path,
-                               FsStatfs *st)
+int coroutine_fn proxy_v1_statfs(ProxyRequest *req, const char *path,
+                                 FsStatfs *st)
 {
-    MarshalReader *r = &turn->r;
+    MarshalReader *r = &req->r;
     int ret;
 
-    marshal_put_str(proxy_v1_request(turn), path);
-    ret = proxy_v1_response(turn, PROXY_V1_STATFS);
+    marshal_put_str(proxy_v1_request(req), path);
+    ret = proxy_v1_response(req, PROXY_V1_STATFS);
     if (ret < 0) {
         return ret;
     }
@@ -191,7 +192,7 @@ int coroutine_fn proxy_v1_statfs(ProxyV1Turn *turn, const char *path,
     st->fsid |= marshal_get_u64(r) << 32;
     st->namelen = marshal_get_u64(r);
     marshal_get_u64(r);         /* frsize */
-    return proxy_v1_check(turn);
+    return proxy_v1_check(req);
 }
 
 /*
@@ -199,10 +200,10 @@ int coroutine_fn proxy_v1_statfs(ProxyV1Turn *turn, const char *path,
  */
 
 /* One that asks for the value, or for its length alone with @size 0 */
-static ProxyV1Type put_xattr_request(ProxyV1Turn *turn, const char *path,
+static ProxyV1Type put_xattr_request(ProxyRequest *req, const char *path,
                                     const char *name, uint32_t size)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_u32(w, size);
     marshal_put_str(w, path);
@@ -214,25 +215,23 @@ static ProxyV1Type put_xattr_request(ProxyV1Turn *turn, const char *path,
 }
 
 /* The value if it has at most @max bytes: its length, which may be less. */
-static int coroutine_fn get_value(ProxyV1Turn *turn, const char *path,
+static int coroutine_fn get_value(ProxyRequest *req, const char *path,
                                   const char *name, size_t max,
                                   uint8_t **value)
 {
-    ProxyV1Type type = put_xattr_request(turn, path, name, max);
+    ProxyV1Type type = put_xattr_request(req, path, name, max);
     const void *bytes;
     size_t len;
     int ret;
 
-    ret = proxy_v1_response(turn, type);
+    ret = proxy_v1_response(req, type);
     if (ret < 0) {
         return ret;
     }
-    len = marshal_get_u16(&turn->r);
-    bytes = marshal_get_bytes(&turn->r, len);
-    if (len > max) {
-        marshal_fail(&turn->r);
-    }
-    ret = proxy_v1_check(turn);
+    len = marshal_get_u16(&req->r);
+    bytes = marshal_get_bytes(&req->r, len);
+    req->r.bad |= len > max;
+    ret = proxy_v1_check(req);
     if (ret < 0) {
         return ret;
     }
@@ -242,20 +241,20 @@ static int coroutine_fn get_value(ProxyV1Turn *turn, const char *path,
     return len;
 }
 
-int coroutine_fn proxy_v1_getxattr(ProxyV1Turn *turn, const char *path,
-                                 const char *name, uint8_t **value,
-                                 size_t *size)
+int coroutine_fn proxy_v1_getxattr(ProxyRequest *req, const char *path,
+                                   const char *name, uint8_t **value,
+                                   size_t *size)
 {
     unsigned tries = XATTR_TRIES;
     int ret;
 
     do {
-        ret = proxy_v1_status(turn, put_xattr_request(turn, path, name, 0));
+        ret = proxy_v1_status(req, put_xattr_request(req, path, name, 0));
         if (ret > XATTR_MAX) {
             return -E2BIG;
         }
         if (ret > 0) {
-            ret = get_value(turn, path, name, ret, value);
+            ret = get_value(req, path, name, ret, value);
         } else if (ret == 0) {
             *value = g_malloc0(1);      /* never NULL */
         }
@@ -267,26 +266,26 @@ int coroutine_fn proxy_v1_getxattr(ProxyV1Turn *turn, const char *path,
     return 0;
 }
 
-int coroutine_fn proxy_v1_setxattr(ProxyV1Turn *turn, const char *path,
-                                 const char *name, const void *value,
-                                 size_t size, int flags)
+int coroutine_fn proxy_v1_setxattr(ProxyRequest *req, const char *path,
+                                   const char *name, const void *value,
+                                   size_t size, int flags)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, path);
     marshal_put_str(w, name);
     marshal_put_strn(w, value, size);
     marshal_put_u32(w, size);
     marshal_put_u32(w, flags);
-    return marshal_fits(w) ? done(turn, PROXY_V1_LSETXATTR) : -E2BIG;
+    return marshal_fits(w) ? call_status(req, PROXY_V1_LSETXATTR) : -E2BIG;
 }
 
-int coroutine_fn proxy_v1_removexattr(ProxyV1Turn *turn, const char *path,
-                                    const char *name)
+int coroutine_fn proxy_v1_removexattr(ProxyRequest *req, const char *path,
+                                      const char *name)
 {
-    MarshalWriter *w = proxy_v1_request(turn);
+    MarshalWriter *w = proxy_v1_request(req);
 
     marshal_put_str(w, path);
     marshal_put_str(w, name);
-    return done(turn, PROXY_V1_LREMOVEXATTR);
+    return call_status(req, PROXY_V1_LREMOVEXATTR);
 }

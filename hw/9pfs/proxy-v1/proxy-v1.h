@@ -1,26 +1,51 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver with a helper that speaks protocol version 1.
+ * The proxy driver with a helper that speaks protocol version 1, if this build
+ * has it.
  */
 #ifndef HW_9PFS_PROXY_V1_PROXY_V1_H
 #define HW_9PFS_PROXY_V1_PROXY_V1_H
 
 #include "hw/9pfs/fs/export.h"
+#include "hw/9pfs/proxy/channel.h"
 #include "hw/9pfs/proxy/launch.h"
 
-/*
- * The protocol version to speak over @sock: what @opts ask for, and else what
- * the helper knows; it blocks while that is asked. -1 with an error.
- */
-int proxy_v1_version(const FsdevProxyOptions *opts, int sock, Error **errp);
+#ifdef CONFIG_VIRTFS_PROXY_V1
 
 /*
- * The end of FsDriver.open, for version 1: takes over @peer and @sock, and puts
- * its own driver into @fs. On failure everything is undone, fs_export_init()
- * too.
+ * The protocol version to speak over @channel, which was only prepared: the
+ * version of @opts, or else the helper's. It blocks while it asks. -1 with an
+ * error.
+ */
+int proxy_v1_version(const FsdevProxyOptions *opts, ProxyChannel *channel,
+                     Error **errp);
+
+/*
+ * The end of FsDriver.open, for version 1: takes over @peer and @channel, and
+ * puts its own driver into @fs. On failure it takes over nothing.
  */
 bool proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
-                        ProxyPeer *peer, int sock, Error **errp);
+                          ProxyPeer *peer, ProxyChannel *channel,
+                          Error **errp);
+
+#else
+
+/* proxy_launch() refuses version 1. */
+static inline int proxy_v1_version(const FsdevProxyOptions *opts,
+                                   ProxyChannel *channel, Error **errp)
+{
+    return PROXY_VERSION;
+}
+
+static inline bool proxy_v1_open_export(FsExport *fs,
+                                        const FsdevProxyOptions *opts,
+                                        ProxyPeer *peer, ProxyChannel *channel,
+                                        Error **errp)
+{
+    g_assert_not_reached();
+}
+
+#endif
 
 #endif /* HW_9PFS_PROXY_V1_PROXY_V1_H */

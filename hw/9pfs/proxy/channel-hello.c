@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QEMU's end of the proxy channel: HELLO, what the helper says of itself, and
- * the agreement on a ring. This waits, and so may run in any thread.
+ * QEMU's end of the proxy channel: HELLO, and the agreement on a ring. These
+ * functions block for as long as the helper does not answer, and may run in any
+ * thread.
  */
 #include "qemu/osdep.h"
 #include <poll.h>
@@ -17,29 +18,28 @@
  * HELLO
  */
 
-static void hello_closed(Error **errp)
+static void hello_closed(ProxyChannel *ch, Error **errp)
 {
-    error_setg(errp, "the helper closed the connection: it does not speak "
-               "protocol version %d, or cannot serve", PROXY_VERSION);
+    error_setg(errp, "%s", ch->codec->closed);
 }
 
-static bool hello_send(ProxyChannel *ch, bool donate, Error **errp)
+static void hello_unknown(ProxyChannel *ch, Error **errp)
 {
-    uint32_t hello[PROXY_HELLO_SIZE / 4] = {
-        PROXY_HELLO_TYPE,
-        PROXY_HELLO_SIZE - 8,
-        cpu_to_le32(PROXY_VERSION),
-        cpu_to_le32(donate ? 0 : PROXY_HELLO_NO_DONATE),
-    };
+    error_setg(errp, "%s", ch->codec->unknown);
+}
+
+bool proxy_hello_send(ProxyChannel *ch, const void *buf, size_t size,
+                      Error **errp)
+{
     ssize_t n;
 
     do {
-        n = send(ch->fd, hello, sizeof(hello), MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = send(ch->fd, buf, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
-        hello_closed(errp);
+        hello_closed(ch, errp);
         return false;
-    } else if (n != sizeof(hello)) {
+    } else if (n != (ssize_t)size) {
         error_setg_errno(errp, n < 0 ? errno : EIO,
                          "cannot send to the helper");
         return false;
@@ -47,17 +47,12 @@ static bool hello_send(ProxyChannel *ch, bool donate, Error **errp)
     return true;
 }
 
-/*
- * Waits until the whole reply of @type is in the in buffer; its tag is 0, as
- * long as no requests are under way.
- */
-static bool hello_recv(ProxyChannel *ch, ProxyType type, ProxyHeader *h,
-                       Error **errp)
+bool proxy_hello_wait(ProxyChannel *ch, const ProxyRequest *req, Error **errp)
 {
     int64_t deadline = g_get_monotonic_time() / 1000 + HELLO_TIMEOUT_MS;
     int ret;
 
-    while ((ret = proxy_next_message(&ch->in, h)) == 0) {
+    while ((ret = ch->codec->whole(&ch->in, req)) == 0) {
         struct pollfd pfd = { .fd = ch->fd, .events = POLLIN };
         int64_t left = deadline - g_get_monotonic_time() / 1000;
         ssize_t n;
@@ -72,7 +67,7 @@ static bool hello_recv(ProxyChannel *ch, ProxyType type, ProxyHeader *h,
         }
         n = proxy_recv(ch);
         if (n == 0 || n == -ECONNRESET) {
-            hello_closed(errp);
+            hello_closed(ch, errp);
             return false;
         } else if (n == -EPROTO) {
             ret = n;
@@ -82,16 +77,49 @@ static bool hello_recv(ProxyChannel *ch, ProxyType type, ProxyHeader *h,
             return false;
         }
     }
-    if (ret < 0 || h->type != (type | PROXY_REPLY) || h->tag != 0) {
-        error_setg(errp, "the helper does not speak protocol version %d",
-                   PROXY_VERSION);
+    if (ret < 0) {
+        hello_unknown(ch, errp);
         return false;
     }
     return true;
 }
 
-static bool hello_parse(ProxyChannel *ch, const ProxyHeader *h, bool donate,
-                        Error **errp)
+static bool hello_send(ProxyChannel *ch, bool donate, Error **errp)
+{
+    uint32_t hello[PROXY_HELLO_SIZE / 4] = {
+        PROXY_HELLO_TYPE,
+        PROXY_HELLO_SIZE - 8,
+        cpu_to_le32(PROXY_VERSION),
+        cpu_to_le32(donate ? 0 : PROXY_HELLO_NO_DONATE),
+    };
+
+    return proxy_hello_send(ch, hello, sizeof(hello), errp);
+}
+
+/*
+ * Waits for the reply to @req and takes it; its tag must be 0, as no other
+ * request is under way. *@ok: whether the rest of it is well formed.
+ */
+static bool hello_recv(ProxyChannel *ch, ProxyRequest *req, bool *ok,
+                       Error **errp)
+{
+    ProxyHeader h;
+
+    if (!proxy_hello_wait(ch, req, errp)) {
+        return false;
+    }
+    *ok = proxy_take_message(&ch->in, &h, req) == 0;
+    if (h.type != (req->type | PROXY_REPLY) || h.tag != 0) {
+        if (*ok) {
+            proxy_close_fds(req->fds, req->nfds);
+        }
+        hello_unknown(ch, errp);
+        return false;
+    }
+    return true;
+}
+
+static bool hello_parse(ProxyChannel *ch, bool donate, Error **errp)
 {
     ProxyHello *hello = &ch->hello;
     ProxyRequest req = { .type = PROXY_HELLO };
@@ -99,10 +127,13 @@ static bool hello_parse(ProxyChannel *ch, const ProxyHeader *h, bool donate,
     uint32_t version;
     uint64_t handle;
     uint8_t donated;
+    bool ok;
 
-    if (proxy_take_message(&ch->in, h, &req) < 0) {
-        error_setg(errp, "the helper does not speak protocol version %d",
-                   PROXY_VERSION);
+    if (!hello_recv(ch, &req, &ok, errp)) {
+        return false;
+    }
+    if (!ok) {
+        hello_unknown(ch, errp);
         return false;
     }
     if (req.ret < 0) {
@@ -148,8 +179,8 @@ static bool hello_parse(ProxyChannel *ch, const ProxyHeader *h, bool donate,
  */
 
 /*
- * Makes the memory and the bells. Those in @theirs are for the helper, and the
- * caller's to close.
+ * Makes the memory and the bells. The helper gets those in @theirs, which the
+ * caller closes.
  */
 static ProxyRings *ring_make(int theirs[PROXY_RING_FDS], Error **errp)
 {
@@ -203,21 +234,20 @@ static bool ring_request(ProxyChannel *ch, const int *fds, Error **errp)
 }
 
 /*
- * Asks the helper to use @rings. -errno if it would rather not, which is no
- * failure of the channel's.
+ * Asks the helper to use the ring of @fds. *@ret: 0, or its -errno, which is no
+ * failure of the channel.
  */
 static bool ring_agree(ProxyChannel *ch, const int *fds, int *ret,
                        Error **errp)
 {
     ProxyRequest req = { .type = PROXY_RING };
-    ProxyHeader h;
+    bool ok;
 
-    if (!ring_request(ch, fds, errp) ||
-        !hello_recv(ch, PROXY_RING, &h, errp)) {
+    if (!ring_request(ch, fds, errp) || !hello_recv(ch, &req, &ok, errp)) {
         return false;
     }
-    if (proxy_take_message(&ch->in, &h, &req) < 0 ||
-        !marshal_done(&req.r) || ch->in.start != ch->in.end || ch->in.nfds) {
+    if (!ok || !marshal_done(&req.r) ||
+        ch->in.start != ch->in.end || ch->in.nfds) {
         error_setg(errp, "the helper's answer to RING is malformed");
         return false;
     }
@@ -267,12 +297,27 @@ static bool ring_setup(ProxyChannel *ch, OnOffAuto ring, Error **errp)
     return ok;
 }
 
+/*
+ * Both
+ */
+
 bool proxy_channel_greet(ProxyChannel *ch, bool donate, OnOffAuto ring,
                          Error **errp)
 {
-    ProxyHeader h;
+    ch->codec = &proxy_codec;
+    return hello_send(ch, donate, errp) && hello_parse(ch, donate, errp) &&
+           ring_setup(ch, ring, errp);
+}
 
-    return hello_send(ch, donate, errp) &&
-           hello_recv(ch, PROXY_HELLO, &h, errp) &&
-           hello_parse(ch, &h, donate, errp) && ring_setup(ch, ring, errp);
+ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
+                                bool donate, OnOffAuto ring, Error **errp)
+{
+    ProxyChannel *ch = proxy_channel_prepare(ctx, id, fd);
+
+    if (!proxy_channel_greet(ch, donate, ring, errp)) {
+        proxy_channel_free(ch);
+        return NULL;
+    }
+    proxy_channel_serve(ch);
+    return ch;
 }

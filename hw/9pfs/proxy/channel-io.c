@@ -1,32 +1,31 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QEMU's end of the proxy channel: how messages go out and come in.
+ * QEMU's end of the proxy channel: how bytes and descriptors go out and come
+ * in.
  *
- * Theory of operation. Requests are marshalled straight into one out buffer
- * and leave together in one send when the section of deferred calls ends that
- * they were made in (util/defer-call.c: a virtqueue kick, a batch of replies,
- * a batch of thread pool completions), or at once outside of any. What the
- * socket does not take waits for its write handler.
+ * Theory of operation. Callers marshal requests straight into one out buffer.
+ * Requests made in one section of deferred calls (util/defer-call.c: a
+ * virtqueue kick, a batch of replies, a batch of thread pool completions) leave
+ * together in one send when the section ends; outside of any they leave at
+ * once. What the socket does not take waits for its write handler.
  *
  * One recvmsg reads as many replies as have come. Each is taken apart where it
- * lies: its coroutine is entered right from the read handler and unmarshals
- * from the in buffer before it yields again, so nothing is copied or allocated.
+ * lies: the read handler enters its coroutine, which unmarshals from the in
+ * buffer before it yields again, so nothing is copied or allocated.
  * Descriptors queue in the order they came; messages take theirs in order.
- * Those that go out are duplicates, for nobody waits until they have gone.
+ * Descriptors that go out are duplicates, because no caller waits until they
+ * have gone.
  *
- * With a ring (fsdev/shared/ring.h) the same bytes go through shared memory
- * instead of the socket, but for replies with descriptors, and others that the
- * helper has no room for; so there are two streams that replies come from. Our
- * bell is a pipe. What it rings for is looked up in the ring, not in the pipe,
- * and a helper that rings without end keeps the event loop from sleeping, but
- * from nothing else. Nor can it make us wait: both ends of pipes that we use do
- * not block, which is ours to decide alone, as nobody else has them. An event
- * loop that polls (IOThreads do) looks at the ring, and the helper rings no
- * bell meanwhile.
- *
- * FORGETs leave before the next request, or a few milliseconds later when none
- * come: the helper's handles keep deleted files on the disk.
+ * With a ring (fsdev/shared/ring.h) the same bytes go through shared memory.
+ * The socket then carries only replies with descriptors, and those for which
+ * the ring has no room; so replies come from two streams. QEMU's bell is a
+ * pipe. Its handler looks into the ring, not into the pipe, to see what it
+ * rings for; a helper that rings without end keeps the event loop from
+ * sleeping, and from nothing else. Nor can the helper make QEMU wait: the pipe
+ * ends on QEMU's side do not block, and no other process can change that. An
+ * event loop that polls (IOThreads do) looks at the ring, and the helper rings
+ * no bell during that time.
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
@@ -35,17 +34,11 @@
 #include "channel-internal.h"
 #include "hw/9pfs/trace.h"
 
-#define FORGET_DELAY_MS     5
+/* For a flush that may wait a little: FORGETs, or a socket that is full */
+#define FLUSH_DELAY_MS      5
 
-/* How often the ring is read in a row, before others get their turn */
+/* How often the ring is read in a row, before other handlers run */
 #define RING_ROUNDS         16
-
-/*
- * Errors from here on are the kernel's own, and mean other things to a guest's
- * kernel than that a file was not found (include/linux/errno.h of Linux).
- */
-#define KERNEL_ERRNO        512
-#define MAX_ERRNO           4095
 
 static void proxy_set_socket_handler(ProxyChannel *ch);
 
@@ -70,34 +63,13 @@ void proxy_out_reserve(ProxyChannel *ch, size_t size)
     }
 }
 
-void proxy_out_forgets(ProxyChannel *ch)
+void proxy_out_begin(ProxyRequest *req, size_t header, size_t payload)
 {
-    size_t size = PROXY_HEADER_SIZE + 2 + PROXY_FORGET_MAX * 12;
-    guint pos = 0;
+    ProxyChannel *ch = req->ch;
 
-    while (pos < ch->forgets->len) {
-        guint n = MIN(ch->forgets->len - pos, PROXY_FORGET_MAX);
-        ProxyHeader header = { .type = PROXY_FORGET };
-        MarshalWriter w;
-
-        proxy_out_reserve(ch, size);
-        marshal_writer_init(&w, ch->out + ch->out_end, size);
-        marshal_reserve(&w, PROXY_HEADER_SIZE);
-        marshal_put_u16(&w, n);
-        for (; n > 0; n--, pos++) {
-            ProxyForget *f = &g_array_index(ch->forgets, ProxyForget, pos);
-
-            marshal_put_u64(&w, f->handle);
-            marshal_put_u32(&w, f->count);
-        }
-        header.size = marshal_size(&w);
-        proxy_header_put(&header, ch->out + ch->out_end);
-        ch->out_end += header.size;
-        trace_proxy_forget(ch->id, (header.size - PROXY_HEADER_SIZE) / 12,
-                           header.size);
-    }
-    g_array_set_size(ch->forgets, 0);
-    timer_del(ch->forget_timer);
+    proxy_out_reserve(ch, header + payload);
+    marshal_writer_init(&req->w, ch->out + ch->out_end, header + payload);
+    marshal_reserve(&req->w, header);
 }
 
 /* One sendmsg(2); the descriptors go with the first byte. */
@@ -116,7 +88,7 @@ static ssize_t send_some(ProxyChannel *ch, const void *buf, size_t bytes)
 void proxy_flush_later(ProxyChannel *ch)
 {
     timer_mod(ch->forget_timer,
-              qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FORGET_DELAY_MS);
+              qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FLUSH_DELAY_MS);
 }
 
 static void break_ring(ProxyChannel *ch)
@@ -125,8 +97,8 @@ static void break_ring(ProxyChannel *ch)
 }
 
 /*
- * With a ring: sends the descriptors of what is in the out buffer, with a byte
- * that says nothing. False if that cannot go out before.
+ * With a ring: sends the descriptors of the messages in the out buffer, with a
+ * byte that says nothing. False if they cannot go out before the messages.
  */
 static bool ring_send_fds(ProxyChannel *ch)
 {
@@ -136,11 +108,11 @@ static bool ring_send_fds(ProxyChannel *ch)
         n = ch->n_out_fds ? send_some(ch, "", 1) : 0;
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno == ETOOMANYREFS) {
-        /* unix(7): other processes of this user, too, have them sent. */
+        /* unix(7): the limit is for all processes of this user. */
         proxy_flush_later(ch);
         return false;
     } else if (n < 0 && errno != EAGAIN) {
-        proxy_gone(ch, errno == EPIPE || errno == ECONNRESET ? 0 : errno);
+        proxy_gone(ch, errno);
         return false;
     }
     if ((n < 0) != ch->fds_wait) {
@@ -179,7 +151,7 @@ static void ring_send(ProxyChannel *ch)
     if (proxy_ring_wakes_consumer(requests)) {
         ret = proxy_rings_ring(ch->rings);
         if (ret < 0) {
-            proxy_gone(ch, ret == -EPIPE ? 0 : -ret);
+            proxy_gone(ch, -ret);
             return;
         }
     }
@@ -208,8 +180,7 @@ static void proxy_send(ProxyChannel *ch)
             proxy_flush_later(ch);
             break;
         } else if (errno != EINTR) {
-            /* EPIPE says no more than that it is gone */
-            proxy_gone(ch, errno == EPIPE || errno == ECONNRESET ? 0 : errno);
+            proxy_gone(ch, errno);
             return;
         }
     }
@@ -244,72 +215,9 @@ static void proxy_writable(void *opaque)
     }
 }
 
-bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd)
-{
-    size_t size = PROXY_HEADER_SIZE + 8;
-    ProxyHeader header = { .size = size, .type = PROXY_ADOPT, .nfds = 1 };
-    MarshalWriter w;
-    int copy;
-
-    if (ch->n_out_fds == PROXY_ADOPT_MAX) {
-        proxy_flush(ch);
-    }
-    /* What the helper has before their messages is not to become more. */
-    if (ch->n_out_fds == PROXY_ADOPT_MAX || ch->out_waits || ch->broken) {
-        return false;
-    }
-    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) {
-        return false;
-    }
-    if (ch->forgets->len) {
-        proxy_out_forgets(ch);
-    }
-    proxy_out_reserve(ch, size);
-    proxy_header_put(&header, ch->out + ch->out_end);
-    marshal_writer_init(&w, ch->out + ch->out_end, size);
-    marshal_reserve(&w, PROXY_HEADER_SIZE);
-    marshal_put_u64(&w, handle);
-    ch->out_end += size;
-    ch->out_fds[ch->n_out_fds++] = copy;
-    trace_proxy_adopt(ch->id, handle);
-    defer_call(proxy_flush, ch);
-    return true;
-}
-
-void proxy_forget(ProxyChannel *ch, uint64_t handle, uint32_t count)
-{
-    ProxyForget f = { .handle = handle, .count = count };
-
-    if (ch->broken) {
-        return;
-    }
-    if (ch->forgets->len == 0) {
-        proxy_flush_later(ch);
-    }
-    g_array_append_val(ch->forgets, f);
-}
-
 /*
  * Receiving
  */
-
-#define REPLY_FDS_MAX       2
-
-/* Descriptors that a reply may bring: to the nodes and the file in it */
-static unsigned reply_max_fds(unsigned type)
-{
-    switch (type) {
-    case PROXY_HELLO:
-    case PROXY_OPEN:
-        return 1;
-    case PROXY_WALK:
-    case PROXY_CREATE:
-        return REPLY_FDS_MAX;
-    default:
-        return 0;
-    }
-}
 
 /* Makes room for what is left of a message, at least. Returns how much. */
 static size_t stream_room(ProxyStream *in)
@@ -344,132 +252,16 @@ ssize_t proxy_recv(ProxyChannel *ch)
             excess = true;
         }
     }
+    if (excess && ch->codec->spares_fds) {
+        in->fds_lost = true;
+        excess = false;
+    }
     return excess ? -EPROTO : n;
 }
 
-int proxy_next_message(ProxyStream *in, ProxyHeader *h)
-{
-    size_t have = in->end - in->start;
-
-    if (have < PROXY_HEADER_SIZE) {
-        return 0;
-    }
-    proxy_header_get(h, in->buf + in->start);
-    if (h->size < PROXY_HEADER_SIZE + 4 || h->size > PROXY_MAX_MESSAGE ||
-        !(h->type & PROXY_REPLY) ||
-        h->nfds > reply_max_fds(h->type & ~PROXY_REPLY)) {
-        return -EPROTO;
-    }
-    if (have < h->size) {
-        return 0;
-    }
-    return h->nfds <= in->nfds ? 1 : -EPROTO;
-}
-
-int proxy_take_message(ProxyStream *in, const ProxyHeader *h,
-                       ProxyRequest *req)
-{
-    uint32_t err;
-
-    marshal_reader_init(&req->r, in->buf + in->start + PROXY_HEADER_SIZE,
-                        h->size - PROXY_HEADER_SIZE);
-    err = marshal_get_u32(&req->r);
-    if (err >= KERNEL_ERRNO && err <= MAX_ERRNO) {
-        err = EIO;
-    }
-    if (err && (err > MAX_ERRNO || h->nfds || !marshal_done(&req->r))) {
-        return -EPROTO;
-    }
-    req->ret = -(int)err;
-    req->nfds = h->nfds;
-    req->fds_taken = 0;
-    memcpy(req->fds, in->fds, h->nfds * sizeof(in->fds[0]));
-    in->nfds -= h->nfds;
-    memmove(in->fds, in->fds + h->nfds, in->nfds * sizeof(in->fds[0]));
-
-    in->start += h->size;
-    if (in->start == in->end) {
-        in->start = in->end = 0;
-    }
-    return 0;
-}
-
-/* The answer to a request that was abandoned: nobody wants what it brings. */
-static void proxy_discard(ProxyChannel *ch, ProxyRequest *req)
-{
-    MarshalReader *r = &req->r;
-    unsigned attrs = 0;
-    FsAttr attr;
-
-    proxy_close_fds(req->fds, req->nfds);
-    if (req->type == PROXY_WALK) {
-        attrs = MIN(marshal_get_u16(r), FS_WALK_MAX);
-    } else if (req->type == PROXY_CREATE) {
-        attrs = 1;
-    }
-    if (attrs) {
-        while (attrs--) {
-            proxy_get_attr(r, &attr);
-        }
-        while (marshal_left(r)) {
-            uint64_t handle = marshal_get_u64(r);
-
-            marshal_get_u8(r);
-            if (marshal_ok(r) && handle && handle != PROXY_ROOT_HANDLE) {
-                proxy_forget(ch, handle, 1);
-            }
-        }
-    }
-    g_free(req);
-}
-
-static void proxy_dispatch(ProxyChannel *ch, ProxyStream *in)
-{
-    ProxyHeader h;
-    int ret;
-
-    while (!ch->broken && (ret = proxy_next_message(in, &h)) != 0) {
-        uint32_t slot = h.tag & (PROXY_SLOTS_MAX - 1);
-        unsigned type = h.type & ~PROXY_REPLY;
-        ProxyRequest *req;
-
-        if (ret < 0) {
-            proxy_break(ch, "the helper sent a malformed message "
-                        "(type %s, %" PRIu32 " bytes, %u descriptors)",
-                        proxy_type_name(type), h.size, h.nfds);
-            return;
-        }
-        req = slot < ch->n_slots ? ch->slots[slot] : NULL;
-        if (!req || h.tag != ch->tags[slot] || req->type != type) {
-            proxy_break(ch, "the helper answered a request that was not "
-                        "made (type %s, tag %" PRIu32 ")",
-                        proxy_type_name(type), h.tag);
-            return;
-        }
-        if (proxy_take_message(in, &h, req) < 0) {
-            proxy_break(ch, "the helper sent a malformed error reply "
-                        "(type %s)", proxy_type_name(type));
-            return;
-        }
-        if (trace_event_get_state_backends(TRACE_PROXY_REPLY)) {
-            trace_proxy_reply(ch->id, h.tag, proxy_type_name(type), req->ret,
-                              req->ret < 0 ? g_strerror(-req->ret) : "ok",
-                              h.size, h.nfds);
-        }
-        ch->slots[slot] = NULL;
-        ch->tags[slot] = 0;
-        if (req->co) {
-            proxy_wake(req, req->ret);
-        } else {
-            proxy_discard(ch, req);
-        }
-        proxy_slot_put(ch, slot);
-    }
-}
-
 /*
- * Takes all replies that are in the ring, and lets the helper ring the bell for
- * the next.
+ * Takes all replies that are in the ring, then lets the helper ring the bell
+ * for the next.
  */
 static void ring_receive(ProxyChannel *ch)
 {
@@ -501,7 +293,7 @@ static void ring_receive(ProxyChannel *ch)
     qemu_bh_schedule(ch->ring_bh);
 }
 
-/* The bell rang, or would ring if we did not poll. */
+/* The bell rang, or would ring if the event loop did not poll. */
 void proxy_ring_ready(void *opaque)
 {
     ProxyChannel *ch = opaque;
@@ -550,7 +342,7 @@ static void proxy_bell_poll_begin(EventNotifier *bell)
     proxy_ring_awake(&ch->rings->replies);
 }
 
-/* What came meanwhile the event loop sees, which polls once more. */
+/* The event loop polls once more, and sees what came in between. */
 static void proxy_bell_poll_end(EventNotifier *bell)
 {
     ProxyChannel *ch = container_of(bell, ProxyChannel, bell);
@@ -572,29 +364,29 @@ static void proxy_readable(void *opaque)
         return;
     }
     if (n <= 0 && ch->rings) {
-        ring_receive(ch);       /* what it said before it went away */
+        ring_receive(ch);       /* replies from before the helper went away */
     }
     if (n == -EPROTO) {
-        proxy_break(ch, "descriptors from the helper were lost: it sent too "
-                    "many, or this process may open no more");
+        proxy_break(ch, "lost descriptors from the helper: it sent too many, "
+                    "or this process may open no more");
     } else if (n <= 0) {
-        proxy_gone(ch, n == -ECONNRESET ? 0 : -n);
+        proxy_gone(ch, -n);
     } else {
         trace_proxy_received(ch->id, n);
         defer_call_begin();
         proxy_dispatch(ch, &ch->in);
         /*
-         * Those of messages that are still to come may have come with earlier
-         * ones, but no more than can be answered.
+         * Descriptors may come ahead of their messages, but no more than the
+         * requests in flight can be answered with.
          */
-        if (ch->in.nfds > (ch->n_slots - ch->n_free) * REPLY_FDS_MAX) {
+        if (ch->in.nfds > (ch->n_slots - ch->n_free) * PROXY_REPLY_FDS_MAX) {
             proxy_break(ch, "the helper sent descriptors without a message");
         }
         defer_call_end();
     }
 }
 
-/* A hint of the helper's, for an event loop that would rather not ask */
+/* A hint from the helper saves a polling event loop the system call. */
 static bool proxy_socket_poll(void *opaque)
 {
     ProxyChannel *ch = opaque;

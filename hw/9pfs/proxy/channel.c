@@ -1,24 +1,21 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QEMU's end of the proxy channel: requests as coroutine calls. See
- * fsdev/shared/proto.h for the protocol.
+ * QEMU's end of the proxy channel: requests in flight, and the channel's life.
  *
- * Theory of operation. A request in flight has a slot, and its tag is the
- * slot's number and, above that, a serial number, so that a reply to an earlier
- * user of the slot is not taken for this one's. There are as many slots as the
- * helper allows; callers beyond that queue and get a freed slot handed on in
- * order; so do they while the helper is too slow to take what is sent. Only in
- * this queue can a call be cancelled: once a request is in the out buffer it is
- * on its way, and what it does to files must be known. Only a device that is
- * reset does not care; then a call that the helper leaves without an answer is
- * abandoned. Its slot stays taken until the answer comes after all, and what
- * that brings is given back.
+ * Theory of operation. A request in flight has a slot. There are as many slots
+ * as the helper allows; callers beyond that queue and get a freed slot handed
+ * on in order. They also queue while the helper is too slow to take what is
+ * sent. A call can be cancelled only in this queue: once a request is in the
+ * out buffer it is on its way, and QEMU must learn what it does to files. Only
+ * a device that is reset does not care; it then abandons a call that the helper
+ * leaves without an answer. The slot of an abandoned call stays taken until the
+ * answer comes after all; the channel gives back what the answer brings.
  *
- * The helper is not trusted. A message that is not what it has to be closes
- * the channel: one error message, -EIO for every request under way (from a
- * bottom half, because this may happen inside any of their coroutines) and at
- * once for every later one. A helper that goes away has the same effect.
+ * The helper is not trusted. A malformed message closes the channel: one error
+ * message, -EIO for every request under way (from a bottom half, because this
+ * may happen inside any of their coroutines) and at once for every later one. A
+ * helper that goes away has the same effect.
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
@@ -30,8 +27,8 @@
 #define OUT_SIZE            (64 * 1024)
 
 /*
- * Bytes that wait to be sent, beyond which no request is begun. A helper that
- * does not read could answer nonetheless: tags can be guessed.
+ * Bytes that wait in the out buffer, beyond which no request begins. A helper
+ * that does not read could answer nonetheless: tags can be guessed.
  */
 #define OUT_MAX             (1024 * 1024)
 
@@ -86,14 +83,16 @@ void proxy_break(ProxyChannel *ch, const char *fmt, ...)
 
 void proxy_gone(ProxyChannel *ch, int err)
 {
-    if (err) {
-        proxy_break(ch, "the helper went away: %s", strerror(err));
+    /* EPIPE and ECONNRESET say no more than that the helper is gone. */
+    if (err && err != EPIPE && err != ECONNRESET) {
+        proxy_break(ch, "lost the connection to the helper: %s", strerror(err));
     } else {
-        proxy_break(ch, "the helper went away");
+        proxy_break(ch, "lost the connection to the helper");
     }
 }
 
-void proxy_wake(ProxyRequest *req, int ret)
+/* Ends the wait of a request's coroutine. */
+static void proxy_wake(ProxyRequest *req, int ret)
 {
     req->call->on_abandon = NULL;
     req->ret = ret;
@@ -101,7 +100,7 @@ void proxy_wake(ProxyRequest *req, int ret)
     aio_co_wake(req->co);
 }
 
-/* Ends the wait of the first request in the queue for a slot. */
+/* Takes the first request off the queue for a slot. */
 static ProxyRequest *waiting_pop(ProxyChannel *ch)
 {
     ProxyRequest *req = QTAILQ_FIRST(&ch->waiting);
@@ -119,13 +118,13 @@ static void proxy_broken_bh(void *opaque)
     ProxyRequest *req;
     uint32_t i;
 
-    ch->told = true;
+    ch->ended = true;
     for (i = 0; i < ch->n_slots; i++) {
         req = ch->slots[i];
         ch->slots[i] = NULL;
-        if (req && req->co) {
+        if (req && req->co && !req->done) {
             proxy_wake(req, -EIO);
-        } else {
+        } else if (req && !req->co) {
             g_free(req);
         }
     }
@@ -152,15 +151,17 @@ bool proxy_channel_broken(const ProxyChannel *ch)
  * Slots
  */
 
-/* Whether another request may be begun */
+/* Whether another request may begin */
 static bool slot_free(const ProxyChannel *ch)
 {
-    return ch->n_free > 0 && ch->out_end - ch->out_start <= OUT_MAX;
+    return !ch->broken && ch->n_free > 0 &&
+           ch->out_end - ch->out_start <= OUT_MAX;
 }
 
 static void slot_take(ProxyChannel *ch, ProxyRequest *req)
 {
     req->slot = ch->free_slots[--ch->n_free];
+    req->done = true;
     ch->slots[req->slot] = req;
 }
 
@@ -181,10 +182,6 @@ void proxy_slot_put(ProxyChannel *ch, uint32_t slot)
     proxy_slots_hand_on(ch);
 }
 
-/*
- * Calls
- */
-
 static void proxy_cancel_waiting(FsCall *call, void *opaque)
 {
     ProxyRequest *req = opaque;
@@ -194,20 +191,20 @@ static void proxy_cancel_waiting(FsCall *call, void *opaque)
     proxy_wake(req, -EINTR);
 }
 
-static void proxy_abandon(FsCall *call, void *opaque)
+int coroutine_fn proxy_slot_get(ProxyChannel *ch, FsCall *call,
+                                ProxyRequest *req)
 {
-    ProxyRequest *req = opaque;
-    ProxyChannel *ch = req->ch;
-    ProxyRequest *left = g_new0(ProxyRequest, 1);
-
-    left->type = req->type;
-    ch->slots[req->slot] = left;
-    proxy_wake(req, -EIO);
-}
-
-static int coroutine_fn slot_get(ProxyChannel *ch, FsCall *call,
-                                 ProxyRequest *req)
-{
+    if (ch->broken) {
+        return -EIO;
+    }
+    if (call->cancelled) {
+        return -EINTR;
+    }
+    req->ch = ch;
+    req->call = call;
+    req->co = qemu_coroutine_self();
+    req->nfds = req->fds_taken = 0;
+    req->fds_lost = false;
     if (slot_free(ch) && QTAILQ_EMPTY(&ch->waiting)) {
         slot_take(ch, req);
         return 0;
@@ -227,84 +224,53 @@ static int coroutine_fn slot_get(ProxyChannel *ch, FsCall *call,
     return req->ret;
 }
 
-int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
-                             ProxyType type, size_t extra)
-{
-    size_t size = PROXY_HEADER_SIZE + PROXY_PAYLOAD_MAX + extra;
-    int ret;
+/*
+ * Requests and replies
+ */
 
-    if (ch->broken) {
-        return -EIO;
-    }
-    if (call->cancelled) {
-        return -EINTR;
-    }
-    req->ch = ch;
-    req->call = call;
-    req->co = qemu_coroutine_self();
-    req->type = type;
-    req->nfds = req->fds_taken = 0;
-    ret = slot_get(ch, call, req);
-    if (ret < 0) {
-        return ret;
-    }
-    if (ch->forgets->len) {
-        /* What is found again is donated again. */
-        proxy_out_forgets(ch);
-    }
-    proxy_out_reserve(ch, size);
-    marshal_writer_init(&req->w, ch->out + ch->out_end, size);
-    marshal_reserve(&req->w, PROXY_HEADER_SIZE);
-    return 0;
+static void proxy_abandon(FsCall *call, void *opaque)
+{
+    ProxyRequest *req = opaque;
+    ProxyRequest *left = g_new0(ProxyRequest, 1);
+
+    left->type = req->type;
+    left->slot = req->slot;
+    req->ch->slots[req->slot] = left;
+    proxy_wake(req, -EIO);
 }
 
-int coroutine_fn proxy_call(ProxyRequest *req)
+int coroutine_fn proxy_exchange(ProxyRequest *req)
 {
-    ProxyChannel *ch = req->ch;
-    size_t size = marshal_size(&req->w);
-    ProxyHeader header = { .size = size, .type = req->type };
-
-    if (!marshal_fits(&req->w) || size > ch->hello.max_message) {
-        proxy_slot_put(ch, req->slot);
-        return -E2BIG;
-    }
-    header.tag = (++ch->serial * PROXY_SLOTS_MAX) | req->slot;
-    ch->tags[req->slot] = header.tag;
-    proxy_header_put(&header, ch->out + ch->out_end);
-    ch->out_end += size;
-    trace_proxy_request(ch->id, header.tag, proxy_type_name(req->type), size);
-
     req->done = false;
     req->call->on_abandon = proxy_abandon;
     req->call->on_abandon_opaque = req;
-    defer_call(proxy_flush, ch);
+    defer_call(proxy_flush, req->ch);
     while (!req->done) {
         qemu_coroutine_yield();
     }
     return req->ret;
 }
 
-int proxy_take_fd(ProxyRequest *req)
+void proxy_dispatch(ProxyChannel *ch, ProxyStream *in)
 {
-    if (req->fds_taken == req->nfds) {
-        marshal_fail(&req->r);
-        return -1;
-    }
-    return req->fds[req->fds_taken++];
-}
+    const ProxyCodec *codec = ch->codec;
+    ProxyRequest *req;
 
-int proxy_finish(ProxyRequest *req)
-{
-    unsigned rest = req->nfds - req->fds_taken;
+    while (!ch->broken && (req = codec->take(ch, in)) != NULL) {
+        uint32_t slot = req->slot;
 
-    if (marshal_done(&req->r) && rest == 0) {
-        return 0;
+        if (!req->co) {
+            codec->discard(ch, req);
+            g_free(req);
+            proxy_slot_put(ch, slot);
+        } else if (codec->keeps_slot) {
+            proxy_wake(req, req->ret);
+        } else {
+            ch->slots[slot] = NULL;
+            proxy_wake(req, req->ret);
+            proxy_slot_put(ch, slot);
+        }
     }
-    proxy_close_fds(req->fds + req->fds_taken, rest);
-    req->fds_taken = req->nfds;
-    proxy_break(req->ch, "the helper sent a malformed %s reply",
-                proxy_type_name(req->type));
-    return -EIO;
 }
 
 /*
@@ -330,6 +296,7 @@ ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
     ProxyChannel *ch = g_new0(ProxyChannel, 1);
 
     ch->id = g_strdup(id);
+    ch->codec = &proxy_codec;
     ch->fd = fd;
     ch->hello.root_fd = -1;
     ch->out_size = OUT_SIZE;
@@ -348,7 +315,7 @@ void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx)
                                      proxy_flush, ch);
     ch->broken_bh = aio_bh_new(ctx, proxy_broken_bh, ch);
     ch->ring_bh = aio_bh_new(ctx, proxy_ring_ready, ch);
-    if (ch->broken && !ch->told) {
+    if (ch->broken && !ch->ended) {
         qemu_bh_schedule(ch->broken_bh);
     }
     if (ch->forgets->len) {
@@ -385,19 +352,6 @@ void proxy_channel_serve(ProxyChannel *ch)
                       hello->max_in_flight);
     proxy_setup_slots(ch);
     proxy_set_handlers(ch);
-}
-
-ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
-                                bool donate, OnOffAuto ring, Error **errp)
-{
-    ProxyChannel *ch = proxy_channel_prepare(ctx, id, fd);
-
-    if (!proxy_channel_greet(ch, donate, ring, errp)) {
-        proxy_channel_free(ch);
-        return NULL;
-    }
-    proxy_channel_serve(ch);
-    return ch;
 }
 
 void proxy_channel_free(ProxyChannel *ch)

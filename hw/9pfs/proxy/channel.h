@@ -22,7 +22,10 @@
  * yield between proxy_begin() and proxy_call(), nor between proxy_call() and
  * proxy_finish().
  *
- * Everything runs in the AioContext that the channel was made for.
+ * proxy-v1/codec.h has these calls for protocol version 1.
+ *
+ * Call everything from the channel's current AioContext unless noted
+ * otherwise.
  */
 #ifndef HW_9PFS_PROXY_CHANNEL_H
 #define HW_9PFS_PROXY_CHANNEL_H
@@ -38,17 +41,18 @@ typedef struct ProxyRequest {
     MarshalWriter w;            /* for the payload, after proxy_begin() */
     MarshalReader r;            /* payload after error[4], after proxy_call() */
 
-    /* The rest is the channel's */
+    /* The rest belongs to the channel */
     ProxyChannel *ch;
     FsCall *call;
-    Coroutine *co;
-    ProxyType type;
+    Coroutine *co;              /* NULL: abandoned */
+    unsigned type;              /* in the numbers of its protocol version */
     uint32_t slot;
     int ret;
-    bool done;
+    bool done;                  /* no reply and no slot is awaited */
     int fds[PROXY_MESSAGE_FDS];
     unsigned nfds;
     unsigned fds_taken;
+    bool fds_lost;              /* version 1: this process had no room */
     QTAILQ_ENTRY(ProxyRequest) next;
 } ProxyRequest;
 
@@ -69,16 +73,16 @@ typedef struct ProxyHello {
 } ProxyHello;
 
 /*
- * Says HELLO over the connected stream socket @fd, which is the channel's
- * from here on even if that fails, and waits some seconds for the answer. @id
- * is the fsdev's, for messages. @ring: whether messages are to go through
- * shared memory, which is an error with "on" if the helper cannot.
+ * Says HELLO over the connected stream socket @fd and waits some seconds for
+ * the answer. The channel owns @fd from here on, also on failure. @id is the
+ * fsdev's, for messages. @ring: whether messages should go through shared
+ * memory; with "on" it is an error if the helper cannot.
  */
 ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
                                 bool donate, OnOffAuto ring, Error **errp);
 
 /*
- * The same in three steps, for the middle one may take seconds: it may run in
+ * The same in three steps, because the second may take seconds: it may run in
  * any thread, and proxy_channel_hurry() makes it fail at once. After failure
  * the channel can only be freed.
  */
@@ -89,16 +93,16 @@ void proxy_channel_serve(ProxyChannel *ch);
 void proxy_channel_hurry(ProxyChannel *ch);
 
 /*
- * The channel goes to another context: detached in the old one, attached in any
- * thread when nobody else has it. No request but abandoned ones may be under
- * way. A new channel is attached.
+ * Moves the channel to another context: detach it in the old one, then attach
+ * it in any thread while no other uses it. Only abandoned requests may be
+ * under way. A new channel is attached.
  */
 void proxy_channel_detach(ProxyChannel *ch);
 void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx);
 
 /*
- * @lost is to be called once, from the channel's context, when the helper is
- * gone or made nonsense, after all requests under way have ended. It may not
+ * The channel calls @lost once, in its context, when the helper is gone or
+ * broke the protocol, after all requests under way have ended. @lost must not
  * free the channel.
  */
 typedef void ProxyLost(void *opaque, const char *why);
@@ -107,15 +111,15 @@ void proxy_channel_on_lost(ProxyChannel *ch, ProxyLost *lost, void *opaque);
 /* Whether no request can be made any more */
 bool proxy_channel_broken(const ProxyChannel *ch);
 
-/* No request may be under way but abandoned ones. */
+/* Only abandoned requests may be under way. */
 void proxy_channel_free(ProxyChannel *ch);
 
 ProxyHello *proxy_channel_hello(ProxyChannel *ch);
 
 /*
- * Gets a place among the requests in flight, waiting for one if need be, and
+ * Gets a slot among the requests in flight, waiting for one if necessary, and
  * sets up req->w for a payload of fixed parts, names and @extra bytes more.
- * -EINTR if the call was cancelled meanwhile, -EIO if the helper is gone.
+ * -EINTR if the call was cancelled while it waited, -EIO if the helper is gone.
  */
 int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
                              ProxyType type, size_t extra);
@@ -124,23 +128,26 @@ int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
  * Sends the request and waits for its reply, also if the call is cancelled:
  * the helper may have begun. Returns the reply's error (-errno), in which case
  * the request is over; -EIO when the helper is gone or the call is abandoned,
- * -E2BIG for a message that it does not take.
+ * -E2BIG for a message longer than the helper takes.
  */
 int coroutine_fn proxy_call(ProxyRequest *req);
 
-/* The reply's next descriptor. If there is none the reply is bad, and -1. */
+/* The reply's next descriptor; if it has none the reply is bad, and -1. */
 int proxy_take_fd(ProxyRequest *req);
 
 /*
  * Ends a request whose reply was read: 0, or -EIO if the reply was malformed,
- * longer than what was read, or brought more descriptors than were taken; the
- * channel is closed then.
+ * longer than what was read, or brought more descriptors than were taken. A
+ * bad reply closes the channel.
  */
 int proxy_finish(ProxyRequest *req);
 
+/* proxy_call() and proxy_finish() of a request whose reply is empty */
+int coroutine_fn proxy_call_empty(ProxyRequest *req);
+
 /*
- * The helper is to have @fd, which stays the caller's, as the handle @handle
- * (PROXY_ADOPTED), before any later request. False if that cannot be now.
+ * Gives the helper @fd, which stays the caller's, as the handle @handle
+ * (PROXY_ADOPTED), before any later request. False if it cannot go out now.
  */
 bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd);
 

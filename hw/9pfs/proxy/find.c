@@ -3,32 +3,33 @@
  *
  * Nodes of the proxy driver by name: found for the first time, and again.
  *
- * Theory of operation. Names are looked up here, in the directories that this
- * process has descriptors of, as long as it may and nothing is to be waited
- * for. What is left of a walk is one message to the helper.
+ * Theory of operation. QEMU looks names up itself, in directories of which it
+ * has descriptors, as long as it may and the lookup does not wait. The rest of
+ * a walk is one message to the helper.
  *
- * A helper may go away and another take its place (link.h). Handles are
- * of one helper only: those of nodes that were found with an earlier one are
- * got when they are needed, by name, from the nearest directory that the new
- * helper has told of; its root it has from the start. What is found must be
- * the inode that the node is; descriptors on an earlier helper's mount are not
- * adopted. Nodes remember their names for this, and because a helper may have
- * no descriptors left for handles: then nodes that nobody uses at the moment
- * lose theirs, and are found again in the same way.
+ * A helper may go away and another take its place (link.h). A handle belongs to
+ * one helper. A node whose handle was an earlier helper's gets a new one when
+ * it needs it, by name, from the nearest directory of which the new helper has
+ * given a handle; it gives its root's from the start. What is found must be the
+ * node's inode. No helper adopts descriptors on an earlier one's mount. Nodes
+ * remember their names for this, and because a helper may have no descriptors
+ * left for handles: then nodes that are not in use lose theirs, and are found
+ * again in the same way.
  *
- * So do descriptors that were closed for the budget come back: by name, from
- * the nearest directory that has one, but by this process.
+ * A descriptor that was closed for the budget also comes back by name, from the
+ * nearest directory that has one, but QEMU looks it up.
  */
 #include "qemu/osdep.h"
+#include "hw/9pfs/fs/walk.h"
 #include "node.h"
 
 /*
- * Nodes that may remember names, as each keeps those above it: a helper could
- * tell of a tree that never ends.
+ * How many nodes may remember names. Each keeps those above it, and a helper
+ * could make up a tree that never ends.
  */
 #define NAMED_MAX           (4 * 1024 * 1024)
 
-/* Directories above a node that are looked at to find it again here */
+/* Directories above a node that QEMU looks at to find it again itself */
 #define HERE_MAX            64
 
 void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
@@ -47,9 +48,38 @@ void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
     }
 }
 
+static void coroutine_fn find_here(FsNode *node);
+
+int coroutine_fn proxy_node_get_fd(FsNode *node)
+{
+    if (proxy_node(node)->path_fd.fd < 0) {
+        find_here(node);
+    }
+    return proxy_node_use_fd(node);
+}
+
+int coroutine_fn proxy_node_use_here(FsNode *node)
+{
+    /* Without a helper QEMU does not know what becomes of the export. */
+    if (!proxy_fs(node)->mount ||
+        proxy_channel_broken(proxy_channel_of(node))) {
+        return -1;
+    }
+    return proxy_node_get_fd(node);
+}
+
+int coroutine_fn proxy_node_use_in_memory(FsNode *node)
+{
+    ProxyFs *ps = proxy_fs(node);
+    int fd = proxy_node_use_here(node);
+
+    return host_dev_wait(&ps->devs, node->dev, HOST_WORK_ANY) ==
+           HOST_WAIT_NEVER ? fd : -1;
+}
+
 /*
- * Looks @name up here: -ENOENT or -ENOTDIR if that is so, -EAGAIN if it is for
- * the helper to find out.
+ * Looks @name up in QEMU: -ENOENT or -ENOTDIR if the kernel says so, -EAGAIN if
+ * the helper must find out.
  */
 static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
                                   FsAttr *attr)
@@ -81,13 +111,13 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
     if (known && known->type != (attr->mode & S_IFMT)) {
         fs_node_unref(known);
         close(fd);
-        return -EAGAIN;         /* proxy_node_accept() has an answer to that */
+        return -EAGAIN;         /* proxy_node_accept() reports that */
     }
     n = known ? proxy_node(known) : proxy_node_new(dir->fs, attr);
-    if (n->donated.fd < 0) {
-        host_fd_set(&n->donated, fd);
+    if (n->path_fd.fd < 0) {
+        host_fd_set(&n->path_fd, fd);
     } else {
-        host_fd_use(&n->donated);
+        host_fd_use(&n->path_fd);
         close(fd);
     }
     proxy_node_named(&n->node, dir, name);
@@ -96,39 +126,58 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
 }
 
 /*
- * Looks @entry up in its directory, which has a descriptor: whether its node is
- * still there.
+ * Finding descriptors again
  */
-static bool coroutine_fn entry_find_here(FsEntry *entry)
+
+typedef struct HereFinder {
+    unsigned looked;            /* at nodes on the way */
+} HereFinder;
+
+/* FsFinder.ready */
+static bool has_path_fd(FsNode *node, void *opaque)
+{
+    HereFinder *f = opaque;
+    bool has = proxy_node(node)->path_fd.fd >= 0;
+
+    f->looked += !has;
+    return has;
+}
+
+/* FsFinder.step: looks @entry up in its directory, which has a descriptor. */
+static int coroutine_fn entry_find_here(FsEntry *entry, void *opaque)
 {
     g_autofree char *name = g_strdup(entry->name);
     g_autoptr(FsNode) dir = fs_node_ref(entry->parent);
     g_autoptr(FsNode) node = NULL;
     FsNode *was = entry->node;
+    HereFinder *f = opaque;
     FsAttr attr;
 
-    return step_here(dir, name, &node, &attr) == 0 && node == was;
+    return f->looked <= HERE_MAX &&
+           step_here(dir, name, &node, &attr) == 0 && node == was ? 0 : -ESTALE;
 }
 
-void coroutine_fn proxy_node_find_here(FsNode *node)
+/*
+ * Makes a node's descriptor again, by its name, directories on the way to it
+ * first, without asking the helper. Where that fails, the node has none.
+ */
+static void coroutine_fn find_here(FsNode *node)
 {
-    bool more = proxy_fs(node)->mount != 0;
-    unsigned looked = 0;
+    static const FsFinder finder = {
+        .ready = has_path_fd, .step = entry_find_here, .max = HERE_MAX,
+    };
+    HereFinder f = { };
 
-    while (more && proxy_node(node)->donated.fd < 0) {
-        FsEntry *first = NULL;
-        FsNode *at = node;
-
-        while (at && proxy_node(at)->donated.fd < 0) {
-            first = at->detached || looked++ == HERE_MAX ? NULL
-                                                         : fs_node_where(at);
-            at = first ? first->parent : NULL;
-        }
-        more = at && entry_find_here(first);
+    if (proxy_fs(node)->mount) {
+        fs_find_again(&finder, node, &f);
     }
 }
 
-/* Walks from a @dir that is not old. */
+/*
+ * Walking with the helper
+ */
+
+/* Asks the helper to walk from @dir, which has a handle. */
 static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
                                   const char *const *names, unsigned n,
                                   FsWalk *walk)
@@ -181,7 +230,7 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
     }
     walk->walked = walked;
     if (walked < n) {
-        /* The reply does not say why; the server asks only how many */
+        /* The reply does not say why; the server needs only how many */
         return -ENOENT;
     }
 
@@ -212,17 +261,25 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
 }
 
 /*
- * Finding again
+ * Finding handles again
  */
 
-/* Asks for what @entry names in a directory that is not old. */
-static int coroutine_fn entry_find(FsCall *call, FsEntry *entry)
+/* FsFinder.ready; asks the helper to adopt a descriptor, if there is one. */
+static bool has_handle(FsNode *node, void *opaque)
+{
+    return proxy_node_has_handle(node) ||
+           proxy_node_adopt(proxy_fs(node), proxy_node(node));
+}
+
+/* FsFinder.step: asks the helper for @entry in a directory with a handle. */
+static int coroutine_fn entry_find(FsEntry *entry, void *opaque)
 {
     g_autofree char *name = g_strdup(entry->name);
     const char *names[] = { name };
     FsNode *dir = fs_node_ref(entry->parent);
     FsExport *fs = dir->fs;
     FsNode *node = NULL;
+    FsCall *call = opaque;
     FsWalk walk;
     int ret;
 
@@ -235,7 +292,7 @@ static int coroutine_fn entry_find(FsCall *call, FsEntry *entry)
         fs_node_unref(walk.parent);
     }
     if ((ret == 0 && node == entry->node) || !fs_entry_is(entry, dir, name)) {
-        ret = 0;                /* found, or renamed meanwhile: look again */
+        ret = 0;                /* found, or renamed since: look again */
     } else if (ret == 0 || ret == -ENOENT || ret == -ENOTDIR) {
         if (!fs_rename_wait(fs)) {
             fs_entry_gone(entry);
@@ -251,35 +308,20 @@ static int coroutine_fn entry_find(FsCall *call, FsEntry *entry)
 }
 
 /*
- * Sees to it that the node's handle is one of the helper that there is: has it
- * adopted, or finds it again by name, directories on the way to it first.
+ * Gets the node a handle of the present helper: the helper adopts its
+ * descriptor, or finds it again by name, directories on the way to it first.
  * -ESTALE if it has no name any more.
  */
 static int coroutine_fn node_find(FsCall *call, FsNode *node)
 {
-    ProxyFs *ps = proxy_fs(node);
+    static const FsFinder finder = {
+        .ready = has_handle, .step = entry_find,
+    };
 
-    while (proxy_node_is_old(node)) {
-        FsEntry *first = NULL;
-        FsNode *at = node;
-        int ret;
-
-        while (proxy_node_is_old(at) && !proxy_node_adopt(ps, proxy_node(at))) {
-            first = at->detached ? NULL : fs_node_where(at);
-            if (!first) {
-                return -ESTALE;
-            }
-            at = first->parent;
-        }
-        ret = first ? entry_find(call, first) : 0;
-        if (ret < 0) {
-            return ret;
-        }
-    }
-    return 0;
+    return fs_find_again(&finder, node, call);
 }
 
-/* The same for all that an operation needs; @b and @c may be NULL. */
+/* The same for all nodes of an operation; @b and @c may be NULL. */
 static int coroutine_fn nodes_find(FsCall *call, FsNode *a, FsNode *b,
                                    FsNode *c)
 {
@@ -289,7 +331,7 @@ static int coroutine_fn nodes_find(FsCall *call, FsNode *a, FsNode *b,
     while (i < ARRAY_SIZE(nodes)) {
         int ret;
 
-        if (!nodes[i] || !proxy_node_is_old(nodes[i])) {
+        if (!nodes[i] || proxy_node_has_handle(nodes[i])) {
             i++;
             continue;
         }
@@ -297,7 +339,7 @@ static int coroutine_fn nodes_find(FsCall *call, FsNode *a, FsNode *b,
         if (ret < 0) {
             return ret;
         }
-        i = 0;                  /* there may be yet another helper */
+        i = 0;                  /* the helper may be yet another one */
     }
     return 0;
 }
@@ -306,7 +348,7 @@ int coroutine_fn proxy_victim_find(FsCall *call, FsNode *node)
 {
     int ret;
 
-    if (!node || !proxy_node_is_old(node) ||
+    if (!node || proxy_node_has_handle(node) ||
         proxy_node_adoptable(proxy_fs(node), proxy_node(node))) {
         return 0;
     }
@@ -329,7 +371,7 @@ static int coroutine_fn walk_piece(FsCall *call, FsNode *dir,
                                    const char *const *names, unsigned n,
                                    FsWalk *walk)
 {
-    ProxyNodeTry t = PROXY_NODE_TRY(call, dir);
+    g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, dir);
     int ret;
 
     walk->walked = 0;
@@ -347,49 +389,30 @@ int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
                             const char *const *names, unsigned n, FsWalk *walk)
 {
     unsigned step = proxy_link_reconnects(proxy_fs(dir)->link) ? 2 : n;
-    FsNode *at = fs_node_ref(dir);
-    FsNode *above = NULL;       /* the one before, or NULL after ".." */
-    unsigned done = 0;
+    FsWalker w;
     int ret = 0;
 
-    while (done < n && ret == 0) {
-        FsNode *next, *dir_of_next;
+    fs_walker_start(&w, dir);
+    while (ret == 0 && w.done < n) {
+        FsAttr *attr = &walk->attr[w.done];
+        FsNode *next;
+        FsWalk piece;
 
-        ret = step_here(at, names[done], &next, &walk->attr[done]);
+        ret = step_here(w.at, names[w.done], &next, attr);
         if (ret == 0) {
-            dir_of_next = fs_node_ref(at);
-            done++;
+            fs_walker_down(&w, next);
         } else if (ret == -EAGAIN) {
-            FsWalk piece;
-
-            ret = walk_piece(call, at, names + done, MIN(step, n - done),
-                             &piece);
-            memcpy(walk->attr + done, piece.attr,
-                   piece.walked * sizeof(piece.attr[0]));
-            done += piece.walked;
-            next = piece.node;
-            dir_of_next = piece.parent;
-        }
-        if (ret == 0) {
-            if (above) {
-                fs_node_unref(above);
+            ret = walk_piece(call, w.at, names + w.done,
+                             MIN(step, n - w.done), &piece);
+            memcpy(attr, piece.attr, piece.walked * sizeof(piece.attr[0]));
+            if (ret == 0) {
+                fs_walker_jump(&w, piece.walked, piece.parent, piece.node);
+            } else {
+                w.done += piece.walked;
             }
-            fs_node_unref(at);
-            above = dir_of_next;
-            at = next;
         }
     }
-    walk->walked = done;
-    walk->node = at;
-    walk->parent = above;
-    if (ret < 0) {
-        fs_node_unref(at);
-        if (above) {
-            fs_node_unref(above);
-        }
-        walk->node = walk->parent = NULL;
-    }
-    return ret;
+    return fs_walker_end(&w, ret, walk);
 }
 
 bool coroutine_fn proxy_name_is(FsCall *call, FsNode *dir, const char *name,

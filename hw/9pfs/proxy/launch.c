@@ -9,12 +9,12 @@
  *   it. The helper gets /dev/null as its standard input and output (QEMU's may
  *   be a monitor), QEMU's standard error for its messages, the socket as
  *   descriptor 3, default signal handling, and nothing else. It ends when the
- *   socket is closed, and so with QEMU, however that ends. A pidfd tells of
- *   its end while QEMU runs, for reaping it and for a message.
+ *   socket is closed, and so with QEMU, however QEMU ends. A pidfd signals the
+ *   helper's end while QEMU runs, so that QEMU can reap it and report it.
  * - socket=FILE: a helper listens on that UNIX socket.
- * - sock_fd=N: whoever started QEMU gave it a connected socket. In place of the
- *   number there may be the name of one that the monitor was given with getfd,
- *   or /dev/fdset/SET for one of -add-fd or add-fd.
+ * - sock_fd=N: QEMU inherited a connected socket. In place of the number the
+ *   option may have the name of one that the monitor got with getfd, or
+ *   /dev/fdset/SET for one of -add-fd or add-fd.
  */
 #include "qemu/osdep.h"
 #include <poll.h>
@@ -36,20 +36,20 @@
 #define HELPER_SOCKET       3
 #define HELPER_REPORT       4
 
-/* A full queue of connections on the helper's side */
+/* For a helper whose queue of connections is full */
 #define CONNECT_TIMEOUT_S   15
 /* For a helper that failed to end by itself */
 #define EXIT_TIMEOUT_MS     2000
-/* For one that nobody needs any more: it may be stopped, or mean no good */
+/* For one that QEMU needs no more: it may be stopped, or hostile */
 #define DONE_TIMEOUT_MS     5000
 
 struct ProxyPeer {
     char *id;
     char *how;                  /* option and value, for messages */
-    pid_t pid;                  /* of a helper that was started, else 0 */
+    pid_t pid;                  /* of a helper that QEMU started, else 0 */
     int pidfd;
-    bool done;                  /* nobody but us cares for its end, */
-    bool tell;                  /* or for more than to be told */
+    bool done;                  /* only this file needs it any more */
+    bool report;                /* how it ends, also when done */
     QEMUTimer *timer;           /* until it must have ended */
 };
 
@@ -75,7 +75,7 @@ static char *status_text(int status)
 {
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
         return g_strdup_printf("it was killed by signal %d (%s), because it "
-                               "made a system call that it is not allowed",
+                               "made a forbidden system call",
                                SIGSYS, strsignal(SIGSYS));
     }
     if (WIFSIGNALED(status)) {
@@ -98,10 +98,10 @@ static void peer_ended(void *opaque)
     qemu_set_fd_handler(peer->pidfd, NULL, NULL, NULL);
     close(peer->pidfd);
     peer->pidfd = -1;
-    if (status && (peer->tell || !peer->done)) {
+    if (status && (peer->report || !peer->done)) {
         g_autofree char *text = status_text(status);
 
-        error_report("fsdev '%s': about the helper (process %d): %s",
+        error_report("fsdev '%s': helper (process %d): %s",
                      peer->id, (int)peer->pid, text);
     }
     if (peer->done) {
@@ -110,7 +110,7 @@ static void peer_ended(void *opaque)
 }
 
 /*
- * In the child of a process with threads: only functions that are safe in
+ * Runs in the child of a process with threads: only functions that are safe in
  * signal handlers, except where the C library lacks close_range(2).
  */
 static G_NORETURN void helper_exec(const char *program, char *const *argv,
@@ -126,7 +126,7 @@ static G_NORETURN void helper_exec(const char *program, char *const *argv,
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 
-    /* Out of the way of the numbers they are to have */
+    /* Away from the numbers that they will get */
     sock = fcntl(sock, F_DUPFD, HELPER_REPORT + 1);
     report = fcntl(report, F_DUPFD, HELPER_REPORT + 1);
     null = open("/dev/null", O_RDWR);
@@ -167,7 +167,7 @@ static pid_t helper_fork(const char *program, char *const *argv, int sock,
         set_start_error(errp, program, errno);
         return -1;
     }
-    /* No handler of ours may run in the child */
+    /* No signal handler of QEMU's may run in the child */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pid = fork();
@@ -183,7 +183,7 @@ static pid_t helper_fork(const char *program, char *const *argv, int sock,
         return -1;
     }
 
-    /* Its other end is closed by a successful exec */
+    /* A successful exec closes the other end */
     n = RETRY_ON_EINTR(read(report[0], &err, sizeof(err)));
     close(report[0]);
     if (n == sizeof(err)) {
@@ -314,7 +314,8 @@ static bool peer_connect(const char *path, bool wait, int *sock, Error **errp)
     if (RETRY_ON_EINTR(connect(fd, (struct sockaddr *)&addr,
                                sizeof(addr))) < 0) {
         if (errno == EAGAIN) {
-            error_setg(errp, "socket '%s': nobody takes the connection", path);
+            error_setg(errp, "socket '%s': the connection was not accepted",
+                       path);
         } else {
             error_setg_errno(errp, errno, "socket '%s'", path);
             if (errno == ECONNREFUSED) {
@@ -347,15 +348,15 @@ static int fdset_copy(const char *path, Error **errp)
     }
     fd = fcntl(of_set, F_DUPFD_CLOEXEC, 3);
     if (fd < 0) {
-        error_setg_errno(errp, errno, "cannot copy it");
+        error_setg_errno(errp, errno, "cannot duplicate the descriptor");
     }
     qemu_close(of_set);
     return fd;
 }
 
 /*
- * The descriptor that @value means, which may be no socket; or -1. *@ours is
- * whether nobody else knows it.
+ * The descriptor that @value means, which may be no socket; or -1. *@ours: QEMU
+ * made it here, and closes it on failure.
  */
 static int find_descriptor(const char *value, bool *ours, Error **errp)
 {
@@ -448,13 +449,13 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
     }
     if (opts->sock_fd && opts->reconnect) {
         error_setg(errp, "reconnect '%" PRIu32 "' and sock_fd '%s' exclude "
-                   "each other: only who made that connection can make "
-                   "another", opts->reconnect, opts->sock_fd);
+                   "each other: QEMU cannot make that connection again",
+                   opts->reconnect, opts->sock_fd);
         return false;
     }
     if (opts->on_disconnect == FSDEV_ON_DISCONNECT_WAIT && !opts->reconnect) {
-        error_setg(errp, "on-disconnect 'wait' needs reconnect: nobody would "
-                   "end the wait");
+        error_setg(errp, "on-disconnect 'wait' requires reconnect; otherwise "
+                   "the wait would never end");
         return false;
     }
     if (given < 0) {
@@ -466,9 +467,16 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
                    (int)opts->protocol);
         return false;
     }
+#ifndef CONFIG_VIRTFS_PROXY_V1
+    if (opts->has_protocol && opts->protocol == 1) {
+        error_setg(errp, "protocol '1': this build of QEMU has no protocol "
+                   "version 1");
+        return false;
+    }
+#endif
     if (opts->helper && !opts->path) {
         error_setg(errp, "helper '%s' and %s '%s' exclude each other: "
-                   "that helper runs already", opts->helper,
+                   "that helper is already running", opts->helper,
                    keys[given], values[given]);
         return false;
     }
@@ -535,7 +543,8 @@ void proxy_launch_failed(ProxyPeer *peer, Error **errp)
             error_free(*errp);
             *errp = NULL;
             error_setg(errp, "%s failed to start: %s", peer->how, text);
-            error_append_hint(errp, "Its own messages tell why.\n");
+            error_append_hint(errp, "See the helper's own messages for the "
+                              "reason.\n");
             peer_free(peer);
             return;
         }
@@ -564,7 +573,7 @@ void proxy_launch_done(ProxyPeer *peer)
         peer_free(peer);
         return;
     }
-    /* peer_ended() frees it. It should end without a socket, but who knows. */
+    /* peer_ended() frees it. It should end without a socket, or is killed. */
     peer->done = true;
     peer->timer = aio_timer_new(qemu_get_aio_context(), QEMU_CLOCK_REALTIME,
                                 SCALE_MS, peer_too_late, peer);
@@ -574,6 +583,6 @@ void proxy_launch_done(ProxyPeer *peer)
 
 void proxy_launch_lost(ProxyPeer *peer)
 {
-    peer->tell = true;
+    peer->report = true;
     proxy_launch_done(peer);
 }

@@ -3,23 +3,23 @@
  *
  * The proxy driver's link to its helper.
  *
- * Theory of operation. When the channel breaks, all requests under way have
- * ended with EIO before this is told. From then on the link has no helper,
- * for good or until an attempt goes well. Attempts are begun by a timer, in
- * intervals that count from the beginning of the last one, so that a helper
- * which served for long is replaced at once, and one that ends over and over
- * is not started more often than was asked for.
+ * Theory of operation. When the channel breaks, all requests under way end with
+ * EIO before the link learns of it. From then on the link has no helper, for
+ * good or until an attempt succeeds. A timer begins attempts, in intervals that
+ * count from the beginning of the last one. So a helper that served for long is
+ * replaced at once, and one that ends over and over is not started more often
+ * than the options ask for.
  *
- * An attempt starts or connects, which does not wait, in the main thread: a
- * helper ends with the thread that started it. Its HELLO may take seconds and
- * is waited for in the thread pool. Then the driver looks at what it serves,
- * and the new channel takes the place of the old one.
+ * An attempt starts a helper or connects, which does not wait, in the main
+ * thread: a helper ends with the thread that started it. Its HELLO may take
+ * seconds; a thread of the pool waits for it. Then the driver looks at what the
+ * helper serves, and the new channel takes the place of the old one.
  *
- * Helpers are thus the main thread's, with timer, attempts and events; channels
- * and those who wait for one are in the export's context. That the channel
- * broke is told to the main thread with a bottom half. It brings the next one
- * over there and waits until that is in its place, so that it always knows
- * whether there is one.
+ * Helpers thus belong to the main thread, with timer, attempts and events;
+ * channels and the requests that wait for one are in the export's context. When
+ * a channel breaks, a bottom half brings the news to the main thread. The main
+ * thread hands the next channel over to the export's context and waits until it
+ * is in place, so that it always knows whether there is one.
  */
 #include "qemu/osdep.h"
 #include "block/aio-wait.h"
@@ -43,11 +43,11 @@ typedef struct LinkWaiter {
 
 struct ProxyLink {
     FsExport *fs;
-    ProxyFound *found;
+    ProxyReconnected *reconnected;
 
     /* In the export's context */
     ProxyChannel *channel;
-    uint32_t number;
+    uint32_t helper_epoch;
     QTAILQ_HEAD(, LinkWaiter) waiters;
 
     /* Set once: if it connects again */
@@ -58,14 +58,14 @@ struct ProxyLink {
     /* In the main thread */
     ProxyPeer *peer;            /* of the channel; NULL while there is none */
     int64_t tried_ms;           /* when the last attempt began */
-    bool told;                  /* that attempts fail */
+    bool warned;                /* that attempts fail */
     QEMUTimer *timer;           /* for the next one */
     unsigned news;              /* of a lost helper, on the way to it */
 
-    /* An attempt: in the main thread, but for what is in another's hands */
+    /* An attempt; in the main thread, except where it is under way elsewhere */
     bool closing;               /* it does not matter any more */
-    bool greeting;              /* in the thread pool */
-    bool adopting;              /* in the export's context */
+    bool greeting;              /* under way in the thread pool */
+    bool taking;                /* under way in the export's context */
     ProxyChannel *next;
     ProxyPeer *next_peer;
     Error *error;
@@ -86,9 +86,10 @@ static OnOffAuto link_ring(const FsdevProxyOptions *opts)
     return opts->has_ring ? opts->ring : ON_OFF_AUTO_AUTO;
 }
 
-static void link_tell(ProxyLink *l, bool found, const char *why)
+static void link_notify(ProxyLink *l, bool reconnected, const char *why)
 {
-    FsHelperEvent event = { .fs = l->fs, .reconnected = found, .why = why };
+    FsHelperEvent event = { .fs = l->fs, .reconnected = reconnected,
+                            .why = why };
 
     notifier_list_notify(&l->fs->on_helper, &event);
 }
@@ -113,14 +114,14 @@ static void link_lost_bh(void *opaque)
     LinkNews *news = opaque;
     ProxyLink *l = news->link;
 
-    if (l->adopting) {
-        /* Not before it is told that this one was found */
+    if (l->taking) {
+        /* The event that this helper came has to be first */
         aio_bh_schedule_oneshot(qemu_get_aio_context(), link_lost_bh, news);
         return;
     }
-    link_tell(l, false, news->why);
+    link_notify(l, false, news->why);
     if (l->opts && !l->closing) {
-        /* It is not ours any more, but how it ended may be worth knowing. */
+        /* QEMU is done with it, but the user may want to know how it ended. */
         proxy_launch_lost(l->peer);
         l->peer = NULL;
         link_next_try(l);
@@ -145,13 +146,13 @@ static void link_lost(void *opaque, const char *why)
 /* Takes over @err. */
 static void link_try_failed(ProxyLink *l, Error *err)
 {
-    if (l->told) {
+    if (l->warned) {
         error_free(err);
     } else {
-        error_reportf_err(err, "fsdev '%s': no helper is to be had, and there "
-                          "will be a try every %" PRIu32 " seconds: ",
+        error_reportf_err(err, "fsdev '%s': no helper is available; retrying "
+                          "every %" PRIu32 " seconds: ",
                           l->fs->id, l->opts->reconnect);
-        l->told = true;
+        l->warned = true;
     }
     link_next_try(l);
 }
@@ -174,15 +175,15 @@ static int greet_work(void *opaque)
     return 0;
 }
 
-/* The new helper's channel takes its place: in the export's context */
+/* The new channel takes the old one's place, in the export's context. */
 static void link_take_channel(void *opaque)
 {
     ProxyLink *l = opaque;
     LinkWaiter *w;
 
-    l->number++;
-    if (!l->found(l->fs, proxy_channel_hello(l->next), &l->error)) {
-        l->number--;
+    l->helper_epoch++;
+    if (!l->reconnected(l->fs, proxy_channel_hello(l->next), &l->error)) {
+        l->helper_epoch--;
         return;
     }
     proxy_channel_free(l->channel);
@@ -201,7 +202,7 @@ static void greeted(void *opaque)
     ProxyLink *l = opaque;
 
     if (l->fs->moving) {
-        /* We are in the midst of that, which will not last long. */
+        /* The export is between two contexts, but not for long. */
         aio_bh_schedule_oneshot(qemu_get_aio_context(), greeted, l);
         return;
     }
@@ -214,21 +215,21 @@ static void greeted(void *opaque)
         return;
     }
     if (!l->error) {
-        l->adopting = true;
+        l->taking = true;
         fs_context_run(l->fs->ctx, link_take_channel, l);
-        l->adopting = false;
+        l->taking = false;
     }
     if (l->error) {
         g_clear_pointer(&l->next, proxy_channel_free);
-        (l->told ? proxy_launch_done : proxy_launch_lost)(l->next_peer);
+        (l->warned ? proxy_launch_done : proxy_launch_lost)(l->next_peer);
         l->next_peer = NULL;
         link_try_failed(l, g_steal_pointer(&l->error));
         return;
     }
     l->peer = g_steal_pointer(&l->next_peer);
-    l->told = false;
-    info_report("fsdev '%s': there is a helper again", l->fs->id);
-    link_tell(l, true, NULL);
+    l->warned = false;
+    info_report("fsdev '%s': reconnected to a helper", l->fs->id);
+    link_notify(l, true, NULL);
 }
 
 static void greet_done(void *opaque, int ret)
@@ -288,7 +289,8 @@ bool coroutine_fn proxy_try(ProxyTry *t, int *ret)
 
     if (t->begun) {
         if (*ret != -EIO || !l->wait ||
-            (t->number == l->number && !proxy_channel_broken(l->channel))) {
+            (t->helper_epoch == l->helper_epoch &&
+             !proxy_channel_broken(l->channel))) {
             return false;
         }
         t->doubt |= !t->idle;
@@ -302,7 +304,7 @@ bool coroutine_fn proxy_try(ProxyTry *t, int *ret)
     /* The first try does not wait: it may not need the helper. */
     t->begun = true;
     t->idle = proxy_channel_broken(l->channel);
-    t->number = l->number;
+    t->helper_epoch = l->helper_epoch;
     return true;
 }
 
@@ -312,14 +314,15 @@ bool coroutine_fn proxy_try(ProxyTry *t, int *ret)
 
 ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
                           bool readonly, ProxyPeer *peer,
-                          ProxyChannel *channel, ProxyFound *found)
+                          ProxyChannel *channel,
+                          ProxyReconnected *reconnected)
 {
     ProxyLink *l = g_new0(ProxyLink, 1);
 
     l->fs = fs;
     l->peer = peer;
     l->channel = channel;
-    l->found = found;
+    l->reconnected = reconnected;
     QTAILQ_INIT(&l->waiters);
     if (opts->reconnect) {
         l->opts = QAPI_CLONE(FsdevProxyOptions, opts);
@@ -343,7 +346,7 @@ void proxy_link_free(ProxyLink *l)
         }
         timer_free(l->timer);
     }
-    /* What an IOThread told last, before the export came back from it */
+    /* The last news from an IOThread, from before the export left it */
     AIO_WAIT_WHILE(qemu_get_aio_context(), qatomic_read(&l->news));
     proxy_channel_free(l->channel);
     if (l->peer) {
@@ -373,9 +376,9 @@ pid_t proxy_link_process(const ProxyLink *l)
     return l->peer ? proxy_launch_process(l->peer) : 0;
 }
 
-uint32_t proxy_link_number(const ProxyLink *l)
+uint32_t proxy_link_epoch(const ProxyLink *l)
 {
-    return l->number;
+    return l->helper_epoch;
 }
 
 bool proxy_link_reconnects(const ProxyLink *l)

@@ -4,27 +4,27 @@
  * Nodes of the proxy driver: see node.h.
  *
  * Theory of operation. Every `node` in a reply is one reference to its handle
- * in the helper. They are counted here and given back all at once when the node
- * is freed, so an inode that is found again and again costs nothing.
+ * in the helper. A node counts them and gives them back all at once when it is
+ * freed, so an inode that is found again and again costs nothing.
  *
- * Nodes' descriptors are in the process's budget (host/fd-budget.h): one that was
- * closed to keep to it is made again when it is needed (find.c), or else
- * the node falls back to messages. The budget leaves room for replies that are
- * on their way: a descriptor that cannot be received would be lost, and the
- * channel with it.
+ * Nodes' O_PATH descriptors are in the process's budget (host/fd-budget.h). A
+ * node whose descriptor was closed to keep to it makes another when it needs
+ * one (find.c), or else falls back to messages. The budget leaves room for
+ * replies that are on their way: a descriptor that cannot be received would be
+ * lost, and the channel with it.
  *
- * With donated directories goes the mount that they are on, which is the
- * helper's own. A node that was found there by this process has a descriptor
- * and no handle. When a request first needs one, the helper adopts the
- * descriptor; that message leaves with the request.
+ * Donated directories bring the mount that they are on, which is the helper's
+ * own. A node that this process found there has a descriptor and no handle.
+ * When a request first needs a handle, the helper adopts the descriptor; that
+ * message leaves with the request.
  *
- * The helper is not trusted. A descriptor is used only if it is of the kind
- * and of the inode that it came for; the type of a node never changes; while a
- * node is held its inode cannot come under another of the helper's handles.
+ * The helper is not trusted. A descriptor is used only if it has the kind and
+ * the inode that it came for; the type of a node never changes; while a node is
+ * held its inode cannot come under another of the helper's handles.
  *
- * Ids in messages are the guest's. Those that the kernel tells us of donated
- * descriptors are the host's; the id maps of the helper's HELLO translate them,
- * and what they do not have becomes the overflow id, as in the kernel
+ * Ids in messages are the guest's. Those that the kernel reports for donated
+ * descriptors are the host's. The id maps of the helper's HELLO translate them;
+ * an id that the maps do not have becomes the overflow id, as in the kernel
  * (user_namespaces(7)).
  */
 #include "qemu/osdep.h"
@@ -33,38 +33,39 @@
 #include "fsdev/shared/idmap.h"
 #include "node.h"
 
-/* /proc/sys/kernel/overflowuid unless somebody changed it */
+/* The default of /proc/sys/kernel/overflowuid */
 #define OVERFLOW_ID         65534
 
-/* References to one handle, beyond which they are given back */
+/* References to one handle, beyond which the node gives them back */
 #define HANDLE_REFS_MAX     0xfffu
 
 /*
- * A full helper is asked this many times more, in between with time for it to
- * close what it was told to forget
+ * QEMU asks a full helper this many times more, and gives it time in between to
+ * close the handles that it was asked to forget
  */
 #define RELIEF_TRIES        8
 #define RELIEF_NS           (10 * SCALE_MS)
-/* The part of the handles that is given up when the helper is full */
+/* The part of its handles that QEMU gives up when the helper is full */
 #define RELIEF_PART         16
 
 const HostFs proxy_here = { .root = -1, .fd_prefix = "/proc/self/fd/" };
 
-bool proxy_node_is_old(FsNode *node)
+bool proxy_node_has_handle(FsNode *node)
 {
-    return proxy_node(node)->number != proxy_link_number(proxy_fs(node)->link);
+    return proxy_node(node)->helper_epoch ==
+           proxy_link_epoch(proxy_fs(node)->link);
 }
 
 /*
  * The helper's handles
  *
- * The helper has a limit of open files, and what it is, QEMU learns when a
- * request comes to EMFILE. From then on nodes that are not in use, and can be
- * found again, lose their handles as if they were an earlier helper's, those
- * first that were not used for longest.
+ * The helper has a limit of open files, which QEMU learns when a request fails
+ * with EMFILE. From then on nodes that are not in use, and can be found again,
+ * lose their handles as if these were an earlier helper's; the least recently
+ * used go first.
  */
 
-/* Whether @n may be found again, now and whatever happens to others. */
+/* Whether @n can be found again, now and whatever happens to other nodes. */
 static bool node_evictable(ProxyNode *n)
 {
     return !n->node.detached && fs_node_where(&n->node);
@@ -77,40 +78,40 @@ static void node_leave_idle(ProxyFs *ps, ProxyNode *n)
     }
 }
 
-/* It has a handle, or had one until now, and was used. */
+/* @n was used: if it has a handle it becomes the last to lose it. */
 static void node_idle(ProxyFs *ps, ProxyNode *n)
 {
     node_leave_idle(ps, n);
     if (!n->pins && n->handle != PROXY_ROOT_HANDLE &&
-        !proxy_node_is_old(&n->node)) {
+        proxy_node_has_handle(&n->node)) {
         QTAILQ_INSERT_TAIL(&ps->idle, n, idle);
     }
 }
 
-/* From now on the helper has no handle of it. */
+/* Gives back its handle. */
 static void node_evict(ProxyFs *ps, ProxyNode *n)
 {
     proxy_forget(proxy_link_channel(ps->link), n->handle, n->handle_refs);
     n->handle_refs = 0;
-    n->number = proxy_link_number(ps->link) - 1;
+    n->helper_epoch = proxy_link_epoch(ps->link) - 1;
     ps->handles--;
 }
 
-/* Gives up handles until there are no more than @max, as far as it can be. */
+/* Gives up handles until there are no more than @max, as far as it can. */
 static void handles_reduce(ProxyFs *ps, uint32_t max)
 {
     ProxyNode *n;
 
     while (ps->handles > max && (n = QTAILQ_FIRST(&ps->idle))) {
-        /* Those that cannot be found come back with their next use */
+        /* A node that cannot be found comes back with its next use */
         QTAILQ_REMOVE(&ps->idle, n, idle);
-        if (!proxy_node_is_old(&n->node) && node_evictable(n)) {
+        if (proxy_node_has_handle(&n->node) && node_evictable(n)) {
             node_evict(ps, n);
         }
     }
 }
 
-/* The helper is full. Whether that could be helped. */
+/* The helper is full: gives up some handles, and returns whether it could. */
 static bool handles_relieve(ProxyFs *ps)
 {
     uint32_t before = ps->handles;
@@ -140,8 +141,8 @@ bool proxy_node_adoptable(ProxyFs *ps, ProxyNode *n)
 {
     HostPlace at;
 
-    return ps->mount && !n->refused && n->donated.fd >= 0 &&
-           hostfs_place(n->donated.fd, &at) == 0 && at.mount == ps->mount;
+    return ps->mount && !n->refused && n->path_fd.fd >= 0 &&
+           hostfs_place(n->path_fd.fd, &at) == 0 && at.mount == ps->mount;
 }
 
 bool proxy_node_adopt(ProxyFs *ps, ProxyNode *n)
@@ -149,23 +150,23 @@ bool proxy_node_adopt(ProxyFs *ps, ProxyNode *n)
     uint64_t handle = PROXY_ADOPTED | (ps->adopted + 1);
 
     if (!proxy_node_adoptable(ps, n) ||
-        !proxy_adopt(proxy_link_channel(ps->link), handle, n->donated.fd)) {
+        !proxy_adopt(proxy_link_channel(ps->link), handle, n->path_fd.fd)) {
         return false;
     }
     ps->adopted++;
     n->handle = handle;
     n->handle_refs = 1;
-    n->number = proxy_link_number(ps->link);
+    n->helper_epoch = proxy_link_epoch(ps->link);
     ps->handles++;
     return true;
 }
 
-/* The helper does not know the handle: if that was adopted, it was not. */
+/* The helper knows no such handle. If QEMU made it, it was not adopted. */
 static bool node_refused(ProxyFs *ps, FsNode *node)
 {
     ProxyNode *n = node ? proxy_node(node) : NULL;
 
-    if (!n || proxy_node_is_old(node) || !(n->handle & PROXY_ADOPTED)) {
+    if (!n || !proxy_node_has_handle(node) || !(n->handle & PROXY_ADOPTED)) {
         return false;
     }
     node_evict(ps, n);
@@ -175,10 +176,25 @@ static bool node_refused(ProxyFs *ps, FsNode *node)
 
 ProxyNodeTry proxy_node_try_init(FsCall *call, FsNode *nodes[3])
 {
-    return (ProxyNodeTry) {
+    ProxyNodeTry o = {
         .t = { .link = proxy_fs(nodes[0])->link, .call = call },
         .nodes = { nodes[0], nodes[1], nodes[2] },
     };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(o.nodes); i++) {
+        proxy_node_pin(o.nodes[i]);
+    }
+    return o;
+}
+
+void proxy_node_try_end(ProxyNodeTry *o)
+{
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(o->nodes); i++) {
+        proxy_node_unpin(o->nodes[i]);
+    }
 }
 
 static bool nodes_refused(ProxyNodeTry *o)
@@ -194,14 +210,11 @@ static bool nodes_refused(ProxyNodeTry *o)
 
 bool coroutine_fn proxy_node_try(ProxyNodeTry *o, int *ret)
 {
-    unsigned i;
-
     if (!o->t.begun) {
-        for (i = 0; i < ARRAY_SIZE(o->nodes); i++) {
-            proxy_node_pin(o->nodes[i]);
-        }
-    } else if (*ret == -EMFILE && o->relieved++ < RELIEF_TRIES &&
-               handles_relieve(proxy_fs(o->nodes[0]))) {
+        return proxy_try(&o->t, ret);
+    }
+    if (*ret == -EMFILE && o->relieved++ < RELIEF_TRIES &&
+        handles_relieve(proxy_fs(o->nodes[0]))) {
         if (fs_call_sleep(o->t.call, RELIEF_NS)) {
             return true;
         }
@@ -209,13 +222,7 @@ bool coroutine_fn proxy_node_try(ProxyNodeTry *o, int *ret)
     } else if (*ret == -EBADF && nodes_refused(o)) {
         return true;
     }
-    if (proxy_try(&o->t, ret)) {
-        return true;
-    }
-    for (i = 0; i < ARRAY_SIZE(o->nodes); i++) {
-        proxy_node_unpin(o->nodes[i]);
-    }
-    return false;
+    return proxy_try(&o->t, ret);
 }
 
 /*
@@ -245,10 +252,10 @@ void proxy_attr_inside(const ProxyFs *ps, FsAttr *attr)
 }
 
 /*
- * Donated descriptors
+ * Descriptors
  */
 
-/* Whether @fd is an O_PATH descriptor of the inode that @attr tells of. */
+/* Whether @fd is an O_PATH descriptor of the inode with @attr */
 static bool donation_good(int fd, const FsAttr *attr)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -260,15 +267,15 @@ static bool donation_good(int fd, const FsAttr *attr)
 }
 
 /*
- * It is about to be closed for the budget: but not if it is all there is of the
- * inode, nor the root's if others are found again from there.
+ * The budget is about to close @h. Keeps it if the node has no other way to its
+ * inode, or if it is the root's, from which others are found again.
  */
-static void donated_evict(HostFd *h)
+static void path_fd_evict(HostFd *h)
 {
-    ProxyNode *n = container_of(h, ProxyNode, donated);
+    ProxyNode *n = container_of(h, ProxyNode, path_fd);
 
     if ((proxy_fs(&n->node)->mount && n->handle == PROXY_ROOT_HANDLE) ||
-        (proxy_node_is_old(&n->node) && !node_evictable(n))) {
+        (!proxy_node_has_handle(&n->node) && !node_evictable(n))) {
         host_fd_keep(h);
     }
 }
@@ -278,53 +285,34 @@ void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
     if (fd < 0) {
         return;
     }
-    if (n->donated.fd >= 0) {
+    if (n->path_fd.fd >= 0) {
         close(fd);
         return;
     }
     if (!donation_good(fd, attr)) {
-        error_report_once("fsdev '%s': the helper donated a descriptor that "
-                          "is not of the file it came with; it is not used",
-                          n->node.fs->id);
+        error_report_once("fsdev '%s': the helper passed a descriptor for "
+                          "the wrong file; ignoring it", n->node.fs->id);
         close(fd);
         return;
     }
-    host_fd_set(&n->donated, fd);
+    host_fd_set(&n->path_fd, fd);
 }
 
 int coroutine_fn proxy_node_use_fd(FsNode *node)
 {
-    HostFd *donated = &proxy_node(node)->donated;
+    HostFd *path_fd = &proxy_node(node)->path_fd;
     HostDevs *devs = &proxy_fs(node)->devs;
     int fd = -1;
 
-    if (donated->fd >= 0 && !host_dev_known(devs, node->dev)) {
-        host_fd_pin(donated);
-        host_dev_learn(devs, donated->fd, node->dev);
-        host_fd_unpin(donated);
+    if (path_fd->fd >= 0 && !host_dev_known(devs, node->dev)) {
+        host_fd_pin(path_fd);
+        host_dev_learn(devs, path_fd->fd, node->dev);
+        host_fd_unpin(path_fd);
     }
     if (host_dev_wait(devs, node->dev, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
-        fd = host_fd_use(donated);
+        fd = host_fd_use(path_fd);
     }
     return fd;
-}
-
-int coroutine_fn proxy_node_get_fd(FsNode *node)
-{
-    if (proxy_node(node)->donated.fd < 0) {
-        proxy_node_find_here(node);
-    }
-    return proxy_node_use_fd(node);
-}
-
-int coroutine_fn proxy_node_use_here(FsNode *node)
-{
-    /* Without a helper there is no telling what becomes of the export. */
-    if (!proxy_fs(node)->mount ||
-        proxy_channel_broken(proxy_channel_of(node))) {
-        return -1;
-    }
-    return proxy_node_get_fd(node);
 }
 
 /*
@@ -360,8 +348,9 @@ void proxy_node_refuse(ProxyFs *ps, ProxyNodeReply *nr)
 }
 
 /*
- * Whether an inode that was found is what the node, for which no helper keeps
- * it, was: not another to which the number was given. A descriptor keeps it.
+ * Whether an inode that was found is @node's, which has no handle, and not a
+ * new one with the same number. A descriptor keeps the inode, and so does a
+ * handle.
  */
 static bool node_is(FsNode *node, const FsAttr *attr)
 {
@@ -369,14 +358,14 @@ static bool node_is(FsNode *node, const FsAttr *attr)
     uint64_t born = fs_attr_born(attr);
 
     return node->type == (attr->mode & S_IFMT) &&
-           (n->donated.fd >= 0 || !n->born || !born || n->born == born);
+           (n->path_fd.fd >= 0 || !n->born || !born || n->born == born);
 }
 
 FsNode *proxy_node_known(FsExport *fs, const FsAttr *attr)
 {
     FsNode *found = fs_node_find(fs, attr->dev, attr->ino);
 
-    if (found && proxy_node_is_old(found) && !node_is(found, attr)) {
+    if (found && !proxy_node_has_handle(found) && !node_is(found, attr)) {
         fs_node_detach(found);
         fs_node_unref(found);
         return NULL;
@@ -389,23 +378,23 @@ ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
     ProxyFs *ps = fs->priv;
     ProxyNode *n = g_new0(ProxyNode, 1);
 
-    n->number = proxy_link_number(ps->link) - 1;
+    n->helper_epoch = proxy_link_epoch(ps->link) - 1;
     n->born = fs_attr_born(attr);
-    host_fd_init(&n->donated, donated_evict);
+    host_fd_init(&n->path_fd, path_fd_evict);
     fs_node_init(&n->node, fs, attr);
     return n;
 }
 
-/* A node of which this helper had told nothing yet takes its handle. */
+/* A node without a handle takes the one that came. */
 static void node_renew(ProxyFs *ps, ProxyNode *n, const ProxyNodeReply *nr)
 {
-    if (nr->fd >= 0 && !proxy_node_adoptable(ps, n) && !n->donated.pins) {
-        host_fd_drop(&n->donated);  /* of an earlier helper's mount */
+    if (nr->fd >= 0 && !proxy_node_adoptable(ps, n) && !n->path_fd.pins) {
+        host_fd_drop(&n->path_fd);  /* on an earlier helper's mount */
     }
     n->handle = nr->handle;
     n->handle_refs = 0;
     n->refused = false;
-    n->number = proxy_link_number(ps->link);
+    n->helper_epoch = proxy_link_epoch(ps->link);
     ps->handles++;
 }
 
@@ -416,14 +405,14 @@ int proxy_node_accept(FsExport *fs, ProxyNodeReply *nr, const FsAttr *attr,
     FsNode *found = proxy_node_known(fs, attr);
     ProxyNode *n = found ? proxy_node(found) : proxy_node_new(fs, attr);
 
-    if (proxy_node_is_old(&n->node)) {
+    if (!proxy_node_has_handle(&n->node)) {
         node_renew(ps, n, nr);
     }
     if (found &&
         ((n->handle != nr->handle && !(n->handle & PROXY_ADOPTED)) ||
          found->type != (attr->mode & S_IFMT))) {
-        error_report_once("fsdev '%s': the helper has two answers on what "
-                          "inode %" PRIu64 " is", fs->id, attr->ino);
+        error_report_once("fsdev '%s': the helper reported conflicting types "
+                          "for inode %" PRIu64, fs->id, attr->ino);
         fs_node_unref(found);
         proxy_node_refuse(ps, nr);
         return -EIO;
@@ -440,7 +429,7 @@ int proxy_node_accept(FsExport *fs, ProxyNodeReply *nr, const FsAttr *attr,
     proxy_node_take_fd(n, nr->fd, attr);
     *node = &n->node;
     if (ps->handles_max && ps->handles > ps->handles_max) {
-        /* Not this one, for which others may have been found */
+        /* Not this one: the caller is about to use it */
         proxy_node_pin(&n->node);
         handles_reduce(ps, ps->handles_max);
         proxy_node_unpin(&n->node);
@@ -452,9 +441,9 @@ void proxy_node_free(FsNode *node)
 {
     ProxyNode *n = proxy_node(node);
 
-    host_fd_drop(&n->donated);
+    host_fd_drop(&n->path_fd);
     node_leave_idle(proxy_fs(node), n);
-    if (!proxy_node_is_old(node)) {
+    if (proxy_node_has_handle(node)) {
         proxy_fs(node)->handles--;
         if (n->handle_refs) {
             proxy_forget(proxy_channel_of(node), n->handle, n->handle_refs);

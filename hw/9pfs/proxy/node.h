@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Nodes of the proxy driver: what the helper has a handle of, what QEMU has a
- * descriptor of, and mostly both.
+ * Nodes of the proxy driver. A node is an inode of which the helper has a
+ * handle, QEMU has an O_PATH descriptor, or mostly both.
  *
- * node.c has nodes, handles and donated descriptors; find.c finds
- * them by name, for the first time and again; driver.c has the
- * operations. All of it is for the export's thread.
+ * node.c has nodes, their handles and descriptors; find.c finds nodes by name,
+ * for the first time and again; driver.c and files.c have the operations. Call
+ * everything from the export's thread.
  */
 #ifndef HW_9PFS_PROXY_NODE_H
 #define HW_9PFS_PROXY_NODE_H
@@ -22,11 +22,12 @@ typedef struct ProxyFs {
     ProxyLink *link;
     bool writeout;
     HostDevs devs;
-    uint64_t mount;             /* what is on it is adopted; 0: nothing */
-    uint64_t adopted;           /* the last number of a handle */
+    uint64_t mount;             /* the helper adopts what is on it; 0: none */
+    uint64_t adopted;           /* number of the last handle that QEMU made */
     uint32_t handles;           /* of this helper that nodes have */
-    uint32_t handles_max;       /* that it can have, once it was full; or 0 */
-    QTAILQ_HEAD(, ProxyNode) idle;  /* nodes with one, last used last */
+    uint32_t handles_max;       /* its limit, once it was full; or 0 */
+    QTAILQ_HEAD(, ProxyNode) idle;  /* unused nodes with a handle, last used
+                                       last */
 } ProxyFs;
 
 struct ProxyNode {
@@ -35,13 +36,13 @@ struct ProxyNode {
     uint32_t handle_refs:12;    /* to give back */
     uint32_t pins:19;           /* operations that use it */
     uint32_t refused:1;         /* the helper did not adopt it */
-    uint32_t number;            /* of the helper that the handle is of */
+    uint32_t helper_epoch;      /* when the handle is valid: link.h */
     uint64_t born;              /* time of the inode's birth, or 0 */
-    HostFd donated;         /* O_PATH descriptor, or none */
+    HostFd path_fd;             /* O_PATH descriptor, or none */
     QTAILQ_ENTRY(ProxyNode) idle;
 };
 
-/* For what is done here: ".." is not, so there is no root. */
+/* For what QEMU does itself. It never follows "..", so there is no root. */
 extern const HostFs proxy_here;
 
 static inline ProxyFs *proxy_fs(const FsNode *node)
@@ -59,7 +60,7 @@ static inline ProxyChannel *proxy_channel_of(const FsNode *node)
     return proxy_link_channel(proxy_fs(node)->link);
 }
 
-/* Of the helper that there is, after proxy_node_begin() */
+/* The present helper's, after proxy_node_begin() */
 static inline uint64_t proxy_handle_of(FsNode *node)
 {
     return proxy_node(node)->handle;
@@ -81,17 +82,17 @@ void proxy_node_free(FsNode *node);
 /* The node of an inode that was found, with a reference, or NULL */
 FsNode *proxy_node_known(FsExport *fs, const FsAttr *attr);
 
-/* Whether this helper has no handle of it: an earlier one had, or none. */
-bool proxy_node_is_old(FsNode *node);
+/* Whether it has a handle of the present helper */
+bool proxy_node_has_handle(FsNode *node);
 
-/* While an operation uses its handle, it keeps that. @node may be NULL. */
+/* While an operation uses its handle, it stays. @node may be NULL. */
 void proxy_node_pin(FsNode *node);
 void proxy_node_unpin(FsNode *node);
 
-/* Whether the helper will take the descriptor, if there is one */
+/* Whether it has a descriptor that the helper adopts */
 bool proxy_node_adoptable(ProxyFs *ps, ProxyNode *n);
 
-/* The helper gets to have a handle of it, if that can be. */
+/* Makes it a handle by having the helper adopt its descriptor, if it can. */
 bool proxy_node_adopt(ProxyFs *ps, ProxyNode *n);
 
 /*
@@ -102,46 +103,49 @@ bool proxy_node_adopt(ProxyFs *ps, ProxyNode *n);
 void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr);
 
 /*
- * The node's descriptor to look at its inode with, until the coroutine yields:
- * -1 if there is none, or if what it is asked for may not be at hand; then it
- * is for the helper to wait.
+ * The node's descriptor to look at its inode with, valid until the coroutine
+ * yields. -1 if there is none, or if looking may wait, which the helper does
+ * then.
  */
 int coroutine_fn proxy_node_use_fd(FsNode *node);
 
-/* The same; if it was closed for the budget, it is made again. */
+/* The same, after making the descriptor again if the budget closed it */
 int coroutine_fn proxy_node_get_fd(FsNode *node);
 
-/* The same to look a name up in, or to open it with: not without a helper. */
+/* The same to look up a name in it, or to open it; needs a helper. */
 int coroutine_fn proxy_node_use_here(FsNode *node);
 
-/* Attributes that the kernel told this process get the guest's ids. */
+/* The same for work that waits for nothing in memory, and elsewhere may: -1 */
+int coroutine_fn proxy_node_use_in_memory(FsNode *node);
+
+/* Translates the ids in attributes from the kernel to the guest's. */
 void proxy_attr_inside(const ProxyFs *ps, FsAttr *attr);
 
 /*
  * Replies
  */
 
-/* `node` of a reply, not looked into yet */
+/* `node` of a reply, before the driver looks into it */
 typedef struct ProxyNodeReply {
     uint64_t handle;            /* 0: none */
-    int fd;                     /* ours to close, or -1 */
+    int fd;                     /* for us to close, or -1 */
 } ProxyNodeReply;
 
-/* What is in a reply; what cannot be makes it bad. */
+/* What is in a reply; impossible values make it bad. */
 void proxy_get_node(ProxyRequest *req, ProxyNodeReply *nr);
 void proxy_get_good_attr(ProxyRequest *req, FsAttr *attr);
 
 /*
  * The node for @nr, new or known, with a reference for the caller. -EIO when
- * the helper contradicts what it said of the inode before.
+ * the helper contradicts what it said about the inode before.
  */
 int proxy_node_accept(FsExport *fs, ProxyNodeReply *nr, const FsAttr *attr,
                       FsNode **node);
 
-/* Gives back a reference to a handle that came and is not to be held. */
+/* Gives back a reference to a handle that came and is not wanted. */
 void proxy_node_refuse(ProxyFs *ps, ProxyNodeReply *nr);
 
-/* A descriptor that came, or -1 */
+/* Closes a descriptor that came, or does nothing with -1. */
 void proxy_close_fd(int fd);
 
 /*
@@ -149,9 +153,16 @@ void proxy_close_fd(int fd);
  */
 
 /*
- * An operation: a loop as with proxy_try(), which is made anew also when the
- * helper was full, or did not adopt a node. The nodes whose handles it uses
- * keep them meanwhile.
+ * An operation: a loop as with proxy_try(), which also repeats when the helper
+ * was full, or did not adopt a node. The operation's nodes are pinned until the
+ * scope ends:
+ *
+ *     g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, node);
+ *
+ *     while (proxy_node_try(&t, &ret)) {
+ *         ret = ...;
+ *     }
+ *     return ret;
  */
 typedef struct ProxyNodeTry {
     ProxyTry t;
@@ -164,10 +175,12 @@ typedef struct ProxyNodeTry {
 
 ProxyNodeTry proxy_node_try_init(FsCall *call, FsNode *nodes[3]);
 bool coroutine_fn proxy_node_try(ProxyNodeTry *o, int *ret);
+void proxy_node_try_end(ProxyNodeTry *o);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ProxyNodeTry, proxy_node_try_end)
 
 /*
- * A request about @a, and maybe about two more: its handles are to be put into
- * it at once.
+ * Begins a request about @a, and maybe about two more nodes. Put their handles
+ * into it at once.
  */
 int coroutine_fn proxy_node_begin(FsCall *call, ProxyRequest *req,
                                   ProxyType type, size_t extra, FsNode *a,
@@ -182,13 +195,7 @@ int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
                             const char *const *names, unsigned n,
                             FsWalk *walk);
 
-/*
- * Has a node get a descriptor again, by its name, directories on the way to it
- * first; the helper is not asked. Where that does not go, it has none.
- */
-void coroutine_fn proxy_node_find_here(FsNode *node);
-
-/* @node was found, or made, as @name in @dir. */
+/* Notes that @node was found, or made, as @name in @dir. */
 void proxy_node_named(FsNode *node, FsNode *dir, const char *name);
 
 /* Whether @node is @name in @dir now */
@@ -196,9 +203,9 @@ bool coroutine_fn proxy_name_is(FsCall *call, FsNode *dir, const char *name,
                                 FsNode *node);
 
 /*
- * @node, or NULL, is about to lose a name, maybe its last, by which it could
- * be found: it is found before, unless a descriptor will do. If it cannot be,
- * that is no reason not to go on.
+ * @node, or NULL, is about to lose a name, maybe the last by which it could be
+ * found: finds it before, unless its descriptor will do. The caller goes on
+ * also if it cannot be found.
  */
 int coroutine_fn proxy_victim_find(FsCall *call, FsNode *node);
 

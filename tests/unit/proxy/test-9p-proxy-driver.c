@@ -545,8 +545,8 @@ static void test_start(void)
     /* It stays, or sending to it would fail first */
     write_script(script, "#!/bin/sh\necho this is all nonsense >&3\n"
                  "exec cat <&3 >/dev/null\n");
-    FAILS("of no known protocol version", .path = folder, .helper = script);
-    FAILS("of no known protocol version", .path = folder, .helper = script,
+    FAILS("an unknown protocol version", .path = folder, .helper = script);
+    FAILS("an unknown protocol version", .path = folder, .helper = script,
           .has_protocol = true, .protocol = 1);
     FAILS("does not speak protocol version 2", .path = folder,
           .helper = script, .has_protocol = true, .protocol = 2);

@@ -667,9 +667,9 @@ static void test_forbidden_call(void)
     }
     g_test_trap_subprocess(NULL, PATIENCE_US, 0);
     g_test_trap_assert_passed();
-    g_test_trap_assert_stderr("*fsdev 'test': about the helper*killed by "
+    g_test_trap_assert_stderr("*fsdev 'test': helper (process*killed by "
                               "signal 31 (Bad system call), because it made "
-                              "a system call that it is not allowed*");
+                              "a forbidden system call*");
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,232 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Operations of the proxy driver that open files and make new ones. QEMU opens
+ * files in memory itself, as far as it may; everything else is a message, whose
+ * reply brings the descriptor.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "hw/9pfs/host/file.h"
+#include "ops.h"
+
+/*
+ * Wraps @fd, which came as @node's and is closed on failure, in an open file.
+ * The file was counted (host_files_add()).
+ */
+static int coroutine_fn file_accept(FsNode *node, int fd, int flags,
+                                    FsFile **file)
+{
+    ProxyFs *ps = proxy_fs(node);
+    HostDevKind kind;
+    int fl = fcntl(fd, F_GETFL);
+    int held = proxy_node(node)->path_fd.fd;
+    struct stat st, own;
+
+    if (fl < 0 || (fl & O_PATH) || fstat(fd, &st) < 0 ||
+        !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) ||
+        (st.st_mode & S_IFMT) != node->type) {
+        goto bad;
+    }
+    /*
+     * An overlay may renumber an inode when it is first opened for writing; a
+     * descriptor that the node has shows the new number, too.
+     */
+    if ((st.st_dev != node->dev || st.st_ino != node->ino) &&
+        (held < 0 || fstat(held, &own) < 0 ||
+         st.st_dev != own.st_dev || st.st_ino != own.st_ino)) {
+        goto bad;
+    }
+    kind = host_dev_learn(&ps->devs, fd, st.st_dev);
+    *file = host_file_new(node, fd, flags, ps->writeout, kind);
+    return 0;
+
+bad:
+    error_report_once("fsdev '%s': the helper opened the wrong file",
+                      node->fs->id);
+    close(fd);
+    return -EIO;
+}
+
+void proxy_file_free(FsFile *file)
+{
+    host_files_remove();
+    host_file_free(file);
+}
+
+/*
+ * Opens the node in QEMU, if it may: the descriptor, or -errno, after which the
+ * caller asks the helper. Truncation needs the helper's privilege, or the
+ * set-id bits would go.
+ */
+static int coroutine_fn open_here(FsNode *node, int flags)
+{
+    int fd = flags & O_TRUNC ? -1 : proxy_node_use_in_memory(node);
+
+    return fd < 0 ? -EAGAIN
+                  : hostfs_open(&proxy_here, fd, flags | O_NONBLOCK);
+}
+
+static int coroutine_fn open_file_once(FsCall *call, FsNode *node, int flags,
+                                       FsFile **file)
+{
+    ProxyRequest req;
+    int ret, fd;
+
+    ret = host_files_add();
+    if (ret < 0) {
+        return ret;
+    }
+    fd = open_here(node, flags);
+    if (fd >= 0) {
+        *file = host_file_new(node, fd, flags, proxy_fs(node)->writeout,
+                              HOST_DEV_MEMORY);
+        return 0;
+    }
+    ret = proxy_node_begin(call, &req, PROXY_OPEN, 0, node, NULL, NULL);
+    if (ret < 0) {
+        goto fail;
+    }
+    marshal_put_u64(&req.w, proxy_handle_of(node));
+    marshal_put_u32(&req.w, flags);
+    ret = proxy_call(&req);
+    if (ret < 0) {
+        goto fail;
+    }
+    fd = proxy_take_fd(&req);
+    ret = proxy_finish(&req);
+    if (ret < 0) {
+        proxy_close_fd(fd);
+        goto fail;
+    }
+    ret = file_accept(node, fd, flags, file);
+    if (ret == 0) {
+        return 0;
+    }
+
+fail:
+    host_files_remove();
+    return ret;
+}
+
+int coroutine_fn proxy_open_file(FsCall *call, FsNode *node, int flags,
+                                 FsFile **file)
+{
+    g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, node);
+    int ret;
+
+    while (proxy_node_try(&t, &ret)) {
+        ret = open_file_once(call, node, flags, file);
+    }
+    return ret;
+}
+
+static int coroutine_fn create_once(FsCall *call, FsNode *dir,
+                                    const FsMakeArgs *make, int flags,
+                                    FsNode **node, FsFile **file,
+                                    FsAttr *attr)
+{
+    ProxyNodeReply nr = { .fd = -1 };
+    ProxyRequest req;
+    int ret, fd;
+
+    ret = host_files_add();
+    if (ret < 0) {
+        return ret;
+    }
+    ret = proxy_node_begin(call, &req, PROXY_CREATE, 0, dir, NULL, NULL);
+    if (ret < 0) {
+        goto fail;
+    }
+    marshal_put_u64(&req.w, proxy_handle_of(dir));
+    marshal_put_str(&req.w, make->name);
+    marshal_put_u32(&req.w, flags);
+    marshal_put_u32(&req.w, make->mode);
+    marshal_put_u32(&req.w, make->uid);
+    marshal_put_u32(&req.w, make->gid);
+    ret = proxy_call(&req);
+    if (ret < 0) {
+        goto fail;
+    }
+    proxy_get_good_attr(&req, attr);
+    proxy_get_node(&req, &nr);
+    fd = proxy_take_fd(&req);
+    if (!nr.handle || !S_ISREG(attr->mode)) {
+        marshal_fail(&req.r);
+    }
+    ret = proxy_finish(&req);
+    if (ret < 0) {
+        proxy_close_fd(nr.fd);
+        proxy_close_fd(fd);
+        goto fail;
+    }
+    ret = proxy_node_accept(dir->fs, &nr, attr, node);
+    if (ret < 0) {
+        close(fd);
+        goto fail;
+    }
+    proxy_node_named(*node, dir, make->name);
+    ret = file_accept(*node, fd, flags, file);
+    if (ret == 0) {
+        return 0;
+    }
+    fs_node_unref(*node);
+    *node = NULL;
+
+fail:
+    host_files_remove();
+    return ret;
+}
+
+int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
+                              const FsMakeArgs *make, int flags, FsNode **node,
+                              FsFile **file, FsAttr *attr)
+{
+    g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, dir);
+    int ret;
+
+    while (proxy_node_try(&t, &ret)) {
+        ret = create_once(call, dir, make, flags, node, file, attr);
+    }
+    return ret;
+}
+
+static int coroutine_fn make_once(FsCall *call, FsNode *dir,
+                                  const FsMakeArgs *make, FsAttr *attr)
+{
+    ProxyRequest req;
+    int ret;
+
+    ret = proxy_node_begin(call, &req, PROXY_MAKE, 0, dir, NULL, NULL);
+    if (ret < 0) {
+        return ret;
+    }
+    marshal_put_u64(&req.w, proxy_handle_of(dir));
+    marshal_put_str(&req.w, make->name);
+    marshal_put_u32(&req.w, make->mode);
+    marshal_put_u32(&req.w, make->uid);
+    marshal_put_u32(&req.w, make->gid);
+    marshal_put_u64(&req.w, make->rdev);
+    marshal_put_str(&req.w, make->target ? make->target : "");
+    ret = proxy_call(&req);
+    if (ret < 0) {
+        return ret;
+    }
+    proxy_get_good_attr(&req, attr);
+    if ((attr->mode & S_IFMT) != (make->mode & S_IFMT)) {
+        marshal_fail(&req.r);
+    }
+    return proxy_finish(&req);
+}
+
+int coroutine_fn proxy_make(FsCall *call, FsNode *dir, const FsMakeArgs *make,
+                            FsAttr *attr)
+{
+    g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, dir);
+    int ret;
+
+    while (proxy_node_try(&t, &ret)) {
+        ret = make_once(call, dir, make, attr);
+    }
+    return ret;
+}
