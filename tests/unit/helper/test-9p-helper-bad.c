@@ -6,6 +6,7 @@
  * crashes.
  */
 #include "qemu/osdep.h"
+#include "fsdev/shared/proto-v1.h"
 #include "proxy-fixture.h"
 #include <sys/socket.h>
 
@@ -234,6 +235,16 @@ static void test_bad_hello(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(pc_close(c), ==, 1);
 }
 
+/* A good request of version 1, to a helper that has only version 2 */
+static void test_v1_refused(ProxyFixture *f, gconstpointer opaque)
+{
+    static const uint32_t lstat_root[] = { PROXY_V1_LSTAT, 3, 0x2f0001 };
+    ProxyClient *c = pc_start(f->dir, PC_NOBODY, NULL);
+
+    pc_send_raw(c, lstat_root, PROXY_V1_HEADER_SIZE + 3);
+    pc_expect_broken(c);
+}
+
 static void test_half_message(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyClient *c = pc_open(f->dir, NULL);
@@ -282,6 +293,9 @@ int main(int argc, char **argv)
     pf_add_made("strings", NULL, test_bad_strings);
     pf_add_made("sent-descriptors", NULL, test_sent_descriptors);
     pf_add_made("hello", NULL, test_bad_hello);
+    if (!HELPER_HAS_V1) {
+        pf_add_made("v1-refused", NULL, test_v1_refused);
+    }
     pf_add_made("half-message", NULL, test_half_message);
     pf_add_made("noise", NULL, test_noise);
     return g_test_run();

@@ -16,129 +16,38 @@
 #include "qemu/module.h"
 #include "qemu/sockets.h"
 #include "fsdev/shared/hostfs.h"
-#include "hw/9pfs/fs/export.h"
-#include "proxy-peer.h"
-
-static const FsDriver *proxy;
-static char *folder;
-
-typedef struct Test {
-    FsExport fs;
-    int peer;
-    int fds_before;
-} Test;
-
-static char *in_folder(const char *name)
-{
-    return g_build_filename(folder, name, NULL);
-}
+#include "driver-fixture.h"
 
 static void fd_attr(int fd, FsAttr *attr)
 {
     g_assert_cmpint(hostfs_getattr(fd, attr), ==, 0);
 }
 
-static void setup(Test *t, bool donate)
+static void setup(DriverTest *t, bool donate)
 {
     char number[16];
-    FsdevOptions opts = {
-        .fsdriver = FSDEV_DRIVER_PROXY,
-        .id = (char *)"test",
-        .u.proxy = { .sock_fd = number, .has_donate = true,
-                     .donate = donate, .has_protocol = true,
-                     .protocol = 2 },
+    FsdevProxyOptions o = {
+        .sock_fd = number, .has_donate = true, .donate = donate,
+        .has_protocol = true, .protocol = 2,
     };
     uint8_t buf[1024], said[PROXY_HELLO_SIZE];
-    int sv[2], fd;
     FsAttr root;
+    int fd;
 
-    *t = (Test) { .fds_before = open_fds() };
-    g_assert_cmpint(qemu_socketpair(AF_UNIX, SOCK_STREAM, 0, sv), ==, 0);
-    t->peer = sv[1];
+    driver_test_start(t);
+    driver_test_socket(t, number);
     fd = open(folder, O_PATH | O_DIRECTORY);
     fd_attr(fd, &root);
     peer_send(t->peer, buf,
               put_hello(buf, sizeof(buf), PROXY_VERSION, PROXY_ROOT_HANDLE,
                         donate, &root), &fd, donate);
     close(fd);
-    snprintf(number, sizeof(number), "%d", sv[0]);
-    t->fs.id = (char *)"test";
-    t->fs.driver = proxy;
-    g_assert_true(proxy->open(&t->fs, &opts, &error_abort));
+    driver_test_open(t, &o);
     g_assert_cmpint(recv(t->peer, said, sizeof(said), 0), ==, sizeof(said));
-    g_assert_nonnull(t->fs.root);
-}
-
-static void finish(Test *t)
-{
-    /* The root is what is left */
-    g_assert_cmpuint(fs_nodes_count(&t->fs.nodes), ==, 1);
-    proxy->close(&t->fs);
-    close(t->peer);
-    g_assert_cmpint(open_fds(), ==, t->fds_before);
-}
-
-/*
- * Operations, each in a coroutine
- */
-
-typedef struct Op {
-    void coroutine_fn (*run)(struct Op *op);
-    FsCall call;
-    FsNode *node;
-    const char *name;
-    FsWalk walk;
-    FsFile *file;
-    FsAttr attr;
-    int ret;
-    bool done;
-} Op;
-
-static void coroutine_fn run_walk(Op *op)
-{
-    op->ret = proxy->walk(&op->call, op->node, &op->name, 1, &op->walk);
-}
-
-static void coroutine_fn run_getattr(Op *op)
-{
-    op->ret = proxy->getattr(&op->call, op->node, NULL, &op->attr);
-}
-
-static void coroutine_fn run_open(Op *op)
-{
-    op->ret = proxy->open_file(&op->call, op->node, O_RDWR, &op->file);
-}
-
-static void coroutine_fn op_entry(void *opaque)
-{
-    Op *op = opaque;
-
-    op->run(op);
-    op->done = true;
-}
-
-static void op_start(Op *op, void coroutine_fn (*run)(Op *op), FsNode *node)
-{
-    op->run = run;
-    op->node = node;
-    op->done = false;
-    qemu_coroutine_enter(qemu_coroutine_create(op_entry, op));
-}
-
-static void op_wait(Op *op)
-{
-    gint64 end = g_get_monotonic_time() + PEER_PATIENCE_MS * INT64_C(1000);
-
-    while (!op->done && g_get_monotonic_time() < end) {
-        if (!aio_poll(qemu_get_aio_context(), false)) {
-            g_usleep(100);
-        }
-    }
-    g_assert_true(op->done);
 }
 
 /* The request that must come next, whatever was forgotten; its tag. */
-static uint32_t expect(Test *t, ProxyType type)
+static uint32_t expect(DriverTest *t, ProxyType type)
 {
     uint8_t payload[4096];
     ProxyHeader h;
@@ -151,7 +60,7 @@ static uint32_t expect(Test *t, ProxyType type)
 }
 
 /* Replies with @attr and, for WALK, a node. */
-static void reply_attr(Test *t, ProxyType type, uint32_t tag,
+static void reply_attr(DriverTest *t, ProxyType type, uint32_t tag,
                        const FsAttr *attr, uint64_t handle, int fd)
 {
     ProxyHeader h = { .type = type | PROXY_REPLY, .tag = tag,
@@ -178,10 +87,10 @@ static void reply_attr(Test *t, ProxyType type, uint32_t tag,
     peer_send(t->peer, buf, h.size, &fd, fd >= 0);
 }
 
-static int walk(Test *t, FsNode **node, const FsAttr *attr, uint64_t handle,
-                int fd)
+static int walk(DriverTest *t, FsNode **node, const FsAttr *attr,
+                uint64_t handle, int fd)
 {
-    Op op = { .name = "x" };
+    DriverOp op = { .names = { "x" }, .n = 1 };
 
     op_start(&op, run_walk, t->fs.root);
     reply_attr(t, PROXY_WALK, expect(t, PROXY_WALK), attr, handle, fd);
@@ -194,11 +103,11 @@ static int walk(Test *t, FsNode **node, const FsAttr *attr, uint64_t handle,
     return op.ret;
 }
 
-static int open_node(Test *t, FsNode *node, FsFile **file, int fd)
+static int open_node(DriverTest *t, FsNode *node, FsFile **file, int fd)
 {
     ProxyHeader h = { .type = PROXY_OPEN | PROXY_REPLY, .nfds = 1 };
     uint8_t buf[PROXY_HEADER_SIZE + 4] = { };
-    Op op = { };
+    DriverOp op = { .flags = O_RDWR };
 
     op_start(&op, run_open, node);
     h.tag = expect(t, PROXY_OPEN);
@@ -210,7 +119,7 @@ static int open_node(Test *t, FsNode *node, FsFile **file, int fd)
     return op.ret;
 }
 
-static void expect_forget(Test *t, uint64_t handle, uint32_t count)
+static void expect_forget(DriverTest *t, uint64_t handle, uint32_t count)
 {
     uint8_t payload[4096];
     ProxyHeader h = peer_recv(t->peer, payload, sizeof(payload));
@@ -222,18 +131,6 @@ static void expect_forget(Test *t, uint64_t handle, uint32_t count)
     g_assert_cmpuint(ldl_le_p(payload + 10), ==, count);
 }
 
-static int make_file(const char *name, int flags)
-{
-    g_autofree char *path = in_folder(name);
-    int fd = open(path, O_CREAT | O_RDWR, 0640);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    fd = open(path, flags);
-    g_assert_cmpint(fd, >=, 0);
-    return fd;
-}
-
 /*
  * Donated descriptors
  */
@@ -243,8 +140,8 @@ static void test_donation(void)
     int fd = make_file("a", O_PATH);
     FsNode *node, *again;
     FsAttr attr;
-    Op op = { };
-    Test t;
+    DriverOp op = { };
+    DriverTest t;
     int i;
 
     setup(&t, true);
@@ -271,7 +168,7 @@ static void test_donation(void)
     g_assert_false(peer_wait(t.peer, 20));
     fs_node_unref(node);
     expect_forget(&t, 7, 4);
-    finish(&t);
+    driver_test_finish(&t);
     close(fd);
 }
 
@@ -282,12 +179,12 @@ static void test_donation_bad(void)
     int bad[] = { make_file("b", O_PATH), make_file("a", O_RDONLY) };
     FsNode *node;
     FsAttr attr;
-    Test t;
+    DriverTest t;
     int i;
 
     fd_attr(good, &attr);
     for (i = 0; i < ARRAY_SIZE(bad); i++) {
-        Op op = { };
+        DriverOp op = { };
 
         setup(&t, true);
         g_assert_cmpint(walk(&t, &node, &attr, 7, bad[i]), ==, 0);
@@ -298,7 +195,7 @@ static void test_donation_bad(void)
         g_assert_cmpint(op.ret, ==, 0);
         g_assert_cmpuint(op.attr.size, ==, 4242);
         fs_node_unref(node);
-        finish(&t);
+        driver_test_finish(&t);
     }
     close(bad[0]);
     close(bad[1]);
@@ -311,14 +208,14 @@ static void test_donation_unwanted(void)
     int fd = make_file("a", O_PATH);
     FsNode *node;
     FsAttr attr;
-    Test t;
+    DriverTest t;
 
     setup(&t, false);
     fd_attr(fd, &attr);
     g_assert_cmpint(walk(&t, &node, &attr, 7, -1), ==, 0);
     fs_node_unref(node);
     expect_forget(&t, 7, 1);
-    finish(&t);
+    driver_test_finish(&t);
     close(fd);
 }
 
@@ -329,11 +226,11 @@ static void test_budget(void)
     FsNode *nodes[100];
     FsFile *files[96];
     FsAttr attr[100];
-    Op op = { };
-    Test t;
+    DriverOp op = { };
+    DriverTest t;
     int i, before, most, fd;
 
-    /* Nobody can raise it again: this test is the last */
+    /* The limit cannot be raised again: this test is the last */
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &low), ==, 0);
     setup(&t, true);
     before = open_fds();
@@ -364,6 +261,7 @@ static void test_budget(void)
     close(fd);
     /* The root's is one of those that were closed. */
     g_assert_cmpint(open_fds() - before, ==, ARRAY_SIZE(files) - 1);
+    op.flags = O_RDWR;
     op_start(&op, run_open, nodes[0]);
     g_assert_true(op.done);
     g_assert_cmpint(op.ret, ==, -ENFILE);
@@ -375,7 +273,7 @@ static void test_budget(void)
     for (i = 0; i < ARRAY_SIZE(nodes); i++) {
         fs_node_unref(nodes[i]);
     }
-    finish(&t);
+    driver_test_finish(&t);
 }
 
 /*
@@ -387,7 +285,7 @@ static void test_other_handle(void)
     int fd = make_file("a", O_PATH);
     FsNode *node, *other;
     FsAttr attr;
-    Test t;
+    DriverTest t;
 
     setup(&t, true);
     fd_attr(fd, &attr);
@@ -400,7 +298,7 @@ static void test_other_handle(void)
     expect_forget(&t, 7, 1);
     fs_node_unref(node);
     expect_forget(&t, 7, 1);
-    finish(&t);
+    driver_test_finish(&t);
     close(fd);
 }
 
@@ -409,8 +307,8 @@ static void test_type(void)
     int fd = make_file("a", O_PATH);
     FsNode *node;
     FsAttr attr;
-    Op op = { };
-    Test t;
+    DriverOp op = { };
+    DriverTest t;
 
     setup(&t, false);
     fd_attr(fd, &attr);
@@ -428,7 +326,7 @@ static void test_type(void)
     op_start(&op, run_getattr, t.fs.root);
     g_assert_true(op.done);
     g_assert_cmpint(op.ret, ==, -EIO);
-    finish(&t);
+    driver_test_finish(&t);
     close(fd);
 }
 
@@ -441,7 +339,7 @@ static void test_open(void)
     FsNode *node;
     FsFile *file;
     FsAttr attr;
-    Test t;
+    DriverTest t;
     int i, good;
 
     g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
@@ -467,7 +365,7 @@ static void test_open(void)
     file->flags = O_RDONLY;     /* closed at once, so that it is counted */
     fs_file_unref(file);
     fs_node_unref(node);
-    finish(&t);
+    driver_test_finish(&t);
     close(fd);
     close(good);
 }
@@ -545,9 +443,17 @@ static void test_start(void)
     /* It stays, or sending to it would fail first */
     write_script(script, "#!/bin/sh\necho this is all nonsense >&3\n"
                  "exec cat <&3 >/dev/null\n");
+#ifdef CONFIG_VIRTFS_PROXY_V1
     FAILS("an unknown protocol version", .path = folder, .helper = script);
     FAILS("an unknown protocol version", .path = folder, .helper = script,
           .has_protocol = true, .protocol = 1);
+#else
+    FAILS("does not speak protocol version 2", .path = folder,
+          .helper = script);
+    FAILS("protocol '1': this build of QEMU has no protocol version 1",
+          .path = folder, .helper = script,
+          .has_protocol = true, .protocol = 1);
+#endif
     FAILS("does not speak protocol version 2", .path = folder,
           .helper = script, .has_protocol = true, .protocol = 2);
     FAILS("protocol '3': there are versions 1 and 2", .path = folder,
@@ -626,24 +532,13 @@ static void test_sock_fd(void)
 
 int main(int argc, char **argv)
 {
-    g_autofree char *rm = NULL;
     int ret;
 
-    g_test_init(&argc, &argv, NULL);
-    /* As in QEMU: os_setup_early_signal_handling() */
-    signal(SIGPIPE, SIG_IGN);
-    qemu_init_exec_dir(argv[0]);
-    qemu_init_main_loop(&error_abort);
-    module_call_init(MODULE_INIT_QOM);
-    proxy = fs_driver_find(FSDEV_DRIVER_PROXY);
-    g_assert_nonnull(proxy);
-    folder = g_dir_make_tmp("proxy-driver-XXXXXX", NULL);
-    g_assert_nonnull(folder);
-
+    driver_test_init(&argc, &argv);
+    driver_folder_make();
     g_test_add_func("/proxy-driver/donation", test_donation);
     g_test_add_func("/proxy-driver/donation-bad", test_donation_bad);
-    g_test_add_func("/proxy-driver/donation-unwanted",
-                    test_donation_unwanted);
+    g_test_add_func("/proxy-driver/donation-unwanted", test_donation_unwanted);
     g_test_add_func("/proxy-driver/other-handle", test_other_handle);
     g_test_add_func("/proxy-driver/type", test_type);
     g_test_add_func("/proxy-driver/open", test_open);
@@ -653,11 +548,6 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-driver/sock-fd", test_sock_fd);
     g_test_add_func("/proxy-driver/budget", test_budget);
     ret = g_test_run();
-
-    rm = g_strdup_printf("rm -rf '%s'", folder);
-    if (system(rm) != 0) {
-        g_printerr("cannot remove %s\n", folder);
-    }
-    g_free(folder);
+    driver_folder_remove();
     return ret;
 }

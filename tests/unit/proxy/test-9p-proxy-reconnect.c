@@ -1,39 +1,32 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver after it lost its helper: how nodes are found again, what
+ * The proxy driver after it lost its helper: how it finds nodes again, what
  * becomes of requests that were under way, and a next helper that is not what
- * it should be. The test plays the helpers by hand on a listening socket; what
- * real ones do is for the qtests, but for one that makes a system call that it
- * may not make.
+ * it should be. The test plays the helpers by hand on a listening socket. The
+ * qtests have real helpers, except one that makes a forbidden system call,
+ * which is here.
  */
 #include "qemu/osdep.h"
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/un.h>
-#include "qapi/error.h"
+#include "block/aio.h"
 #include "qemu/ctype.h"
 #include "qemu/cutils.h"
-#include "qemu/module.h"
+#include "qemu/main-loop.h"
 #include "qemu/sockets.h"
 #include "fsdev/shared/hostfs.h"
-#include "hw/9pfs/fs/export.h"
 #include "tests/unit/helper/force-call.h"
-#include "proxy-peer.h"
+#include "driver-fixture.h"
 
 /* For what must come */
 #define PATIENCE_US     (PEER_PATIENCE_MS * INT64_C(1000))
 
-static const FsDriver *proxy;
-static char *folder;
-
 typedef struct Test {
-    FsExport fs;
-    Notifier notifier;
+    DriverTest d;
     int listener;
-    int peer;                   /* the connection there is */
-    FsAttr root;                /* that the next HELLO tells of */
-    unsigned lost;
-    unsigned found;
-    int fds_before;
+    FsAttr root;                /* in the next HELLO */
 } Test;
 
 /*
@@ -45,9 +38,9 @@ static void say_hello(Test *t)
 {
     uint8_t buf[1024], said[PROXY_HELLO_SIZE];
 
-    g_assert_cmpint(recv(t->peer, said, sizeof(said), MSG_WAITALL), ==,
+    g_assert_cmpint(recv(t->d.peer, said, sizeof(said), MSG_WAITALL), ==,
                     sizeof(said));
-    peer_send(t->peer, buf,
+    peer_send(t->d.peer, buf,
               put_hello(buf, sizeof(buf), PROXY_VERSION, PROXY_ROOT_HANDLE, 0,
                         &t->root), NULL, 0);
 }
@@ -57,26 +50,10 @@ static gpointer first_helper(gpointer opaque)
 {
     Test *t = opaque;
 
-    t->peer = accept(t->listener, NULL, NULL);
-    g_assert_cmpint(t->peer, >=, 0);
+    t->d.peer = accept(t->listener, NULL, NULL);
+    g_assert_cmpint(t->d.peer, >=, 0);
     say_hello(t);
     return NULL;
-}
-
-static void on_helper(Notifier *n, void *data)
-{
-    Test *t = container_of(n, Test, notifier);
-    FsHelperEvent *event = data;
-
-    g_assert_true(event->fs == &t->fs);
-    if (event->reconnected) {
-        g_assert_null(event->why);
-        t->found++;
-    } else {
-        g_assert_nonnull(strstr(event->why, "the helper"));
-        t->lost++;
-    }
-    g_assert_cmpuint(t->lost - t->found, <=, 1);
 }
 
 static bool is_ready(int fd)
@@ -84,19 +61,6 @@ static bool is_ready(int fd)
     struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
     return poll(&pfd, 1, 0) > 0;
-}
-
-/* Runs the driver until @number is @want. */
-static void wait_number(const unsigned *number, unsigned want)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_US;
-
-    while (*number != want) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        if (!aio_poll(qemu_get_aio_context(), false)) {
-            g_usleep(100);
-        }
-    }
 }
 
 /* Takes the next connection, without a HELLO. */
@@ -110,55 +74,49 @@ static void take_connection(Test *t)
             g_usleep(100);
         }
     }
-    t->peer = accept(t->listener, NULL, NULL);
-    g_assert_cmpint(t->peer, >=, 0);
+    t->d.peer = accept(t->listener, NULL, NULL);
+    g_assert_cmpint(t->d.peer, >=, 0);
 }
 
 static void lose(Test *t)
 {
-    unsigned want = t->lost + 1;
+    unsigned want = t->d.lost + 1;
 
-    close(t->peer);
-    t->peer = -1;
-    wait_number(&t->lost, want);
+    close(t->d.peer);
+    t->d.peer = -1;
+    driver_wait_number(&t->d.lost, want);
 }
 
-static void find(Test *t)
+static void reconnect(Test *t)
 {
-    unsigned want = t->found + 1;
+    unsigned want = t->d.reconnected + 1;
 
     take_connection(t);
-    g_assert_true(peer_wait(t->peer, PEER_PATIENCE_MS));
+    g_assert_true(peer_wait(t->d.peer, PEER_PATIENCE_MS));
     say_hello(t);
-    wait_number(&t->found, want);
+    driver_wait_number(&t->d.reconnected, want);
 }
 
 static void setup(Test *t, FsdevOnDisconnect on_disconnect)
 {
     g_autofree char *path = g_build_filename(folder, "socket", NULL);
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    FsdevOptions opts = {
-        .fsdriver = FSDEV_DRIVER_PROXY,
-        .id = (char *)"test",
-        .u.proxy = {
-            .socket = path,
-            .has_donate = true,
-            .has_protocol = true,
-            .protocol = PROXY_VERSION,
-            .has_reconnect = true,
-            .reconnect = 1,
-            .has_on_disconnect = true,
-            .on_disconnect = on_disconnect,
-        },
+    FsdevProxyOptions o = {
+        .socket = path,
+        .has_donate = true,
+        .has_protocol = true,
+        .protocol = PROXY_VERSION,
+        .has_reconnect = true,
+        .reconnect = 1,
+        .has_on_disconnect = true,
+        .on_disconnect = on_disconnect,
     };
     GThread *thread;
 
-    /* The thread pool's come and go */
     *t = (Test) {
-        .fds_before = open_fds(),
-        .peer = -1,
         .root = { .mode = S_IFDIR | 0755, .dev = 1, .ino = 2, .nlink = 2 },
     };
+    driver_test_start(&t->d);
     unlink(path);
     t->listener = qemu_socket(AF_UNIX, SOCK_STREAM, 0);
     g_assert_cmpint(strlen(path), <, sizeof(addr.sun_path));
@@ -167,100 +125,22 @@ static void setup(Test *t, FsdevOnDisconnect on_disconnect)
                     ==, 0);
     g_assert_cmpint(listen(t->listener, 5), ==, 0);
 
-    t->fs.id = (char *)"test";
-    t->fs.driver = proxy;
     thread = g_thread_new("helper", first_helper, t);
-    g_assert_true(proxy->open(&t->fs, &opts, &error_abort));
+    driver_test_open(&t->d, &o);
     g_thread_join(thread);
-    t->notifier.notify = on_helper;
-    notifier_list_add(&t->fs.on_helper, &t->notifier);
 }
 
 static void finish(Test *t)
 {
-    g_assert_cmpuint(fs_nodes_count(&t->fs.nodes), ==, 1);
-    proxy->close(&t->fs);
-    if (t->peer >= 0) {
-        close(t->peer);
-    }
     close(t->listener);
-    g_assert_cmpint(open_fds(), ==, t->fds_before);
-}
-
-/*
- * Operations, each in a coroutine
- */
-
-typedef struct Op {
-    void coroutine_fn (*run)(struct Op *op);
-    FsCall call;
-    FsNode *node;
-    FsNode *dir;                /* for names */
-    const char *name;
-    FsWalk walk;
-    FsAttr attr;
-    int ret;
-    unsigned done;
-} Op;
-
-static void coroutine_fn run_walk(Op *op)
-{
-    op->ret = proxy->walk(&op->call, op->dir, &op->name, 1, &op->walk);
-}
-
-static void coroutine_fn run_getattr(Op *op)
-{
-    op->ret = proxy->getattr(&op->call, op->node, NULL, &op->attr);
-}
-
-static void coroutine_fn run_link(Op *op)
-{
-    op->ret = proxy->link(&op->call, op->node, op->dir, op->name);
-}
-
-static void coroutine_fn run_unlink(Op *op)
-{
-    op->ret = proxy->unlink(&op->call, op->dir, op->name, false, NULL);
-}
-
-static void coroutine_fn run_rename(Op *op)
-{
-    op->ret = proxy->rename(&op->call, op->dir, "x", op->dir, op->name);
-}
-
-static void coroutine_fn run_mkdir(Op *op)
-{
-    FsMakeArgs make = { .name = op->name, .mode = S_IFDIR | 0755 };
-
-    op->ret = proxy->make(&op->call, op->dir, &make, &op->attr);
-}
-
-static void coroutine_fn op_entry(void *opaque)
-{
-    Op *op = opaque;
-
-    op->run(op);
-    op->done = 1;
-}
-
-static void op_start(Op *op, void coroutine_fn (*run)(Op *op))
-{
-    op->run = run;
-    op->done = 0;
-    qemu_coroutine_enter(qemu_coroutine_create(op_entry, op));
-}
-
-static void op_ends(Op *op, int ret)
-{
-    wait_number(&op->done, 1);
-    g_assert_cmpint(op->ret, ==, ret);
+    driver_test_finish(&t->d);
 }
 
 /* The next request must be of @type, and about @handle; its tag */
 static uint32_t expect(Test *t, ProxyType type, uint64_t handle)
 {
     uint8_t payload[4096];
-    ProxyHeader h = peer_recv(t->peer, payload, sizeof(payload));
+    ProxyHeader h = peer_recv(t->d.peer, payload, sizeof(payload));
 
     g_assert_cmpstr(proxy_type_name(h.type), ==, proxy_type_name(type));
     if (type == PROXY_FORGET) {
@@ -297,7 +177,7 @@ static void reply(Test *t, ProxyType type, uint32_t tag, int error,
     g_assert_true(marshal_fits(&w));
     h.size = marshal_size(&w);
     proxy_header_put(&h, buf);
-    peer_send(t->peer, buf, h.size, NULL, 0);
+    peer_send(t->d.peer, buf, h.size, NULL, 0);
 }
 
 static void answer_walk(Test *t, uint64_t dir, int error, const FsAttr *attr,
@@ -314,11 +194,11 @@ static void answer_getattr(Test *t, uint64_t handle, const FsAttr *attr)
 static FsNode *walk(Test *t, FsNode *dir, uint64_t dir_handle,
                     const char *name, const FsAttr *attr, uint64_t handle)
 {
-    Op op = { .dir = dir, .name = name };
+    DriverOp op = { .names = { name }, .n = 1 };
 
-    op_start(&op, run_walk);
+    op_start(&op, run_walk, dir);
     answer_walk(t, dir_handle, 0, attr, handle);
-    op_ends(&op, 0);
+    g_assert_cmpint(op_wait(&op), ==, 0);
     fs_node_unref(op.walk.parent);
     return op.walk.node;
 }
@@ -332,76 +212,74 @@ static const FsAttr dir_attr = {
 };
 
 /*
- * Finding
+ * Reconnecting
  */
 
-/* Requests fail while there is no helper; the next one is there in time. */
+/* Requests fail while there is no helper; the next one comes in time. */
 static void test_events(void)
 {
     gint64 start = g_get_monotonic_time();
     unsigned tries = 0;
-    Op op = { };
+    DriverOp op = { };
     Test t;
 
     setup(&t, FSDEV_ON_DISCONNECT_EIO);
-    op.node = t.fs.root;
     lose(&t);
-    op_start(&op, run_getattr);
+    op_start(&op, run_getattr, t.d.fs.root);
     g_assert_true(op.done);
     g_assert_cmpint(op.ret, ==, -EIO);
-    g_assert_cmpuint(t.found, ==, 0);
-    find(&t);
-    /* No sooner than a second after the first one was looked for */
+    g_assert_cmpuint(t.d.reconnected, ==, 0);
+    reconnect(&t);
+    /* No sooner than a second after the first one */
     g_assert_cmpint(g_get_monotonic_time() - start, >, G_USEC_PER_SEC * 9 / 10);
 
-    op_start(&op, run_getattr);
+    op_start(&op, run_getattr, t.d.fs.root);
     answer_getattr(&t, PROXY_ROOT_HANDLE, &t.root);
-    op_ends(&op, 0);
+    g_assert_cmpint(op_wait(&op), ==, 0);
 
     /*
-     * It served for long: the next one is looked for at once. Where something
-     * else keeps the machine busy that may be late, but not each time.
+     * It served for long: QEMU looks for the next one at once. On a busy
+     * machine that may be late, but not each time.
      */
     do {
         g_assert_cmpint(tries++, <, 20);
         g_usleep(G_USEC_PER_SEC + G_USEC_PER_SEC / 10);
         start = g_get_monotonic_time();
         lose(&t);
-        find(&t);
+        reconnect(&t);
     } while (g_get_monotonic_time() - start >= G_USEC_PER_SEC / 2);
-    g_assert_cmpuint(t.lost, ==, 1 + tries);
+    g_assert_cmpuint(t.d.lost, ==, 1 + tries);
     finish(&t);
 }
 
 /* By name, from the top, and each once */
 static void test_found(void)
 {
-    Op op = { };
+    DriverOp op = { };
     FsNode *dir, *file;
     Test t;
 
     setup(&t, FSDEV_ON_DISCONNECT_EIO);
-    dir = walk(&t, t.fs.root, PROXY_ROOT_HANDLE, "d", &dir_attr, 5);
+    dir = walk(&t, t.d.fs.root, PROXY_ROOT_HANDLE, "d", &dir_attr, 5);
     file = walk(&t, dir, 5, "x", &file_attr, 6);
     lose(&t);
-    find(&t);
-    op.node = file;
-    op_start(&op, run_getattr);
+    reconnect(&t);
+    op_start(&op, run_getattr, file);
     answer_walk(&t, PROXY_ROOT_HANDLE, 0, &dir_attr, 50);
     answer_walk(&t, 50, 0, &file_attr, 60);
     answer_getattr(&t, 60, &file_attr);
-    op_ends(&op, 0);
-    op_start(&op, run_getattr);
+    g_assert_cmpint(op_wait(&op), ==, 0);
+    op_start(&op, run_getattr, file);
     answer_getattr(&t, 60, &file_attr);
-    op_ends(&op, 0);
+    g_assert_cmpint(op_wait(&op), ==, 0);
     /* References of the first helper's handles are over. */
     fs_node_unref(file);
     expect(&t, PROXY_FORGET, 60);
 
     lose(&t);
     fs_node_unref(dir);
-    find(&t);
-    g_assert_false(peer_wait(t.peer, 50));
+    reconnect(&t);
+    g_assert_false(peer_wait(t.d.peer, 50));
     finish(&t);
 }
 
@@ -418,21 +296,20 @@ static void test_stale(void)
     special.mode = S_IFIFO | 0644;
     for (i = 0; i < 4; i++) {
         const FsAttr *now[] = { NULL, &other, &reused, &special };
-        Op op = { };
+        DriverOp op = { };
 
         setup(&t, FSDEV_ON_DISCONNECT_EIO);
-        node = walk(&t, t.fs.root, PROXY_ROOT_HANDLE, "x", &file_attr, 6);
+        node = walk(&t, t.d.fs.root, PROXY_ROOT_HANDLE, "x", &file_attr, 6);
         lose(&t);
-        find(&t);
-        op.node = node;
-        op_start(&op, run_getattr);
+        reconnect(&t);
+        op_start(&op, run_getattr, node);
         answer_walk(&t, PROXY_ROOT_HANDLE, now[i] ? 0 : ENOENT, now[i], 60);
-        op_ends(&op, -ESTALE);
+        g_assert_cmpint(op_wait(&op), ==, -ESTALE);
         if (now[i]) {
             expect(&t, PROXY_FORGET, 60);
         }
         /* And it stays so, without a question */
-        op_start(&op, run_getattr);
+        op_start(&op, run_getattr, node);
         g_assert_true(op.done);
         g_assert_cmpint(op.ret, ==, -ESTALE);
         fs_node_unref(node);
@@ -450,29 +327,28 @@ static void test_other_root(void)
     lose(&t);
     t.root.ino++;
     take_connection(&t);
-    g_assert_true(peer_wait(t.peer, PEER_PATIENCE_MS));
+    g_assert_true(peer_wait(t.d.peer, PEER_PATIENCE_MS));
     say_hello(&t);
-    g_assert_true(peer_wait(t.peer, PEER_PATIENCE_MS));
-    g_assert_cmpint(recv(t.peer, &end, 1, 0), ==, 0);
-    g_assert_cmpuint(t.found, ==, 0);
-    close(t.peer);
+    g_assert_true(peer_wait(t.d.peer, PEER_PATIENCE_MS));
+    g_assert_cmpint(recv(t.d.peer, &end, 1, 0), ==, 0);
+    g_assert_cmpuint(t.d.reconnected, ==, 0);
+    close(t.d.peer);
     t.root.ino--;
-    find(&t);
+    reconnect(&t);
     finish(&t);
 }
 
-/* A helper that says nothing keeps nobody waiting, and an export can end. */
+/* A silent helper keeps no request waiting, and the export can end. */
 static void test_silent(void)
 {
-    Op op = { };
+    DriverOp op = { };
     gint64 start;
     Test t;
 
     setup(&t, FSDEV_ON_DISCONNECT_EIO);
     lose(&t);
     take_connection(&t);
-    op.node = t.fs.root;
-    op_start(&op, run_getattr);
+    op_start(&op, run_getattr, t.d.fs.root);
     g_assert_true(op.done);
     g_assert_cmpint(op.ret, ==, -EIO);
     start = g_get_monotonic_time();
@@ -485,68 +361,83 @@ static void test_silent(void)
  * Waiting
  */
 
-static void cancel(Op *op)
+static void cancel(DriverOp *op)
 {
     fs_call_cancel(&op->call);
 }
 
 static void test_wait(void)
 {
-    Op sent = { }, late = { }, given_up = { }, given_up_sent = { };
+    DriverOp sent = { }, late = { }, given_up = { }, given_up_sent = { };
     Test t;
 
     setup(&t, FSDEV_ON_DISCONNECT_WAIT);
-    sent.node = late.node = given_up.node = given_up_sent.node = t.fs.root;
-    op_start(&sent, run_getattr);
+    op_start(&sent, run_getattr, t.d.fs.root);
     expect(&t, PROXY_GETATTR, PROXY_ROOT_HANDLE);
-    op_start(&given_up_sent, run_getattr);
+    op_start(&given_up_sent, run_getattr, t.d.fs.root);
     expect(&t, PROXY_GETATTR, PROXY_ROOT_HANDLE);
     lose(&t);
-    op_start(&late, run_getattr);
-    op_start(&given_up, run_getattr);
+    op_start(&late, run_getattr, t.d.fs.root);
+    op_start(&given_up, run_getattr, t.d.fs.root);
     g_assert_false(sent.done || late.done || given_up.done ||
                    given_up_sent.done);
-    /* Nothing was done, or nobody knows */
+    /* Nothing was done, or QEMU does not know */
     cancel(&given_up);
-    op_ends(&given_up, -EINTR);
+    g_assert_cmpint(op_wait(&given_up), ==, -EINTR);
     cancel(&given_up_sent);
-    op_ends(&given_up_sent, -EIO);
+    g_assert_cmpint(op_wait(&given_up_sent), ==, -EIO);
 
-    find(&t);
+    reconnect(&t);
     answer_getattr(&t, PROXY_ROOT_HANDLE, &t.root);
     answer_getattr(&t, PROXY_ROOT_HANDLE, &t.root);
-    op_ends(&sent, 0);
-    op_ends(&late, 0);
+    g_assert_cmpint(op_wait(&sent), ==, 0);
+    g_assert_cmpint(op_wait(&late), ==, 0);
 
     /* A helper's EIO is an answer. */
-    op_start(&sent, run_getattr);
+    op_start(&sent, run_getattr, t.d.fs.root);
     reply(&t, PROXY_GETATTR, expect(&t, PROXY_GETATTR, PROXY_ROOT_HANDLE),
           EIO, NULL, 0);
-    op_ends(&sent, -EIO);
+    g_assert_cmpint(op_wait(&sent), ==, -EIO);
     finish(&t);
 }
 
 /*
- * What the lost helper did may be met: an error of the second try is none, if
- * the name is what was asked for.
+ * The second try may meet what the lost helper did: its error is none, if the
+ * name is what the operation asked for.
  */
-static void doubt(void coroutine_fn (*run)(Op *op), ProxyType type, int error,
-                  const FsAttr *is, int want)
+static void doubt(ProxyType type, int error, const FsAttr *is, int want)
 {
-    Op op = { .name = "y" };
-    uint64_t handle;
+    DriverOp op = { .names = { "y" } };
+    uint64_t handle = type == PROXY_LINK ? 6 : PROXY_ROOT_HANDLE;
+    FsNode *node;
     FsEntry *entry;
     Test t;
 
     setup(&t, FSDEV_ON_DISCONNECT_WAIT);
-    op.dir = t.fs.root;
-    op.node = walk(&t, t.fs.root, PROXY_ROOT_HANDLE, "x", &file_attr, 6);
-    entry = fs_entry_get(&t.fs, t.fs.root, "x", op.node);
-    handle = type == PROXY_LINK ? 6 : PROXY_ROOT_HANDLE;
-    op_start(&op, run);
+    node = walk(&t, t.d.fs.root, PROXY_ROOT_HANDLE, "x", &file_attr, 6);
+    entry = fs_entry_get(&t.d.fs, t.d.fs.root, "x", node);
+    switch (type) {
+    case PROXY_UNLINK:
+        op_start(&op, run_unlink, t.d.fs.root);
+        break;
+    case PROXY_RENAME:
+        op.names[0] = "x";
+        op.names[1] = "y";
+        op.dir = t.d.fs.root;
+        op_start(&op, run_rename, t.d.fs.root);
+        break;
+    case PROXY_LINK:
+        op.dir = t.d.fs.root;
+        op_start(&op, run_link, node);
+        break;
+    default:
+        op.make = (FsMakeArgs) { .name = "y", .mode = S_IFDIR | 0755 };
+        op_start(&op, run_make, t.d.fs.root);
+        break;
+    }
     expect(&t, type, handle);
     lose(&t);
-    find(&t);
+    reconnect(&t);
     if (type == PROXY_LINK) {
         answer_walk(&t, PROXY_ROOT_HANDLE, 0, &file_attr, 60);
         handle = 60;
@@ -555,9 +446,9 @@ static void doubt(void coroutine_fn (*run)(Op *op), ProxyType type, int error,
     if (is) {
         answer_walk(&t, PROXY_ROOT_HANDLE, 0, is, is == &file_attr ? 60 : 61);
     }
-    op_ends(&op, want);
+    g_assert_cmpint(op_wait(&op), ==, want);
     fs_entry_put(entry);
-    fs_node_unref(op.node);
+    fs_node_unref(node);
     finish(&t);
 }
 
@@ -566,14 +457,14 @@ static void test_doubt(void)
     FsAttr other = file_attr;
 
     other.ino = 12;
-    doubt(run_unlink, PROXY_UNLINK, ENOENT, NULL, 0);
-    doubt(run_unlink, PROXY_UNLINK, EACCES, NULL, -EACCES);
-    doubt(run_rename, PROXY_RENAME, ENOENT, &file_attr, 0);
-    doubt(run_rename, PROXY_RENAME, ENOENT, &other, -ENOENT);
-    doubt(run_rename, PROXY_RENAME, EACCES, NULL, -EACCES);
-    doubt(run_link, PROXY_LINK, EEXIST, &file_attr, 0);
-    doubt(run_link, PROXY_LINK, EEXIST, &other, -EEXIST);
-    doubt(run_mkdir, PROXY_MAKE, EEXIST, NULL, -EEXIST);
+    doubt(PROXY_UNLINK, ENOENT, NULL, 0);
+    doubt(PROXY_UNLINK, EACCES, NULL, -EACCES);
+    doubt(PROXY_RENAME, ENOENT, &file_attr, 0);
+    doubt(PROXY_RENAME, ENOENT, &other, -ENOENT);
+    doubt(PROXY_RENAME, EACCES, NULL, -EACCES);
+    doubt(PROXY_LINK, EEXIST, &file_attr, 0);
+    doubt(PROXY_LINK, EEXIST, &other, -EEXIST);
+    doubt(PROXY_MAKE, EEXIST, NULL, -EEXIST);
 }
 
 /*
@@ -615,35 +506,30 @@ static pid_t thread_in(pid_t pid, long nr)
     return tid;
 }
 
-/* Waits for what it says of the helper, too. */
+/* Waits for the message about the helper, too. */
 static void force_and_wait(void)
 {
-    FsdevOptions opts = {
-        .fsdriver = FSDEV_DRIVER_PROXY,
-        .id = (char *)"test",
-        .u.proxy = {
-            .path = folder,
-            .helper = getenv("VIRTFS_PROXY_HELPER"),
-            /* It waits in recvmsg(2) then. */
-            .has_ring = true,
-            .ring = ON_OFF_AUTO_OFF,
-        },
+    FsdevProxyOptions o = {
+        .path = folder,
+        .helper = getenv("VIRTFS_PROXY_HELPER"),
+        /* It waits in recvmsg(2) then. */
+        .has_ring = true,
+        .ring = ON_OFF_AUTO_OFF,
     };
     gint64 end = g_get_monotonic_time() + PATIENCE_US;
-    Test t = { .fs = { .id = (char *)"test", .driver = proxy } };
     pid_t supervisor, thread;
+    DriverTest t;
 
-    g_assert_true(proxy->open(&t.fs, &opts, &error_abort));
-    t.notifier.notify = on_helper;
-    notifier_list_add(&t.fs.on_helper, &t.notifier);
+    driver_test_start(&t);
+    driver_test_open(&t, &o);
     supervisor = child_of(getpid());
     while (!(thread = thread_in(child_of(supervisor), __NR_recvmsg))) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
     }
     force_call(thread, __NR_recvmsg, __NR_getppid);
-    wait_number(&t.lost, 1);
-    /* Reaped: that is when it is told */
+    driver_wait_number(&t.lost, 1);
+    /* QEMU reports the helper's end when it has reaped it. */
     while (kill(supervisor, 0) == 0) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         main_loop_wait(true);
@@ -674,20 +560,10 @@ static void test_forbidden_call(void)
 
 int main(int argc, char **argv)
 {
-    g_autofree char *rm = NULL;
     int ret;
 
-    g_test_init(&argc, &argv, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    alarm(300);                 /* nothing in here takes that long */
-    qemu_init_exec_dir(argv[0]);
-    qemu_init_main_loop(&error_abort);
-    module_call_init(MODULE_INIT_QOM);
-    proxy = fs_driver_find(FSDEV_DRIVER_PROXY);
-    g_assert_nonnull(proxy);
-    folder = g_dir_make_tmp("proxy-reconnect-XXXXXX", NULL);
-    g_assert_nonnull(folder);
-
+    driver_test_init(&argc, &argv);
+    driver_folder_make();
     g_test_add_func("/proxy-reconnect/events", test_events);
     g_test_add_func("/proxy-reconnect/found", test_found);
     g_test_add_func("/proxy-reconnect/stale", test_stale);
@@ -697,11 +573,6 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-reconnect/doubt", test_doubt);
     g_test_add_func("/proxy-reconnect/forbidden-call", test_forbidden_call);
     ret = g_test_run();
-
-    rm = g_strdup_printf("rm -rf '%s'", folder);
-    if (system(rm) != 0) {
-        g_printerr("cannot remove %s\n", folder);
-    }
-    g_free(folder);
+    driver_folder_remove();
     return ret;
 }

@@ -1,0 +1,176 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * QEMU's end of the proxy channel against a peer that goes away, or that sends
+ * bad replies and descriptors.
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "channel-fixture.h"
+
+static void test_gone(void)
+{
+    ChannelCall c[MAX_IN_FLIGHT + 2] = { };
+    ChannelTest t;
+    int i;
+
+    channel_setup(&t);
+    for (i = 0; i < ARRAY_SIZE(c); i++) {
+        channel_call_start(&t, &c[i], PROXY_GETATTR, i);
+    }
+    peer_close(&t.peer);
+    channel_all_fail(&t, c, ARRAY_SIZE(c));
+    channel_finish(&t);
+
+    /* Met when sending */
+    channel_setup(&t);
+    peer_close(&t.peer);
+    channel_call_start(&t, &c[0], PROXY_GETATTR, 0);
+    g_assert_false(c[0].done);
+    channel_all_fail(&t, c, 1);
+    channel_finish(&t);
+}
+
+typedef struct BadReply {
+    const char *name;
+    uint32_t size_add;          /* to the size that it says */
+    uint32_t more;              /* bytes after it, counted in its size */
+    uint16_t type_xor;
+    uint32_t tag_xor;
+    unsigned says_fds;
+    unsigned sends_fds;
+    uint32_t error;
+    unsigned times;
+} BadReply;
+
+static const BadReply bad_replies[] = {
+    { "short", .size_add = -9 },
+    { "no-error", .size_add = -12 },
+    { "below-header", .size_add = -19 },
+    { "huge", .size_add = PROXY_MAX_MESSAGE },
+    { "huger", .size_add = 0x80000000 },
+    { "longer", .more = 1 },
+    { "not-a-reply", .type_xor = PROXY_REPLY },
+    { "other-type", .type_xor = PROXY_GETATTR ^ PROXY_STATFS },
+    { "no-type", .type_xor = 0x7f00 },
+    { "tag-free-slot", .tag_xor = 1 },
+    { "tag-no-slot", .tag_xor = 512 },
+    { "tag-serial", .tag_xor = 1024 },
+    { "twice", .times = 2 },
+    { "fds-missing", .says_fds = 1 },
+    { "fds-unsaid", .says_fds = 2, .sends_fds = 2 },
+    { "fds-65535", .says_fds = 65535, .sends_fds = 1 },
+    { "error-range", .error = 4096 },
+    { "error-minus", .error = -EIO },
+    { "error-more", .error = EIO, .more = 4 },
+};
+
+static void test_bad_reply(const void *opaque)
+{
+    const BadReply *bad = opaque;
+    ChannelCall c[2] = { };
+    uint64_t handle;
+    uint8_t buf[64] = { };
+    ProxyHeader h;
+    size_t size;
+    int i, fds[2];
+    ChannelTest t;
+
+    fds[0] = open("/", O_PATH);
+    fds[1] = open("/", O_PATH);
+    channel_setup(&t);
+    channel_call_start(&t, &c[0], PROXY_GETATTR, 1);
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    size = put_reply(buf, PROXY_GETATTR, h.tag, 0, bad->error, 0);
+    size += bad->more;
+    stl_le_p(buf, size + bad->size_add);
+    stw_le_p(buf + 4, lduw_le_p(buf + 4) ^ bad->type_xor);
+    stw_le_p(buf + 6, bad->says_fds);
+    stl_le_p(buf + 8, h.tag ^ bad->tag_xor);
+    if (bad->times == 2) {
+        /* The second is the bad one, and another call is the victim */
+        channel_call_start(&t, &c[1], PROXY_GETATTR, 1);
+        peer_recv(t.peer, &handle, sizeof(handle));
+        peer_send(t.peer, buf, size, NULL, 0);
+        channel_call_wait(&c[0]);
+        g_assert_cmpint(c[0].ret, ==, 0);
+        c[0] = c[1];
+        peer_send(t.peer, buf, size, NULL, 0);
+        channel_all_fail(&t, &c[1], 1);
+    } else {
+        peer_send(t.peer, buf, size, fds, bad->sends_fds);
+        channel_all_fail(&t, c, 1);
+    }
+    /* It hung up */
+    g_assert_cmpint(recv(t.peer, buf, sizeof(buf), 0), <=, 0);
+    channel_finish(&t);
+    for (i = 0; i < 2; i++) {
+        close(fds[i]);
+    }
+}
+
+/* Descriptors that no message takes */
+static void test_fd_flood(void)
+{
+    int fds[PROXY_MAX_FDS];
+    uint8_t buf[64];
+    uint64_t handle;
+    ChannelCall c = { };
+    ProxyHeader h;
+    size_t i;
+    ChannelTest t;
+
+    for (i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = STDERR_FILENO;
+    }
+    channel_setup(&t);
+    channel_call_start(&t, &c, PROXY_GETATTR, 1);
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    put_reply(buf, PROXY_GETATTR, h.tag, 0, 0, 0);
+    for (i = 0; i < 3; i++) {
+        peer_send(t.peer, buf + i, 1, fds, ARRAY_SIZE(fds));
+    }
+    channel_all_fail(&t, &c, 1);
+    channel_finish(&t);
+}
+
+/* One that nobody can be waiting for */
+static void test_fd_excess(void)
+{
+    uint8_t buf[64];
+    uint64_t handle;
+    ChannelCall c = { .take_fds = 1 };
+    int fds[2] = { STDERR_FILENO, STDERR_FILENO };
+    ProxyHeader h;
+    size_t size;
+    ChannelTest t;
+
+    channel_setup(&t);
+    channel_call_start(&t, &c, PROXY_OPEN, 1);
+    h = peer_recv(t.peer, &handle, sizeof(handle));
+    size = put_reply(buf, PROXY_OPEN, h.tag, 1, 0, 0);
+    peer_send(t.peer, buf, size, fds, 2);
+    channel_call_wait(&c);
+    g_assert_cmpint(c.ret, ==, 0);
+    close(c.fd);
+    channel_all_fail(&t, NULL, 0);
+    channel_finish(&t);
+}
+
+int main(int argc, char **argv)
+{
+    int i;
+
+    channel_test_init(&argc, &argv);
+    g_test_add_func("/proxy-channel/gone", test_gone);
+    g_test_add_func("/proxy-channel/fd-flood", test_fd_flood);
+    g_test_add_func("/proxy-channel/fd-excess", test_fd_excess);
+
+    for (i = 0; i < ARRAY_SIZE(bad_replies); i++) {
+        g_autofree char *path = g_strdup_printf("/proxy-channel/bad/%s",
+                                                bad_replies[i].name);
+
+        g_test_add_data_func(path, &bad_replies[i], test_bad_reply);
+    }
+    return g_test_run();
+}
