@@ -106,7 +106,10 @@ def quote(words):
 def write_rules(build, folder, names):
     """A build.ninja in @folder that makes the fuzzers there."""
     commands = {c['output']: c for c in compiler.commands(build)}
-    model = commands.get(f'{MODEL}.p/{pathlib.Path(MODEL).name}.c.o')
+    # The object's name begins with the folder of its source.
+    model = next((c for output, c in commands.items()
+                  if output.startswith(f'{MODEL}.p/') and
+                  output.endswith(f'_{pathlib.Path(MODEL).name}.c.o')), None)
     if not model:
         raise Fail(f'{build}: was configured without the unit tests')
     # Not among the logs of the build, which may run at the same time
