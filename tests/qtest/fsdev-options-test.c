@@ -70,7 +70,7 @@ static const WrongCase wrong_cases[] = {
     { "-fsdev", "synth,id=a,max_xattr=many", "'max_xattr'" },
     { "-fsdev", "synth,id=a,max_xattr=-1", "'max_xattr'" },
     { "-fsdev", "synth,id=a,max_xattr=4294967296", "'max_xattr'" },
-    { "-fsdev", "synth,id=a", "id 'a' is another fsdev's", true },
+    { "-fsdev", "synth,id=a", "id 'a' is already in use", true },
     { "-fsdev", "{", "JSON parse error" },
     { "-fsdev", "{}", "'fsdriver' is missing" },
     { "-fsdev", "{'fsdriver': 'synth', 'id': 5}", "'id'" },
@@ -170,7 +170,7 @@ static const WrongCase wrong_cases[] = {
     { "-virtfs", "mount_tag=a", "'fsdriver' is missing" },
     { "-virtfs", "synth,mount_tag=/a", "'id' is missing, and mount_tag "
                                        "'/a' cannot stand for it" },
-    { "-virtfs", "synth,mount_tag=a", "id 'a' is another fsdev's", true },
+    { "-virtfs", "synth,mount_tag=a", "id 'a' is already in use", true },
     { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 5}",
       "'mount_tag' must be a string" },
     { "-virtfs", "synth,mount_tag=a,path=/", "'path' is unexpected" },

@@ -34,7 +34,7 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
           "id '1x' is not an identifier: it must consist of letters, digits, "
           "'-', '.' and '_', and start with a letter" },
         { ADD("'fsdriver': 'synth', 'id': 'there'"),
-          "id 'there' is another fsdev's already" },
+          "id 'there' is already in use" },
         { ADD("'fsdriver': 'synth', 'id': 'x', 'path': '/'"),
           "Parameter 'path' is unexpected" },
         { ADD("'fsdriver': 'synth', 'id': 'x', 'mount_tag': 't'"),
