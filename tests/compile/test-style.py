@@ -65,7 +65,6 @@ CIRCLES = (
     {'hw/9pfs/fs/export', 'hw/9pfs/fs/node'},
     {'hw/9pfs/server/fid', 'hw/9pfs/server/lock', 'hw/9pfs/server/xattr'},
     {'hw/9pfs/proxy/channel', 'hw/9pfs/proxy/channel-io'},
-    {'fsdev/shared/hostfs', 'fsdev/shared/hostfs-access'},
 )
 
 COLUMNS = 80

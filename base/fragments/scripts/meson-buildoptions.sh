@@ -5,7 +5,7 @@
 
 # graft: proxy-v1-help
   printf "%s\n" '  --disable-virtfs-proxy-v1'
-  printf "%s\n" '                           virtio-9p proxy protocol 1, of QEMU up to 9.1'
+  printf "%s\n" '                           virtio-9p proxy protocol 1'
 
 # graft: helper-help
   printf "%s\n" '  virtfs-proxy-helper'

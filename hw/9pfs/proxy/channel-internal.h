@@ -56,6 +56,8 @@ typedef struct ProxyCodec {
     ProxyRequest *(*take)(ProxyChannel *ch, ProxyStream *in);
     /* Gives back what the reply to an abandoned request brought. */
     void (*discard)(ProxyChannel *ch, ProxyRequest *req);
+    /* Puts all of ch->forgets into the out buffer. */
+    void (*put_forgets)(ProxyChannel *ch);
 
     /* A slot serves several requests, until its owner puts it back. */
     bool keeps_slot;
@@ -185,8 +187,6 @@ bool proxy_hello_wait(ProxyChannel *ch, const ProxyRequest *req, Error **errp);
 
 extern const ProxyCodec proxy_codec;
 
-/* Puts all FORGETs into the out buffer. */
-void proxy_out_forgets(ProxyChannel *ch);
 /*
  * Takes the whole message at the start of @in into @req, whatever it was asked
  * for. -EPROTO if it is malformed.

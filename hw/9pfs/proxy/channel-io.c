@@ -199,7 +199,7 @@ void proxy_flush(void *opaque)
         return;
     }
     if (ch->forgets->len) {
-        proxy_out_forgets(ch);
+        ch->codec->put_forgets(ch);
     }
     if (!ch->out_waits) {
         proxy_send(ch);

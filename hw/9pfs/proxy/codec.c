@@ -15,6 +15,37 @@
 #include "channel-internal.h"
 #include "hw/9pfs/trace.h"
 
+/* ProxyCodec.put_forgets */
+static void proxy_put_forgets(ProxyChannel *ch)
+{
+    size_t size = PROXY_HEADER_SIZE + 2 + PROXY_FORGET_MAX * 12;
+    guint pos = 0;
+
+    while (pos < ch->forgets->len) {
+        guint n = MIN(ch->forgets->len - pos, PROXY_FORGET_MAX);
+        ProxyHeader header = { .type = PROXY_FORGET };
+        MarshalWriter w;
+
+        proxy_out_reserve(ch, size);
+        marshal_writer_init(&w, ch->out + ch->out_end, size);
+        marshal_reserve(&w, PROXY_HEADER_SIZE);
+        marshal_put_u16(&w, n);
+        for (; n > 0; n--, pos++) {
+            ProxyForget *f = &g_array_index(ch->forgets, ProxyForget, pos);
+
+            marshal_put_u64(&w, f->handle);
+            marshal_put_u32(&w, f->count);
+        }
+        header.size = marshal_size(&w);
+        proxy_header_put(&header, ch->out + ch->out_end);
+        ch->out_end += header.size;
+        trace_proxy_forget(ch->id, (header.size - PROXY_HEADER_SIZE) / 12,
+                           header.size);
+    }
+    g_array_set_size(ch->forgets, 0);
+    timer_del(ch->forget_timer);
+}
+
 /*
  * Requests
  */
@@ -31,7 +62,7 @@ int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
     }
     if (ch->forgets->len) {
         /* The helper donates again what is found again. */
-        proxy_out_forgets(ch);
+        proxy_put_forgets(ch);
     }
     proxy_out_begin(req, PROXY_HEADER_SIZE, PROXY_PAYLOAD_MAX + extra);
     return 0;
@@ -89,36 +120,6 @@ int coroutine_fn proxy_call_empty(ProxyRequest *req)
  * Messages without a reply
  */
 
-void proxy_out_forgets(ProxyChannel *ch)
-{
-    size_t size = PROXY_HEADER_SIZE + 2 + PROXY_FORGET_MAX * 12;
-    guint pos = 0;
-
-    while (pos < ch->forgets->len) {
-        guint n = MIN(ch->forgets->len - pos, PROXY_FORGET_MAX);
-        ProxyHeader header = { .type = PROXY_FORGET };
-        MarshalWriter w;
-
-        proxy_out_reserve(ch, size);
-        marshal_writer_init(&w, ch->out + ch->out_end, size);
-        marshal_reserve(&w, PROXY_HEADER_SIZE);
-        marshal_put_u16(&w, n);
-        for (; n > 0; n--, pos++) {
-            ProxyForget *f = &g_array_index(ch->forgets, ProxyForget, pos);
-
-            marshal_put_u64(&w, f->handle);
-            marshal_put_u32(&w, f->count);
-        }
-        header.size = marshal_size(&w);
-        proxy_header_put(&header, ch->out + ch->out_end);
-        ch->out_end += header.size;
-        trace_proxy_forget(ch->id, (header.size - PROXY_HEADER_SIZE) / 12,
-                           header.size);
-    }
-    g_array_set_size(ch->forgets, 0);
-    timer_del(ch->forget_timer);
-}
-
 void proxy_forget(ProxyChannel *ch, uint64_t handle, uint32_t count)
 {
     ProxyForget f = { .handle = handle, .count = count };
@@ -151,7 +152,7 @@ bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd)
         return false;
     }
     if (ch->forgets->len) {
-        proxy_out_forgets(ch);
+        proxy_put_forgets(ch);
     }
     proxy_out_reserve(ch, size);
     proxy_header_put(&header, ch->out + ch->out_end);
@@ -323,6 +324,7 @@ const ProxyCodec proxy_codec = {
     .whole = proxy_whole,
     .take = proxy_take,
     .discard = proxy_discard,
+    .put_forgets = proxy_put_forgets,
     .closed = "the helper closed the connection: it does not speak protocol "
               "version " stringify(PROXY_VERSION) ", or cannot serve",
     .unknown = "the helper does not speak protocol version "

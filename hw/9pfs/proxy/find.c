@@ -177,15 +177,50 @@ static void coroutine_fn find_here(FsNode *node)
  * Walking with the helper
  */
 
+/*
+ * Makes nodes of what the helper found: @node as the last of the @n names, and
+ * @parent as the one before, if it has a handle.
+ */
+static int walk_accept(FsNode *dir, const char *const *names, unsigned n,
+                       ProxyNodeReply *node, ProxyNodeReply *parent,
+                       FsWalk *walk)
+{
+    bool want_parent = parent->handle;
+    int ret;
+
+    ret = proxy_node_accept(dir->fs, node, &walk->attr[n - 1], &walk->node);
+    if (ret < 0) {
+        proxy_node_refuse(proxy_fs(dir), parent);
+    } else if (want_parent) {
+        ret = proxy_node_accept(dir->fs, parent, &walk->attr[n - 2],
+                                &walk->parent);
+    } else if (strcmp(names[n - 1], "..") != 0) {
+        walk->parent = fs_node_ref(dir);
+    }
+    if (ret < 0) {
+        if (walk->node) {
+            fs_node_unref(walk->node);
+        }
+        walk->node = NULL;
+        walk->walked = 0;
+        return ret;
+    }
+    if (walk->parent && n == 2) {
+        proxy_node_named(walk->parent, dir, names[0]);
+    }
+    if (walk->parent) {
+        proxy_node_named(walk->node, walk->parent, names[n - 1]);
+    }
+    return 0;
+}
+
 /* Asks the helper to walk from @dir, which has a handle. */
 static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
                                   const char *const *names, unsigned n,
                                   FsWalk *walk)
 {
     ProxyNodeReply node = { .fd = -1 }, parent = { .fd = -1 };
-    bool up = strcmp(names[n - 1], "..") == 0;
-    bool want_parent = n > 1 && !up;
-    ProxyFs *ps = proxy_fs(dir);
+    bool want_parent = n > 1 && strcmp(names[n - 1], "..") != 0;
     ProxyRequest req;
     unsigned i, walked;
     int ret;
@@ -233,31 +268,7 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
         /* The reply does not say why; the server needs only how many */
         return -ENOENT;
     }
-
-    ret = proxy_node_accept(dir->fs, &node, &walk->attr[n - 1], &walk->node);
-    if (ret < 0) {
-        proxy_node_refuse(ps, &parent);
-    } else if (want_parent) {
-        ret = proxy_node_accept(dir->fs, &parent, &walk->attr[n - 2],
-                                &walk->parent);
-    } else if (!up) {
-        walk->parent = fs_node_ref(dir);
-    }
-    if (ret < 0) {
-        if (walk->node) {
-            fs_node_unref(walk->node);
-        }
-        walk->node = NULL;
-        walk->walked = 0;
-        return ret;
-    }
-    if (walk->parent && n == 2) {
-        proxy_node_named(walk->parent, dir, names[0]);
-    }
-    if (walk->parent) {
-        proxy_node_named(walk->node, walk->parent, names[n - 1]);
-    }
-    return 0;
+    return walk_accept(dir, names, n, &node, &parent, walk);
 }
 
 /*

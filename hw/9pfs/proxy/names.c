@@ -47,6 +47,8 @@ static int coroutine_fn rename_once(FsCall *call,
     ProxyRequest req;
     int ret;
 
+    /* Before another try: its lookups must not wait for this very rename. */
+    fs_rename_end(r, -EAGAIN);
     ret = proxy_victim_find(call, victim);
     if (ret == 0) {
         ret = proxy_node_begin(call, &req, PROXY_RENAME, 0, olddir, newdir,

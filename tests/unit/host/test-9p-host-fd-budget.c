@@ -11,7 +11,7 @@
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "hw/9pfs/host/fd-budget.h"
 
 /* RLIMIT_NOFILE, and the parts of it that fd-budget.c names */

@@ -8,7 +8,7 @@
 #ifndef TESTS_PROXY_DRIVER_FIXTURE_H
 #define TESTS_PROXY_DRIVER_FIXTURE_H
 
-#include "hw/9pfs/fs/driver.h"
+#include "hw/9pfs/fs/export.h"
 #include "proxy-peer.h"
 
 /* The driver that the registry knows as `proxy` */
