@@ -14,7 +14,7 @@ import tempfile
 import time
 import unittest
 
-UNITS = pathlib.Path(__file__).resolve().parents[2] / 'contrib/systemd'
+UNITS = pathlib.Path(__file__).resolve().parents[3] / 'contrib/systemd'
 NAME = 'virtfs-proxy-helper@'
 INSTALLED = '/usr/libexec/virtfs-proxy-helper'
 HELPER = os.environ['VIRTFS_PROXY_HELPER']
