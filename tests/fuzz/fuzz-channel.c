@@ -774,10 +774,8 @@ static void end(Run *run)
             fs_node_unref(run->nodes[i]);
         }
     }
-    g_assert_cmpuint(g_hash_table_size(run->fs.nodes), ==, 1);
-    if (run->fs.entries) {
-        g_assert_cmpuint(g_hash_table_size(run->fs.entries), ==, 0);
-    }
+    g_assert_cmpuint(fs_nodes_count(&run->fs.nodes), ==, 1);
+    g_assert_cmpuint(fs_nodes_count_entries(&run->fs.nodes), ==, 0);
     run->fs.driver->close(&run->fs);
 }
 

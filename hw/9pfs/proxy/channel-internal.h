@@ -56,7 +56,7 @@ typedef struct ProxyCodec {
     ProxyRequest *(*take)(ProxyChannel *ch, ProxyStream *in);
     /* Gives back what the reply to an abandoned request brought. */
     void (*discard)(ProxyChannel *ch, ProxyRequest *req);
-    /* Puts all of ch->forgets into the out buffer. */
+    /* Puts all FORGETs into the out buffer, if the channel has any. */
     void (*put_forgets)(ProxyChannel *ch);
 
     /* A slot serves several requests, until its owner puts it back. */

@@ -296,7 +296,6 @@ ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
     ProxyChannel *ch = g_new0(ProxyChannel, 1);
 
     ch->id = g_strdup(id);
-    ch->codec = &proxy_codec;
     ch->fd = fd;
     ch->hello.root_fd = -1;
     ch->out_size = OUT_SIZE;

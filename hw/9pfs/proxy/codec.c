@@ -15,8 +15,12 @@
 #include "channel-internal.h"
 #include "hw/9pfs/trace.h"
 
+/*
+ * Requests
+ */
+
 /* ProxyCodec.put_forgets */
-static void proxy_put_forgets(ProxyChannel *ch)
+static void put_forgets(ProxyChannel *ch)
 {
     size_t size = PROXY_HEADER_SIZE + 2 + PROXY_FORGET_MAX * 12;
     guint pos = 0;
@@ -46,10 +50,6 @@ static void proxy_put_forgets(ProxyChannel *ch)
     timer_del(ch->forget_timer);
 }
 
-/*
- * Requests
- */
-
 int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
                              ProxyType type, size_t extra)
 {
@@ -62,7 +62,7 @@ int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
     }
     if (ch->forgets->len) {
         /* The helper donates again what is found again. */
-        proxy_put_forgets(ch);
+        put_forgets(ch);
     }
     proxy_out_begin(req, PROXY_HEADER_SIZE, PROXY_PAYLOAD_MAX + extra);
     return 0;
@@ -152,7 +152,7 @@ bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd)
         return false;
     }
     if (ch->forgets->len) {
-        proxy_put_forgets(ch);
+        put_forgets(ch);
     }
     proxy_out_reserve(ch, size);
     proxy_header_put(&header, ch->out + ch->out_end);
@@ -324,7 +324,7 @@ const ProxyCodec proxy_codec = {
     .whole = proxy_whole,
     .take = proxy_take,
     .discard = proxy_discard,
-    .put_forgets = proxy_put_forgets,
+    .put_forgets = put_forgets,
     .closed = "the helper closed the connection: it does not speak protocol "
               "version " stringify(PROXY_VERSION) ", or cannot serve",
     .unknown = "the helper does not speak protocol version "

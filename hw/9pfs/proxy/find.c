@@ -177,31 +177,70 @@ static void coroutine_fn find_here(FsNode *node)
  * Walking with the helper
  */
 
-/*
- * Makes nodes of what the helper found: @node as the last of the @n names, and
- * @parent as the one before, if it has a handle.
- */
-static int walk_accept(FsNode *dir, const char *const *names, unsigned n,
-                       ProxyNodeReply *node, ProxyNodeReply *parent,
-                       FsWalk *walk)
+/* What a walk found, beside attributes, before the driver looks into it */
+typedef struct WalkReply {
+    ProxyNodeReply node;
+    ProxyNodeReply parent;      /* none after "..", and for a single name */
+} WalkReply;
+
+/* Whether the reply to a walk has a node for the directory of the last name */
+static bool has_parent(const char *const *names, unsigned n)
 {
-    bool want_parent = parent->handle;
+    return n > 1 && strcmp(names[n - 1], "..") != 0;
+}
+
+/* Reads the reply, and ends the request. */
+static int get_walk(ProxyRequest *req, const char *const *names, unsigned n,
+                    FsWalk *walk, WalkReply *wr)
+{
+    bool want_parent = has_parent(names, n);
+    unsigned i, walked = marshal_get_u16(&req->r);
     int ret;
 
-    ret = proxy_node_accept(dir->fs, node, &walk->attr[n - 1], &walk->node);
+    if (walked == 0 || walked > n) {
+        marshal_fail(&req->r);
+        walked = 0;
+    }
+    for (i = 0; i < walked; i++) {
+        proxy_get_good_attr(req, &walk->attr[i]);
+    }
+    if (walked == n) {
+        proxy_get_node(req, &wr->node);
+        proxy_get_node(req, &wr->parent);
+        if (!wr->node.handle || !wr->parent.handle != !want_parent ||
+            (want_parent && !S_ISDIR(walk->attr[n - 2].mode))) {
+            marshal_fail(&req->r);
+        }
+    }
+    ret = proxy_finish(req);
     if (ret < 0) {
-        proxy_node_refuse(proxy_fs(dir), parent);
-    } else if (want_parent) {
-        ret = proxy_node_accept(dir->fs, parent, &walk->attr[n - 2],
+        proxy_close_fd(wr->node.fd);
+        proxy_close_fd(wr->parent.fd);
+        return ret;
+    }
+    walk->walked = walked;
+    /* The reply does not say why; the server needs only how many */
+    return walked < n ? -ENOENT : 0;
+}
+
+/* Makes nodes of what the walk found. */
+static int accept_walk(FsNode *dir, const char *const *names, unsigned n,
+                       FsWalk *walk, WalkReply *wr)
+{
+    FsExport *fs = dir->fs;
+    int ret = proxy_node_accept(fs, &wr->node, &walk->attr[n - 1],
+                                &walk->node);
+
+    if (ret < 0) {
+        proxy_node_refuse(fs->priv, &wr->parent);
+    } else if (has_parent(names, n)) {
+        ret = proxy_node_accept(fs, &wr->parent, &walk->attr[n - 2],
                                 &walk->parent);
     } else if (strcmp(names[n - 1], "..") != 0) {
         walk->parent = fs_node_ref(dir);
     }
     if (ret < 0) {
-        if (walk->node) {
-            fs_node_unref(walk->node);
-        }
-        walk->node = NULL;
+        g_clear_pointer(&walk->node, fs_node_unref);
         walk->walked = 0;
         return ret;
     }
@@ -219,10 +258,9 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
                                   const char *const *names, unsigned n,
                                   FsWalk *walk)
 {
-    ProxyNodeReply node = { .fd = -1 }, parent = { .fd = -1 };
-    bool want_parent = n > 1 && strcmp(names[n - 1], "..") != 0;
+    WalkReply wr = { .node.fd = -1, .parent.fd = -1 };
     ProxyRequest req;
-    unsigned i, walked;
+    unsigned i;
     int ret;
 
     walk->walked = 0;
@@ -237,38 +275,13 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
         marshal_put_str(&req.w, names[i]);
     }
     ret = proxy_call(&req);
-    if (ret < 0) {
-        return ret;
+    if (ret == 0) {
+        ret = get_walk(&req, names, n, walk, &wr);
     }
-
-    walked = marshal_get_u16(&req.r);
-    if (walked == 0 || walked > n) {
-        marshal_fail(&req.r);
-        walked = 0;
+    if (ret == 0) {
+        ret = accept_walk(dir, names, n, walk, &wr);
     }
-    for (i = 0; i < walked; i++) {
-        proxy_get_good_attr(&req, &walk->attr[i]);
-    }
-    if (walked == n) {
-        proxy_get_node(&req, &node);
-        proxy_get_node(&req, &parent);
-        if (!node.handle || !parent.handle != !want_parent ||
-            (want_parent && !S_ISDIR(walk->attr[n - 2].mode))) {
-            marshal_fail(&req.r);
-        }
-    }
-    ret = proxy_finish(&req);
-    if (ret < 0) {
-        proxy_close_fd(node.fd);
-        proxy_close_fd(parent.fd);
-        return ret;
-    }
-    walk->walked = walked;
-    if (walked < n) {
-        /* The reply does not say why; the server needs only how many */
-        return -ENOENT;
-    }
-    return walk_accept(dir, names, n, &node, &parent, walk);
+    return ret;
 }
 
 /*
