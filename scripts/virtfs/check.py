@@ -45,8 +45,9 @@ tiers:
             reaches; needs clang
   guest     a Linux guest works on a share, and the host checks the result
   long      only when named: a Debian with its root file system on 9p, guests
-            that share a file, shares made by Debian's QEMU, and short runs of
-            the benchmarks; needs 3 GB more
+            that share a file, shares made by Debian's QEMU, the patches for
+            the base's source, built and tested, and short runs of the
+            benchmarks; needs 3 GB more
 
 With --sanitize, ./check uses a separate build with the compiler's sanitizers
 (address and undefined, or thread), and by default runs only the tiers that
@@ -244,6 +245,7 @@ def long(context):
     """The programs that take long."""
     debian.need(['long', 'bench'])
     return [*_guest_programs(context, 'long-*.py', 4 * 3600),
+            _unittest('tests/graft/long-dist-patch.py', 4 * 3600),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
 
