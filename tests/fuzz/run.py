@@ -3,14 +3,14 @@
 """Builds the fuzzers and runs them, one after the other; results in TAP.
 
 The sources of the server, its drivers and the helper are compiled again, with
-clang's libFuzzer and the sanitizers for addresses and undefined behaviour, by
-the flags that the build folder has for them. What they need of QEMU is linked
-from there as it is.
+clang's libFuzzer and the sanitizers for addresses and undefined behaviour, with
+the flags of the build folder. The rest of QEMU is linked from the objects
+there.
 
-A fuzzer starts from the seeds that seeds.py makes. It fails when a run
-crashes, leaks memory or descriptors, takes more than some seconds, or when the
-process grows beyond a bound; the input that did it is kept, and the command
-that repeats it is shown.
+A fuzzer starts from the seeds that seeds.py makes. It fails when a run crashes,
+leaks memory or descriptors, takes longer than 20 seconds, or when the process
+grows beyond a bound. The input of that run is kept, and the output shows the
+command that repeats it.
 """
 
 import argparse
@@ -33,15 +33,20 @@ from virtfs import compiler             # noqa: E402
 from fail import Fail                   # noqa: E402
 
 SANITIZERS = 'address,undefined'
-# Of a unit test: how such a program is compiled and linked
+# A unit test: fuzzers are compiled and linked as it is
 MODEL = 'tests/unit/test-9p-proxy-driver'
 
-# The objects of the libraries below each folder
+# Folders whose objects a fuzzer has, compiled again
 SERVER = 'hw/9pfs/'
 SHARED = 'fsdev/shared/'
 HELPER = 'fsdev/helper/'
-# Has to tell the sanitizer which stack it is on
+# Compiled again so that it announces each change of stack to the sanitizer
 COROUTINE = 'libqemuutil.a.p/util_coroutine-ucontext.c.o'
+
+# The files here that are a fuzzer's, beside its own and fuzz.c
+PARTS = {
+    'fuzz-channel': ['channel-operations', 'channel-helper'],
+}
 
 FUZZERS = {
     'fuzz-server': [SERVER, SHARED, COROUTINE],
@@ -49,27 +54,27 @@ FUZZERS = {
     'fuzz-helper': [HELPER, SHARED],
 }
 
-# Flags of the build that a fuzzer does without, by their beginning
+# Beginnings of the flags of the build that fuzzers are compiled without
 DROPPED = ('-Wold-style-declaration', '-Wimplicit-fallthrough', '-Wshadow',
            '-fsanitize', '-fprofile', '-fcoverage', '--coverage')
 
 ENVIRONMENT = {
-    # A coroutine's stack is not where the sanitizer would look for it
+    # The sanitizer would not find a coroutine's stack
     'ASAN_OPTIONS': 'detect_stack_use_after_return=0:allocator_may_return_null'
                     '=1:handle_abort=1:quarantine_size_mb=64',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1',
-    # GLib's own pools hide what is used after it was freed
+    # GLib's own pools hide accesses to memory that was freed
     'G_SLICE': 'always-malloc',
 }
-# Exit status of a fuzzer for which this machine has not what it needs
+# Exit status of a fuzzer on a machine that lacks something it needs
 UNFIT = 77
-# Bytes of an input, seconds for one, MiB of the process
+# Bytes of an input, seconds for an input, MiB of the process
 LIMITS = ['-max_len=4096', '-timeout=20', '-rss_limit_mb=1024',
-          # A file's length has a limit: the errors are what is wanted
+          # Files have a size limit, whose errors are a part of the test
           '-handle_xfsz=0']
 
 
-# Who is not root becomes it in a user namespace, before there are threads
+# Makes an ordinary user root in a user namespace, before there are threads
 AS_ROOT = [] if os.geteuid() == 0 else ['unshare', '--user', '--map-root-user',
                                         '--mount']
 
@@ -83,7 +88,7 @@ def compile_flags(command):
 
 
 def link_flags(build):
-    """What MODEL is linked with, apart from its own objects."""
+    """The flags and files that MODEL is linked with, without its objects."""
     said = subprocess.run(['ninja', '-C', build, '-t', 'commands', '-s', MODEL],
                           capture_output=True, text=True, check=False)
     if said.returncode:
@@ -99,7 +104,7 @@ def link_flags(build):
 
 
 def quote(words):
-    """For a command in a file of ninja's"""
+    """The words as a command in a ninja file"""
     return ' '.join(shlex.quote(w) for w in words).replace('$', '$$')
 
 
@@ -112,7 +117,7 @@ def write_rules(build, folder, names):
                   output.endswith(f'_{pathlib.Path(MODEL).name}.c.o')), None)
     if not model:
         raise Fail(f'{build}: was configured without the unit tests')
-    # Not among the logs of the build, which may run at the same time
+    # Logs of their own: a build may run at the same time
     lines = [f'builddir = {folder}',
              'rule cc',
              '  command = $wrapper clang $flags -O1 -g -fno-omit-frame-pointer '
@@ -140,7 +145,7 @@ def write_rules(build, folder, names):
     for name in names:
         objects = [compiled(f'{n}.o', model, HERE / f'{n}.c',
                             ['-iquote', str(TREE), '-Werror'])
-                   for n in (name, 'fuzz')]
+                   for n in (name, 'fuzz', *PARTS.get(name, []))]
         for output, command in commands.items():
             if output.startswith(tuple(FUZZERS[name])):
                 more = ['-DCONFIG_ASAN_IFACE_FIBER'] \
@@ -171,7 +176,7 @@ def make(build, folder, names):
 
 
 def fuzz(program, name, seconds, out, seed=None, corpus=None):
-    """Runs one; (exit status, what it wrote)."""
+    """Runs a fuzzer; returns its exit status and its output."""
     corpus = corpus or out / 'corpus' / name
     given = out / 'seeds' / name
     found = out / 'found' / name
@@ -196,11 +201,11 @@ def fuzz(program, name, seconds, out, seed=None, corpus=None):
 
 
 def repeat(program, inputs):
-    """Runs a fuzzer on the named inputs; the exit status."""
+    """Runs a fuzzer on the named inputs; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix='virtfs-fuzz-') as out:
         env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': out,
                'TMPDIR': out}
-        # Slow, but sees through libraries without frame pointers
+        # Slow, but unwinds through libraries without frame pointers
         env['ASAN_OPTIONS'] += ':fast_unwind_on_malloc=0'
         return subprocess.run([*AS_ROOT, program, *LIMITS,
                                *(os.path.abspath(i) for i in inputs)],
@@ -222,7 +227,7 @@ def summary(said):
 
 
 def run_one(number, name, program, out, options):
-    """Runs one and tells what came of it; whether nothing was found."""
+    """Runs a fuzzer and prints the result; returns whether it passed."""
     with tempfile.TemporaryDirectory(prefix='corpus-', dir=out) as fresh:
         try:
             status, said = fuzz(program, name, options.seconds, out,
@@ -254,10 +259,10 @@ def main(argv):
     parser.add_argument('--seconds', type=int, default=600,
                         help='for each fuzzer (default: 600)')
     parser.add_argument('--out', type=pathlib.Path,
-                        help='keeps the corpus, and inputs that failed, for '
-                        'other runs (default: BUILD/fuzz/out)')
+                        help='where the corpus, and inputs that failed, are '
+                        'kept (default: BUILD/fuzz/out)')
     parser.add_argument('--fresh', action='store_true',
-                        help='begin with the seeds alone, and keep no corpus')
+                        help='start from the seeds only, and keep no corpus')
     parser.add_argument('--seed', type=int, help='of the random numbers')
     parser.add_argument('--input', action='append', default=[],
                         help='run the one FUZZER on this file instead')
@@ -271,7 +276,7 @@ def main(argv):
         parser.error('--input needs the name of one fuzzer')
     for program in ('clang', 'ninja'):
         if not shutil.which(program):
-            print(f'1..0 # SKIP {program} is not there')
+            print(f'1..0 # SKIP {program} is not installed')
             return 0
     able = subprocess.run([*AS_ROOT, 'true'], capture_output=True, text=True,
                           check=False)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fuzzers' seeds, as descriptions that people can read.
+"""The fuzzers' seeds, in a form that people can read.
 
-write() makes the files. A seed is what tests/fuzz/fuzz.h calls an input: some
-bytes of setup and then records. Strings are written here as str or bytes,
-numbers as u8(), u16(), u32() and u64().
+write() makes the files. A seed is an input as tests/fuzz/fuzz.h describes it: a
+byte of setup, then records. Strings are written here as str or bytes, numbers
+as u8(), u16(), u32() and u64().
 """
 
 import struct
@@ -45,7 +45,7 @@ def record(kind, ident, flags, *body):
 # fuzz-server
 #
 
-# As in its types[]
+# In the order of types[] in fuzz-server.c
 TYPES = ['Tstatfs', 'Tlopen', 'Tlcreate', 'Tsymlink', 'Tmknod', 'Trename',
          'Treadlink', 'Tgetattr', 'Tsetattr', 'Txattrwalk', 'Txattrcreate',
          'Treaddir', 'Tfsync', 'Tlock', 'Tgetlock', 'Tlink', 'Tmkdir',
@@ -79,7 +79,7 @@ class Messages:
 
 
 def server_seeds():
-    """Name and bytes of each"""
+    """Yields the name and bytes of each seed."""
     for model, word in ((SYNTH, 'synth'), (XATTR, 'xattr'), (FILE, 'file'),
                         (PASSTHROUGH, 'passthrough'), (NONE, 'none')):
         f, d, new = ('f', 'd', 'n') if model else ('LOPEN', 'WALK0', 'WRITE')
@@ -207,7 +207,7 @@ HELLO = b'9PX2' + u32(8) + u32(2) + u32(0)
 
 
 class Requests:
-    """Requests of one connection."""
+    """Requests of one connection, each with the next tag."""
 
     def __init__(self, setup):
         self.data = u8(setup)
@@ -221,7 +221,7 @@ class Requests:
 
 
 def helper_seeds():
-    """Name and bytes of each"""
+    """Yields the name and bytes of each seed."""
     for setup, word in ((0, 'donate'), (NO_DONATE, 'keep'),
                         (HELPER_READONLY, 'readonly'), (THREADS, 'threads'),
                         (RING, 'ring'), (RING | THREADS, 'ring-threads')):
@@ -240,7 +240,7 @@ def helper_seeds():
         yield f'v2-{word}-file', r.data
 
         if setup & RING:
-            # More in the ring than there is, for both
+            # Either ring claims more bytes than it has.
             for place in (0, 80):
                 r = Requests(setup)
                 r('GETATTR', u64(ROOT))
@@ -320,7 +320,7 @@ def helper_seeds():
 # fuzz-channel
 #
 
-# As in its enum
+# The operations, in the order of the enum in channel-operations.c
 OPERATIONS = ['walk', 'getattr', 'setattr', 'readlink', 'statfs', 'open',
               'create', 'make', 'link', 'rename', 'unlink', 'getxattr',
               'listxattr', 'setxattr', 'removexattr', 'read', 'write',
@@ -331,15 +331,16 @@ MORE_FDS, LESS_FDS = 64, 128
 
 
 def operation(name, ident, *body, flags=CHANGES):
-    """One, with its answer"""
+    """One operation, with its answer"""
     return record(OPERATIONS.index(name), ident, flags, *body)
 
 
 def channel_seeds():
-    """Name and bytes of each"""
+    """Yields the name and bytes of each seed."""
     every = [o for o in OPERATIONS if o not in ('forget', 'close')]
     for setup, word in ((0, 'donate'), (NO_DONATE, 'keep'), (V1, 'v1')):
-        # Ids: 5 bits choose the name and where the node goes, 3 which is used
+        # Ids: the low 5 bits choose the name and the new node's place, the
+        # high 3 the node that the operation is about.
         yield f'{word}-all', u8(setup) + operation('walk', 0) + b''.join(
             operation(o, 1 << 5 | 0) for o in every)
         yield f'{word}-folder', u8(setup) + operation('walk', 1) + b''.join(
@@ -362,7 +363,7 @@ def channel_seeds():
         yield f'{word}-many-fds', (u8(setup) + operation(
             'create', 3 << 2, flags=CHANGES | MORE_FDS))
         yield f'{word}-start', u8(setup | START) + operation('walk', 0)
-        # A folder that is said to have got a second name, in itself
+        # The helper claims that a folder has a second name, in itself.
         yield f'{word}-circle', (
             u8(setup) + operation('walk', 1)
             + operation('link', 2 << 5 | 2, flags=LATER)
