@@ -1,25 +1,26 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Fuzzer of virtfs-proxy-helper: what a hostile QEMU could send it, in both
- * protocol versions.
+ * Fuzzer of virtfs-proxy-helper: everything that a hostile QEMU could send, in
+ * both protocol versions.
  *
- * serve(), which is all that the helper does once it has a client, runs in
- * this process on one end of a socket pair; a thread sends the messages into
- * the other end and takes the replies. The export is a private folder, the
- * process sees all else read-only (fuzz.h), and it has no filter of system
- * calls and has all capabilities: what is looked for is the helper's own
- * mistakes, which those would hide.
+ * serve(), which is all that the helper does once it has a client, runs in this
+ * process on one end of a socket pair. A thread sends the messages into the
+ * other end and takes the replies. The export is a private folder, and the
+ * process sees all other files read-only (fuzz.h). The process has no filter of
+ * system calls and has all capabilities, because the filter and missing
+ * capabilities would hide the helper's own mistakes.
  *
  * Input: setup[1], then records (fuzz.h), each a request. A record's kind is
- * its type, its id the tag, its body the payload. Most of the time the first
- * handle of a payload is brought into a small range, so that requests meet.
- * ADOPT has the export's root with it. With a ring the messages go through it,
- * and records can change its memory instead.
+ * its type, its id the tag, its body the payload. Unless a flag says otherwise,
+ * the fuzzer brings the first handle of a payload into a small range, so that
+ * requests are about the same inodes. The export's root travels with ADOPT.
+ * With a ring the messages go through the ring, and a record can change the
+ * ring's memory instead.
  *
- * Descriptors that come with replies must lie in the export's file system. In
- * version 2 each reply must be framed well, and answer a request. No
- * descriptor may be left after a run.
+ * Descriptors that come with replies must refer to the export's file system. In
+ * version 2 each reply must be well framed and of a known type. No descriptor
+ * may be left after a run.
  */
 #include "qemu/osdep.h"
 #include <poll.h>
@@ -28,6 +29,7 @@
 #include "qemu/bswap.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/serve.h"
+#include "fsdev/shared/proto.h"
 #include "fsdev/shared/proto-v1.h"
 #include "fsdev/shared/ring.h"
 #include "fuzz.h"
@@ -36,22 +38,23 @@
 #define SETUP_V1        0x01
 #define SETUP_NO_DONATE 0x02
 #define SETUP_READONLY  0x04
-#define SETUP_NO_START  0x08    /* no HELLO, or first request of version 1 */
-#define SETUP_THREADS   0x10    /* several */
+#define SETUP_NO_START  0x08    /* no HELLO */
+#define SETUP_THREADS   0x10    /* several threads in the helper */
 #define SETUP_RING      0x20    /* version 2, with HELLO */
 
 /* flags of a record */
 #define AS_IT_IS        0x01    /* the body is the message, header included */
-#define ANY_HANDLE      0x02
-#define DESCRIPTOR      0x04    /* comes along */
+#define ANY_HANDLE      0x02    /* the handle stays as it is */
+#define DESCRIPTOR      0x04    /* a descriptor travels along */
 #define SPLIT           0x08    /* in two pieces */
-#define POKE            0x10    /* place[2] value[4]: a word of the ring's, set,
-                                   or with the place's highest bit added to */
+#define POKE            0x10    /* place[2] value[4]: sets a word of the ring's
+                                   memory, or adds to the word if the highest
+                                   bit of the place is set */
 
 #define HANDLES         12
 #define MESSAGES_MAX    64
 #define MAX_FILES       512
-/* What a helper that answers nothing gets before it counts as hung */
+/* How long the helper may neither read nor reply before it counts as hung */
 #define PATIENCE_MS     15000
 
 typedef struct Peer {
@@ -62,8 +65,9 @@ typedef struct Peer {
     GByteArray *got;
     GByteArray *got_ring;
     ProxyRings *rings;
-    bool poked;                 /* what comes through them may be nonsense */
-    bool ended;                 /* by the helper */
+    bool poked;                 /* a record changed their memory, so the bytes
+                                   that come through them may be nonsense */
+    bool ended;                 /* the helper closed the connection */
 } Peer;
 
 static const char *folder;
@@ -73,45 +77,25 @@ static int root = -1;
  * The other end
  */
 
-static void check_fds(const Peer *p, struct msghdr *msg)
-{
-    struct cmsghdr *cmsg;
-    struct stat st;
-    unsigned n;
-    int fd;
-
-    for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-        n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
-        for (unsigned i = 0; i < n; i++) {
-            memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
-            g_assert_cmpint(fstat(fd, &st), ==, 0);
-            g_assert_true(st.st_dev == p->dev);
-            close(fd);
-        }
-    }
-}
-
-/* Takes what there is. */
+/* Takes the bytes and descriptors that have come. */
 static void take(Peer *p)
 {
-    union {
-        char buf[CMSG_SPACE(PROXY_MAX_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control;
     uint8_t buf[65536];
-    struct iovec iov = { buf, sizeof(buf) };
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control.buf,
-        .msg_controllen = sizeof(control.buf),
-    };
-    ssize_t len = recvmsg(p->fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    int fds[PROXY_MAX_FDS];
+    struct stat st;
+    unsigned nfds;
+    bool lost;
+    ssize_t len = proxy_recv_fds(p->fd, buf, sizeof(buf), MSG_DONTWAIT, fds,
+                                 &nfds, &lost);
 
+    for (unsigned i = 0; i < nfds; i++) {
+        g_assert_cmpint(fstat(fds[i], &st), ==, 0);
+        g_assert_true(st.st_dev == p->dev);
+        close(fds[i]);
+    }
     if (len > 0) {
-        check_fds(p, &msg);
         g_byte_array_append(p->got, buf, len);
-    } else if (len == 0 || errno != EAGAIN) {
+    } else if (len != -EAGAIN) {
         p->ended = true;
     }
 }
@@ -134,13 +118,13 @@ static void take_ring(Peer *p)
     uint8_t buf[4096];
     ssize_t len;
 
-    /* Impossible counts are of our own making */
+    /* Counts that make no sense come from poke(): the read fails on them. */
     while ((len = proxy_ring_read(&p->rings->replies, buf, sizeof(buf))) > 0) {
         g_byte_array_append(p->got_ring, buf, len);
     }
 }
 
-/* As much as there is room for: the rest of it gets lost. */
+/* Sends as much as the ring has room for, and drops the rest. */
 static void send_in_ring(Peer *p, const uint8_t *bytes, size_t size)
 {
     proxy_ring_write(&p->rings->requests, bytes, size);
@@ -166,15 +150,9 @@ static void poke(Peer *p, const FuzzRecord *rec)
     }
 }
 
+/* Sends @bytes, with @fd unless it is -1. */
 static void send_bytes(Peer *p, const uint8_t *bytes, size_t size, int fd)
 {
-    union {
-        char buf[CMSG_SPACE(sizeof(fd))];
-        struct cmsghdr align;
-    } control = { };
-    struct iovec iov;
-    struct msghdr msg;
-    struct cmsghdr *cmsg;
     ssize_t len;
 
     if (p->rings && fd < 0) {
@@ -182,18 +160,7 @@ static void send_bytes(Peer *p, const uint8_t *bytes, size_t size, int fd)
         return;
     }
     while (size && !p->ended) {
-        iov = (struct iovec) { (void *)bytes, size };
-        msg = (struct msghdr) { .msg_iov = &iov, .msg_iovlen = 1 };
-        if (fd >= 0) {
-            msg.msg_control = control.buf;
-            msg.msg_controllen = sizeof(control.buf);
-            cmsg = CMSG_FIRSTHDR(&msg);
-            cmsg->cmsg_level = SOL_SOCKET;
-            cmsg->cmsg_type = SCM_RIGHTS;
-            cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-            memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-        }
-        len = sendmsg(p->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        len = proxy_send_fds(p->fd, bytes, size, &fd, fd >= 0, MSG_DONTWAIT);
         if (len >= 0) {
             bytes += len;
             size -= len;
@@ -267,25 +234,13 @@ static void start_ring(Peer *p)
     ProxyHeader h = {
         .size = PROXY_HEADER_SIZE, .type = PROXY_RING, .nfds = PROXY_RING_FDS,
     };
-    union {
-        char buf[CMSG_SPACE(PROXY_RING_FDS * sizeof(int))];
-        struct cmsghdr align;
-    } control = { };
     uint8_t bytes[PROXY_HEADER_SIZE];
-    struct iovec iov = { bytes, sizeof(bytes) };
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = control.buf,
-        .msg_controllen = sizeof(control.buf),
-    };
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     int there[2], back[2], fds[PROXY_RING_FDS];
     ProxyRings *rings;
     guint replies;
 
     while (!p->ended && p->got->len == 0) {
-        wait_for(p, POLLIN);    /* HELLO's, which comes whole */
+        wait_for(p, POLLIN);    /* for HELLO's reply, which comes whole */
     }
     replies = p->got->len;
     g_assert_cmpint(pipe2(there, O_CLOEXEC), ==, 0);
@@ -296,11 +251,8 @@ static void start_ring(Peer *p)
     g_assert_cmpint(fcntl(there[1], F_SETFL, O_NONBLOCK), ==, 0);
     g_assert_cmpint(proxy_rings_new(&rings, fds[0], back[0], there[1]), ==, 0);
     proxy_header_put(&h, bytes);
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(sizeof(fds));
-    memcpy(CMSG_DATA(cmsg), fds, sizeof(fds));
-    if (sendmsg(p->fd, &msg, MSG_NOSIGNAL) != sizeof(bytes)) {
+    if (proxy_send_fds(p->fd, bytes, sizeof(bytes), fds, PROXY_RING_FDS, 0) !=
+        sizeof(bytes)) {
         p->ended = true;
     }
     for (unsigned i = 0; i < PROXY_RING_FDS; i++) {
@@ -347,7 +299,10 @@ static gpointer peer_thread(gpointer opaque)
     return NULL;
 }
 
-/* Of version 2; the last reply may be cut where the connection was closed. */
+/*
+ * Checks the framing of version 2's replies. The last reply may be cut, where
+ * the connection was closed.
+ */
 static void check_replies(const GByteArray *got)
 {
     const uint8_t *at = got->data;
@@ -387,7 +342,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Peer p = { .in = { data, size } };
     ServeConfig config = {
         .fd_prefix = "/proc/self/fd/",
-        .own_mount = true,      /* as far as this process goes */
+        .own_mount = true,      /* the folder is a mount of this process */
         .max_files = MAX_FILES,
         .pid = 1,
         .ids = &ids,
