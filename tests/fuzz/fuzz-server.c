@@ -2,18 +2,18 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Fuzzer of the 9p server: messages of 9P2000.L and 9P2000.u as a hostile
- * guest could send them, over the real drivers synth and local.
+ * guest could send them, on the real drivers synth and local.
  *
- * Only the virtio device is not the real one: this file is the transport that
- * hands the server scatter lists and takes replies. Its buffers are exactly as
- * long as they are said to be, so that the sanitizer sees any byte too far.
+ * Only the virtio device is missing: this file is the transport that hands
+ * scatter lists to the server and takes the replies. Each buffer is allocated
+ * with exactly its length, so that the sanitizer sees an access beyond its end.
  *
  * Input: setup[1], then records (fuzz.h), each a message. A record's kind is
- * the message's type, as index into types[]; its id is the tag; its body what
- * follows the header. Most of the time the first fid of a message is brought
- * into a small range, so that messages meet. Each reply is looked at: its
- * size, type and tag must be those of an answer to that message. After a run,
- * no node, entry or descriptor may be left.
+ * the message's type, as an index into types[]; its id is the tag; its body is
+ * everything after the header. Unless a flag says otherwise, the fuzzer brings
+ * the first fid of a message into a small range, so that messages are about the
+ * same fids. The fuzzer checks that the size, type and tag of each reply fit
+ * the message. After a run, no node, entry or descriptor may be left.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -35,9 +35,9 @@
 
 /* flags of a record */
 #define AS_IT_IS        0x01    /* the body is the message, header included */
-#define ANY_FID         0x02
+#define ANY_FID         0x02    /* the fid stays as it is */
 #define SMALL_ROOM      0x04    /* for the reply: 4 * id bytes */
-#define TOGETHER        0x08    /* with the next, before the server waits */
+#define TOGETHER        0x08    /* the next message follows at once */
 #define SPLIT           0x10    /* many short buffers */
 
 #define FIDS            8
@@ -68,7 +68,7 @@ typedef struct Message {
 static const char *folder;
 static unsigned pending;
 
-/* Of migration/migration.c; what stands in for it elsewhere frees nothing. */
+/* In place of migration/migration.c: the base's stubs would free nothing. */
 int migrate_add_blocker(Error **reasonp, Error **errp)
 {
     return 0;
@@ -221,7 +221,7 @@ static void send_record(P9Server *s, const FuzzRecord *rec)
     send_bytes(s, bytes, size, room, piece);
 }
 
-/* What a client starts with: a version, and fid 0 for the root */
+/* Starts a session as a client does: the version, and fid 0 for the root. */
 static void start(P9Server *s, bool dotu)
 {
     const char *version = dotu ? "9P2000.u" : "9P2000.L";
@@ -287,7 +287,7 @@ static void end_export(FsExport *fs)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     folder = fuzz_folder();
-    qtest_allowed = true;       /* for what synth shows only then */
+    qtest_allowed = true;       /* synth shows some files only in a test */
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
     return 0;

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the fuzzers share: see fuzz.h.
+ * Code that the fuzzers share: see fuzz.h.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
@@ -12,13 +12,13 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* Of the file system; a file's content lies in memory. */
+/* Mount options: the files' content is in memory. */
 #define FOLDER_OPTIONS  "size=32m,nr_inodes=4096,mode=755"
 #define FILE_SIZE_MAX   (8 * 1024 * 1024)
 
 /* kind[1] id[1] flags[1] size[2] */
 #define RECORD_HEAD     5
-/* That mutations look at */
+/* How many records of an input mutations change */
 #define RECORDS_MAX     128
 
 /* mount_setattr(2) */
@@ -26,11 +26,11 @@
 #define ATTR_RDONLY             1
 #define WITH_ALL_BELOW          0x8000  /* AT_RECURSIVE */
 
-/* As run.py knows it: this machine has not what is needed */
+/* For run.py: this machine lacks something that the fuzzers need */
 #define EXIT_UNFIT      77
-/* Runs after which everything that is made once is there */
+/* After so many runs, everything that is made only once exists. */
 #define FDS_FIRST_RUNS  16
-/* How long they may take to go, and how often to look */
+/* How long to wait between two counts of descriptors, and how many counts */
 #define FDS_WAIT_US     1000
 #define FDS_TRIES       5000
 
@@ -72,11 +72,14 @@ bool fuzz_record(FuzzInput *in, FuzzRecord *rec)
 }
 
 /*
- * Mutations that keep the records whole, so that one may change without all
- * after it becoming nonsense.
+ * Mutations that keep the records whole: a change to one record leaves those
+ * after it as they are.
  */
 
-/* Where the records of @data begin, and the last ends; how many there are */
+/*
+ * Finds where the records of @data begin, and where the last one ends. Returns
+ * how many there are.
+ */
 static size_t find_records(const uint8_t *data, size_t size,
                            size_t starts[RECORDS_MAX + 1])
 {
@@ -93,7 +96,10 @@ static size_t find_records(const uint8_t *data, size_t size,
     return n;
 }
 
-/* Puts @with in the place of @old bytes; the new size, or 0 without room. */
+/*
+ * Replaces @old bytes with those of @with. Returns the new size, or 0 if there
+ * is no room.
+ */
 static size_t put_in(uint8_t *data, size_t size, size_t max, size_t at,
                      size_t old, const uint8_t *with, size_t len)
 {
@@ -105,7 +111,7 @@ static size_t put_in(uint8_t *data, size_t size, size_t max, size_t at,
     return size - old + len;
 }
 
-/* Another number in a body: near the one there is, or an edge */
+/* Changes a number in a body: to one near it, or to an edge case. */
 static void change_number(uint8_t *body, size_t size, GRand *r)
 {
     static const uint64_t edges[] = {
@@ -126,7 +132,7 @@ static void change_number(uint8_t *body, size_t size, GRand *r)
     memcpy(body + at, &v, width);
 }
 
-/* More or less bytes in a body, which its record is told of */
+/* Makes a body longer or shorter, and corrects the size in its record. */
 static size_t change_size(uint8_t *data, size_t size, size_t max, size_t at,
                           size_t old, GRand *r)
 {
@@ -164,13 +170,13 @@ static size_t mutate_record(uint8_t *data, size_t size, size_t max, GRand *r)
     }
     copy = g_memdup2(data + at, len);
     switch (g_rand_int_range(r, 0, 8)) {
-    case 0:                     /* once more, somewhere */
+    case 0:                     /* copy it to another place */
         return put_in(data, size, max, starts[b], 0, copy, len);
-    case 1:                     /* not at all */
+    case 1:                     /* remove it */
         return put_in(data, size, max, at, len, copy, 0);
     case 2:
         return change_size(data, size, max, at, len, r);
-    case 3:                     /* its kind, id or flags */
+    case 3:                     /* change its kind, id or flags */
         data[at + g_rand_int_range(r, 0, 3)] ^= 1 << g_rand_int_range(r, 0, 8);
         return size;
     default:
@@ -231,12 +237,12 @@ const char *fuzz_folder(void)
     if (out) {
         set_readonly(out, false);
     }
-    /* The folder itself stays empty for those outside. */
+    /* Processes outside see the folder empty. */
     if (mount("virtfs-fuzz", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
               FOLDER_OPTIONS) < 0) {
         give_up(folder);
     }
-    /* A working directory from before lies below the old view. */
+    /* The old working directory is under the new mount: read-only. */
     if (out && chdir(out) < 0) {
         give_up(out);
     }
@@ -295,10 +301,10 @@ void fuzz_populate(void)
 }
 
 /*
- * How many descriptors are open, without pipes: the sanitizer has those, to a
- * program that finds the names of functions. @tell: shows what they are.
+ * How many descriptors are open. Pipes do not count: the sanitizer has some, to
+ * a program that finds the names of functions. @show: prints each descriptor.
  */
-static unsigned count_fds(bool tell)
+static unsigned count_fds(bool show)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc/self/fd", 0, NULL);
     const char *name;
@@ -311,7 +317,7 @@ static unsigned count_fds(bool tell)
         if (target && g_str_has_prefix(target, "pipe:")) {
             continue;
         }
-        if (tell) {
+        if (show) {
             fprintf(stderr, "fuzz: descriptor %s: %s\n", name,
                     target ? target : "?");
         }
@@ -326,7 +332,7 @@ void fuzz_check_fds(void)
     unsigned tries = FDS_TRIES;
     unsigned n = count_fds(false);
 
-    /* Closing may be left to a thread. */
+    /* A thread may still have to close some. */
     while (runs == FDS_FIRST_RUNS && n > most && tries--) {
         g_usleep(FDS_WAIT_US);
         n = count_fds(false);
