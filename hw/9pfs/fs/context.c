@@ -4,15 +4,15 @@
  * In which AioContext an export runs (FsExport.ctx).
  *
  * The first device brings the export to its own context, and the last one to
- * leave gives it back to the main loop. In between, with no device, the export
- * only does what it does by itself: it notices that its helper goes away, and
- * gets another one. So an export changes its context in two steps. In the old
- * context it takes back all that could call it from there. Then nothing of it
- * runs, and it sets that up in the new context.
+ * leave gives it back to the main loop. An export without a device still
+ * notices that its helper is lost, and gets another one. So an export changes
+ * its context in two steps. In the old context it takes back its handlers,
+ * timers and bottom halves. Then no code of the export can run, and it sets
+ * them up again in the new context.
  *
  * While the main thread waits for another thread it runs its own bottom
- * halves, so a greeting to a new helper may end in the midst of this.
- * FsExport.moving tells that one.
+ * halves, so the greeting of a new helper may end during the change.
+ * FsExport.moving makes this known to the greeting.
  */
 #include "qemu/osdep.h"
 #include "block/aio-wait.h"

@@ -1,15 +1,15 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * FsDriver: what the 9p server asks of a file system driver.
+ * FsDriver: the operations that the 9p server needs from a file system driver.
  *
  * A driver works on nodes and open files, never on paths, and each
  * operation is the whole step of one 9P message, so that a remote driver needs
- * at most one round trip for it and a local one no second lookup.
+ * at most one round trip for it, and a local driver no second lookup.
  *
  * Operations are coroutines in the AioContext that serves the export's devices
- * (export.h) and must not block it: they try what cannot block, and hand the
- * rest to a thread or a helper and yield. A driver may be inside many
+ * (export.h) and must not block it: they try system calls that cannot block,
+ * hand the rest to a thread or a helper, and yield. A driver may be inside many
  * operations at once. They return 0 (or a count) or -errno.
  *
  * Every operation gets the FsCall it works for (call.h), and returns -EINTR
@@ -26,7 +26,7 @@
 typedef struct FsExport FsExport;
 typedef struct FsEntry FsEntry;
 
-/* What is known of an inode's generation (FsDriver.generation) */
+/* Whether an inode's generation is known (FsDriver.generation) */
 typedef enum FsGenState {
     FS_GEN_UNKNOWN,
     FS_GEN_KNOWN,
@@ -107,10 +107,10 @@ typedef struct FsDriver {
                                 FsAttr *attr);
     /*
      * The inode's generation, which tells apart the files that had its number
-     * (FS_IOC_GETVERSION): asked for when getattr did not give it, and not
-     * again once it is known. NULL when the driver never knows; -EOPNOTSUPP
-     * when the file system does not; -EAGAIN when it cannot be told now, but
-     * maybe with another @file.
+     * (FS_IOC_GETVERSION). The server asks for it if getattr did not give it,
+     * until it is known. NULL if the driver never knows; -EOPNOTSUPP if the
+     * file system has none; -EAGAIN if the driver cannot get it now, but maybe
+     * with another @file.
      */
     int coroutine_fn (*generation)(FsCall *call, FsNode *node, FsFile *file,
                                    uint64_t *gen);
@@ -178,8 +178,8 @@ typedef struct FsDriver {
                                     const char *name);
 
     /*
-     * NULL, or adds what only the driver knows to @info, which is new: @helper
-     * and @descriptors.
+     * NULL, or adds the driver's own parts to @info, which is new: @helper and
+     * @descriptors.
      */
     void (*query)(FsExport *fs, FsdevInfo *info);
     /*

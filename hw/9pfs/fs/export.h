@@ -4,18 +4,18 @@
  * FsExport: one configured share, `-fsdev DRIVER,id=ID,...`, as drivers and
  * the server see it.
  *
- * The registry makes exports (fsdev/registry/registry.c) and keeps there what
- * only -fsdev and QMP need. The server keeps its own state of an export, which
- * outlives devices, in FsExport.server.
+ * The registry makes exports (fsdev/registry/registry.c), and keeps the state
+ * that only -fsdev and QMP need to itself. The server keeps its own state of an
+ * export, which outlives devices, in FsExport.server.
  *
- * An export has one AioContext, fs->ctx, and everything of it runs in that
- * context's thread: the servers of its devices, the driver's operations, its
- * channel to a helper, the export's timers, and the tables of nodes, names and
- * qids. Nothing of that has a lock. The context is the main loop's until a
- * device with an IOThread comes, and again when the last such device has gone
- * (context.c); all devices of an export have the same. Only the main thread
- * makes and ends exports, starts and awaits helpers, and changes fs->ctx. For
- * anything else it goes to the export's context (fs_context_run()).
+ * An export has one AioContext, fs->ctx. The servers of its devices, the
+ * driver's operations, its channel to a helper and its timers run in that
+ * context's thread, which also owns the tables of nodes, names and qids. None
+ * of them has a lock. The context is the main loop's until a device with an
+ * IOThread comes, and again when the last such device has gone (context.c); all
+ * devices of an export have the same. Only the main thread makes and ends
+ * exports, starts helpers and waits for them, and changes fs->ctx. It does all
+ * other work on an export in the export's context (fs_context_run()).
  */
 #ifndef HW_9PFS_FS_EXPORT_H
 #define HW_9PFS_FS_EXPORT_H
@@ -40,8 +40,8 @@ typedef struct FsServerState {
 /* The argument of FsExport.on_helper's notifiers, in the main thread */
 typedef struct FsHelperEvent {
     FsExport *fs;
-    bool reconnected;           /* a helper is there again; else it is lost */
-    const char *why;            /* it is lost; NULL with reconnected */
+    bool reconnected;           /* another helper is there; else it is lost */
+    const char *why;            /* why it is lost; NULL with reconnected */
 } FsHelperEvent;
 
 struct FsExport {
@@ -63,8 +63,8 @@ struct FsExport {
     bool multidevs_warned;      /* that there are several */
     struct FsThrottle *throttle;    /* NULL: no limits */
     /*
-     * Notified with a FsHelperEvent when the driver's helper process is lost
-     * and when another one is there; not of the first. All zero is empty.
+     * Notified with an FsHelperEvent when the driver's helper is lost, and when
+     * another one replaces it. All zero is empty.
      */
     NotifierList on_helper;
 };

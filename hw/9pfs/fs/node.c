@@ -12,9 +12,9 @@
  *
  * Most operations need no names, as they work on nodes. Tremove and Trename
  * do, and so does a driver that has to find an inode again. Names change, so
- * they live in entries, found by hash. A rename moves one entry, and all who
- * hold it have the new name; a removal marks it as gone. A renamed directory
- * needs no update, as entries know their directory by node.
+ * they live in entries, found by hash. A rename moves one entry, and all its
+ * users see the new name; a removal marks it as gone. Entries below a renamed
+ * directory need no update, because an entry refers to its directory's node.
  */
 #include "qemu/osdep.h"
 #include "export.h"
@@ -299,7 +299,7 @@ void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name)
     if (there) {
         fs_entry_gone(there);
     }
-    /* Its hash changes, so it has to leave the table for that. */
+    /* The hash changes, so the entry must leave the table first. */
     fs_entry_gone(entry);
     entry->parent = fs_node_ref(parent);
     free_name(entry);
@@ -443,7 +443,7 @@ void fs_rename_begin(FsRename *r, FsNode *olddir, const char *oldname,
     fs_names_begin(fs);
 }
 
-/* Does to entries what the rename did to names. */
+/* Moves the entries as the rename moved the names. */
 static void rename_entries(FsRename *r)
 {
     if (r->from && r->from->node && S_ISDIR(r->from->node->type)) {
@@ -456,7 +456,7 @@ static void rename_entries(FsRename *r)
     if (r->from && r->over && r->from->node == r->over->node) {
         return;
     }
-    /* Other requests went on: change only entries that are as they were. */
+    /* Other requests ran on: change only entries that are as they were. */
     if (r->over && fs_entry_is(r->over, r->newdir, r->newname)) {
         fs_entry_gone(r->over);
     }

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Nodes, entries and files: what an export knows of its inodes.
+ * Nodes, entries and files: an export's knowledge of its inodes.
  *
  * A node (FsNode) is one inode, shared by every fid and operation that works
  * on it. The export's table keeps one node for each device and inode number.
@@ -22,9 +22,9 @@
 #include "driver.h"
 
 /*
- * A name in a directory and the node that it meant when it was last looked up,
- * shared by all who came by it. Renames and removals through the server keep
- * it right for all of them at once.
+ * A name in a directory, and the node that it meant at the last lookup. All
+ * fids and drivers that use the name share the entry, so a rename or removal
+ * through the server updates it for all of them at once.
  */
 struct FsEntry {
     FsNode *parent;             /* holds a reference */
@@ -43,7 +43,7 @@ typedef struct FsNodes {
     QSIMPLEQ_HEAD(, FsNode) dying;  /* while nodes are being freed */
     bool freeing;
     unsigned renaming;          /* renames under way */
-    CoQueue renamed;            /* woken when one of them is over */
+    CoQueue renamed;            /* woken when a rename is over */
     uint64_t open_files;
 } FsNodes;
 
@@ -68,8 +68,8 @@ FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino);
 void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr);
 
 /*
- * Takes the node out of the table: its inode is no more, and another inode
- * got the number. Those who hold the node keep it.
+ * Takes the node out of the table: its inode no longer exists, and another
+ * inode has its number. Existing references stay valid.
  */
 void fs_node_detach(FsNode *node);
 
@@ -90,7 +90,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsFile, fs_file_unref)
  */
 FsEntry *fs_entry_get(FsExport *fs, FsNode *parent, const char *name,
                       FsNode *node);
-/* The entry that is known now, with a reference, or NULL */
+/* The entry in the table, with a reference, or NULL */
 FsEntry *fs_entry_find(FsExport *fs, FsNode *parent, const char *name);
 /* The node that @name in @dir is known to mean, with a reference, or NULL */
 FsNode *fs_entry_node(FsNode *dir, const char *name);
@@ -100,7 +100,7 @@ void fs_entry_put(FsEntry *entry);
 /* The name was removed, or means another node. */
 void fs_entry_gone(FsEntry *entry);
 
-/* @entry was renamed; whatever was there before is gone. */
+/* @entry was renamed. An entry that had the new name is gone. */
 void fs_entry_move(FsEntry *entry, FsNode *parent, const char *name);
 
 /* Whether @entry is still @name in @parent */
@@ -109,25 +109,25 @@ bool fs_entry_is(const FsEntry *entry, const FsNode *parent,
 
 /* Some entry that means @node, without a reference, or NULL */
 FsEntry *fs_node_any_entry(const FsNode *node);
-/* Whether no known name of @node is other than @name in @dir */
+/* Whether @node has no known name, or only @name in @dir */
 bool fs_node_has_no_name_but(const FsNode *node, const FsNode *dir,
                              const char *name);
 /* Whether an entry other than @entry means @node */
 bool fs_node_has_other_entry(const FsNode *node, const FsEntry *entry);
 
 /*
- * The entry that drivers find @node by, without a reference: the one it has,
- * or another that is known. NULL if there is none, and for the root.
+ * The entry by which drivers find @node, without a reference: the entry that
+ * was set, or another known one. NULL if there is none, and for the root.
  */
 FsEntry *fs_node_where(FsNode *node);
-/* Makes @entry, whose reference the node takes over, the one to find it by. */
+/* Drivers find @node by @entry, whose reference the node takes over. */
 void fs_node_set_where(FsNode *node, FsEntry *entry);
-/* The same of a node that is new, and so the parent of none. */
+/* The same for a new node, which is the parent of no other. */
 void fs_node_init_where(FsNode *node, FsEntry *entry);
 
 /*
- * Whether entries say where files are now: no rename is under way whose
- * entries do not follow yet.
+ * Whether entries say where files are now. During a rename they do not, until
+ * it ends.
  */
 bool fs_entries_current(const FsExport *fs);
 
@@ -142,10 +142,10 @@ typedef struct FsRename {
 } FsRename;
 
 /*
- * A driver calls begin once it has found all that its rename works on: from
- * then on a lookup by entry may fail, and waits for the rename. It does nothing
- * if the rename has begun. The end does nothing if it has not; @ret is the
- * result, and with 0 the entries move.
+ * A driver calls begin once it has found all nodes that its rename works on.
+ * From then on a lookup by entry that fails waits for the rename. begin does
+ * nothing if the rename has begun already, and end does nothing if it has not.
+ * @ret is the result of the rename: if it is 0, the entries move.
  */
 void fs_rename_begin(FsRename *r, FsNode *olddir, const char *oldname,
                      FsNode *newdir, const char *newname);
@@ -164,7 +164,7 @@ bool coroutine_fn fs_rename_wait(FsExport *fs);
 
 /*
  * When the inode was made, in nanoseconds since 1970, or 0 if @attr does not
- * say: two inodes that had one number differ in it.
+ * say. It differs between two inodes that had the same number.
  */
 static inline uint64_t fs_attr_born(const FsAttr *attr)
 {

@@ -3,12 +3,12 @@
  *
  * Limits of an export's I/O.
  *
- * QEMU's throttling says whether a transfer may be made now, and else when to
- * ask again. Those who must wait stand in a queue for each direction, so that
- * nobody is overtaken by a later one. A timer lets the first of them go, and
- * as many after it as the limits allow. It runs on the host's clock, as the
- * limits are about the host's storage, in the export's context, where requests
- * are served. A cancelled call leaves its queue at once.
+ * QEMU's throttling says whether a transfer may start now, and otherwise when
+ * to ask again. Calls that must wait stand in a queue for each direction, so
+ * that no later call overtakes them. A timer releases the first call, and as
+ * many after it as the limits allow. The timer runs in the export's context,
+ * where requests are served, and on the host's clock, because the limits are
+ * about the host's storage. A cancelled call leaves its queue at once.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -39,8 +39,8 @@ struct FsThrottle {
 };
 
 /*
- * The limits: each has a rate, and may have one for bursts and a length of
- * these. Every value is an optional integer.
+ * The limits: each has a rate, and may have a rate for bursts and a length of
+ * bursts. Every value is an optional integer.
  */
 typedef struct LimitValue {
     size_t has;
@@ -67,8 +67,8 @@ static const struct {
 };
 
 /*
- * Puts a value into *@to if there is one. False with an error that names it
- * as @name and @suffix, when it is not from @min to @max.
+ * Puts a value into *@to if it is set. Returns false if the value is not from
+ * @min to @max, with an error that calls it @name and @suffix.
  */
 static bool limit_get(const ThrottleLimits *limits, LimitValue from,
                       const char *name, const char *suffix,
@@ -89,7 +89,7 @@ static bool limit_get(const ThrottleLimits *limits, LimitValue from,
     return true;
 }
 
-/* Fills in @cfg, which is initialized; false with an error */
+/* Fills in @cfg, which is initialized. Returns false with an error. */
 static bool limits_get(const ThrottleLimits *limits, ThrottleConfig *cfg,
                        Error **errp)
 {
@@ -155,7 +155,7 @@ static bool limits_get(const ThrottleLimits *limits, ThrottleConfig *cfg,
     return true;
 }
 
-/* Lets all go that may, in the order in which they came. */
+/* Releases the calls that may go now, in the order in which they came. */
 static void throttle_go(FsThrottle *throttle, ThrottleDirection direction)
 {
     Waiter *waiter;
@@ -180,7 +180,7 @@ static void throttle_go_write(void *opaque)
     throttle_go(opaque, THROTTLE_WRITE);
 }
 
-/* FsCall.on_cancel. Who stands behind goes when the timer says so. */
+/* FsCall.on_cancel. The timer releases the calls behind this one. */
 static void throttle_cancel(FsCall *call, void *opaque)
 {
     Waiter *waiter = opaque;

@@ -13,17 +13,20 @@
 
 typedef struct FsThrottle FsThrottle;
 
-/* NULL with an error that names the limit, when they contradict each other. */
+/* Returns NULL when limits contradict each other; the error names them. */
 FsThrottle *fs_throttle_new(const ThrottleLimits *limits, Error **errp);
 void fs_throttle_free(FsThrottle *throttle);
 
-/* The export goes to another context. @throttle may be NULL; nobody waits. */
+/*
+ * The export goes to another context, with no call waiting. @throttle may be
+ * NULL.
+ */
 void fs_throttle_detach(FsThrottle *throttle);
 void fs_throttle_attach(FsThrottle *throttle, AioContext *ctx);
 
 /*
- * Waits until @bytes may be read or written, and counts them. -EINTR when the
- * call was cancelled meanwhile. @throttle may be NULL: no limits.
+ * Waits until @bytes may be read or written, and counts them. Returns -EINTR if
+ * the call is cancelled during the wait. @throttle may be NULL: no limits.
  */
 int coroutine_fn fs_throttle_wait(FsThrottle *throttle, FsCall *call,
                                   bool write, uint64_t bytes);

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Ways from node to node: see walk.h.
+ * Paths from node to node: see walk.h.
  */
 #include "qemu/osdep.h"
 #include "walk.h"
@@ -48,8 +48,8 @@ int fs_walker_end(FsWalker *w, int ret, FsWalk *walk)
 }
 
 /*
- * The first name to look up on the way to @node, in *@first: NULL if it is
- * ready. -ESTALE if there is no way.
+ * Puts the first name to look up on the path to @node into *@first: NULL if
+ * @node is ready. Returns -ESTALE if no path is known.
  */
 static int first_step(const FsFinder *finder, FsNode *node, void *opaque,
                       FsEntry **first)
