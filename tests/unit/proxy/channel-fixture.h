@@ -1,13 +1,13 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of QEMU's end of the proxy channel share.
+ * Code that the tests of QEMU's end of the proxy channel share.
  *
  * A test holds the helper's end of a socket pair and plays the helper by hand
- * (proxy-peer.h), because what matters here is what no real helper does: bad
- * messages, lost descriptors, odd cuts. Everything runs in one thread: the test
- * puts the peer's messages into the socket, and aio_poll() lets the channel
- * read them.
+ * (proxy-peer.h), because these tests are about events that no real helper
+ * causes: bad messages, lost descriptors, odd cuts. Everything runs in one
+ * thread: the test puts the peer's messages into the socket, and aio_poll()
+ * lets the channel read them.
  *
  * With PROXY_PEER_RING in the environment requests and replies without
  * descriptors go through shared memory instead.
@@ -67,7 +67,7 @@ void *channel_greeter_thread(void *opaque);
 /* The whole greeting: the channel, or NULL with an error */
 ProxyChannel *channel_greet(ChannelTest *t, int fd, ChannelGreeter *g,
                             OnOffAuto ring, Error **errp);
-/* A channel that the environment chose the way of, or one with a ring */
+/* A channel on the path that the environment chose, or one with a ring */
 void channel_setup(ChannelTest *t);
 void channel_setup_ring(ChannelTest *t);
 /* Frees the channel, and checks that no descriptor is left. */
@@ -83,8 +83,9 @@ void channel_all_fail(ChannelTest *t, ChannelCall *c, unsigned n);
 void channel_one_call(ChannelTest *t);
 
 /*
- * An event loop all of whose handlers can be polled makes no system call when
- * it is not to block, as the tests ask of it: so there is one that cannot be.
+ * If an event loop can poll all its handlers, it makes no system call when it
+ * must not block, which is how the tests call it. So this adds a handler that
+ * it cannot poll.
  */
 void channel_allow_polling(bool allow);
 

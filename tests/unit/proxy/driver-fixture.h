@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of the proxy driver share: an export with a peer that plays
- * the helper (proxy-peer.h), a folder for files, and the driver's operations,
- * each in a coroutine.
+ * Code that the tests of the proxy driver share: an export with a peer that
+ * plays the helper (proxy-peer.h), a folder for files, and the driver's
+ * operations, each in a coroutine.
  */
 #ifndef TESTS_PROXY_DRIVER_FIXTURE_H
 #define TESTS_PROXY_DRIVER_FIXTURE_H
@@ -41,7 +41,7 @@ int make_file(const char *name, int flags);
 void driver_test_start(DriverTest *t);
 /* A socket pair: the peer's end in t->peer, the other's number in @number */
 void driver_test_socket(DriverTest *t, char number[16]);
-/* Opens the export, with what this fixture always sets. */
+/* Opens the export, with the options that this fixture always sets. */
 void driver_test_open(DriverTest *t, FsdevProxyOptions *o);
 /* Closes it. The root must be the last node, and no descriptor left. */
 void driver_test_finish(DriverTest *t);

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The helper's end of a proxy channel, played by hand: what the tests of
- * QEMU's end put into the socket, or into shared memory, and take out of it.
- * It has a single thread: a function that waits here lets QEMU's end run with
+ * The helper's end of a proxy channel, played by hand: the tests of QEMU's end
+ * put messages into the socket, or into shared memory, and take messages out.
+ * There is a single thread: a function that waits here lets QEMU's end run with
  * aio_poll().
  */
 #ifndef TESTS_PROXY_PEER_H
@@ -12,12 +12,12 @@
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/ring.h"
 
-/* What put_hello() grants */
+/* put_hello() grants these. */
 #define PEER_MAX_IN_FLIGHT  4
 #define PEER_PID            4711
 /* Its id map of uids: 0 is this one, and so on; gids are the host's own */
 #define PEER_UID_OUTSIDE    100000
-/* For what must come, also on a machine that is busy with something else */
+/* How long to wait for bytes that must come, also on a busy machine */
 #define PEER_PATIENCE_MS    60000
 
 /* The rings that the peer and QEMU's end have agreed on, or NULL */

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of the proxy driver in protocol version 1
- * (fsdev/shared/proto-v1.h) share: a helper of version 1 that the test plays by
+ * Code that the tests of the proxy driver in protocol version 1
+ * (fsdev/shared/proto-v1.h) share. The test plays a helper of version 1 by
  * hand, on the other end of a socket pair.
  */
 #ifndef TESTS_PROXY_V1_FIXTURE_H
@@ -21,7 +21,7 @@ typedef struct V1Request {
 /* Sends a reply's bytes as they are, with @fd if that is not -1. */
 void v1_send(int peer, const void *bytes, size_t size, int fd);
 void v1_send_status(int peer, uint32_t type, int32_t value);
-/* The reply to LSTAT of a file that is on the host, but for its @mode */
+/* The reply to LSTAT of a file on the host, with @mode in place of its own */
 size_t v1_put_attr(uint8_t *buf, const struct stat *st, uint32_t mode);
 /* Sends it for @name in the folder. */
 void v1_send_attr(int peer, const char *name);
