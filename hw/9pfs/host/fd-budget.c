@@ -358,7 +358,9 @@ void host_fds_leave(FsExport *fs, HostFd *(*fd_of)(FsNode *node))
 {
     EachFd each = { .fd_of = fd_of, .fn = host_fd_leave };
 
-    fs_nodes_each(&fs->nodes, each_fd, &each);
+    if (fd_of) {
+        fs_nodes_each(&fs->nodes, each_fd, &each);
+    }
     if (fs->ctx_owner) {
         host_fds_thread_put();
     }
@@ -371,7 +373,9 @@ void host_fds_enter(FsExport *fs, HostFd *(*fd_of)(FsNode *node))
     if (fs->ctx_owner) {
         host_fds_thread_get(fs->ctx);
     }
-    fs_nodes_each(&fs->nodes, each_fd, &each);
+    if (fd_of) {
+        fs_nodes_each(&fs->nodes, each_fd, &each);
+    }
 }
 
 bool host_fds_relieve(void)

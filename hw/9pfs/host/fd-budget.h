@@ -73,7 +73,8 @@ void host_fd_drop(HostFd *h);
 /*
  * The export goes from one thread to another: the descriptors of its nodes
  * leave in the old one and enter in the new one. In between none is closed.
- * @fd_of returns a node's.
+ * @fd_of returns a node's; NULL if nodes have none. A driver that only opens
+ * files also calls both: they keep the descriptors of other threads from it.
  */
 void host_fds_leave(FsExport *fs, HostFd *(*fd_of)(FsNode *node));
 void host_fds_enter(FsExport *fs, HostFd *(*fd_of)(FsNode *node));

@@ -52,6 +52,12 @@ static void proxy_v1_detach(FsExport *fs)
     ProxyV1Fs *ps = fs->priv;
 
     proxy_link_detach(ps->link);
+    host_fds_leave(fs, NULL);
+}
+
+static void proxy_v1_enter(FsExport *fs)
+{
+    host_fds_enter(fs, NULL);
 }
 
 static void proxy_v1_attach(FsExport *fs)
@@ -124,6 +130,7 @@ static const FsDriver proxy_v1_driver = {
     .query = proxy_v1_query,
     .helper_process = proxy_v1_process,
     .detach = proxy_v1_detach,
+    .enter = proxy_v1_enter,
     .attach = proxy_v1_attach,
 };
 

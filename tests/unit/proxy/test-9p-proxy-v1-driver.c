@@ -8,6 +8,10 @@
  * VIRTFS_OLD_HELPER names it and root runs the test.
  */
 #include "qemu/osdep.h"
+#include "block/aio.h"
+#include "hw/9pfs/host/fd-budget.h"
+#include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "v1-fixture.h"
 
 /*
@@ -22,6 +26,55 @@ static void test_choose(void)
     driver_test_finish(&t);
     v1_start(&t, false);
     driver_test_finish(&t);
+}
+
+typedef struct Visit {
+    FsExport *fs;
+    bool relieved;
+} Visit;
+
+/* As fs/context.c, moves the export in and out; closes some in between. */
+static void *visit_thread(void *opaque)
+{
+    Visit *v = opaque;
+
+    if (v->fs->driver->enter) {
+        v->fs->driver->enter(v->fs);
+    }
+    v->fs->driver->attach(v->fs);
+    v->relieved = host_fds_relieve();
+    v->fs->driver->detach(v->fs);
+    return NULL;
+}
+
+/* In an IOThread, the export does not close the main thread's descriptors. */
+static void test_other_thread(void)
+{
+    AioContext *ctx = aio_context_new(&error_abort);
+    HostFd of_main;
+    DriverTest t;
+    Visit v = { .fs = &t.fs };
+
+    v1_start(&t, false);
+    host_fd_init(&of_main, NULL);
+    host_fd_set(&of_main, open("/", O_PATH | O_CLOEXEC));
+
+    t.fs.driver->detach(&t.fs);
+    t.fs.ctx_owner = (char *)"other";
+    t.fs.ctx = ctx;
+    g_thread_join(g_thread_new("other", visit_thread, &v));
+    t.fs.ctx_owner = NULL;
+    t.fs.ctx = qemu_get_aio_context();
+    if (t.fs.driver->enter) {
+        t.fs.driver->enter(&t.fs);
+    }
+    t.fs.driver->attach(&t.fs);
+
+    g_assert_false(v.relieved);
+    g_assert_cmpint(of_main.fd, >=, 0);
+    host_fd_drop(&of_main);
+    driver_test_finish(&t);
+    aio_context_unref(ctx);
 }
 
 /* Paths are put together from names, and follow a rename. */
@@ -481,6 +534,7 @@ int main(int argc, char **argv)
 {
     driver_test_init(&argc, &argv);
     v1_add_test("choose", test_choose);
+    v1_add_test("other-thread", test_other_thread);
     v1_add_test("paths", test_paths);
     v1_add_test("walk", test_walk);
     v1_add_test("long-path", test_long_path);
