@@ -230,7 +230,9 @@ static int coroutine_fn get_value(ProxyRequest *req, const char *path,
     }
     len = marshal_get_u16(&req->r);
     bytes = marshal_get_bytes(&req->r, len);
-    req->r.bad |= len > max;
+    if (len > max) {
+        marshal_fail(&req->r);
+    }
     ret = proxy_v1_check(req);
     if (ret < 0) {
         return ret;

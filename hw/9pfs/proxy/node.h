@@ -5,8 +5,8 @@
  * handle, QEMU has an O_PATH descriptor, or mostly both.
  *
  * node.c has nodes, their handles and descriptors; find.c finds nodes by name,
- * for the first time and again; driver.c and files.c have the operations. Call
- * everything from the export's thread.
+ * for the first time and again; ops.h has the operations. Call everything from
+ * the export's thread.
  */
 #ifndef HW_9PFS_PROXY_NODE_H
 #define HW_9PFS_PROXY_NODE_H
