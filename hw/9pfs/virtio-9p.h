@@ -5,8 +5,8 @@
  * on it; the layout is that of Linux' uapi/linux/virtio_9p.h.
  *
  * The base's PCI and CCW devices include this header by its name, embed the
- * device's state, and call it V9fsVirtioState. That alone is why this file
- * stands above its folder, and why the type's name is unlike the others.
+ * device's state, and call it V9fsVirtioState. For that reason alone this file
+ * is above the folder virtio/, and the type's name is unlike the others.
  */
 #ifndef HW_9PFS_VIRTIO_9P_H
 #define HW_9PFS_VIRTIO_9P_H
@@ -32,7 +32,7 @@ struct V9fsVirtioState {
     char *tag;                  /* property mount_tag */
     IOThread *iothread;         /* property iothread, or NULL */
     OnOffAuto direct_kick;      /* property direct-kick */
-    bool direct;                /* whether kicks are direct, then */
+    bool direct;                /* whether kicks are direct, as decided */
     AioContext *ctx;            /* the IOThread's, or the main loop's */
     VMChangeStateEntry *vm_state;
 
@@ -41,13 +41,13 @@ struct V9fsVirtioState {
     struct P9Server *server;
     QEMUBH *notify_bh;          /* one notification for several replies */
     QEMUBH *kick_bh;            /* looks for requests */
-    bool in_kick;               /* requests are taken; it notifies at the end */
-    bool notify_pending;        /* replies the guest was not notified of yet */
+    bool in_kick;               /* takes requests, and notifies at the end */
+    bool notify_pending;        /* the guest does not know of all replies */
     bool resetting;
-    bool stopped;               /* the VM: no requests are taken */
+    bool stopped;               /* the VM is: the device takes no requests */
     bool irqfd;                 /* an IOThread notifies by descriptor */
 
-    /* Of the main thread, with an IOThread (virtio/iothread.c) */
+    /* Of the main thread, for a device with an IOThread (virtio/iothread.c) */
     bool ioeventfd;
     bool ioeventfd_changing;
     QEMUBH *main_bh;            /* notifies, or reports a broken device */
@@ -60,7 +60,10 @@ struct V9fsVirtioState {
  */
 bool virtio_9p_iothread_check(V9fsVirtioState *v, Error **errp);
 
-/* Turn ioeventfd on and off: 0 or -errno. Main thread. */
+/*
+ * Turn ioeventfd on and off: 0 or -errno. Main thread, or a vCPU's with the big
+ * lock.
+ */
 int virtio_9p_iothread_start(V9fsVirtioState *v);
 void virtio_9p_iothread_stop(V9fsVirtioState *v);
 
@@ -68,8 +71,8 @@ void virtio_9p_iothread_stop(V9fsVirtioState *v);
 void virtio_9p_iothread_notify(V9fsVirtioState *v);
 
 /*
- * Whether the caller is not in the thread that takes requests. If so, that
- * thread takes them soon. Any thread.
+ * Returns whether an IOThread takes the requests, and the caller is not in it.
+ * If so, the IOThread looks for requests soon. Any thread.
  */
 bool virtio_9p_iothread_elsewhere(V9fsVirtioState *v);
 

@@ -13,8 +13,8 @@
  * One of three threads takes the requests of a kick:
  *
  * - the thread of the vCPU that kicks, with the big lock (property
- *   direct-kick): replies that come at once are there before the guest's
- *   processor continues, and no thread has to be woken;
+ *   direct-kick, or no ioeventfd): replies that come at once are there before
+ *   the guest's processor continues, and no thread has to be woken;
  * - the main thread, if the kick is an ioeventfd: with KVM that costs the guest
  *   least;
  * - an IOThread (iothread.c).
@@ -22,7 +22,7 @@
  * A request that waits for a driver continues in the main thread in the first
  * two cases, and in the IOThread in the third: in the export's thread.
  *
- * While the VM is stopped the device takes no request, and the server sends no
+ * While the VM is stopped, the device takes no request, and the server sends no
  * reply back.
  *
  * The config space has the tag by which a guest mounts. Its integers have the
@@ -45,7 +45,7 @@
 #include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
 
-/* Descriptors; virtio_add_queue() of QEMU 10.0.13 itself makes them 1024. */
+/* Descriptors. virtio_add_queue() of QEMU 10.0.13 makes 1024 in any case. */
 #define QUEUE_SIZE      128
 
 /*
@@ -176,7 +176,7 @@ static void virtio_9p_take(V9fsVirtioState *v)
     bool was;
 
     if (v->resetting || v->in_kick || v->stopped) {
-        /* Each of these states ends with a look at the queue, or a new one. */
+        /* Each state ends with another look at the queue, or a new queue. */
         return;
     }
     v->in_kick = true;
@@ -194,7 +194,7 @@ static void virtio_9p_take(V9fsVirtioState *v)
                               !virtio_queue_empty(vq));
         }
         if (requests == VIRTIO_9P_TAKE_MAX) {
-            /* The queue needs no kick until that runs. */
+            /* The queue needs no kick until the bottom half runs. */
             qemu_bh_schedule(v->kick_bh);
             break;
         }
@@ -226,7 +226,7 @@ static int virtio_9p_start_ioeventfd(VirtIODevice *vdev)
     V9fsVirtioState *v = VIRTIO_9P(vdev);
 
     if (v->direct) {
-        /* No ioeventfd, but take requests that are in the queue by now. */
+        /* No ioeventfd, but take the requests that are in the queue already. */
         qemu_bh_schedule(v->kick_bh);
         return 0;
     }

@@ -7,21 +7,21 @@
  * AioContext (v->ctx). While ioeventfd is on, the guest's kick is an event of
  * the host notifier, which is attached to that context, and the guest notifier
  * takes notifications back. Neither needs the big lock. While ioeventfd is off
- * (before the driver is ready, while the VM is stopped, or because it is not
- * available) kicks arrive in the thread of a vCPU or in the main thread. A
- * bottom half then passes them to the IOThread, and another one passes
- * notifications back.
+ * (before the guest's driver is ready, while the VM is stopped, or because
+ * setting it up failed), kicks arrive in the thread of a vCPU or in the main
+ * thread. A bottom half then passes them to the IOThread, and another one
+ * passes notifications back.
  *
  * The main thread, or a thread with the big lock, turns ioeventfd on and off,
- * and resets and removes the device. It has changes to the device made in the
- * context, and waits for them. So two threads never use the same part of
+ * and resets and removes the device. It has the IOThread's context make changes
+ * to the device, and waits for them. So two threads never use the same part of
  * V9fsVirtioState at once, except for fields that are set while there are no
  * kicks.
  *
  * A guest can make the IOThread write to the device's registers by putting a
  * ring or buffer there. The IOThread takes the big lock for that write, and may
- * then reset the device in its own context: fs_context_run() calls the function
- * directly in that case.
+ * then reset the device itself. fs_context_run() calls its function directly in
+ * that case.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
