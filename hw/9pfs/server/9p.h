@@ -23,15 +23,16 @@ typedef struct P9Request P9Request;
 
 typedef struct P9TransportOps {
     /*
-     * The request has ended: @len bytes of reply are in its scatter list, 0
-     * for a request that was flushed. The transport frees it with
-     * p9_request_free().
+     * The request has ended: @len bytes of reply are in its scatter list. 0
+     * means that it was flushed before it did anything, or that the server was
+     * reset. The transport frees it with p9_request_free().
      */
     void (*done)(P9Request *req, size_t len);
     /*
      * The transport itself is broken (a request shorter than a header, no
      * room for the shortest error): @req has ended without a reply. The device
-     * must stop until it is reset. @why is for the log.
+     * must stop until it is reset. The transport frees @req. @why is for the
+     * log.
      */
     void (*broken)(P9Request *req, const char *why);
 } P9TransportOps;
@@ -65,10 +66,10 @@ void p9_server_cont(P9Server *s);
 void *p9_server_opaque(P9Server *s);
 
 /*
- * A new request, and its submission: @elem belongs to the transport, @out are
- * the bytes of the request, @in is the room for the reply. The arrays must stay
- * until ops->done. @more: the transport is about to submit another request. The
- * server reuses requests that were freed.
+ * A new request, and its submission: @elem belongs to the transport, @out has
+ * the bytes of the request, and @in is the room for the reply. The arrays must
+ * stay until ops->done or ops->broken. @more: the transport is about to submit
+ * another request. The server reuses requests that were freed.
  */
 P9Request *p9_request_new(P9Server *s);
 void p9_request_submit(P9Request *req, void *elem,

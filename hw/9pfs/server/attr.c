@@ -14,7 +14,7 @@ static void put_time(MarshalWriter *w, const struct timespec *ts)
 
 /*
  * The generation, if getattr did not return it. It stays the same as long as
- * the inode exists, so the driver is asked once.
+ * the inode exists, so the server asks the driver until it has an answer.
  */
 static void coroutine_fn get_generation(P9Request *req, P9Fid *fid,
                                         FsAttr *attr)
@@ -43,7 +43,7 @@ static void coroutine_fn get_generation(P9Request *req, P9Fid *fid,
 
 /*
  * Tgetattr fid[4] request_mask[8]. The reply has every member that the driver
- * knows; its valid[8] names those that were asked for and are known. The data
+ * knows; its valid[8] names the known ones among those asked for. The data
  * version is not known for files of the host: Linux has a number that changes
  * with the data (STATX_CHANGE_COOKIE), but does not give it to programs.
  */

@@ -4,8 +4,8 @@
  * Reads of directories in 9P2000.u.
  *
  * Each entry is a stat, which needs the file's attributes, and the driver's
- * readdir does not have these. So names are taken from readdir in batches, and
- * each is looked up.
+ * readdir does not return these. So the server takes names from readdir in
+ * batches, and looks each one up.
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"

@@ -4,15 +4,15 @@
  * The stat structure of 9P2000.u: from a driver's attributes, and into and out
  * of messages.
  *
- * Users and groups have a name and a number there. The host's names mean
+ * Users and groups have a name and a number in it. The host's names mean
  * nothing in the guest, so the names here are the numbers in decimal; Linux'
  * client only looks at the numbers. The host does not record which user changed
  * a file last, so muid is empty and n_muid is no user.
  *
  * A plain 9P stat has no place for the target of a symbolic link and for a
- * device's kind and numbers. The extension has them, a device's as
- * "b MAJOR MINOR". For files and directories with more than one hard link,
- * Linux' client takes the number of links from there as well
+ * device's kind and numbers. The field extension has them, a device's as
+ * "b MAJOR MINOR". For files and directories with more than one hard link, it
+ * has "HARDLINKCOUNT N": Linux' client takes the number of links from it
  * (v9fs_stat2inode() in its fs/9p/vfs_inode.c).
  */
 #include "qemu/osdep.h"

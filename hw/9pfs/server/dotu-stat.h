@@ -10,7 +10,7 @@
 
 #include "internal.h"
 
-/* Its fields after the size, in order. It does not own the strings. */
+/* The fields after the size, in order. A P9Stat does not own its strings. */
 typedef struct P9Stat {
     uint16_t type;
     uint32_t dev;
@@ -48,7 +48,7 @@ bool p9_stat_get(MarshalReader *r, P9Stat *st);
 
 /* The P9_DM* type bits for the S_IFMT bits of @mode */
 uint32_t p9_stat_type(uint32_t mode);
-/* P9_DM* set-id and sticky bits and 0777 of a stat for 07777 bits, and back */
+/* A stat's permission bits (P9_STAT_PERM_MASK) for 07777 of a mode, and back */
 uint32_t p9_stat_perm(uint32_t mode);
 uint32_t p9_stat_unix_perm(uint32_t mode);
 #define P9_STAT_PERM_MASK \

@@ -376,7 +376,7 @@ static int wstat_check_fixed(P9Request *req, const P9Fid *fid,
     return 0;
 }
 
-/* The same of the extension, which is compared with that of Rstat. */
+/* The same for the extension: it must be empty, or as Rstat would have it. */
 static int coroutine_fn wstat_check_extension(P9Request *req, P9Fid *fid,
                                               const P9Stat *st)
 {

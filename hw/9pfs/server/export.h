@@ -12,14 +12,14 @@
 
 /* Counters for one message type */
 typedef struct P9MessageStats {
-    const char *name;           /* NULL: there were none */
-    uint64_t count;             /* those that ended, in whatever way */
+    const char *name;           /* NULL: there were no such messages */
+    uint64_t count;             /* ended, with or without a reply */
     uint64_t errors;
     uint64_t total_ns;
     uint64_t max_ns;
 } P9MessageStats;
 
-/* Message types: the numbers of T-messages; 0 counts the unknown ones */
+/* Message types: the numbers of T-messages, and 0 for all unknown ones */
 #define P9_MESSAGES     128
 
 typedef struct P9Export {
@@ -32,8 +32,8 @@ typedef struct P9Export {
 } P9Export;
 
 /*
- * The server's state of the export, which the first call makes and which ends
- * with the export. Main thread.
+ * The server's state of the export. The first call makes it, and it ends with
+ * the export. Main thread.
  */
 P9Export *p9_export_get(FsExport *fs);
 

@@ -4,9 +4,9 @@
  * The table of fids.
  *
  * A fid, with its node and open file, stays until the last operation on it has
- * ended, even if it is clunked before. Operations on nodes need no names.
- * Tremove and Trename do: they act on the name by which the client walked to
- * the fid, and which is an entry of the export (fs/node.h).
+ * ended, even if it is clunked before. Operations on nodes need no names. A few
+ * messages do, such as Tremove and Trename: they act on the name by which the
+ * client walked to the fid. That name is an entry of the export (fs/node.h).
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -155,10 +155,11 @@ int p9_fid_check_new(P9Server *s, uint32_t id)
  *
  * Only the main thread may block and unblock. The request that makes the first
  * fid moves to the main thread and back, and then looks for changes in the
- * server. Unblocking is left to the main thread, which does it before
+ * server. To unblock, the server asks the main thread, which does it before
  * anything that it is asked for later.
  */
-/* In the main thread */
+
+/* Main thread */
 static void unblock_bh(void *opaque)
 {
     Error *blocker = opaque;

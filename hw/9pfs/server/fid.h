@@ -51,9 +51,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Fid, p9_fid_put)
 
 /* The fid @id with a reference for the caller, or NULL */
 P9Fid *p9_fid_get(P9Server *s, uint32_t id);
-/* The same of a file: NULL for an extended attribute as well */
+/* The same for a fid of a file: NULL for an extended attribute as well */
 P9Fid *p9_fid_get_attached(P9Server *s, uint32_t id);
-/* The same of a directory: 0, -EBADF or -ENOTDIR */
+/* The same for a fid of a directory: 0, -EBADF or -ENOTDIR */
 int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
 
 /*
@@ -76,7 +76,8 @@ int p9_fid_check_new(P9Server *s, uint32_t id);
 /*
  * Makes the fid known; the table takes a reference. -EBADF when the number is
  * in use or is NOFID, -ENFILE when there are too many fids, -EBUSY when the
- * guest may not mount now because it is about to be migrated.
+ * guest may not mount because it is being migrated or must stay migratable
+ * (-only-migratable).
  */
 int coroutine_fn p9_fid_insert(P9Fid *fid);
 
@@ -89,7 +90,7 @@ int p9_fid_replace(P9Fid *old, P9Fid *fid);
  */
 bool p9_fid_remove(P9Fid *fid);
 
-/* Removes all. */
+/* Takes all fids out of the table. */
 void p9_fids_clear(P9Server *s);
 
 void p9_fids_init(P9Server *s);

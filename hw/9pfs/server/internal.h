@@ -30,10 +30,10 @@
  * Everything runs in the export's thread (hw/9pfs/fs/export.h), so state only
  * changes where a handler calls the driver or waits. When the main thread needs
  * something of a server that has an IOThread (9p.h), it has that done in the
- * export's context and waits (fs_context_run()). Both threads read only the
- * counts of requests. Work that only the main thread may do, such as to block
- * migration, is done by the request's coroutine, which moves to the main thread
- * and back.
+ * export's context and waits (fs_context_run()). The main thread itself reads
+ * only the counts of requests. For work that only the main thread may do, such
+ * as to block migration, the request's coroutine moves to the main thread and
+ * back.
  */
 #ifndef HW_9PFS_SERVER_INTERNAL_H
 #define HW_9PFS_SERVER_INTERNAL_H
@@ -79,7 +79,7 @@ struct P9Request {
     uint32_t size;              /* as the header says */
     uint16_t tag;
     uint8_t type;
-    P9Dialect dialect;          /* of the reply, if it is an error */
+    P9Dialect dialect;          /* the session's; Tversion's own */
     int64_t start_ns;           /* when it was taken off the queue */
     bool tagged;                /* in the list of its tag */
     bool cancel_sent;
@@ -145,8 +145,8 @@ static inline const FsDriver *p9_driver(const P9Request *req)
 }
 
 /*
- * Linux takes this id for "no change" in chown(2), and drivers may do so as
- * well. No user and no group has it.
+ * Whether @id can be a user's or a group's. Linux takes P9_NOUID for "no
+ * change" in chown(2), and drivers may do so as well.
  */
 static inline bool p9_id_valid(uint32_t id)
 {

@@ -8,7 +8,10 @@
 #include "messages.h"
 #include "hw/9pfs/fs/throttle.h"
 
-/* Whether the fid is open for this: 0, -EBADF, or -EISDIR for a directory. */
+/*
+ * Whether the fid is an open file whose access mode is not @not_access: 0,
+ * -EBADF, or -EISDIR for a directory
+ */
 static int io_check(const P9Fid *fid, int not_access)
 {
     if (!fid->file) {

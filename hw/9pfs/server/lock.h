@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Owners of byte range locks; see lock.c.
+ * The table of byte range locks' owners, and of requests that wait for a lock;
+ * see lock.c.
  */
 #ifndef HW_9PFS_SERVER_LOCK_H
 #define HW_9PFS_SERVER_LOCK_H

@@ -49,9 +49,9 @@ uint32_t p9_iounit(const P9Server *s);
 int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags);
 
 /*
- * Makes a regular file, or without O_EXCL opens one that is there: the
- * directory's fid becomes that file, open with the host's @flags. Replies with
- * qid[13] iounit[4].
+ * Makes a regular file, or opens one that is there if @flags, which are the
+ * host's, have no O_EXCL. The directory's fid becomes that file, open with
+ * @flags. Replies with qid[13] iounit[4].
  */
 int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir,
                                 const FsMakeArgs *make, int flags,
@@ -69,15 +69,15 @@ P9Handler p9_rename, p9_renameat, p9_unlinkat, p9_remove;
  */
 int p9_make_init(FsMakeArgs *make, const P9Fid *dir, const char *name,
                  uint32_t mode, uint32_t gid);
-/* The same for a symbolic link, whose target is checked, too */
+/* The same for a symbolic link; checks its target, too. */
 int p9_make_init_symlink(FsMakeArgs *make, const P9Fid *dir, const char *name,
                          const char *target, uint32_t gid);
 
-/* Gives the fid's file one more name, as link(2) */
+/* Gives the fid's file one more name, as link(2). */
 int coroutine_fn p9_link_fid(P9Request *req, P9Fid *fid, P9Fid *dir,
                              const char *name);
 
-/* As rename(2); moves the export's entries as well. */
+/* As rename(2). The driver moves the export's entries. */
 int coroutine_fn p9_rename_name(P9Request *req,
                                 FsNode *olddir, const char *oldname,
                                 FsNode *newdir, const char *newname);

@@ -4,10 +4,11 @@
  * Names: messages that make, rename and remove them.
  *
  * A name belongs to a directory, which is a node, and on which the client has a
- * fid. After the driver has changed a name, the server changes the name's entry
- * (fs/node.h). Other requests run while the driver works. So the server looks
- * the entry up before it calls the driver, and afterwards changes the entry
- * only if it still is that name.
+ * fid. When a name changes, its entry (fs/node.h) has to follow. The driver
+ * moves entries when it renames, and the server marks them as gone when it
+ * removes. Other requests run while the driver works. So the server looks the
+ * entry up before it calls the driver, and afterwards changes the entry only if
+ * it still has that name.
  */
 #include "qemu/osdep.h"
 #include <sys/sysmacros.h>

@@ -5,11 +5,11 @@
  *
  * The message is copied out of guest memory once, so that the guest cannot
  * change it after a check. Only the data of a Twrite stays where it is and goes
- * to the driver as a scatter list. The driver puts the data of Rread straight
- * into the room for the reply, and Rreaddir is copied there in pieces. Every
- * other reply is built in the request's own buffer and copied. Requests are
- * reused with their buffers, so in the steady state a message allocates
- * nothing.
+ * to the driver as a scatter list. The driver puts file data for Rread straight
+ * into the room for the reply; directories and extended attributes are copied
+ * there. Every other reply is built in the request's own buffer and copied.
+ * Requests are reused with their buffers, so in the steady state a message
+ * allocates nothing.
  *
  * While the VM is stopped, guest memory must not change. Requests that end
  * are held back, and an operation that would write to guest memory waits
@@ -362,7 +362,7 @@ void p9_moves_wake(P9Server *s)
 {
     P9Request *req;
 
-    /* One that is woken may end others: look from the start each time. */
+    /* A woken request may end others: look from the start each time. */
     do {
         QTAILQ_FOREACH(req, &s->requests, next) {
             if (req->waits_cont) {

@@ -52,15 +52,15 @@ struct iovec *p9_request_in_iov(P9Request *req, size_t offset, size_t bytes,
                                 unsigned *num);
 
 /*
- * Makes room for a reply of @size bytes after the header. To be called before
+ * Makes room for a reply of @size bytes after the header. Call it before
  * anything is put into req->w.
  */
 void p9_reply_reserve(P9Request *req, size_t size);
 
 /*
- * Writes the reply of a handler that returned *@ret to guest memory, and
- * returns its size. Sets *@ret if the reply becomes an error after all.
- * Returns 0 when not even an error fits.
+ * Writes the reply to guest memory, and returns its size. *@ret is the result
+ * of the handler; it changes if the reply becomes an error after all. Returns 0
+ * when not even an error fits.
  */
 size_t p9_reply_write(P9Request *req, int *ret);
 
@@ -74,7 +74,7 @@ uint32_t p9_reply_errno(int ret);
  */
 int coroutine_fn p9_move_begin(P9Request *req);
 void p9_move_end(P9Request *req);
-/* The VM continues: wakes all that wait in p9_move_begin(). */
+/* The VM continues: wakes all requests that wait in p9_move_begin(). */
 void p9_moves_wake(P9Server *s);
 
 /*
@@ -85,8 +85,8 @@ bool p9_request_hold(P9Request *req, int ret);
 
 /*
  * Waits until *@count, which is s->under_way or s->moving, is 0. Returns false
- * if that takes longer than @seconds (0: no limit). Main thread, which serves
- * its other events while it waits.
+ * if that takes longer than @seconds (0: no limit). Main thread, or the
+ * export's thread; it serves its other events while it waits.
  */
 bool p9_requests_wait(P9Server *s, const unsigned *count, unsigned seconds);
 

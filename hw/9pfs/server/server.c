@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The server: its life, the table of messages, and their dispatch. This is the
- * highest layer of the folder.
+ * The server: its life, the table of messages, and their dispatch. This file is
+ * the highest layer of the folder.
  *
  * A transport submits a request, and gets it back through ops->done exactly
  * once: with a reply or, if the request was flushed before it did anything,
@@ -156,7 +156,7 @@ static void p9_request_end(P9Request *req, int ret)
 
 static void coroutine_fn p9_request_finish(P9Request *req, int ret)
 {
-    /* They run when this coroutine has ended, thus after the reply. */
+    /* The woken requests run when this coroutine has ended: after the reply. */
     qemu_co_queue_restart_all(&req->flushers);
     qemu_co_queue_restart_all(&req->s->ended);
     p9_request_end(req, ret);
@@ -324,7 +324,7 @@ static void p9_server_abandon(void *opaque)
     P9Request *req;
     unsigned n = 0;
 
-    /* One that ends may end others: look from the start each time. */
+    /* A request that ends may end others: look from the start each time. */
     do {
         QTAILQ_FOREACH(req, &s->requests, next) {
             if (fs_call_abandon(&req->call)) {
@@ -377,10 +377,10 @@ void p9_server_reset(P9Server *s)
     fs_context_run(s->ctx, p9_reset_begin, s);
     if (!p9_requests_wait(s, &s->under_way, RESET_PATIENCE_S)) {
         fs_context_run(s->ctx, p9_server_abandon, s);
-        /* The host's kernel works on the rest, and has the guest's memory. */
+        /* The host's kernel works on the others, in the guest's memory. */
         p9_requests_wait(s, &s->under_way, 0);
     }
-    /* This runs after all that the last request still does in the context. */
+    /* The last request may still run in the context: this comes after it. */
     fs_context_run(s->ctx, p9_reset_end, s);
 }
 

@@ -104,7 +104,7 @@ static uint32_t attach_uid(uint32_t n_uname, const char *uname)
 
 /*
  * Tattach fid[4] afid[4] uname[s] aname[s] n_uname[4]. An export has one tree,
- * so aname, which would choose one, has no meaning here.
+ * so aname, which would choose a tree, has no meaning here.
  */
 int coroutine_fn p9_attach(P9Request *req)
 {
@@ -158,10 +158,10 @@ static void flush_patience_over(void *opaque)
 }
 
 /*
- * Tflush oldtag[2]: Rflush goes out when that request has ended, whether or not
- * it was stopped in time. A request whose tag is not in use was answered
- * before. If a driver's peer does not answer for long, the request ends with
- * an error, because its outcome is unknown.
+ * Tflush oldtag[2]: Rflush goes out when the request with that tag has ended,
+ * whether or not it was stopped in time. If no request has the tag, it was
+ * answered before. If a driver's peer does not answer for long, the old request
+ * ends with an error, because its outcome is unknown.
  */
 int coroutine_fn p9_flush(P9Request *req)
 {

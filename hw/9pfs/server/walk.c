@@ -5,9 +5,8 @@
  *
  * Without names it clones the fid. Otherwise the driver walks all names in one
  * operation. If it does not find all of them, newfid is not made, and the reply
- * has the qids of those it found; only when the first name is not found, the
- * reply is an error. A fid may be open: its node can be walked from as any
- * other, and Linux does so.
+ * has the qids of those it found. The reply is an error only if the first name
+ * is not found. The fid may be open: Linux walks from open fids, too.
  */
 #include "qemu/osdep.h"
 #include "messages.h"
@@ -48,7 +47,7 @@ static int walk_name_check(const char *name)
     return ret == -EINVAL ? -ENOENT : ret;
 }
 
-/* How many names come before the first that may not be looked up, with *@ret */
+/* Counts the names before one that Twalk may not look up; *@ret: its error */
 static unsigned walk_count_good(const WalkArgs *args, int *ret)
 {
     unsigned good;
@@ -100,7 +99,7 @@ static int walk_check_result(FsExport *fs, FsWalk *walk, unsigned good, int ret)
                 : walk->walked != good || !walk->node) {
         return -EIO;
     }
-    /* A file system that must not be shown ends the walk, as no file would. */
+    /* A file system that must stay hidden ends the walk like a missing name. */
     for (i = 0; i < walk->walked; i++) {
         ret = fs_export_admit_dev(fs, walk->attr[i].dev);
         if (ret < 0) {

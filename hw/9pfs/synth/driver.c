@@ -17,9 +17,9 @@
  * The tree never changes. A file that its owner may write takes data and
  * extended attributes, but keeps nothing of them.
  *
- * Exports are made before QEMU knows whether this is a qtest (which is an
- * accelerator), so all nodes always exist, and some are hidden. They live as
- * long as the export.
+ * QEMU makes exports before it knows whether this is a qtest (which is an
+ * accelerator). So all nodes always exist, as long as the export does, and
+ * without qtest some are hidden.
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
@@ -79,7 +79,7 @@ static SynthNode *synth_child(const SynthNode *dir, const char *name)
     return NULL;
 }
 
-/* Whether it takes data and extended attributes */
+/* Whether the file takes data and extended attributes */
 static bool synth_writable(const SynthNode *n)
 {
     return S_ISREG(n->mode) && (n->mode & 0200);
@@ -181,7 +181,7 @@ static int coroutine_fn synth_statfs(FsCall *call, FsNode *node, FsStatfs *st)
  * support it (mkdir(2) and others).
  */
 
-/* A file may get a size and times when data is written to it. */
+/* A file that takes data also takes a size and times, which writing sets. */
 static int coroutine_fn synth_setattr(FsCall *call, FsNode *node, FsFile *file,
                                       const FsSetAttr *set)
 {
