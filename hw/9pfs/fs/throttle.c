@@ -55,7 +55,7 @@ typedef struct LimitValue {
 
 static const struct {
     const char *name;
-    int total;              /* the bucket for both directions, if not this */
+    int total;              /* bucket for both directions; -1: this one */
     LimitValue rate, burst, length;
 } limit_table[BUCKETS_COUNT] = {
     [THROTTLE_BPS_TOTAL] = LIMIT("bps-total", bps_total, -1),
@@ -130,7 +130,7 @@ static bool limits_get(const ThrottleLimits *limits, ThrottleConfig *cfg,
         }
         if (bkt->max && bkt->burst_length > THROTTLE_VALUE_MAX / bkt->max) {
             error_setg(errp, "throttling.%s-max-length=%" PRIu64 ": it is too "
-                       "high with that throttling.%s-max", name,
+                       "high for the given throttling.%s-max", name,
                        bkt->burst_length, name);
             return false;
         }
