@@ -9,7 +9,7 @@
 
 bool coroutine_fn fs_call_sleep(FsCall *call, int64_t ns)
 {
-    /* A wake-up before the sleep may be lost or kept: it must not matter. */
+    /* A wake-up before the sleep may be lost or kept: neither may matter. */
     if (call->cancelled) {
         return false;
     }

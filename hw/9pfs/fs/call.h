@@ -43,9 +43,9 @@ bool coroutine_fn fs_call_sleep(FsCall *call, int64_t ns);
 void fs_call_cancel(FsCall *call);
 
 /*
- * Gives up on a call that was cancelled and still runs, because its client is
- * gone. Returns whether the driver was waiting for a peer; the call may be
- * over then.
+ * Gives up on a call that was cancelled and still runs, because a Tflush or a
+ * reset has waited for it long enough. Returns whether the driver was waiting
+ * for a peer; the call may be over then.
  */
 bool fs_call_abandon(FsCall *call);
 

@@ -25,7 +25,7 @@ bool fs_export_join(FsExport *fs, AioContext *ctx, const char *owner,
 void fs_export_leave(FsExport *fs);
 
 /*
- * Runs @fn in @ctx and waits until it has returned. To be called from the main
+ * Runs @fn in @ctx and waits until it has returned. Call it from the main
  * thread, which serves its other events while it waits, or from within @ctx.
  */
 void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque);

@@ -13,7 +13,7 @@
  * operations at once. They return 0 (or a count) or -errno.
  *
  * Every operation gets the FsCall it works for (call.h), and returns -EINTR
- * when the call was cancelled and nothing was done.
+ * when the call was cancelled before the operation did anything.
  */
 #ifndef HW_9PFS_FS_DRIVER_H
 #define HW_9PFS_FS_DRIVER_H
@@ -50,7 +50,7 @@ typedef struct FsNode {
     uint64_t gen;
     /* Of node.c alone */
     QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
-    FsEntry *where;             /* a reference: fs_node_where(); or NULL */
+    FsEntry *where;             /* for fs_node_where(): a reference, or NULL */
     QSIMPLEQ_ENTRY(FsNode) dying;
 } FsNode;
 
@@ -74,8 +74,8 @@ typedef struct FsWalk {
 } FsWalk;
 
 /*
- * Takes a directory entry while FsDriver.readdir runs; false when there is no
- * room for it (it will be asked for again).
+ * Takes a directory entry while FsDriver.readdir runs. Returns false when there
+ * is no room for it; a later readdir then starts with it.
  */
 typedef bool FsDirFill(void *opaque, const FsDirent *entry);
 
@@ -83,11 +83,11 @@ typedef struct FsDriver {
     FsdevDriver type;
 
     /*
-     * Sets up fs->priv and fs->root from @opts; may block (it runs when the
-     * fsdev is made). Errors name the option and its value.
+     * Sets up fs->priv and fs->root from @opts. Runs when the fsdev is made, in
+     * the main thread, and may block. Errors name the option and its value.
      */
     bool (*open)(FsExport *fs, const FsdevOptions *opts, Error **errp);
-    /* Undoes open. No node but the root, and no file, is in use. */
+    /* Undoes open. Only the root is in use, and no file. Main thread. */
     void (*close)(FsExport *fs);
 
     /* The last reference is gone: frees node or file (must not yield). */
@@ -96,8 +96,8 @@ typedef struct FsDriver {
 
     /*
      * Walks @n (1 to FS_WALK_MAX) names. ".." at the root stays there. Returns
-     * 0 if all were found, else the error of the first that was not, with
-     * walk->walked telling how many were found before it.
+     * 0 if all were found, else the error of the first that was not;
+     * walk->walked is the number of names found.
      */
     int coroutine_fn (*walk)(FsCall *call, FsNode *dir,
                              const char *const *names, unsigned n,
@@ -125,8 +125,8 @@ typedef struct FsDriver {
     int coroutine_fn (*open_file)(FsCall *call, FsNode *node, int flags,
                                   FsFile **file);
     /*
-     * Makes a regular file and opens it; without O_EXCL an existing one is
-     * opened. All results are references for the caller.
+     * Makes a regular file and opens it; without O_EXCL, opens an existing one.
+     * *@node and *@file are references for the caller.
      */
     int coroutine_fn (*create)(FsCall *call, FsNode *dir,
                                const FsMakeArgs *make, int flags,
@@ -136,7 +136,7 @@ typedef struct FsDriver {
                              FsAttr *attr);
     int coroutine_fn (*link)(FsCall *call, FsNode *node,
                              FsNode *dir, const char *name);
-    /* Between fs_rename_begin() and fs_rename_end() */
+    /* The driver calls fs_rename_begin() and fs_rename_end() around it. */
     int coroutine_fn (*rename)(FsCall *call,
                                FsNode *olddir, const char *oldname,
                                FsNode *newdir, const char *newname);
@@ -183,17 +183,17 @@ typedef struct FsDriver {
      */
     void (*query)(FsExport *fs, FsdevInfo *info);
     /*
-     * NULL, or the process id of the helper, if the driver started one that
-     * has not ended yet, else 0. Main thread.
+     * NULL, or returns the process id of the helper that the driver started, 0
+     * if it started none or the helper has ended. Main thread.
      */
     pid_t (*helper_process)(FsExport *fs);
 
     /*
-     * NULL, or: the export goes to another context. No device uses it, but its
-     * helper may be lost at any time. detach runs in the old context and takes
-     * back all handlers, timers and bottom halves. Then enter runs in the new
-     * context, fs->ctx, and last attach runs in the main thread and sets them
-     * up in fs->ctx.
+     * Each is NULL, or called when the export goes to another context. No
+     * device uses the export then, but its helper may be lost at any time.
+     * detach runs in the old context and takes back all handlers, timers and
+     * bottom halves. Then enter runs in the new context, fs->ctx, and at last
+     * attach runs in the main thread and sets them up in fs->ctx.
      */
     void (*detach)(FsExport *fs);
     void (*enter)(FsExport *fs);

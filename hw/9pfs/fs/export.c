@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What every export has, whatever its driver: see export.h.
+ * The parts of an export that are the same for each driver: see export.h.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"

@@ -54,7 +54,7 @@ struct FsExport {
 
     AioContext *ctx;            /* where it runs: see above */
     char *ctx_owner;            /* id of that IOThread; NULL: the main loop */
-    bool moving;                /* from one to another */
+    bool moving;                /* from one context to another */
     unsigned users;             /* devices on it */
 
     bool readonly;

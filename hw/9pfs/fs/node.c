@@ -4,11 +4,11 @@
  * The tables of nodes and entries, and the counting of nodes and files: see
  * node.h.
  *
- * The table of nodes does not count. A node is in it as long as a reference is
- * held, and leaves it with the last one, before the driver frees it. Freeing a
- * node may drop the last reference to the directory above it, and so on to the
- * root. That happens in a loop, because a guest may have made the tree deeper
- * than any stack.
+ * The table of nodes holds no references. A node is in it as long as there is a
+ * reference to the node, and leaves it with the last one, before the driver
+ * frees it. Freeing a node may drop the last reference to the directory above
+ * it, and so on to the root. A loop frees them all, because a guest may have
+ * made the tree deeper than any stack.
  *
  * Most operations need no names, as they work on nodes. Tremove and Trename
  * do, and so does a driver that has to find an inode again. Names change, so
@@ -206,7 +206,7 @@ static FsEntry *entry_lookup(FsExport *fs, FsNode *parent, const char *name)
     return table ? g_hash_table_lookup(table, &want) : NULL;
 }
 
-/* Inserts @entry, which must be valid. */
+/* Puts @entry, whose name, directory and node are set, into the table. */
 static void entry_insert(FsEntry *entry)
 {
     FsExport *fs = entry->parent->fs;

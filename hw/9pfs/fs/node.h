@@ -36,7 +36,10 @@ struct FsEntry {
     char room[];
 };
 
-/* An export's nodes, entries and files. Of node.c alone. */
+/*
+ * An export's nodes, entries and files. Of node.c alone, except that export.c
+ * reads open_files.
+ */
 typedef struct FsNodes {
     GHashTable *nodes;          /* by (dev, ino); NULL before the first */
     GHashTable *entries;        /* by (parent, name); likewise */
