@@ -16,7 +16,7 @@ typedef struct HostDev {
     HostDevKind kind;
 } HostDev;
 
-/* statfs(2) f_type of those that may ask another machine or a process, */
+/* statfs(2) f_type of file systems that may ask another machine or a process */
 static const uint32_t remote_types[] = {
     0x6969,         /* NFS */
     0x517b,         /* SMB */
@@ -40,7 +40,7 @@ static const uint32_t remote_types[] = {
     0x0187,         /* autofs */
 };
 
-/* and of those whose files are nowhere but in memory */
+/* The same of file systems whose files are only in memory */
 static const uint32_t memory_types[] = {
     TMPFS_MAGIC,
     RAMFS_MAGIC,

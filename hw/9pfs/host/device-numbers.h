@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The host's file systems that an export has met: whether their operations may
- * wait, and thus which of them need another thread.
+ * The host's file systems that an export has met, by device number: whether
+ * operations on them may wait, and thus need another thread.
  *
  * Call from the export's thread unless noted otherwise.
  */

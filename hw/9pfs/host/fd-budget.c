@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The process's budget of descriptors: a semaphore with a memory. When all are
- * taken, a node gets one at the price of the descriptor that was used longest
- * ago, whose owner remembers how to open it again.
+ * The process's budget of descriptors: see fd-budget.h. When all are taken, a
+ * node gets one at the price of the least recently used descriptor, whose owner
+ * knows how to open it again.
  *
  * Half of the descriptors that the process may open are for nodes. Open files
  * reduce that, so that together they stay below three quarters; beyond that,
@@ -30,7 +30,7 @@
 
 typedef struct FdShare {
     AioContext *ctx;            /* NULL: the main thread's */
-    unsigned exports;           /* that run in it; not the main thread's */
+    unsigned exports;           /* that run in it; not for the main thread */
     unsigned handles;           /* read by other threads */
     bool asked;                 /* to close some */
     QTAILQ_HEAD(, HostFd) lru;  /* last used last */
@@ -44,7 +44,7 @@ static FdShare main_share = {
 /* An IOThread's own, or NULL */
 QEMU_DEFINE_STATIC_CO_TLS(FdShare *, my_share)
 
-/* The IOThreads' shares; it has a lock */
+/* The IOThreads' shares, and the lock for this list */
 static GMutex shares_lock;
 static QTAILQ_HEAD(, FdShare) shares = QTAILQ_HEAD_INITIALIZER(shares);
 static unsigned n_shares = 1;   /* the main thread's included */
@@ -54,7 +54,7 @@ static struct {
     unsigned files;             /* kept handles among them */
     unsigned kept;
     Stat64 closed;              /* to keep to the budget, so far */
-    /* These are set once */
+    /* Set by host_fds_init() */
     unsigned handles_max;
     unsigned max;               /* of handles and files */
 } fds;
@@ -186,7 +186,7 @@ static void keep_budget(FdShare *sh, const HostFd *but)
     if (over_budget() && qatomic_read(&n_shares) > 1 &&
         sh->handles <= part()) {
         ask_others(sh);
-        /* They will make room, and until then there are some to spare. */
+        /* They will make room. Until then there may be an eighth too many. */
         more = qatomic_read(&fds.handles) >
                fds.handles_max + fds.handles_max / 8 ||
                qatomic_read(&fds.handles) + qatomic_read(&fds.files) > fds.max;

@@ -12,7 +12,7 @@
  * The whole process has one budget, and its threads share it: the main thread
  * (or the thread that has the big lock) and the IOThreads that exports run in.
  * Each thread closes only its own descriptors, so a HostFd needs no lock; it
- * belongs to the thread that its export runs in. A thread that has less than
+ * belongs to the thread that its export runs in. A thread that has no more than
  * its part, and finds no room, asks the others to close some.
  */
 #ifndef HW_9PFS_HOST_FD_BUDGET_H
@@ -29,8 +29,8 @@ typedef struct HostFd {
     bool kept:1;                /* host_fd_keep() */
     bool away:1;                /* between two threads */
     /*
-     * NULL, or called before the descriptor is closed to keep to the budget;
-     * it may host_fd_keep() it, and then it is not closed.
+     * NULL, or called before the descriptor is closed to keep to the budget. If
+     * it calls host_fd_keep(), the descriptor is not closed.
      */
     void (*evict)(struct HostFd *h);
     QTAILQ_ENTRY(HostFd) lru;
@@ -39,7 +39,7 @@ typedef struct HostFd {
 /* Raises RLIMIT_NOFILE and sets the budget. May be called again. */
 void host_fds_init(void);
 
-/* Without a descriptor */
+/* Initialises @h without a descriptor. */
 void host_fd_init(HostFd *h, void (*evict)(HostFd *h));
 
 /*
@@ -73,8 +73,9 @@ void host_fd_drop(HostFd *h);
 /*
  * The export goes from one thread to another: the descriptors of its nodes
  * leave in the old one and enter in the new one. In between none is closed.
- * @fd_of returns a node's; NULL if nodes have none. A driver that only opens
- * files also calls both: they keep the descriptors of other threads from it.
+ * @fd_of returns the HostFd of a node, or is NULL if nodes have none. A driver
+ * that only opens files also calls both, so that its thread has a share of its
+ * own and never closes descriptors of other threads.
  */
 void host_fds_leave(FsExport *fs, HostFd *(*fd_of)(FsNode *node));
 void host_fds_enter(FsExport *fs, HostFd *(*fd_of)(FsNode *node));

@@ -9,14 +9,15 @@
  * thread pool. File systems without RWF_NOWAIT say EOPNOTSUPP, which the open
  * file remembers for reads and for writes. A read that came back short at the
  * end of the file is complete; a statx(2) that may not ask a server
- * (AT_STATX_DONT_SYNC) says so without blocking.
+ * (AT_STATX_DONT_SYNC) says so without blocking. A long read goes to the pool
+ * at once while there are other requests, which its copying would hold up.
  *
  * O_DIRECT goes past the page cache, so such a file's reads and writes are for
  * the thread pool: RWF_NOWAIT only keeps them from waiting for locks, and then
  * the call would wait for the device. The host wants memory, offset and length
- * aligned for it, which the guest's own kernel does not promise to a 9p client.
- * If the host refuses one with EINVAL, it is done without O_DIRECT, and so is
- * all later I/O on that open file.
+ * aligned for O_DIRECT, which the guest's own kernel does not promise to a 9p
+ * client. If the host refuses a read or write with EINVAL, it is done again
+ * without O_DIRECT, as is all later I/O on that open file.
  *
  * On a file system in memory (device-numbers.h) nothing waits, although it has
  * no RWF_NOWAIT: all of this happens here, and so do the operations below. Only
@@ -30,9 +31,8 @@
  * is done and returns its result.
  *
  * close(2) of a file that was open for writing may write back on network file
- * systems and is left to the pool as well, so it may come after the reply to
- * the Tclunk that caused it. Locks must not outlive that reply: they are given
- * up first.
+ * systems. The pool does it as well, so it may come after the reply to the
+ * Tclunk that caused it. Locks must not outlive that reply, so they end first.
  *
  * A directory is read in blocks of many entries. The block stays with the open
  * directory, together with the offset of its next entry, so the next request
@@ -97,13 +97,13 @@ FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
     f->fd = fd;
     f->wait = kind == HOST_DEV_MEMORY ? HOST_WAIT_NEVER : HOST_WAIT_POOL;
     f->writeout = writeout && f->wait != HOST_WAIT_NEVER;
-    /* It may have been opened without, where the file system has none. */
+    /* Without O_DIRECT in the file system, @fd was opened without it. */
     f->direct = (flags & O_DIRECT) && (fcntl(fd, F_GETFL) & O_DIRECT);
     set_io_wait(f);
     return &f->file;
 }
 
-/* From here on through the page cache */
+/* I/O goes through the page cache from now on. */
 static void host_file_undirect(HostFile *f)
 {
     int flags = fcntl(f->fd, F_GETFL);
@@ -278,8 +278,8 @@ static int host_io_work(void *opaque)
 }
 
 /*
- * Whether another thread should do the copying, although nothing waits: it
- * takes much longer than to wake a thread, and there are other requests. Writes
+ * Whether another thread should do the copying, even if nothing waits: copying
+ * takes much longer than waking a thread, and there are other requests. Writes
  * to one file wait for one another anyway.
  */
 static bool host_io_shared(const FsCall *call, const HostIo *io)

@@ -19,8 +19,9 @@ typedef struct HostFile {
     HostWait wait;              /* of work on it: NEVER or POOL */
     bool direct;                /* O_DIRECT is on */
     /*
-     * Of long reads and writes: TRY_FIRST, or POOL where the kernel has no
-     * RWF_NOWAIT for them, or they sync
+     * Of reads and writes; if wait is NEVER, only of long ones: TRY_FIRST, or
+     * POOL where the kernel has no RWF_NOWAIT for them, they sync, or O_DIRECT
+     * is on
      */
     HostWait read_wait;
     HostWait write_wait;
@@ -29,9 +30,9 @@ typedef struct HostFile {
 } HostFile;
 
 /*
- * A file with one reference for @fd, whose ownership passes. @flags are those
- * that @fd was opened with; @writeout is writeout=immediate; @kind is of its
- * file system.
+ * A file with one reference for @fd, which it owns from now on. @flags are
+ * those that @fd was opened with; @writeout is writeout=immediate; @kind is
+ * that of the file system.
  */
 FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
                       HostDevKind kind);
