@@ -3,8 +3,8 @@
  *
  * In which AioContext an export runs (FsExport.ctx).
  *
- * The first device brings the export to its own context, and the last one to
- * leave gives it back to the main loop. An export without a device still
+ * The first device brings the export to the device's context, and the last one
+ * to leave gives it back to the main loop. An export without a device still
  * notices that its helper is lost, and gets another one. So an export changes
  * its context in two steps. In the old context it takes back its handlers,
  * timers and bottom halves. Then no code of the export can run, and it sets

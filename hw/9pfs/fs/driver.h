@@ -13,7 +13,7 @@
  * operations at once. They return 0 (or a count) or -errno.
  *
  * Every operation gets the FsCall it works for (call.h), and returns -EINTR
- * when the call was cancelled before the operation did anything.
+ * when the call was cancelled and the operation has done nothing.
  */
 #ifndef HW_9PFS_FS_DRIVER_H
 #define HW_9PFS_FS_DRIVER_H
@@ -178,8 +178,8 @@ typedef struct FsDriver {
                                     const char *name);
 
     /*
-     * NULL, or adds the driver's own parts to @info, which is new: @helper and
-     * @descriptors.
+     * NULL, or adds the driver's own members to @info, which is new: helper and
+     * descriptors. Export's thread.
      */
     void (*query)(FsExport *fs, FsdevInfo *info);
     /*

@@ -16,6 +16,9 @@
  * devices of an export have the same. Only the main thread makes and ends
  * exports, starts helpers and waits for them, and changes fs->ctx. It does all
  * other work on an export in the export's context (fs_context_run()).
+ *
+ * A comment that names the main thread, or the export's thread where that is
+ * the main thread, also means a vCPU's thread while it has the big lock.
  */
 #ifndef HW_9PFS_FS_EXPORT_H
 #define HW_9PFS_FS_EXPORT_H

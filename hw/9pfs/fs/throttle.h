@@ -13,7 +13,7 @@
 
 typedef struct FsThrottle FsThrottle;
 
-/* Returns NULL when limits contradict each other; the error names them. */
+/* Returns NULL if a limit is invalid, or two clash; the error names them. */
 FsThrottle *fs_throttle_new(const ThrottleLimits *limits, Error **errp);
 void fs_throttle_free(FsThrottle *throttle);
 
