@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The local driver's operations on an inode's attributes and on a link's
- * target. On most file systems the kernel has them at hand (HOST_WORK_STAT),
- * and where the security model adds little, no thread is needed.
+ * target. On most file systems the kernel has them at hand (HOST_WORK_STAT).
+ * Where the security model needs no name, the export's thread then reads them
+ * itself.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"

@@ -4,9 +4,10 @@
  * The local driver: a host directory, with QEMU's own privileges.
  *
  * Theory of operation. The security model (model.h) knows how the guest sees a
- * file and how that is kept on the host; the node (node.h) knows where the file
- * is; host/file.c works on open files. Here they come together, with one
- * function for each operation of a driver.
+ * file and how the host keeps this view; the node (node.h) knows where the file
+ * is; host/file.c works on open files. The driver puts them together, with one
+ * function per operation: walk.c, attr.c and names.c have most of them. This
+ * file has the others, and the export.
  *
  * Operations that may wait for storage or a server run in the thread pool, on
  * pinned descriptors. The export's thread does the others itself: it looks a
@@ -136,7 +137,7 @@ typedef struct XattrWork {
     uint8_t *result;
 } XattrWork;
 
-/* Length of the value, which is in x->result; or -errno */
+/* Puts the value into x->result and returns its length, or -errno. */
 static int getxattr_work(void *opaque)
 {
     XattrWork *x = opaque;
@@ -276,7 +277,7 @@ static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
     host->readonly = lf->fs->readonly;
     host->ignore_chown_failure =
         o->security_model == FSDEV_SECURITY_MODEL_NONE;
-    /* As whatever user QEMU runs: -run-with user= changes it later. */
+    /* For any user: -run-with user= may change QEMU's later. */
     host->own_access = true;
 
     ret = lf->host.model->open ? lf->host.model->open(&lf->host) : 0;
@@ -297,8 +298,8 @@ static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
         ret = -ENOTDIR;
     }
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "path '%s': attributes of "
-                         "security_model=%s", o->path,
+        error_setg_errno(errp, -ret, "path '%s': cannot read the attributes "
+                         "of security_model=%s", o->path,
                          FsdevSecurityModel_str(o->security_model));
         if (lf->host.model->close) {
             lf->host.model->close(&lf->host);

@@ -7,25 +7,26 @@
  * Theory of operation. There are two ways:
  *
  * - By its name in a directory. The directory is a node too, and may have to be
- *   found first, and so on up to the nearest one that is open: the root always
- *   is. A guest can nest directories without bound, so the way up is a loop. As
- *   long as the kernel has all the names in its cache nothing is quicker, so
- *   this is tried first, in this thread (find_try()).
- * - By its file handle, where the file system has those and this process may
- *   use them (open_by_handle_at(2) needs CAP_DAC_READ_SEARCH). This goes before
- *   names that have to be waited for.
+ *   found first, and so on up to the nearest open one: the root is always open.
+ *   A guest can nest directories without bound, so the way up is a loop. As
+ *   long as the kernel has all the names in its cache, nothing is quicker, so
+ *   the export's thread tries this first (find_try()).
+ * - By its file handle, where the file system has file handles and this process
+ *   may use them (open_by_handle_at(2) needs CAP_DAC_READ_SEARCH). The driver
+ *   prefers this to a lookup of names that may wait.
  *
- * The second, or else the names, take the thread pool (find_work()), which goes
- * all the way at once on copies of the names.
+ * Where the first attempt fails, the thread pool goes all the way in one piece
+ * (find_work()): from a file handle or an open directory down along copies of
+ * the names.
  *
- * The inode that is found must have the node's device and inode number, and its
- * time of birth where that is known: a file system gives the number of a file
- * that is gone to another. Otherwise the node is stale, and the error is
- * ESTALE, as for such an inode on any network file system in Linux.
+ * The inode that it finds must have the node's device and inode number, and the
+ * node's time of birth if that is known, because a file system reuses the
+ * numbers of deleted files. Otherwise the node is stale, and the error is
+ * ESTALE, as on any network file system in Linux.
  *
- * A name may be wrong. The host may rename files without this process knowing.
- * And while a rename by the guest is under way, a name may be wrong on either
- * side of it: a lookup that fails waits for the rename and tries again
+ * A name may be wrong. The host may rename files without QEMU's knowledge. And
+ * while a rename by the guest is under way, the old and the new name may both
+ * be wrong: a lookup that fails waits for the rename and tries again
  * (find_again()).
  */
 #include "qemu/osdep.h"
@@ -33,27 +34,27 @@
 #include "hw/9pfs/fs/walk.h"
 #include "node.h"
 
-/* Steps that are tried here before the thread pool is asked */
+/* Steps that the export's thread tries before the thread pool takes over */
 #define TRY_STEPS           16
-/* Rounds in which renames may get into the way of finding an inode */
+/* Rounds in which renames may get in the way */
 #define FIND_TRIES          64
 
 typedef struct FindStep {
     FsEntry *entry;             /* a reference */
     LocalNode *node;            /* the node it must be; a reference */
     uint64_t born;              /* or 0 */
-    char *name;                 /* as the entry has it at first, */
-    FsNode *parent;             /* likewise; no reference: to compare */
+    char *name;                 /* the entry's name at the start */
+    FsNode *parent;             /* likewise; only to compare: no reference */
 } FindStep;
 
-/* The way from the nearest node that can be opened down to the one sought */
+/* The way from the nearest node that is open or has a handle to the target */
 typedef struct Find {
     LocalFs *lf;
     LocalNode *start;           /* a reference; pinned if it is open */
-    struct file_handle *memo;   /* a copy of the start's, or NULL */
-    GArray *steps;              /* FindStep, from the end to the start */
+    struct file_handle *saved_handle;   /* copy of the start's; or NULL */
+    GArray *steps;              /* FindStep, from the target up */
     /* Results of find_work() */
-    int failed;                 /* step, steps->len: the start; or -1 */
+    int failed;                 /* a step's index; steps->len: start; or -1 */
     int fd;
     int parent_fd;              /* of the node above, or -1 */
 } Find;
@@ -70,16 +71,16 @@ static void find_end(Find *f)
         g_free(s->name);
     }
     g_array_free(f->steps, true);
-    g_free(f->memo);
+    g_free(f->saved_handle);
     if (f->start) {
-        if (!f->memo) {
+        if (!f->saved_handle) {
             host_fd_unpin(&f->start->path_fd);
         }
         fs_node_unref(&f->start->node);
     }
 }
 
-/* False if there is no way. */
+/* Gathers the way to @n. False if there is none. */
 static bool find_gather(Find *f, LocalNode *n)
 {
     *f = (Find) {
@@ -89,7 +90,7 @@ static bool find_gather(Find *f, LocalNode *n)
         .fd = -1,
         .parent_fd = -1,
     };
-    while (n->path_fd.fd < 0 && !n->memo) {
+    while (n->path_fd.fd < 0 && !n->saved_handle) {
         FsEntry *entry = fs_node_where(&n->node);
         FindStep s;
 
@@ -109,16 +110,17 @@ static bool find_gather(Find *f, LocalNode *n)
     if (n->path_fd.fd >= 0) {
         host_fd_pin(&n->path_fd);
     } else {
-        f->memo = g_memdup2(n->memo,
-                            sizeof(*n->memo) + n->memo->handle_bytes);
+        f->saved_handle = g_memdup2(n->saved_handle, sizeof(*n->saved_handle) +
+                                    n->saved_handle->handle_bytes);
     }
     return true;
 }
 
-/* The start by its file handle: descriptor or -errno. In the thread pool. */
-static int find_open_memo(Find *f)
+/* In the thread pool: opens the start by its file handle, or -errno. */
+static int find_open_handle(Find *f)
 {
-    int fd = open_by_handle_at(f->lf->mount_fd, f->memo, O_PATH | O_CLOEXEC);
+    int fd = open_by_handle_at(f->lf->mount_fd, f->saved_handle,
+                               O_PATH | O_CLOEXEC);
     FsAttr attr;
     int ret;
 
@@ -139,12 +141,12 @@ static int find_open_memo(Find *f)
 static int find_work(void *opaque)
 {
     Find *f = opaque;
-    int above = -1;             /* the directory of cur, if it is ours */
+    int above = -1;             /* the directory of cur, if opened here */
     int start, cur, i;
     FsAttr attr;
 
-    if (f->memo) {
-        start = find_open_memo(f);
+    if (f->saved_handle) {
+        start = find_open_handle(f);
         if (start < 0) {
             f->failed = f->steps->len;
             return start;
@@ -166,7 +168,7 @@ static int find_work(void *opaque)
         if (above >= 0) {
             close(above);
         }
-        above = cur == start && !f->memo ? -1 : cur;
+        above = cur == start && !f->saved_handle ? -1 : cur;
         if (fd < 0) {
             if (above >= 0) {
                 close(above);
@@ -182,8 +184,8 @@ static int find_work(void *opaque)
 }
 
 /*
- * Finding without waiting. Nodes that were found are pinned until the end, so
- * that the budget does not close one for the next.
+ * Finding without waiting. The nodes that it finds are pinned until the end, so
+ * that the budget does not close one of them to make room for the next.
  */
 typedef struct FindTry {
     LocalNode *found[TRY_STEPS];
@@ -212,7 +214,7 @@ static int coroutine_fn find_try_step(FsEntry *entry, void *opaque)
         return -EAGAIN;
     }
     if (!local_node_is(n, local_node_born(n), &attr)) {
-        /* The thread pool has the last word. */
+        /* Let the thread pool decide. */
         close(fd);
         return -EAGAIN;
     }
@@ -222,7 +224,7 @@ static int coroutine_fn find_try_step(FsEntry *entry, void *opaque)
     return 0;
 }
 
-/* Whether @n is open now; if not, some of the way may be done. */
+/* Returns whether @n is open now. If not, part of the way may be done. */
 static bool coroutine_fn find_try(LocalNode *n)
 {
     static const FsFinder finder = {
@@ -239,7 +241,7 @@ static bool coroutine_fn find_try(LocalNode *n)
     return done;
 }
 
-/* Takes over a descriptor of @n's that was found. */
+/* Takes over @fd, a descriptor of @n's inode, or -1. */
 static void find_take(LocalNode *n, int fd)
 {
     if (fd >= 0 && n->path_fd.fd < 0) {
@@ -250,16 +252,16 @@ static void find_take(LocalNode *n, int fd)
 }
 
 /*
- * The way came to an end at step @f->failed because of @ret: whether there may
- * be another one.
+ * The way ended at step @f->failed with @ret. Returns whether there may be
+ * another way.
  */
 static bool coroutine_fn find_again(Find *f, int ret)
 {
     FindStep *s;
 
     if (f->failed == (int)f->steps->len) {
-        /* Not by file handle, which another round may have dropped already. */
-        g_clear_pointer(&f->start->memo, g_free);
+        /* The handle did not work; another round may have dropped it. */
+        g_clear_pointer(&f->start->saved_handle, g_free);
         return true;
     }
     if (ret != -ENOENT && ret != -ENOTDIR && ret != -ESTALE) {
@@ -280,7 +282,7 @@ static bool coroutine_fn find_again(Find *f, int ret)
     return false;
 }
 
-/* The node is pinned, so that it keeps its descriptor. */
+/* The caller has pinned the node, so that it keeps the new descriptor. */
 static int coroutine_fn find_node(LocalNode *n)
 {
     unsigned tries;
@@ -304,7 +306,7 @@ static int coroutine_fn find_node(LocalNode *n)
             find_take(n, f.fd);
         } else {
             find_take(n, f.fd);
-            /* Its directory as well, for other names in it */
+            /* Keep the directory open, too, for other names in it. */
             find_take(f.steps->len > 1
                       ? g_array_index(f.steps, FindStep, 1).node
                       : f.start, f.parent_fd);

@@ -1,10 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The local driver holds an inode for work in the thread pool: its descriptor
- * stays open until the work is done, and so does that of a directory in which
- * the inode has a name, for security models that need one. Such a name may
- * change before the model uses it, and then the work is done again.
+ * The local driver holds an inode for work that may run in the thread pool: the
+ * inode's descriptor stays open until the work is done. If the security model
+ * needs a name, the descriptor of a directory that has the name stays open,
+ * too. The name may change before the model uses it; then the driver repeats
+ * the work.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -12,7 +13,7 @@
 
 #define HOLD_TRIES          16
 
-/* Directory and name for the hold: 0, or -errno of finding the directory. */
+/* Holds directory and name, if there are any. -ESTALE if they keep changing. */
 static int coroutine_fn hold_name(LocalHold *hold, LocalNode *n)
 {
     unsigned tries;
@@ -47,9 +48,9 @@ static int coroutine_fn hold_name(LocalHold *hold, LocalNode *n)
 }
 
 /*
- * Ends the hold. Returns whether another try is worthwhile after the model
- * returned @ret: it is after -ESTALE, as the name may have changed; and if not,
- * the next hold has no name.
+ * Ends the hold. Returns whether to try again after the model returned @ret:
+ * after -ESTALE, because the name may have changed. If the name has not changed
+ * here, the host renamed the file, and the next hold does without a name.
  */
 static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int ret)
 {
@@ -67,7 +68,6 @@ static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int ret)
     }
     g_free(hold->name);
     if (stale && !fs_rename_wait(n->node.fs) && !changed) {
-        /* The host has renamed it: only the inode itself is left. */
         hold->nameless = true;
     }
     return stale;

@@ -16,26 +16,26 @@ typedef struct LocalHold {
     LocalNode *node;            /* pinned, or NULL: a file's descriptor */
     LocalNode *dir;             /* pinned, with a reference; or NULL */
     char *name;
-    bool nameless;              /* its name turned out to be wrong */
+    bool nameless;              /* its name was wrong: do without one */
     unsigned tries;
 } LocalHold;
 
-/* Work on one inode. Operations embed it at the start of theirs. */
+/* Work on one inode. An operation's own work starts with one. */
 typedef struct LocalWork {
     LocalHold hold;
     const LocalHost *host;
-    HostWait wait;              /* at least, on any file system */
+    HostWait wait;              /* the least, on any file system */
 } LocalWork;
 
 /*
- * Holds @n and runs @func(@w), in the thread pool if it may wait. @file is an
- * open descriptor to use if the node has none, or -1. *@w is zero except for
- * the operation's own fields.
+ * Holds @n and runs @func(@w), in the thread pool if the work may wait. @file
+ * is an open descriptor to use if the node has none, or -1. *@w is zero except
+ * for the operation's own fields.
  */
 int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
                                 ThreadPoolFunc *func);
 
-/* Whether the guest must not see such a name */
+/* Whether to hide @name from the guest */
 static inline bool local_hidden(const LocalFs *lf, const char *name)
 {
     return lf->host.model->reserved(name);

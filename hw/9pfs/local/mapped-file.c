@@ -7,11 +7,11 @@
  * A metadata file that is missing (or is no regular file, or is too long)
  * leaves everything to the host file.
  *
- * Metadata goes by name and means an inode, so names and metadata change
- * together, under a lock of the export. The metadata files of hard links are
- * hard links, too. That is why they are written in place, and why those of a
- * new name never are: a file that was left there may be linked to another
- * file's metadata.
+ * Metadata belongs to an inode, but its place is given by a name. So names and
+ * metadata change together, under a lock of the export. The metadata files of
+ * hard links are hard links, too, so a change of metadata writes the file in
+ * place. A new name never takes over a metadata file that is still there: that
+ * one may be linked to another file's metadata.
  */
 #include "qemu/osdep.h"
 #include "mapped-folder.h"
@@ -35,20 +35,20 @@ static int check_name(const LocalHost *lh, const LocalInode *inode,
 
 /*
  * Opens the metadata of an inode with the attributes @host. -ENOENT if there
- * is none, and -ESTALE with @make if there is nowhere to keep it.
+ * is none; -ESTALE, with @make, if the inode has no place for metadata.
  */
 static int open_of_inode(const LocalHost *lh, const LocalInode *inode,
                          const FsAttr *host, int flags, bool make)
 {
-    int dir, fd;
+    int folder, fd;
 
     if (inode->name) {
-        dir = local_metadata_open_folder(lh, inode->dir, make);
-        if (dir < 0) {
-            return dir;
+        folder = local_metadata_open_folder(lh, inode->dir, make);
+        if (folder < 0) {
+            return folder;
         }
-        fd = local_metadata_open(lh, dir, inode->name, flags, make);
-        close(dir);
+        fd = local_metadata_open(lh, folder, inode->name, flags, make);
+        close(folder);
         return fd;
     }
     if (host->dev == lh->host.root_dev && host->ino == lh->host.root_ino) {
@@ -62,9 +62,9 @@ static int open_of_inode(const LocalHost *lh, const LocalInode *inode,
     return make ? -ESTALE : -ENOENT;
 }
 
-/* Views; all of these are for holders of the lock. */
+/* Views. The caller holds the lock. */
 
-/* @host: as the host says, and thereafter as the guest sees it */
+/* Turns @host, the host's attributes, into those that the guest sees. */
 static int apply_view(const LocalHost *lh, const LocalInode *inode,
                       FsAttr *host, LocalView *view)
 {
@@ -244,7 +244,10 @@ static int mapped_link(const LocalHost *lh, const LocalInode *inode,
     return ret;
 }
 
-/* Makes room for a rename over the directory @newname. */
+/*
+ * Looks at the target of a rename of @old. If both are directories, clears the
+ * target's metadata, which would keep rename(2) from replacing it.
+ */
 static int prepare_target(const LocalHost *lh, const FsAttr *old,
                           int newdir, const char *newname,
                           bool *exists, bool *same)
@@ -289,7 +292,7 @@ static int rename_locked(const LocalHost *lh,
                                              newdir, newname);
     }
 
-    /* All that can fail is done before anything is changed. */
+    /* Do as much as can fail before changing anything. */
     ret = local_metadata_find(lh, olddir, oldname, &from);
     if (ret == 0) {
         to = local_metadata_open_folder(lh, newdir, from >= 0);
@@ -329,7 +332,7 @@ static int mapped_rename(const LocalHost *lh, int olddir, const char *oldname,
     return ret;
 }
 
-/* Before rmdir(2) of @name, which must be @expect if that is a handle */
+/* Before rmdir(2) of @name, which must be @expect unless that is -1 */
 static int prepare_rmdir(const LocalHost *lh, int dir, const char *name,
                          int expect)
 {
@@ -403,9 +406,9 @@ static int mapped_keep(const LocalHost *lh, const LocalInode *inode)
 }
 
 /*
- * Extended attributes are the host file's. The guest must not set those of the
- * other mapped model, as the directory may be exported with that one, too; and
- * there are no ACLs.
+ * Extended attributes are the host file's. The guest must not set those of
+ * mapped-xattr, because the directory may be exported with that model, too.
+ * There are no ACLs.
  */
 static int check_xattr(const char *name, int hidden)
 {

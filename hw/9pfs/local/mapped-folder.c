@@ -4,9 +4,9 @@
  * Security model mapped-file: metadata folders and the files in them (see
  * mapped-folder.h).
  *
- * Other processes may write to the shared directory. Metadata is reached
- * through hostfs, by single names below held handles, and only ever opened if
- * it is a regular file.
+ * Other processes may write to the shared directory. So these functions reach
+ * metadata only through hostfs, by single names in directories that they hold
+ * open, and open only regular files.
  */
 #include "qemu/osdep.h"
 #include <dirent.h>
@@ -43,17 +43,17 @@ int local_metadata_open_folder(const LocalHost *lh, int dir, bool make)
     return fd;
 }
 
-int local_metadata_remove(const LocalHost *lh, int dir, const char *name)
+int local_metadata_remove(const LocalHost *lh, int folder, const char *name)
 {
-    int ret = hostfs_unlink(&lh->host, dir, name, false, -1);
+    int ret = hostfs_unlink(&lh->host, folder, name, false, -1);
 
     if (ret == -EISDIR) {
-        ret = hostfs_unlink(&lh->host, dir, name, true, -1);
+        ret = hostfs_unlink(&lh->host, folder, name, true, -1);
     }
     return ret == -ENOENT ? 0 : ret;
 }
 
-static int create_metadata(const LocalHost *lh, int dir, const char *name)
+static int create_metadata(const LocalHost *lh, int folder, const char *name)
 {
     const FsMakeArgs make = {
         .name = name, .mode = S_IFREG | 0600, .uid = -1, .gid = -1,
@@ -61,20 +61,20 @@ static int create_metadata(const LocalHost *lh, int dir, const char *name)
     FsAttr attr;
     int fd, node;
 
-    fd = hostfs_create(&lh->host, dir, &make, O_RDWR | O_EXCL, &node, &attr);
+    fd = hostfs_create(&lh->host, folder, &make, O_RDWR | O_EXCL, &node, &attr);
     if (fd >= 0) {
         close(node);
     }
     return fd;
 }
 
-int local_metadata_open(const LocalHost *lh, int dir, const char *name,
+int local_metadata_open(const LocalHost *lh, int folder, const char *name,
                         int flags, bool make)
 {
     FsAttr attr;
     int node, ret;
 
-    node = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &attr);
+    node = hostfs_step(&lh->host, folder, name, HOST_WAIT_POOL, &attr);
     if (node >= 0 && S_ISREG(attr.mode)) {
         ret = hostfs_open(&lh->host, node, flags);
         close(node);
@@ -82,10 +82,10 @@ int local_metadata_open(const LocalHost *lh, int dir, const char *name,
     }
     if (node >= 0) {
         close(node);
-        ret = make ? local_metadata_remove(lh, dir, name) : 0;
+        ret = make ? local_metadata_remove(lh, folder, name) : 0;
         node = ret < 0 ? ret : -ENOENT;
     }
-    return node == -ENOENT && make ? create_metadata(lh, dir, name) : node;
+    return node == -ENOENT && make ? create_metadata(lh, folder, name) : node;
 }
 
 bool local_metadata_is_absence(int ret)
@@ -119,7 +119,7 @@ static DIR *list_directory(const LocalHost *lh, int node, int *ret)
     return list;
 }
 
-/* 0 if a directory holds nothing, or nothing but metadata; or -ENOTEMPTY */
+/* 0 if a directory holds nothing except metadata, else -ENOTEMPTY */
 static int check_empty(const LocalHost *lh, int node)
 {
     struct dirent *entry;

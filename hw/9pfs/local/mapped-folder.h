@@ -6,10 +6,11 @@
  *     DIR/.virtfs_metadata/NAME       the view of DIR/NAME
  *     ROOT/.virtfs_metadata_root      the view of the export's root
  *
- * All of it may block, and is called from any thread that holds the export's
- * lock (local_mapped_lock()): for writing, if it changes names or metadata.
- * Functions return 0 (or what they say) or -errno. @dir is a handle of a
- * directory, @folder one of its metadata folder.
+ * All functions with a LocalHost may block. Call them from any thread that
+ * holds the export's lock (local_mapped_lock()): for writing, if they change
+ * names or metadata. They return 0 (or the result that their comment names) or
+ * -errno. @dir is an O_PATH descriptor of a directory, @folder one of its
+ * metadata folder.
  */
 #ifndef HW_9PFS_LOCAL_MAPPED_FOLDER_H
 #define HW_9PFS_LOCAL_MAPPED_FOLDER_H
@@ -21,27 +22,27 @@
 /* LocalModel.reserved */
 bool local_metadata_reserved(const char *name);
 
-/* Whether an error means that there is no metadata that could be read */
+/* Whether an error means that there is no metadata, or none to read */
 bool local_metadata_is_absence(int ret);
 
-/* A handle of the folder of @dir, which is made if @make and there is none */
+/* Opens the folder of @dir (O_PATH), and makes it first if need be and @make */
 int local_metadata_open_folder(const LocalHost *lh, int dir, bool make);
 
 /*
- * A handle of the folder of @dir in *@folder if it has metadata for @name,
- * else -1
+ * Puts a descriptor of the folder of @dir into *@folder if the folder has
+ * metadata for @name, else -1.
  */
 int local_metadata_find(const LocalHost *lh, int dir, const char *name,
                         int *folder);
 
 /*
- * Opens the metadata file @name in @folder. -ENOENT if there is none. With
- * @make it is made then, and anything else that has the name is removed.
+ * Opens the metadata file @name in @folder. If there is none, returns -ENOENT
+ * or, with @make, makes it in place of anything else that has the name.
  */
 int local_metadata_open(const LocalHost *lh, int folder, const char *name,
                         int flags, bool make);
 
-/* Writes metadata for a new name, in place of any that was left there. */
+/* Writes metadata for a new name, in place of any old metadata there. */
 int local_metadata_put(const LocalHost *lh, int dir, const char *name,
                        const LocalView *view);
 
@@ -56,7 +57,7 @@ int local_metadata_link(const LocalHost *lh, int fd, int dir,
 int local_metadata_rename(const LocalHost *lh, int from, const char *oldname,
                           int to, const char *newname);
 
-/* Removes whatever has that name; -ENOENT is no error. */
+/* Removes the file or empty directory @name, if there is one. */
 int local_metadata_remove(const LocalHost *lh, int folder, const char *name);
 
 /*

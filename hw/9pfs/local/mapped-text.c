@@ -9,13 +9,14 @@
  *     virtfs.mode=33188
  *     virtfs.rdev=0
  *
- * Numbers are decimal; the mode has type bits. A line that is malformed, or
- * none of these, is ignored, and dropped when the file is written again. Of
- * several lines for one number the first counts. A line that is missing leaves
- * its number to the host file.
+ * Numbers are decimal; the mode has type bits. Malformed and other lines are
+ * ignored, and disappear when the file is written again. Of several lines for
+ * one number the first valid one counts. If a line is missing, the host file's
+ * number counts.
  *
- * The text is written in one go and cut to its length afterwards, so another
- * process sees the old text, the new, or the new with a rest after it.
+ * One write(2) writes the text, and the file is cut to its length afterwards.
+ * So another process sees the old text, the new text, or the new text with the
+ * rest of the old text after it.
  */
 #include "qemu/osdep.h"
 #include "mapped-text.h"

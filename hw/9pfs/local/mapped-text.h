@@ -10,8 +10,8 @@
 #include "mapped.h"
 
 /*
- * The view in an open metadata file: 0 or -errno. Nothing in it is valid if the
- * file is too long.
+ * These read and write the view in an open metadata file: 0 or -errno. If the
+ * file is too long, read returns a view without valid fields.
  */
 int local_metadata_read(int fd, LocalView *view);
 int local_metadata_write(int fd, const LocalView *view);

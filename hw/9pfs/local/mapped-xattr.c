@@ -11,19 +11,19 @@
  *     user.virtfs.system.posix_acl_access, user.virtfs.system.posix_acl_default
  *                                 the guest's ACLs
  *
- * A special file or link gets them before it gets its name, where the file
- * system can do that: so no process sees the regular file that stands for it
- * without them.
+ * A special file or link gets these attributes before it gets its name, where
+ * the file system can do that. So no process sees the regular file that stands
+ * for it without them.
  *
- * Each attribute stands for itself: if it is missing or has the wrong size, or
+ * The attributes are independent: if one is missing or has the wrong size, or
  * the host does not let QEMU read it, the host file's value counts.
  *
- * The guest's ACLs are not enforced here, its own kernel does that. But mode
- * and access ACL go together, and new files inherit (acl(5)), whether or not
- * the client sees to it: Linux' client sets the mode before an ACL, the ACL
- * after a mode, and both on a new file, if it is mounted with posixacl, and
- * nothing otherwise. All of that comes to the same when done twice, so it is
- * done here as the kernel does for its own file systems.
+ * The guest's kernel enforces the guest's ACLs, not QEMU. But QEMU keeps mode
+ * and access ACL consistent and lets new files inherit (acl(5)), as the kernel
+ * does for its own file systems. Linux's client does the same if it is mounted
+ * with posixacl (it sets the mode before an ACL, the ACL after a mode, and both
+ * on a new file), and otherwise does nothing. To do it twice has no further
+ * effect.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
@@ -36,7 +36,7 @@
 #define XATTR_ACCESS    LOCAL_MAPPED_PREFIX FS_ACL_ACCESS
 #define XATTR_DEFAULT   LOCAL_MAPPED_PREFIX FS_ACL_DEFAULT
 
-/* Held by all that read a part of a view to write another */
+/* Held while a function reads one part of a view to write another */
 static void lock_views(const LocalHost *lh)
 {
     g_rw_lock_writer_lock(local_mapped_lock(lh));
@@ -52,7 +52,7 @@ static bool mapped_reserved(const char *name)
     return false;
 }
 
-/* 1 if the attribute is there and as long as it must be, 0 if not. */
+/* 1 if the attribute is readable and has @size bytes, 0 if not. */
 static int get_number(const LocalHost *lh, int node, const char *name,
                       uint64_t *value, size_t size)
 {
@@ -131,7 +131,7 @@ static int put_u32(const LocalHost *lh, int node, const char *name,
     return hostfs_setxattr(&lh->host, node, name, buf, sizeof(buf), 0);
 }
 
-/* Writes the valid part of @view, and the type first: it must not be wrong. */
+/* Writes the valid part of @view, with the mode and its type first. */
 static int put_view(const LocalHost *lh, int node, const LocalView *view)
 {
     uint8_t rdev[8];
@@ -176,8 +176,8 @@ static int get_attr(const LocalHost *lh, const LocalInode *inode,
 }
 
 /*
- * One of the guest's ACLs, as new memory in *@acl; 0 when there is none, or
- * nothing that is an ACL.
+ * One of the guest's ACLs, as new memory in *@acl; returns its length, or 0 if
+ * there is no valid ACL.
  */
 static ssize_t get_acl(const LocalHost *lh, int node, const char *name,
                        uint8_t **acl)
@@ -210,7 +210,7 @@ static ssize_t get_acl(const LocalHost *lh, int node, const char *name,
     return len;
 }
 
-/* The access ACL follows a new mode, as posix_acl_chmod() in Linux. */
+/* Adapts the access ACL to a new mode, as posix_acl_chmod() in Linux. */
 static int chmod_acl(const LocalHost *lh, int node, uint32_t mode)
 {
     g_autofree uint8_t *acl = NULL;
@@ -237,7 +237,7 @@ static int set_view(const LocalHost *lh, const LocalInode *inode,
     return ret;
 }
 
-/* Whether @set makes anything that is kept in the view different */
+/* Whether @set changes a value that the view has */
 static bool view_differs(const FsSetAttr *set, const FsAttr *attr)
 {
     return ((set->valid & FS_SET_MODE) &&
@@ -267,15 +267,15 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
         unlock_views(lh);
     }
     if (ret == 0) {
-        /* An extended attribute moves the ctime; on ext4, if it changes. */
+        /* Setting an xattr moves the ctime; on ext4, only a new value does. */
         ret = local_mapped_set_times(lh, inode, set, view_differs(set, &attr));
     }
     return ret;
 }
 
 /*
- * Gives a new object its part of the default ACL of its directory, as
- * posix_acl_create() in Linux: the mode is limited, the object inherits.
+ * Lets a new object inherit the default ACL of its directory, which limits the
+ * mode, as posix_acl_create() in Linux.
  */
 static int inherit_acl(const LocalHost *lh, int dir, int node,
                        LocalView *view)
@@ -384,7 +384,7 @@ static ssize_t mapped_getxattr(const LocalHost *lh, const LocalInode *inode,
                            buf, size);
 }
 
-/* removexattr(2) of an ACL that is not there is no error in Linux. */
+/* In Linux, removexattr(2) of an ACL that does not exist is no error. */
 static int remove_acl(const LocalHost *lh, int node, const char *kept)
 {
     int ret = hostfs_removexattr(&lh->host, node, kept);
@@ -392,7 +392,7 @@ static int remove_acl(const LocalHost *lh, int node, const char *kept)
     return ret == -ENODATA ? 0 : ret;
 }
 
-/* The mode follows the access ACL, which may have nothing more to say then. */
+/* Adapts the mode to the access ACL, and stores the ACL if it says more. */
 static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
                           const void *acl, size_t size)
 {
@@ -420,7 +420,7 @@ static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
     return ret;
 }
 
-/* setxattr(2) ignores its flags for ACLs, and takes an empty one away. */
+/* As setxattr(2), which ignores its flags and removes the ACL if it is empty */
 static int set_acl(const LocalHost *lh, const LocalInode *inode,
                    const char *kept, const void *acl, size_t size)
 {

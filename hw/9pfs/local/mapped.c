@@ -4,14 +4,14 @@
  * The guest's view of a file, and the host's files that stand for the guest's:
  * see mapped.h.
  *
- * Host files get LocalHost.fmode and .dmode and whatever owner the process
- * gives them. They are made by hostfs, which sets the mode after it made them:
- * so the umask has no part in it.
+ * Host files get the modes LocalHost.fmode and .dmode, and the process's user
+ * and group. hostfs sets the mode after it has made the file, so the umask has
+ * no effect.
  */
 #include "qemu/osdep.h"
 #include "mapped.h"
 
-/* Rounds of "it exists" and "it does not" that are taken for a coincidence */
+/* Rounds in which the host may make and remove the file that a guest opens */
 #define CREATE_TRIES            16
 
 #define NO_ID                   ((uint32_t)-1)
@@ -64,7 +64,7 @@ void local_view_apply(const LocalView *view, FsAttr *attr)
         attr->gid = view->gid;
     }
     if (type != (attr->mode & S_IFMT) && type != S_IFLNK) {
-        /* The host file's content is not a device's or a fifo's. */
+        /* A device or fifo has no size, whatever the host file contains. */
         attr->size = 0;
         attr->blocks = 0;
     }
@@ -152,7 +152,7 @@ int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
 }
 
 /*
- * QEMU may not move the ctime of another user's file, and then leaves it.
+ * Leaves the ctime alone where QEMU lacks permission: on another user's file.
  */
 int local_mapped_set_times(const LocalHost *lh, const LocalInode *inode,
                            const FsSetAttr *set, bool moved)
@@ -278,7 +278,7 @@ static int check_make(const LocalHost *lh, const FsMakeArgs *make)
     }
 }
 
-/* Returns a handle of the directory that was made, and of no other. */
+/* Makes a directory: an O_PATH descriptor of that one and no other. */
 static int make_directory(const LocalHost *lh, int dir, const FsMakeArgs *host)
 {
     FsAttr made, attr;
@@ -294,13 +294,13 @@ static int make_directory(const LocalHost *lh, int dir, const FsMakeArgs *host)
         return -ESTALE;
     }
     if (node == -EMFILE || node == -ENFILE || node == -ENOMEM) {
-        /* It will be tried again. */
+        /* The caller may try again. */
         hostfs_unlink(&lh->host, dir, host->name, true, -1);
     }
     return node;
 }
 
-/* Whether the host's type of a new object is not the guest's. */
+/* Whether the host's type of a new object differs from the guest's */
 static bool is_disguised(const FsMakeArgs *make)
 {
     uint32_t type = make->mode & S_IFMT;

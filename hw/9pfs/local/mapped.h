@@ -1,15 +1,17 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The mapped security models share this: the guest's view of a file, which is
- * kept beside the file, and the host's files that stand for the guest's.
+ * The common part of the mapped security models: the guest's view of a file,
+ * which the model keeps beside the file, and the host's files that stand for
+ * the guest's. All of it may block; any thread.
  *
  * On the host there are only directories and regular files, which belong to
  * QEMU. A regular file stands for the guest's regular file, or for a symbolic
  * link (whose target is its content), a fifo, a socket or a device. Owner,
- * group, mode with type, and device number are the view's; all else (times,
- * size, links, content) is the host file's own. What the view lacks is the
- * host's, too: a file that a host user puts into the share shows as it is.
+ * group, mode with type, and device number come from the view; all else (times,
+ * size, links, content) is the host file's own. Where the view lacks a value,
+ * the host file's counts: the guest sees a file that a host user puts into the
+ * share as it is on the host.
  */
 #ifndef HW_9PFS_LOCAL_MAPPED_H
 #define HW_9PFS_LOCAL_MAPPED_H
@@ -17,7 +19,7 @@
 #include "fsdev/shared/acl.h"
 #include "model.h"
 
-/* LocalModel.open and .close: LocalHost.priv is a lock of the export. */
+/* LocalModel.open and .close; LocalHost.priv is the export's lock. */
 int local_mapped_open(LocalHost *lh);
 void local_mapped_close(LocalHost *lh);
 GRWLock *local_mapped_lock(const LocalHost *lh);
@@ -29,7 +31,7 @@ GRWLock *local_mapped_lock(const LocalHost *lh);
 #define LOCAL_VIEW_RDEV         (1u << 3)
 
 typedef struct LocalView {
-    uint32_t valid;             /* LOCAL_VIEW_*; the others are undefined */
+    uint32_t valid;             /* LOCAL_VIEW_*; other fields are undefined */
     uint32_t uid;
     uint32_t gid;
     uint32_t mode;              /* with type bits, as st_mode */
@@ -37,32 +39,33 @@ typedef struct LocalView {
 } LocalView;
 
 /*
- * The type that the guest sees of a host file of mode @host. A view's type
- * counts only where the host has a regular file, and cannot make a directory
- * of it.
+ * The type that the guest sees for a host file of mode @host. A view's type
+ * counts only where the host has a regular file, and cannot turn that into a
+ * directory.
  */
 uint32_t local_view_type(const LocalView *view, uint32_t host);
 
 /* Turns the host's attributes into those that the guest sees. */
 void local_view_apply(const LocalView *view, FsAttr *attr);
 
-/* The view of a new object. -1 as an id leaves that to the host. */
+/* The view of a new object. An id of -1 leaves the id to the host. */
 void local_view_of_new(LocalView *view, const FsMakeArgs *make);
 
 /*
- * The effect of a change of owner, group and mode on the view of a file that
- * the guest sees as @attr: *@change is valid where the view changes. A new
- * owner or group clears the set-id bits as in chown(2), unless @set gives a
+ * Puts the effect of @set's owner, group and mode on the view into *@change,
+ * for a file that the guest sees as @attr. The fields that change are valid. A
+ * new owner or group clears the set-id bits as in chown(2), unless @set has a
  * mode.
  */
 void local_view_change(LocalView *change, const FsSetAttr *set,
                        const FsAttr *attr);
 
 /*
- * Around that, the parts of a change that are the host file's own. The first
- * checks all of it against what the guest sees and sets the size; the second
- * sets the times, and where there are none to set moves the ctime, unless
- * something else did (@moved). Errors as hostfs_setattr().
+ * The parts of @set that change the host file itself. Call the first before the
+ * view changes, the second afterwards. The first checks @set against @attr, the
+ * attributes that the guest sees, and sets the size. The second sets the times;
+ * if @set has none, it moves the ctime, unless a change already did (@moved).
+ * Errors as hostfs_setattr().
  */
 int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set,
@@ -75,20 +78,20 @@ int local_mapped_readlink(const LocalHost *lh, const LocalInode *inode,
                           char *buf, size_t size);
 
 /*
- * Makes the host's part of a new object: a directory, or a regular file that
- * holds the target if it is a link. Returns a handle, and unless it is a
- * directory (or @fd is NULL) the open file in *@fd. -EEXIST if there is
- * something already.
+ * Makes the host's part of a new object: a directory, or a regular file, which
+ * holds the target if the object is a link. Returns an O_PATH descriptor, and
+ * unless it is a directory (or @fd is NULL) the open file in *@fd. -EEXIST if
+ * the name exists already.
  *
- * With @unnamed, an object whose type the guest must see as another one is made
- * without a name, if the file system can do that, so that no process sees the
- * host's type; *@unnamed says so. The caller names it (hostfs_link()) once it
- * has its view.
+ * With @unnamed, an object whose type differs between host and guest gets no
+ * name yet, if the file system can do that, so that no process sees the host's
+ * type; *@unnamed is true then. The caller names it (hostfs_link()) once it has
+ * its view.
  */
 int local_mapped_make_host(const LocalHost *lh, int dir, const FsMakeArgs *make,
                            int flags, int *fd, bool *unnamed);
 
-/* Takes it back, unless the name means something else by now. */
+/* Removes the object again, unless the name now means another one. */
 void local_mapped_unmake_host(const LocalHost *lh, int dir,
                               const FsMakeArgs *make, int node);
 
@@ -99,15 +102,16 @@ int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
                       FsAttr *attr);
 
 /*
- * Extended attributes under which the models keep the guest's view and ACLs:
- * never the guest's to name.
+ * Prefix of the extended attributes in which the models keep the guest's view
+ * and ACLs. The guest cannot use such names.
  */
 #define LOCAL_MAPPED_PREFIX     "user.virtfs."
 
 /*
- * The list of a host file's attributes without those, and without the host's
- * own ACLs, into @buf as hostfs_getxattr(). With @acls it has the guest's ACLs
- * (LOCAL_MAPPED_PREFIX and the ACL's name) by the guest's name.
+ * Puts the names of a host file's extended attributes into @buf, as
+ * hostfs_getxattr() does, without those of LOCAL_MAPPED_PREFIX and without the
+ * host's own ACLs. With @acls, the guest's ACLs (LOCAL_MAPPED_PREFIX and the
+ * ACL's name) are in the list under the guest's names.
  */
 ssize_t local_mapped_list(const LocalHost *lh, int node, bool acls,
                           void *buf, size_t size);

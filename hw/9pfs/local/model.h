@@ -1,18 +1,19 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Security models of the local driver: between the files that the guest sees
- * and those that are on the host.
+ * Security models of the local driver: how the files that the guest sees are
+ * kept on the host.
  *
- * A model has every operation that touches owners, modes, kinds or names of
- * files. passthrough and none are the host's operations, as they are
- * (fsdev/shared/hostfs.h). The mapped models keep the guest's view beside the
- * file, which belongs to QEMU. The formats on disk are those that QEMU's local
- * driver always had, so that each can read a share that the other made.
+ * A model has every operation that touches owners, modes, types or names of
+ * files. passthrough and none are the host's own operations
+ * (fsdev/shared/hostfs.h). With the mapped models the file belongs to QEMU, and
+ * the model keeps the guest's view beside it. The formats on disk are those
+ * that QEMU's local driver always had, so that each can read a share that the
+ * other made.
  *
- * All operations may block and are called from any thread, several at once.
- * They return 0 (or what they say) or -errno. Attributes, ids and modes are
- * the guest's.
+ * Operations other than open, close and reserved may block, and run in any
+ * thread, several at once. They return 0 (or the result that their comment
+ * names) or -errno. Attributes, ids and modes are the guest's.
  */
 #ifndef HW_9PFS_LOCAL_MODEL_H
 #define HW_9PFS_LOCAL_MODEL_H
@@ -21,11 +22,11 @@
 
 typedef struct LocalModel LocalModel;
 
-/* The export as a model sees it; it does not change while it is open. */
+/* The export as a model sees it; constant while the export is open */
 typedef struct LocalHost {
     HostFs host;
     const LocalModel *model;
-    uint32_t fmode;             /* of new files on the host, mapped models */
+    uint32_t fmode;             /* of new host files, mapped models only */
     uint32_t dmode;             /* of new directories */
     void *priv;                 /* the model's */
 } LocalHost;
@@ -34,9 +35,9 @@ typedef struct LocalHost {
 typedef struct LocalInode {
     int handle;                 /* O_PATH descriptor */
     /*
-     * A name of it, for models with needs_name: @dir is a handle of the
-     * directory. For the export's root, and for an inode without a name,
-     * dir is -1 and name NULL.
+     * A name of the inode, for models with needs_name, and an O_PATH
+     * descriptor of the directory that has the name. For the export's root,
+     * and for an inode without a name, dir is -1 and name NULL.
      */
     int dir;
     const char *name;
@@ -46,23 +47,23 @@ typedef struct LocalInode {
 
 struct LocalModel {
     /*
-     * Whether inodes need names. The operations check that the name still
+     * Whether operations need an inode's name. They check that the name still
      * means the inode, and return -ESTALE when it does not.
      */
     bool needs_name;
-    /* Whether the host's type of an inode (d_type) may not be the guest's */
+    /* Whether the guest may see another type than the host's d_type */
     bool hides_types;
 
     /* NULL, or sets up lh->priv; lh->host is ready. Undone by close. */
     int (*open)(LocalHost *lh);
     void (*close)(LocalHost *lh);
 
-    /* Whether a name is the model's own: hidden from the guest. */
+    /* Whether a name is the model's own, and so hidden from the guest */
     bool (*reserved)(const char *name);
 
     /*
-     * @attr has the result of hostfs_getattr(), and becomes what the guest
-     * sees.
+     * Turns @attr, the result of hostfs_getattr(), into the attributes that
+     * the guest sees.
      */
     int (*getattr)(const LocalHost *lh, const LocalInode *inode,
                    FsAttr *attr);
@@ -71,7 +72,7 @@ struct LocalModel {
     int (*readlink)(const LocalHost *lh, const LocalInode *inode,
                     char *buf, size_t size);
 
-    /* As the functions of hostfs with these names */
+    /* As the functions of hostfs.h with these names */
     int (*create)(const LocalHost *lh, int dir, const FsMakeArgs *make,
                   int flags, int *node, FsAttr *attr);
     int (*make)(const LocalHost *lh, int dir, const FsMakeArgs *make,
@@ -99,8 +100,8 @@ struct LocalModel {
 
     /*
      * NULL, or: the inode's name is about to go while its node is in use.
-     * Returns a descriptor of what the model keeps under the name, for
-     * LocalInode.kept from then on; the caller closes it.
+     * Returns a descriptor of the data that the model keeps under the name,
+     * for LocalInode.kept from then on; the caller closes it.
      */
     int (*keep)(const LocalHost *lh, const LocalInode *inode);
 };

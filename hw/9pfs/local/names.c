@@ -4,9 +4,10 @@
  * The local driver's operations that change names: making, linking, renaming
  * and removing.
  *
- * An inode may lose its last name while its node is in use, and then it cannot
- * be found again. So it is opened before, and stays open; and so does the file
- * in which the security model keeps data under that name (LocalModel.keep).
+ * An inode may lose its last name while its node is in use. Nothing can find it
+ * again after that, so the driver opens it first, and leaves it open; likewise
+ * the file in which the security model keeps data under that name
+ * (LocalModel.keep).
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -134,8 +135,8 @@ int coroutine_fn local_link(FsCall *call, FsNode *node,
 }
 
 /*
- * The inode that is about to lose a name. Its node may need to go on with
- * descriptors alone.
+ * The inode that is about to lose a name. Its node may have to do with
+ * descriptors alone afterwards.
  */
 typedef struct Victim {
     LocalNode *n;               /* pinned, with a reference; or NULL */
@@ -160,7 +161,7 @@ static void coroutine_fn victim_hold(Victim *v, LocalNode *dir,
     }
     fd = local_node_pin(v->n);
     if (fd < 0) {
-        /* The name means another inode by now. */
+        /* By now the name means another inode. */
         fs_node_unref(&v->n->node);
         v->n = NULL;
         return;
@@ -171,7 +172,7 @@ static void coroutine_fn victim_hold(Victim *v, LocalNode *dir,
               local_node_last_name(v->n, dir, name);
 }
 
-/* In the thread pool, before the name goes. @dir: a handle of the directory */
+/* Before the name goes; @dir: an O_PATH descriptor. Any thread; may block. */
 static void victim_keep(Victim *v, const LocalHost *host, int dir)
 {
     if (v->keep) {
@@ -213,7 +214,7 @@ static int rename_work(void *opaque)
                                   r->newdir, r->newname);
 }
 
-/* Pins all that the rename works on: 0, or -errno with nothing pinned. */
+/* Pins all nodes of the rename: 0, or -errno with nothing pinned. */
 static int coroutine_fn rename_hold(RenameWork *r, LocalNode *from,
                                     LocalNode *to)
 {
@@ -318,8 +319,8 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
     }
     victim_hold(&u.victim, d, name);
     /*
-     * For a model that works by name the file has none for a moment, before
-     * its entry says so.
+     * A model with needs_name must not look for the file by its entry while
+     * the name is gone already and the entry is not.
      */
     fs_names_begin(lf->fs);
     ret = host_run(local_wait(d, HOST_WORK_ANY), unlink_work, &u);

@@ -4,19 +4,20 @@
  * Nodes of the local driver.
  *
  * Theory of operation. A node has an O_PATH descriptor of its inode, which the
- * budget (host/fd-budget.h) may close; find.c then finds the inode again when
- * it is needed. Names are entries of the export (fs/node.c). The driver takes
- * their changes over from the operations that make them.
+ * budget (host/fd-budget.h) may close; find.c finds the inode again when an
+ * operation needs it. Names are entries of the export (fs/node.c). Each
+ * operation that changes names brings the entries up to date.
  *
- * When the last name is removed, the descriptor must stay open: it is kept, in
- * the terms of host/fd-budget.h. So is that of an inode that cannot be found
- * again for other reasons, which is seen when the budget is about to close it.
+ * When an inode loses its last name, its descriptor must stay open: the node
+ * keeps it (host_fd_keep()). An inode may also be impossible to find again for
+ * other reasons. The node notices this when the budget is about to close the
+ * descriptor, and keeps it then.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
 #include "node.h"
 
-/* Rounds in which other threads take the descriptors that were made free */
+/* Rounds in which other threads may take the descriptors that were freed */
 #define RUN_TRIES           4
 
 /*
@@ -85,7 +86,7 @@ bool local_dir_changed_since(const LocalNode *dir, uint32_t since)
  * Identity
  */
 
-/* A file server may let users set the time of birth: there it is no proof. */
+/* A file server may let users set the time of birth: do not rely on it. */
 uint64_t local_node_born(const LocalNode *n)
 {
     return local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER ? n->born : 0;
@@ -97,8 +98,8 @@ bool local_node_is(const LocalNode *n, uint64_t born, const FsAttr *attr)
            (!born || !fs_attr_born(attr) || fs_attr_born(attr) == born);
 }
 
-/* The file handle of @fd, if that can be opened in the root's mount. */
-static struct file_handle *get_memo(LocalFs *lf, int fd)
+/* The file handle of @fd, or NULL if there is none in the root's mount */
+static struct file_handle *get_file_handle(LocalFs *lf, int fd)
 {
     union {
         struct file_handle fh;
@@ -117,12 +118,12 @@ static struct file_handle *get_memo(LocalFs *lf, int fd)
 
 void local_probe_handles(LocalFs *lf)
 {
-    g_autofree struct file_handle *memo = NULL;
+    g_autofree struct file_handle *handle = NULL;
     struct file_handle none = { .handle_bytes = 0 };
     int fd;
 
     lf->mount_fd = -1;
-    /* The handle does not fit, and so the call only tells the mount. */
+    /* There is no room for the handle: the call returns only the mount. */
     if (name_to_handle_at(lf->host.host.root, "", &none, &lf->mount_id,
                           AT_EMPTY_PATH) == 0 || errno != EOVERFLOW) {
         return;
@@ -132,8 +133,9 @@ void local_probe_handles(LocalFs *lf)
     if (lf->mount_fd < 0) {
         return;
     }
-    memo = get_memo(lf, lf->host.host.root);
-    fd = memo ? open_by_handle_at(lf->mount_fd, memo, O_PATH | O_CLOEXEC) : -1;
+    handle = get_file_handle(lf, lf->host.host.root);
+    fd = handle ? open_by_handle_at(lf->mount_fd, handle, O_PATH | O_CLOEXEC)
+                : -1;
     if (fd < 0) {
         close(lf->mount_fd);
         lf->mount_fd = -1;
@@ -143,8 +145,8 @@ void local_probe_handles(LocalFs *lf)
 }
 
 /*
- * The budget is about to close the descriptor: remembers how to find the inode
- * again, or keeps the descriptor if there is no way.
+ * The budget is about to close the descriptor: saves the inode's file handle,
+ * or keeps the descriptor if neither a handle nor a name leads to the inode.
  */
 static void node_evict(HostFd *h)
 {
@@ -155,8 +157,8 @@ static void node_evict(HostFd *h)
               &stx) == 0 && stx.stx_nlink == 0 && host_fd_keep(h)) {
         return;
     }
-    n->memo = get_memo(local_fs(&n->node), h->fd);
-    if (!n->memo && !fs_node_any_entry(&n->node)) {
+    n->saved_handle = get_file_handle(local_fs(&n->node), h->fd);
+    if (!n->saved_handle && !fs_node_any_entry(&n->node)) {
         host_fd_keep(h);
     }
 }
@@ -164,7 +166,7 @@ static void node_evict(HostFd *h)
 void local_node_set_fd(LocalNode *n, int fd)
 {
     host_fd_set(&n->path_fd, fd);
-    g_clear_pointer(&n->memo, g_free);
+    g_clear_pointer(&n->saved_handle, g_free);
 }
 
 /*
@@ -200,11 +202,11 @@ void local_node_free(FsNode *node)
         close(n->kept);
         host_files_remove();
     }
-    g_free(n->memo);
+    g_free(n->saved_handle);
     g_free(n);
 }
 
-/* Whether another inode, with attributes @attr, has the node's number now */
+/* Whether another inode, with attributes @attr, now has the node's number */
 static bool is_stale(const LocalNode *n, const FsAttr *attr)
 {
     /* Another type may also mean that the host modified a mapped share. */
@@ -257,7 +259,7 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
                !fs_entry_is(where, &dir->node, name) &&
                fs_entries_current(lf->fs) &&
                !local_dir_changed_since(dir, since)) {
-        /* A directory has one name, and this is it now. */
+        /* A directory has only one name, which is this one now. */
         fs_node_set_where(&n->node,
                       fs_entry_get(lf->fs, &dir->node, name, &n->node));
     }

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Nodes of the local driver: inodes with a descriptor whenever one is needed,
- * although not all can be open at once.
+ * Nodes of the local driver. A node has a descriptor of its inode whenever an
+ * operation needs one, although not all nodes can have one at the same time.
  *
  * Call from the export's thread unless noted otherwise.
  */
@@ -22,15 +22,16 @@ typedef struct LocalFs {
     /* A descriptor in the root's mount for open_by_handle_at(2), or -1 */
     int mount_fd;
     int mount_id;
-    uint32_t changes;           /* of names: LocalNode.changed */
+    uint32_t changes;           /* counts changes of names */
     HostDevs devs;
 } LocalFs;
 
 typedef struct LocalNode {
     FsNode node;
     HostFd path_fd;             /* O_PATH */
-    struct file_handle *memo;   /* name_to_handle_at(2), while closed */
-    uint64_t born;              /* ns, tells inodes of one number apart; or 0 */
+    /* name_to_handle_at(2), while the descriptor is closed; or NULL */
+    struct file_handle *saved_handle;
+    uint64_t born;              /* ns, tells reused numbers apart; or 0 */
     int kept;                   /* LocalInode.kept, or -1 */
     /* LocalFs.changes when the last name in this directory changed */
     uint32_t changed;
@@ -47,8 +48,8 @@ static inline LocalFs *local_fs(const FsNode *node)
 }
 
 /*
- * Makes the export's root a node; takes over @fd. Before that the caller finds
- * out with local_probe_handles() whether file handles may be used.
+ * Makes the export's root a node; takes over @fd. The caller first finds out
+ * with local_probe_handles() whether the driver can use file handles.
  */
 LocalNode *local_node_root(LocalFs *lf, int fd, const FsAttr *attr);
 void local_probe_handles(LocalFs *lf);
@@ -57,9 +58,10 @@ void local_probe_handles(LocalFs *lf);
 void local_node_free(FsNode *node);
 
 /*
- * The node for the inode of @fd, which is taken over, with a reference for the
- * caller. @attr has the attributes as the guest sees them. The inode was found
- * as @name in @dir (NULL: by another way), when LocalFs.changes was @since.
+ * Returns the node for the inode of @fd, with a reference for the caller, and
+ * takes over @fd. @attr has the attributes as the guest sees them. The caller
+ * found the inode as @name in @dir (NULL: in another way), when LocalFs.changes
+ * was @since.
  */
 LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
                              LocalNode *dir, const char *name,
@@ -76,28 +78,29 @@ uint64_t local_node_born(const LocalNode *n);
  */
 bool local_node_is(const LocalNode *n, uint64_t born, const FsAttr *attr);
 
-/* Gives a node that has no descriptor @fd, which is taken over. */
+/* Takes over @fd for a node that has no descriptor. */
 void local_node_set_fd(LocalNode *n, int fd);
 
 /*
- * Opens the node's descriptor if the budget has closed it: 0, or -ESTALE when
- * the inode cannot be found again. It does not yield if the node is open.
+ * Opens the node's descriptor again if the budget has closed it: 0, -ESTALE if
+ * the inode cannot be found again, or another -errno. It does not yield if the
+ * descriptor is open.
  */
 int coroutine_fn local_node_find(LocalNode *n);
 
-/* The same, and pins it: the descriptor, or -errno. */
+/* The same, and pins the descriptor: returns it, or -errno. */
 int coroutine_fn local_node_pin(LocalNode *n);
 void local_node_unpin(LocalNode *n);
 
 /* fs_entry_node() */
 LocalNode *local_node_named(LocalNode *dir, const char *name);
 
-/* Whether @name in @dir is the only name of @n that is known. */
+/* Whether the export knows no other name of @n than @name in @dir */
 bool local_node_last_name(LocalNode *n, LocalNode *dir, const char *name);
 
 /*
- * The name is gone. If it was the last one, a descriptor that is open stays
- * open, and the node takes over @kept (or -1).
+ * The name is gone. If it was the last one, an open descriptor stays open, and
+ * the node takes over @kept (or -1); otherwise the function closes @kept.
  */
 void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
                         int kept);
@@ -107,7 +110,7 @@ void local_node_linked(LocalNode *n, LocalNode *dir, const char *name);
 
 /* A name in @dir changed just now. */
 void local_dir_changed(LocalNode *dir);
-/* Whether one did since LocalFs.changes was @since */
+/* Whether a name in @dir changed since LocalFs.changes was @since */
 bool local_dir_changed_since(const LocalNode *dir, uint32_t since);
 
 /* Whether @work on the node's inode may wait */
@@ -122,8 +125,8 @@ static inline HostWait local_wait(const LocalNode *n, HostWork work)
  */
 int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
 /*
- * local_run() of what opens a file, with *@flags. Even where nothing else
- * waits, an open may wait for a lease: then it runs in the thread pool.
+ * local_run() for a @func that opens a file with *@flags. Even where nothing
+ * else waits, an open may wait for a lease: then it runs in the thread pool.
  */
 int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
                                 void *opaque, int *flags);

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * security_model=passthrough and none: the guest sees files as the host has
- * them, so these are the operations of fsdev/shared/hostfs.h as they are. The
- * two models differ only in HostFs.ignore_chown_failure.
+ * them, so these only call the operations of fsdev/shared/hostfs.h. The two
+ * models differ only in HostFs.ignore_chown_failure.
  */
 #include "qemu/osdep.h"
 #include "model.h"

@@ -3,13 +3,13 @@
  *
  * The local driver's walk: from name to name.
  *
- * A name that the kernel has in its cache is looked up here, without waiting.
- * From the first name on that is not in the cache, the walk goes on in the
- * thread pool.
+ * The export's thread looks a name up without waiting if the kernel has it in
+ * its cache. From the first name that is not in the cache, the walk continues
+ * in the thread pool.
  *
- * The pool's answer may be late: the guest can change a directory, by another
- * request, after the pool found a name in it and before this thread gets the
- * answer. Entries must be right, so such a walk starts again.
+ * The pool's answer may be out of date: another request of the guest may change
+ * a directory after the pool found a name in it and before the export's thread
+ * gets the answer. Entries must be right, so such a walk starts again.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -24,7 +24,7 @@ typedef struct StepsWork {
     int from;
     const char *const *names;
     unsigned n;
-    bool up;                    /* the name is "..": the attributes are raw */
+    bool up;                    /* the name is "..": host's attributes */
     FsAttr *attr;
     int fd[FS_WALK_MAX];
     unsigned walked;
@@ -53,7 +53,7 @@ static int steps_work(void *opaque)
             if (ret < 0) {
                 close(fd);
             }
-            /* The name means something else already */
+            /* By now the name means another inode. */
         } while (ret == -ESTALE && --tries);
         if (ret < 0) {
             return ret;
@@ -83,7 +83,7 @@ static void walk_check_race(LocalWalk *w)
     w->raced |= local_dir_changed_since(walk_at(w), w->since);
 }
 
-/* The next node is @next, with a reference that is taken over. */
+/* Goes on to @next, whose reference it takes over. */
 static void walk_step(LocalWalk *w, LocalNode *next, bool up)
 {
     walk_check_race(w);
@@ -94,7 +94,7 @@ static void walk_step(LocalWalk *w, LocalNode *next, bool up)
     }
 }
 
-/* One step without waiting, if that can be: else -EAGAIN. */
+/* One step without waiting; -EAGAIN if it might have to wait. */
 static int coroutine_fn step_try(LocalWalk *w, const char *name, FsAttr *attr)
 {
     LocalInode inode = { .dir = -1, .kept = -1 };
@@ -113,7 +113,7 @@ static int coroutine_fn step_try(LocalWalk *w, const char *name, FsAttr *attr)
     inode.handle = hostfs_step(&lf->host.host, host_fd_use(&dir->path_fd), name,
                                wait, attr);
     if (inode.handle < 0) {
-        /* Room for descriptors is made there as well: local_run() */
+        /* In the thread pool, local_run() makes room for descriptors. */
         return inode.handle == -EMFILE ? -EAGAIN : inode.handle;
     }
     if (host_dev_learn(&lf->devs, inode.handle, attr->dev) >=
@@ -131,7 +131,7 @@ static int coroutine_fn step_try(LocalWalk *w, const char *name, FsAttr *attr)
     return 0;
 }
 
-/* As many of the names as are found, in the thread pool */
+/* Walks as many of the names as exist, in the thread pool. */
 static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
                                   unsigned n, bool up, FsAttr *attr)
 {
@@ -162,13 +162,13 @@ static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
                         : local_node_accept(lf, s.fd[i], &attr[i], walk_at(w),
                                             names[i], w->since), up);
     }
-    /* A name that was not found may be there now, too. */
+    /* By now a name that was not found may exist, too. */
     walk_check_race(w);
     fs_node_unref(&from->node);
     return ret;
 }
 
-/* The directory above, which is the root's own in case of the root */
+/* To the directory above; the root's is the root itself. */
 static int coroutine_fn step_up(FsCall *call, LocalWalk *w, FsAttr *attr)
 {
     const char *const up = "..";
