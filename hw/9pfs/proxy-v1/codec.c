@@ -3,16 +3,16 @@
  *
  * QEMU's end of the proxy channel: the messages of protocol version 1.
  *
- * Theory of operation. Version 1 has no tags: QEMU knows a reply only because
- * a single request is under way. So the channel has one slot, which an
+ * Theory of operation. Version 1 has no tags, so QEMU can match a reply only if
+ * a single request is under way. The channel therefore has one slot, which an
  * operation keeps until it is over; the others wait for it in the order they
- * came. An operation that is abandoned loses the slot, which is free again when
- * the reply has come and was thrown away.
+ * came. An abandoned operation loses the slot, which becomes free when the
+ * reply has come and QEMU has discarded it.
  *
- * A reply has no more bytes than its header says, or four where the request
- * asks for a descriptor, and nothing comes unasked. Whatever else a helper
- * sends closes the channel. A payload that makes no sense in a good frame fails
- * only its own request.
+ * A reply has exactly the bytes that its header says, or four if the request
+ * asks for a descriptor, and the helper sends nothing unasked. Anything else
+ * breaks the channel. A malformed payload in a well-formed reply fails only its
+ * own request, unless the request asked for a descriptor.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -66,7 +66,7 @@ static int proxy_v1_whole(const ProxyStream *in, const ProxyRequest *req)
     return have > need ? -EPROTO : have == need;
 }
 
-/* Takes the whole reply at the start of the stream, which is all of it. */
+/* Moves the reply, which is the whole stream, to its request. */
 static void take_reply(ProxyStream *in, ProxyRequest *req)
 {
     marshal_reader_init(&req->r, in->buf + in->start, in->end - in->start);
@@ -117,18 +117,18 @@ static const ProxyCodec proxy_v1_codec = {
     .take = proxy_v1_take,
     .discard = proxy_v1_discard,
     .keeps_slot = true,
-    .spares_fds = true,
+    .tolerates_lost_fds = true,
     .closed = "the helper closed the connection",
     .unknown = "the helper answered with an unknown protocol version",
 };
 
-/* The helper's error as an errno that a guest may get */
+/* Turns the helper's error into one that a guest may see. */
 static int clean_error(int32_t value)
 {
     return value < 0 && value > -PROXY_KERNEL_ERRNO ? value : -EIO;
 }
 
-/* A reply without descriptor: 0 or its error, with the payload in req->r. */
+/* Result of a reply without descriptor; req->r is left at the payload. */
 static int reply_result(ProxyRequest *req)
 {
     uint32_t type = marshal_get_u32(&req->r);
@@ -181,7 +181,7 @@ int coroutine_fn proxy_v1_begin(ProxyChannel *ch, FsCall *call,
     return proxy_slot_get(ch, call, req);
 }
 
-/* Whether the slot is still its own: not after it was abandoned, or broke */
+/* Whether the request has the slot: not if abandoned, or the channel broke */
 static bool has_slot(const ProxyRequest *req)
 {
     return req->ch->slots[req->slot] == req;
@@ -200,7 +200,7 @@ MarshalWriter *proxy_v1_request(ProxyRequest *req)
     return &req->w;
 }
 
-/* Finishes the request in the out buffer: its size. */
+/* Finishes the request in the out buffer, and returns its size. */
 static size_t put_header(ProxyRequest *req, ProxyV1Type type)
 {
     ProxyChannel *ch = req->ch;
@@ -213,7 +213,7 @@ static size_t put_header(ProxyRequest *req, ProxyV1Type type)
     return size;
 }
 
-/* Sends the request and waits for the reply: 0, or -EIO without one. */
+/* Sends the request and waits for the reply: 0; -EIO if there is none. */
 static int coroutine_fn exchange(ProxyRequest *req, ProxyV1Type type)
 {
     ProxyChannel *ch = req->ch;
@@ -238,7 +238,7 @@ int coroutine_fn proxy_v1_response(ProxyRequest *req, ProxyV1Type type)
     return ret < 0 ? ret : reply_result(req);
 }
 
-static void report_nonsense(ProxyRequest *req)
+static void report_malformed(ProxyRequest *req)
 {
     error_report_once("fsdev '%s': the helper sent a malformed reply to a "
                       "request of type %u", req->ch->id, req->type);
@@ -249,7 +249,7 @@ int proxy_v1_check(ProxyRequest *req)
     if (marshal_done(&req->r)) {
         return 0;
     }
-    report_nonsense(req);
+    report_malformed(req);
     return -EIO;
 }
 
@@ -295,10 +295,10 @@ int coroutine_fn proxy_v1_descriptor(ProxyRequest *req, ProxyV1Type type)
 }
 
 /*
- * The start
+ * Greeting
  */
 
-/* Sends a request and waits for its reply, for a channel that does not serve */
+/* Sends a request and waits for its reply before the channel serves. Blocks. */
 static bool greet_exchange(ProxyRequest *req, ProxyV1Type type, Error **errp)
 {
     ProxyChannel *ch = req->ch;
@@ -345,7 +345,7 @@ bool proxy_v1_greet(ProxyChannel *ch, Error **errp)
     int ret;
 
 #if HOST_BIG_ENDIAN
-    /* Its integers are the host's, and the marshaller's little endian. */
+    /* Version 1 has the host's byte order; the marshaller is little endian. */
     error_setg(errp, "protocol version 1 needs a little-endian host");
     return false;
 #endif
@@ -356,7 +356,8 @@ bool proxy_v1_greet(ProxyChannel *ch, Error **errp)
     }
     ret = reply_result(&req);
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "the helper cannot look at its export");
+        error_setg_errno(errp, -ret, "the helper cannot read the attributes "
+                         "of its export");
         return false;
     }
     proxy_v1_get_attr(&req.r, &hello->root);

@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Operations of the proxy driver on what is known of an inode: attributes, link
- * targets, statfs, extended attributes. QEMU answers from the node's O_PATH
- * descriptor where the kernel has the answer at hand (host/device-numbers.h),
- * and else asks the helper.
+ * Operations of the proxy driver on an inode's attributes, link target, file
+ * system and extended attributes. QEMU reads them with the node's O_PATH
+ * descriptor where the kernel has them at hand (host/device-numbers.h), and
+ * otherwise asks the helper. The helper makes all changes.
  */
 #include "qemu/osdep.h"
 #include "hw/9pfs/host/file.h"
@@ -70,7 +70,7 @@ int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
     return ret;
 }
 
-/* An O_PATH descriptor does not do for it, and the helper is not asked. */
+/* This takes an open file: an O_PATH descriptor or a message will not do. */
 int coroutine_fn proxy_generation(FsCall *call, FsNode *node, FsFile *file,
                                   uint64_t *gen)
 {
@@ -198,27 +198,28 @@ static uint8_t *value_copy(const void *bytes, size_t len)
 }
 
 /*
- * The value, or -ENODATA; -EAGAIN: ask the helper. Lists, and trusted.*, depend
- * on privilege; ids in some values depend on the user namespace (xattr(7)).
+ * Reads a value without the helper: 0, or -ENODATA; -EAGAIN: ask the helper.
+ * Lists, and trusted.*, depend on privilege; ids in some values depend on the
+ * user namespace (xattr(7)).
  */
-static int coroutine_fn getxattr_here(FsNode *node, const char *name,
-                                      uint8_t **value, size_t *size)
+static int coroutine_fn getxattr_in_qemu(FsNode *node, const char *name,
+                                         uint8_t **value, size_t *size)
 {
     ProxyFs *ps = proxy_fs(node);
     const ProxyHello *hello = proxy_hello_of(ps);
     int fd = name && !g_str_has_prefix(name, "trusted.") && !hello->n_uids &&
-             !hello->n_gids ? proxy_node_use_in_memory(node) : -1;
-    uint8_t few[256];
+             !hello->n_gids ? proxy_node_nowait_fd(node) : -1;
+    uint8_t buf[256];
     ssize_t len;
 
     if (fd < 0) {
         return -EAGAIN;
     }
-    len = hostfs_getxattr(&proxy_here, fd, name, few, sizeof(few));
+    len = hostfs_getxattr(&proxy_own_fs, fd, name, buf, sizeof(buf));
     if (len < 0) {
         return len == -ENODATA ? len : -EAGAIN;
     }
-    *value = value_copy(few, len);
+    *value = value_copy(buf, len);
     *size = len;
     return 0;
 }
@@ -233,7 +234,7 @@ static int coroutine_fn getxattr_once(FsCall *call, FsNode *node,
     void *bytes;
     int ret;
 
-    ret = getxattr_here(node, name, value, size);
+    ret = getxattr_in_qemu(node, name, value, size);
     if (ret != -EAGAIN) {
         return ret;
     }

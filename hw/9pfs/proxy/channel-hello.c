@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QEMU's end of the proxy channel: HELLO, and the agreement on a ring. These
- * functions block for as long as the helper does not answer, and may run in any
- * thread.
+ * QEMU's end of the proxy channel: HELLO, and the agreement on a ring. A
+ * greeting blocks until the helper answers (HELLO_TIMEOUT_MS per answer at
+ * most), and may run in any thread.
  */
 #include "qemu/osdep.h"
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include "qapi/error.h"
 #include "channel-internal.h"
 
-/* A started helper sets up its sandbox before it answers */
+/* A helper that QEMU starts sets up its sandbox before it answers */
 #define HELLO_TIMEOUT_MS    15000
 
 /*
@@ -97,8 +97,8 @@ static bool hello_send(ProxyChannel *ch, bool donate, Error **errp)
 }
 
 /*
- * Waits for the reply to @req and takes it; its tag must be 0, as no other
- * request is under way. *@ok: whether the rest of it is well formed.
+ * Waits for the reply to @req and takes it. The tag must be 0, because no other
+ * request is under way. *@ok: whether the rest of the reply is well formed.
  */
 static bool hello_recv(ProxyChannel *ch, ProxyRequest *req, bool *ok,
                        Error **errp)
@@ -179,8 +179,8 @@ static bool hello_parse(ProxyChannel *ch, bool donate, Error **errp)
  */
 
 /*
- * Makes the memory and the bells. The helper gets those in @theirs, which the
- * caller closes.
+ * Makes the memory and the bells. The descriptors in @theirs are for the
+ * helper; the caller closes them.
  */
 static ProxyRings *ring_make(int theirs[PROXY_RING_FDS], Error **errp)
 {
@@ -205,7 +205,8 @@ static ProxyRings *ring_make(int theirs[PROXY_RING_FDS], Error **errp)
     if (ret == 0) {
         return rings;
     }
-    error_setg_errno(errp, -ret, "no memory to share with the helper");
+    error_setg_errno(errp, -ret, "cannot set up memory shared with the "
+                     "helper");
     proxy_close_fds(theirs, PROXY_RING_FDS);
     proxy_close_fds(&requests[1], 1);
     proxy_close_fds(&replies[0], 1);
@@ -234,8 +235,8 @@ static bool ring_request(ProxyChannel *ch, const int *fds, Error **errp)
 }
 
 /*
- * Asks the helper to use the ring of @fds. *@ret: 0, or its -errno, which is no
- * failure of the channel.
+ * Asks the helper to use the ring of @fds. *@ret: 0, or the helper's -errno. If
+ * the helper refuses, the channel works without a ring.
  */
 static bool ring_agree(ProxyChannel *ch, const int *fds, int *ret,
                        Error **errp)
@@ -291,14 +292,14 @@ static bool ring_setup(ProxyChannel *ch, OnOffAuto ring, Error **errp)
     }
     proxy_rings_free(rings);
     if (ok && ring == ON_OFF_AUTO_ON) {
-        error_setg_errno(errp, -ret, "ring=on: the helper cannot use it");
+        error_setg_errno(errp, -ret, "ring=on: the helper cannot use the ring");
         return false;
     }
     return ok;
 }
 
 /*
- * Both
+ * Greeting
  */
 
 bool proxy_channel_greet(ProxyChannel *ch, bool donate, OnOffAuto ring,

@@ -5,6 +5,8 @@
  * slots and the channel's life; channel-io.c moves bytes and descriptors;
  * channel-hello.c opens the connection. A codec knows how the messages of one
  * protocol version look: codec.c for version 2, proxy-v1/codec.c for version 1.
+ *
+ * Call everything from the channel's current AioContext unless noted otherwise.
  */
 #ifndef HW_9PFS_PROXY_CHANNEL_INTERNAL_H
 #define HW_9PFS_PROXY_CHANNEL_INTERNAL_H
@@ -13,16 +15,16 @@
 #include "fsdev/shared/ring.h"
 #include "channel.h"
 
-/* Room in an in buffer: always enough for what is left of a message */
+/* Room in an in buffer: always enough for the rest of a message */
 #define PROXY_IN_SIZE       (2 * PROXY_MAX_MESSAGE)
 
 /* Payload beside SETXATTR's value: 16 names, or a name and a target */
 #define PROXY_PAYLOAD_MAX   (16 * 1024)
 
-/* QEMU's own limit to requests in flight; a power of 2, for the tags */
+/* QEMU's own limit of requests in flight; a power of 2, for the tags */
 #define PROXY_SLOTS_MAX     1024
 
-/* Descriptors of one sendmsg, and those of a message cut off by its end */
+/* Descriptors of one recvmsg(2), and of a message that it read in part */
 #define PROXY_FDS_MAX       (2 * PROXY_MAX_FDS)
 
 /* Descriptors that one reply may bring */
@@ -33,38 +35,39 @@ typedef struct ProxyForget {
     uint32_t count;
 } ProxyForget;
 
-/* Replies that came from the socket, or from the ring */
+/* Replies that came through the socket, or through the ring */
 typedef struct ProxyStream {
     uint8_t *buf;               /* of PROXY_IN_SIZE bytes */
-    size_t start;               /* not taken apart: start up to end */
+    size_t start;               /* not yet parsed: start up to end */
     size_t end;
-    int fds[PROXY_FDS_MAX];     /* came with messages not taken apart yet */
+    int fds[PROXY_FDS_MAX];     /* of messages not yet parsed */
     unsigned nfds;
-    bool fds_lost;              /* some were cut off, which the codec spares */
+    bool fds_lost;              /* some were cut off: tolerates_lost_fds */
 } ProxyStream;
 
 typedef struct ProxyCodec {
     /*
-     * Whether a whole reply is at the start of @in: 1, 0, or -EPROTO if it can
-     * be none. @req is the oldest request that has no reply.
+     * Whether a whole reply is at the start of @in: 1, 0, or -EPROTO if the
+     * bytes cannot be a reply. @req is the oldest request without a reply. Any
+     * thread.
      */
     int (*whole)(const ProxyStream *in, const ProxyRequest *req);
     /*
-     * Takes the next whole reply off @in, into its request, with req->ret. NULL
-     * if there is none, or the channel broke.
+     * Moves the next whole reply from @in to its request, and sets req->ret.
+     * NULL if there is none, or if it broke the channel.
      */
     ProxyRequest *(*take)(ProxyChannel *ch, ProxyStream *in);
-    /* Gives back what the reply to an abandoned request brought. */
+    /* Gives back the descriptors and handles in an abandoned call's reply. */
     void (*discard)(ProxyChannel *ch, ProxyRequest *req);
     /* Puts all FORGETs into the out buffer, if the channel has any. */
     void (*put_forgets)(ProxyChannel *ch);
 
-    /* A slot serves several requests, until its owner puts it back. */
+    /* A request keeps its slot after the reply, until it puts the slot back. */
     bool keeps_slot;
     /* A descriptor that was cut off fails its request, not the channel. */
-    bool spares_fds;
+    bool tolerates_lost_fds;
 
-    /* Errors of the greeting: the helper closes, or speaks another language */
+    /* Errors of the greeting: helper closes, or speaks another protocol */
     const char *closed;
     const char *unknown;
 } ProxyCodec;
@@ -75,7 +78,7 @@ struct ProxyChannel {
     const ProxyCodec *codec;
     int fd;                     /* -1 once broken */
     bool broken;
-    bool ended;                 /* waiting requests failed, @lost was called */
+    bool ended;                 /* all requests failed, @lost was called */
     char *why;
     QEMUBH *broken_bh;
     ProxyLost *lost;            /* or NULL */
@@ -87,20 +90,20 @@ struct ProxyChannel {
     size_t out_start;           /* unsent: out_start up to out_end */
     size_t out_end;
     bool out_waits;             /* for the write handler */
-    int out_fds[PROXY_ADOPT_MAX];       /* ours, for messages among these */
+    int out_fds[PROXY_ADOPT_MAX];       /* duplicates, for unsent messages */
     unsigned n_out_fds;
 
     ProxyStream in;             /* from the socket */
 
     ProxyRings *rings;          /* or NULL */
     ProxyStream ring_in;        /* from the ring of replies */
-    QEMUBH *ring_bh;            /* to look into it without a bell */
-    EventNotifier bell;         /* rings->bell, for the event loop */
-    bool fds_wait;              /* for the socket's write handler */
-    bool polling;               /* the event loop looks into the ring itself */
-    uint32_t socket_seen;       /* the memory's count at the last read */
+    QEMUBH *ring_bh;            /* reads the ring without a bell */
+    EventNotifier bell;         /* rings->bell for the event loop */
+    bool fds_wait;              /* out_fds, for the write handler */
+    bool polling;               /* the event loop polls the ring */
+    uint32_t socket_seen;       /* mem->socket at the last read */
 
-    /* NULL: free. Those without coroutine are abandoned, and on the heap. */
+    /* NULL: free. A request without coroutine is abandoned, on the heap. */
     ProxyRequest **slots;
     uint32_t *free_slots;
     uint32_t n_slots;
@@ -110,16 +113,16 @@ struct ProxyChannel {
     QTAILQ_HEAD(, ProxyRequest) waiting;    /* for a slot */
 
     GArray *forgets;            /* of ProxyForget */
-    QEMUTimer *forget_timer;
+    QEMUTimer *flush_timer;     /* proxy_flush_later() */
 };
 
 /*
  * channel.c
  */
 
-/* The helper is gone, or broke the protocol, as the message says. */
+/* Breaks the channel; the message says why. */
 void G_GNUC_PRINTF(2, 3) proxy_break(ProxyChannel *ch, const char *fmt, ...);
-/* @err: errno, or 0 if the helper just closed the connection */
+/* The same for a lost connection; @err: errno, or 0 at its regular end */
 void proxy_gone(ProxyChannel *ch, int err);
 
 /*
@@ -128,21 +131,21 @@ void proxy_gone(ProxyChannel *ch, int err);
  */
 int coroutine_fn proxy_slot_get(ProxyChannel *ch, FsCall *call,
                                 ProxyRequest *req);
-/* The slot is free. */
+/* Frees the slot. */
 void proxy_slot_put(ProxyChannel *ch, uint32_t slot);
-/* Some may be free for requests that wait. */
+/* Hands free slots, if there are any, to the requests that wait. */
 void proxy_slots_hand_on(ProxyChannel *ch);
 
 /*
- * Sends the out buffer, which ends with the request, and waits for its reply:
- * what the codec found it to be, or -EIO.
+ * Sends the out buffer, which ends with the request, and waits for the reply:
+ * returns the req->ret that the codec set, or -EIO.
  */
 int coroutine_fn proxy_exchange(ProxyRequest *req);
 
 /* Wakes the requests whose replies are in @in. */
 void proxy_dispatch(ProxyChannel *ch, ProxyStream *in);
 
-/* Closes those that are not -1. */
+/* Closes those that are not -1. Any thread. */
 void proxy_close_fds(int *fds, unsigned n);
 
 /*
@@ -151,34 +154,35 @@ void proxy_close_fds(int *fds, unsigned n);
 
 /* Makes room for @size bytes at the end of the out buffer. */
 void proxy_out_reserve(ProxyChannel *ch, size_t size);
-/* Sets up req->w there, with @header bytes in front of @payload at most. */
+/* Sets up req->w there, for @header bytes and at most @payload bytes more. */
 void proxy_out_begin(ProxyRequest *req, size_t header, size_t payload);
-/* Sends the out buffer, as far as it goes; @opaque: the channel */
+/* Sends as much of the out buffer as fits; @opaque: the channel */
 void proxy_flush(void *opaque);
-/* The same in a few milliseconds */
+/* Does the same in a few milliseconds. */
 void proxy_flush_later(ProxyChannel *ch);
 
 /*
- * Reads what there is into the socket's in buffer and the queue of descriptors.
- * Bytes read, 0 at the end of the stream, -errno; -EPROTO when descriptors were
- * cut off or are too many.
+ * Reads from the socket into its in buffer and the queue of descriptors. Does
+ * not block; any thread before the channel serves. Returns the bytes read, 0 at
+ * the end of the stream, or -errno; -EPROTO if descriptors were cut off or are
+ * too many.
  */
 ssize_t proxy_recv(ProxyChannel *ch);
 
-/* The event loop's handlers, for the socket, and the bell if there is one */
+/* The event loop's handlers for the socket and, with a ring, for the bell */
 void proxy_set_handlers(ProxyChannel *ch);
 void proxy_clear_handlers(ProxyChannel *ch);
-/* Looks into the ring; @opaque: the channel */
+/* Reads the ring, and sends if there is room now; @opaque: the channel */
 void proxy_ring_ready(void *opaque);
 
 /*
- * channel-hello.c
+ * channel-hello.c: before the channel serves, in any thread
  */
 
-/* Sends a first message. It and its reply may block for some seconds. */
+/* Sends a message; fails if the socket does not take it at once. */
 bool proxy_hello_send(ProxyChannel *ch, const void *buf, size_t size,
                       Error **errp);
-/* Waits until a whole reply to @req is in the in buffer. */
+/* Waits for a whole reply to @req in the in buffer, some seconds at most. */
 bool proxy_hello_wait(ProxyChannel *ch, const ProxyRequest *req, Error **errp);
 
 /*
@@ -188,8 +192,8 @@ bool proxy_hello_wait(ProxyChannel *ch, const ProxyRequest *req, Error **errp);
 extern const ProxyCodec proxy_codec;
 
 /*
- * Takes the whole message at the start of @in into @req, whatever it was asked
- * for. -EPROTO if it is malformed.
+ * Moves the whole message at the start of @in to @req, even if it is not the
+ * reply to that. -EPROTO if it is malformed. Any thread.
  */
 int proxy_take_message(ProxyStream *in, ProxyHeader *h, ProxyRequest *req);
 

@@ -7,25 +7,23 @@
  * Theory of operation. Callers marshal requests straight into one out buffer.
  * Requests made in one section of deferred calls (util/defer-call.c: a
  * virtqueue kick, a batch of replies, a batch of thread pool completions) leave
- * together in one send when the section ends; outside of any they leave at
- * once. What the socket does not take waits for its write handler.
+ * together in one send when the section ends; outside of any section they leave
+ * at once. Bytes that the socket does not take wait for its write handler.
  *
- * One recvmsg reads as many replies as have come. Each is taken apart where it
- * lies: the read handler enters its coroutine, which unmarshals from the in
- * buffer before it yields again, so nothing is copied or allocated.
- * Descriptors queue in the order they came; messages take theirs in order.
- * Descriptors that go out are duplicates, because no caller waits until they
- * have gone.
+ * One recvmsg reads as many replies as have come. QEMU parses each in place:
+ * the read handler enters the request's coroutine, which unmarshals from the in
+ * buffer before it yields again, so nothing is copied or allocated. Descriptors
+ * queue in the order they came; messages take theirs in order. Descriptors that
+ * go out are duplicates, because callers do not wait until QEMU has sent them.
  *
  * With a ring (fsdev/shared/ring.h) the same bytes go through shared memory.
- * The socket then carries only replies with descriptors, and those for which
- * the ring has no room; so replies come from two streams. QEMU's bell is a
- * pipe. Its handler looks into the ring, not into the pipe, to see what it
- * rings for; a helper that rings without end keeps the event loop from
- * sleeping, and from nothing else. Nor can the helper make QEMU wait: the pipe
- * ends on QEMU's side do not block, and no other process can change that. An
- * event loop that polls (IOThreads do) looks at the ring, and the helper rings
- * no bell during that time.
+ * The socket then carries only QEMU's descriptors, replies with descriptors,
+ * and replies for which the ring has no room; so replies come from two streams.
+ * QEMU's bell is a pipe. Its handler reads the ring, not the pipe, to learn of
+ * replies. A helper that rings without end only keeps the event loop from
+ * sleeping. Nor can the helper make QEMU wait: the pipe ends on QEMU's side do
+ * not block, and no other process can change that. While an event loop polls
+ * (IOThreads do), it reads the ring, and the helper does not ring the bell.
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
@@ -37,7 +35,7 @@
 /* For a flush that may wait a little: FORGETs, or a socket that is full */
 #define FLUSH_DELAY_MS      5
 
-/* How often the ring is read in a row, before other handlers run */
+/* How often QEMU reads the ring in a row before other handlers run */
 #define RING_ROUNDS         16
 
 static void proxy_set_socket_handler(ProxyChannel *ch);
@@ -87,7 +85,7 @@ static ssize_t send_some(ProxyChannel *ch, const void *buf, size_t bytes)
 
 void proxy_flush_later(ProxyChannel *ch)
 {
-    timer_mod(ch->forget_timer,
+    timer_mod(ch->flush_timer,
               qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + FLUSH_DELAY_MS);
 }
 
@@ -97,8 +95,8 @@ static void break_ring(ProxyChannel *ch)
 }
 
 /*
- * With a ring: sends the descriptors of the messages in the out buffer, with a
- * byte that says nothing. False if they cannot go out before the messages.
+ * With a ring: sends the descriptors of the messages in the out buffer, with
+ * one byte that has no meaning. False if the messages must not go out yet.
  */
 static bool ring_send_fds(ProxyChannel *ch)
 {
@@ -206,6 +204,7 @@ void proxy_flush(void *opaque)
     }
 }
 
+/* The socket's write handler */
 static void proxy_writable(void *opaque)
 {
     ProxyChannel *ch = opaque;
@@ -219,7 +218,7 @@ static void proxy_writable(void *opaque)
  * Receiving
  */
 
-/* Makes room for what is left of a message, at least. Returns how much. */
+/* Makes room for at least the rest of a message. Returns the room in bytes. */
 static size_t stream_room(ProxyStream *in)
 {
     if (in->end > PROXY_MAX_MESSAGE) {
@@ -252,7 +251,7 @@ ssize_t proxy_recv(ProxyChannel *ch)
             excess = true;
         }
     }
-    if (excess && ch->codec->spares_fds) {
+    if (excess && ch->codec->tolerates_lost_fds) {
         in->fds_lost = true;
         excess = false;
     }
@@ -260,8 +259,8 @@ ssize_t proxy_recv(ProxyChannel *ch)
 }
 
 /*
- * Takes all replies that are in the ring, then lets the helper ring the bell
- * for the next.
+ * Takes all replies in the ring, then lets the helper ring the bell for the
+ * next one.
  */
 static void ring_receive(ProxyChannel *ch)
 {
@@ -342,7 +341,7 @@ static void proxy_bell_poll_begin(EventNotifier *bell)
     proxy_ring_awake(&ch->rings->replies);
 }
 
-/* The event loop polls once more, and sees what came in between. */
+/* The event loop polls once more afterwards, and sees the latest replies. */
 static void proxy_bell_poll_end(EventNotifier *bell)
 {
     ProxyChannel *ch = container_of(bell, ProxyChannel, bell);
@@ -376,8 +375,8 @@ static void proxy_readable(void *opaque)
         defer_call_begin();
         proxy_dispatch(ch, &ch->in);
         /*
-         * Descriptors may come ahead of their messages, but no more than the
-         * requests in flight can be answered with.
+         * Descriptors may come ahead of their messages, but no more of them
+         * than the replies to all requests in flight can bring.
          */
         if (ch->in.nfds > (ch->n_slots - ch->n_free) * PROXY_REPLY_FDS_MAX) {
             proxy_break(ch, "the helper sent descriptors without a message");
@@ -386,7 +385,7 @@ static void proxy_readable(void *opaque)
     }
 }
 
-/* A hint from the helper saves a polling event loop the system call. */
+/* The helper's hint in shared memory saves a polling event loop a poll(2). */
 static bool proxy_socket_poll(void *opaque)
 {
     ProxyChannel *ch = opaque;

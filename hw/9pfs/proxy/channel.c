@@ -4,18 +4,19 @@
  * QEMU's end of the proxy channel: requests in flight, and the channel's life.
  *
  * Theory of operation. A request in flight has a slot. There are as many slots
- * as the helper allows; callers beyond that queue and get a freed slot handed
- * on in order. They also queue while the helper is too slow to take what is
- * sent. A call can be cancelled only in this queue: once a request is in the
- * out buffer it is on its way, and QEMU must learn what it does to files. Only
- * a device that is reset does not care; it then abandons a call that the helper
- * leaves without an answer. The slot of an abandoned call stays taken until the
- * answer comes after all; the channel gives back what the answer brings.
+ * as the helper allows; further callers queue, and get freed slots in order.
+ * They also queue while the helper is too slow to read requests. A call can be
+ * cancelled only in this queue: once a request is in the out buffer it is on
+ * its way, and QEMU must learn how it changes files. Only a device that is
+ * reset need not know; it abandons a call that the helper leaves without an
+ * answer. The slot of an abandoned call stays taken until the answer comes
+ * after all; the channel then gives back the descriptors and handles in it.
  *
- * The helper is not trusted. A malformed message closes the channel: one error
- * message, -EIO for every request under way (from a bottom half, because this
- * may happen inside any of their coroutines) and at once for every later one. A
- * helper that goes away has the same effect.
+ * The helper is not trusted. A malformed message breaks the channel: QEMU
+ * prints one error message; every request under way ends with -EIO, from a
+ * bottom half, because the channel may break inside any of their coroutines;
+ * and every later request fails with -EIO at once. A helper that goes away has
+ * the same effect.
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
@@ -27,8 +28,9 @@
 #define OUT_SIZE            (64 * 1024)
 
 /*
- * Bytes that wait in the out buffer, beyond which no request begins. A helper
- * that does not read could answer nonetheless: tags can be guessed.
+ * No request begins while more bytes than this wait in the out buffer. The
+ * limit on slots is not enough: a helper can guess tags and answer without
+ * reading.
  */
 #define OUT_MAX             (1024 * 1024)
 
@@ -83,7 +85,7 @@ void proxy_break(ProxyChannel *ch, const char *fmt, ...)
 
 void proxy_gone(ProxyChannel *ch, int err)
 {
-    /* EPIPE and ECONNRESET say no more than that the helper is gone. */
+    /* EPIPE and ECONNRESET only mean that the helper is gone. */
     if (err && err != EPIPE && err != ECONNRESET) {
         proxy_break(ch, "lost the connection to the helper: %s", strerror(err));
     } else {
@@ -217,7 +219,7 @@ int coroutine_fn proxy_slot_get(ProxyChannel *ch, FsCall *call,
         qemu_coroutine_yield();
     }
     if (req->ret == 0 && ch->broken) {
-        /* It broke after the slot was handed on, before we ran */
+        /* The channel broke after it handed the slot on, before we ran. */
         ch->slots[req->slot] = NULL;
         return -EIO;
     }
@@ -231,11 +233,11 @@ int coroutine_fn proxy_slot_get(ProxyChannel *ch, FsCall *call,
 static void proxy_abandon(FsCall *call, void *opaque)
 {
     ProxyRequest *req = opaque;
-    ProxyRequest *left = g_new0(ProxyRequest, 1);
+    ProxyRequest *abandoned = g_new0(ProxyRequest, 1);
 
-    left->type = req->type;
-    left->slot = req->slot;
-    req->ch->slots[req->slot] = left;
+    abandoned->type = req->type;
+    abandoned->slot = req->slot;
+    req->ch->slots[req->slot] = abandoned;
     proxy_wake(req, -EIO);
 }
 
@@ -310,8 +312,8 @@ ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd)
 void proxy_channel_attach(ProxyChannel *ch, AioContext *ctx)
 {
     ch->ctx = ctx;
-    ch->forget_timer = aio_timer_new(ctx, QEMU_CLOCK_REALTIME, SCALE_MS,
-                                     proxy_flush, ch);
+    ch->flush_timer = aio_timer_new(ctx, QEMU_CLOCK_REALTIME, SCALE_MS,
+                                    proxy_flush, ch);
     ch->broken_bh = aio_bh_new(ctx, proxy_broken_bh, ch);
     ch->ring_bh = aio_bh_new(ctx, proxy_ring_ready, ch);
     if (ch->broken && !ch->ended) {
@@ -333,8 +335,8 @@ void proxy_channel_detach(ProxyChannel *ch)
     qemu_bh_delete(ch->broken_bh);
     qemu_bh_delete(ch->ring_bh);
     ch->broken_bh = ch->ring_bh = NULL;
-    timer_free(ch->forget_timer);
-    ch->forget_timer = NULL;
+    timer_free(ch->flush_timer);
+    ch->flush_timer = NULL;
     ch->ctx = NULL;
 }
 
@@ -366,7 +368,7 @@ void proxy_channel_free(ProxyChannel *ch)
     }
     qemu_bh_delete(ch->broken_bh);
     qemu_bh_delete(ch->ring_bh);
-    timer_free(ch->forget_timer);
+    timer_free(ch->flush_timer);
     g_array_free(ch->forgets, true);
     g_free(ch->hello.uids);
     g_free(ch->hello.gids);

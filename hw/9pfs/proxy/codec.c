@@ -4,11 +4,12 @@
  * QEMU's end of the proxy channel: the messages of protocol version 2. See
  * fsdev/shared/proto.h.
  *
- * A request's tag is the number of its slot and, above that, a serial number,
- * so that a reply to an earlier user of the slot is not taken for this one's.
+ * A request's tag is the number of its slot and, in the bits above, a serial
+ * number, so that QEMU does not mistake a reply to an earlier request in the
+ * same slot for this one's.
  *
- * FORGETs leave before the next request, or a few milliseconds later when none
- * comes: the helper's handles keep deleted files on the disk.
+ * FORGETs leave before the next request, or after a few milliseconds if there
+ * is none: the helper's handles keep deleted files on the disk.
  */
 #include "qemu/osdep.h"
 #include "qemu/defer-call.h"
@@ -47,7 +48,7 @@ static void put_forgets(ProxyChannel *ch)
                            header.size);
     }
     g_array_set_size(ch->forgets, 0);
-    timer_del(ch->forget_timer);
+    timer_del(ch->flush_timer);
 }
 
 int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
@@ -61,7 +62,7 @@ int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
         return ret;
     }
     if (ch->forgets->len) {
-        /* The helper donates again what is found again. */
+        /* First, so that the helper donates a forgotten node anew. */
         put_forgets(ch);
     }
     proxy_out_begin(req, PROXY_HEADER_SIZE, PROXY_PAYLOAD_MAX + extra);
@@ -143,7 +144,7 @@ bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd)
     if (ch->n_out_fds == PROXY_ADOPT_MAX) {
         proxy_flush(ch);
     }
-    /* The helper limits the descriptors that come before their messages. */
+    /* The helper limits how many descriptors may precede their messages. */
     if (ch->n_out_fds == PROXY_ADOPT_MAX || ch->out_waits || ch->broken) {
         return false;
     }
@@ -170,7 +171,7 @@ bool proxy_adopt(ProxyChannel *ch, uint64_t handle, int fd)
  * Replies
  */
 
-/* Descriptors that a reply may bring: to the nodes and the file in it */
+/* Descriptors that a reply may bring: those of its nodes and its open file */
 static unsigned reply_max_fds(unsigned type)
 {
     switch (type) {
@@ -186,8 +187,8 @@ static unsigned reply_max_fds(unsigned type)
 }
 
 /*
- * Whether a whole message is at the start of the stream; its header then is in
- * *@h. -EPROTO if the header says something impossible.
+ * Whether a whole message is at the start of the stream: 1 or 0. Its header
+ * goes into *@h. -EPROTO if the header is impossible.
  */
 static int next_message(const ProxyStream *in, ProxyHeader *h)
 {
@@ -208,7 +209,7 @@ static int next_message(const ProxyStream *in, ProxyHeader *h)
     return h->nfds <= in->nfds ? 1 : -EPROTO;
 }
 
-/* Takes the message with the header @h off the stream, into @req. */
+/* Moves the message with the header @h from the stream to @req. */
 static int take_message(ProxyStream *in, const ProxyHeader *h,
                         ProxyRequest *req)
 {

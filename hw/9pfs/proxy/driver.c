@@ -5,12 +5,14 @@
  * that holds the privilege to act on it.
  *
  * Theory of operation. A node is a handle of the helper's and, mostly, an
- * O_PATH descriptor (node.h). QEMU does without a message whatever needs no
- * privilege once there is a descriptor: attributes, link targets and statfs
- * where the kernel has them at hand (attr.c), opening files in memory
- * (files.c), and all I/O on open files (host/file.c). Everything else is one
- * message and its reply, laid out in fsdev/shared/proto.h. A node without a
- * descriptor uses messages for all.
+ * O_PATH descriptor (node.h). Once there is a descriptor, QEMU does without a
+ * message whatever needs no privilege and does not wait: attributes, link
+ * targets and statfs (attr.c), names that the kernel has in its cache (find.c),
+ * and, on file systems in memory, opening files (files.c) and most extended
+ * attributes (attr.c). QEMU also does all I/O on open files (host/file.c).
+ * Everything else is one message and its reply, laid out in
+ * fsdev/shared/proto.h. A node without a descriptor needs messages for
+ * everything.
  *
  * This file has the export: it opens it, closes it, and describes it.
  */
@@ -24,7 +26,7 @@
 #include "launch.h"
 #include "ops.h"
 
-/* The root becomes what the helper's HELLO says. */
+/* Gives the root its handle and descriptor from the helper's HELLO. */
 static void root_take(ProxyFs *ps, ProxyNode *root, ProxyHello *hello)
 {
     HostPlace at;
@@ -79,7 +81,7 @@ static bool proxy_reconnected(FsExport *fs, ProxyHello *hello, Error **errp)
     return true;
 }
 
-/* Fails to open: gives up the channel, or NULL, and all that came before. */
+/* Undoes a failed open: @channel and @peer may be NULL. */
 static bool open_failed(FsExport *fs, ProxyChannel *channel, ProxyPeer *peer,
                         Error **errp)
 {

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Operations of the proxy driver that open files and make new ones. QEMU opens
- * files in memory itself, as far as it may; everything else is a message, whose
- * reply brings the descriptor.
+ * Operations of the proxy driver that open files and make new ones. QEMU itself
+ * opens files on file systems in memory, as far as it may. Otherwise it sends a
+ * message; the reply to OPEN or CREATE brings the descriptor.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
@@ -11,8 +11,8 @@
 #include "ops.h"
 
 /*
- * Wraps @fd, which came as @node's and is closed on failure, in an open file.
- * The file was counted (host_files_add()).
+ * Checks that @fd, from a reply, is @node's and wraps it in an open file.
+ * Closes @fd on failure. The caller has counted the file (host_files_add()).
  */
 static int coroutine_fn file_accept(FsNode *node, int fd, int flags,
                                     FsFile **file)
@@ -29,8 +29,8 @@ static int coroutine_fn file_accept(FsNode *node, int fd, int flags,
         goto bad;
     }
     /*
-     * An overlay may renumber an inode when it is first opened for writing; a
-     * descriptor that the node has shows the new number, too.
+     * An overlay may give an inode a new number when a process first opens it
+     * for writing. The node's own descriptor then shows the new number, too.
      */
     if ((st.st_dev != node->dev || st.st_ino != node->ino) &&
         (held < 0 || fstat(held, &own) < 0 ||
@@ -55,16 +55,16 @@ void proxy_file_free(FsFile *file)
 }
 
 /*
- * Opens the node in QEMU, if it may: the descriptor, or -errno, after which the
- * caller asks the helper. Truncation needs the helper's privilege, or the
- * set-id bits would go.
+ * Opens the node without the helper, if QEMU may: the descriptor, or -errno;
+ * then ask the helper. O_TRUNC always needs the helper: with QEMU's privilege
+ * it would clear the set-id bits.
  */
-static int coroutine_fn open_here(FsNode *node, int flags)
+static int coroutine_fn open_in_qemu(FsNode *node, int flags)
 {
-    int fd = flags & O_TRUNC ? -1 : proxy_node_use_in_memory(node);
+    int fd = flags & O_TRUNC ? -1 : proxy_node_nowait_fd(node);
 
     return fd < 0 ? -EAGAIN
-                  : hostfs_open(&proxy_here, fd, flags | O_NONBLOCK);
+                  : hostfs_open(&proxy_own_fs, fd, flags | O_NONBLOCK);
 }
 
 static int coroutine_fn open_file_once(FsCall *call, FsNode *node, int flags,
@@ -77,7 +77,7 @@ static int coroutine_fn open_file_once(FsCall *call, FsNode *node, int flags,
     if (ret < 0) {
         return ret;
     }
-    fd = open_here(node, flags);
+    fd = open_in_qemu(node, flags);
     if (fd >= 0) {
         *file = host_file_new(node, fd, flags, proxy_fs(node)->writeout,
                               HOST_DEV_MEMORY);

@@ -5,32 +5,33 @@
  *
  * Theory of operation. QEMU looks names up itself, in directories of which it
  * has descriptors, as long as it may and the lookup does not wait. The rest of
- * a walk is one message to the helper.
+ * a walk is one message to the helper; with reconnect=, one message per two
+ * names, so that every node learns its name.
  *
- * A helper may go away and another take its place (link.h). A handle belongs to
- * one helper. A node whose handle was an earlier helper's gets a new one when
- * it needs it, by name, from the nearest directory of which the new helper has
- * given a handle; it gives its root's from the start. What is found must be the
- * node's inode. No helper adopts descriptors on an earlier one's mount. Nodes
- * remember their names for this, and because a helper may have no descriptors
- * left for handles: then nodes that are not in use lose theirs, and are found
- * again in the same way.
+ * A helper may go away and another one take its place (link.h). A handle
+ * belongs to one helper. A node with an earlier helper's handle gets a new one
+ * when an operation needs it: QEMU walks by name from the nearest directory
+ * with a handle of the new helper, at the latest from the root. The walk must
+ * lead to the node's inode. No helper adopts descriptors on an earlier helper's
+ * mount. Nodes remember their names for this purpose. They also need them when
+ * the helper has no descriptors left for handles: then unused nodes lose their
+ * handles, and QEMU finds them again in the same way.
  *
- * A descriptor that was closed for the budget also comes back by name, from the
- * nearest directory that has one, but QEMU looks it up.
+ * If the budget closed a node's descriptor, QEMU makes it again, also by name,
+ * from the nearest directory with a descriptor and without the helper.
  */
 #include "qemu/osdep.h"
 #include "hw/9pfs/fs/walk.h"
 #include "node.h"
 
 /*
- * How many nodes may remember names. Each keeps those above it, and a helper
- * could make up a tree that never ends.
+ * How many nodes may remember names. Each name keeps the nodes above it, and a
+ * helper could invent an endless tree.
  */
 #define NAMED_MAX           (4 * 1024 * 1024)
 
-/* Directories above a node that QEMU looks at to find it again itself */
-#define HERE_MAX            64
+/* Directories above a node through which QEMU finds its descriptor again */
+#define FIND_FD_MAX         64
 
 void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
 {
@@ -41,26 +42,26 @@ void proxy_node_named(FsNode *node, FsNode *dir, const char *name)
         return;
     }
     where = fs_node_where(node);
-    /* A directory has one name, and this is it now; others may have several. */
+    /* A directory has only one name, which is this one now. */
     if (!where || (S_ISDIR(node->type) && fs_entries_current(node->fs) &&
                    !fs_entry_is(where, dir, name))) {
         fs_node_set_where(node, fs_entry_get(node->fs, dir, name, node));
     }
 }
 
-static void coroutine_fn find_here(FsNode *node);
+static void coroutine_fn find_path_fd(FsNode *node);
 
 int coroutine_fn proxy_node_get_fd(FsNode *node)
 {
     if (proxy_node(node)->path_fd.fd < 0) {
-        find_here(node);
+        find_path_fd(node);
     }
     return proxy_node_use_fd(node);
 }
 
-int coroutine_fn proxy_node_use_here(FsNode *node)
+int coroutine_fn proxy_node_lookup_fd(FsNode *node)
 {
-    /* Without a helper QEMU does not know what becomes of the export. */
+    /* Without a helper, lookups fail or wait, as the options say. */
     if (!proxy_fs(node)->mount ||
         proxy_channel_broken(proxy_channel_of(node))) {
         return -1;
@@ -68,21 +69,21 @@ int coroutine_fn proxy_node_use_here(FsNode *node)
     return proxy_node_get_fd(node);
 }
 
-int coroutine_fn proxy_node_use_in_memory(FsNode *node)
+int coroutine_fn proxy_node_nowait_fd(FsNode *node)
 {
     ProxyFs *ps = proxy_fs(node);
-    int fd = proxy_node_use_here(node);
+    int fd = proxy_node_lookup_fd(node);
 
     return host_dev_wait(&ps->devs, node->dev, HOST_WORK_ANY) ==
            HOST_WAIT_NEVER ? fd : -1;
 }
 
 /*
- * Looks @name up in QEMU: -ENOENT or -ENOTDIR if the kernel says so, -EAGAIN if
- * the helper must find out.
+ * Looks @name up without the helper: 0, -ENOENT or -ENOTDIR as the kernel says,
+ * or -EAGAIN if QEMU must ask the helper.
  */
-static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
-                                  FsAttr *attr)
+static int coroutine_fn step_in_qemu(FsNode *dir, const char *name,
+                                     FsNode **node, FsAttr *attr)
 {
     ProxyFs *ps = proxy_fs(dir);
     HostWait wait;
@@ -90,12 +91,12 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
     FsNode *known;
     int at, fd;
 
-    at = proxy_node_use_here(dir);
+    at = proxy_node_lookup_fd(dir);
     if (at < 0) {
         return -EAGAIN;
     }
     wait = host_dev_wait(&ps->devs, dir->dev, HOST_WORK_LOOKUP);
-    fd = hostfs_step(&proxy_here, at, name, wait, attr);
+    fd = hostfs_step(&proxy_own_fs, at, name, wait, attr);
     if (fd < 0) {
         if (fd == -EMFILE) {
             host_fds_relieve();
@@ -129,14 +130,14 @@ static int coroutine_fn step_here(FsNode *dir, const char *name, FsNode **node,
  * Finding descriptors again
  */
 
-typedef struct HereFinder {
+typedef struct PathFdFinder {
     unsigned looked;            /* at nodes on the way */
-} HereFinder;
+} PathFdFinder;
 
 /* FsFinder.ready */
 static bool has_path_fd(FsNode *node, void *opaque)
 {
-    HereFinder *f = opaque;
+    PathFdFinder *f = opaque;
     bool has = proxy_node(node)->path_fd.fd >= 0;
 
     f->looked += !has;
@@ -144,29 +145,30 @@ static bool has_path_fd(FsNode *node, void *opaque)
 }
 
 /* FsFinder.step: looks @entry up in its directory, which has a descriptor. */
-static int coroutine_fn entry_find_here(FsEntry *entry, void *opaque)
+static int coroutine_fn entry_find_path_fd(FsEntry *entry, void *opaque)
 {
     g_autofree char *name = g_strdup(entry->name);
     g_autoptr(FsNode) dir = fs_node_ref(entry->parent);
     g_autoptr(FsNode) node = NULL;
-    FsNode *was = entry->node;
-    HereFinder *f = opaque;
+    FsNode *expected = entry->node;
+    PathFdFinder *f = opaque;
     FsAttr attr;
 
-    return f->looked <= HERE_MAX &&
-           step_here(dir, name, &node, &attr) == 0 && node == was ? 0 : -ESTALE;
+    return f->looked <= FIND_FD_MAX &&
+           step_in_qemu(dir, name, &node, &attr) == 0 &&
+           node == expected ? 0 : -ESTALE;
 }
 
 /*
- * Makes a node's descriptor again, by its name, directories on the way to it
- * first, without asking the helper. Where that fails, the node has none.
+ * Makes a node's descriptor again, by name and without the helper, and before
+ * it those of the directories on the way. If this fails, the node has none.
  */
-static void coroutine_fn find_here(FsNode *node)
+static void coroutine_fn find_path_fd(FsNode *node)
 {
     static const FsFinder finder = {
-        .ready = has_path_fd, .step = entry_find_here, .max = HERE_MAX,
+        .ready = has_path_fd, .step = entry_find_path_fd, .max = FIND_FD_MAX,
     };
-    HereFinder f = { };
+    PathFdFinder f = { };
 
     if (proxy_fs(node)->mount) {
         fs_find_again(&finder, node, &f);
@@ -177,7 +179,7 @@ static void coroutine_fn find_here(FsNode *node)
  * Walking with the helper
  */
 
-/* What a walk found, beside attributes, before the driver looks into it */
+/* The nodes in a walk's reply, before the driver has checked them */
 typedef struct WalkReply {
     ProxyNodeReply node;
     ProxyNodeReply parent;      /* none after "..", and for a single name */
@@ -219,11 +221,11 @@ static int get_walk(ProxyRequest *req, const char *const *names, unsigned n,
         return ret;
     }
     walk->walked = walked;
-    /* The reply does not say why; the server needs only how many */
+    /* The reply has no error for this; the server needs only the number. */
     return walked < n ? -ENOENT : 0;
 }
 
-/* Makes nodes of what the walk found. */
+/* Makes nodes from the walk's reply. */
 static int accept_walk(FsNode *dir, const char *const *names, unsigned n,
                        FsWalk *walk, WalkReply *wr)
 {
@@ -332,9 +334,9 @@ static int coroutine_fn entry_find(FsEntry *entry, void *opaque)
 }
 
 /*
- * Gets the node a handle of the present helper: the helper adopts its
- * descriptor, or finds it again by name, directories on the way to it first.
- * -ESTALE if it has no name any more.
+ * Gets the node a handle of the present helper: the helper adopts the node's
+ * descriptor, or finds the node again by name, after the directories on the
+ * way. -ESTALE if the node has no name any more.
  */
 static int coroutine_fn node_find(FsCall *call, FsNode *node)
 {
@@ -363,7 +365,7 @@ static int coroutine_fn nodes_find(FsCall *call, FsNode *a, FsNode *b,
         if (ret < 0) {
             return ret;
         }
-        i = 0;                  /* the helper may be yet another one */
+        i = 0;                  /* by now the helper may be another one */
     }
     return 0;
 }
@@ -390,7 +392,7 @@ int coroutine_fn proxy_node_begin(FsCall *call, ProxyRequest *req,
                    : proxy_begin(proxy_channel_of(a), call, req, type, extra);
 }
 
-/* A walk of one piece */
+/* Walks @n names with one message to the helper. */
 static int coroutine_fn walk_piece(FsCall *call, FsNode *dir,
                                    const char *const *names, unsigned n,
                                    FsWalk *walk)
@@ -412,7 +414,8 @@ static int coroutine_fn walk_piece(FsCall *call, FsNode *dir,
 int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
                             const char *const *names, unsigned n, FsWalk *walk)
 {
-    unsigned step = proxy_link_reconnects(proxy_fs(dir)->link) ? 2 : n;
+    /* A reply names two nodes; all need names if helpers may change. */
+    unsigned piece_max = proxy_link_reconnects(proxy_fs(dir)->link) ? 2 : n;
     FsWalker w;
     int ret = 0;
 
@@ -422,12 +425,12 @@ int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
         FsNode *next;
         FsWalk piece;
 
-        ret = step_here(w.at, names[w.done], &next, attr);
+        ret = step_in_qemu(w.at, names[w.done], &next, attr);
         if (ret == 0) {
             fs_walker_down(&w, next);
         } else if (ret == -EAGAIN) {
             ret = walk_piece(call, w.at, names + w.done,
-                             MIN(step, n - w.done), &piece);
+                             MIN(piece_max, n - w.done), &piece);
             memcpy(attr, piece.attr, piece.walked * sizeof(piece.attr[0]));
             if (ret == 0) {
                 fs_walker_jump(&w, piece.walked, piece.parent, piece.node);

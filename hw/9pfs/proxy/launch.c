@@ -8,13 +8,13 @@
  * - path=DIR: QEMU makes a socket pair and starts the helper with one end of
  *   it. The helper gets /dev/null as its standard input and output (QEMU's may
  *   be a monitor), QEMU's standard error for its messages, the socket as
- *   descriptor 3, default signal handling, and nothing else. It ends when the
- *   socket is closed, and so with QEMU, however QEMU ends. A pidfd signals the
- *   helper's end while QEMU runs, so that QEMU can reap it and report it.
+ *   descriptor 3, default signal handling, and nothing else. The helper ends
+ *   when the socket is closed, and so with QEMU, however QEMU ends. A pidfd
+ *   signals the helper's end, so that QEMU can reap and report it.
  * - socket=FILE: a helper listens on that UNIX socket.
  * - sock_fd=N: QEMU inherited a connected socket. In place of the number the
- *   option may have the name of one that the monitor got with getfd, or
- *   /dev/fdset/SET for one of -add-fd or add-fd.
+ *   option may have the name of a socket that the monitor got with getfd, or
+ *   /dev/fdset/SET for a socket from -add-fd or add-fd.
  */
 #include "qemu/osdep.h"
 #include <poll.h>
@@ -32,15 +32,15 @@
 #include "launch.h"
 
 #define HELPER_PROGRAM      "virtfs-proxy-helper"
-/* In the helper */
+/* Descriptors in the helper */
 #define HELPER_SOCKET       3
 #define HELPER_REPORT       4
 
-/* For a helper whose queue of connections is full */
+/* To connect to a helper whose queue of connections is full */
 #define CONNECT_TIMEOUT_S   15
-/* For a helper that failed to end by itself */
+/* For a helper to end after HELLO failed */
 #define EXIT_TIMEOUT_MS     2000
-/* For one that QEMU needs no more: it may be stopped, or hostile */
+/* For a helper to end after QEMU left it: it may be stopped, or hostile */
 #define DONE_TIMEOUT_MS     5000
 
 struct ProxyPeer {
@@ -48,9 +48,9 @@ struct ProxyPeer {
     char *how;                  /* option and value, for messages */
     pid_t pid;                  /* of a helper that QEMU started, else 0 */
     int pidfd;
-    bool done;                  /* only this file needs it any more */
-    bool report;                /* how it ends, also when done */
-    QEMUTimer *timer;           /* until it must have ended */
+    bool done;                  /* left: only this file uses the struct */
+    bool report;                /* report how it ends, also when done */
+    QEMUTimer *timer;           /* kills it if it has not ended by then */
 };
 
 static void peer_free(ProxyPeer *peer)
@@ -70,7 +70,7 @@ static void peer_free(ProxyPeer *peer)
  * Starting a helper
  */
 
-/* @status of waitpid(2) in words */
+/* Puts @status of waitpid(2) into words. */
 static char *status_text(int status)
 {
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
@@ -126,7 +126,7 @@ static G_NORETURN void helper_exec(const char *program, char *const *argv,
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 
-    /* Away from the numbers that they will get */
+    /* Out of the way of the numbers that they will get */
     sock = fcntl(sock, F_DUPFD, HELPER_REPORT + 1);
     report = fcntl(report, F_DUPFD, HELPER_REPORT + 1);
     null = open("/dev/null", O_RDWR);
@@ -154,7 +154,7 @@ static void set_start_error(Error **errp, const char *program, int err)
                               "program; use socket or sock_fd)" : "");
 }
 
-/* Process id, or -1 with an error. */
+/* Returns the process id, or -1 with an error. */
 static pid_t helper_fork(const char *program, char *const *argv, int sock,
                          Error **errp)
 {
@@ -280,7 +280,7 @@ static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
 }
 
 /*
- * Reaching one that runs
+ * Connecting to a running helper
  */
 
 static bool peer_connect(const char *path, bool wait, int *sock, Error **errp)
@@ -355,8 +355,8 @@ static int fdset_copy(const char *path, Error **errp)
 }
 
 /*
- * The descriptor that @value means, which may be no socket; or -1. *@ours: QEMU
- * made it here, and closes it on failure.
+ * The descriptor that @value means, or -1 with an error. It may not be a
+ * socket. *@ours: the descriptor is this file's, which closes it on failure.
  */
 static int find_descriptor(const char *value, bool *ours, Error **errp)
 {
@@ -463,7 +463,7 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
         return false;
     }
     if (opts->has_protocol && opts->protocol != 1 && opts->protocol != 2) {
-        error_setg(errp, "protocol '%d': there are versions 1 and 2",
+        error_setg(errp, "protocol '%d': must be 1 or 2",
                    (int)opts->protocol);
         return false;
     }
@@ -573,7 +573,7 @@ void proxy_launch_done(ProxyPeer *peer)
         peer_free(peer);
         return;
     }
-    /* peer_ended() frees it. It should end without a socket, or is killed. */
+    /* peer_ended() frees it. Without a socket the helper should end soon. */
     peer->done = true;
     peer->timer = aio_timer_new(qemu_get_aio_context(), QEMU_CLOCK_REALTIME,
                                 SCALE_MS, peer_too_late, peer);

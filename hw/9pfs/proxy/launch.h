@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * How the proxy driver reaches its helper: it starts one or connects to one.
+ *
+ * Call everything from the main thread.
  */
 #ifndef HW_9PFS_PROXY_LAUNCH_H
 #define HW_9PFS_PROXY_LAUNCH_H
@@ -12,21 +14,22 @@
 typedef struct ProxyPeer ProxyPeer;
 
 /*
- * Connects as @opts say and puts the socket, the caller's to close, into
- * *@sock. @id is the fsdev's; @readonly is for a helper that QEMU starts.
- * Errors name the option and its value.
+ * Connects as @opts say and puts the socket into *@sock; the caller closes it.
+ * May block for some seconds. @id is the fsdev's; @readonly is for a helper
+ * that QEMU starts. Errors name the option and its value.
  */
 ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
                         bool readonly, int *sock, Error **errp);
 
-/* The same while the VM runs: fails if it would have to wait. */
+/* The same while the VM runs: fails if it would have to wait to connect. */
 ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
                               bool readonly, int *sock, Error **errp);
 
 /*
- * Call it when the HELLO with the helper failed with *@errp and the socket is
- * closed: it adds the option that led to the helper, and how a helper that QEMU
- * started has ended. Frees @peer.
+ * Call it after HELLO failed with *@errp, when the socket is closed. Adds the
+ * option that led to the helper to the error; if QEMU started the helper and it
+ * failed, the error becomes how the helper ended. Blocks until the helper has
+ * ended, or kills it after some seconds. Frees @peer.
  */
 void proxy_launch_failed(ProxyPeer *peer, Error **errp);
 
@@ -34,12 +37,13 @@ void proxy_launch_failed(ProxyPeer *peer, Error **errp);
 pid_t proxy_launch_process(const ProxyPeer *peer);
 
 /*
- * Leaves the helper. One that QEMU started ends because its socket was closed,
- * and QEMU waits for its end in the background. Frees @peer.
+ * Leaves the helper, whose socket the caller has closed or soon closes. A
+ * helper that QEMU started ends then; QEMU waits for this in the background and
+ * kills the helper after some seconds. Frees @peer.
  */
 void proxy_launch_done(ProxyPeer *peer);
 
-/* The same after losing the helper: a message says how it ended. */
+/* The same after QEMU lost the helper; an error report says how it ended. */
 void proxy_launch_lost(ProxyPeer *peer);
 
 #endif /* HW_9PFS_PROXY_LAUNCH_H */

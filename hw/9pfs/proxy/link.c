@@ -3,23 +3,25 @@
  *
  * The proxy driver's link to its helper.
  *
- * Theory of operation. When the channel breaks, all requests under way end with
- * EIO before the link learns of it. From then on the link has no helper, for
- * good or until an attempt succeeds. A timer begins attempts, in intervals that
- * count from the beginning of the last one. So a helper that served for long is
- * replaced at once, and one that ends over and over is not started more often
- * than the options ask for.
+ * Theory of operation. When the channel breaks, it ends all requests under way
+ * with EIO, and then notifies the link. From then on the link has no helper,
+ * forever or until an attempt succeeds. A timer begins attempts; the interval
+ * counts from the beginning of the last attempt. So QEMU replaces a helper that
+ * served for long at once, and does not start one that ends over and over more
+ * often than the options ask for.
  *
- * An attempt starts a helper or connects, which does not wait, in the main
- * thread: a helper ends with the thread that started it. Its HELLO may take
- * seconds; a thread of the pool waits for it. Then the driver looks at what the
- * helper serves, and the new channel takes the place of the old one.
+ * An attempt starts in the main thread, which starts a helper or connects
+ * without waiting: a helper ends with the thread that started it. The helper's
+ * HELLO may take seconds, so a thread of the pool waits for it. Then, in the
+ * export's context, the driver checks which directory the helper serves, and
+ * the new channel takes the place of the old one.
  *
- * Helpers thus belong to the main thread, with timer, attempts and events;
- * channels and the requests that wait for one are in the export's context. When
- * a channel breaks, a bottom half brings the news to the main thread. The main
- * thread hands the next channel over to the export's context and waits until it
- * is in place, so that it always knows whether there is one.
+ * Helpers, the timer, attempts and events thus belong to the main thread. The
+ * channel, and the requests that wait for another one, belong to the export's
+ * context. When a channel breaks, a bottom half passes the loss on to the main
+ * thread. The main thread hands the next channel over to the export's context
+ * and waits until it is in place, so that the main thread always knows whether
+ * there is one.
  */
 #include "qemu/osdep.h"
 #include "block/aio-wait.h"
@@ -50,20 +52,20 @@ struct ProxyLink {
     uint32_t helper_epoch;
     QTAILQ_HEAD(, LinkWaiter) waiters;
 
-    /* Set once: if it connects again */
-    FsdevProxyOptions *opts;    /* else NULL */
+    /* Set once */
+    FsdevProxyOptions *opts;    /* NULL if the link does not reconnect */
     bool readonly;
     bool wait;                  /* for a helper, instead of failing */
 
     /* In the main thread */
     ProxyPeer *peer;            /* of the channel; NULL while there is none */
     int64_t tried_ms;           /* when the last attempt began */
-    bool warned;                /* that attempts fail */
+    bool warned;                /* a message said that attempts fail */
     QEMUTimer *timer;           /* for the next one */
-    unsigned news;              /* of a lost helper, on the way to it */
+    unsigned losses;            /* LinkLoss on their way here; atomic */
 
-    /* An attempt; in the main thread, except where it is under way elsewhere */
-    bool closing;               /* it does not matter any more */
+    /* An attempt. Main thread's, unless the attempt is under way elsewhere */
+    bool closing;               /* proxy_link_free() waits for its end */
     bool greeting;              /* under way in the thread pool */
     bool taking;                /* under way in the export's context */
     ProxyChannel *next;
@@ -104,43 +106,44 @@ static void link_next_try(ProxyLink *l)
                             (int64_t)l->opts->reconnect * 1000));
 }
 
-typedef struct LinkNews {
+typedef struct LinkLoss {
     ProxyLink *link;
     char *why;
-} LinkNews;
+} LinkLoss;
 
+/* In the main thread */
 static void link_lost_bh(void *opaque)
 {
-    LinkNews *news = opaque;
-    ProxyLink *l = news->link;
+    LinkLoss *loss = opaque;
+    ProxyLink *l = loss->link;
 
     if (l->taking) {
-        /* The event that this helper came has to be first */
-        aio_bh_schedule_oneshot(qemu_get_aio_context(), link_lost_bh, news);
+        /* The event that this helper came must be first */
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), link_lost_bh, loss);
         return;
     }
-    link_notify(l, false, news->why);
+    link_notify(l, false, loss->why);
     if (l->opts && !l->closing) {
-        /* QEMU is done with it, but the user may want to know how it ended. */
+        /* The user may want to know how the helper ended. */
         proxy_launch_lost(l->peer);
         l->peer = NULL;
         link_next_try(l);
     }
-    qatomic_dec(&l->news);
-    g_free(news->why);
-    g_free(news);
+    qatomic_dec(&l->losses);
+    g_free(loss->why);
+    g_free(loss);
 }
 
-/* ProxyLost */
+/* ProxyLost, in the export's context */
 static void link_lost(void *opaque, const char *why)
 {
     ProxyLink *l = opaque;
-    LinkNews *news = g_new(LinkNews, 1);
+    LinkLoss *loss = g_new(LinkLoss, 1);
 
-    news->link = l;
-    news->why = g_strdup(why);
-    qatomic_inc(&l->news);
-    fs_main_run(link_lost_bh, news);
+    loss->link = l;
+    loss->why = g_strdup(why);
+    qatomic_inc(&l->losses);
+    fs_main_run(link_lost_bh, loss);
 }
 
 /* Takes over @err. */
@@ -166,6 +169,7 @@ static void link_wake(LinkWaiter *w, bool cancelled)
     aio_co_wake(w->co);
 }
 
+/* In the thread pool */
 static int greet_work(void *opaque)
 {
     ProxyLink *l = opaque;
@@ -197,12 +201,13 @@ static void link_take_channel(void *opaque)
     }
 }
 
+/* In the main thread, after greet_work() */
 static void greeted(void *opaque)
 {
     ProxyLink *l = opaque;
 
     if (l->fs->moving) {
-        /* The export is between two contexts, but not for long. */
+        /* The export is between two contexts, for a short time. */
         aio_bh_schedule_oneshot(qemu_get_aio_context(), greeted, l);
         return;
     }
@@ -237,6 +242,7 @@ static void greet_done(void *opaque, int ret)
     greeted(opaque);
 }
 
+/* The timer's, in the main thread */
 static void link_attempt(void *opaque)
 {
     ProxyLink *l = opaque;
@@ -346,8 +352,8 @@ void proxy_link_free(ProxyLink *l)
         }
         timer_free(l->timer);
     }
-    /* The last news from an IOThread, from before the export left it */
-    AIO_WAIT_WHILE(qemu_get_aio_context(), qatomic_read(&l->news));
+    /* An IOThread may have reported a loss before the export left it. */
+    AIO_WAIT_WHILE(qemu_get_aio_context(), qatomic_read(&l->losses));
     proxy_channel_free(l->channel);
     if (l->peer) {
         proxy_launch_done(l->peer);

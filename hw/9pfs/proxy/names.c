@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Operations of the proxy driver that change names. After a helper was lost,
- * none of them knows whether an earlier try succeeded: it then looks at the
- * result.
+ * Operations of the proxy driver that change names. If the helper was lost
+ * during a try, the operation does not know whether that try succeeded. It then
+ * decides by the result of the next try, and by a lookup of the name.
  */
 #include "qemu/osdep.h"
 #include "ops.h"
@@ -47,7 +47,7 @@ static int coroutine_fn rename_once(FsCall *call,
     ProxyRequest req;
     int ret;
 
-    /* Before another try: its lookups must not wait for this very rename. */
+    /* A lookup of the next try must not wait for this very rename. */
     fs_rename_end(r, -EAGAIN);
     ret = proxy_victim_find(call, victim);
     if (ret == 0) {

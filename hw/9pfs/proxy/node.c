@@ -7,24 +7,25 @@
  * in the helper. A node counts them and gives them back all at once when it is
  * freed, so an inode that is found again and again costs nothing.
  *
- * Nodes' O_PATH descriptors are in the process's budget (host/fd-budget.h). A
- * node whose descriptor was closed to keep to it makes another when it needs
- * one (find.c), or else falls back to messages. The budget leaves room for
- * replies that are on their way: a descriptor that cannot be received would be
- * lost, and the channel with it.
+ * Nodes' O_PATH descriptors are in the process's budget (host/fd-budget.h). If
+ * the budget closed a node's descriptor, QEMU makes another one when it needs
+ * it (find.c), or else falls back to messages. The budget leaves room for the
+ * descriptors of replies on their way: if QEMU cannot receive one, it loses the
+ * channel.
  *
- * Donated directories bring the mount that they are on, which is the helper's
- * own. A node that this process found there has a descriptor and no handle.
- * When a request first needs a handle, the helper adopts the descriptor; that
- * message leaves with the request.
+ * The descriptor of the helper's root leads to the helper's own mount, in which
+ * QEMU can look up names. A node that QEMU found in this way has a descriptor
+ * and no handle. When a request first needs a handle, the helper adopts the
+ * descriptor; the ADOPT message leaves together with the request.
  *
- * The helper is not trusted. A descriptor is used only if it has the kind and
- * the inode that it came for; the type of a node never changes; while a node is
- * held its inode cannot come under another of the helper's handles.
+ * The helper is not trusted. QEMU uses a descriptor only if it is an O_PATH
+ * descriptor of the inode that the reply is about; the type of a node never
+ * changes; and while a node has a handle, its inode cannot come with another
+ * handle of the helper's choice.
  *
- * Ids in messages are the guest's. Those that the kernel reports for donated
- * descriptors are the host's. The id maps of the helper's HELLO translate them;
- * an id that the maps do not have becomes the overflow id, as in the kernel
+ * Ids in messages are the guest's. Ids that the kernel reports for QEMU's
+ * descriptors are the host's. The id maps in the helper's HELLO translate them;
+ * an id without a mapping becomes the overflow id, as in the kernel
  * (user_namespaces(7)).
  */
 #include "qemu/osdep.h"
@@ -36,19 +37,19 @@
 /* The default of /proc/sys/kernel/overflowuid */
 #define OVERFLOW_ID         65534
 
-/* References to one handle, beyond which the node gives them back */
+/* With more references to its handle, a node gives all but one back */
 #define HANDLE_REFS_MAX     0xfffu
 
 /*
- * QEMU asks a full helper this many times more, and gives it time in between to
- * close the handles that it was asked to forget
+ * QEMU asks a full helper again this many times. In between, the helper gets
+ * time to close the handles that QEMU asked it to forget.
  */
 #define RELIEF_TRIES        8
 #define RELIEF_NS           (10 * SCALE_MS)
 /* The part of its handles that QEMU gives up when the helper is full */
 #define RELIEF_PART         16
 
-const HostFs proxy_here = { .root = -1, .fd_prefix = "/proc/self/fd/" };
+const HostFs proxy_own_fs = { .root = -1, .fd_prefix = "/proc/self/fd/" };
 
 bool proxy_node_has_handle(FsNode *node)
 {
@@ -59,13 +60,13 @@ bool proxy_node_has_handle(FsNode *node)
 /*
  * The helper's handles
  *
- * The helper has a limit of open files, which QEMU learns when a request fails
- * with EMFILE. From then on nodes that are not in use, and can be found again,
- * lose their handles as if these were an earlier helper's; the least recently
- * used go first.
+ * The helper has a limit of open files. QEMU learns the limit when a request
+ * fails with EMFILE. From then on it keeps to fewer handles: nodes that are not
+ * in use, and can be found again, lose theirs as if a new helper had come, the
+ * least recently used first.
  */
 
-/* Whether @n can be found again, now and whatever happens to other nodes. */
+/* Whether @n can be found again by name */
 static bool node_evictable(ProxyNode *n)
 {
     return !n->node.detached && fs_node_where(&n->node);
@@ -78,7 +79,7 @@ static void node_leave_idle(ProxyFs *ps, ProxyNode *n)
     }
 }
 
-/* @n was used: if it has a handle it becomes the last to lose it. */
+/* @n was used: if it has a handle, it is now the last to lose it. */
 static void node_idle(ProxyFs *ps, ProxyNode *n)
 {
     node_leave_idle(ps, n);
@@ -88,7 +89,7 @@ static void node_idle(ProxyFs *ps, ProxyNode *n)
     }
 }
 
-/* Gives back its handle. */
+/* Gives back the node's handle. */
 static void node_evict(ProxyFs *ps, ProxyNode *n)
 {
     proxy_forget(proxy_link_channel(ps->link), n->handle, n->handle_refs);
@@ -97,13 +98,13 @@ static void node_evict(ProxyFs *ps, ProxyNode *n)
     ps->handles--;
 }
 
-/* Gives up handles until there are no more than @max, as far as it can. */
+/* Gives up handles until at most @max are left, as far as possible. */
 static void handles_reduce(ProxyFs *ps, uint32_t max)
 {
     ProxyNode *n;
 
     while (ps->handles > max && (n = QTAILQ_FIRST(&ps->idle))) {
-        /* A node that cannot be found comes back with its next use */
+        /* A node that cannot be found rejoins the list with its next use. */
         QTAILQ_REMOVE(&ps->idle, n, idle);
         if (proxy_node_has_handle(&n->node) && node_evictable(n)) {
             node_evict(ps, n);
@@ -147,13 +148,13 @@ bool proxy_node_adoptable(ProxyFs *ps, ProxyNode *n)
 
 bool proxy_node_adopt(ProxyFs *ps, ProxyNode *n)
 {
-    uint64_t handle = PROXY_ADOPTED | (ps->adopted + 1);
+    uint64_t handle = PROXY_ADOPTED | (ps->last_adopted + 1);
 
     if (!proxy_node_adoptable(ps, n) ||
         !proxy_adopt(proxy_link_channel(ps->link), handle, n->path_fd.fd)) {
         return false;
     }
-    ps->adopted++;
+    ps->last_adopted++;
     n->handle = handle;
     n->handle_refs = 1;
     n->helper_epoch = proxy_link_epoch(ps->link);
@@ -161,7 +162,7 @@ bool proxy_node_adopt(ProxyFs *ps, ProxyNode *n)
     return true;
 }
 
-/* The helper knows no such handle. If QEMU made it, it was not adopted. */
+/* A request failed with EBADF. If QEMU made this handle, adoption failed. */
 static bool node_refused(ProxyFs *ps, FsNode *node)
 {
     ProxyNode *n = node ? proxy_node(node) : NULL;
@@ -267,8 +268,8 @@ static bool donation_good(int fd, const FsAttr *attr)
 }
 
 /*
- * The budget is about to close @h. Keeps it if the node has no other way to its
- * inode, or if it is the root's, from which others are found again.
+ * The budget is about to close @h. Keeps it if nothing else leads to the node's
+ * inode, or if it is the root's, from which QEMU finds other nodes again.
  */
 static void path_fd_evict(HostFd *h)
 {
@@ -348,9 +349,9 @@ void proxy_node_refuse(ProxyFs *ps, ProxyNodeReply *nr)
 }
 
 /*
- * Whether an inode that was found is @node's, which has no handle, and not a
- * new one with the same number. A descriptor keeps the inode, and so does a
- * handle.
+ * Whether the inode with @attr is that of @node, which has no handle, and not a
+ * new one with the same number. (An open descriptor or a handle rules out that
+ * the number is reused.)
  */
 static bool node_is(FsNode *node, const FsAttr *attr)
 {
@@ -385,7 +386,7 @@ ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
     return n;
 }
 
-/* A node without a handle takes the one that came. */
+/* A node without a handle takes the reply's. */
 static void node_renew(ProxyFs *ps, ProxyNode *n, const ProxyNodeReply *nr)
 {
     if (nr->fd >= 0 && !proxy_node_adoptable(ps, n) && !n->path_fd.pins) {
@@ -429,7 +430,7 @@ int proxy_node_accept(FsExport *fs, ProxyNodeReply *nr, const FsAttr *attr,
     proxy_node_take_fd(n, nr->fd, attr);
     *node = &n->node;
     if (ps->handles_max && ps->handles > ps->handles_max) {
-        /* Not this one: the caller is about to use it */
+        /* Spare this node: the caller is about to use it. */
         proxy_node_pin(&n->node);
         handles_reduce(ps, ps->handles_max);
         proxy_node_unpin(&n->node);

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The proxy driver's operations (FsDriver): attr.c, files.c, names.c; find.c
- * has the walk. Each is a loop over its half x_once(), which asks the helper
- * once; node.h says why.
+ * has the walk. Most are a loop over their half x_once(), which asks the helper
+ * at most once; see ProxyNodeTry in node.h.
  */
 #ifndef HW_9PFS_PROXY_OPS_H
 #define HW_9PFS_PROXY_OPS_H

@@ -31,7 +31,7 @@ static void test_ring_greeting(void)
         { PROXY_FEATURE_RING, 0, ON_OFF_AUTO_AUTO, true },
         { PROXY_FEATURE_RING, ENOMEM, ON_OFF_AUTO_AUTO, true },
         { PROXY_FEATURE_RING, EINVAL, ON_OFF_AUTO_ON, true,
-          "ring=on: the helper cannot use it: Invalid argument" },
+          "ring=on: the helper cannot use the ring: Invalid argument" },
     };
     size_t i;
 

@@ -456,7 +456,7 @@ static void test_start(void)
 #endif
     FAILS("does not speak protocol version 2", .path = folder,
           .helper = script, .has_protocol = true, .protocol = 2);
-    FAILS("protocol '3': there are versions 1 and 2", .path = folder,
+    FAILS("protocol '3': must be 1 or 2", .path = folder,
           .helper = script, .has_protocol = true, .protocol = 3);
 
     /* What it is started with: arguments, descriptors, signals */
