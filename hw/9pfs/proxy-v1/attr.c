@@ -1,9 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Operations of the proxy driver in protocol version 1 on what is known of an
- * inode: attributes, link targets, statfs, extended attributes. Open files
- * answer where they can, else the path.
+ * Operations of the proxy driver in protocol version 1 on an inode's
+ * attributes, link target, file system and extended attributes. QEMU uses an
+ * open file where there is one and it will do, and otherwise asks the helper by
+ * path.
  */
 #include "qemu/osdep.h"
 #include "fsdev/shared/hostfs.h"
@@ -11,7 +12,7 @@
 #include "calls.h"
 #include "node.h"
 
-/* Attributes of an open file, with the helper's view of the ids */
+/* Attributes of an open file, with the ids that the helper reports */
 static int file_getattr(FsFile *file, FsAttr *attr)
 {
     ProxyV1Node *n = proxy_v1_node(file->node);
@@ -127,7 +128,7 @@ static bool new_times(const FsSetAttr *set, const FsAttr *attr,
     uint32_t valid = set->valid;
 
     if (valid == FS_SET_CTIME) {
-        /* Nothing else changes the ctime: set the atime that it has anyway. */
+        /* To move only the ctime, set the atime to its present value. */
         times[0] = attr->atime;
         times[1] = (struct timespec) { .tv_nsec = UTIME_OMIT };
         return true;
@@ -142,7 +143,7 @@ static uint32_t new_id(const FsSetAttr *set, uint32_t change, uint32_t id)
     return set->valid & change ? id : (uint32_t)-1;
 }
 
-/* What QEMU itself may do to an inode that has only open files */
+/* QEMU itself changes an inode that has open files and no name. */
 static int nameless_work(void *opaque)
 {
     ProxyV1FileWork *work = opaque;

@@ -8,10 +8,10 @@
 
 /* Rounds for an extended attribute that grows whenever it is read */
 #define XATTR_TRIES         16
-/* What a response has room for beside the length of a string */
+/* Room in a response after the length of a string */
 #define XATTR_MAX           (PROXY_V1_MAX_PAYLOAD - 2)
 
-/* Of a status that tells nothing but success */
+/* For a request whose status is only success or failure */
 static int coroutine_fn call_status(ProxyRequest *req, ProxyV1Type type)
 {
     return MIN(proxy_v1_status(req, type), 0);
@@ -187,7 +187,7 @@ int coroutine_fn proxy_v1_statfs(ProxyRequest *req, const char *path,
     st->bavail = marshal_get_u64(r);
     st->files = marshal_get_u64(r);
     st->ffree = marshal_get_u64(r);
-    /* Two int of the host, and the sign may have been extended. */
+    /* Two ints of the host; the helper may have extended the sign. */
     st->fsid = (uint32_t)marshal_get_u64(r);
     st->fsid |= marshal_get_u64(r) << 32;
     st->namelen = marshal_get_u64(r);
@@ -199,7 +199,7 @@ int coroutine_fn proxy_v1_statfs(ProxyRequest *req, const char *path,
  * Extended attributes
  */
 
-/* One that asks for the value, or for its length alone with @size 0 */
+/* Begins a request for the value, or, with a @size of 0, for its length. */
 static ProxyV1Type put_xattr_request(ProxyRequest *req, const char *path,
                                     const char *name, uint32_t size)
 {
@@ -214,7 +214,7 @@ static ProxyV1Type put_xattr_request(ProxyRequest *req, const char *path,
     return PROXY_V1_LGETXATTR;
 }
 
-/* The value if it has at most @max bytes: its length, which may be less. */
+/* Gets a value of at most @max bytes, and returns its length. */
 static int coroutine_fn get_value(ProxyRequest *req, const char *path,
                                   const char *name, size_t max,
                                   uint8_t **value)

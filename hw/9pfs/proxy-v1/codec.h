@@ -31,15 +31,15 @@
 #include "hw/9pfs/proxy/channel.h"
 
 /*
- * Asks the helper at the other end of a channel that was only prepared for its
- * protocol version, which is 1 or more. It blocks until the answer comes, some
- * seconds at most. -1 with an error.
+ * Asks the helper for its protocol version, over a channel that is only
+ * prepared (proxy_channel_prepare()). Blocks until the answer comes, some
+ * seconds at most. Returns a version of 1 or more, or -1 with an error.
  */
 int proxy_v1_probe(ProxyChannel *ch, Error **errp);
 
 /*
  * As proxy_channel_greet(), for version 1: asks for the root's attributes. It
- * blocks.
+ * blocks, some seconds at most.
  */
 bool proxy_v1_greet(ProxyChannel *ch, Error **errp);
 
@@ -51,25 +51,26 @@ int coroutine_fn proxy_v1_begin(ProxyChannel *ch, FsCall *call,
                                 ProxyRequest *req);
 void proxy_v1_end(ProxyRequest *req);
 
-/* Begins a request: where its payload goes. No yield until it is sent. */
+/* Begins a request, for its payload. Do not yield until you send it. */
 MarshalWriter *proxy_v1_request(ProxyRequest *req);
 
 /*
- * These send the request that was begun, as @type, and wait for the reply, also
- * if the call is cancelled: the helper may have begun. They return the helper's
- * -errno; -EIO when it is gone or the call is abandoned; -ENAMETOOLONG for a
- * request that is too long.
+ * These send the request as @type and wait for the reply, also if the call is
+ * cancelled, because the helper may have begun. They return the helper's
+ * -errno; -EIO if the helper is gone or the call is abandoned; -ENAMETOOLONG if
+ * the request is too long.
  *
- * A status is 0 or a length. After a response the caller reads the payload
- * from req->r, before it yields, and checks it: -EIO, with a message, if the
- * payload was not of the expected form. The descriptor is the caller's.
+ * proxy_v1_status() returns 0 or a length. After proxy_v1_response() the caller
+ * reads the payload from req->r, before it yields, and calls proxy_v1_check():
+ * -EIO, with a message, if the payload did not have the expected form.
+ * proxy_v1_descriptor() returns a descriptor, which the caller closes.
  */
 int coroutine_fn proxy_v1_status(ProxyRequest *req, ProxyV1Type type);
 int coroutine_fn proxy_v1_response(ProxyRequest *req, ProxyV1Type type);
 int proxy_v1_check(ProxyRequest *req);
 int coroutine_fn proxy_v1_descriptor(ProxyRequest *req, ProxyV1Type type);
 
-/* LSTAT's payload; impossible values make the reader bad. */
+/* Reads LSTAT's payload; impossible values make the reader bad. */
 void proxy_v1_get_attr(MarshalReader *r, FsAttr *attr);
 
 #endif /* HW_9PFS_PROXY_V1_CODEC_H */

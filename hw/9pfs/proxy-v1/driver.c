@@ -3,39 +3,38 @@
  *
  * The proxy driver with a helper of protocol version 1, such as Debian 12's.
  *
- * Theory of operation. Version 1 knows files by path. A node here is found by
- * its entry (fs/node.c), its directory's entry, and so on up to the root. Each
- * operation has the channel for itself until it is over, so nothing that a
- * guest does changes a path under it: the operation puts the path together
- * while it has the channel's slot, and the entries that it changes are up to
- * date before the next operation's turn comes.
+ * Theory of operation. Version 1 knows files by path. The driver finds a node
+ * by its entry (fs/node.c), its directory's entry, and so on up to the root.
+ * Each operation has the channel for itself until it is over, so no other
+ * request of a guest changes a path under it: the operation builds the path
+ * while it has the channel's slot, and brings the entries that it changes up to
+ * date before the next operation gets the slot.
  *
  * The host may change names at any time. So an operation first asks for the
- * attributes of what is at the path (LSTAT), and goes on only if they have the
- * node's device and inode number and type; else it tries the node's other
- * names, and then fails with ESTALE. A descriptor that comes must be of that
+ * attributes at the path (LSTAT), and goes on only if they have the node's
+ * device and inode number and type. Otherwise it tries the node's other names,
+ * and then fails with ESTALE. A descriptor from the helper must be of that
  * inode as well. For operations by path the helper's kernel looks the path up
- * again; CHMOD and TRUNCATE follow a symbolic link, and are not sent for one.
- * There remains the moment between LSTAT and the next request, in which the
- * host could put another file there; in any case that file is in the export,
- * because the helper is in a chroot.
+ * again; CHMOD and TRUNCATE would follow a symbolic link, so QEMU does not send
+ * them for one. Between LSTAT and the next request the host could still put
+ * another file there; that file is in the export in any case, because the
+ * helper is in a chroot.
  *
  * QEMU does everything else on the descriptors of open files (host/file.c):
- * I/O, locks, reading directories, attributes, and setting the size where they
- * are writable. A node knows its open files, so that QEMU can still look at a
- * file without a name, and change it and open it again as far as QEMU itself
- * may.
+ * I/O, locks, reading directories, attributes, and, on writable ones, setting
+ * the size. A node knows its open files. So QEMU can still read the attributes
+ * of an open file without a name, and change or reopen the file as far as QEMU
+ * itself may.
  *
- * Version 1 has no words for:
+ * Version 1 lacks:
  * - handles: an inode that has no name and is not open is gone (ESTALE), as is
- *   one that the host renamed; the driver does not notice that the host used an
- *   inode number again. Paths end at PATH_MAX: what lies deeper cannot be
- *   reached (ENAMETOOLONG).
+ *   one that the host renamed; the driver does not notice that the host reused
+ *   an inode number. Longer paths than PATH_MAX do not work (ENAMETOOLONG).
  * - the time of birth, except of open files; the generation likewise
  *   (GETVERSION would give it, but makes the helper open the file).
  * - extended attributes of more than 65534 bytes (E2BIG).
  * - an id map: descriptors of a helper in a user namespace show ids of the
- *   host. The driver notices that, and then asks such a helper by path.
+ *   host. The driver notices the difference, and then asks the helper by path.
  * - several requests at once, donated O_PATH descriptors (donate=on does
  *   nothing), reconnection.
  */
@@ -101,7 +100,7 @@ static pid_t proxy_v1_process(FsExport *fs)
     return proxy_link_process(ps->link);
 }
 
-/* Not registered: proxy_v1_open_export() puts it in the place of `proxy`. */
+/* Not registered: proxy_v1_open_export() replaces proxy_driver with it. */
 static const FsDriver proxy_v1_driver = {
     .type = FSDEV_DRIVER_PROXY,
     .close = proxy_v1_close,
@@ -140,7 +139,7 @@ int proxy_v1_version(const FsdevProxyOptions *opts, ProxyChannel *channel,
     if (opts->has_protocol) {
         return opts->protocol;  /* proxy_launch() has checked it */
     }
-    /* The helper that comes with this QEMU need not be asked. */
+    /* No need to ask the helper that comes with this QEMU. */
     if (HOST_BIG_ENDIAN || (opts->path && !opts->helper)) {
         return 2;
     }
@@ -154,8 +153,8 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
         return false;
     }
     if (opts->reconnect) {
-        error_setg(errp, "reconnect '%" PRIu32 "': not with protocol version "
-                   "1, which is the helper's", opts->reconnect);
+        error_setg(errp, "reconnect '%" PRIu32 "': the helper speaks protocol "
+                   "version 1, which cannot reconnect", opts->reconnect);
         return false;
     }
     return true;

@@ -4,10 +4,10 @@
  * Operations of the proxy driver in protocol version 1 that open files and make
  * new ones.
  *
- * Old helpers serve one request at a time, so none may wait in a helper: only
- * regular files and directories are opened, and never with flags that wait, or
- * that have an effect before the inode is known to be the right one (O_NONBLOCK
- * goes along; QEMU does the work of O_TRUNC later).
+ * Old helpers serve one request at a time, so no request may wait in a helper.
+ * QEMU asks only for regular files and directories, and with O_NONBLOCK. Nor
+ * may a flag have an effect before QEMU knows that the inode is the right one:
+ * QEMU does the work of O_TRUNC afterwards.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -42,13 +42,13 @@ static bool descriptor_good(FsNode *node, int fd, const FsAttr *attr)
     return true;
 }
 
-/* Sets the flags that the helper did not get. */
+/* Sets the flags that QEMU did not pass to the helper. */
 static void set_own_flags(int fd, int flags)
 {
     int now = fcntl(fd, F_GETFL) & ~O_NONBLOCK;
 
     now |= flags & O_NONBLOCK;
-    /* Not all file systems have O_DIRECT: then without */
+    /* Not all file systems have O_DIRECT: do without it there. */
     if (!(flags & O_DIRECT) || fcntl(fd, F_SETFL, now | O_DIRECT) < 0) {
         fcntl(fd, F_SETFL, now);
     }
@@ -71,8 +71,8 @@ static int empty_work(void *opaque)
 }
 
 /*
- * Wraps @fd (ownership passes) in an open file of the node. The file was
- * counted (host_files_add()).
+ * Wraps @fd (ownership passes) in an open file of the node. The caller has
+ * counted the file (host_files_add()).
  */
 static int coroutine_fn file_accept(ProxyRequest *req, FsNode *node,
                                     const char *path, const FsAttr *attr,
@@ -117,12 +117,12 @@ static int open_check(uint32_t mode, int flags)
     return S_ISREG(mode) || S_ISDIR(mode) ? 0 : -ENXIO;
 }
 
-/* Opens the inode with @attr, at @path. The file was counted. */
+/* Opens the inode with @attr at @path. The caller has counted the file. */
 static int coroutine_fn open_found(ProxyRequest *req, FsNode *node,
                                    const char *path, const FsAttr *attr,
                                    int flags, FsFile **file)
 {
-    int ask = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS;
+    int helper_flags = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS;
     int ret = open_check(attr->mode, flags);
 
     if (ret < 0) {
@@ -132,14 +132,14 @@ static int coroutine_fn open_found(ProxyRequest *req, FsNode *node,
         if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
             return -EISDIR;
         }
-        ask |= O_DIRECTORY;
+        helper_flags |= O_DIRECTORY;
     }
-    ret = proxy_v1_open(req, path, ask);
+    ret = proxy_v1_open(req, path, helper_flags);
     return ret < 0 ? ret
                    : file_accept(req, node, path, attr, ret, flags, file);
 }
 
-/* Opens a file without a name, as far as QEMU itself may: a descriptor. */
+/* Opens a file without a name by an open descriptor, as far as QEMU may. */
 static int reopen_work(void *opaque)
 {
     static const HostFs host = { .root = -1, .fd_prefix = "/proc/self/fd/" };
@@ -195,10 +195,10 @@ int coroutine_fn proxy_v1_open_file(FsCall *call, FsNode *node, int flags,
 }
 
 /*
- * Debian 12's helper loses its capabilities when it makes something for user 0
- * and another group than 0, and aborts when it does so again. So the helper
- * makes it for group 0 first, as *@first says, with no permissions for the
- * group, and then gives it to the right one. Returns whether it has to.
+ * Debian 12's helper loses its capabilities when it makes a file for user 0 and
+ * another group than 0, and aborts the next time. So the helper first makes the
+ * file for group 0, as *@first says, without permissions for the group; then
+ * give_away() changes the group. Returns whether that is necessary.
  */
 static bool plan_make(const FsMakeArgs *make, FsMakeArgs *first)
 {
@@ -220,14 +220,14 @@ static int coroutine_fn give_away(ProxyRequest *req, const char *path,
         ? ret : proxy_v1_chmod(req, path, make->mode & 07777);
 }
 
-/* One try: -EEXIST when it is there now but was not before. */
+/* One try: -EEXIST if the file appeared after LSTAT did not find it. */
 static int coroutine_fn create_once(ProxyRequest *req, FsNode *dir,
                                     const FsMakeArgs *make, int flags,
                                     const char *path, FsNode **node,
                                     FsFile **file, FsAttr *attr)
 {
-    int how = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS |
-              O_CREAT | O_EXCL;
+    int helper_flags = (flags & HOSTFS_OPEN_FLAGS & ~OWN_FLAGS) | SAFE_FLAGS |
+                       O_CREAT | O_EXCL;
     FsMakeArgs first;
     int ret, fd;
     bool give;
@@ -245,7 +245,7 @@ static int coroutine_fn create_once(ProxyRequest *req, FsNode *dir,
         }
     }
     give = plan_make(make, &first);
-    fd = proxy_v1_create(req, path, how, &first);
+    fd = proxy_v1_create(req, path, helper_flags, &first);
     if (fd < 0) {
         return fd;
     }

@@ -7,7 +7,7 @@
 #include "calls.h"
 #include "node.h"
 
-/* A name of the inode with @attr is no more: maybe the inode is gone, too. */
+/* The inode with @attr lost a name: if it was the last, drops the node. */
 static void name_gone(FsExport *fs, const FsAttr *attr)
 {
     FsNode *node;
@@ -17,7 +17,7 @@ static void name_gone(FsExport *fs, const FsAttr *attr)
     }
     node = fs_node_find(fs, attr->dev, attr->ino);
     if (node) {
-        /* Its number may come again. */
+        /* The host may reuse the inode number. */
         fs_node_detach(node);
         fs_node_unref(node);
     }
@@ -106,7 +106,7 @@ int coroutine_fn proxy_v1_unlink(FsCall *call, FsNode *dir, const char *name,
     if (ret < 0) {
         return ret;
     }
-    /* REMOVE takes either kind. */
+    /* REMOVE removes files and directories alike: check the type first. */
     ret = proxy_v1_lstat(&req, path, &attr);
     if (ret == 0) {
         if (expect && !proxy_v1_same_inode(expect, &attr)) {

@@ -79,7 +79,7 @@ FsNode *proxy_v1_node_accept(FsNode *dir, const char *name, const FsAttr *attr)
         fs_node_init_where(node, fs_entry_get(fs, dir, name, node));
     } else if (node != fs->root) {
         where = fs_node_where(node);
-        /* A directory has one name, and this is it now. */
+        /* A directory has only one name, which is this one now. */
         if (!where || (S_ISDIR(node->type) &&
                        !fs_entry_is(where, dir, name))) {
             fs_node_set_where(node, fs_entry_get(fs, dir, name, node));
@@ -96,7 +96,7 @@ FsNode *proxy_v1_node_accept(FsNode *dir, const char *name, const FsAttr *attr)
  * Paths
  */
 
-/* Puts the node's path together. -ESTALE if it has no name. */
+/* Builds the node's path. -ESTALE if it has no name. */
 static int make_path(FsNode *node, ProxyV1Path path)
 {
     char *start = path + PATH_MAX - 1;
@@ -148,7 +148,7 @@ bool proxy_v1_same_inode(const FsNode *node, const FsAttr *attr)
            (attr->mode & S_IFMT) == node->type;
 }
 
-/* @node's name turned out to be wrong: drops it if the node has another. */
+/* @node's name is wrong: drops it if the node has another. False: none. */
 static bool other_name(FsNode *node)
 {
     FsEntry *entry = fs_node_where(node);
@@ -189,7 +189,7 @@ int coroutine_fn proxy_v1_find_dir(ProxyRequest *req, FsNode *dir,
     FsAttr attr;
 
     if (dir->detached) {
-        return -ENOENT;         /* as in any directory that was removed */
+        return -ENOENT;         /* as in any removed directory */
     }
     return dir == dir->fs->root ? make_path(dir, path)
                                 : proxy_v1_find(req, dir, path, &attr);
@@ -269,7 +269,7 @@ static int coroutine_fn step_down(ProxyRequest *req, FsWalker *w,
 {
     int ret;
 
-    /* The helper would follow a symbolic link within the path. */
+    /* Within a path the helper would follow a symbolic link. */
     if (!S_ISDIR(w->at->type)) {
         return -ENOTDIR;
     }

@@ -14,19 +14,19 @@
 #include "hw/9pfs/host/device-numbers.h"
 #include "hw/9pfs/proxy/link.h"
 
-/* Names that a node remembers beside the one that it is found by */
+/* Names that a node remembers beside the one that leads to it */
 #define PROXY_V1_SPARE_NAMES    4
 
 typedef struct ProxyV1Fs {
     ProxyLink *link;
     bool writeout;
     HostDevs devs;
-    bool other_ids;             /* descriptors show other ids than LSTAT */
+    bool other_ids;             /* fstat(2) shows other ids than LSTAT */
 } ProxyV1Fs;
 
 typedef struct ProxyV1Node {
     FsNode node;
-    GSList *files;              /* FsFile: open, without references */
+    GSList *files;              /* open FsFiles, without references */
     FsEntry *spare[PROXY_V1_SPARE_NAMES];   /* hard links: references or NULL */
     uint32_t uid;               /* of the last LSTAT */
     uint32_t gid;
@@ -59,28 +59,28 @@ FsNode *proxy_v1_node_new(FsExport *fs, const FsAttr *attr);
 /* FsDriver.node_free */
 void proxy_v1_node_free(FsNode *node);
 
-/* The node for what was found as @name in @dir, with a reference */
+/* The node for the inode found as @name in @dir, with a reference */
 FsNode *proxy_v1_node_accept(FsNode *dir, const char *name, const FsAttr *attr);
 
 /*
- * Remembers another name of a node, for when the one it has is gone. Does
- * nothing for a directory, whatever the helper says: with a name in itself, or
- * below, it would never be freed.
+ * Remembers another name of a node, for when its first name is gone. Does
+ * nothing for a directory, whatever the helper says: a directory with a name in
+ * itself, or below, would never be freed.
  */
 void proxy_v1_add_spare(FsNode *node, FsNode *dir, const char *name);
 
 bool proxy_v1_same_inode(const FsNode *node, const FsAttr *attr);
 
 /*
- * Paths; @req has the slot
+ * Paths. @req has the slot.
  */
 
 /* Adds a name to the path of a directory. */
 int proxy_v1_add_name(ProxyV1Path path, const char *name);
 
 /*
- * Finds the node: a path at which it is now, and its attributes. -ESTALE when
- * it is at none.
+ * Finds the node: a path that leads to it now, and its attributes. -ESTALE if
+ * there is none.
  */
 int coroutine_fn proxy_v1_find(ProxyRequest *req, FsNode *node,
                                ProxyV1Path path, FsAttr *attr);
@@ -103,7 +103,7 @@ int coroutine_fn proxy_v1_begin_in(ProxyRequest *req, FsCall *call,
  * Open files
  */
 
-/* @file or another open one of @node, writable if @write; or NULL */
+/* @file or another open file of @node, writable if @write; or NULL */
 FsFile *proxy_v1_any_file(FsNode *node, FsFile *file, bool write);
 
 typedef struct ProxyV1FileWork {

@@ -14,16 +14,17 @@
 #ifdef CONFIG_VIRTFS_PROXY_V1
 
 /*
- * The protocol version to speak over @channel, which was only prepared: the
- * version of @opts, or else the helper's. It blocks while it asks. -1 with an
+ * The protocol version to speak over @channel, which is only prepared: that of
+ * @opts, or else the helper's. Blocks while it asks the helper. -1 with an
  * error.
  */
 int proxy_v1_version(const FsdevProxyOptions *opts, ProxyChannel *channel,
                      Error **errp);
 
 /*
- * The end of FsDriver.open, for version 1: takes over @peer and @channel, and
- * puts its own driver into @fs. On failure it takes over nothing.
+ * The rest of FsDriver.open, for version 1: greets the helper, takes over @peer
+ * and @channel, and puts its own driver into @fs. It blocks. On failure it
+ * takes over nothing.
  */
 bool proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
                           ProxyPeer *peer, ProxyChannel *channel,
