@@ -1,27 +1,27 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * File operations on the host: those that an owner's own mode bits forbid.
+ * File operations on the host that an owner's own mode bits forbid.
  *
  * The guest's root may open a file of mode 0 and look into a directory of mode
- * 0; the host lets only its root do so. A QEMU that is an ordinary user owns
- * the files of its export, mostly, and an owner may change the mode: so where
- * the host answers EACCES, the owner's bits that the operation needs are added,
- * the operation is done again, and the bits are taken back (HostFs.own_access).
- * An open file stays usable after that. Only bits of S_IRWXU are ever added, so
- * nobody but our own user can do more meanwhile.
+ * 0; the host lets only its own root do so. A QEMU that runs as an ordinary
+ * user owns most files of its export, and an owner may change the mode. So if
+ * the host answers EACCES, hostfs adds the owner's bits that the operation
+ * needs, repeats the operation, and takes the bits back (HostFs.own_access). An
+ * open file stays usable after that. hostfs adds only bits of S_IRWXU, so no
+ * other user gains anything during that time.
  *
- * This is not done, and the error stays, for inodes of other users; for those
- * that lack none of the bits, where the host had other reasons; where chmod(2)
- * fails (a read-only file system); and where it would take a set-group-id bit
- * away because the group is none of ours.
+ * The error stays for inodes of other users, for inodes that lack none of the
+ * bits (the host had another reason), if chmod(2) fails (a read-only file
+ * system), and if chmod(2) would clear a set-group-id bit because this process
+ * is not in the group.
  *
- * One operation at a time has its bits added: else one could take back what
- * another just needs, or give back what it saw of the other. Whoever changes
- * modes for good waits for it, too (hostfs_access_lock()). Who asks for
- * attributes does not wait: what was added is published, under a number that
- * changes with it, and left out of what they are told. Other processes on the
- * host see the bits, and the changed ctime.
+ * One operation at a time has bits added. Otherwise one could take back bits
+ * that another needs, or restore bits that it saw of the other. A lasting
+ * change of a mode waits for it, too (hostfs_access_lock()). Reading attributes
+ * does not wait: hostfs publishes the added bits, under a number that changes
+ * with them, and hides them from the result. Other processes on the host see
+ * the bits and the changed ctime.
  *
  * If this process dies within the operation, the inode keeps the bits: its
  * owner has the permissions that the operation needed.
@@ -35,7 +35,7 @@
 /* Held as long as bits are added */
 static GMutex widen_lock;
 
-/* What is added now; the number is odd while it is something. */
+/* The bits that are added now; the number is odd while there are any. */
 static GMutex published_lock;
 static struct {
     uint64_t dev;
@@ -70,7 +70,7 @@ static bool in_group(gid_t gid)
     return false;
 }
 
-/* Which of @bits can be added to the inode: 0 if there is nothing to do. */
+/* The bits of @bits that can be added to the inode; 0 if none */
 static mode_t can_add(const struct stat *st, mode_t bits)
 {
     if (st->st_uid != geteuid() ||
@@ -88,7 +88,7 @@ static int change_mode(const HostFs *fs, int fd, mode_t mode)
     return chmod(hostfs_fd_name(fs, fd, name), mode & 07777);
 }
 
-/* Finds out what to add, and publishes it. Whether there is something. */
+/* Finds the bits to add and publishes them. Whether there are any. */
 static bool publish(HostAccess *access, unsigned n)
 {
     struct stat st;
@@ -122,7 +122,7 @@ static void unpublish(void)
     g_mutex_unlock(&published_lock);
 }
 
-/* The mode may have changed meanwhile: a write takes set-id bits away. */
+/* Reads the mode again: a write may have cleared set-id bits. */
 static void take_back(const HostFs *fs, HostAccess *access, unsigned n)
 {
     struct stat st;
@@ -158,8 +158,8 @@ static bool widen(const HostFs *fs, HostAccess *access, unsigned n)
 }
 
 /*
- * Whether nothing is missing any more: somebody, who was just making the
- * inode or changing its mode, has given the permissions meanwhile.
+ * Whether no permission is missing any more: another thread, which was making
+ * the inode or changing its mode, may have granted them.
  */
 static bool is_permitted(const HostAccess *access, unsigned n)
 {

@@ -3,9 +3,9 @@
  *
  * File operations on the host: attributes.
  *
- * statx(2), fchownat(2) and utimensat(2) take a handle itself, by an empty
- * name. chmod(2) and truncate(2) have no such form in Linux before 6.6; they
- * go through the handle's magic link.
+ * statx(2), fchownat(2) and utimensat(2) act on a handle itself if the name is
+ * empty. Before Linux 6.6, chmod(2) and truncate(2) have no such form; they go
+ * through the handle's magic link.
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
@@ -91,7 +91,7 @@ int hostfs_set_mode(const HostFs *fs, int node, uint32_t mode)
     return ret;
 }
 
-/* The kernel answers EISDIR and EINVAL for what is no regular file. */
+/* The kernel answers EISDIR or EINVAL if the inode is no regular file. */
 static int set_size(const HostFs *fs, int node, int file, uint64_t size)
 {
     HostAccess access[] = { { .fd = node, .bits = S_IWUSR } };
@@ -112,8 +112,8 @@ static int set_size(const HostFs *fs, int node, int file, uint64_t size)
 }
 
 /*
- * Linux before 6.6 may change a symbolic link's mode and fail nonetheless, so
- * it is not asked.
+ * Does not try symbolic links: Linux before 6.6 may change the mode of one and
+ * fail nonetheless.
  */
 static int change_mode(const HostFs *fs, int node, uint32_t mode)
 {
@@ -143,9 +143,9 @@ static struct timespec new_time(bool change, bool given,
 }
 
 /*
- * Moves the ctime to now and changes nothing else. chown(2) to nobody would
- * take the set-id bits and file capabilities with it; setting the atime that
- * the inode has anyway does not.
+ * Moves the ctime to now and changes nothing else. A chown(2) that changes no
+ * id would clear set-id bits and file capabilities; setting the inode's own
+ * atime does not.
  */
 static int touch_ctime(int node)
 {
@@ -160,7 +160,7 @@ static int touch_ctime(int node)
     return set_times(node, times);
 }
 
-/* UTIME_NOW and UTIME_OMIT are not for a guest to send. */
+/* A guest may not send UTIME_NOW and UTIME_OMIT. */
 static bool bad_time(const struct timespec *time)
 {
     return time->tv_nsec < 0 || time->tv_nsec > 999999999;
@@ -205,7 +205,7 @@ int hostfs_setattr(const HostFs *fs, int node, int file, const FsSetAttr *set)
     } else if (ret == 0 && (valid & FS_SET_CTIME) &&
                !(valid & (FS_SET_SIZE | FS_SET_UID | FS_SET_GID |
                           FS_SET_MODE))) {
-        /* Every other change moves the ctime by itself. */
+        /* Every other change moves the ctime anyway. */
         ret = touch_ctime(node);
     }
     return ret;

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the files of hostfs share among themselves.
+ * Functions that the files of hostfs share among themselves.
  */
 #ifndef FSDEV_SHARED_HOSTFS_INTERNAL_H
 #define FSDEV_SHARED_HOSTFS_INTERNAL_H
@@ -34,36 +34,36 @@ int hostfs_lookup(const HostFs *fs, int dir, const char *name);
 int hostfs_get_attr(int fd, int flags, FsAttr *attr);
 
 /*
- * Sets owner and group of a handle; -1 leaves one as it is (chown(2)). Minds
+ * Sets owner and group of a handle; -1 leaves one as it is (chown(2)). Follows
  * HostFs.ignore_chown_failure.
  */
 int hostfs_set_owner(const HostFs *fs, int node, uint32_t uid, uint32_t gid);
 
-/* Sets the permission bits (07777) of a handle; it must be no symlink's. */
+/* Sets the permission bits (07777) of a handle, which must be no symlink. */
 int hostfs_set_mode(const HostFs *fs, int node, uint32_t mode);
 
 /*
- * HostFs.own_access (hostfs-access.c): an inode that an operation acts on, and
- * the bits of S_IRWXU that it needs there.
+ * For HostFs.own_access (hostfs-access.c): an inode that an operation acts on,
+ * and the bits of S_IRWXU that it needs there.
  */
 typedef struct HostAccess {
     int fd;                     /* any descriptor of it, or -1 for none */
     mode_t bits;
-    mode_t added;               /* those it has for the time being */
-    bool held;                  /* of the first: bits are added now */
+    mode_t added;               /* bits that it has for now */
+    bool held;                  /* in the first element: bits are added now */
 } HostAccess;
 
 /*
- * For the loop around an operation that came to @ret: whether it is to be done
- * again, now that it has the permissions. Once it has, the next call takes
- * them back.
+ * For the loop around an operation that returned @ret: whether to repeat it,
+ * because it has the permissions now. If it got some, the next call takes them
+ * back.
  *
  *     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
  *     do {
  *         ret = operation(dir);
  *     } while (hostfs_access_again(fs, ret, access, 1));
  *
- * Only system calls are to be inside: no other function of hostfs.
+ * The loop may make system calls, but not call other functions of hostfs.
  */
 bool hostfs_access_retry(const HostFs *fs, int ret, HostAccess *access,
                          unsigned n);
@@ -75,14 +75,14 @@ static inline bool hostfs_access_again(const HostFs *fs, int ret,
            hostfs_access_retry(fs, ret, access, n);
 }
 
-/* Around a change of an inode's mode that is to last */
+/* Around a lasting change of an inode's mode */
 void hostfs_access_lock(const HostFs *fs);
 void hostfs_access_unlock(const HostFs *fs);
 
 /*
- * Around reading attributes: takes out of attr->mode what is added for the
- * time being. False when they are to be read again, as the number from before
- * is not that of now.
+ * After reading attributes: hides the bits in attr->mode that an operation has
+ * added for now. @number is hostfs_access_number from before the reading. False
+ * if it has changed, so the caller must read them again.
  */
 extern int hostfs_access_number;
 bool hostfs_access_hide_slow(int number, FsAttr *attr);

@@ -1,34 +1,34 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * File operations on the host: what changes directories.
+ * File operations on the host that change directories.
  *
- * A new object goes through three states. It is made with no permissions at
- * all, and belongs to this process; then it gets its owner; then its mode.
- * Nobody can open it before, and the owner and the group that the request
- * names hold whatever a set-group-id directory or the file system would give.
- * If a step fails the object is removed again.
+ * A new object goes through three states. It first has no permissions and
+ * belongs to this process; then it gets its owner; then its mode. No process
+ * can open it before. It gets the owner and group of the request, even if a
+ * set-group-id directory or the file system would choose others. If a step
+ * fails, hostfs removes the object again.
  *
- * Compared with an object that the guest's user makes on the host himself:
- *  - Owner, group and mode are what the request says. The group of a
- *    set-group-id directory is the guest's to ask for, as a Linux client does;
- *    a directory made in one becomes one here.
+ * Compared with an object that the guest's user would make on the host:
+ *  - Owner, group and mode are those of the request. The guest must ask for the
+ *    group of a set-group-id directory, as a Linux client does; a directory
+ *    made in one becomes one here.
  *  - Default ACLs come out the same (mode_in()). With one the host applies no
  *    umask; whether the guest does is its client's business (acl(5)).
- *  - Quota: the inode is charged to this process' user first, and to the owner
- *    with his uid. If the owner has none left, that step fails with EDQUOT and
- *    nothing stays; if this process' user has none left, nobody can make files.
- *    What is written later is charged to the owner.
+ *  - Quota: the file system charges the inode to this process' user first, and
+ *    to the owner once it has that uid. If the owner has no quota left, that
+ *    step fails with EDQUOT and nothing stays. If this process' user has none
+ *    left, no guest user can make files. Later writes are charged to the owner.
  *  - A security label is the one that this process' objects get there.
- *  - Until it has its owner, other processes of the very user that this one
- *    runs as could change its mode, as its owner. A helper that serves several
- *    users is best run as a user of its own, whom nothing else runs as.
+ *  - Until the object has its owner, other processes of this process' user
+ *    could change its mode. A helper that serves several users should run as a
+ *    user that runs nothing else.
  *
- * Where somebody else may write to the directory too, a name can come to mean
- * something else at any time. A regular file is opened in the moment when it
- * is made, so the descriptor is it. For everything else a handle is looked up
- * afterwards, and the object is touched only if it looks newly made
- * (is_fresh()): so nobody gets another object's owner or mode changed.
+ * If another process may write to the directory, a name can come to mean
+ * another object at any time. hostfs opens a regular file in the call that
+ * makes it, so the descriptor is that file's. For everything else it looks a
+ * handle up afterwards, and changes the object only if that looks newly made
+ * (is_fresh()). So no other object gets its owner or mode changed.
  */
 #include "qemu/osdep.h"
 #include "acl.h"
@@ -36,7 +36,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-/* Rounds of "it exists" and "it does not" that are taken for a coincidence */
+/* Rounds of "exists" and "does not exist" that may be a coincidence */
 #define CREATE_TRIES            16
 
 /* A default ACL of up to 32 entries needs no allocation. */
@@ -119,7 +119,7 @@ static int remove_name(const HostFs *fs, int dir, const char *name,
     return ret;
 }
 
-/* Takes back what was made, if @name still is the inode of @fd. */
+/* Removes a new object, if @name is still the inode of @fd. */
 static void unmake(const HostFs *fs, int dir, const char *name, int fd)
 {
     struct stat st;
@@ -129,7 +129,7 @@ static void unmake(const HostFs *fs, int dir, const char *name, int fd)
     }
 }
 
-/* Whether an object is to belong to whom the file system gives it. */
+/* Whether the file system chooses the object's owner. */
 static bool keeps_owner(const FsMakeArgs *make)
 {
     return make->uid == (uint32_t)-1 && make->gid == (uint32_t)-1;
@@ -156,7 +156,7 @@ static int give(const HostFs *fs, int dir, const FsMakeArgs *make, int node,
     }
     ret = hostfs_set_mode(fs, node, mode);
     if (ret == -EPERM && keeps_owner(make)) {
-        /* Ours, and nonetheless: the file system has no such modes (vfat). */
+        /* We own it, so the file system has no such modes (vfat). */
         return 0;
     }
     return ret;
@@ -191,7 +191,7 @@ static void set_direct(int fd)
 }
 
 /*
- * A new regular file: returns it open, with a handle in *@node. O_DIRECT comes
+ * A new regular file: returns it open, with a handle in *@node. Sets O_DIRECT
  * afterwards, because an open(2) that fails for it may have made the file.
  */
 static int make_regular(const HostFs *fs, int dir, const FsMakeArgs *make,
@@ -253,7 +253,7 @@ int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
         fd = fd < 0 ? -errno : fd;
     } while (hostfs_access_again(fs, fd, access, 1));
     if (fd == -EPERM && fstat(dir, &st) == 0 && st.st_nlink == 0) {
-        return -ENOENT;         /* ext4's words for a removed directory */
+        return -ENOENT;         /* ext4's EPERM for a removed directory */
     }
     if (fd < 0) {
         return fd == -EISDIR ? -EOPNOTSUPP : fd;
@@ -276,7 +276,7 @@ int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
     return fd;
 }
 
-/* What is there already, if it is a regular file. */
+/* Opens an existing object, if it is a regular file. */
 static int open_existing(const HostFs *fs, int dir, const char *name,
                          int flags, int *node, FsAttr *attr)
 {
@@ -332,7 +332,7 @@ int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
         } else {
             break;
         }
-        /* -ENOENT: someone removed it just now, so it can be made. */
+        /* -ENOENT: another process has just removed it, so make it. */
     } while (ret == -ENOENT && --tries);
     return ret;
 }
@@ -367,7 +367,7 @@ static int make_once(int dir, const FsMakeArgs *make)
     return ret < 0 ? -errno : 0;
 }
 
-/* Makes what cannot be opened, with no permissions. */
+/* Makes an object that is no regular file, with no permissions. */
 static int make_bare(const HostFs *fs, int dir, const FsMakeArgs *make)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
@@ -393,8 +393,8 @@ static bool is_fresh(const FsMakeArgs *make, const FsAttr *attr)
 }
 
 /*
- * Takes back what make_bare() made when no handle of it is to be had: there
- * are too many descriptors.
+ * Removes the object that make_bare() made if it is impossible to get a handle
+ * of it: too many descriptors are open.
  */
 static void unmake_unseen(const HostFs *fs, int dir, const FsMakeArgs *make)
 {
@@ -411,7 +411,7 @@ static void unmake_unseen(const HostFs *fs, int dir, const FsMakeArgs *make)
     }
 }
 
-/* Whether there is nothing to be done to an inode, or nothing that must be. */
+/* Whether an inode needs no change, or none that is required. */
 static bool is_good_enough(const HostFs *fs, const FsMakeArgs *make,
                            const FsAttr *attr)
 {
@@ -489,8 +489,8 @@ int hostfs_link(const HostFs *fs, int node, int dir, const char *name)
 }
 
 /*
- * With the permissions that it takes. A directory that gets another parent
- * must be writable itself: its ".." changes (rename(2), EACCES).
+ * renameat(2) with the permissions that it needs. A directory that gets another
+ * parent must itself be writable, because its ".." changes (rename(2), EACCES).
  */
 static int rename_widened(const HostFs *fs, int olddir, const char *oldname,
                           int newdir, const char *newname)
@@ -540,7 +540,7 @@ int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
 
 /*
  * Linux has no call that removes a name only while it means a certain inode,
- * so @expect protects against what happened before, not at the same time.
+ * so @expect protects against earlier changes, not against concurrent ones.
  */
 int hostfs_unlink(const HostFs *fs, int dir, const char *name, bool rmdir,
                   int expect)

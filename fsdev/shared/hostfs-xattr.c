@@ -3,10 +3,10 @@
  *
  * File operations on the host: extended attributes.
  *
- * They are reached through the handle's magic link. That is followed to the
- * inode and no further, so a symbolic link's own attributes are meant, and a
- * device is not opened. Which names an inode may have is up to the kernel
- * (xattr(7): no user.* on links and special files).
+ * They go through the handle's magic link. The kernel follows that to the inode
+ * and no further, so it uses a symbolic link's own attributes and opens no
+ * device. The kernel decides which names an inode may have (xattr(7): no
+ * user.* on links and special files).
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"

@@ -1,13 +1,13 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * File operations on the host: the context, and what finds and opens inodes.
+ * File operations on the host: the context, and finding and opening inodes.
  *
- * A name is looked up in a held directory and nowhere else, one component at
- * a time, so there is no path in between that someone could swap for a link.
- * openat2(2) is told to refuse links as well: with O_PATH and O_NOFOLLOW the
- * last component may still be one, which gives a handle of the link itself.
- * Mount points inside the export are crossed: they are a part of it.
+ * hostfs looks each name up in a held directory, one component at a time, so
+ * there is no path that another process could swap for a link. openat2(2) also
+ * refuses links. With O_PATH and O_NOFOLLOW, the last component may still be a
+ * link, which gives a handle of the link itself. Lookups cross mount points
+ * inside the export: they are a part of it.
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
@@ -24,12 +24,12 @@
 
 #define HANDLE_FLAGS    (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
-/* openat2(2): EAGAIN may come of a rename elsewhere; the call can be retried */
+/* openat2(2) may return EAGAIN because of a rename elsewhere: try again */
 #define LOOKUP_TRIES    16
 
 /*
- * How many levels above a directory are searched for the export's root. Names
- * and handles have no limit such as PATH_MAX; this one only makes an end.
+ * The levels above a directory in which to search for the export's root. Names
+ * and handles have no limit such as PATH_MAX; this one only ends the search.
  */
 #define DEPTH_MAX       (1024 * 1024)
 
@@ -94,9 +94,8 @@ int hostfs_lookup(const HostFs *fs, int dir, const char *name)
 }
 
 /*
- * -EAGAIN also where only the other way can tell: before Linux 5.12
- * RESOLVE_CACHED is EINVAL, and permissions that are lacking may be ours to
- * give.
+ * -EAGAIN also if only hostfs_lookup() can find out: before Linux 5.12,
+ * RESOLVE_CACHED is EINVAL, and we may be able to add missing permissions.
  */
 static int lookup_now(const HostFs *fs, int dir, const char *name,
                       HostWait wait)
@@ -149,9 +148,9 @@ static bool is_root(const HostFs *fs, const HostPlace *place)
 }
 
 /*
- * Whether @dir lies in the export now: whether the root is found by going up
- * from it. 0, or -ENOENT where it does not (the directory was moved out), or
- * where that cannot be known.
+ * Whether @dir lies in the export now, that is, whether a walk up from it finds
+ * the root: 0, or -ENOENT if not (the directory was moved out) or if that is
+ * unknown.
  */
 static int check_inside(const HostFs *fs, int dir)
 {
@@ -168,7 +167,7 @@ static int check_inside(const HostFs *fs, int dir)
         if (depth == DEPTH_MAX || (depth > 0 && here.dev == last.dev &&
                                    here.ino == last.ino &&
                                    here.mount == last.mount)) {
-            /* ".." led to itself: the host's root, or of a lost tree */
+            /* ".." leads to itself: the root of the host or of a lost tree */
             ret = -ENOENT;
             break;
         }
@@ -176,7 +175,7 @@ static int check_inside(const HostFs *fs, int dir)
 
         above = open_above(fs, cur);
         if (above < 0) {
-            /* An EACCES would tell something of the world outside. */
+            /* An EACCES would reveal something about the outside. */
             ret = above == -EACCES ? -ENOENT : above;
             break;
         }
@@ -218,7 +217,7 @@ static int walk_up(const HostFs *fs, int dir)
     return fd;
 }
 
-/* One step of a walk by a name. "." is no name of anything in 9P. */
+/* One step of a walk by a name. In 9P, "." names nothing. */
 static int walk_down(const HostFs *fs, int dir, const char *name,
                      HostWait wait)
 {
@@ -232,9 +231,9 @@ static int walk_down(const HostFs *fs, int dir, const char *name,
 }
 
 /*
- * The way up is not looked for in the cache: it has many steps. Attributes of
- * an inode just found there are those that the kernel has: it, too, would ask
- * a file server for newer ones only (AT_STATX_DONT_SYNC).
+ * A step up does not try the cache, because it takes many lookups. An inode
+ * that was found without waiting has its attributes in the kernel, and only
+ * newer ones would need a file server (AT_STATX_DONT_SYNC).
  */
 int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
                 FsAttr *attr)
@@ -289,7 +288,7 @@ int hostfs_walk(const HostFs *fs, int from, const char *const *names,
     }
 
     if (up && parent >= 0) {
-        /* We came from there: it is the last one's child. */
+        /* The walk came from there: it is a child of the last directory. */
         close(parent);
         parent = -1;
     }
@@ -317,7 +316,7 @@ int hostfs_readlink(int node, char *buf, size_t size)
     }
     len = readlinkat(node, "", buf, size);
     if (len < 0) {
-        /* With an empty name, ENOENT says that it is no link. */
+        /* With an empty name, ENOENT means that it is no link. */
         return errno == ENOENT ? -EINVAL : -errno;
     }
     if ((size_t)len == size) {
@@ -337,7 +336,7 @@ int hostfs_statfs(int node, FsStatfs *st)
     if (fstatfs(node, &host) < 0) {
         return -errno;
     }
-    /* Two numbers that no program can name: see statfs(2) */
+    /* Two numbers whose names are not portable: see statfs(2) */
     memcpy(id, &host.f_fsid, sizeof(id));
 
     st->type = host.f_type;
@@ -377,11 +376,10 @@ static int reopen(const HostFs *fs, int node, int flags)
 }
 
 /*
- * O_NONBLOCK has no meaning for regular files and directories, other than to
- * fail instead of waiting for a lease to be broken. O_NOATIME fails with EPERM
- * where open(2) says so: Linux' applications expect that and try again.
- * O_DIRECT is no promise to the guest but a wish: EINVAL says that the file
- * system does not have it, and nothing was truncated then.
+ * For regular files and directories, O_NONBLOCK only means to fail instead of
+ * waiting for a lease break. O_NOATIME fails with EPERM as open(2) says; Linux
+ * applications expect that and try again. O_DIRECT is a hint: EINVAL means
+ * that the file system does not have it, and then open(2) truncated nothing.
  */
 int hostfs_open(const HostFs *fs, int node, int flags)
 {
@@ -393,7 +391,7 @@ int hostfs_open(const HostFs *fs, int node, int flags)
         return -EINVAL;
     }
 
-    /* The inode is held, so its type is the one that will be opened. */
+    /* The handle holds the inode, so its type cannot change before the open. */
     if (fstat(node, &st) < 0) {
         return -errno;
     }
@@ -424,10 +422,10 @@ int hostfs_open(const HostFs *fs, int node, int flags)
 }
 
 /*
- * The kernel copies an int, though the number's type says long
- * (ioctl_iflags(2), BUGS). O_NONBLOCK: not to wait for a lease to be broken.
- * Permissions are not given for it (own_access): that would change the ctime
- * of an inode that a guest only looks at.
+ * The kernel copies an int, although the type of the request says long
+ * (ioctl_iflags(2), BUGS). O_NONBLOCK avoids waiting for a lease break. This
+ * adds no permissions (own_access), which would change the ctime of an inode
+ * that a guest only looks at.
  */
 int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
 {
@@ -445,7 +443,7 @@ int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
     fd = openat(AT_FDCWD, hostfs_fd_name(fs, node, name),
                 O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
-        /* Not to be told is as good as not to have one */
+        /* A generation that we may not read is as good as none. */
         return -EOPNOTSUPP;
     }
     ret = ioctl(fd, FS_IOC_GETVERSION, &number) < 0 ? -EOPNOTSUPP : 0;

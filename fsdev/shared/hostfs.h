@@ -8,9 +8,9 @@
  * A handle is an O_PATH descriptor of an inode inside the export. No function
  * takes a path: names are single components, checked with fs_name_check(), and
  * looked up with openat2(2) and RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
- * RESOLVE_NO_MAGICLINKS, so a link or a rename race cannot lead out. What the
- * kernel can only do by path (chmod, xattrs, reopening an O_PATH handle) goes
- * through the handle's own magic link in /proc/self/fd.
+ * RESOLVE_NO_MAGICLINKS, so a link or a rename race cannot lead out. Operations
+ * that the kernel has only by path (chmod, xattrs, reopening an O_PATH handle)
+ * go through the handle's own magic link in /proc/self/fd.
  *
  * Ids are the kernel's as this process sees them (inside a user namespace:
  * that namespace's). The process' umask must be 0. All functions may block.
@@ -26,31 +26,31 @@ typedef struct HostFs {
     uint64_t root_dev;
     uint64_t root_ino;
     /*
-     * What to put before a descriptor number to name its magic link:
+     * The prefix that makes a descriptor number the name of its magic link:
      * "/proc/self/fd/", or "" for threads whose working directory is
-     * /proc/self/fd (a process without a /proc in its name space).
+     * /proc/self/fd (in a mount namespace without /proc).
      */
     const char *fd_prefix;
     bool readonly;              /* answer -EROFS to any change */
     bool ignore_chown_failure;  /* security_model=none */
     /*
-     * Where the host answers EACCES for an inode that belongs to this process
-     * (its effective user), gives its owner the missing permissions for the
-     * time of the operation: an owner who is not root is bound by his own mode
-     * bits, and the guest's root is not. For the local driver. A process that
-     * dies within the operation leaves them there (hostfs-access.c).
+     * If the host answers EACCES for an inode of this process' effective user,
+     * grants the owner the missing permissions during the operation: its own
+     * mode bits bind an owner other than root, but not the guest's root. For
+     * the local driver. A process that dies within the operation leaves the
+     * permissions there (hostfs-access.c).
      */
     bool own_access;
 } HostFs;
 
 /*
- * @root: an O_PATH descriptor of a directory, owned by @fs from here on.
- * -ENOTDIR if it is none.
+ * @root: an O_PATH descriptor of a directory, whose ownership passes to @fs.
+ * -ENOTDIR if it is no directory.
  */
 int hostfs_init(HostFs *fs, int root, const char *fd_prefix);
 void hostfs_destroy(HostFs *fs);
 
-/* Result of a walk. Handles are the caller's to close; -1: there is none. */
+/* Result of a walk. The caller closes the handles; -1 is none. */
 typedef struct HostWalk {
     unsigned walked;            /* names that were found */
     FsAttr attr[FS_WALK_MAX];   /* of each of them */
@@ -61,19 +61,18 @@ typedef struct HostWalk {
 /*
  * Walks @names from the handle @from. ".." at the root stays at the root, and
  * elsewhere gives the parent only while that lies in the export; a name with
- * a slash gives -ENOENT (9P2000, walk(5)). Returns 0 when all names were
- * found; else the error of the first that was not, with walk->walked telling
- * how many were. parent is -1 when @n is 1 (it is @from) or the last name is
- * "..".
+ * a slash gives -ENOENT (9P2000, walk(5)). Returns 0 if all names were found,
+ * otherwise the error of the first missing one; walk->walked counts those that
+ * were found. parent is -1 if @n is 1 (it is @from) or the last name is "..".
  */
 int hostfs_walk(const HostFs *fs, int from, const char *const *names,
                 unsigned n, HostWalk *walk);
 
-/* May work wait, for storage, a server or another process? */
+/* Whether work may wait for storage, a server or another process */
 typedef enum HostWait {
-    HOST_WAIT_NEVER,            /* it does not: do it at once */
-    HOST_WAIT_TRY_FIRST,        /* it may: try what does not; or -EAGAIN */
-    HOST_WAIT_POOL,             /* it may: do it in a thread of a pool */
+    HOST_WAIT_NEVER,            /* it never waits: do it at once */
+    HOST_WAIT_TRY_FIRST,        /* it may wait: try without; -EAGAIN if not */
+    HOST_WAIT_POOL,             /* it may wait: do it in a pool's thread */
 } HostWait;
 
 /*
@@ -92,11 +91,11 @@ int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
  */
 int hostfs_generation(const HostFs *fs, int node, uint64_t *gen);
 
-/* Where a handle is: the same inode may be mounted in several places. */
+/* The place of a handle: the same inode may be mounted in several places. */
 typedef struct HostPlace {
     uint64_t dev;
     uint64_t ino;
-    uint64_t mount;             /* statx(2), STATX_MNT_ID; 0: not known */
+    uint64_t mount;             /* statx(2), STATX_MNT_ID; 0: unknown */
 } HostPlace;
 
 /* Does not wait. */
@@ -108,47 +107,47 @@ int hostfs_getattr(int fd, FsAttr *attr);
 /*
  * Makes the change in the order size, owner, mode, times; an error leaves
  * the later parts undone. Setting an owner clears set-id bits as chown(2)
- * does, unless the mode is set too. @file: an open, writable file of the
+ * does, unless the change has a mode. @file: an open, writable file of the
  * inode for the size, or -1.
  */
 int hostfs_setattr(const HostFs *fs, int node, int file, const FsSetAttr *set);
 
-/* Target, NUL-terminated, into @buf. -ENAMETOOLONG if it does not fit. */
+/* Puts the target, NUL-terminated, into @buf. -ENAMETOOLONG: does not fit. */
 int hostfs_readlink(int node, char *buf, size_t size);
 
 int hostfs_statfs(int node, FsStatfs *st);
 
-/* The open(2) flags that a guest may choose; all others are dropped. */
+/* The open(2) flags that a guest may choose; hostfs drops all others. */
 #define HOSTFS_OPEN_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_NONBLOCK | \
                            O_DSYNC | O_SYNC | O_DIRECTORY | O_NOATIME | \
                            O_NOFOLLOW | O_LARGEFILE | O_DIRECT)
 
 /*
- * Opens the inode again for I/O. Only regular files and directories: -ENXIO
- * for everything else, -ELOOP for a symbolic link (it never opens a device or
- * waits for a fifo's other end). Returns the descriptor, with O_DIRECT only
- * if the file system has it. O_NONBLOCK in @flags: -EAGAIN instead of waiting
- * for a lease to be broken (fcntl(2)); the open file does not have it.
+ * Opens the inode again for I/O. Only for regular files and directories: -ELOOP
+ * for a symbolic link, -ENXIO for everything else (it never opens a device or
+ * waits for a fifo's other end). Returns the descriptor, with O_DIRECT only if
+ * the file system has it. With O_NONBLOCK in @flags, returns -EAGAIN instead of
+ * waiting for a lease break (fcntl(2)); the open file does not have the flag.
  */
 int hostfs_open(const HostFs *fs, int node, int flags);
 
 /*
- * Makes make->name in @dir, with owner and mode, and opens it. The object is
- * made with no permissions first and gets its owner before its mode, so
- * nobody can open it in between with rights that its owner would not give.
- * Ids of -1 leave the owner as it is, and the mode too where the file system
- * has no such modes. An existing regular file is opened instead unless @flags
- * has O_EXCL (open(2)), as hostfs_open() does it. Returns the open descriptor,
- * with a handle in *@node and its attributes.
+ * Makes make->name in @dir, with owner and mode, and opens it. The object first
+ * has no permissions and gets its owner before its mode, so no process can open
+ * it in between with rights that its owner would not give. Ids of -1 leave the
+ * owner as it is, and the mode as well if the file system has no such modes.
+ * Opens an existing regular file instead, as hostfs_open() does, unless @flags
+ * has O_EXCL (open(2)). Returns the open descriptor, with a handle in *@node
+ * and its attributes.
  */
 int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
                   int *node, FsAttr *attr);
 
 /*
- * A regular file in @dir that has no name until it gets one by hostfs_link():
- * nobody sees it before. It belongs to whom the file system gives it. Returns
- * it open for reading and writing, with a handle in *@node; -EOPNOTSUPP where
- * the file system has no O_TMPFILE (open(2)).
+ * Makes a regular file in @dir that has no name until hostfs_link() gives it
+ * one; no process sees it before. The file system chooses its owner. Returns
+ * it open for reading and writing, with a handle in *@node; -EOPNOTSUPP if the
+ * file system has no O_TMPFILE (open(2)).
  */
 int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
                           int *node);
@@ -165,15 +164,15 @@ int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
                   int newdir, const char *newname);
 
 /*
- * Removes @name, a directory if @rmdir and else anything but a directory.
+ * Removes @name: a directory if @rmdir, otherwise anything except a directory.
  * With @expect (>= 0, a handle), -ESTALE if the name means another inode.
  */
 int hostfs_unlink(const HostFs *fs, int dir, const char *name, bool rmdir,
                   int expect);
 
 /*
- * Value of the xattr @name, or the list of names if @name is NULL, into @buf.
- * Returns its length (with @size 0: the length it has), or -ERANGE.
+ * Puts the value of the xattr @name, or the list of names if @name is NULL,
+ * into @buf. Returns the length (with @size 0, without a value), or -ERANGE.
  */
 ssize_t hostfs_getxattr(const HostFs *fs, int node, const char *name,
                         void *buf, size_t size);

@@ -8,7 +8,7 @@
 #include "ring.h"
 #include <sys/mman.h>
 
-/* What the memory must have, so that its size stays as it is */
+/* The seals that fix the size of the memory */
 #define SEALS           (F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* The layout is part of the protocol (docs/interop/virtfs-proxy.rst). */
@@ -48,7 +48,7 @@ ssize_t proxy_ring_write(ProxyRing *r, const void *buf, size_t size)
     return n;
 }
 
-/* Takes the flag back; whether it was set. */
+/* Takes the flag back. Whether it was set. */
 static bool take_flag(uint32_t *flag)
 {
     return qatomic_read(flag) && qatomic_xchg(flag, 0);

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a file system object is, in the words that the 9p server, its drivers,
- * the proxy channel and the helper share.
+ * File system objects in the types that the 9p server, its drivers, the proxy
+ * channel and the helper share.
  *
  * User and group ids in these structures are the guest's, unless a function
  * says otherwise. Errors are negative errno values throughout.
@@ -18,9 +18,9 @@
 #define FS_ATTR_GEN             (1u << 1)
 #define FS_ATTR_DATA_VERSION    (1u << 2)
 
-/* Attributes of an inode, as statx(2) tells them. */
+/* Attributes of an inode, as statx(2) reports them */
 typedef struct FsAttr {
-    uint32_t valid;             /* FS_ATTR_*; everything else always holds */
+    uint32_t valid;             /* FS_ATTR_*; the others are always valid */
     uint32_t mode;              /* type and permission bits, as st_mode */
     uint64_t dev;               /* host device, as st_dev */
     uint64_t ino;
@@ -40,21 +40,21 @@ typedef struct FsAttr {
 } FsAttr;
 
 /*
- * FsSetAttr.valid: which changes to make. Numbers are those of Tsetattr's
- * valid mask (9P2000.L), so that the server passes them on.
+ * FsSetAttr.valid: the changes to make. The numbers are those of Tsetattr's
+ * valid mask (9P2000.L), so the server passes them on.
  */
 #define FS_SET_MODE             0x00000001u
 #define FS_SET_UID              0x00000002u
 #define FS_SET_GID              0x00000004u
 #define FS_SET_SIZE             0x00000008u
-#define FS_SET_ATIME            0x00000010u     /* to now, or see ATIME_SET */
+#define FS_SET_ATIME            0x00000010u     /* to now; see ATIME_SET */
 #define FS_SET_MTIME            0x00000020u
 #define FS_SET_CTIME            0x00000040u     /* to now */
-#define FS_SET_ATIME_SET        0x00000080u     /* ATIME is the one given */
+#define FS_SET_ATIME_SET        0x00000080u     /* ATIME to @atime instead */
 #define FS_SET_MTIME_SET        0x00000100u
 #define FS_SET_ALL              0x000001ffu
 
-/* One whole change of attributes: made in one driver operation. */
+/* A whole change of attributes, made in one driver operation */
 typedef struct FsSetAttr {
     uint32_t valid;             /* FS_SET_* */
     uint32_t mode;              /* permission bits, 07777 */
@@ -65,7 +65,7 @@ typedef struct FsSetAttr {
     struct timespec mtime;
 } FsSetAttr;
 
-/* A new object: what it is and whose. */
+/* A new object: its name, type and owner */
 typedef struct FsMakeArgs {
     const char *name;           /* in its directory; see fs_name_check() */
     uint32_t mode;              /* type (S_IFMT) and permission bits */
@@ -87,7 +87,7 @@ typedef struct FsStatfs {
     uint64_t namelen;
 } FsStatfs;
 
-/* A directory entry, while it is handed on. */
+/* A directory entry on its way to the caller */
 typedef struct FsDirent {
     uint64_t ino;
     uint64_t next;              /* offset to resume after this entry */
@@ -99,7 +99,7 @@ typedef struct FsDirent {
 /* Names in one walk (MAXWELEM of 9P) */
 #define FS_WALK_MAX             16
 
-/* Largest value, and largest list of names, that Linux has (xattr(7)) */
+/* Linux' limit for a value and for the list of names (xattr(7)) */
 #define FS_XATTR_MAX            65536
 
 /*
@@ -121,7 +121,7 @@ static inline int fs_name_check(const char *name)
     return len > NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-/* Whether the type bits of @mode are those of anything there is. */
+/* Whether the type bits of @mode are those of a known type. */
 static inline bool fs_mode_is_valid(uint32_t mode)
 {
     switch (mode & S_IFMT) {
