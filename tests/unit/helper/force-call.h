@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Has another process make a system call that it would not make by itself: as
- * a debugger the test stops it at the entry of a call and changes the number.
- * The kernel looks at system call filters after that.
+ * Makes another process do a system call that it would not do by itself. The
+ * test, as its debugger, stops it at the entry of a call and changes the
+ * number. The kernel applies system call filters after that.
  */
 #ifndef TESTS_FORCE_CALL_H
 #define TESTS_FORCE_CALL_H
@@ -28,7 +28,7 @@ static inline void force_call(pid_t pid, long at, long nr)
 
 #else
 
-/* Why this cannot be done here, or NULL */
+/* The reason why this is not possible here, or NULL */
 static inline const char *cannot_force_call(void)
 {
     return geteuid() ? "needs root, to trace the helper" : NULL;
@@ -43,9 +43,9 @@ static inline void force_call_wait_stop(pid_t pid)
 }
 
 /*
- * Lets the process run until it is about to make the call @at, and has it make
- * the call @nr instead. If it sleeps in the former already, it is interrupted
- * and begins again, some calls by the number of restart_syscall(2).
+ * Lets the process run until it is about to make the call @at, and makes it do
+ * the call @nr instead. If it already sleeps in the former, this interrupts it,
+ * and it begins again, for some calls by the number of restart_syscall(2).
  */
 static inline void force_call(pid_t pid, long at, long nr)
 {

@@ -9,8 +9,8 @@
 #include "qemu/osdep.h"
 
 /*
- * Options of the helper. Tests of lookups run without a sandbox, too: in a
- * mount namespace there is no outside that a mistake could reach.
+ * Options of the helper. Tests of lookups run without a sandbox, too, because
+ * in a mount namespace there is no outside that a mistake could reach.
  */
 extern const char *const hostile_namespaces[];
 extern const char *const hostile_no_sandbox[];

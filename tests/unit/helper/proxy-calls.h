@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Single requests to virtfs-proxy-helper, for its tests: each function sends
- * one and returns the reply's error, 0 or -errno. The reply's payload is in
- * c->in.
+ * one and returns the reply's error, 0 or -errno. The payload is in c->in.
  */
 #ifndef TESTS_UNIT_PROXY_CALLS_H
 #define TESTS_UNIT_PROXY_CALLS_H

@@ -21,7 +21,7 @@ typedef struct ProxyClientV1 {
 /* Begins a request; its payload goes to the writer that is returned. */
 MarshalWriter *p1_begin(ProxyClientV1 *p);
 
-/* What a request is about; each type takes what it has a use for. */
+/* The arguments of a request; each type uses those that it has. */
 typedef struct P1Args {
     const char *path;
     const char *other;          /* LINK, RENAME: the new path; SYMLINK: the
@@ -32,19 +32,19 @@ typedef struct P1Args {
     uint64_t size;              /* TRUNCATE; room for what is asked for */
 } P1Args;
 
-/* Begins a request of @type, of the right form, with all its payload. */
+/* Begins a request of @type in good form, with its whole payload. */
 void p1_put_request(ProxyClientV1 *p, uint32_t type, const P1Args *args);
 
-/* Sends what was begun as @type. */
+/* Sends the begun request as @type. */
 void p1_send(ProxyClientV1 *p, uint32_t type);
 
-/* The reply to a request: 0 or what a status says, or -errno. */
+/* The reply to a request: 0 or the value of the status, or -errno. */
 int p1_answer(ProxyClientV1 *p);
 
 /* The reply to OPEN and CREATE: a descriptor or -errno */
 int p1_answer_fd(ProxyClientV1 *p);
 
-/* p1_send(), and whichever answer the type has */
+/* p1_send(), and the answer that the type has */
 int p1_call(ProxyClientV1 *p, uint32_t type);
 
 #endif /* TESTS_UNIT_PROXY_CLIENT1_H */

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A client of virtfs-proxy-helper for tests: starts the real program, speaks
- * protocol version 2 with it (fsdev/shared/proto.h), well or badly, and sees
- * it end. Nothing waits longer than PC_TIMEOUT; what goes wrong fails the
+ * protocol version 2 with it (fsdev/shared/proto.h), in good or bad form, and
+ * waits for its end. No function waits longer than PC_TIMEOUT; errors fail the
  * test.
  */
 #ifndef TESTS_UNIT_PROXY_CLIENT_H
@@ -19,12 +19,12 @@
 #define HELPER_HAS_V1   false
 #endif
 
-/* Seconds: far more than is needed, for a machine that is busy */
+/* Seconds: far more than needed, for a busy machine */
 #define PC_TIMEOUT      60
 #define PC_NOBODY       ((uid_t)-1)     /* start as the test's user */
 #define PC_SOCK_FD      3               /* the helper's descriptor */
 
-/* An exit status that says that the process was killed by @sig */
+/* The exit status of a process that @sig killed */
 #define PC_KILLED(sig)  (-(sig))
 
 typedef struct ProxyClient {
@@ -34,7 +34,7 @@ typedef struct ProxyClient {
     uint32_t server_pid;
     FsAttr root_attr;
     int root_fd;                /* donated by HELLO, or -1 */
-    int adopt_fd;               /* that goes with ADOPT: root_fd at first */
+    int adopt_fd;               /* goes with ADOPT: root_fd at first */
     ProxyIdRange *uid_map;
     ProxyIdRange *gid_map;
     unsigned n_uid;
@@ -43,9 +43,9 @@ typedef struct ProxyClient {
     MarshalWriter out;          /* payload of the next request */
     MarshalReader in;           /* payload of the last reply, after error */
     uint32_t tag;               /* of the last request */
-    int fds[PROXY_MESSAGE_FDS]; /* that came with the last reply */
+    int fds[PROXY_MESSAGE_FDS]; /* came with the last reply */
     unsigned nfds;
-    int early[PROXY_MAX_FDS];   /* that came for replies not received yet */
+    int early[PROXY_MAX_FDS];   /* came for replies not received yet */
     unsigned n_early;
     ProxyRings *rings;          /* requests go through them, if any */
     uint8_t out_buf[PROXY_MAX_MESSAGE];
@@ -60,10 +60,10 @@ typedef struct PcNode {
 /* Limit of open files for helpers started from now on; 0: none */
 extern unsigned pc_max_files;
 
-/* Whether they are told that descriptor 3 is from a service manager */
+/* Whether these helpers get descriptor 3 as from a service manager */
 extern bool pc_activated;
 
-/* The program: $VIRTFS_PROXY_HELPER, or where the build puts it. */
+/* The program: $VIRTFS_PROXY_HELPER, or the one of the build */
 const char *pc_helper(void);
 
 /*
@@ -89,21 +89,21 @@ ProxyClient *pc_start(const char *dir, uid_t uid, const char *const *options);
 ProxyClient *pc_new(int fd, pid_t pid);
 
 /*
- * Says HELLO with @flags and takes the reply. With PROXY_CLIENT_RING in the
- * environment it asks for a ring then: the same tests run both ways.
+ * Sends HELLO with @flags and receives the reply. With PROXY_CLIENT_RING in the
+ * environment it then asks for a ring, so the same tests run both ways.
  */
 void pc_hello(ProxyClient *c, uint32_t flags);
 
 /*
- * What a RING brings: those in @fds are for the helper and the caller's to
- * close, the other ends are in what is returned.
+ * Makes memory and bells for a RING. @fds gets the helper's ends, which the
+ * caller closes; the returned rings have the client's.
  */
 ProxyRings *pc_make_rings(int fds[PROXY_RING_FDS]);
 
 /* Sends RING with @nfds descriptors. 0 or -errno, as the helper says. */
 int pc_ask_ring(ProxyClient *c, const int *fds, unsigned nfds);
 
-/* Both; requests go through the ring from here on. */
+/* Does both. Requests go through the ring from here on. */
 void pc_start_ring(ProxyClient *c);
 
 /* pc_start(), pc_hello() */
@@ -115,7 +115,7 @@ int pc_close(ProxyClient *c);
 /* Begins a request; its payload goes to the writer that is returned. */
 MarshalWriter *pc_begin(ProxyClient *c);
 
-/* What a request is about; each type takes what it has a use for. */
+/* The arguments of a request; each type uses those that it has. */
 typedef struct PcArgs {
     uint64_t handle;            /* the inode, or the directory of @name */
     const char *name;
@@ -129,37 +129,38 @@ typedef struct PcArgs {
     const FsSetAttr *set;       /* SETATTR */
 } PcArgs;
 
-/* Begins a request of @type, of the right form, with all its payload. */
+/* Begins a request of @type in good form, with its whole payload. */
 void pc_put_request(ProxyClient *c, unsigned type, const PcArgs *args);
 
-/* Sends what was begun as @type. Returns its tag. */
+/* Sends the begun request as @type. Returns its tag. */
 uint32_t pc_send(ProxyClient *c, unsigned type);
 
 /* Receives a reply, of any tag, into @h. Returns 0 or -errno. */
 int pc_receive(ProxyClient *c, ProxyHeader *h);
 
-/* pc_send() and the reply to it: 0 or -errno. Nothing else is in flight. */
+/* pc_send(), and the reply: 0 or -errno. No other request may be in flight. */
 int pc_call(ProxyClient *c, unsigned type);
 
 /* Sends @size bytes as they are; false if the helper has closed. */
 bool pc_send_raw(ProxyClient *c, const void *buf, size_t size);
 
 /*
- * The same with descriptors, in one sendmsg(2). With a ring they go through the
- * socket, with a byte that says nothing, before the others go through the ring.
+ * The same with descriptors, in one sendmsg(2). With a ring, the descriptors go
+ * through the socket, with a byte without meaning, before the bytes go through
+ * the ring.
  */
 void pc_send_fds(ProxyClient *c, const void *buf, size_t size, const int *fds,
                  unsigned nfds);
 
 /* ADOPT of @fd, which stays the caller's. It has no reply. */
 void pc_adopt(ProxyClient *c, uint64_t handle, int fd);
-/* Sends as much of @size bytes as is taken without waiting; how much. */
+/* Sends as many of @size bytes as possible without waiting; their number. */
 size_t pc_send_now(ProxyClient *c, const void *buf, size_t size);
 
-/* No request comes any more, though replies are read. */
+/* Ends the requests; replies can still arrive. */
 void pc_end_requests(ProxyClient *c);
 
-/* Whether there is a reply, or a part of one, or the end */
+/* Whether a reply, a part of one, or the end has arrived */
 bool pc_has_reply(ProxyClient *c);
 
 /* Checks that the helper closes the connection without a reply, and ends. */
@@ -171,7 +172,7 @@ void pc_get_node(ProxyClient *c, PcNode *node, unsigned *next);
 /* Walks to a path of names, from the root. The last one's node and attr. */
 int pc_walk(ProxyClient *c, const char *path, PcNode *node, FsAttr *attr);
 
-/* One name from a directory; as it is, good or bad. */
+/* Walks one name from a directory, even a bad one. */
 int pc_walk1(ProxyClient *c, uint64_t dir, const char *name, PcNode *node,
              FsAttr *attr);
 

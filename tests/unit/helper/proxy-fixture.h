@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * An export for tests of virtfs-proxy-helper, and a client that serves it.
+ * An export for tests of virtfs-proxy-helper, and a client of the helper that
+ * serves it.
  */
 #ifndef TESTS_UNIT_PROXY_FIXTURE_H
 #define TESTS_UNIT_PROXY_FIXTURE_H
@@ -9,27 +10,27 @@
 #include "proxy-client.h"
 
 typedef struct ProxyFixture {
-    char *tmp;                  /* what is outside lies here */
+    char *tmp;                  /* the folder around the export */
     char *dir;                  /* the export */
     ProxyClient *c;
 } ProxyFixture;
 
 /*
- * Makes the export: file ("hello"), dir/sub/deep ("deep"), links that are not
- * to be followed: up (../secret), root (/), link (dir); and outside of it
- * ../secret ("outside").
+ * Makes the export: file ("hello"), dir/sub/deep ("deep"), links that the
+ * helper must not follow: up (../secret), root (/), link (dir); and outside the
+ * export ../secret ("outside").
  */
 void pf_make(ProxyFixture *f, gconstpointer unused);
 
 /* pf_make(), and a helper with @options (NULL-terminated) that serves it */
 void pf_setup(ProxyFixture *f, gconstpointer options);
 
-/* Ends the client, which is to go well, and removes all files. */
+/* Ends the client, which must succeed, and removes all files. */
 void pf_teardown(ProxyFixture *f, gconstpointer unused);
 
 /*
- * Sets a test program up: g_test_init(), the umask, and an end if a test hangs.
- * @suite is what the names of its tests begin with.
+ * Sets a test program up: g_test_init(), the umask, and an alarm if a test
+ * hangs. The names of its tests begin with @suite.
  */
 void pf_init(int *argc, char ***argv, const char *suite);
 

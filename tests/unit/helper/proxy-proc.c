@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What /proc tells of a running virtfs-proxy-helper: see proxy-proc.h.
+ * The state of a running virtfs-proxy-helper in /proc: see proxy-proc.h.
  */
 #include "qemu/osdep.h"
 #include "proxy-proc.h"
@@ -15,7 +15,7 @@ static char *proc_text(pid_t pid, const char *name)
     return g_file_get_contents(path, &text, NULL, NULL) ? text : NULL;
 }
 
-/* What follows @start on the line of @text that begins with it; "" if none */
+/* The rest of the line of @text that begins with @start; "" if none */
 static char *find_line(const char *text, const char *start)
 {
     g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);

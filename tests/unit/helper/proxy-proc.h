@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What /proc tells of a running virtfs-proxy-helper: for tests of what its
- * processes hold. Whatever is not as it should be fails the test.
+ * The state of a running virtfs-proxy-helper's processes, from /proc, for
+ * tests. Unexpected values fail the test.
  */
 #ifndef TESTS_UNIT_PROXY_PROC_H
 #define TESTS_UNIT_PROXY_PROC_H
@@ -49,7 +49,7 @@ void pp_expect_privileges(pid_t pid, const char *caps, unsigned uid,
 /* Whether its namespace @name is not ours; needs the right to look at it */
 bool pp_other_namespace(pid_t pid, const char *name);
 
-/* Its only mount is its root, with options that begin with @options. */
+/* The process has one mount, its root, whose options begin with @options. */
 void pp_expect_one_mount(pid_t pid, const char *options);
 
 /* Resident memory that is its own, in KiB */

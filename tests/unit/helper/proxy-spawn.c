@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Starting virtfs-proxy-helper for tests, and waiting for it: see
- * proxy-client.h.
+ * Starting virtfs-proxy-helper for tests: see proxy-client.h.
  */
 #include "qemu/osdep.h"
 #include "proxy-client.h"
@@ -39,7 +38,7 @@ const char *pc_helper(void)
     return path;
 }
 
-/* A hard limit, that the program has no capability to lift */
+/* Sets a hard limit, and takes away the capability to raise it. */
 static void limit_files(void)
 {
     struct rlimit limit = { pc_max_files, pc_max_files };
@@ -50,7 +49,7 @@ static void limit_files(void)
     }
 }
 
-/* That of passwd(5), as newuidmap(1) wants it to be; for nobody, the same. */
+/* The group in passwd(5), which newuidmap(1) requires; otherwise the uid */
 static gid_t group_of(uid_t uid)
 {
     struct passwd *pw = getpwuid(uid);

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What lies outside of an export: see proxy-witness.h.
+ * Files outside an export: see proxy-witness.h.
  */
 #include "qemu/osdep.h"
 #include "proxy-witness.h"
@@ -14,7 +14,7 @@ typedef struct Inode {
 } Inode;
 
 struct Witness {
-    char *top;                  /* what the export lies in */
+    char *top;                  /* the folder that holds the export */
     char *export;
     char *before;
     GArray *inodes;
@@ -54,7 +54,7 @@ static gint compare(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Adds the file and, if it is a directory, what is in it; but the export */
+/* Adds the file and, if it is a directory, its contents, without the export. */
 static void note(Witness *w, GString *text, const char *path)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);

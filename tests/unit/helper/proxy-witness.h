@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What lies outside of an export, for tests of a helper that somebody wants to
- * lead there: whether any of it was changed, or given away.
+ * Files outside an export, for tests of a client that tries to reach them:
+ * whether the helper changed any of them, or gave one away.
  */
 #ifndef TESTS_UNIT_PROXY_WITNESS_H
 #define TESTS_UNIT_PROXY_WITNESS_H
@@ -12,9 +12,9 @@
 typedef struct Witness Witness;
 
 /*
- * Puts files and directories beside the export of @f ("../outside"), and notes
- * all that is there: kind, owner, mode, links, size, times of change, xattrs,
- * content. Nobody may touch them from here on.
+ * Puts files and directories beside the export of @f ("../outside"), and
+ * records type, owner, mode, links, size, times of change, xattrs and content
+ * of each. The test must not touch them from here on.
  */
 Witness *pw_new(const ProxyFixture *f);
 

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * ADOPT: what a client found itself becomes a handle of virtfs-proxy-helper,
- * if it is of the export.
+ * ADOPT: an inode that a client found itself becomes a handle of
+ * virtfs-proxy-helper, if it belongs to the export.
  */
 #include "qemu/osdep.h"
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #define FIRST   (PROXY_ADOPTED | 1)
 #define SECOND  (PROXY_ADOPTED | 2)
 
-/* What the client finds in the directory that was donated to it */
+/* A file in the directory that the helper donated to the client */
 static int find(ProxyFixture *f, const char *path)
 {
     int fd = openat(f->c->root_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -67,7 +67,7 @@ static void expect_is(ProxyFixture *f, uint64_t handle, const char *name)
     g_assert_cmpint(ino, ==, st.st_ino);
 }
 
-/* All that a handle is good for */
+/* Every use of a handle */
 static void test_use(ProxyFixture *f, gconstpointer opaque)
 {
     FsSetAttr set = { .valid = FS_SET_MODE, .mode = 0640 };
@@ -113,7 +113,7 @@ static void expect_not_adopted(ProxyFixture *f, int fd)
     expect_unknown(f, FIRST);
 }
 
-/* Nothing but what is found in the export, from what came from the helper */
+/* The helper adopts only inodes of the export, found by its descriptors. */
 static void test_outside(ProxyFixture *f, gconstpointer opaque)
 {
     g_autofree char *secret = g_build_filename(f->tmp, "secret", NULL);
@@ -124,10 +124,10 @@ static void test_outside(ProxyFixture *f, gconstpointer opaque)
     expect_not_adopted(f, open("/etc/passwd", O_PATH));
     expect_not_adopted(f, open("/proc/self", O_PATH));
     expect_not_adopted(f, open(secret, O_PATH));
-    /* The same file, but by another mount: whose else it is, is not known. */
+    /* The same file by another mount, which may belong to another process. */
     expect_not_adopted(f, open(file, O_PATH));
     expect_not_adopted(f, open(f->dir, O_PATH));
-    /* What was opened tells nothing of who may do what. */
+    /* An open file does not prove any permission. */
     expect_not_adopted(f, openat(f->c->root_fd, "file", O_RDONLY));
     expect_not_adopted(f, openat(f->c->root_fd, "dir", O_RDONLY));
     g_assert_cmpint(pipe(pipes), ==, 0);
@@ -141,7 +141,7 @@ static void test_outside(ProxyFixture *f, gconstpointer opaque)
     expect_is(f, SECOND, ".");
 }
 
-/* A link is what is adopted, not what it leads to. */
+/* The helper adopts a link itself, not its target. */
 static void test_link(ProxyFixture *f, gconstpointer opaque)
 {
     PcArgs args = { .handle = FIRST, .flags = O_RDONLY };
@@ -152,7 +152,7 @@ static void test_link(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpstr(marshal_get_str(&f->c->in, NULL), ==, "../secret");
 }
 
-/* Of an inode that has a handle already; each is given back by itself. */
+/* An inode that has a handle already: each reference goes back separately. */
 static void test_references(ProxyFixture *f, gconstpointer opaque)
 {
     PcNode node;
@@ -217,7 +217,7 @@ static void test_same_number(ProxyFixture *f, gconstpointer opaque)
     pc_expect_broken(c);
 }
 
-/* Each takes its own from descriptors that come together. */
+/* Descriptors arrive together, and each ADOPT takes its own. */
 static void test_together(ProxyFixture *f, gconstpointer opaque)
 {
     uint8_t buf[PROXY_ADOPT_MAX * (PROXY_HEADER_SIZE + 8)];
@@ -246,7 +246,7 @@ static void test_together(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-/* As many as there can be: the rest is not there, and the others are. */
+/* Up to the limit: the others are unknown, and those below it work. */
 static void test_full(ProxyFixture *f, gconstpointer opaque)
 {
     enum { LIMIT = 512 };
@@ -304,7 +304,7 @@ static void test_no_leak(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-/* Where the mount is not the helper's own */
+/* With a mount that is not the helper's own */
 static void test_not_offered(ProxyFixture *f, gconstpointer opaque)
 {
     static const char *const none[] = { "--sandbox=none", NULL };

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper with a client that breaks the protocol, in each
- * way there is: it closes the connection and ends with status 1, and never
- * crashes.
+ * Tests of virtfs-proxy-helper with a client that breaks the protocol, in every
+ * possible way: the helper closes the connection and ends with status 1, and
+ * never crashes.
  */
 #include "qemu/osdep.h"
 #include "fsdev/shared/proto-v1.h"
@@ -149,7 +149,7 @@ static void test_bad_strings(ProxyFixture *f, gconstpointer opaque)
     pc_send(c, PROXY_WALK);
     pc_expect_broken(c);
 
-    /* More references than fit into the message that tells of them */
+    /* More references than the message has entries for */
     c = pc_open(f->dir, NULL);
     w = pc_begin(c);
     marshal_put_u16(w, PROXY_FORGET_MAX + 1);
@@ -158,7 +158,7 @@ static void test_bad_strings(ProxyFixture *f, gconstpointer opaque)
 }
 
 /*
- * Sends @n descriptors with a message of @type, which tells of @nfds, to a
+ * Sends @n descriptors with a message of @type, whose header says @nfds, to a
  * helper that may donate, or not.
  */
 static void send_descriptors(ProxyFixture *f, bool donate, unsigned type,
@@ -186,7 +186,7 @@ static void test_sent_descriptors(ProxyFixture *f, gconstpointer opaque)
         g_test_skip("requests are not in the socket");
         return;
     }
-    /* Nothing may come along where nothing can be adopted, */
+    /* No descriptor may come where the helper cannot adopt, */
     send_descriptors(f, false, PROXY_GETATTR, 0, 2);
     send_descriptors(f, false, PROXY_ADOPT, 1, 1);
     /* and only with ADOPT where it can. */
@@ -196,7 +196,7 @@ static void test_sent_descriptors(ProxyFixture *f, gconstpointer opaque)
     send_descriptors(f, true, PROXY_ADOPT, 2, 2);
     /* More than belong to messages under way */
     send_descriptors(f, true, PROXY_GETATTR, 0, 2 * PROXY_ADOPT_MAX + 1);
-    /* A number that is not the client's to give */
+    /* A number that the client may not choose */
     send_descriptors(f, true, PROXY_ADOPT, 1, 1);
 }
 
@@ -256,7 +256,7 @@ static void test_half_message(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(pc_close(c), ==, 1);
 }
 
-/* Bytes that mean nothing: some end, no crash (which would be a signal). */
+/* Random bytes: the helper ends, but does not crash (by a signal). */
 static void test_noise(ProxyFixture *f, gconstpointer opaque)
 {
     uint8_t buf[512];

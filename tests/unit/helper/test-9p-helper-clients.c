@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of whom virtfs-proxy-helper serves: one client after another, only
- * the user who may connect, and clients of a service manager's socket.
+ * Tests of the clients that virtfs-proxy-helper serves: one after another, only
+ * the user that may connect, and clients of a service manager's socket.
  */
 #include "qemu/osdep.h"
 #include "proxy-client.h"
@@ -37,7 +37,7 @@ static unsigned open_files(pid_t pid)
     unsigned n = 0;
 
     if (!d) {
-        return 0;               /* not ours to see: it is not dumpable */
+        return 0;               /* not visible to us: it is not dumpable */
     }
     while (g_dir_read_name(d)) {
         n++;
@@ -52,7 +52,7 @@ static void end(pid_t pid)
     g_assert_cmpint(pc_wait(pid), ==, PC_KILLED(SIGTERM));
 }
 
-/* Ten clients, half of them rude; nothing of them is left. */
+/* Ten clients, half of them rude, leave nothing behind. */
 static void test_persist(void)
 {
     const char *args[] = { "-n", "-p", dir, "-s", path, "--persist", NULL };
@@ -142,7 +142,7 @@ static void test_peer(void)
     end(pid);
 }
 
-/* Lines on stderr, as many as the level says */
+/* The level decides which lines appear on stderr. */
 static void test_log_level(void)
 {
     static const struct {
@@ -231,7 +231,7 @@ static int bound_socket(void)
     return fd;
 }
 
-/* As a service manager starts it: the socket is there already. */
+/* Started by a service manager, which passes the socket */
 static void test_activated(void)
 {
     const char *args[] = { "-n", "-p", dir, NULL, NULL };
@@ -272,7 +272,7 @@ static void test_activated(void)
     pc_activated = false;
 }
 
-/* Variables that are meant for another process mean nothing. */
+/* The helper ignores variables that are for another process. */
 static void test_not_activated(void)
 {
     const char *args[] = { "-n", "-p", dir, NULL };

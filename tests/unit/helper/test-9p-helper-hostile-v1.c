@@ -105,7 +105,7 @@ static void test_paths_v1(ProxyFixture *f, gconstpointer options)
     pw_free(w);
 }
 
-/* Links as the last name: changed, read and removed is the link itself. */
+/* Links as the last name: requests change, read and remove the link itself. */
 static void test_links_v1(ProxyFixture *f, gconstpointer options)
 {
     static const char *const links[] = { "//up", "//root", "//link" };
@@ -196,7 +196,7 @@ static void test_integers_v1(ProxyFixture *f, gconstpointer options)
     pw_free(w);
 }
 
-/* Requests without an end, and not one reply is read. */
+/* An endless stream of requests from a client that reads no reply */
 static void test_unread_v1(ProxyFixture *f, gconstpointer options)
 {
     ProxyClientV1 *p = open_v1(f, options);
@@ -230,7 +230,7 @@ static void test_unread_v1(ProxyFixture *f, gconstpointer options)
     pw_free(w);
 }
 
-/* A descriptor that is sent along, and messages that stop halfway */
+/* Requests with a descriptor, and messages that stop halfway */
 static void test_breaches_v1(ProxyFixture *f, gconstpointer options)
 {
     union {

@@ -30,7 +30,7 @@ static const unsigned with_handle[] = {
     PROXY_UNLINK, PROXY_GETXATTR, PROXY_SETXATTR, PROXY_REMOVEXATTR,
 };
 
-/* Still there, and still right in the head */
+/* The helper is alive and answers correctly. */
 static void expect_alive(ProxyClient *c)
 {
     FsAttr attr;
@@ -41,7 +41,7 @@ static void expect_alive(ProxyClient *c)
     g_assert_cmpint(attr.ino, ==, c->root_attr.ino);
 }
 
-/* Sends it, and looks at every inode that the reply tells of or donates. */
+/* Sends the request, and checks every inode that the reply has or donates. */
 static int call(ProxyClient *c, Witness *w, unsigned type, const PcArgs *args)
 {
     unsigned i, n;
@@ -76,7 +76,7 @@ static uint64_t handle_of(ProxyClient *c, const char *path)
     return node.handle;
 }
 
-/* What is no name, and what would be one if it were a path */
+/* Bad names, and good paths that are no names */
 static char **bad_names(void)
 {
     static const char *const names[] = {
@@ -142,9 +142,9 @@ static void test_names(ProxyFixture *f, gconstpointer options)
 }
 
 /*
- * Version 2: what is a link is used as if it were what it leads to: as a
- * directory, as a file, as the last name. (A link's own owner, times and name
- * are its own and may change.)
+ * Version 2: the client uses a link as if it were its target: as a directory,
+ * as a file, as the last name. (The link's own owner, times and name may
+ * change.)
  */
 static void test_links(ProxyFixture *f, gconstpointer options)
 {
@@ -198,7 +198,7 @@ static void test_links(ProxyFixture *f, gconstpointer options)
         g_assert_cmpint(call(c, w, PROXY_MAKE, &(PcArgs) {
             .handle = PROXY_ROOT_HANDLE, .name = links[i],
             .mode = S_IFDIR | 0777, .other_name = "" }), ==, -EEXIST);
-        /* A hard link of it is one of the link, and so is its removal. */
+        /* A hard link of it names the link, and removing that is harmless. */
         g_assert_cmpint(call(c, w, PROXY_LINK, &(PcArgs) {
             .handle = link, .other = PROXY_ROOT_HANDLE, .name = "hard" }),
             ==, 0);
@@ -222,8 +222,8 @@ static void test_links(ProxyFixture *f, gconstpointer options)
 }
 
 /*
- * A real /proc within the export: its magic links lead everywhere, and no
- * look at the text of a link would tell. The helper may follow its own ones.
+ * A real /proc within the export: its magic links lead everywhere, and the text
+ * of a link does not show that. The helper may follow only its own ones.
  */
 static void test_magic_links(ProxyFixture *f, gconstpointer options)
 {
@@ -281,8 +281,8 @@ static void test_magic_links(ProxyFixture *f, gconstpointer options)
 }
 
 /*
- * What a client can do with the descriptors that it got, by itself: there is
- * nothing above the export's root for them, whatever names it gives the kernel.
+ * A client's own use of the descriptors that it has: with any name that it
+ * gives the kernel, they reach nothing above the export's root.
  */
 static void test_donated(ProxyFixture *f, gconstpointer options)
 {
@@ -313,7 +313,7 @@ static void test_donated(ProxyFixture *f, gconstpointer options)
     pw_free(w);
 }
 
-/* Handles that were given back, also where the place was taken by another */
+/* Handles that were given back, even if another one took the slot */
 static void test_stale_handles(ProxyFixture *f, gconstpointer options)
 {
     ProxyClient *c = pc_open(f->dir, options);
@@ -338,7 +338,7 @@ static void test_stale_handles(ProxyFixture *f, gconstpointer options)
 
             g_assert_cmpint(call(c, w, with_handle[t], &args), ==, -EBADF);
         }
-        /* Somebody else has its place now, and more is given back than is. */
+        /* Another handle has its slot now, and the client forgets too much. */
         new = handle_of(c, "file");
         g_assert_cmpint(new, !=, old);
         pc_forget(c, old, UINT32_MAX);
@@ -409,7 +409,7 @@ static void test_wrong_types(ProxyFixture *f, gconstpointer options)
     pw_free(w);
 }
 
-/* Numbers at their edges: refused or taken, with a helper that lives on */
+/* Extreme numbers: the helper refuses or takes them, and lives on. */
 static void test_integers(ProxyFixture *f, gconstpointer options)
 {
     static const uint64_t wide[] = {
@@ -473,9 +473,9 @@ static void test_integers(ProxyFixture *f, gconstpointer options)
 }
 
 /*
- * Open files that a thread may have: those in replies that it cannot get out
- * (BATCH_OPENED of the helper's serve.c, which leaves that much of its limit to
- * them), and that of the request it is at. One set more is being collected.
+ * Open files that a thread may have: those in replies that it cannot send yet
+ * (BATCH_OPENED in the helper's serve.c, which reserves that many), and that of
+ * the current request. One more set is being collected.
  */
 #define FILES_PER_THREAD  (8 + 1)
 
@@ -495,8 +495,8 @@ static void expect_bounded(ProxyClient *c, unsigned files,
 }
 
 /*
- * Ten thousand requests, of a type that has a descriptor in its reply, are
- * sent before one reply is read. All are answered, each once.
+ * The client sends ten thousand requests, of a type that has a descriptor in
+ * its reply, before it reads one. The helper answers each of them once.
  */
 static void test_in_flight(ProxyFixture *f, gconstpointer options)
 {
@@ -520,7 +520,7 @@ static void test_in_flight(ProxyFixture *f, gconstpointer options)
         marshal_put_u64(&writer, file);
         marshal_put_u32(&writer, O_RDONLY);
     }
-    /* Until it takes no more, and has had time to do what it wants */
+    /* Until the helper takes no more, and has had time to work */
     for (i = 0; i < 50 && sent < size; i++) {
         size_t now = pc_send_now(c, all + sent, size - sent);
 
@@ -547,7 +547,7 @@ static void test_in_flight(ProxyFixture *f, gconstpointer options)
     pw_free(w);
 }
 
-/* Replies with descriptors that nobody ever reads, and the end of it all */
+/* Replies with descriptors that the client never reads before it closes */
 static void test_unread(ProxyFixture *f, gconstpointer options)
 {
     ProxyClient *c = pc_open(f->dir, options);
@@ -575,7 +575,7 @@ static void test_unread(ProxyFixture *f, gconstpointer options)
     }
     g_test_message("%zu bytes until it took no more", sent);
     expect_bounded(c, files, options);
-    /* With replies unread that is no fault of the client's. */
+    /* Closing with unread replies is no fault of the client. */
     g_assert_cmpint(pc_close(c), ==, 0);
 }
 

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of virtfs-proxy-helper's life: its socket, how it becomes a daemon,
- * what it inherits, and how its processes end together.
+ * the files that it inherits, and how its processes end together.
  */
 #include "qemu/osdep.h"
 #include "start-fixture.h"
@@ -42,7 +42,7 @@ static void wait_for_caps(pid_t pid, const char *caps)
     }
 }
 
-/* No files left over beside the export: the private directory is gone. */
+/* No files are left beside the export: the private directory is gone. */
 static void expect_only(const char *dir, unsigned n)
 {
     GDir *d = g_dir_open(dir, 0, NULL);
@@ -116,7 +116,7 @@ static void test_socket_stale(void)
     ProxyClient *c;
     pid_t pid;
 
-    /* Somebody bound it and went away. */
+    /* A process bound the socket and ended. */
     g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path));
     g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
     close(fd);
@@ -130,7 +130,7 @@ static void test_socket_stale(void)
     g_assert_cmpint(pc_close(c), ==, 0);
     expect_only(run, 0);
 
-    /* What is no socket stays. */
+    /* The helper does not replace a file that is no socket. */
     g_assert_true(g_file_set_contents(path, "mine", -1, NULL));
     expect_error(args, -1, "not a socket");
     expect_only(run, 1);
@@ -142,7 +142,7 @@ static void test_socket_stale(void)
     rmdir(run);
 }
 
-/* It removes its socket when it is told to end; never somebody else's. */
+/* On a signal to end it removes its own socket, never another's. */
 static void test_socket_end(void)
 {
     g_autofree char *run = make_dir(PC_NOBODY);
@@ -169,7 +169,7 @@ static void test_socket_end(void)
     rmdir(run);
 }
 
-/* As a daemon: ready when the process that was started has ended. */
+/* A daemon is ready once the process that was started has ended. */
 static void test_daemon(void)
 {
     g_autofree char *run = make_dir(PC_NOBODY);
@@ -180,7 +180,7 @@ static void test_daemon(void)
     ProxyClient *c;
     pid_t server;
 
-    /* The pipe that is read here ends when nobody holds it open. */
+    /* The pipe ends when no process holds it open. */
     g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 0);
     c = pc_new(pc_connect(path), 0);
     pc_hello(c, 0);
@@ -192,7 +192,7 @@ static void test_daemon(void)
     }
     expect_only(run, 0);
 
-    /* It fails before: so does the process that was started. */
+    /* If the daemon fails before, so does the process that was started. */
     g_free(g_steal_pointer(&text));
     args[1] = "/none";
     g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &text), ==, 1);
@@ -201,7 +201,7 @@ static void test_daemon(void)
     rmdir(run);
 }
 
-/* The same with a connection that it is given */
+/* The same with a connection from the starter */
 static void test_daemon_fd(void)
 {
     char *dir = make_dir(PC_NOBODY);
@@ -270,7 +270,7 @@ static void test_ends_together(void)
     c->pid = 0;
     pc_close(c);
 
-    /* The first process of a PID namespace ignores what it does not handle. */
+    /* The first process of a PID namespace ignores unhandled signals. */
     c = pc_open(dir, NULL);
     kill(c->server_pid, SIGTERM);
     g_assert_cmpint(pc_wait(c->pid), ==, 128 + SIGTERM);
@@ -279,7 +279,7 @@ static void test_ends_together(void)
     pf_remove_dir(dir);
 }
 
-/* Whoever started it with --fd --nodaemon ends, even with the socket open */
+/* The starter of a helper with --fd --nodaemon ends, with the socket open. */
 static void test_starter_killed(void)
 {
     char *dir = make_dir(PC_NOBODY);
@@ -314,7 +314,7 @@ static void test_starter_killed(void)
     pf_remove_dir(dir);
 }
 
-/* What the starter left open does not stay open in the helper. */
+/* Descriptors that the starter left open do not stay open in the helper. */
 static void test_inherited_files(void)
 {
     char *dir = make_dir(PC_NOBODY);
@@ -326,7 +326,7 @@ static void test_inherited_files(void)
     c = pc_start(dir, PC_NOBODY, NULL);
     pc_hello(c, 0);
     close(leak[1]);
-    /* End of file, at once: nobody else holds the other end. */
+    /* End of file at once: no other process holds the other end. */
     g_assert_cmpint(fcntl(leak[0], F_SETFL, O_NONBLOCK), ==, 0);
     g_assert_cmpint(read(leak[0], &byte, 1), ==, 0);
     close(leak[0]);
@@ -334,7 +334,7 @@ static void test_inherited_files(void)
     pf_remove_dir(dir);
 }
 
-/* The export itself, renamed after the start, is still what is served. */
+/* The helper still serves the export if that is renamed after the start. */
 static void test_export_renamed(void)
 {
     char *dir = make_dir(PC_NOBODY);

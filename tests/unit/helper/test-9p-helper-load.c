@@ -14,7 +14,7 @@
 static const char *const one_thread[] = { "--threads", "1", NULL };
 static const char *const many_threads[] = { "--threads", "64", NULL };
 
-/* No link is followed by a walk: not to the outside, not to the inside. */
+/* A walk follows no link, neither to the outside nor to the inside. */
 static void test_links_not_followed(ProxyFixture *f, gconstpointer opaque)
 {
     PcNode node;
@@ -45,7 +45,7 @@ static void *swap_thread(void *opaque)
     return NULL;
 }
 
-/* A name that is now a directory and now a link to another directory */
+/* A name that alternates between a directory and a link to another one */
 static void test_swap(ProxyFixture *f, gconstpointer opaque)
 {
     Swap swap = {
@@ -149,8 +149,8 @@ static void test_forget_in_use(ProxyFixture *f, gconstpointer opaque)
 }
 
 /*
- * With as many handles as there can be no more are given; those that were work
- * on, and some of them given back make room again.
+ * At the limit of handles the helper gives no more. The existing ones still
+ * work, and giving some of them back makes room again.
  */
 static void test_many_handles(ProxyFixture *f, gconstpointer opaque)
 {
@@ -200,7 +200,7 @@ static void test_many_handles(ProxyFixture *f, gconstpointer opaque)
     close(fd);
 }
 
-/* Whatever is walked, made and opened: no descriptor is left behind. */
+/* Walking, making and opening leaves no descriptor behind. */
 static void test_no_leak(ProxyFixture *f, gconstpointer opaque)
 {
     unsigned before, i;
@@ -253,7 +253,7 @@ static unsigned memory_of(uint32_t pid)
     return strtoul(at + 6, NULL, 10);
 }
 
-/* A client that asks and never reads: the helper stops taking, no more. */
+/* A client that sends and never reads: the helper only stops receiving. */
 static void test_never_read(ProxyFixture *f, gconstpointer opaque)
 {
     uint8_t msg[PROXY_HEADER_SIZE + 8] = { 0 };
@@ -276,11 +276,11 @@ static void test_never_read(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(sent, <, 64 * 1024 * 1024);
     g_assert_cmpint(memory_of(f->c->server_pid), <, 64 * 1024);
 
-    /* It ends with us all the same. */
+    /* It ends with the client all the same. */
     pc_close(g_steal_pointer(&f->c));
 }
 
-/* A client that sends no more, but reads, gets all replies. */
+/* A client that has stopped sending, but reads, gets all replies. */
 static void test_half_closed(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyHeader h;
@@ -296,7 +296,7 @@ static void test_half_closed(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-/* The largest message there is: taken whole, found wrong, answered */
+/* The helper receives the largest possible message, and answers an error. */
 static void test_largest(ProxyFixture *f, gconstpointer opaque)
 {
     size_t size = PROXY_MAX_MESSAGE - PROXY_HEADER_SIZE - 8 - 8 - 4 - 4;
@@ -306,7 +306,7 @@ static void test_largest(ProxyFixture *f, gconstpointer opaque)
                                   size), ==, -E2BIG);
 }
 
-/* A message that comes byte by byte is a message. */
+/* A message may arrive byte by byte. */
 static void test_slow_message(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyHeader h;
@@ -323,7 +323,7 @@ static void test_slow_message(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(h.tag, ==, 77);
 }
 
-/* A limit that the helper inherits is an error, and not its end. */
+/* An inherited limit of file sizes is an error, not the helper's end. */
 static void test_file_size_limit(ProxyFixture *f, gconstpointer opaque)
 {
     FsSetAttr set = { .valid = FS_SET_SIZE, .size = 2 * 1024 * 1024 };

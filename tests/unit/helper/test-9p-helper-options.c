@@ -117,7 +117,7 @@ static void test_bad_sockets(void)
     close(null);
 }
 
-/* What root may not ask for with maps, and an ordinary user neither */
+/* Maps that root, or an ordinary user, may not ask for */
 static void test_bad_maps(void)
 {
     static const struct {
@@ -135,7 +135,7 @@ static void test_bad_maps(void)
         { { "-p", "/", "-f", "3", "--gid-map", "0:1000:1", "--uid-map",
             "0:1000:1", "--user", "7001", NULL }, "--user: with --uid-map" },
     }, user[] = {
-        /* Not his, by /etc/subuid */
+        /* Not the user's in /etc/subuid */
         { { "-n", "-p", "/", "-f", "3", "--uid-map", "0:4000000000:10", NULL },
           "--uid-map and --gid-map:" },
         { { "-n", "-p", "/", "-f", "3", "--gid-map", "0:0:1", NULL },
@@ -166,7 +166,7 @@ static void test_bad_maps(void)
     }
 }
 
-/* JSON for management software, whatever else is asked for */
+/* JSON for management software, whatever the other options are */
 static void test_print_capabilities(void)
 {
     static const char *const args[] = {

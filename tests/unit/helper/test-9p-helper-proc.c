@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of what virtfs-proxy-helper's processes hold, read from /proc, for
- * each way to start it, before a client is there and with one: ids, groups,
+ * Tests of the state of virtfs-proxy-helper's processes, read from /proc, for
+ * each way to start it, before a client connects and with one: ids, groups,
  * capabilities, filter, limits, namespaces, mounts, descriptors.
  *
  * Root sees all of it. An ordinary user sees what /proc/PID/status and limits
@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* A uid that nobody has: no name, no subordinate ids */
+/* A uid without a name and without subordinate ids */
 #define LONELY_UID      54321
 
 typedef enum Starter {
@@ -33,14 +33,14 @@ typedef enum How {
     AS_DAEMON,                  /* with a socket */
 } How;
 
-/* A way to start the helper, and what is to come of it */
+/* A way to start the helper, and the expected state */
 typedef struct Way {
     const char *name;
     Starter starter;
     How how;
     const char *options[8];
     const char *caps;           /* NULL: the five */
-    unsigned uid;               /* 0: nobody's, or the starter's own */
+    unsigned uid;               /* 0: that of nobody, or the starter's own */
     unsigned gid;
     bool userns;                /* root's helper in one; a user's always is */
     bool no_namespaces;         /* but the PID's */
@@ -91,12 +91,12 @@ static const Way ways[] = {
     { .name = "rootless/subids/daemon", .starter = TESTER, .how = AS_DAEMON },
 };
 
-static char *tmp;               /* everybody's */
+static char *tmp;               /* holds the folders of all tests */
 
 /* What a test starts */
 typedef struct Run {
     const Way *way;
-    uid_t starter;              /* PC_NOBODY: who we are */
+    uid_t starter;              /* PC_NOBODY: the test's user */
     unsigned uid;               /* of both processes */
     unsigned gid;
     char *dir;                  /* the export */
@@ -108,7 +108,7 @@ typedef struct Run {
     pid_t server;
 } Run;
 
-/* Who starts it; NULL, or why that cannot be */
+/* Chooses the starter. NULL, or the reason why there is none. */
 static const char *choose_starter(Run *r)
 {
     const char *name = g_getenv("VIRTFS_TEST_USER");
@@ -139,7 +139,7 @@ static const char *choose_starter(Run *r)
     return NULL;
 }
 
-/* Whether a user can make user namespaces here; *@why gets the helper's word */
+/* Whether a user can make user namespaces; *@why gets the helper's message */
 static bool can_userns(Run *r, char **why)
 {
     const char *args[] = { "-n", "-p", r->dir, "-f", "3", NULL };
@@ -166,7 +166,7 @@ static int bound_socket(const char *path)
     return fd;
 }
 
-/* As the one who started it: root is nobody in another's user namespace. */
+/* As the starter: root has no rights in another user's namespace. */
 static int must_connect(const char *path, uid_t uid)
 {
     gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
@@ -274,7 +274,7 @@ static void check_descriptors(Run *r, bool supervisor, unsigned max)
         struct stat st = { 0 };
 
         if (!target || g_stat(link, &st) < 0) {
-            continue;           /* closed meanwhile */
+            continue;           /* closed since */
         }
         if (!is_allowed(r, supervisor, atoi(name), target, &st)) {
             g_error("%s %d: descriptor %s is %s",
@@ -300,7 +300,7 @@ static void check_not_dumpable(pid_t pid)
 static void check_both(Run *r, pid_t pid, const char *caps)
 {
     pp_expect_privileges(pid, caps, r->uid, r->gid);
-    /* In a user namespace where setgroups(2) is not allowed nobody has any */
+    /* Without setgroups(2), a process in a user namespace has no groups. */
     pp_expect_status(pid, "Groups", "");
     pp_expect_status(pid, "Umask", "0000");
     pp_expect_limit(pid, "Max core file size", "0");

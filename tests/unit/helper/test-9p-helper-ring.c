@@ -27,7 +27,7 @@ static void close_all(const int *fds, unsigned n)
     }
 }
 
-/* A request of @type for the root, sent; and the reply to it */
+/* Sends a request of @type for the root, and receives its reply. */
 static int call_root(ProxyClient *c, unsigned type)
 {
     marshal_put_u64(pc_begin(c), PROXY_ROOT_HANDLE);
@@ -47,7 +47,7 @@ static void expect_alive(ProxyClient *c)
  * Agreeing
  */
 
-/* Replies come through the ring, but those with descriptors. */
+/* Replies come through the ring, except those with descriptors. */
 static void test_ways(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyClient *c = pc_open(f->dir, NULL);
@@ -192,8 +192,8 @@ static unsigned open_files(const ProxyClient *c)
 }
 
 /*
- * Descriptors that are not what they have to be: an error, the socket goes on
- * as it was, and the helper keeps none of them.
+ * Wrong descriptors: an error; the socket goes on as before, and the helper
+ * keeps none of them.
  */
 static void test_refused(ProxyFixture *f, gconstpointer opaque)
 {
@@ -259,12 +259,12 @@ static void test_malformed(ProxyFixture *f, gconstpointer opaque)
     ring_breaks(f, 3, 3, size - 1, 0);
     ring_breaks(f, 3, 3, 0, 0);
     ring_breaks(f, 3, 3, UINT32_MAX, 0);
-    /* Something is sent before the answer is there. */
+    /* The client sends a request before the answer is there. */
     ring_breaks(f, 3, 3, size, 1);
     ring_breaks(f, 3, 3, size, 20);
 }
 
-/* Not the first request: in the socket, and in the ring that there is */
+/* RING not as the first request: in the socket, and in an existing ring */
 static void test_late(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyClient *c = pc_open(f->dir, NULL);
@@ -283,7 +283,7 @@ static void test_late(ProxyFixture *f, gconstpointer opaque)
 }
 
 /*
- * What can be done with the memory
+ * Attacks through the memory
  */
 
 static ProxyClient *open_ring(ProxyFixture *f)
@@ -294,7 +294,7 @@ static ProxyClient *open_ring(ProxyFixture *f)
     return c;
 }
 
-/* Counts that cannot be, before a message was sent and after some were */
+/* Impossible counts, before the first message and after some */
 static void test_counts(ProxyFixture *f, gconstpointer opaque)
 {
     static const uint32_t off[] = {
@@ -315,7 +315,7 @@ static void test_counts(ProxyFixture *f, gconstpointer opaque)
             g_assert_cmpint(proxy_rings_ring(c->rings), ==, 0);
             pc_expect_broken(c);
 
-            /* More was taken of replies than there were, or impossibly less */
+            /* More replies taken than there were, or impossibly few */
             c = open_ring(f);
             if (calls) {
                 expect_alive(c);
@@ -329,7 +329,7 @@ static void test_counts(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-/* The helper's own counts and flags, changed behind its back: no matter. */
+/* The client changes the helper's own counts and flags: no effect. */
 static void test_own_counts(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyClient *c = open_ring(f);
@@ -344,13 +344,13 @@ static void test_own_counts(ProxyFixture *f, gconstpointer opaque)
         qatomic_set(&mem->replies.asleep, UINT32_MAX);
         qatomic_set(&mem->socket, i * 12345);
     }
-    /* No request is lost to a tail that is not the helper's, either. */
+    /* A tail that the client wrote loses no request, either. */
     qatomic_set(&c->rings->mem->requests.tail, c->rings->requests.at);
     expect_alive(c);
     g_assert_cmpint(pc_close(c), ==, 0);
 }
 
-/* Any bytes in the memory, and any counts: some end, no crash. */
+/* Random bytes and counts in the memory: the helper ends, without a crash. */
 static void test_noise(ProxyFixture *f, gconstpointer opaque)
 {
     unsigned round, i;
@@ -419,10 +419,10 @@ static void test_scribble(ProxyFixture *f, gconstpointer opaque)
 }
 
 /*
- * What can be done with the bells
+ * Attacks through the bells
  */
 
-/* Rung without a reason: it looks, and waits again. */
+/* A bell without a reason: the helper looks, and waits again. */
 static void test_flood(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyClient *c = open_ring(f);
@@ -435,7 +435,7 @@ static void test_flood(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(pc_close(c), ==, 0);
 }
 
-/* One that does not wait, which the client can make it: no endless loop. */
+/* A non-blocking bell, which the client can make it: no endless loop. */
 static void test_bell_not_waiting(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyClient *c = pc_open(f->dir, NULL);
@@ -451,7 +451,7 @@ static void test_bell_not_waiting(ProxyFixture *f, gconstpointer opaque)
     pc_expect_broken(c);
 }
 
-/* Nobody takes the helper's bell back: it goes on as long as a pipe has room */
+/* The client never takes the helper's bell back: the helper goes on. */
 static void test_bell_not_taken(ProxyFixture *f, gconstpointer opaque)
 {
     ProxyClient *c = open_ring(f);
@@ -493,10 +493,10 @@ static void test_bell_closed(ProxyFixture *f, gconstpointer opaque)
 }
 
 /*
- * Much at once
+ * Large amounts
  */
 
-/* Replies that nobody reads: the ring fills, then the socket; all are there. */
+/* Replies that the client reads late fill the ring, then the socket. */
 static void test_not_read(ProxyFixture *f, gconstpointer opaque)
 {
     enum { REQUESTS = 1500 };
@@ -568,7 +568,7 @@ static void test_large(ProxyFixture *f, gconstpointer opaque)
         g_assert_cmpint(memcmp(marshal_get_bytes(&c->in, size), value, size),
                         ==, 0);
     }
-    /* A request of the greatest size, though it makes no sense */
+    /* A request of the greatest size, with a bad content */
     w = pc_begin(c);
     marshal_put_u64(w, node.handle);
     marshal_put_str(w, "user.large");

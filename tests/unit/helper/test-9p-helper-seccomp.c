@@ -31,7 +31,7 @@ static int forced_call(const char *mode, bool supervisor, long nr)
     if (supervisor) {
         shutdown(c->fd, SHUT_RDWR);
     }
-    status = pc_wait(c->pid);   /* of its own accord */
+    status = pc_wait(c->pid);   /* it ends by itself */
     c->pid = 0;
     pc_close(c);
     return status;
@@ -49,7 +49,7 @@ static bool skip(void)
 
 static void test_kill(void)
 {
-    /* What a shell code would like to do */
+    /* Calls that injected code would make */
     static const long calls[] = {
         __NR_getppid, __NR_execve, __NR_ptrace, __NR_mount, __NR_unshare,
         __NR_setns, __NR_bpf, __NR_io_uring_setup, __NR_keyctl, __NR_kill,
@@ -69,7 +69,7 @@ static void test_kill(void)
 
 static void test_supervisor(void)
 {
-    /* Among them calls that are allowed for the server, or with others' ids */
+    /* Some of these are allowed for the server, or with other ids. */
     static const long calls[] = {
         __NR_getppid, __NR_execve, __NR_ptrace, __NR_mount, __NR_unshare,
         __NR_setns, __NR_clone, __NR_kill, __NR_tgkill, __NR_openat,
@@ -101,7 +101,7 @@ static void test_trap(void)
     }
 }
 
-/* Neither ends the helper; that shows that the filter does, above. */
+/* Without a filter, neither ends the helper: so above it is the filter. */
 static void test_allowed(void)
 {
     if (!skip()) {

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of what virtfs-proxy-helper may do once it serves: identity,
+ * Tests of virtfs-proxy-helper's privilege once it serves: identity,
  * capabilities, sandbox and id maps. They run it as root, as an ordinary user,
- * and as a user with subordinate ids, whom VIRTFS_TEST_USER names. Tests that
+ * and as a user with subordinate ids, which VIRTFS_TEST_USER names. Tests that
  * are not possible here skip by name.
  */
 #include "qemu/osdep.h"
@@ -89,7 +89,7 @@ static void test_root_submount(void)
     g_assert_nonnull(strstr(lines[1], " /sub ro,nosuid,nodev"));
     g_assert_cmpint(pc_close(c), ==, 0);
 
-    /* Ours is writable as before, and held by nobody. */
+    /* The host's mount is writable as before, and no process holds it. */
     file = g_build_filename(sub, "x", NULL);
     g_assert_true(g_file_set_contents(file, "x", -1, NULL));
     g_assert_cmpint(umount(sub), ==, 0);
@@ -135,7 +135,7 @@ static void expect_root_dir(pid_t pid, const char *wanted)
     g_assert_cmpint(root.st_ino, ==, st.st_ino);
 }
 
-/* Less of a sandbox: the same privileges, and lookups stay in the export. */
+/* A weaker sandbox: the same privileges, and lookups stay in the export. */
 static void test_root_sandboxes(void)
 {
     static const struct {
@@ -180,7 +180,7 @@ static void test_root_sandboxes(void)
     }
 }
 
-/* Two more and two fewer, and what they are for */
+/* Two capabilities more and two fewer, and their effect */
 static void test_root_modcaps(void)
 {
     static const char *const options[] = {
@@ -203,7 +203,7 @@ static void test_root_modcaps(void)
     pp_expect_status(server, "CapInh", PP_NONE);
     pp_expect_status(server, "CapAmb", PP_NONE);
     pc_hello(c, 0);
-    /* Without CHOWN it cannot be given to root, so it is not made at all. */
+    /* Without CHOWN the file cannot belong to root, so it is not made. */
     g_assert_cmpint(make_device(c, "null"), ==, -EPERM);
     g_assert_cmpint(make_as(c, dir, "other's", 1234, 4321, &st), ==, -EPERM);
     g_assert_cmpint(pc_close(c), ==, 0);
@@ -227,7 +227,7 @@ static void test_root_modcaps(void)
     pf_remove_dir(dir);
 }
 
-/* Whether this user may make user namespaces here, else a skip */
+/* Skips the test unless this user may make user namespaces; whether it did. */
 static bool skip_unless_userns(const char *dir)
 {
     const char *args[] = { "-n", "-p", dir, "-f", "3", NULL };
@@ -250,7 +250,7 @@ static bool skip_unless_userns(const char *dir)
     return false;
 }
 
-/* What the guest's @id is on the host */
+/* The host's id for the guest's @id */
 static uint32_t outside_of(const ProxyIdRange *map, unsigned n, uint32_t id)
 {
     unsigned i;
@@ -264,8 +264,8 @@ static uint32_t outside_of(const ProxyIdRange *map, unsigned n, uint32_t id)
 }
 
 /*
- * Root with maps: the server is in a user namespace, as somebody who is not
- * root on the host, and the guest's ids are where the maps say.
+ * Root with maps: the server is in a user namespace, as a user that is not root
+ * on the host, and the guest's ids are those of the maps.
  */
 static void test_root_maps(void)
 {
@@ -301,7 +301,7 @@ static void test_root_maps(void)
     g_assert_cmpint(attr.uid, ==, 999);
     g_assert_cmpint(attr.gid, ==, 5009);
     close(node.fd);
-    /* Nobody else's: not the host's root, not the next one */
+    /* No other ids: not the host's root, not the next one */
     g_assert_cmpint(make_as(c, dir, "x", 1000, 0, &st), ==, -EINVAL);
     g_assert_cmpint(make_as(c, dir, "x", 0, 5010, &st), ==, -EINVAL);
     g_assert_cmpint(pc_close(c), ==, 0);
@@ -349,8 +349,8 @@ static void test_rootless_alone(void)
 }
 
 /*
- * Maps that a user asks for are what he gets, or an error: part of his
- * subordinate ids, at another place
+ * A user gets the requested maps, or an error: here a part of the user's
+ * subordinate ids, at another place.
  */
 static void test_rootless_maps(void)
 {
@@ -375,7 +375,7 @@ static void test_rootless_maps(void)
         pf_remove_dir(dir);
         return;
     }
-    /* What they are by default */
+    /* The default maps */
     c = pc_start(dir, pw->pw_uid, NULL);
     pc_hello(c, 0);
     g_assert_cmpint(c->n_uid, >=, 2);
@@ -400,7 +400,7 @@ static void test_rootless_maps(void)
     g_assert_cmpint(make_as(c, dir, "x", 1005, 0, &st), ==, -EINVAL);
     g_assert_cmpint(pc_close(c), ==, 0);
 
-    /* Only one of the two: the other is as usual. */
+    /* Only one of the two: the other is the default. */
     options[2] = NULL;
     c = pc_start(dir, pw->pw_uid, options);
     pc_hello(c, 0);
@@ -424,9 +424,9 @@ static bool put_setting(const char *file, const char *value)
 }
 
 /*
- * A child enters a user namespace as an ordinary user, who is the same one in
- * it, and in which no other may be made. Its exit status: 0 if the helper says
- * what stands in the way, 77 if there cannot be such a namespace.
+ * A child enters a user namespace as an ordinary user, with the same id in it,
+ * that forbids further ones. Its exit status: 0 if the helper names the setting
+ * that forbids them, 77 if such a namespace is not possible.
  */
 static G_NORETURN void start_where_forbidden(void)
 {

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * How the threads of virtfs-proxy-helper share the requests: what is slow
- * holds nothing else up, what is idle sleeps, and FORGETs keep their place.
+ * Tests of how the threads of virtfs-proxy-helper share the requests: a slow
+ * request delays no other, idle threads sleep, and FORGETs keep their order.
  *
- * What is slow here is a truncation of a file that we have a lease on
- * (fcntl(2)): it waits until we give the lease up.
+ * The slow request is the truncation of a file on which the test has a lease
+ * (fcntl(2)): it waits until the test gives the lease up.
  */
 #include "qemu/osdep.h"
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #define SLOW_FILES      3
 
-/* Requests that are sent together */
+/* Requests that leave together */
 typedef struct Together {
     uint8_t buf[4096];
     size_t size;
@@ -90,7 +90,7 @@ static void expect_reply(ProxyFixture *f, unsigned type, uint32_t tag)
     g_assert_cmpint(h.tag, ==, tag);
 }
 
-/* Nothing is to come now. */
+/* No reply may arrive now. */
 static void expect_silence(ProxyFixture *f)
 {
     g_assert_false(pc_has_reply(f->c));
@@ -123,7 +123,7 @@ static uint64_t node_of(ProxyFixture *f, const char *name)
     return node.handle;
 }
 
-/* Requests before, with and after a slow one are answered; it comes last. */
+/* Requests before, with and after a slow one get replies before it does. */
 static void test_slow(ProxyFixture *f, gconstpointer opaque)
 {
     uint64_t file = node_of(f, "file");
@@ -163,8 +163,8 @@ static void test_slow(ProxyFixture *f, gconstpointer opaque)
 }
 
 /*
- * Slow ones one after the other, and with pauses in which everyone sleeps. One
- * thread more than there are of them is enough.
+ * Slow requests one after the other, and with pauses in which all threads
+ * sleep. One thread more than slow requests is enough.
  */
 static void test_slow_many(ProxyFixture *f, gconstpointer opaque)
 {
@@ -200,7 +200,7 @@ static void test_slow_many(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
-/* What all threads of a process gave up the processor for, so far */
+/* How often all threads of a process have given up the processor */
 static uint64_t waits_of(pid_t pid)
 {
     g_autofree char *tasks = g_strdup_printf("/proc/%d/task", pid);
@@ -223,7 +223,7 @@ static uint64_t waits_of(pid_t pid)
     return sum;
 }
 
-/* Without requests the threads come to rest, and stay so. */
+/* Without requests the threads go to sleep, and stay asleep. */
 static void test_idle(ProxyFixture *f, gconstpointer opaque)
 {
     pid_t pid = f->c->server_pid;
@@ -252,7 +252,7 @@ static void test_idle(ProxyFixture *f, gconstpointer opaque)
     g_error("it does not come to rest");
 }
 
-/* A node that is found again after a FORGET is donated again. */
+/* The helper donates a node again that is found again after a FORGET. */
 static void test_forget_order(ProxyFixture *f, gconstpointer opaque)
 {
     uint64_t handle = node_of(f, "file");
@@ -297,7 +297,7 @@ int main(int argc, char **argv)
     static const char *const many[] = { "--threads=16", NULL };
 
     pf_init(&argc, &argv, "/9p-helper/threads");
-    signal(SIGIO, SIG_IGN);     /* that a lease is to be given up */
+    signal(SIGIO, SIG_IGN);     /* the kernel asks for a lease */
 
     pf_add("slow", many, test_slow);
     pf_add("slow/two-threads", two, test_slow);

@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper with protocol version 1
- * (fsdev/shared/proto-v1.h): the real program over a real socket, for each
- * request, well and badly sent.
+ * Tests of virtfs-proxy-helper with protocol version 1 (shared/proto-v1.h):
+ * the real program over a real socket, each request in good and bad form.
  */
 #include "qemu/osdep.h"
 #include "proxy-client-v1.h"
@@ -149,7 +148,7 @@ static int lstat_path(Test *t, const char *path, struct stat *st)
     return 0;
 }
 
-/* Whom files are given to: as an ordinary user there may be only us */
+/* The owner for new files: an ordinary user may have only the own id */
 static uint32_t other_id(void)
 {
     return geteuid() == 0 ? 1234 : 0;
@@ -221,7 +220,7 @@ static void test_directories(Test *t, gconstpointer opaque)
     fd = open_path(t, "//dir", O_RDONLY | O_DIRECTORY);
     g_assert_cmpint(fd, >=, 0);
     close(fd);
-    /* Nobody opens a fifo for the guest */
+    /* The helper opens no fifo for the guest. */
     g_assert_cmpint(open_path(t, "//dir/fifo", O_RDONLY), ==, -ENXIO);
 
     g_assert_cmpint(path_call(t, PROXY_V1_REMOVE, "//dir"), ==, -ENOTEMPTY);
@@ -267,7 +266,7 @@ static void test_links(Test *t, gconstpointer opaque)
     g_assert_cmpint(call(t, PROXY_V1_READLINK), ==, -EINVAL);
 }
 
-/* Each that an old helper would have followed */
+/* Links that an old helper would have followed */
 static void test_escapes(Test *t, gconstpointer opaque)
 {
     g_autofree char *secret = g_dir_make_tmp("test-9p-v1-out-XXXXXX", NULL);
@@ -344,7 +343,7 @@ static void test_changes(Test *t, gconstpointer opaque)
 
     g_assert_cmpint(make(t, PROXY_V1_MKNOD, "//file", S_IFREG | 0600, 0), ==,
                     0);
-    /* In this order: in a user namespace truncate(2) takes set-id bits away */
+    /* In this order: in a user namespace truncate(2) clears set-id bits. */
     w = begin(t);
     marshal_put_str(w, "//file");
     marshal_put_u64(w, 12345);
@@ -452,7 +451,7 @@ static void test_xattrs(Test *t, gconstpointer opaque)
     call(t, PROXY_V1_LLISTXATTR);
     len = marshal_get_u16(&t->p.r);
     g_assert_cmpint(len, ==, sizeof("user.name"));
-    /* A size beyond the value that came: the old helper read past its end. */
+    /* A size beyond the value: the old helper read past its end. */
     g_assert_cmpint(set_xattr(t, "abc", 3, 4, 0), ==, -EINVAL);
     g_assert_cmpint(set_xattr(t, "abc", 3, UINT32_MAX, 0), ==, -EINVAL);
     g_assert_cmpint(set_xattr(t, "abc", 3, 3, 99), ==, -EINVAL);
@@ -462,7 +461,7 @@ static void test_xattrs(Test *t, gconstpointer opaque)
     g_assert_cmpint(get_xattr(t, 0), ==, -ENODATA);
 }
 
-/* Payloads that cannot be taken apart: an error, and the next is served. */
+/* Malformed payloads: an error, and the helper serves the next request. */
 static void test_bad_payloads(Test *t, gconstpointer opaque)
 {
     static const uint8_t junk[64] = { [0 ... 63] = 0xff };
@@ -526,7 +525,7 @@ static int make_dir(Test *t, const char *path, uint32_t uid, uint32_t gid)
     return call(t, PROXY_V1_MKDIR);
 }
 
-/* No group, as an old QEMU says with 9P2000.u: root's, or the directory's */
+/* No group, as an old QEMU sends with 9P2000.u: root's, or the directory's */
 static void test_no_group(Test *t, gconstpointer opaque)
 {
     struct stat st;
@@ -560,7 +559,7 @@ static int probe(Test *t)
     return call(t, PROXY_V1_LGETXATTR);
 }
 
-/* Asked for its version, it tells, and goes on as if it had not been. */
+/* The helper answers the probe with its version, and goes on as before. */
 static void test_probe(Test *t, gconstpointer opaque)
 {
     struct stat st;
@@ -569,7 +568,7 @@ static void test_probe(Test *t, gconstpointer opaque)
     g_assert_cmpint(probe(t), ==, PROXY_VERSION);
     g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
     g_assert_true(S_ISDIR(st.st_mode));
-    /* From here on it is a name like any other. */
+    /* From here on the probe's name is a name like any other. */
     g_assert_cmpint(probe(t), ==, -EOPNOTSUPP);
     g_assert_cmpint(lstat_path(t, "/", &st), ==, 0);
 }
@@ -587,7 +586,7 @@ static void test_probe_hello(Test *t, gconstpointer opaque)
     g_assert_true(S_ISDIR(attr.mode));
 }
 
-/* What is nearly the probe is a request of version 1. */
+/* A request that only resembles the probe is one of version 1. */
 static void test_probe_like(Test *t, gconstpointer opaque)
 {
     MarshalWriter *w = begin(t);

@@ -3,8 +3,8 @@
  *
  * Tests of virtfs-proxy-helper's messages: each of them with good and with bad
  * arguments, through the real program and a real socket. Breaches of the
- * protocol are in test-9p-helper-bad.c; how the helper starts and what it may
- * do, in test-9p-helper-start.c.
+ * protocol are in test-9p-helper-bad.c; the helper's privilege is in
+ * test-9p-helper-start.c.
  */
 #include "qemu/osdep.h"
 #include "proxy-calls.h"
@@ -27,7 +27,7 @@ static void test_hello(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(fstat(f->c->root_fd, &donated), ==, 0);
     g_assert_cmpint(donated.st_ino, ==, st.st_ino);
     g_assert_true(fcntl(f->c->root_fd, F_GETFL) & O_PATH);
-    /* That process is there, and nobody's own pid namespace's number 1 */
+    /* That process exists, and is not number 1 of its own PID namespace. */
     g_assert_cmpint(f->c->server_pid, >, 1);
     if (geteuid() == 0) {
         g_assert_cmpint(f->c->n_uid, ==, 0);
@@ -46,7 +46,7 @@ static void test_no_donation(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(f->c->root_fd, ==, -1);
     g_assert_cmpint(pc_walk(f->c, "dir/sub", &node, NULL), ==, 0);
     g_assert_cmpint(node.fd, ==, -1);
-    /* Open files are given nevertheless. */
+    /* The helper passes open files nevertheless. */
     g_assert_cmpint(call_create(f->c, PROXY_ROOT_HANDLE, "new", O_RDWR, 0644,
                                 &attr, &node, &fd), ==, 0);
     g_assert_cmpint(node.fd, ==, -1);
@@ -89,7 +89,7 @@ static void test_walk(ProxyFixture *f, gconstpointer opaque)
     close(node.fd);
     close(parent.fd);
 
-    /* A second time: the same handles, and nothing donated */
+    /* A second time: the same handles, and no donation */
     w = pc_begin(c);
     marshal_put_u64(w, parent.handle);
     marshal_put_u16(w, 3);
@@ -108,7 +108,7 @@ static void test_walk(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(parent.handle, ==, 0);
     g_assert_cmpint(c->nfds, ==, 0);
 
-    /* Not all found: how many were; the first not found: its error */
+    /* A partial walk returns a count; if the first name fails, its error */
     w = pc_begin(c);
     marshal_put_u64(w, PROXY_ROOT_HANDLE);
     marshal_put_u16(w, 2);
@@ -178,7 +178,7 @@ static void test_forget(ProxyFixture *f, gconstpointer opaque)
     }
     g_assert_cmpint(call_handle(c, PROXY_GETATTR, first.handle), ==, -EBADF);
 
-    /* The root stays; what was never given, or too much, does no harm. */
+    /* The root stays; unknown handles and surplus counts do no harm. */
     pc_forget(c, PROXY_ROOT_HANDLE, 1);
     pc_forget(c, 0, 1);
     pc_forget(c, UINT64_MAX, UINT32_MAX);
@@ -346,13 +346,13 @@ static void test_open(ProxyFixture *f, gconstpointer opaque)
                     -ELOOP);
     g_assert_cmpint(call_open(c, file, O_ACCMODE, &fd), ==, -EINVAL);
 
-    /* Opening a fifo would wait; a socket and a device are no files. */
+    /* Opening a fifo would wait; sockets and devices are refused, too. */
     g_assert_cmpint(call_make(c, PROXY_ROOT_HANDLE, "fifo", S_IFIFO | 0600, 0,
                               "", &attr), ==, 0);
     g_assert_cmpint(call_open(c, node_of(f, "fifo"), O_RDONLY, &fd), ==,
                     -ENXIO);
 
-    /* Flags that are not for a guest are dropped: O_PATH would be one. */
+    /* The helper drops flags that a guest may not use, such as O_PATH. */
     g_assert_cmpint(call_open(c, file, O_RDONLY | O_PATH | O_CREAT | O_ASYNC,
                               &fd), ==, 0);
     g_assert_cmpint(fcntl(fd, F_GETFL) & (O_PATH | O_ASYNC), ==, 0);
@@ -402,14 +402,14 @@ static void test_create(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(call_create(c, node_of(f, "link"), "x", O_RDWR, 0644,
                                 &attr, &node, &fd), ==, -ENOTDIR);
 
-    /* Through a link to the outside, or onto one: neither */
+    /* Neither through a link to the outside, nor onto one */
     g_assert_cmpint(call_create(c, PROXY_ROOT_HANDLE, "up", O_RDWR | O_TRUNC,
                                 0644, &attr, &node, &fd), <, 0);
     pf_stat(f, "../secret", &st);
     g_assert_cmpint(st.st_size, ==, 7);
 }
 
-/* No owner "as it is": the file would be the helper's. */
+/* An owner of -1 is refused: the file would be the helper's. */
 static void test_create_bad_owner(ProxyFixture *f, gconstpointer opaque)
 {
     MarshalWriter *w = pc_begin(f->c);
@@ -477,7 +477,7 @@ static void test_link(ProxyFixture *f, gconstpointer opaque)
                               "hard"), ==, -EEXIST);
     g_assert_cmpint(call_link(f->c, node_of(f, "dir"), PROXY_ROOT_HANDLE,
                               "d"), ==, -EPERM);
-    /* A link's own inode, not what it leads to */
+    /* A link's own inode, not its target */
     g_assert_cmpint(call_link(f->c, node_of(f, "up"), PROXY_ROOT_HANDLE,
                               "up2"), ==, 0);
     pf_stat(f, "up2", &st);
@@ -494,7 +494,7 @@ static void test_rename(ProxyFixture *f, gconstpointer opaque)
                                 node_of(f, "dir"), "moved"), ==, 0);
     g_assert_false(pf_exists(f, "file"));
     pf_stat(f, "dir/moved", &st);
-    /* The handle is still the file's. */
+    /* The handle still means the file. */
     g_assert_cmpint(call_handle(f->c, PROXY_GETATTR, file), ==, 0);
     proxy_get_attr(&f->c->in, &attr);
     g_assert_cmpint(attr.ino, ==, st.st_ino);
@@ -518,7 +518,7 @@ static void test_unlink(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(call_unlink(f->c, PROXY_ROOT_HANDLE, "file", false,
                                 file), ==, 0);
     g_assert_false(pf_exists(f, "file"));
-    /* Unlinked, and still there for who has its handle */
+    /* Unlinked, and still accessible by its handle */
     g_assert_cmpint(call_open(f->c, file, O_RDWR, &fd), ==, 0);
     close(fd);
 
@@ -565,12 +565,12 @@ static void test_xattr(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(call_removexattr(c, file, "user.x"), ==, 0);
     g_assert_cmpint(call_removexattr(c, file, "user.x"), ==, -ENODATA);
 
-    /* A link has none, and what it leads to is not meant. */
+    /* A link has none, and its target is not used. */
     g_assert_cmpint(call_setxattr(c, node_of(f, "up"), "user.x", 0, "v", 1),
                     ==, -EPERM);
 }
 
-/* Each way to give a name, with each bad one */
+/* Each bad name in each request that has a name */
 static void test_bad_names(ProxyFixture *f, gconstpointer opaque)
 {
     g_autofree char *too_long = g_strnfill(NAME_MAX + 1, 'n');
@@ -633,7 +633,7 @@ static void test_readonly(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(call_setxattr(c, file, "user.x", 0, "", 0), ==, -EROFS);
     g_assert_cmpint(call_removexattr(c, file, "user.x"), ==, -EROFS);
 
-    /* A donated descriptor is of the read-only mount: no way around. */
+    /* A donated descriptor is on the read-only mount, too. */
     magic = g_strdup_printf("/proc/self/fd/%d/n", c->root_fd);
     g_assert_cmpint(g_mkdir(magic, 0700), ==, -1);
     g_assert_cmpint(errno, ==, EROFS);

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of hostfs stand on: a new folder on a real file system with
- * an export in it, and beside the export something that must stay as it is.
+ * The fixture of the tests of hostfs: a new folder on a real file system with
+ * an export in it, and beside the export files that must stay as they are.
  *
  *     DIR/export                  empty; the test's
  *     DIR/outside/secret          must not change, and stay alone
@@ -41,7 +41,7 @@ void hostfs_test(const char *name, FixtureTest *test);
  */
 void as_user(Fixture *f, FixtureTest *test);
 
-/* The same, but as whoever we are. */
+/* The same, but as the test's user. */
 void in_child(Fixture *f, FixtureTest *test);
 
 /* Skips the test unless it runs as root; tell why it must. */

@@ -3,7 +3,7 @@
  *
  * Tests of the file operations on the host where an owner's own mode bits are
  * in the way (HostFs.own_access), on a real file system: in TMPDIR. All of it
- * runs as an ordinary user, who is nobody if the test was started by root.
+ * runs as an ordinary user: nobody, if root started the test.
  */
 #include "qemu/osdep.h"
 #include "hostfs-fixture.h"
@@ -198,7 +198,7 @@ static void attr_child(Fixture *f)
     set_mode(f->export, "file", 0);
     assert_error(hostfs_setattr(&f->fs, node, -1, &set), EACCES);
 
-    /* Whoever only looks changes nothing: the ctime is that of before. */
+    /* Reading changes nothing: the ctime is the same as before. */
     f->fs.own_access = true;
     before = attr_of(f, "file");
     assert_error(hostfs_generation(&f->fs, node, &gen), EOPNOTSUPP);
@@ -226,7 +226,7 @@ static void test_attr(Fixture *f)
     as_user(f, attr_child);
 }
 
-/* Bits that are to stay, and a new mode that is not to be lost */
+/* Bits that must stay, and a new mode that must not be lost */
 static void keep_child(Fixture *f)
 {
     FsSetAttr set = { .valid = FS_SET_MODE, .mode = 06040 };
@@ -352,7 +352,7 @@ static gpointer chmod_thread(gpointer opaque)
     return NULL;
 }
 
-/* Nobody ever sees the bits. */
+/* A thread that reads attributes never sees the bits. */
 static gpointer look_thread(gpointer opaque)
 {
     Work *w = opaque;

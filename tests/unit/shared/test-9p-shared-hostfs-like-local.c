@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of new objects on the host: they come out as if the guest's user had
- * made them there, default ACLs included, and no other user can open them
- * before.
+ * made them there, default ACLs included, and no user can open them before.
  */
 #include "qemu/osdep.h"
 #include "make-fixture.h"
@@ -256,7 +255,7 @@ static G_NORETURN void intrude(int dir)
 }
 
 /*
- * Nobody opens a new object before it has its owner and mode, also where a
+ * No process opens a new object before it has its owner and mode, also where a
  * default ACL would let him: these are another user's, of mode 0600.
  */
 static void test_never_open(Fixture *f)

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of the file operations on the host that make objects: what they make,
- * its owner and mode, and what is left when a step fails.
+ * Tests of the file operations on the host that make objects: the objects,
+ * their owner and mode, and the state after a failed step.
  */
 #include "qemu/osdep.h"
 #include "make-fixture.h"

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of the file operations on the host that change names, and of what
- * another process gains that swaps names at the same time: nothing.
+ * Tests of the file operations on the host that change names, also while
+ * another process swaps names at the same time.
  */
 #include "qemu/osdep.h"
 #include "make-fixture.h"
@@ -154,7 +154,7 @@ static void test_unlink(Fixture *f)
     close(dir);
 }
 
-/* Somebody on the host who swaps two names as fast as they can */
+/* A process on the host that swaps two names as fast as it can */
 typedef struct Swapper {
     pthread_t thread;
     pthread_mutex_t pause;      /* held: no name is swapped */

@@ -136,7 +136,7 @@ static void test_walk_names(Fixture *f)
     }
 }
 
-/* A link is found itself, and is no way to anywhere. */
+/* A walk finds a link itself, and does not go through it. */
 static void test_walk_links(Fixture *f)
 {
     g_autofree char *secret = g_strconcat(f->dir, "/outside/secret", NULL);
@@ -180,7 +180,7 @@ static void test_walk_up(Fixture *f)
     assert_error(try_walk(f, "a/../../outside"), ENOENT);
 }
 
-/* What ".." gives for the parent: none if it comes last. */
+/* A walk that ends with ".." returns no parent. */
 static void test_walk_up_parent(Fixture *f)
 {
     const char *last[] = { "a", ".." };
@@ -200,7 +200,7 @@ static void test_walk_up_parent(Fixture *f)
     close(walk.node);
 }
 
-/* A directory that somebody moved out while a guest was in it */
+/* A directory that was moved out while a guest was in it */
 static void test_walk_moved_out(Fixture *f)
 {
     const char *up[] = { "..", ".." };

@@ -324,7 +324,7 @@ static void open_user_child(Fixture *f)
 
 static void test_open_user(Fixture *f)
 {
-    if (!need_root("a file of somebody else")) {
+    if (!need_root("a file of another user")) {
         return;
     }
     make_tree(f);
@@ -332,7 +332,7 @@ static void test_open_user(Fixture *f)
     assert_file(f->export, "a/file", "text");
 }
 
-/* No name is needed for anything but for a name. */
+/* Only operations on names need a name. */
 static void test_unlinked(Fixture *f)
 {
     FsSetAttr set = { .valid = FS_SET_SIZE | FS_SET_MODE, .size = 2,

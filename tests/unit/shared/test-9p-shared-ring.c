@@ -526,7 +526,7 @@ static void test_memory(void)
     g_assert_cmpint(proxy_ring_read(&rings[0]->replies, &byte, 1), ==, 1);
     g_assert_cmpuint(byte, ==, 'y');
 
-    /* A bell that nobody takes back, and one that nobody waits at */
+    /* A bell that is never taken back, and one that nothing waits at */
     for (i = 0; i < 100000; i++) {
         g_assert_cmpint(proxy_rings_ring(rings[0]), ==, 0);
     }
