@@ -3,10 +3,10 @@
  *
  * The option groups "fsdev" and "virtfs".
  *
- * The options -fsdev and -virtfs do without them. They are for management
- * software, which asks query-command-line-options what these options take, and
- * for the sections of those names in a file of -readconfig. Which keys go with
- * which driver is FsdevOptions' to say (options.c).
+ * The options -fsdev and -virtfs do not use them. The groups are for management
+ * software, which asks query-command-line-options for the keys of the options,
+ * and for the sections of these names in a file of -readconfig. FsdevOptions
+ * decides which keys go with which driver (options.c).
  */
 #include "qemu/osdep.h"
 #include "qemu/config-file.h"
@@ -23,7 +23,7 @@
            "limit in bursts, in " unit " per second"),                  \
     NUMBER("throttling." what "-max-length", "length of bursts in seconds")
 
-/* All that some driver takes, but the id */
+/* The keys of all drivers, without the id */
 #define FSDEV_KEYS                                                      \
     STRING("fsdriver", "local, proxy or synth"),                        \
     STRING("path", "directory to export"),                              \
@@ -34,14 +34,14 @@
     STRING("sock_fd", "descriptor of a socket to the helper"),          \
     STRING("helper", "program to start as helper"),                     \
     NUMBER("protocol", "version that the helper speaks, 1 or 2"),       \
-    BOOL("donate", "the helper may hand over descriptors"),             \
+    BOOL("donate", "the helper may pass descriptors to QEMU"),             \
     STRING("ring", "on, off or auto: messages through shared memory"),  \
-    STRING("on-disconnect", "eio or wait, while there is no helper"),    \
-    NUMBER("reconnect", "seconds after which to look for a lost helper"), \
+    STRING("on-disconnect", "eio or wait, without a helper"),    \
+    NUMBER("reconnect", "seconds between attempts to reconnect"), \
     BOOL("readonly", "refuse every change by the guest"),               \
     NUMBER("fmode", "host's mode of new files"),                        \
     NUMBER("dmode", "host's mode of new directories"),                  \
-    NUMBER("max_xattr", "xattrs a guest may have open at once"),        \
+    NUMBER("max_xattr", "xattrs that a guest may have open at once"),        \
     LIMIT("bps-total", "bytes"),                                        \
     LIMIT("bps-read", "bytes"),                                         \
     LIMIT("bps-write", "bytes"),                                        \
@@ -63,7 +63,7 @@ static QemuOptsList virtfs_group = {
     .head = QTAILQ_HEAD_INITIALIZER(virtfs_group.head),
     .desc = {
         FSDEV_KEYS,
-        STRING("mount_tag", "what the guest mounts it by"),
+        STRING("mount_tag", "name by which the guest mounts it"),
         { /* end */ },
     },
 };

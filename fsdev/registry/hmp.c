@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * "info fsdev" of the human monitor: what query-fsdevs says, for reading.
+ * "info fsdev" of the human monitor: the answer of query-fsdevs as text.
  */
 #include "qemu/osdep.h"
 #include "qapi/qapi-commands-fsdev.h"

@@ -4,12 +4,11 @@
  * -fsdev and -virtfs: from the command line to FsdevOptions, and from there to
  * exports.
  *
- * An argument is key=value,... with the driver first, or JSON. It is taken
- * apart at once, so that a mistake is told with the option that has it; the
- * exports are made later, with those of sections in files of -readconfig
- * (config.c), which all are read by then. -virtfs is -fsdev with
- * mount_tag: that key is taken out here and goes to a virtio-9p-pci device, as
- * if there was a -device for it.
+ * An argument is key=value,... with the driver first, or JSON. It is parsed at
+ * once, so an error names its option. fsdev_create_all() makes the exports
+ * later, together with those of sections in files of -readconfig (config.c),
+ * which QEMU has read by then. -virtfs is -fsdev with mount_tag: the parser
+ * takes that key out and adds a virtio-9p-pci device with it, like -device.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -28,7 +27,7 @@
 #include "hw/9pfs/fs/driver.h"
 #include "registry.h"
 
-/* What an option asked for, until it is made */
+/* The request of an option, until its export is made */
 typedef struct FsdevOption {
     FsdevOptions *opts;
     Location loc;
@@ -51,8 +50,8 @@ static G_NORETURN void list_drivers(void)
 }
 
 /*
- * key=value,... with "readonly" and "noreadonly" written out: they need no
- * value, as they never did.
+ * key=value,... with "readonly" and "noreadonly" written out, which need no
+ * value.
  */
 static char *complete_argument(const char *arg)
 {
@@ -63,7 +62,7 @@ static char *complete_argument(const char *arg)
     while (*p) {
         end = p + strcspn(p, "=,");
         if (*end == '=') {
-            /* In a value, two commas are one that does not end it. */
+            /* In a value, two commas stand for one. */
             while (*end && (end[0] != ',' || end[1] == ',')) {
                 end += *end == ',' ? 2 : 1;
             }
@@ -93,7 +92,7 @@ static QDict *parse_argument(const char *arg, bool *json, Error **errp)
 
     *json = arg[0] == '{';
     if (*json) {
-        /* What begins like this is a dictionary, or an error. */
+        /* JSON that begins with a brace is a dictionary, or an error. */
         return qobject_to(QDict, qobject_from_json(arg, errp));
     }
     complete = complete_argument(arg);
@@ -105,8 +104,8 @@ static QDict *parse_argument(const char *arg, bool *json, Error **errp)
 }
 
 /*
- * If @err is about a word where there is a choice of some, returns another
- * error that names them; else @err.
+ * If @err is about a bad word for a key with a fixed choice of words, returns a
+ * new error that lists them; otherwise @err.
  */
 static Error *explain_choice(const QDict *dict, Error *err)
 {
@@ -178,7 +177,7 @@ static bool fsdev_take(QDict *dict, bool json, Error **errp)
     return true;
 }
 
-/* As if there was -device virtio-9p-pci,fsdev=@id,mount_tag=@tag */
+/* Like -device virtio-9p-pci,fsdev=@id,mount_tag=@tag */
 static void add_device(const char *id, const char *tag)
 {
     QemuOpts *device = qemu_opts_create(qemu_find_opts("device"), NULL, 0,
@@ -240,7 +239,7 @@ void virtfs_option(const char *optarg)
     virtfs_take(dict, json, &error_fatal);
 }
 
-/* A section of a file of -readconfig; @opaque is whether it is "virtfs". */
+/* A section of a file of -readconfig; @opaque: whether it is "virtfs" */
 static int take_section(void *opaque, QemuOpts *section, Error **errp)
 {
     g_autoptr(QDict) flat = qemu_opts_to_qdict(section, NULL);

@@ -1,12 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The registry: the exports that were made, by id; and the QMP events of their
- * helpers.
+ * The registry: all exports, by id, and the QMP events of their helpers.
  *
- * It is in every binary with VirtFS, as is hw/9pfs/fs/. The server and the
- * drivers are only in those with a 9p device. The registry finds a driver by
- * the type that it registered (fs_driver_find()).
+ * Every binary with VirtFS has it, and hw/9pfs/fs/. Only binaries with a 9p
+ * device have the server and the drivers. The registry finds a driver by the
+ * type that it registered (fs_driver_find()).
  */
 #include "qemu/osdep.h"
 #include "qapi/clone-visitor.h"
@@ -68,7 +67,7 @@ static int find_device(Object *obj, void *opaque)
     }
     id = object_property_get_str(obj, "fsdev", NULL);
     if (g_strcmp0(id, search->fs->id) == 0) {
-        /* Users know the device by that of the bus that it is on. */
+        /* Users know the device by the name of the parent of its bus. */
         bus = qdev_get_parent_bus(DEVICE(obj));
         dev = bus && bus->parent ? bus->parent : DEVICE(obj);
         QAPI_LIST_APPEND(search->tail, qdev_get_human_name(dev));

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The registry of fsdevs: what -fsdev, -virtfs and fsdev-add made, by id. All
- * of it belongs to the main thread.
+ * The registry of fsdevs: the exports that -fsdev, -virtfs and fsdev-add made,
+ * by id. All of it belongs to the main thread.
  */
 #ifndef FSDEV_REGISTRY_REGISTRY_H
 #define FSDEV_REGISTRY_REGISTRY_H
@@ -13,35 +13,35 @@
 #include "hw/9pfs/fs/export.h"
 
 /*
- * What the registry keeps of an export. The export itself is what drivers and
- * the server see.
+ * The registry's record of an export. Drivers and the server see only the
+ * export in it.
  */
 typedef struct FsdevRecord {
     FsExport fs;
-    FsdevOptions *opts;         /* what it was made of */
+    FsdevOptions *opts;         /* the options that made it */
     Notifier helper_notifier;
     uint64_t helpers_lost;      /* how often its helper was lost */
     QTAILQ_ENTRY(FsdevRecord) next;
 } FsdevRecord;
 
-/* Makes one export. Returns false with an error when it cannot be made. */
+/* Makes one export. Returns false with an error on failure. */
 bool fsdev_add(const FsdevOptions *opts, Error **errp);
 
 /*
  * Ends an export that no device uses: frees its nodes and closes its driver.
- * An error if there is none of that id, or a device uses it.
+ * An error if no export has that id, or a device uses it.
  */
 bool fsdev_del(const char *id, Error **errp);
 
 /* The export of that id, or NULL */
 FsExport *fsdev_find(const char *id);
 
-/* All records: the one that was made after @record, the first after NULL */
+/* The record that was made after @record; NULL gives the first. */
 FsdevRecord *fsdev_next(FsdevRecord *record);
 
 /*
- * The devices that use the export: their ids, or QOM paths where they have
- * none.
+ * The devices that use the export: their ids, or their QOM paths if they have
+ * no id.
  */
 strList *fsdev_devices(const FsExport *fs);
 
