@@ -78,16 +78,16 @@ typedef enum HostWait {
 /*
  * One step of a walk: a handle of @name in @dir, ".." as in hostfs_walk(),
  * with its attributes. @wait is about @dir's own file system. With
- * HOST_WAIT_TRY_FIRST only names in the kernel's cache are found (openat2(2),
- * RESOLVE_CACHED); with HOST_WAIT_NEVER those of other file systems are
- * treated so. -EAGAIN means: again with HOST_WAIT_POOL.
+ * HOST_WAIT_TRY_FIRST it finds only names in the kernel's cache (openat2(2),
+ * RESOLVE_CACHED); with HOST_WAIT_NEVER that holds for names on other file
+ * systems. -EAGAIN: the caller must try again with HOST_WAIT_POOL.
  */
 int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
 
 /*
  * The inode's generation (FS_IOC_GETVERSION) of a regular file or directory;
- * -EOPNOTSUPP where there is none, or where the inode may not be read.
+ * -EOPNOTSUPP if there is none, or if this process may not read the inode.
  */
 int hostfs_generation(const HostFs *fs, int node, uint64_t *gen);
 
