@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The helper under systemd: its units are correct, and it takes the socket that
-it is passed with the rights that the service leaves it."""
+"""The helper under systemd: its units are correct, and it serves on the socket
+that it gets, with the privilege that the service leaves it."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ UNITS = pathlib.Path(__file__).resolve().parents[3] / 'contrib/systemd'
 NAME = 'virtfs-proxy-helper@'
 INSTALLED = '/usr/libexec/virtfs-proxy-helper'
 HELPER = os.environ['VIRTFS_PROXY_HELPER']
-# "9PX2", the size of what follows, version 2, no flags
+# "9PX2", the size of the payload, version 2, no flags
 HELLO = struct.pack('=IIII', 0x32585039, 8, 2, 0)
 
 
@@ -36,7 +36,7 @@ class Systemd(unittest.TestCase):
         self.service = (UNITS / f'{NAME}.service').read_text(encoding='utf-8')
 
     def test_verify(self):
-        """systemd finds nothing wrong with an instance of them"""
+        """systemd accepts an instance of the units"""
         (self.folder / f'{NAME}srv-a.service').write_text(
             self.service.replace(INSTALLED, HELPER), encoding='utf-8')
         shutil.copy(UNITS / f'{NAME}.socket',
