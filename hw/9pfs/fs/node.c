@@ -443,17 +443,26 @@ void fs_rename_begin(FsRename *r, FsNode *olddir, const char *oldname,
     fs_names_begin(fs);
 }
 
+/*
+ * rename(2): "If oldpath and newpath are existing hard links referring to the
+ * same file, then rename() does nothing": both names stay. A directory has no
+ * hard links: if it has the new name already, an earlier try moved it.
+ */
+static bool keeps_both(const FsRename *r)
+{
+    const FsNode *node = r->from ? r->from->node : NULL;
+
+    return r->from && r->over && r->over->node == node &&
+           (r->from == r->over || !node || !S_ISDIR(node->type));
+}
+
 /* Moves the entries as the rename moved the names. */
 static void rename_entries(FsRename *r)
 {
     if (r->from && r->from->node && S_ISDIR(r->from->node->type)) {
         cut_circle(r->from->node, r->newdir);
     }
-    /*
-     * rename(2): "If oldpath and newpath are existing hard links referring to
-     * the same file, then rename() does nothing": both names stay.
-     */
-    if (r->from && r->over && r->from->node == r->over->node) {
+    if (keeps_both(r)) {
         return;
     }
     /* Other requests ran on: change only entries that are as they were. */

@@ -291,6 +291,49 @@ static void test_rename_wait(void)
     finish(&fs);
 }
 
+static void coroutine_fn rename_end_co(void *opaque)
+{
+    fs_rename_end(opaque, 0);
+}
+
+/* A rename from "a" to @to, after which both names are known for one node */
+static void test_rename_same(void)
+{
+    static const struct {
+        mode_t type;
+        const char *to;
+        bool moves;
+    } cases[] = {
+        { S_IFREG, "b", false },    /* hard links */
+        { S_IFDIR, "b", true },     /* a lookup found it before the rename */
+        { S_IFDIR, "a", false },
+    };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        FsRename r = { };
+        FsEntry *from, *to;
+        FsExport fs;
+        FsNode *node;
+
+        setup(&fs);
+        node = make_node(&fs, 2, cases[i].type);
+        from = fs_entry_get(&fs, fs.root, "a", node);
+        to = fs_entry_get(&fs, fs.root, cases[i].to, node);
+        fs_rename_begin(&r, fs.root, "a", fs.root, cases[i].to);
+        g_assert_false(fs_entries_current(&fs));
+        qemu_coroutine_enter(qemu_coroutine_create(rename_end_co, &r));
+        g_assert_true(fs_entries_current(&fs));
+        g_assert_true(fs_entry_is(from, fs.root,
+                                  cases[i].moves ? cases[i].to : "a"));
+        g_assert_true(to->gone == cases[i].moves);
+        fs_entry_put(from);
+        fs_entry_put(to);
+        fs_node_unref(node);
+        finish(&fs);
+    }
+}
+
 static void test_born(void)
 {
     FsAttr attr = { .btime = { .tv_sec = 2, .tv_nsec = 3 } };
@@ -311,6 +354,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fs/node/circle", test_circle);
     g_test_add_func("/fs/node/deep", test_deep);
     g_test_add_func("/fs/node/rename-wait", test_rename_wait);
+    g_test_add_func("/fs/node/rename-same", test_rename_same);
     g_test_add_func("/fs/node/born", test_born);
     return g_test_run();
 }

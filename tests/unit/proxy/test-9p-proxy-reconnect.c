@@ -468,6 +468,40 @@ static void test_doubt(void)
 }
 
 /*
+ * The lost helper renamed a directory over another one. The second try finds
+ * it by the new name, as it looks for the other one; its old entry moves.
+ */
+static void test_doubt_directory(void)
+{
+    DriverOp op = { .names = { "x", "y" } };
+    FsAttr other = dir_attr;
+    FsNode *node, *victim;
+    FsEntry *entry;
+    Test t;
+
+    other.ino = 12;
+    setup(&t, FSDEV_ON_DISCONNECT_WAIT);
+    node = walk(&t, t.d.fs.root, PROXY_ROOT_HANDLE, "x", &dir_attr, 6);
+    victim = walk(&t, t.d.fs.root, PROXY_ROOT_HANDLE, "y", &other, 7);
+    entry = fs_entry_get(&t.d.fs, t.d.fs.root, "x", node);
+    op.dir = t.d.fs.root;
+    op_start(&op, run_rename, t.d.fs.root);
+    expect(&t, PROXY_RENAME, PROXY_ROOT_HANDLE);
+    lose(&t);
+    reconnect(&t);
+    answer_walk(&t, PROXY_ROOT_HANDLE, 0, &dir_attr, 60);
+    reply(&t, PROXY_RENAME, expect(&t, PROXY_RENAME, PROXY_ROOT_HANDLE),
+          ENOENT, NULL, 0);
+    answer_walk(&t, PROXY_ROOT_HANDLE, 0, &dir_attr, 60);
+    g_assert_cmpint(op_wait(&op), ==, 0);
+    g_assert_true(fs_entry_is(entry, t.d.fs.root, "y"));
+    fs_entry_put(entry);
+    fs_node_unref(node);
+    fs_node_unref(victim);
+    finish(&t);
+}
+
+/*
  * A real helper
  */
 
@@ -571,6 +605,7 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-reconnect/silent", test_silent);
     g_test_add_func("/proxy-reconnect/wait", test_wait);
     g_test_add_func("/proxy-reconnect/doubt", test_doubt);
+    g_test_add_func("/proxy-reconnect/doubt-directory", test_doubt_directory);
     g_test_add_func("/proxy-reconnect/forbidden-call", test_forbidden_call);
     ret = g_test_run();
     driver_folder_remove();
