@@ -16,7 +16,7 @@ bool idmap_parse_id(const char *text, uint64_t *id)
            g_ascii_string_to_unsigned(text, 10, 0, UINT32_MAX, id, NULL);
 }
 
-/* The three numbers of a range, with or without the colons around it */
+/* Reads the three numbers of a range, with or without colons around it. */
 static bool parse_range(const char *text, ProxyIdRange *range)
 {
     g_auto(GStrv) field = g_strsplit(text, ":", -1);
@@ -55,7 +55,7 @@ static const char *why_not(const ProxyIdRange *map, unsigned n,
     for (i = 0; i < n; i++) {
         if (overlap(map[i].inside, map[i].count, r->inside, r->count) ||
             overlap(map[i].outside, map[i].count, r->outside, r->count)) {
-            return "has ids that a range before it has too";
+            return "overlaps with an earlier range";
         }
     }
     if (n == PROXY_IDMAP_MAX) {
