@@ -61,7 +61,7 @@ uint32_t fs_acl_limit(const uint8_t *acl, size_t size, uint32_t mode)
             break;
         case GROUP_OBJ:
         case MASK:
-            /* In the order of tags: the mask, if there is one, is last. */
+            /* Tags are in order, so a mask comes after the group. */
             group = perm;
             break;
         case OTHER:
@@ -135,7 +135,7 @@ int fs_acl_check(const uint8_t *acl, size_t size)
     return 0;
 }
 
-/* The entry with @tag, or NULL; for tags of which there is one at most */
+/* The entry with @tag, or NULL; for tags that occur at most once */
 static uint8_t *find(const uint8_t *acl, size_t size, uint32_t tag)
 {
     size_t at;

@@ -81,11 +81,11 @@ static mode_t can_add(const struct stat *st, mode_t bits)
     return bits & S_IRWXU & ~st->st_mode;
 }
 
-static int change_mode(const HostFs *fs, int fd, mode_t mode)
+static int change_mode(const HostFs *hfs, int fd, mode_t mode)
 {
     HostFdName name;
 
-    return chmod(hostfs_fd_name(fs, fd, name), mode & 07777);
+    return chmod(hostfs_fd_name(hfs, fd, name), mode & 07777);
 }
 
 /* Finds the bits to add and publishes them. Whether there are any. */
@@ -123,19 +123,19 @@ static void unpublish(void)
 }
 
 /* Reads the mode again: a write may have cleared set-id bits. */
-static void take_back(const HostFs *fs, HostAccess *access, unsigned n)
+static void take_back(const HostFs *hfs, HostAccess *access, unsigned n)
 {
     struct stat st;
 
     while (n--) {
         if (access[n].added && fstat(access[n].fd, &st) == 0) {
-            change_mode(fs, access[n].fd, st.st_mode & ~access[n].added);
+            change_mode(hfs, access[n].fd, st.st_mode & ~access[n].added);
         }
         access[n].added = 0;
     }
 }
 
-static bool widen(const HostFs *fs, HostAccess *access, unsigned n)
+static bool widen(const HostFs *hfs, HostAccess *access, unsigned n)
 {
     struct stat st;
     unsigned i;
@@ -146,10 +146,10 @@ static bool widen(const HostFs *fs, HostAccess *access, unsigned n)
     for (i = 0; i < n; i++) {
         if (access[i].added &&
             (fstat(access[i].fd, &st) < 0 ||
-             change_mode(fs, access[i].fd,
+             change_mode(hfs, access[i].fd,
                          st.st_mode | access[i].added) < 0)) {
             access[i].added = 0;
-            take_back(fs, access, n);
+            take_back(hfs, access, n);
             unpublish();
             return false;
         }
@@ -176,11 +176,11 @@ static bool is_permitted(const HostAccess *access, unsigned n)
     return true;
 }
 
-bool hostfs_access_retry(const HostFs *fs, int ret, HostAccess *access,
+bool hostfs_access_retry(const HostFs *hfs, int ret, HostAccess *access,
                          unsigned n)
 {
     if (access->held) {
-        take_back(fs, access, n);
+        take_back(hfs, access, n);
         if (n_published) {
             unpublish();
         }
@@ -191,7 +191,7 @@ bool hostfs_access_retry(const HostFs *fs, int ret, HostAccess *access,
     assert(n <= WIDENED_MAX);
     g_mutex_lock(&widen_lock);
     access->held = ret == -EACCES &&
-                   (widen(fs, access, n) || is_permitted(access, n));
+                   (widen(hfs, access, n) || is_permitted(access, n));
     if (!access->held) {
         g_mutex_unlock(&widen_lock);
     }
@@ -214,16 +214,16 @@ bool hostfs_access_hide_slow(int number, FsAttr *attr)
     return same;
 }
 
-void hostfs_access_lock(const HostFs *fs)
+void hostfs_access_lock(const HostFs *hfs)
 {
-    if (fs->own_access) {
+    if (hfs->own_access) {
         g_mutex_lock(&widen_lock);
     }
 }
 
-void hostfs_access_unlock(const HostFs *fs)
+void hostfs_access_unlock(const HostFs *hfs)
 {
-    if (fs->own_access) {
+    if (hfs->own_access) {
         g_mutex_unlock(&widen_lock);
     }
 }

@@ -45,7 +45,7 @@ static int read_attr(int fd, int flags, FsAttr *attr)
     return 0;
 }
 
-int hostfs_get_attr(int fd, int flags, FsAttr *attr)
+int hostfs_getattr_flags(int fd, int flags, FsAttr *attr)
 {
     int number, ret;
 
@@ -58,41 +58,41 @@ int hostfs_get_attr(int fd, int flags, FsAttr *attr)
 
 int hostfs_getattr(int fd, FsAttr *attr)
 {
-    return hostfs_get_attr(fd, 0, attr);
+    return hostfs_getattr_flags(fd, 0, attr);
 }
 
-int hostfs_set_owner(const HostFs *fs, int node, uint32_t uid, uint32_t gid)
+int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid)
 {
     int ret;
 
     if (uid == (uint32_t)-1 && gid == (uint32_t)-1) {
         return 0;
     }
-    hostfs_access_lock(fs);
+    hostfs_access_lock(hfs);
     ret = fchownat(node, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
-    hostfs_access_unlock(fs);
+    hostfs_access_unlock(hfs);
     /* EINVAL: an id that this user namespace does not have */
-    if (fs->ignore_chown_failure &&
+    if (hfs->ignore_chown_failure &&
         (ret == -EPERM || ret == -EINVAL || ret == -EOPNOTSUPP)) {
         return 0;
     }
     return ret;
 }
 
-int hostfs_set_mode(const HostFs *fs, int node, uint32_t mode)
+int hostfs_set_mode(const HostFs *hfs, int node, uint32_t mode)
 {
     HostFdName name;
     int ret;
 
-    hostfs_access_lock(fs);
-    ret = fchmodat(AT_FDCWD, hostfs_fd_name(fs, node, name), mode & 07777,
+    hostfs_access_lock(hfs);
+    ret = fchmodat(AT_FDCWD, hostfs_fd_name(hfs, node, name), mode & 07777,
                    0) < 0 ? -errno : 0;
-    hostfs_access_unlock(fs);
+    hostfs_access_unlock(hfs);
     return ret;
 }
 
 /* The kernel answers EISDIR or EINVAL if the inode is no regular file. */
-static int set_size(const HostFs *fs, int node, int file, uint64_t size)
+static int set_size(const HostFs *hfs, int node, int file, uint64_t size)
 {
     HostAccess access[] = { { .fd = node, .bits = S_IWUSR } };
     HostFdName name;
@@ -104,10 +104,10 @@ static int set_size(const HostFs *fs, int node, int file, uint64_t size)
     if (file >= 0) {
         return ftruncate(file, size) < 0 ? -errno : 0;
     }
-    hostfs_fd_name(fs, node, name);
+    hostfs_fd_name(hfs, node, name);
     do {
         ret = truncate(name, size) < 0 ? -errno : 0;
-    } while (hostfs_access_again(fs, ret, access, 1));
+    } while (hostfs_access_again(hfs, ret, access, 1));
     return ret;
 }
 
@@ -115,7 +115,7 @@ static int set_size(const HostFs *fs, int node, int file, uint64_t size)
  * Does not try symbolic links: Linux before 6.6 may change the mode of one and
  * fail nonetheless.
  */
-static int change_mode(const HostFs *fs, int node, uint32_t mode)
+static int change_mode(const HostFs *hfs, int node, uint32_t mode)
 {
     struct stat st;
 
@@ -125,7 +125,7 @@ static int change_mode(const HostFs *fs, int node, uint32_t mode)
     if (S_ISLNK(st.st_mode)) {
         return -EOPNOTSUPP;
     }
-    return hostfs_set_mode(fs, node, mode);
+    return hostfs_set_mode(hfs, node, mode);
 }
 
 static int set_times(int node, const struct timespec times[2])
@@ -166,7 +166,7 @@ static bool bad_time(const struct timespec *time)
     return time->tv_nsec < 0 || time->tv_nsec > 999999999;
 }
 
-int hostfs_setattr(const HostFs *fs, int node, int file, const FsSetAttr *set)
+int hostfs_setattr(const HostFs *hfs, int node, int file, const FsSetAttr *set)
 {
     uint32_t valid = set->valid;
     bool atime = valid & FS_SET_ATIME;
@@ -180,20 +180,20 @@ int hostfs_setattr(const HostFs *fs, int node, int file, const FsSetAttr *set)
         (mtime && mtime_set && bad_time(&set->mtime))) {
         return -EINVAL;
     }
-    if (fs->readonly && valid) {
+    if (hfs->readonly && valid) {
         return -EROFS;
     }
 
     if (valid & FS_SET_SIZE) {
-        ret = set_size(fs, node, file, set->size);
+        ret = set_size(hfs, node, file, set->size);
     }
     if (ret == 0 && (valid & (FS_SET_UID | FS_SET_GID))) {
-        ret = hostfs_set_owner(fs, node,
+        ret = hostfs_set_owner(hfs, node,
                                valid & FS_SET_UID ? set->uid : (uint32_t)-1,
                                valid & FS_SET_GID ? set->gid : (uint32_t)-1);
     }
     if (ret == 0 && (valid & FS_SET_MODE)) {
-        ret = change_mode(fs, node, set->mode);
+        ret = change_mode(hfs, node, set->mode);
     }
     if (ret == 0 && (atime || mtime)) {
         struct timespec times[2] = {

@@ -14,40 +14,40 @@ typedef char HostFdName[HOSTFS_PREFIX_MAX + 12];
 
 /*
  * Writes the name of @fd's magic link to @name and returns it. The caller must
- * look it up from AT_FDCWD and follow it. It leads to the inode itself, even
- * if that is a symbolic link, which the kernel does not follow in turn.
+ * look it up from AT_FDCWD and follow it. It leads to the inode itself: if the
+ * inode is a symbolic link, the kernel does not follow that one.
  */
-static inline const char *hostfs_fd_name(const HostFs *fs, int fd,
+static inline const char *hostfs_fd_name(const HostFs *hfs, int fd,
                                          HostFdName name)
 {
-    snprintf(name, sizeof(HostFdName), "%s%d", fs->fd_prefix, fd);
+    snprintf(name, sizeof(HostFdName), "%s%d", hfs->fd_prefix, fd);
     return name;
 }
 
 /*
- * A handle of what @name, a single component other than "..", means in @dir.
- * A symbolic link gives a handle of the link.
+ * A handle of the inode that @name, a single component other than "..", means
+ * in @dir. If it is a symbolic link, the handle is that of the link.
  */
-int hostfs_lookup(const HostFs *fs, int dir, const char *name);
+int hostfs_lookup(const HostFs *hfs, int dir, const char *name);
 
 /* hostfs_getattr() with more flags for statx(2) */
-int hostfs_get_attr(int fd, int flags, FsAttr *attr);
+int hostfs_getattr_flags(int fd, int flags, FsAttr *attr);
 
 /*
  * Sets owner and group of a handle; -1 leaves one as it is (chown(2)). Follows
  * HostFs.ignore_chown_failure.
  */
-int hostfs_set_owner(const HostFs *fs, int node, uint32_t uid, uint32_t gid);
+int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid);
 
 /* Sets the permission bits (07777) of a handle, which must be no symlink. */
-int hostfs_set_mode(const HostFs *fs, int node, uint32_t mode);
+int hostfs_set_mode(const HostFs *hfs, int node, uint32_t mode);
 
 /*
  * For HostFs.own_access (hostfs-access.c): an inode that an operation acts on,
  * and the bits of S_IRWXU that it needs there.
  */
 typedef struct HostAccess {
-    int fd;                     /* any descriptor of it, or -1 for none */
+    int fd;                     /* any descriptor of the inode, or -1 */
     mode_t bits;
     mode_t added;               /* bits that it has for now */
     bool held;                  /* in the first element: bits are added now */
@@ -61,23 +61,23 @@ typedef struct HostAccess {
  *     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
  *     do {
  *         ret = operation(dir);
- *     } while (hostfs_access_again(fs, ret, access, 1));
+ *     } while (hostfs_access_again(hfs, ret, access, 1));
  *
  * The loop may make system calls, but not call other functions of hostfs.
  */
-bool hostfs_access_retry(const HostFs *fs, int ret, HostAccess *access,
+bool hostfs_access_retry(const HostFs *hfs, int ret, HostAccess *access,
                          unsigned n);
 
-static inline bool hostfs_access_again(const HostFs *fs, int ret,
+static inline bool hostfs_access_again(const HostFs *hfs, int ret,
                                        HostAccess *access, unsigned n)
 {
-    return fs->own_access && (ret == -EACCES || access->held) &&
-           hostfs_access_retry(fs, ret, access, n);
+    return hfs->own_access && (ret == -EACCES || access->held) &&
+           hostfs_access_retry(hfs, ret, access, n);
 }
 
 /* Around a lasting change of an inode's mode */
-void hostfs_access_lock(const HostFs *fs);
-void hostfs_access_unlock(const HostFs *fs);
+void hostfs_access_lock(const HostFs *hfs);
+void hostfs_access_unlock(const HostFs *hfs);
 
 /*
  * After reading attributes: hides the bits in attr->mode that an operation has

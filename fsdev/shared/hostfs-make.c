@@ -45,11 +45,11 @@
 /*
  * The mode that a new object in @dir gets when open(2) and the like ask for
  * @mode: a default ACL limits it (acl(5), "object creation"). The kernel has
- * put the ACL's entries on the object already, but because that was made
- * with no permissions, the mask and the owner's and others' entries are
- * empty. A chmod(2) with this mode sets them to what they would have been.
+ * put the ACL's entries on the object already. The object was made with no
+ * permissions, so the entries of the mask, the owner and others are empty. A
+ * chmod(2) with this mode sets them as if the object had been made with @mode.
  */
-static int mode_in(const HostFs *fs, int dir, uint32_t mode, uint32_t *result)
+static int mode_in(const HostFs *hfs, int dir, uint32_t mode, uint32_t *result)
 {
     g_autofree uint8_t *large = NULL;
     uint8_t small[ACL_FEW_SIZE];
@@ -57,7 +57,7 @@ static int mode_in(const HostFs *fs, int dir, uint32_t mode, uint32_t *result)
     uint8_t *acl = small;
     ssize_t size;
 
-    hostfs_fd_name(fs, dir, name);
+    hostfs_fd_name(hfs, dir, name);
     size = getxattr(name, FS_ACL_DEFAULT, small, sizeof(small));
     if (size < 0 && errno == ERANGE) {
         acl = large = g_try_malloc(FS_XATTR_MAX);
@@ -78,7 +78,7 @@ static bool same_inode(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static int stat_name(const HostFs *fs, int dir, const char *name,
+static int stat_name(const HostFs *hfs, int dir, const char *name,
                      struct stat *st)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
@@ -86,12 +86,12 @@ static int stat_name(const HostFs *fs, int dir, const char *name,
 
     do {
         ret = fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    } while (hostfs_access_again(fs, ret, access, 1));
+    } while (hostfs_access_again(hfs, ret, access, 1));
     return ret;
 }
 
-/* 0 if @name in @dir is the inode of @fd, -ESTALE if it is another. */
-static int check_name(const HostFs *fs, int dir, const char *name, int fd,
+/* 0 if @name in @dir is the inode of @fd, -ESTALE if it is another one */
+static int check_name(const HostFs *hfs, int dir, const char *name, int fd,
                       struct stat *st)
 {
     struct stat named;
@@ -100,14 +100,14 @@ static int check_name(const HostFs *fs, int dir, const char *name, int fd,
     if (fstat(fd, st) < 0) {
         return -errno;
     }
-    ret = stat_name(fs, dir, name, &named);
+    ret = stat_name(hfs, dir, name, &named);
     if (ret < 0) {
         return ret;
     }
     return same_inode(st, &named) ? 0 : -ESTALE;
 }
 
-static int remove_name(const HostFs *fs, int dir, const char *name,
+static int remove_name(const HostFs *hfs, int dir, const char *name,
                        bool rmdir)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
@@ -115,17 +115,17 @@ static int remove_name(const HostFs *fs, int dir, const char *name,
 
     do {
         ret = unlinkat(dir, name, rmdir ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
-    } while (hostfs_access_again(fs, ret, access, 1));
+    } while (hostfs_access_again(hfs, ret, access, 1));
     return ret;
 }
 
 /* Removes a new object, if @name is still the inode of @fd. */
-static void unmake(const HostFs *fs, int dir, const char *name, int fd)
+static void unmake(const HostFs *hfs, int dir, const char *name, int fd)
 {
     struct stat st;
 
-    if (check_name(fs, dir, name, fd, &st) == 0) {
-        remove_name(fs, dir, name, S_ISDIR(st.st_mode));
+    if (check_name(hfs, dir, name, fd, &st) == 0) {
+        remove_name(hfs, dir, name, S_ISDIR(st.st_mode));
     }
 }
 
@@ -135,18 +135,18 @@ static bool keeps_owner(const FsMakeArgs *make)
     return make->uid == (uint32_t)-1 && make->gid == (uint32_t)-1;
 }
 
-/* Owner and mode for a new object, whose handle is @node. */
-static int give(const HostFs *fs, int dir, const FsMakeArgs *make, int node,
+/* Sets owner and mode of a new object, whose handle is @node. */
+static int give(const HostFs *hfs, int dir, const FsMakeArgs *make, int node,
                 const FsAttr *fresh)
 {
     uint32_t mode;
     int ret;
 
-    ret = hostfs_set_owner(fs, node, make->uid, make->gid);
+    ret = hostfs_set_owner(hfs, node, make->uid, make->gid);
     if (ret < 0 || S_ISLNK(fresh->mode)) {
         return ret;
     }
-    ret = mode_in(fs, dir, make->mode & 07777, &mode);
+    ret = mode_in(hfs, dir, make->mode & 07777, &mode);
     if (ret < 0) {
         return ret;
     }
@@ -154,7 +154,7 @@ static int give(const HostFs *fs, int dir, const FsMakeArgs *make, int node,
         /* mkdir(2): inherited from the directory above */
         mode |= fresh->mode & S_ISGID;
     }
-    ret = hostfs_set_mode(fs, node, mode);
+    ret = hostfs_set_mode(hfs, node, mode);
     if (ret == -EPERM && keeps_owner(make)) {
         /* We own it, so the file system has no such modes (vfat). */
         return 0;
@@ -162,14 +162,14 @@ static int give(const HostFs *fs, int dir, const FsMakeArgs *make, int node,
     return ret;
 }
 
-static int check_make(const HostFs *fs, const FsMakeArgs *make)
+static int check_make(const HostFs *hfs, const FsMakeArgs *make)
 {
     int ret = fs_name_check(make->name);
 
     if (ret < 0) {
         return ret;
     }
-    return fs->readonly ? -EROFS : 0;
+    return hfs->readonly ? -EROFS : 0;
 }
 
 static bool makes_regular(const FsMakeArgs *make)
@@ -194,7 +194,7 @@ static void set_direct(int fd)
  * A new regular file: returns it open, with a handle in *@node. Sets O_DIRECT
  * afterwards, because an open(2) that fails for it may have made the file.
  */
-static int make_regular(const HostFs *fs, int dir, const FsMakeArgs *make,
+static int make_regular(const HostFs *hfs, int dir, const FsMakeArgs *make,
                         int flags, int *node, FsAttr *attr)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
@@ -205,7 +205,7 @@ static int make_regular(const HostFs *fs, int dir, const FsMakeArgs *make,
         fd = openat(dir, make->name, (flags & ~O_DIRECT) | O_CREAT | O_EXCL |
                     O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(fs, fd, access, 1));
+    } while (hostfs_access_again(hfs, fd, access, 1));
     if (fd < 0) {
         return fd;
     }
@@ -213,17 +213,17 @@ static int make_regular(const HostFs *fs, int dir, const FsMakeArgs *make,
         set_direct(fd);
     }
 
-    *node = openat(AT_FDCWD, hostfs_fd_name(fs, fd, name),
+    *node = openat(AT_FDCWD, hostfs_fd_name(hfs, fd, name),
                    O_PATH | O_CLOEXEC);
     ret = *node < 0 ? -errno : hostfs_getattr(*node, attr);
     if (ret == 0) {
-        ret = give(fs, dir, make, *node, attr);
+        ret = give(hfs, dir, make, *node, attr);
     }
     if (ret == 0) {
         ret = hostfs_getattr(*node, attr);
     }
     if (ret < 0) {
-        unmake(fs, dir, make->name, fd);
+        unmake(hfs, dir, make->name, fd);
         if (*node >= 0) {
             close(*node);
             *node = -1;
@@ -234,7 +234,7 @@ static int make_regular(const HostFs *fs, int dir, const FsMakeArgs *make,
     return fd;
 }
 
-int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
+int hostfs_create_unnamed(const HostFs *hfs, int dir, uint32_t mode,
                           int *node)
 {
     const FsMakeArgs make = { .mode = S_IFREG | mode, .uid = -1, .gid = -1 };
@@ -245,13 +245,13 @@ int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
     int fd, ret;
 
     *node = -1;
-    if (fs->readonly) {
+    if (hfs->readonly) {
         return -EROFS;
     }
     do {
         fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(fs, fd, access, 1));
+    } while (hostfs_access_again(hfs, fd, access, 1));
     if (fd == -EPERM && fstat(dir, &st) == 0 && st.st_nlink == 0) {
         return -ENOENT;         /* ext4's EPERM for a removed directory */
     }
@@ -259,11 +259,11 @@ int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
         return fd == -EISDIR ? -EOPNOTSUPP : fd;
     }
 
-    *node = openat(AT_FDCWD, hostfs_fd_name(fs, fd, name),
+    *node = openat(AT_FDCWD, hostfs_fd_name(hfs, fd, name),
                    O_PATH | O_CLOEXEC);
     ret = *node < 0 ? -errno : hostfs_getattr(*node, &attr);
     if (ret == 0) {
-        ret = give(fs, dir, &make, *node, &attr);
+        ret = give(hfs, dir, &make, *node, &attr);
     }
     if (ret < 0) {
         if (*node >= 0) {
@@ -277,13 +277,13 @@ int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
 }
 
 /* Opens an existing object, if it is a regular file. */
-static int open_existing(const HostFs *fs, int dir, const char *name,
+static int open_existing(const HostFs *hfs, int dir, const char *name,
                          int flags, int *node, FsAttr *attr)
 {
     int fd = -1;
     int ret;
 
-    *node = hostfs_lookup(fs, dir, name);
+    *node = hostfs_lookup(hfs, dir, name);
     if (*node < 0) {
         return *node;
     }
@@ -292,7 +292,7 @@ static int open_existing(const HostFs *fs, int dir, const char *name,
         ret = -EISDIR;
     }
     if (ret == 0) {
-        ret = fd = hostfs_open(fs, *node, flags);
+        ret = fd = hostfs_open(hfs, *node, flags);
     }
     if (fd >= 0 && (flags & O_TRUNC)) {
         ret = hostfs_getattr(*node, attr);
@@ -308,15 +308,15 @@ static int open_existing(const HostFs *fs, int dir, const char *name,
     return fd;
 }
 
-int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
+int hostfs_create(const HostFs *hfs, int dir, const FsMakeArgs *make, int flags,
                   int *node, FsAttr *attr)
 {
-    int keep = flags & HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
+    int allowed = flags & HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
     int tries = CREATE_TRIES;
     int ret;
 
     *node = -1;
-    ret = check_make(fs, make);
+    ret = check_make(hfs, make);
     if (ret < 0) {
         return ret;
     }
@@ -326,9 +326,9 @@ int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
     }
 
     do {
-        ret = make_regular(fs, dir, make, keep & ~O_NONBLOCK, node, attr);
+        ret = make_regular(hfs, dir, make, allowed & ~O_NONBLOCK, node, attr);
         if (ret == -EEXIST && !(flags & O_EXCL)) {
-            ret = open_existing(fs, dir, make->name, keep, node, attr);
+            ret = open_existing(hfs, dir, make->name, allowed, node, attr);
         } else {
             break;
         }
@@ -368,20 +368,20 @@ static int make_once(int dir, const FsMakeArgs *make)
 }
 
 /* Makes an object that is no regular file, with no permissions. */
-static int make_bare(const HostFs *fs, int dir, const FsMakeArgs *make)
+static int make_bare(const HostFs *hfs, int dir, const FsMakeArgs *make)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
     int ret;
 
     do {
         ret = make_once(dir, make);
-    } while (hostfs_access_again(fs, ret, access, 1));
+    } while (hostfs_access_again(hfs, ret, access, 1));
     return ret;
 }
 
 /*
- * Whether an inode is as make_bare() left it. Some file systems (vfat, and
- * others that keep neither owner nor mode) always fail this.
+ * Whether an inode is as make_bare() left it. On file systems that keep neither
+ * owner nor mode, such as vfat, no inode is.
  */
 static bool is_fresh(const FsMakeArgs *make, const FsAttr *attr)
 {
@@ -396,40 +396,41 @@ static bool is_fresh(const FsMakeArgs *make, const FsAttr *attr)
  * Removes the object that make_bare() made if it is impossible to get a handle
  * of it: too many descriptors are open.
  */
-static void unmake_unseen(const HostFs *fs, int dir, const FsMakeArgs *make)
+static void unmake_unseen(const HostFs *hfs, int dir, const FsMakeArgs *make)
 {
     struct stat st;
 
-    if (stat_name(fs, dir, make->name, &st) == 0) {
+    if (stat_name(hfs, dir, make->name, &st) == 0) {
         FsAttr attr = {
             .mode = st.st_mode, .uid = st.st_uid, .nlink = st.st_nlink,
         };
 
         if (is_fresh(make, &attr)) {
-            remove_name(fs, dir, make->name, S_ISDIR(st.st_mode));
+            remove_name(hfs, dir, make->name, S_ISDIR(st.st_mode));
         }
     }
 }
 
 /* Whether an inode needs no change, or none that is required. */
-static bool is_good_enough(const HostFs *fs, const FsMakeArgs *make,
+static bool is_good_enough(const HostFs *hfs, const FsMakeArgs *make,
                            const FsAttr *attr)
 {
     return (attr->mode & S_IFMT) == (make->mode & S_IFMT) &&
-           (fs->ignore_chown_failure || keeps_owner(make) ||
+           (hfs->ignore_chown_failure || keeps_owner(make) ||
             (attr->uid == make->uid && attr->gid == make->gid));
 }
 
-int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make, FsAttr *attr)
+int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
+                FsAttr *attr)
 {
     int fd, node, ret;
 
-    ret = check_make(fs, make);
+    ret = check_make(hfs, make);
     if (ret < 0) {
         return ret;
     }
     if (makes_regular(make)) {
-        fd = make_regular(fs, dir, make, O_WRONLY, &node, attr);
+        fd = make_regular(hfs, dir, make, O_WRONLY, &node, attr);
         if (fd < 0) {
             return fd;
         }
@@ -438,25 +439,25 @@ int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make, FsAttr *attr)
         return 0;
     }
 
-    ret = make_bare(fs, dir, make);
+    ret = make_bare(hfs, dir, make);
     if (ret < 0) {
         return ret;
     }
-    node = hostfs_lookup(fs, dir, make->name);
+    node = hostfs_lookup(hfs, dir, make->name);
     if (node < 0) {
-        unmake_unseen(fs, dir, make);
+        unmake_unseen(hfs, dir, make);
         return node;
     }
     ret = hostfs_getattr(node, attr);
     if (ret == 0 && is_fresh(make, attr)) {
-        ret = give(fs, dir, make, node, attr);
+        ret = give(hfs, dir, make, node, attr);
         if (ret == 0) {
             ret = hostfs_getattr(node, attr);
         }
         if (ret < 0) {
-            unmake(fs, dir, make->name, node);
+            unmake(hfs, dir, make->name, node);
         }
-    } else if (ret == 0 && !is_good_enough(fs, make, attr)) {
+    } else if (ret == 0 && !is_good_enough(hfs, make, attr)) {
         ret = -ESTALE;
     }
     close(node);
@@ -468,7 +469,7 @@ int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make, FsAttr *attr)
  * does not. Following it does not follow a node that is a symbolic link. An
  * inode without a name left gives ENOENT.
  */
-int hostfs_link(const HostFs *fs, int node, int dir, const char *name)
+int hostfs_link(const HostFs *hfs, int node, int dir, const char *name)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
     HostFdName link;
@@ -477,14 +478,14 @@ int hostfs_link(const HostFs *fs, int node, int dir, const char *name)
     if (ret < 0) {
         return ret;
     }
-    if (fs->readonly) {
+    if (hfs->readonly) {
         return -EROFS;
     }
-    hostfs_fd_name(fs, node, link);
+    hostfs_fd_name(hfs, node, link);
     do {
         ret = linkat(AT_FDCWD, link, dir, name, AT_SYMLINK_FOLLOW) < 0 ?
               -errno : 0;
-    } while (hostfs_access_again(fs, ret, access, 1));
+    } while (hostfs_access_again(hfs, ret, access, 1));
     return ret;
 }
 
@@ -492,13 +493,13 @@ int hostfs_link(const HostFs *fs, int node, int dir, const char *name)
  * renameat(2) with the permissions that it needs. A directory that gets another
  * parent must itself be writable, because its ".." changes (rename(2), EACCES).
  */
-static int rename_widened(const HostFs *fs, int olddir, const char *oldname,
+static int rename_widened(const HostFs *hfs, int olddir, const char *oldname,
                           int newdir, const char *newname)
 {
     HostAccess access[] = {
         { .fd = olddir, .bits = S_IWUSR | S_IXUSR },
         { .fd = newdir, .bits = S_IWUSR | S_IXUSR },
-        { .fd = hostfs_lookup(fs, olddir, oldname), .bits = S_IWUSR },
+        { .fd = hostfs_lookup(hfs, olddir, oldname), .bits = S_IWUSR },
     };
     struct stat st;
     int ret = -EACCES;
@@ -508,7 +509,7 @@ static int rename_widened(const HostFs *fs, int olddir, const char *oldname,
         close(access[2].fd);
         access[2].fd = -1;
     }
-    while (hostfs_access_again(fs, ret, access, G_N_ELEMENTS(access))) {
+    while (hostfs_access_again(hfs, ret, access, G_N_ELEMENTS(access))) {
         ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
     }
     if (access[2].fd >= 0) {
@@ -517,7 +518,7 @@ static int rename_widened(const HostFs *fs, int olddir, const char *oldname,
     return ret;
 }
 
-int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
+int hostfs_rename(const HostFs *hfs, int olddir, const char *oldname,
                   int newdir, const char *newname)
 {
     int ret = fs_name_check(oldname);
@@ -528,12 +529,12 @@ int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
     if (ret < 0) {
         return ret;
     }
-    if (fs->readonly) {
+    if (hfs->readonly) {
         return -EROFS;
     }
     ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
-    if (ret == -EACCES && fs->own_access) {
-        ret = rename_widened(fs, olddir, oldname, newdir, newname);
+    if (ret == -EACCES && hfs->own_access) {
+        ret = rename_widened(hfs, olddir, oldname, newdir, newname);
     }
     return ret;
 }
@@ -542,7 +543,7 @@ int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
  * Linux has no call that removes a name only while it means a certain inode,
  * so @expect protects against earlier changes, not against concurrent ones.
  */
-int hostfs_unlink(const HostFs *fs, int dir, const char *name, bool rmdir,
+int hostfs_unlink(const HostFs *hfs, int dir, const char *name, bool rmdir,
                   int expect)
 {
     struct stat st;
@@ -551,14 +552,14 @@ int hostfs_unlink(const HostFs *fs, int dir, const char *name, bool rmdir,
     if (ret < 0) {
         return ret;
     }
-    if (fs->readonly) {
+    if (hfs->readonly) {
         return -EROFS;
     }
     if (expect >= 0) {
-        ret = check_name(fs, dir, name, expect, &st);
+        ret = check_name(hfs, dir, name, expect, &st);
         if (ret < 0) {
             return ret;
         }
     }
-    return remove_name(fs, dir, name, rmdir);
+    return remove_name(hfs, dir, name, rmdir);
 }

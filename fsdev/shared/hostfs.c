@@ -33,14 +33,14 @@
  */
 #define DEPTH_MAX       (1024 * 1024)
 
-int hostfs_init(HostFs *fs, int root, const char *fd_prefix)
+int hostfs_init(HostFs *hfs, int root, const char *fd_prefix)
 {
     struct stat st;
     int ret = 0;
 
-    memset(fs, 0, sizeof(*fs));
-    fs->root = root;
-    fs->fd_prefix = fd_prefix;
+    memset(hfs, 0, sizeof(*hfs));
+    hfs->root = root;
+    hfs->fd_prefix = fd_prefix;
 
     if (strlen(fd_prefix) > HOSTFS_PREFIX_MAX) {
         ret = -ENAMETOOLONG;
@@ -50,20 +50,20 @@ int hostfs_init(HostFs *fs, int root, const char *fd_prefix)
         ret = -ENOTDIR;
     }
     if (ret < 0) {
-        hostfs_destroy(fs);
+        hostfs_destroy(hfs);
         return ret;
     }
 
-    fs->root_dev = st.st_dev;
-    fs->root_ino = st.st_ino;
+    hfs->root_dev = st.st_dev;
+    hfs->root_ino = st.st_ino;
     return 0;
 }
 
-void hostfs_destroy(HostFs *fs)
+void hostfs_destroy(HostFs *hfs)
 {
-    if (fs->root >= 0) {
-        close(fs->root);
-        fs->root = -1;
+    if (hfs->root >= 0) {
+        close(hfs->root);
+        hfs->root = -1;
     }
 }
 
@@ -80,7 +80,7 @@ static int open_handle(int dir, const char *name, uint64_t resolve)
     return fd < 0 ? -errno : fd;
 }
 
-int hostfs_lookup(const HostFs *fs, int dir, const char *name)
+int hostfs_lookup(const HostFs *hfs, int dir, const char *name)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
     int tries = LOOKUP_TRIES;
@@ -89,7 +89,7 @@ int hostfs_lookup(const HostFs *fs, int dir, const char *name)
     do {
         fd = open_handle(dir, name, 0);
     } while ((fd == -EAGAIN && --tries) ||
-             hostfs_access_again(fs, fd, access, 1));
+             hostfs_access_again(hfs, fd, access, 1));
     return fd;
 }
 
@@ -97,8 +97,8 @@ int hostfs_lookup(const HostFs *fs, int dir, const char *name)
  * -EAGAIN also if only hostfs_lookup() can find out: before Linux 5.12,
  * RESOLVE_CACHED is EINVAL, and we may be able to add missing permissions.
  */
-static int lookup_now(const HostFs *fs, int dir, const char *name,
-                      HostWait wait)
+static int lookup_without_waiting(const HostFs *hfs, int dir, const char *name,
+                                  HostWait wait)
 {
     int fd = -EXDEV;
 
@@ -108,11 +108,11 @@ static int lookup_now(const HostFs *fs, int dir, const char *name,
     if (fd == -EXDEV) {
         fd = open_handle(dir, name, RESOLVE_CACHED);
     }
-    return fd == -EINVAL || (fd == -EACCES && fs->own_access) ? -EAGAIN : fd;
+    return fd == -EINVAL || (fd == -EACCES && hfs->own_access) ? -EAGAIN : fd;
 }
 
-/* The directory above @dir, wherever that is */
-static int open_above(const HostFs *fs, int dir)
+/* The directory above @dir, inside the export or not */
+static int open_above(const HostFs *hfs, int dir)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
     int fd;
@@ -120,7 +120,7 @@ static int open_above(const HostFs *fs, int dir)
     do {
         fd = openat(dir, "..", HANDLE_FLAGS | O_DIRECTORY);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(fs, fd, access, 1));
+    } while (hostfs_access_again(hfs, fd, access, 1));
     return fd;
 }
 
@@ -142,9 +142,9 @@ int hostfs_place(int fd, HostPlace *place)
  * Whether @place is the export's root. A bind mount of the root inside the
  * export counts as well: it is the same inode, thus the same node.
  */
-static bool is_root(const HostFs *fs, const HostPlace *place)
+static bool is_root(const HostFs *hfs, const HostPlace *place)
 {
-    return place->dev == fs->root_dev && place->ino == fs->root_ino;
+    return place->dev == hfs->root_dev && place->ino == hfs->root_ino;
 }
 
 /*
@@ -152,7 +152,7 @@ static bool is_root(const HostFs *fs, const HostPlace *place)
  * the root: 0, or -ENOENT if not (the directory was moved out) or if that is
  * unknown.
  */
-static int check_inside(const HostFs *fs, int dir)
+static int check_inside(const HostFs *hfs, int dir)
 {
     HostPlace last = { 0 };
     HostPlace here;
@@ -161,7 +161,7 @@ static int check_inside(const HostFs *fs, int dir)
 
     for (depth = 0; ; depth++) {
         ret = hostfs_place(cur, &here);
-        if (ret < 0 || is_root(fs, &here)) {
+        if (ret < 0 || is_root(hfs, &here)) {
             break;
         }
         if (depth == DEPTH_MAX || (depth > 0 && here.dev == last.dev &&
@@ -173,7 +173,7 @@ static int check_inside(const HostFs *fs, int dir)
         }
         last = here;
 
-        above = open_above(fs, cur);
+        above = open_above(hfs, cur);
         if (above < 0) {
             /* An EACCES would reveal something about the outside. */
             ret = above == -EACCES ? -ENOENT : above;
@@ -191,7 +191,7 @@ static int check_inside(const HostFs *fs, int dir)
 }
 
 /* One step of a walk by ".." */
-static int walk_up(const HostFs *fs, int dir)
+static int walk_up(const HostFs *hfs, int dir)
 {
     HostPlace place;
     int fd, ret;
@@ -200,16 +200,16 @@ static int walk_up(const HostFs *fs, int dir)
     if (ret < 0) {
         return ret;
     }
-    if (is_root(fs, &place)) {
+    if (is_root(hfs, &place)) {
         fd = fcntl(dir, F_DUPFD_CLOEXEC, 0);
         return fd < 0 ? -errno : fd;
     }
 
-    fd = open_above(fs, dir);
+    fd = open_above(hfs, dir);
     if (fd < 0) {
         return fd;
     }
-    ret = check_inside(fs, fd);
+    ret = check_inside(hfs, fd);
     if (ret < 0) {
         close(fd);
         return ret;
@@ -218,7 +218,7 @@ static int walk_up(const HostFs *fs, int dir)
 }
 
 /* One step of a walk by a name. In 9P, "." names nothing. */
-static int walk_down(const HostFs *fs, int dir, const char *name,
+static int walk_down(const HostFs *hfs, int dir, const char *name,
                      HostWait wait)
 {
     int ret = fs_name_check(name);
@@ -226,8 +226,9 @@ static int walk_down(const HostFs *fs, int dir, const char *name,
     if (ret < 0) {
         return ret == -EINVAL ? -ENOENT : ret;
     }
-    return wait == HOST_WAIT_POOL ? hostfs_lookup(fs, dir, name)
-                             : lookup_now(fs, dir, name, wait);
+    return wait == HOST_WAIT_POOL ?
+           hostfs_lookup(hfs, dir, name) :
+           lookup_without_waiting(hfs, dir, name, wait);
 }
 
 /*
@@ -235,7 +236,7 @@ static int walk_down(const HostFs *fs, int dir, const char *name,
  * that was found without waiting has its attributes in the kernel, and only
  * newer ones would need a file server (AT_STATX_DONT_SYNC).
  */
-int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
+int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr)
 {
     bool up = g_str_equal(name, "..");
@@ -244,12 +245,12 @@ int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
     if (up && wait != HOST_WAIT_POOL) {
         return -EAGAIN;
     }
-    fd = up ? walk_up(fs, dir) : walk_down(fs, dir, name, wait);
+    fd = up ? walk_up(hfs, dir) : walk_down(hfs, dir, name, wait);
     if (fd < 0) {
         return fd;
     }
-    ret = hostfs_get_attr(fd, wait == HOST_WAIT_POOL ? 0 : AT_STATX_DONT_SYNC,
-                          attr);
+    ret = hostfs_getattr_flags(fd, wait == HOST_WAIT_POOL ? 0 :
+                               AT_STATX_DONT_SYNC, attr);
     if (ret < 0) {
         close(fd);
         return ret;
@@ -257,7 +258,7 @@ int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
     return fd;
 }
 
-int hostfs_walk(const HostFs *fs, int from, const char *const *names,
+int hostfs_walk(const HostFs *hfs, int from, const char *const *names,
                 unsigned n, HostWalk *walk)
 {
     int parent = -1;            /* the directory of cur, if we opened it */
@@ -275,7 +276,7 @@ int hostfs_walk(const HostFs *fs, int from, const char *const *names,
 
     for (i = 0; i < n; i++) {
         up = g_str_equal(names[i], "..");
-        next = hostfs_step(fs, cur, names[i], HOST_WAIT_POOL, &walk->attr[i]);
+        next = hostfs_step(hfs, cur, names[i], HOST_WAIT_POOL, &walk->attr[i]);
         if (next < 0) {
             goto fail;
         }
@@ -306,7 +307,7 @@ fail:
     return next;
 }
 
-/* readlinkat(2): an empty name means the handle itself, since Linux 2.6.39. */
+/* readlinkat(2): an empty name means the handle itself (Linux 2.6.39). */
 int hostfs_readlink(int node, char *buf, size_t size)
 {
     ssize_t len;
@@ -352,7 +353,7 @@ int hostfs_statfs(int node, FsStatfs *st)
 }
 
 /* Opens the inode itself, by the handle's magic link. */
-static int reopen(const HostFs *fs, int node, int flags)
+static int reopen(const HostFs *hfs, int node, int flags)
 {
     HostAccess access[] = { { .fd = node } };
     HostFdName name;
@@ -364,11 +365,11 @@ static int reopen(const HostFs *fs, int node, int flags)
     if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
         access[0].bits |= S_IWUSR;
     }
-    hostfs_fd_name(fs, node, name);
+    hostfs_fd_name(hfs, node, name);
     do {
         fd = openat(AT_FDCWD, name, flags | O_CLOEXEC | O_NOCTTY);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(fs, fd, access, 1));
+    } while (hostfs_access_again(hfs, fd, access, 1));
     if (fd >= 0 && (flags & O_NONBLOCK)) {
         fcntl(fd, F_SETFL, flags & ~(O_NONBLOCK | O_ACCMODE | O_TRUNC));
     }
@@ -381,7 +382,7 @@ static int reopen(const HostFs *fs, int node, int flags)
  * applications expect that and try again. O_DIRECT is a hint: EINVAL means
  * that the file system does not have it, and then open(2) truncated nothing.
  */
-int hostfs_open(const HostFs *fs, int node, int flags)
+int hostfs_open(const HostFs *hfs, int node, int flags)
 {
     struct stat st;
     int fd;
@@ -409,14 +410,14 @@ int hostfs_open(const HostFs *fs, int node, int flags)
     } else if (!S_ISREG(st.st_mode)) {
         return -ENXIO;
     }
-    if (fs->readonly &&
+    if (hfs->readonly &&
         ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
         return -EROFS;
     }
 
-    fd = reopen(fs, node, flags);
+    fd = reopen(hfs, node, flags);
     if (fd == -EINVAL && (flags & O_DIRECT)) {
-        fd = reopen(fs, node, flags & ~O_DIRECT);
+        fd = reopen(hfs, node, flags & ~O_DIRECT);
     }
     return fd;
 }
@@ -427,7 +428,7 @@ int hostfs_open(const HostFs *fs, int node, int flags)
  * adds no permissions (own_access), which would change the ctime of an inode
  * that a guest only looks at.
  */
-int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
+int hostfs_generation(const HostFs *hfs, int node, uint64_t *gen)
 {
     unsigned int number = 0;
     HostFdName name;
@@ -440,7 +441,7 @@ int hostfs_generation(const HostFs *fs, int node, uint64_t *gen)
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
         return -EOPNOTSUPP;
     }
-    fd = openat(AT_FDCWD, hostfs_fd_name(fs, node, name),
+    fd = openat(AT_FDCWD, hostfs_fd_name(hfs, node, name),
                 O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
         /* A generation that we may not read is as good as none. */

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * File operations on the host, relative to held handles and safe against
- * symbolic links: the one implementation of each, run by the helper for the
- * proxy driver and in process for the local driver.
+ * File operations on the host, relative to open handles and safe against
+ * symbolic links. The helper runs them for the proxy driver; QEMU itself runs
+ * them for the local driver.
  *
  * A handle is an O_PATH descriptor of an inode inside the export. No function
  * takes a path: names are single components, checked with fs_name_check(), and
@@ -44,11 +44,11 @@ typedef struct HostFs {
 } HostFs;
 
 /*
- * @root: an O_PATH descriptor of a directory, whose ownership passes to @fs.
+ * @root: an O_PATH descriptor of a directory, whose ownership passes to @hfs.
  * -ENOTDIR if it is no directory.
  */
-int hostfs_init(HostFs *fs, int root, const char *fd_prefix);
-void hostfs_destroy(HostFs *fs);
+int hostfs_init(HostFs *hfs, int root, const char *fd_prefix);
+void hostfs_destroy(HostFs *hfs);
 
 /* Result of a walk. The caller closes the handles; -1 is none. */
 typedef struct HostWalk {
@@ -65,7 +65,7 @@ typedef struct HostWalk {
  * otherwise the error of the first missing one; walk->walked counts those that
  * were found. parent is -1 if @n is 1 (it is @from) or the last name is "..".
  */
-int hostfs_walk(const HostFs *fs, int from, const char *const *names,
+int hostfs_walk(const HostFs *hfs, int from, const char *const *names,
                 unsigned n, HostWalk *walk);
 
 /* Whether work may wait for storage, a server or another process */
@@ -82,14 +82,14 @@ typedef enum HostWait {
  * RESOLVE_CACHED); with HOST_WAIT_NEVER that holds for names on other file
  * systems. -EAGAIN: the caller must try again with HOST_WAIT_POOL.
  */
-int hostfs_step(const HostFs *fs, int dir, const char *name, HostWait wait,
+int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
 
 /*
  * The inode's generation (FS_IOC_GETVERSION) of a regular file or directory;
  * -EOPNOTSUPP if there is none, or if this process may not read the inode.
  */
-int hostfs_generation(const HostFs *fs, int node, uint64_t *gen);
+int hostfs_generation(const HostFs *hfs, int node, uint64_t *gen);
 
 /* The place of a handle: the same inode may be mounted in several places. */
 typedef struct HostPlace {
@@ -101,7 +101,7 @@ typedef struct HostPlace {
 /* Does not wait. */
 int hostfs_place(int fd, HostPlace *place);
 
-/* fstat(2) of a handle or an open file */
+/* The attributes of a handle or an open file */
 int hostfs_getattr(int fd, FsAttr *attr);
 
 /*
@@ -110,7 +110,7 @@ int hostfs_getattr(int fd, FsAttr *attr);
  * does, unless the change has a mode. @file: an open, writable file of the
  * inode for the size, or -1.
  */
-int hostfs_setattr(const HostFs *fs, int node, int file, const FsSetAttr *set);
+int hostfs_setattr(const HostFs *hfs, int node, int file, const FsSetAttr *set);
 
 /* Puts the target, NUL-terminated, into @buf. -ENAMETOOLONG: does not fit. */
 int hostfs_readlink(int node, char *buf, size_t size);
@@ -129,7 +129,7 @@ int hostfs_statfs(int node, FsStatfs *st);
  * the file system has it. With O_NONBLOCK in @flags, returns -EAGAIN instead of
  * waiting for a lease break (fcntl(2)); the open file does not have the flag.
  */
-int hostfs_open(const HostFs *fs, int node, int flags);
+int hostfs_open(const HostFs *hfs, int node, int flags);
 
 /*
  * Makes make->name in @dir, with owner and mode, and opens it. The object first
@@ -140,7 +140,7 @@ int hostfs_open(const HostFs *fs, int node, int flags);
  * has O_EXCL (open(2)). Returns the open descriptor, with a handle in *@node
  * and its attributes.
  */
-int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
+int hostfs_create(const HostFs *hfs, int dir, const FsMakeArgs *make, int flags,
                   int *node, FsAttr *attr);
 
 /*
@@ -149,35 +149,35 @@ int hostfs_create(const HostFs *fs, int dir, const FsMakeArgs *make, int flags,
  * it open for reading and writing, with a handle in *@node; -EOPNOTSUPP if the
  * file system has no O_TMPFILE (open(2)).
  */
-int hostfs_create_unnamed(const HostFs *fs, int dir, uint32_t mode,
+int hostfs_create_unnamed(const HostFs *hfs, int dir, uint32_t mode,
                           int *node);
 
 /*
  * Makes a directory, symbolic link, fifo, socket, device node or (unopened)
  * regular file. *@attr gets its attributes.
  */
-int hostfs_make(const HostFs *fs, int dir, const FsMakeArgs *make,
+int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
                 FsAttr *attr);
 
-int hostfs_link(const HostFs *fs, int node, int dir, const char *name);
-int hostfs_rename(const HostFs *fs, int olddir, const char *oldname,
+int hostfs_link(const HostFs *hfs, int node, int dir, const char *name);
+int hostfs_rename(const HostFs *hfs, int olddir, const char *oldname,
                   int newdir, const char *newname);
 
 /*
  * Removes @name: a directory if @rmdir, otherwise anything except a directory.
  * With @expect (>= 0, a handle), -ESTALE if the name means another inode.
  */
-int hostfs_unlink(const HostFs *fs, int dir, const char *name, bool rmdir,
+int hostfs_unlink(const HostFs *hfs, int dir, const char *name, bool rmdir,
                   int expect);
 
 /*
  * Puts the value of the xattr @name, or the list of names if @name is NULL,
  * into @buf. Returns the length (with @size 0, without a value), or -ERANGE.
  */
-ssize_t hostfs_getxattr(const HostFs *fs, int node, const char *name,
+ssize_t hostfs_getxattr(const HostFs *hfs, int node, const char *name,
                         void *buf, size_t size);
-int hostfs_setxattr(const HostFs *fs, int node, const char *name,
+int hostfs_setxattr(const HostFs *hfs, int node, const char *name,
                     const void *value, size_t size, int flags);
-int hostfs_removexattr(const HostFs *fs, int node, const char *name);
+int hostfs_removexattr(const HostFs *hfs, int node, const char *name);
 
 #endif /* FSDEV_SHARED_HOSTFS_H */

@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Maps of ids, between the helper's user namespace and the host: looking an
- * id up in one, and reading one from text.
+ * Maps of ids between the helper's user namespace and the host: looking an id
+ * up in a map, and reading a map from text.
  *
- * A map is an array of ranges of which no two overlap. An empty map has no
- * special meaning here: the caller decides what it stands for.
+ * A map is an array of ranges that do not overlap. The caller decides what an
+ * empty map means.
  */
 #ifndef FSDEV_SHARED_IDMAP_H
 #define FSDEV_SHARED_IDMAP_H
@@ -23,14 +23,14 @@ typedef struct IdMaps {
 /* No such id; chown(2) and setresuid(2) keep this one free. */
 #define IDMAP_NONE              UINT32_MAX
 
-/* A decimal number that fits 32 bits, without sign or spaces. */
+/* Reads a decimal number of up to 32 bits, without sign or spaces. */
 bool idmap_parse_id(const char *text, uint64_t *id);
 
 /*
- * Adds ranges to @map, which has PROXY_IDMAP_MAX places, *@n of them taken.
- * @text is "INSIDE:OUTSIDE:COUNT", or several separated by commas; each may
- * have a colon before and after it, as virtiofsd writes them. Returns NULL,
- * or a description of the error (g_free).
+ * Adds ranges to @map, an array of PROXY_IDMAP_MAX ranges, of which *@n are in
+ * use. @text is "INSIDE:OUTSIDE:COUNT", or several of these with commas between
+ * them; each may have a colon before and after it, as in virtiofsd. Returns
+ * NULL, or a description of the error (g_free).
  */
 char *idmap_add(ProxyIdRange *map, unsigned *n, const char *text);
 

@@ -56,7 +56,7 @@ size_t marshal_left(const MarshalReader *r);
 /* Whether no read has failed so far. */
 bool marshal_ok(const MarshalReader *r);
 
-/* Whether no read has failed and nothing is left over. */
+/* Whether no read has failed and no bytes are left. */
 bool marshal_done(const MarshalReader *r);
 
 void marshal_writer_init(MarshalWriter *w, void *buf, size_t size);
@@ -65,7 +65,7 @@ void marshal_put_u16(MarshalWriter *w, uint16_t v);
 void marshal_put_u32(MarshalWriter *w, uint32_t v);
 void marshal_put_u64(MarshalWriter *w, uint64_t v);
 
-/* @s with its length; longer than 65535 bytes makes the writer full. */
+/* @s with its length; more than 65535 bytes make the writer full. */
 void marshal_put_str(MarshalWriter *w, const char *s);
 void marshal_put_strn(MarshalWriter *w, const char *s, size_t len);
 void marshal_put_bytes(MarshalWriter *w, const void *data, size_t size);
@@ -76,7 +76,7 @@ void marshal_put_bytes(MarshalWriter *w, const void *data, size_t size);
  */
 void *marshal_reserve(MarshalWriter *w, size_t size);
 
-/* Cuts what was written to its first @size bytes. */
+/* Keeps only the first @size bytes of those written. */
 void marshal_cut(MarshalWriter *w, size_t size);
 
 /* Makes the writer full: the caller has a value that does not fit a field. */

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy channel, protocol version 1: what QEMU 1.0 to 9.1 and their
- * virtfs-proxy-helper say to each other over an AF_UNIX stream socket.
+ * The proxy channel, protocol version 1: the messages between QEMU 1.0 to 9.1
+ * and their virtfs-proxy-helper over an AF_UNIX stream socket.
  *
  * QEMU sends one request, waits for its reply, then sends the next. Requests
  * and replies start with type[4] and size[4] of the payload, at most

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy channel, protocol version 2: what QEMU's proxy driver and
- * virtfs-proxy-helper say to each other over an AF_UNIX stream socket.
+ * The proxy channel, protocol version 2: the messages between QEMU's proxy
+ * driver and virtfs-proxy-helper over an AF_UNIX stream socket.
  *
  * Framing. The connection opens with one HELLO from QEMU, framed as protocol
  * version 1 frames its requests: u32 type, u32 size of the payload, both in
@@ -116,9 +116,9 @@
 #define PROXY_MAX_MESSAGE       (128 * 1024)
 /* SCM_MAX_FD of Linux: descriptors in one sendmsg(2) */
 #define PROXY_MAX_FDS           253
-/* Descriptors in one message */
+/* Descriptors in one message, other than RING */
 #define PROXY_MESSAGE_FDS       3
-/* and in a RING: the memory, the bell for requests, the bell for replies */
+/* Descriptors in a RING: the memory, the bell for requests, that for replies */
 #define PROXY_RING_FDS          3
 /* References given back in one FORGET */
 #define PROXY_FORGET_MAX        1024
@@ -129,12 +129,13 @@
 #define PROXY_ADOPT_MAX         32
 
 #define PROXY_ROOT_HANDLE       1
-/* In handles whose number QEMU chose, not the helper */
+/* Set in handles whose number QEMU chose, not the helper */
 #define PROXY_ADOPTED           (UINT64_C(1) << 63)
 
 /*
- * Errors from here on are the kernel's own (include/linux/errno.h of Linux),
- * which a guest's kernel takes for something else: QEMU makes them EIO.
+ * Errors from this number on are the kernel's own (include/linux/errno.h of
+ * Linux). They have another meaning in a guest's kernel, so QEMU replaces them
+ * by EIO.
  */
 #define PROXY_KERNEL_ERRNO      512
 #define PROXY_MAX_ERRNO         4095

@@ -20,7 +20,7 @@
  *     consumer                          producer
  *     asleep = 1                        head = ...
  *     full barrier                      full barrier
- *     is there anything? then awake     asleep? then take it back and ring
+ *     any bytes? then asleep = 0        asleep? then asleep = 0 and ring
  *
  * At least one of the two sees what the other wrote, so no byte stays in a ring
  * whose consumer sleeps. The same holds for a producer that waits for room,

@@ -13,7 +13,7 @@
 #include "qemu/osdep.h"
 #include <sys/stat.h>
 
-/* FsAttr.valid: members that not every host file system has */
+/* FsAttr.valid: members that some host file systems do not have */
 #define FS_ATTR_BTIME           (1u << 0)
 #define FS_ATTR_GEN             (1u << 1)
 #define FS_ATTR_DATA_VERSION    (1u << 2)
@@ -103,10 +103,9 @@ typedef struct FsDirent {
 #define FS_XATTR_MAX            65536
 
 /*
- * Whether @name may be the name of a directory entry: not empty, not "." or
- * "..", no slash, at most NAME_MAX bytes. Returns 0, -EINVAL ("." and "..",
- * as rmdir(2) and rename(2) have it), -ENOENT (empty or with a slash) or
- * -ENAMETOOLONG.
+ * Checks that @name may be the name of a directory entry: not empty, not "." or
+ * "..", no slash, at most NAME_MAX bytes. Returns 0, -EINVAL (for "." and "..",
+ * as rmdir(2) does), -ENOENT (empty, or with a slash) or -ENAMETOOLONG.
  */
 static inline int fs_name_check(const char *name)
 {
