@@ -27,7 +27,7 @@ typedef struct Request {
     MarshalWriter out;          /* the reply's payload after error[4] */
     bool malformed;             /* the payload's form breaks the protocol: the
                                    caller must end the channel */
-    int fds[PROXY_MESSAGE_FDS]; /* that go with the reply */
+    int fds[PROXY_MESSAGE_FDS]; /* descriptors that go with the reply */
     unsigned nfds;
     int opened;                 /* one of fds that the request owns, or -1 */
     uint64_t used[REQUEST_HANDLES];

@@ -255,10 +255,10 @@ static pid_t start_mapper(const IdMaps *ids, pid_t target, bool root, int *go)
 static bool finish_mapper(pid_t pid, int go)
 {
     int status;
-    bool told = write(go, "", 1) == 1;
+    bool sent = write(go, "", 1) == 1;
 
     close(go);
-    return waitpid(pid, &status, 0) == pid && told && WIFEXITED(status) &&
+    return waitpid(pid, &status, 0) == pid && sent && WIFEXITED(status) &&
            WEXITSTATUS(status) == 0;
 }
 

@@ -19,7 +19,7 @@
 #include "hw/qdev-core.h"
 #include "registry.h"
 
-/* xattr fids that a guest may have open at once, unless max_xattr says more */
+/* xattr fids that a guest may have open at once, if max_xattr is not given */
 #define MAX_XATTR_DEFAULT   1024
 
 static QTAILQ_HEAD(, FsdevRecord) records = QTAILQ_HEAD_INITIALIZER(records);
@@ -53,7 +53,7 @@ typedef struct DeviceSearch {
     strList **tail;
 } DeviceSearch;
 
-/* @obj's name, if it is a device on the export */
+/* Adds the name of @obj, if it is a device that uses the export. */
 static int find_device(Object *obj, void *opaque)
 {
     DeviceSearch *search = opaque;

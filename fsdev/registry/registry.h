@@ -33,7 +33,7 @@ bool fsdev_add(const FsdevOptions *opts, Error **errp);
  */
 bool fsdev_del(const char *id, Error **errp);
 
-/* The export of that id, or NULL */
+/* The export with that id, or NULL */
 FsExport *fsdev_find(const char *id);
 
 /* The record that was made after @record; NULL gives the first. */
