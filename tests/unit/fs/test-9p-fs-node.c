@@ -10,7 +10,7 @@
 #include "qemu/main-loop.h"
 #include "hw/9pfs/fs/export.h"
 
-/* Deeper than a stack of 8 MiB has room for, a frame each */
+/* Too deep for a stack of 8 MiB with a frame per level */
 #define DEEP            300000
 
 static unsigned nodes_freed;
@@ -134,7 +134,7 @@ static void test_entries(void)
     fs_node_unref(node);
     fs_entry_put(again);
 
-    /* Another file has the name now: who holds the entry learns that. */
+    /* Another file has the name now: holders of the entry can see that. */
     moved = fs_entry_get(&fs, fs.root, "a", other);
     g_assert_true(moved != a);
     g_assert_true(a->gone);

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The cursor of a walk, with its references, and the loop that finds a node
- * again by names.
+ * Tests of the cursor of a walk, with its references, and of the loop that
+ * finds a node again by names.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests with a hostile client share: see hostile.h.
+ * Code that the tests with a hostile client share: see hostile.h.
  */
 #include "qemu/osdep.h"
 #include "hostile.h"

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests with a hostile client of either protocol version share.
+ * Code that the tests with a hostile client of either version share.
  */
 #ifndef TESTS_UNIT_HOSTILE_H
 #define TESTS_UNIT_HOSTILE_H
@@ -10,7 +10,7 @@
 
 /*
  * Options of the helper. Tests of lookups run without a sandbox, too, because
- * in a mount namespace there is no outside that a mistake could reach.
+ * in a mount namespace, a mistake could reach nothing outside.
  */
 extern const char *const hostile_namespaces[];
 extern const char *const hostile_no_sandbox[];
@@ -19,9 +19,9 @@ extern const char *const hostile_no_sandbox[];
 unsigned hostile_memory_of(pid_t pid);
 
 /*
- * Bounds while a client does its worst, in KiB: twice what threads may need.
- * Sanitizers have memory of their own beside the helper's, and keep for a while
- * what it frees.
+ * Bounds while a client does its worst, in KiB: twice the need of the threads.
+ * Sanitizers have memory of their own beside the helper's, and keep freed
+ * memory for a while.
  */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HOSTILE_MEMORY_MAX (512 * 1024)

@@ -9,7 +9,7 @@
 
 #include "proxy-fixture.h"
 
-/* Owners for new files: others than the user only where that is possible */
+/* Owners for new files: the user, or others where that is possible */
 #define GUEST_UID       (geteuid() == 0 ? 1234 : 0)
 #define GUEST_GID       (geteuid() == 0 ? 4321 : 0)
 

@@ -4,8 +4,8 @@
  * A client of virtfs-proxy-helper for tests that speaks protocol version 1
  * (fsdev/shared/proto-v1.h), over a connection of proxy-client.h.
  */
-#ifndef TESTS_UNIT_PROXY_CLIENT1_H
-#define TESTS_UNIT_PROXY_CLIENT1_H
+#ifndef TESTS_UNIT_PROXY_CLIENT_V1_H
+#define TESTS_UNIT_PROXY_CLIENT_V1_H
 
 #include "proxy-client.h"
 #include "fsdev/shared/proto-v1.h"
@@ -18,7 +18,7 @@ typedef struct ProxyClientV1 {
     uint8_t in[PROXY_V1_MAX_PAYLOAD];
 } ProxyClientV1;
 
-/* Begins a request; its payload goes to the writer that is returned. */
+/* Begins a request. Returns the writer for its payload. */
 MarshalWriter *p1_begin(ProxyClientV1 *p);
 
 /* The arguments of a request; each type uses those that it has. */
@@ -29,7 +29,7 @@ typedef struct P1Args {
     uint32_t flags;             /* OPEN, CREATE, LSETXATTR */
     uint32_t mode;              /* CREATE, MKNOD, MKDIR, CHMOD */
     uint32_t id;                /* user and group for those, and CHOWN */
-    uint64_t size;              /* TRUNCATE; room for what is asked for */
+    uint64_t size;              /* TRUNCATE; READLINK, *XATTR: the room */
 } P1Args;
 
 /* Begins a request of @type in good form, with its whole payload. */
@@ -47,4 +47,4 @@ int p1_answer_fd(ProxyClientV1 *p);
 /* p1_send(), and the answer that the type has */
 int p1_call(ProxyClientV1 *p, uint32_t type);
 
-#endif /* TESTS_UNIT_PROXY_CLIENT1_H */
+#endif /* TESTS_UNIT_PROXY_CLIENT_V1_H */

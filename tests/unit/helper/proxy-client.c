@@ -124,7 +124,7 @@ static void read_all(ProxyClient *c, bool ring, void *buf, size_t size)
     }
 }
 
-/* Replies that are sent together have their descriptors with the first. */
+/* If replies leave together, their descriptors come with the first. */
 static void take_fds(ProxyClient *c, unsigned n)
 {
     g_assert_cmpint(n, <=, PROXY_MESSAGE_FDS);

@@ -47,7 +47,7 @@ typedef struct ProxyClient {
     unsigned nfds;
     int early[PROXY_MAX_FDS];   /* came for replies not received yet */
     unsigned n_early;
-    ProxyRings *rings;          /* requests go through them, if any */
+    ProxyRings *rings;          /* for requests; or NULL */
     uint8_t out_buf[PROXY_MAX_MESSAGE];
     uint8_t in_buf[PROXY_MAX_MESSAGE];
 } ProxyClient;
@@ -100,7 +100,7 @@ void pc_hello(ProxyClient *c, uint32_t flags);
  */
 ProxyRings *pc_make_rings(int fds[PROXY_RING_FDS]);
 
-/* Sends RING with @nfds descriptors. 0 or -errno, as the helper says. */
+/* Sends RING with @nfds descriptors. Returns the reply: 0 or -errno. */
 int pc_ask_ring(ProxyClient *c, const int *fds, unsigned nfds);
 
 /* Does both. Requests go through the ring from here on. */
@@ -112,7 +112,7 @@ ProxyClient *pc_open(const char *dir, const char *const *options);
 /* Closes the connection and frees all; returns the helper's exit status. */
 int pc_close(ProxyClient *c);
 
-/* Begins a request; its payload goes to the writer that is returned. */
+/* Begins a request. Returns the writer for its payload. */
 MarshalWriter *pc_begin(ProxyClient *c);
 
 /* The arguments of a request; each type uses those that it has. */
@@ -120,7 +120,7 @@ typedef struct PcArgs {
     uint64_t handle;            /* the inode, or the directory of @name */
     const char *name;
     uint64_t other;             /* LINK, RENAME: the other directory; UNLINK:
-                                   the inode that is expected, or 0 */
+                                   the expected inode, or 0 */
     const char *other_name;     /* RENAME: the new name; MAKE: the target */
     uint32_t flags;             /* OPEN, CREATE, SETXATTR; UNLINK: 1 for a
                                    directory */

@@ -104,7 +104,7 @@ void pf_init(int *argc, char ***argv, const char *the_suite)
     suite = the_suite;
     umask(022);
     signal(SIGPIPE, SIG_IGN);
-    alarm(300);                 /* no program takes that long */
+    alarm(300);                 /* no test program takes that long */
 }
 
 static void add(const char *name, const char *const *options,

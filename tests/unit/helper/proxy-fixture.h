@@ -46,7 +46,7 @@ void pf_add_made(const char *name, const char *const *options,
 /* A new folder in @parent that belongs to @uid (PC_NOBODY: to us), mode 0755 */
 char *pf_new_dir(const char *parent, uid_t uid);
 
-/* Removes the folder with all that is in it, and frees @dir. */
+/* Removes the folder with its contents, and frees @dir. */
 void pf_remove_dir(char *dir);
 
 /* On the host, with names relative to the export */

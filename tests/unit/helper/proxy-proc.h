@@ -52,7 +52,7 @@ bool pp_other_namespace(pid_t pid, const char *name);
 /* The process has one mount, its root, whose options begin with @options. */
 void pp_expect_one_mount(pid_t pid, const char *options);
 
-/* Resident memory that is its own, in KiB */
+/* Its private resident memory, in KiB */
 unsigned pp_private_kib(pid_t pid);
 
 /* How many descriptors are open */

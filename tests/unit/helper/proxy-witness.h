@@ -18,7 +18,7 @@ typedef struct Witness Witness;
  */
 Witness *pw_new(const ProxyFixture *f);
 
-/* All is as it was, to the nanosecond. */
+/* Checks that their state is the same, to the nanosecond. */
 void pw_check(Witness *w);
 
 /* Whether an inode is one of those, or the host's root or /etc/passwd */

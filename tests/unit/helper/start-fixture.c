@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of starting the helper share: see start-fixture.h.
+ * Code that the tests of starting the helper share: see start-fixture.h.
  */
 #include "qemu/osdep.h"
 #include "start-fixture.h"

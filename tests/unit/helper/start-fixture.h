@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of how virtfs-proxy-helper starts and ends share.
+ * Code that the tests of how virtfs-proxy-helper starts and ends share.
  */
 #ifndef TESTS_UNIT_START_FIXTURE_H
 #define TESTS_UNIT_START_FIXTURE_H

@@ -226,7 +226,7 @@ static void test_bad_hello(ProxyFixture *f, gconstpointer opaque)
     hello_is_refused(f, old, 4);
     hello_is_refused(f, swapped, 4);
 
-    /* Nothing at all is no breach: QEMU went away. Half of it is one. */
+    /* An empty stream is no breach: QEMU went away. Half a HELLO is one. */
     c = pc_start(f->dir, PC_NOBODY, NULL);
     g_assert_cmpint(pc_close(c), ==, 0);
     c = pc_start(f->dir, PC_NOBODY, NULL);

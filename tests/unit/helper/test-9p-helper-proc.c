@@ -43,7 +43,7 @@ typedef struct Way {
     unsigned uid;               /* 0: that of nobody, or the starter's own */
     unsigned gid;
     bool userns;                /* root's helper in one; a user's always is */
-    bool no_namespaces;         /* but the PID's */
+    bool no_namespaces;         /* except a PID namespace */
     bool host_root;             /* its root directory is the host's */
     bool readonly;
 } Way;
@@ -93,7 +93,7 @@ static const Way ways[] = {
 
 static char *tmp;               /* holds the folders of all tests */
 
-/* What a test starts */
+/* One test's helper */
 typedef struct Run {
     const Way *way;
     uid_t starter;              /* PC_NOBODY: the test's user */
@@ -231,9 +231,9 @@ static void start(Run *r)
 }
 
 /*
- * What a descriptor may be. The magic link of one in a mount that is not ours
- * reads as the path in that: the export's root is "/" then, and told from the
- * host's by its inode.
+ * Whether a process may hold the descriptor. If its mount is not ours, its
+ * magic link reads as a path in that mount: the export's root is "/" then, and
+ * only its inode distinguishes it from the host's root.
  */
 static bool is_allowed(Run *r, bool supervisor, int fd, const char *target,
                        const struct stat *st)

@@ -4,12 +4,12 @@
  * Tests of virtfs-proxy-helper while names change their meaning. One thread
  * swaps directories and files of the export with links to the outside, as fast
  * as it can, and a client of each protocol version walks, opens, creates,
- * changes, links, renames and removes through those names. Whatever comes of
- * it, nothing of the outside is changed or handed out.
+ * changes, links, renames and removes through those names. Whatever the results
+ * are, the helper changes no file outside and hands none out.
  *
- * In --sandbox=none it is the lookups alone that see to that; the outside is
- * there to be reached. With -m slow there are a million tries for each sandbox
- * instead of some ten thousand.
+ * With --sandbox=none only the lookups ensure that, because the files outside
+ * can be reached. With -m slow there are a million tries per sandbox instead of
+ * some ten thousand.
  */
 #include "qemu/osdep.h"
 #include "proxy-client-v1.h"
@@ -72,7 +72,7 @@ static void *swap_thread(void *opaque)
 
     while (!g_atomic_int_get(&s->stop)) {
         for (i = 0; i < G_N_ELEMENTS(pairs); i++) {
-            /* It fails where a client has removed or moved one of them. */
+            /* It fails if a client has removed or moved one of them. */
             if (renameat2(s->root, pairs[i].real, s->root, pairs[i].link,
                           RENAME_EXCHANGE) == 0) {
                 s->swaps++;
@@ -326,7 +326,7 @@ static void *v1_thread(void *opaque)
     return NULL;
 }
 
-/* Every type was tried, and came to something and to nothing. */
+/* Every type was tried, with success and with failure. */
 static void report(const char *what, const Racer *r, unsigned types)
 {
     unsigned good = 0, bad = 0;

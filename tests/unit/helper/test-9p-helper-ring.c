@@ -1,10 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of virtfs-proxy-helper with requests in shared memory: how that is
- * agreed on, what it refuses to map or to wait at, which way replies take, and
- * a client that does with the memory and the bells whatever it can. (The
- * requests themselves: test-9p-helper and others, with PROXY_CLIENT_RING.)
+ * Tests of virtfs-proxy-helper with requests in shared memory: how both sides
+ * agree on it, which memory and bells the helper refuses, which way replies
+ * take, and a client that does its worst with the memory and the bells. (Tests
+ * of the requests themselves: test-9p-helper and others, with
+ * PROXY_CLIENT_RING.)
  */
 #include "qemu/osdep.h"
 #include "proxy-fixture.h"

@@ -478,7 +478,7 @@ static void test_bad_payloads(Test *t, gconstpointer opaque)
     marshal_put_strn(begin(t), "a\0b", 3);
     g_assert_cmpint(call(t, PROXY_V1_LSTAT), ==, -EINVAL);
     g_assert_cmpint(lstat_path(t, "", &st), ==, 0);
-    /* As QEMU has it for the root: the final NUL counts */
+    /* As QEMU sends it for the root: the final NUL counts. */
     marshal_put_strn(begin(t), "/", 2);
     g_assert_cmpint(call(t, PROXY_V1_LSTAT), ==, 0);
     marshal_put_strn(begin(t), "/\0", 3);

@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Whether work on a file system may wait, and in which thread it runs then.
+ * Tests of whether work on a file system may wait, and of the thread in which
+ * it runs then.
  * (test-9p-host-file.c has the kinds of real file systems.)
  */
 #include "qemu/osdep.h"

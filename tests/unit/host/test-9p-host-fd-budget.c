@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The budget of descriptors, with real descriptors and a low RLIMIT_NOFILE:
- * which descriptor is closed for another, and which stays; and what two threads
- * get of it.
+ * Tests of the budget of descriptors, with real descriptors and a low
+ * RLIMIT_NOFILE: which descriptor it closes for another, which one stays, and
+ * how two threads share it.
  */
 #include "qemu/osdep.h"
 #include <sys/resource.h>
@@ -311,7 +311,7 @@ static void test_relieve(void)
 }
 
 /*
- * Two threads: exports in an IOThread's place, with a descriptor each node.
+ * Two threads: exports in an IOThread's place, with one descriptor per node.
  */
 
 typedef struct Worker {
@@ -340,7 +340,7 @@ static void worker_bh(void *opaque)
     qemu_event_set(&worker.done);
 }
 
-/* Runs @fn in the worker, while this thread waits and does nothing else. */
+/* Runs @fn in the worker, while this thread only waits. */
 static void in_worker(void (*fn)(void *opaque), void *opaque)
 {
     worker.fn = fn;

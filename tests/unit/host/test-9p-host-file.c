@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * I/O on held host descriptors (hw/9pfs/host/file.c), on real files in the
- * current folder, which decides the file system: with and without RWF_NOWAIT,
- * in any number of pieces, from several coroutines at once.
+ * Tests of I/O on open host descriptors (hw/9pfs/host/file.c), on real files in
+ * the current folder, which decides the file system: with and without
+ * RWF_NOWAIT, in any number of pieces, from several coroutines at once.
  */
 #include "qemu/osdep.h"
 #include <linux/magic.h>
@@ -241,7 +241,7 @@ static void test_in_memory(void)
     g_assert_cmpint(job.ret, ==, 0);
     at_once(&lock, run_lock);
     g_assert_cmpint(lock.ret, ==, 0);
-    /* What would hold up others */
+    /* Requests that would hold up others */
     g_assert_cmpint(do_buf(file, run_write, big, 4 * 1024 * 1024, 0), ==,
                     4 * 1024 * 1024);
     fs_file_unref(file);

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The local driver with a mapped security model: names of the model's own, and
- * views that stay with nodes when names change.
+ * Tests of the local driver with a mapped security model: the model's own
+ * names, and views that stay with nodes when names change.
  */
 #include "qemu/osdep.h"
 #include <sys/xattr.h>
@@ -83,7 +83,7 @@ static void test_reserved(void)
     finish(&t);
 }
 
-/* What is kept by name goes along with names, and is there without one. */
+/* Attributes kept by name move with the name, and are there without one. */
 static void mapped(FsdevSecurityModel model)
 {
     FsNode *file, *link, *dir, *over, *behind;

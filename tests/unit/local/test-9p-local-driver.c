@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The local driver on a real directory: its operations, what it does without
- * another thread, and the options that it refuses.
+ * Tests of the local driver on a real directory: its operations, those that
+ * need no other thread, and the options that it refuses.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"

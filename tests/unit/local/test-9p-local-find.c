@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The local driver on a real directory: nodes that outlive their descriptors,
- * and the names that change under them.
+ * Tests of the local driver on a real directory: nodes that outlive their
+ * descriptors, and names that change.
  */
 #include "qemu/osdep.h"
 #include <sys/resource.h>
@@ -218,7 +218,7 @@ static void test_rename_behind(void)
     finish(&t);
 }
 
-/* What a rename is about was moved by the host: it must not wait for itself */
+/* The host moved the file of a rename, which must not wait for itself. */
 static void test_rename_stale(void)
 {
     FsNode *over, *dir;
@@ -470,9 +470,9 @@ static void test_deep(void)
 }
 
 /*
- * The host turns the order of directories round, and what was above is below.
- * References that run in a circle would leave nodes behind, which finish()
- * looks for: at each stage, as the next one may put them right.
+ * The host reverses the order of directories: the upper one is below now.
+ * References that run in a circle would leave nodes behind. finish() looks for
+ * those after each stage, because the next stage may correct them.
  */
 static void circle(int stages)
 {

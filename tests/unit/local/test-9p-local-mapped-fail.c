@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The mapped security models of the local driver, on a real directory (in
- * TMPDIR): operations that fail half-way, and several threads at once.
+ * Tests of the mapped security models of the local driver, on a real directory
+ * (in TMPDIR): operations that fail half-way, and several threads at once.
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"
@@ -172,8 +172,8 @@ static struct rlimit limit_fds(unsigned more)
 }
 
 /*
- * Each operation with no descriptor to be had, with one, with two, and so on:
- * until it succeeds it has no effect that can be seen.
+ * Each operation with no descriptor left, with one, with two, and so on: until
+ * it succeeds, it has no visible effect.
  */
 
 enum { MAKE, MAKEDIR, MAKELINK, CREATE, LINK, RENAME, OVER, CHMOD, UNLINK,

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of the security model mapped-file of the local driver: the text of its
- * metadata, and what others who write to the directory can make of it.
+ * metadata, and changes of it by other processes that write to the directory.
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"
@@ -217,7 +217,7 @@ static void test_file_rmdir(void)
     assert_missing(fix->export, "dir");
     assert_missing(fix->export, META "/dir");
 
-    /* What cannot be metadata is not ours to remove. */
+    /* The driver does not remove files that cannot be metadata. */
     make("dir", S_IFDIR | 0700);
     g_assert_cmpint(mkdirat(fix->export, "dir/" META, 0700), ==, 0);
     g_assert_cmpint(mkdirat(fix->export, "dir/" META "/sub", 0700), ==, 0);

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The mapped security models of the local driver, on a real directory (in
- * TMPDIR): the guest's view, and the bytes on the disk that stand for it, where
- * the two models differ only in the format.
+ * Tests of the mapped security models of the local driver, on a real directory
+ * (in TMPDIR): the guest's view, and the bytes on the disk that stand for it.
+ * The two models differ only in the format of these.
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"

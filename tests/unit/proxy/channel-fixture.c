@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of QEMU's end of the proxy channel share: see
+ * Code that the tests of QEMU's end of the proxy channel share: see
  * channel-fixture.h.
  */
 #include "qemu/osdep.h"

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of the proxy driver share: see driver-fixture.h.
+ * Code that the tests of the proxy driver share: see driver-fixture.h.
  */
 #include "qemu/osdep.h"
 #include "block/aio.h"

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QEMU's end of the proxy channel against a peer that goes away, or that sends
- * bad replies and descriptors.
+ * Tests of QEMU's end of the proxy channel against a peer that goes away, or
+ * that sends bad replies and descriptors.
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
@@ -134,7 +134,7 @@ static void test_fd_flood(void)
     channel_finish(&t);
 }
 
-/* One that nobody can be waiting for */
+/* More descriptors than all replies can need */
 static void test_fd_excess(void)
 {
     uint8_t buf[64];

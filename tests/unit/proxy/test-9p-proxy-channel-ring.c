@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QEMU's end of the proxy channel with requests and replies in shared memory,
- * against a peer that may do anything to it.
+ * Tests of QEMU's end of the proxy channel with requests and replies in shared
+ * memory, against a peer that may do anything to the memory.
  */
 #include "qemu/osdep.h"
 #include "block/aio.h"
@@ -157,7 +157,7 @@ static void test_ring_counts(void)
     }
 }
 
-/* Our own counts and flags, changed behind our back */
+/* The peer changes our own counts and flags. */
 static void test_ring_own_counts(void)
 {
     ChannelTest t;
@@ -435,7 +435,7 @@ static void test_ring_adopt_many(void)
     close(fd);
 }
 
-/* A reply that comes while nobody has the channel, which rings no bell */
+/* A reply, without a bell, while the channel has no AioContext */
 static void test_ring_moves(void)
 {
     ChannelTest t;

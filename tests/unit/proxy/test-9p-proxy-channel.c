@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * QEMU's end of the proxy channel: the greeting, and requests and replies as
- * they should be, against a peer that chooses when and how it answers.
+ * Tests of QEMU's end of the proxy channel: the greeting, and good requests and
+ * replies, against a peer that chooses when and how it answers.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"

@@ -1,12 +1,11 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver against a helper that contradicts itself, and how it
- * reaches its helper: every way to name one that does not work.
+ * Tests of the proxy driver against a helper that contradicts itself, and with
+ * all options for a helper that cannot work.
  *
  * The test plays the helper by hand (proxy-peer.h) on the other end of a
- * socket pair that the driver takes with sock_fd. What a real helper does is
- * for the qtests.
+ * socket pair that the driver takes with sock_fd. The qtests use a real one.
  */
 #include "qemu/osdep.h"
 #include <sys/resource.h>

@@ -1,11 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver after it lost its helper: how it finds nodes again, what
- * becomes of requests that were under way, and a next helper that is not what
- * it should be. The test plays the helpers by hand on a listening socket. The
- * qtests have real helpers, except one that makes a forbidden system call,
- * which is here.
+ * Tests of the proxy driver after it lost its helper: how it finds nodes again,
+ * the end of requests that were in flight, and a wrong next helper. The test
+ * plays the helpers by hand on a listening socket. The qtests have the real
+ * helpers, except one that makes a forbidden system call, which is here.
  */
 #include "qemu/osdep.h"
 #include <poll.h>

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver in protocol version 1: one operation after the other, and
- * what becomes of a helper that says nothing, too much or nonsense.
+ * Tests of the proxy driver in protocol version 1: one operation after the
+ * other, and helpers that send no reply, too long a reply, or nonsense.
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>

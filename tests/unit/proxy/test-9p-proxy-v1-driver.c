@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver in protocol version 1 (fsdev/shared/proto-v1.h): what it
- * sends, and what it makes of the answers.
+ * Tests of the proxy driver in protocol version 1 (fsdev/shared/proto-v1.h):
+ * its requests, and its use of the answers.
  *
- * The last tests are with real helpers: that of this build, and Debian 12's if
+ * The last tests use real helpers: that of this build, and Debian 12's if
  * VIRTFS_OLD_HELPER names it and root runs the test.
  */
 #include "qemu/osdep.h"
@@ -439,7 +439,7 @@ static void test_open(void)
     g_assert_cmphex(fcntl(good, F_GETFL) & O_NONBLOCK, ==, 0);
     close(good);
 
-    /* Attributes then need no message, for whoever asks. */
+    /* The open file gives the attributes, without a message. */
     op_start(&op, run_getattr, node);
     g_assert_true(op.done);
     g_assert_cmpint(op.ret, ==, 0);

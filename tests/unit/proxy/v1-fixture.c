@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of the proxy driver in protocol version 1 share: see
+ * Code that the tests of the proxy driver in protocol version 1 share: see
  * v1-fixture.h.
  */
 #include "qemu/osdep.h"

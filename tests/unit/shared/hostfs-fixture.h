@@ -44,7 +44,7 @@ void as_user(Fixture *f, FixtureTest *test);
 /* The same, but as the test's user. */
 void in_child(Fixture *f, FixtureTest *test);
 
-/* Skips the test unless it runs as root; tell why it must. */
+/* Skips the test unless it runs as root; @why is the reason. */
 bool need_root(const char *why);
 
 /* Makes a regular file holding @text in the real directory @dir. */

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of making files on the host share: see make-fixture.h.
+ * Code that the tests of making files on the host share: see make-fixture.h.
  */
 #include "qemu/osdep.h"
 #include "make-fixture.h"

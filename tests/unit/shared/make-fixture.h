@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the tests of making files on the host share.
+ * Code that the tests of making files on the host share.
  */
 #ifndef TESTS_UNIT_MAKE_FIXTURE_H
 #define TESTS_UNIT_MAKE_FIXTURE_H

@@ -335,7 +335,7 @@ static gpointer walk_thread(gpointer opaque)
     return NULL;
 }
 
-/* Changes what is changed for the time being all the while */
+/* Changes, all the time, the mode to which bits are added */
 static gpointer chmod_thread(gpointer opaque)
 {
     Work *w = opaque;

@@ -173,7 +173,7 @@ static void test_open(Fixture *f)
     assert_open(f, "a/file", O_RDWR | O_NONBLOCK | O_NOFOLLOW, 0);
     assert_open(f, "a/file", O_ACCMODE, EINVAL);
     assert_open(f, "a/file", O_DIRECTORY, ENOTDIR);
-    /* What a guest has no say in is dropped. */
+    /* Flags that a guest may not choose are dropped. */
     assert_open(f, "a/file", O_RDWR | O_CREAT | O_EXCL | O_ASYNC, 0);
     assert_open(f, "a/file", O_RDONLY | O_PATH, 0);
     assert_open(f, "a/b", O_RDWR | __O_TMPFILE, EISDIR);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of the proxy channel's rings (fsdev/shared/ring.h): bytes come out as
- * they were put in, wherever the counts are; counts that cannot be are found;
+ * they were put in, wherever the counts are; impossible counts are detected;
  * no wakeup is lost between two threads; only memory of a fixed size is mapped.
  */
 #include "qemu/osdep.h"
@@ -91,7 +91,7 @@ static void test_empty_and_full(void)
     qemu_vfree(p);
 }
 
-/* Counts of the other side that cannot be; nothing is copied then. */
+/* Impossible counts of the other side: no bytes are copied. */
 static void test_impossible(void)
 {
     static const uint32_t counts[] = { 0, 5, 0x7fffffff, UINT32_MAX - 8 };
