@@ -5,12 +5,13 @@
  * symbolic links. The helper runs them for the proxy driver; QEMU itself runs
  * them for the local driver.
  *
- * A handle is an O_PATH descriptor of an inode inside the export. No function
- * takes a path: names are single components, checked with fs_name_check(), and
- * looked up with openat2(2) and RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
- * RESOLVE_NO_MAGICLINKS, so a link or a rename race cannot lead out. Operations
- * that the kernel has only by path (chmod, xattrs, reopening an O_PATH handle)
- * go through the handle's own magic link in /proc/self/fd.
+ * A handle here is a control FD: an O_PATH descriptor of an inode inside the
+ * export. No function takes a path: names are single components, checked with
+ * fs_name_check(), and looked up with openat2(2) and RESOLVE_BENEATH |
+ * RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, so a link or a rename race
+ * cannot lead out. Operations that the kernel has only by path (chmod, xattrs,
+ * reopening an O_PATH handle) go through the handle's own magic link in
+ * /proc/self/fd.
  *
  * Ids are the kernel's as this process sees them (inside a user namespace:
  * that namespace's). The process' umask must be 0. All functions may block.

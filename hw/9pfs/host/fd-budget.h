@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The process's budget of descriptors: those of nodes (O_PATH), which can be
- * closed and opened again, and open files, which cannot.
+ * The process's budget of descriptors: control FDs (O_PATH, of nodes), which
+ * can be closed and opened again, and open FDs (of open files), which cannot.
  *
  * The descriptors of all exports that run in one thread are in one list, the
  * least recently used first. When there are too many (half of RLIMIT_NOFILE,

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Open files that are a descriptor in this process: the FsDriver operations
- * on them, for every driver whose open files are of this kind.
+ * Open files that are a descriptor in this process (an open FD): the FsDriver
+ * operations on them, for every driver whose open files are of this kind.
  */
 #ifndef HW_9PFS_HOST_FILE_H
 #define HW_9PFS_HOST_FILE_H
