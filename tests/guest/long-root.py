@@ -161,7 +161,7 @@ class Rooted(GuestCase):
               gcc -shared -fPIC -o libown.so f1.c && rm f1.c &&
               echo 'int f1(void); int main(void) { return f1(); }' >m.c &&
               gcc -o dyn m.c -L. -lown && LD_LIBRARY_PATH=. ./dyn; echo " $?"
-              make -q; touch f2.c; make -n 2>clock | grep -c f2.c''')
+              make -q 2>clock; touch f2.c; make -n 2>>clock | grep -c f2.c''')
     def test_gcc(self):
         """gcc and make: programs and a library are built and run"""
         self.assertEqual(self.said.splitlines()[-3:],
