@@ -1,0 +1,411 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See hung-fuse.h. The server reads requests from /dev/fuse and answers each
+ * at once or never. What the test chooses is in memory that both processes
+ * share. The kernel aborts the file system when the server closes /dev/fuse.
+ */
+#include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "hung-fuse.h"
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/uio.h>
+
+#define TEXT            "text"
+#define OPCODES         64
+#define REQUEST_MAX     (128 * 1024)
+
+typedef struct Shared {
+    int ready;                  /* 1: mounted; -errno: not */
+    int hung[OPCODES];
+    int count[OPCODES];
+    int waiting;
+    unsigned cache;
+    uint64_t only;
+} Shared;
+
+struct HungFuse {
+    Shared *shared;
+    pid_t pid;
+    int life;                   /* the server ends when this is closed */
+};
+
+typedef struct Server {
+    Shared *shared;
+    int fuse;
+    struct fuse_attr attr[HUNG_LINK + 1];
+    char request[REQUEST_MAX];
+} Server;
+
+static const struct {
+    const char *name;
+    uint64_t parent;
+    mode_t mode;
+} nodes[HUNG_LINK + 1] = {
+    [HUNG_ROOT] = { "", 0, S_IFDIR | 0755 },
+    [HUNG_FILE] = { "file", HUNG_ROOT, S_IFREG | 0644 },
+    [HUNG_OTHER] = { "other", HUNG_ROOT, S_IFREG | 0644 },
+    [HUNG_DIR] = { "dir", HUNG_ROOT, S_IFDIR | 0755 },
+    [HUNG_INNER] = { "inner", HUNG_DIR, S_IFREG | 0644 },
+    [HUNG_LINK] = { "link", HUNG_ROOT, S_IFLNK | 0777 },
+};
+
+static void reply(Server *s, uint64_t id, int error, const void *data,
+                  size_t size)
+{
+    struct fuse_out_header head = {
+        .len = sizeof(head) + (error ? 0 : size),
+        .error = -error,
+        .unique = id,
+    };
+    struct iovec iov[] = {
+        { &head, sizeof(head) },
+        { (void *)data, size },
+    };
+
+    /* ENOENT: the request was interrupted */
+    if (writev(s->fuse, iov, error || !size ? 1 : 2) < 0 && errno != ENOENT) {
+        _exit(1);
+    }
+}
+
+static void reply_lookup(Server *s, const struct fuse_in_header *in,
+                         const char *name)
+{
+    struct fuse_entry_out out = {
+        .entry_valid = s->shared->cache,
+        .attr_valid = s->shared->cache,
+    };
+    uint64_t i;
+
+    for (i = HUNG_FILE; i <= HUNG_LINK; i++) {
+        if (nodes[i].parent == in->nodeid && !strcmp(nodes[i].name, name)) {
+            out.nodeid = i;
+            out.attr = s->attr[i];
+            reply(s, in->unique, 0, &out, sizeof(out));
+            return;
+        }
+    }
+    reply(s, in->unique, ENOENT, NULL, 0);
+}
+
+static void reply_attr(Server *s, const struct fuse_in_header *in)
+{
+    struct fuse_attr_out out = {
+        .attr_valid = s->shared->cache,
+        .attr = s->attr[in->nodeid],
+    };
+
+    reply(s, in->unique, 0, &out, sizeof(out));
+}
+
+static void set_attr(Server *s, const struct fuse_in_header *in,
+                     const struct fuse_setattr_in *set)
+{
+    struct fuse_attr *attr = &s->attr[in->nodeid];
+
+    if (set->valid & FATTR_MODE) {
+        attr->mode = (attr->mode & S_IFMT) | (set->mode & 07777);
+    }
+    if (set->valid & FATTR_UID) {
+        attr->uid = set->uid;
+    }
+    if (set->valid & FATTR_GID) {
+        attr->gid = set->gid;
+    }
+    reply_attr(s, in);
+}
+
+static void reply_read(Server *s, const struct fuse_in_header *in,
+                       const struct fuse_read_in *read)
+{
+    size_t len = strlen(TEXT);
+    size_t offset = MIN(read->offset, len);
+
+    reply(s, in->unique, 0, &TEXT[offset], MIN(len - offset, read->size));
+}
+
+static void reply_readdir(Server *s, const struct fuse_in_header *in,
+                          const struct fuse_read_in *read)
+{
+    char buf[1024] = { };
+    size_t len = 0;
+    uint64_t i;
+
+    /* An entry's offset is its inode number. */
+    for (i = MAX(read->offset + 1, HUNG_FILE); i <= HUNG_LINK; i++) {
+        struct fuse_dirent *d = (struct fuse_dirent *)&buf[len];
+        size_t size = FUSE_NAME_OFFSET + strlen(nodes[i].name);
+
+        if (nodes[i].parent != in->nodeid) {
+            continue;
+        }
+        size = FUSE_DIRENT_ALIGN(size);
+        if (len + size > MIN(read->size, sizeof(buf))) {
+            break;
+        }
+        d->ino = i;
+        d->off = i;
+        d->namelen = strlen(nodes[i].name);
+        d->type = nodes[i].mode >> 12;
+        memcpy(d->name, nodes[i].name, d->namelen);
+        len += size;
+    }
+    reply(s, in->unique, 0, buf, len);
+}
+
+static void reply_other(Server *s, const struct fuse_in_header *in,
+                        const void *body)
+{
+    static const struct fuse_init_out init = {
+        .major = FUSE_KERNEL_VERSION,
+        .minor = 31,
+        .max_write = 4096,
+        .time_gran = 1,
+    };
+    static const struct fuse_statfs_out statfs = {
+        .st = { .bsize = 4096, .frsize = 4096, .namelen = 255 },
+    };
+    static const struct fuse_open_out open = { .fh = 1 };
+    const struct fuse_getxattr_in *xattr = body;
+    struct fuse_getxattr_out none = { };
+    struct fuse_write_out written = {
+        .size = ((const struct fuse_write_in *)body)->size,
+    };
+
+    switch (in->opcode) {
+    case FUSE_INIT:
+        reply(s, in->unique, 0, &init, sizeof(init));
+        break;
+    case FUSE_STATFS:
+        reply(s, in->unique, 0, &statfs, sizeof(statfs));
+        break;
+    case FUSE_OPEN:
+    case FUSE_OPENDIR:
+        reply(s, in->unique, 0, &open, sizeof(open));
+        break;
+    case FUSE_WRITE:
+        reply(s, in->unique, 0, &written, sizeof(written));
+        break;
+    case FUSE_READLINK:
+        reply(s, in->unique, 0, "file", 4);
+        break;
+    case FUSE_GETXATTR:
+        reply(s, in->unique, ENODATA, NULL, 0);
+        break;
+    case FUSE_LISTXATTR:
+        reply(s, in->unique, 0, &none, xattr->size ? 0 : sizeof(none));
+        break;
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+    case FUSE_FLUSH:
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case FUSE_SETXATTR:
+    case FUSE_REMOVEXATTR:
+    case FUSE_ACCESS:
+        reply(s, in->unique, 0, NULL, 0);
+        break;
+    default:
+        reply(s, in->unique, ENOSYS, NULL, 0);
+        break;
+    }
+}
+
+static void serve_one(Server *s)
+{
+    const struct fuse_in_header *in = (void *)s->request;
+    const void *body = in + 1;
+
+    if (read(s->fuse, s->request, sizeof(s->request)) < 0) {
+        if (errno == EINTR || errno == EAGAIN || errno == ENOENT) {
+            return;
+        }
+        _exit(0);               /* ENODEV: unmounted */
+    }
+    if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
+        in->opcode == FUSE_INTERRUPT) {
+        return;
+    }
+    if (in->opcode < OPCODES) {
+        qatomic_inc(&s->shared->count[in->opcode]);
+        if (qatomic_read(&s->shared->hung[in->opcode]) &&
+            (!s->shared->only || s->shared->only == in->nodeid)) {
+            qatomic_inc(&s->shared->waiting);
+            return;
+        }
+    }
+    switch (in->opcode) {
+    case FUSE_LOOKUP:
+        reply_lookup(s, in, body);
+        break;
+    case FUSE_GETATTR:
+        reply_attr(s, in);
+        break;
+    case FUSE_SETATTR:
+        set_attr(s, in, body);
+        break;
+    case FUSE_READ:
+        reply_read(s, in, body);
+        break;
+    case FUSE_READDIR:
+        reply_readdir(s, in, body);
+        break;
+    default:
+        reply_other(s, in, body);
+        break;
+    }
+}
+
+static int do_mount(Server *s, const char *path)
+{
+    char options[128];
+
+    s->fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (s->fuse < 0) {
+        return -errno;
+    }
+    snprintf(options, sizeof(options),
+             "fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other",
+             s->fuse, geteuid(), getegid());
+    return mount("hung", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0
+           ? -errno : 1;
+}
+
+static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
+                                  const char *path)
+{
+    static Server server;
+    Server *s = &server;
+    struct pollfd fds[2];
+    uint64_t i;
+
+    /* What the test has open must not stay open here. */
+    for (i = 3; i < 1024; i++) {
+        if (i != life) {
+            close(i);
+        }
+    }
+    s->shared = shared;
+    for (i = HUNG_ROOT; i <= HUNG_LINK; i++) {
+        s->attr[i].ino = i;
+        s->attr[i].mode = nodes[i].mode;
+        s->attr[i].nlink = 1 + S_ISDIR(nodes[i].mode);
+        s->attr[i].size = S_ISDIR(nodes[i].mode) ? 0 : strlen(TEXT);
+        s->attr[i].blksize = 4096;
+    }
+    i = do_mount(s, path);
+    qatomic_store_release(&shared->ready, (int)i);
+    if ((int)i < 0) {
+        _exit(1);
+    }
+    fds[0] = (struct pollfd) { .fd = s->fuse, .events = POLLIN };
+    fds[1] = (struct pollfd) { .fd = life, .events = POLLIN };
+    while (getppid() == parent) {
+        if (poll(fds, 2, 1000) > 0) {
+            if (fds[1].revents) {
+                break;
+            }
+            serve_one(s);
+        }
+    }
+    umount2(path, MNT_DETACH);
+    _exit(0);
+}
+
+HungFuse *hung_fuse_start(const char *path)
+{
+    pid_t self = getpid();
+    HungFuse *h = g_new0(HungFuse, 1);
+    int life[2];
+    int ready;
+
+    h->shared = mmap(NULL, sizeof(Shared), PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(h->shared != MAP_FAILED);
+    g_assert_true(g_unix_open_pipe(life, FD_CLOEXEC, NULL));
+    h->pid = fork();
+    g_assert_cmpint(h->pid, >=, 0);
+    if (h->pid == 0) {
+        run_server(h->shared, life[0], self, path);
+    }
+    close(life[0]);
+    h->life = life[1];
+    while (!(ready = qatomic_load_acquire(&h->shared->ready))) {
+        g_usleep(1000);
+    }
+    if (ready < 0) {
+        hung_fuse_end(h);
+        errno = -ready;
+        return NULL;
+    }
+    return h;
+}
+
+HungFuse *hung_fuse_start_or_skip(const char *path)
+{
+    HungFuse *h = hung_fuse_start(path);
+
+    if (!h) {
+        g_autofree char *why = g_strdup_printf("cannot mount FUSE here: %s",
+                                               strerror(errno));
+        g_test_skip(why);
+    }
+    return h;
+}
+
+void hung_fuse_end(HungFuse *h)
+{
+    int status;
+
+    close(h->life);
+    g_assert_cmpint(waitpid(h->pid, &status, 0), ==, h->pid);
+    munmap(h->shared, sizeof(Shared));
+    g_free(h);
+}
+
+void hung_fuse_hang(HungFuse *h, unsigned opcode, uint64_t ino)
+{
+    g_assert_cmpuint(opcode, <, OPCODES);
+    h->shared->only = ino;
+    qatomic_set(&h->shared->hung[opcode], 1);
+}
+
+void hung_fuse_answer(HungFuse *h)
+{
+    unsigned i;
+
+    for (i = 0; i < OPCODES; i++) {
+        qatomic_set(&h->shared->hung[i], 0);
+    }
+}
+
+void hung_fuse_cache(HungFuse *h, unsigned seconds)
+{
+    h->shared->cache = seconds;
+}
+
+unsigned hung_fuse_waiting(HungFuse *h)
+{
+    return qatomic_read(&h->shared->waiting);
+}
+
+unsigned hung_fuse_count(HungFuse *h, unsigned opcode)
+{
+    g_assert_cmpuint(opcode, <, OPCODES);
+    return qatomic_read(&h->shared->count[opcode]);
+}
+
+bool hung_fuse_wait(HungFuse *h, unsigned n)
+{
+    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+
+    while (hung_fuse_waiting(h) < n) {
+        if (g_get_monotonic_time() > end) {
+            return false;
+        }
+        g_usleep(1000);
+    }
+    return true;
+}
