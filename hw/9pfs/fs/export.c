@@ -27,6 +27,7 @@ bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp)
 void fs_export_release(FsExport *fs)
 {
     fs_nodes_destroy(&fs->nodes);
+    g_clear_pointer(&fs->dirs, g_free);     /* no directory is open */
     if (fs->server) {
         fs->server->free(fs->server);
         fs->server = NULL;

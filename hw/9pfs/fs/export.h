@@ -65,6 +65,7 @@ struct FsExport {
     FsdevMultidevs multidevs;
     bool multidevs_warned;      /* that there are several */
     struct FsThrottle *throttle;    /* NULL: no limits */
+    struct HostDirs *dirs;      /* host/file.c's; NULL before the first */
     /*
      * Notified with an FsHelperEvent when the driver's helper is lost, and when
      * another one replaces it. All zero is empty.

@@ -42,6 +42,11 @@
  * requests on the open directory share the descriptor's position and the block:
  * a CoMutex lets one at a time use them. A request for offset 0 always starts
  * again, as rewinddir(3) does.
+ *
+ * A block takes memory only as long as it has entries that no request has taken
+ * yet. An export keeps at most HOST_DIR_BLOCKS of those that no request uses.
+ * For another one, the least recently used goes, and its directory is read
+ * again from the offset of its next entry.
  */
 #include "qemu/osdep.h"
 #include <linux/fs.h>
@@ -52,7 +57,6 @@
 #include "qemu/iov.h"
 #include "file.h"
 
-#define HOST_DIR_BUFFER     (32 * 1024)
 
 /* Bytes that one read or write copies at once, on a file system in memory */
 #define SHORT_MAX           (1024 * 1024)
@@ -67,11 +71,19 @@
 
 struct HostDir {
     CoMutex lock;
-    uint64_t next;              /* offset of the entry at buf + pos */
+    uint64_t next;              /* offset of the next entry, at buf + pos */
     size_t pos;
     size_t len;
     bool end;                   /* nothing came after the block */
-    uint8_t buf[HOST_DIR_BUFFER] QEMU_ALIGNED(8);
+    bool seek;                  /* the descriptor must go to next first */
+    uint8_t *buf;               /* NULL: the block has no more entries */
+    QTAILQ_ENTRY(HostDir) lru;  /* with a block that no request uses */
+};
+
+/* The blocks of an export's directories that no request uses */
+struct HostDirs {
+    unsigned blocks;
+    QTAILQ_HEAD(, HostDir) lru; /* last used last */
 };
 
 static HostFile *host_file(FsFile *file)
@@ -126,6 +138,8 @@ static int close_work(void *opaque)
     return 0;
 }
 
+static void host_dir_free(HostFile *f);
+
 void host_file_free(FsFile *file)
 {
     HostFile *f = host_file(file);
@@ -140,7 +154,7 @@ void host_file_free(FsFile *file)
         }
         thread_pool_submit_aio(close_work, GINT_TO_POINTER(f->fd), NULL, NULL);
     }
-    g_free(f->dir);
+    host_dir_free(f);
     g_free(f);
 }
 
@@ -434,7 +448,6 @@ int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
 typedef struct HostDirRead {
     int fd;
     HostDir *dir;
-    bool seek;                  /* to dir->next first */
 } HostDirRead;
 
 /* Fills the block: bytes in it, 0 at the end of the directory, or -errno. */
@@ -445,18 +458,18 @@ static int readdir_work(void *opaque)
     size_t len = 0;
     ssize_t n;
 
-    if (rd->seek && lseek(rd->fd, dir->next, SEEK_SET) < 0) {
+    if (dir->seek && lseek(rd->fd, dir->next, SEEK_SET) < 0) {
         return -errno;
     }
     do {
         n = syscall(SYS_getdents64, rd->fd, dir->buf + len,
-                    HOST_DIR_BUFFER - len);
+                    HOST_DIR_BLOCK - len);
         if (n < 0) {
             /* After some entries, the next call reports it */
             return len ? len : -errno;
         }
         len += n;
-    } while (n > 0 && len < HOST_DIR_BUFFER / 2);
+    } while (n > 0 && len < HOST_DIR_BLOCK / 2);
     dir->end = n == 0;
     return len;
 }
@@ -486,59 +499,121 @@ static bool host_dir_hand_on(HostDir *dir, FsDirFill *fill, void *opaque)
     return true;
 }
 
+/* The block's entries, if there are any, must be read again. */
+static void host_dir_drop(HostDir *dir)
+{
+    if (dir->pos < dir->len) {
+        dir->seek = true;
+        dir->end = false;
+    }
+    dir->pos = dir->len = 0;
+    g_clear_pointer(&dir->buf, g_free);
+}
+
+static void host_dir_leave_lru(HostDirs *dirs, HostDir *dir)
+{
+    if (QTAILQ_IN_USE(dir, lru)) {
+        QTAILQ_REMOVE(&dirs->lru, dir, lru);
+        dirs->blocks--;
+    }
+}
+
+/* No request uses the block any longer: keeps it if it has more entries. */
+static void host_dir_rest(HostDirs *dirs, HostDir *dir)
+{
+    HostDir *first;
+
+    if (dir->pos == dir->len) {
+        host_dir_drop(dir);
+        return;
+    }
+    QTAILQ_INSERT_TAIL(&dirs->lru, dir, lru);
+    if (++dirs->blocks > HOST_DIR_BLOCKS) {
+        first = QTAILQ_FIRST(&dirs->lru);
+        host_dir_leave_lru(dirs, first);
+        host_dir_drop(first);
+    }
+}
+
+static HostDir *host_dir_get(HostFile *f)
+{
+    FsExport *fs = f->file.node->fs;
+
+    if (!fs->dirs) {
+        fs->dirs = g_new0(HostDirs, 1);
+        QTAILQ_INIT(&fs->dirs->lru);
+    }
+    if (!f->dir) {
+        /* At the position that a new descriptor has */
+        f->dir = g_new0(HostDir, 1);
+        qemu_co_mutex_init(&f->dir->lock);
+    }
+    return f->dir;
+}
+
+static void host_dir_free(HostFile *f)
+{
+    if (f->dir) {
+        host_dir_leave_lru(f->file.node->fs->dirs, f->dir);
+        g_free(f->dir->buf);
+        g_free(f->dir);
+    }
+}
+
+static int coroutine_fn host_dir_read(HostFile *f, HostDir *dir,
+                                      uint64_t offset, FsDirFill *fill,
+                                      void *opaque)
+{
+    HostDirRead rd = { .fd = f->fd, .dir = dir };
+    int ret;
+
+    if (offset != dir->next || (offset == 0 && dir->len > 0)) {
+        host_dir_drop(dir);
+        dir->next = offset;
+        dir->end = false;
+        dir->seek = true;
+    }
+    while (host_dir_hand_on(dir, fill, opaque)) {
+        if (dir->end) {
+            /* Reported once; the next request reads the directory again */
+            dir->end = dir->next != offset;
+            return 0;
+        }
+        if (!dir->buf) {
+            dir->buf = g_malloc(HOST_DIR_BLOCK);
+        }
+        ret = host_run(f->wait, readdir_work, &rd);
+        dir->pos = dir->len = 0;
+        if (ret < 0) {
+            /* The descriptor's position is unknown: seek next time */
+            dir->seek = true;
+            /* The entries so far are good. */
+            return dir->next == offset ? ret : 0;
+        }
+        dir->seek = false;
+        if (ret == 0) {
+            return 0;
+        }
+        dir->len = ret;
+    }
+    return 0;
+}
+
 int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
                                    FsDirFill *fill, void *opaque)
 {
     HostFile *f = host_file(file);
-    HostDirRead rd = { .fd = f->fd };
     HostDir *dir;
     int ret;
 
     if (offset > INT64_MAX) {
         return -EINVAL;
     }
-    if (!f->dir) {
-        f->dir = g_new0(HostDir, 1);
-        qemu_co_mutex_init(&f->dir->lock);
-        /* The position that a new descriptor has */
-        f->dir->next = 0;
-    }
-    dir = f->dir;
+    dir = host_dir_get(f);
     qemu_co_mutex_lock(&dir->lock);
-
-    if (offset != dir->next || (offset == 0 && dir->len > 0)) {
-        dir->next = offset;
-        dir->pos = dir->len = 0;
-        dir->end = false;
-        rd.seek = true;
-    }
-    rd.dir = dir;
-    while (true) {
-        if (!host_dir_hand_on(dir, fill, opaque)) {
-            ret = 0;
-            break;
-        }
-        if (dir->end) {
-            /* Reported once; the next request reads the directory again */
-            dir->end = dir->next != offset;
-            ret = 0;
-            break;
-        }
-        ret = host_run(f->wait, readdir_work, &rd);
-        if (ret <= 0) {
-            if (ret < 0) {
-                if (dir->next != offset) {
-                    ret = 0;    /* the entries so far are good */
-                }
-                /* The descriptor's position is unknown: seek next time */
-                dir->next = UINT64_MAX;
-            }
-            break;
-        }
-        rd.seek = false;
-        dir->pos = 0;
-        dir->len = ret;
-    }
+    host_dir_leave_lru(file->node->fs->dirs, dir);
+    ret = host_dir_read(f, dir, offset, fill, opaque);
+    host_dir_rest(file->node->fs->dirs, dir);
     qemu_co_mutex_unlock(&dir->lock);
     return ret;
 }

@@ -10,7 +10,15 @@
 #include "hw/9pfs/fs/export.h"
 #include "device-numbers.h"
 
+/*
+ * Bytes of one block of a directory's entries, and how many blocks an export
+ * keeps for requests to come
+ */
+#define HOST_DIR_BLOCK      (32 * 1024)
+#define HOST_DIR_BLOCKS     64
+
 typedef struct HostDir HostDir;
+typedef struct HostDirs HostDirs;
 
 typedef struct HostFile {
     FsFile file;
