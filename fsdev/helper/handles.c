@@ -16,6 +16,8 @@
 #define SLOTS_MIN       64
 #define NO_SLOT         UINT32_MAX
 #define ROOT_SLOT       0
+/* Generations have the bits between the slot's number and PROXY_ADOPTED. */
+#define GENERATION_MAX  ((uint32_t)((PROXY_ADOPTED - 1) >> 32))
 
 G_STATIC_ASSERT(PROXY_ROOT_HANDLE == ROOT_SLOT + 1);
 
@@ -49,6 +51,7 @@ struct Handles {
     uint32_t n;                 /* slots in the array */
     uint32_t max;
     uint32_t first_free;
+    uint32_t first_generation;  /* of new slots */
 };
 
 /* Inode numbers are often consecutive: spreads them (multiplicative hash). */
@@ -100,7 +103,10 @@ static void grow(Handles *t)
 
     t->slots = g_renew(Slot, t->slots, n);
     for (i = n; i > t->n; i--) {
-        t->slots[i - 1] = (Slot) { .fd = -1, .next_free = t->first_free };
+        t->slots[i - 1] = (Slot) {
+            .fd = -1, .next_free = t->first_free,
+            .generation = t->first_generation,
+        };
         t->first_free = i - 1;
     }
     t->n = n;
@@ -131,7 +137,7 @@ static int drop_unneeded(Handles *t, Slot *s)
     }
     g_hash_table_remove(t->by_inode, &key);
     s->fd = -1;
-    s->generation++;
+    s->generation = s->generation < GENERATION_MAX ? s->generation + 1 : 0;
     s->next_free = t->first_free;
     t->first_free = s - t->slots;
     return fd;
@@ -186,6 +192,11 @@ Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino)
     t->slots[slot].refs = 1;
     t->slots[slot].users = 1;
     return t;
+}
+
+void handles_begin_late(Handles *t)
+{
+    t->first_generation = GENERATION_MAX - 1;
 }
 
 void handles_free(Handles *t)

@@ -12,7 +12,7 @@
  *
  * A handle has the number of a slot and the slot's generation, which counts
  * how often the slot was used before. So a handle that QEMU forgot, or never
- * had, does not mean another inode.
+ * had, does not mean another inode. After 2^31 uses the count begins again.
  *
  * All functions are thread-safe.
  */
@@ -28,6 +28,12 @@ typedef struct Handles Handles;
  * keeps one reference for ever. @root stays the caller's.
  */
 Handles *handles_new(unsigned max, int root, uint64_t dev, uint64_t ino);
+
+/*
+ * For a test, before the first inode is added: all slots are as if they had
+ * been used almost as often as a generation can count.
+ */
+void handles_begin_late(Handles *t);
 
 /* Closes all handles except the root. None may be in use. */
 void handles_free(Handles *t);

@@ -195,6 +195,56 @@ static void test_generation(void)
     free_table(t);
 }
 
+/*
+ * After 2^31 uses of a slot its handles begin again. They never become adopted
+ * ones, are valid at each step, and the slot is not lost.
+ */
+static void test_generation_wraps(void)
+{
+    Handles *t = new_table(2);
+    uint64_t handle, used;
+    bool begun = false;
+    unsigned i;
+
+    handles_begin_late(t);
+    for (i = 0; i < 6; i++) {
+        handle = add(t, 10 + i);
+        g_assert_cmphex(handle & PROXY_ADOPTED, ==, 0);
+        g_assert_cmpuint((uint32_t)handle, ==, 2);
+        g_assert_true(is_known(t, handle));
+        begun |= handle >> 32 == 0;
+
+        /* Forgotten while it is in use: freed with the use. */
+        used = handle;
+        g_assert_cmpint(handles_get(t, &used), >=, 0);
+        g_assert_cmphex(used, ==, handle);
+        g_assert_true(handles_full(t));
+        g_assert_false(forget(t, handle, 1));
+        handles_put(t, used);
+        g_assert_false(handles_full(t));
+        g_assert_false(is_known(t, handle));
+    }
+    g_assert_true(begun);
+    free_table(t);
+}
+
+/* The same with adopted numbers */
+static void test_generation_wraps_adopted(void)
+{
+    Handles *t = new_table(2);
+    unsigned i;
+
+    handles_begin_late(t);
+    for (i = 0; i < 6; i++) {
+        g_assert_cmpint(handles_adopt(t, ADOPTED(i), new_fd(), DEV, 10 + i),
+                        ==, 0);
+        g_assert_true(is_known(t, ADOPTED(i)));
+        g_assert_true(forget(t, ADOPTED(i), 1));
+        g_assert_false(handles_full(t));
+    }
+    free_table(t);
+}
+
 static void test_unknown(void)
 {
     Handles *t = new_table(8);
@@ -436,6 +486,10 @@ int main(int argc, char **argv)
     g_test_add_func("/9p/helper/handles/forget-counts", test_forget_counts);
     g_test_add_func("/9p/helper/handles/in-use", test_in_use);
     g_test_add_func("/9p/helper/handles/generation", test_generation);
+    g_test_add_func("/9p/helper/handles/generation-wraps",
+                    test_generation_wraps);
+    g_test_add_func("/9p/helper/handles/generation-wraps-adopted",
+                    test_generation_wraps_adopted);
     g_test_add_func("/9p/helper/handles/unknown", test_unknown);
     g_test_add_func("/9p/helper/handles/full", test_full);
     g_test_add_func("/9p/helper/handles/least", test_least);
