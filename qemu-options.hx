@@ -7,25 +7,30 @@ HXCOMM graft: options
 DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "-fsdev local,id=id,path=path,security_model=mapped-xattr|mapped-file|\n"
     "       passthrough|none[,fmode=fmode][,dmode=dmode][,writeout=immediate]\n"
-    "       [,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max]\n"
+    "       [,readonly=on|off][,multidevs=remap|forbid|warn]\n"
+    "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
     "       [,throttling.LIMIT=value]...\n"
     "                export a host directory with QEMU's own privileges\n"
     "-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path]\n"
     "       [,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "       [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
-    "       [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
+    "       [,multidevs=remap|forbid|warn]\n"
+    "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "       [,throttling.LIMIT=value]...\n"
     "                export a host directory through virtfs-proxy-helper\n"
-    "-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]...\n"
+    "-fsdev synth,id=id[,readonly=on|off]\n"
+    "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "       [,throttling.LIMIT=value]...\n"
     "                export a synthetic tree, for tests\n"
     "                LIMIT: {bps|iops}-{total|read|write}[-max[-length]] or iops-size\n",
     QEMU_ARCH_ALL)
 
 SRST
-``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
-``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
-``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
+``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
     Define an export: files that a guest can mount over 9p. A device
     shows the export to the guest, for instance
     ``-device virtio-9p-pci,fsdev=id,mount_tag=tag``; on machines without
@@ -187,7 +192,20 @@ SRST
 
     ``max_xattr=max``
         How many extended attributes a guest may have open for reading or
-        writing at once; ``0`` means any number. The default is 1024.
+        writing at once; ``0`` means any number. Each takes up to 64 KiB of
+        QEMU's memory. The default is 1024.
+
+    ``max-open-files=max``
+        How many files and directories the guest may have open at once, at
+        least 1. Beyond that, opening one fails with ENFILE. The default is
+        as many as QEMU can have descriptors for: three quarters of the hard
+        limit of open files.
+
+    ``max-fids=max``
+        How many files the guest may know at once: from 1 to 4194304, the
+        default. Beyond that, finding one fails with ENFILE. A Linux guest
+        knows the files in its cache of names, and the open ones. The figures
+        of memory are in :ref:`virtfs-security`.
 
     ``throttling.bps-total=b``, ``throttling.bps-read=r``, ``throttling.bps-write=w``
         How many bytes of file data the guest may read and write together,
@@ -221,22 +239,27 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "-virtfs local,mount_tag=tag,path=path,security_model=mapped-xattr|mapped-file|\n"
     "        passthrough|none[,id=id][,fmode=fmode][,dmode=dmode]\n"
     "        [,writeout=immediate][,readonly=on|off]\n"
-    "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
+    "        [,multidevs=remap|forbid|warn]\n"
+    "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "        [,throttling.LIMIT=value]...\n"
     "-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id]\n"
     "        [,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "        [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
-    "        [,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]...\n"
-    "-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max]\n"
+    "        [,multidevs=remap|forbid|warn]\n"
+    "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "        [,throttling.LIMIT=value]...\n"
+    "-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off]\n"
+    "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
     "        [,throttling.LIMIT=value]...\n"
     "                -fsdev and a virtio-9p-pci device for it at once\n",
     QEMU_ARCH_ALL)
 
 SRST
-``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
-``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,throttling.LIMIT=value]``
+``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it in one option. All
     options of ``-fsdev`` have the same meaning here, and there is one
     more:

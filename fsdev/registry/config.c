@@ -42,6 +42,8 @@
     NUMBER("fmode", "host's mode of new files"),                        \
     NUMBER("dmode", "host's mode of new directories"),                  \
     NUMBER("max_xattr", "xattrs that a guest may have open at once"),        \
+    NUMBER("max-open-files", "files that a guest may have open at once"),    \
+    NUMBER("max-fids", "files that a guest may know at once"),               \
     LIMIT("bps-total", "bytes"),                                        \
     LIMIT("bps-read", "bytes"),                                         \
     LIMIT("bps-write", "bytes"),                                        \

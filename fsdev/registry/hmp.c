@@ -69,6 +69,8 @@ static void print_fsdev(Monitor *mon, const FsdevInfo *info)
     if (info->helper) {
         print_helper(mon, info->helper);
     }
+    monitor_printf(mon, "  fids %" PRIu32 " of %" PRIu32 "\n", info->fids,
+                   info->max_fids);
     monitor_printf(mon, "  nodes %" PRIu64 ", names %" PRIu64 ", open files %"
                    PRIu64 ", open xattrs %" PRIu32 ", in flight %" PRIu32 "\n",
                    info->nodes, info->names, info->open_files,

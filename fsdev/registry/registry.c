@@ -120,6 +120,16 @@ bool fsdev_add(const FsdevOptions *opts, Error **errp)
         error_setg(errp, "id '%s' is already in use", opts->id);
         return false;
     }
+    if (opts->has_max_open_files && opts->max_open_files == 0) {
+        error_setg(errp, "max-open-files=0: it must be at least 1");
+        return false;
+    }
+    if (opts->has_max_fids &&
+        (opts->max_fids == 0 || opts->max_fids > FS_FIDS_MAX)) {
+        error_setg(errp, "max-fids=%" PRIu32 ": it must be from 1 to %d",
+                   opts->max_fids, FS_FIDS_MAX);
+        return false;
+    }
     if (!driver) {
         error_setg(errp, "driver '%s' is not in this QEMU binary",
                    FsdevDriver_str(opts->fsdriver));
@@ -134,6 +144,8 @@ bool fsdev_add(const FsdevOptions *opts, Error **errp)
     fs->ctx = qemu_get_aio_context();
     fs->readonly = opts->has_readonly && opts->readonly;
     fs->max_xattr = opts->has_max_xattr ? opts->max_xattr : MAX_XATTR_DEFAULT;
+    fs->max_open_files = opts->has_max_open_files ? opts->max_open_files : 0;
+    fs->max_fids = opts->has_max_fids ? opts->max_fids : FS_FIDS_MAX;
     fs->multidevs = opts->has_multidevs ? opts->multidevs
                                         : FSDEV_MULTIDEVS_REMAP;
     if (!driver->open(fs, opts, errp)) {

@@ -70,6 +70,19 @@ static const WrongCase wrong_cases[] = {
     { "-fsdev", "synth,id=a,max_xattr=many", "'max_xattr'" },
     { "-fsdev", "synth,id=a,max_xattr=-1", "'max_xattr'" },
     { "-fsdev", "synth,id=a,max_xattr=4294967296", "'max_xattr'" },
+    { "-fsdev", "synth,id=a,max-fids=many", "'max-fids'" },
+    { "-fsdev", "synth,id=a,max-fids=-1", "'max-fids'" },
+    { "-fsdev", "synth,id=a,max-fids=0",
+      "max-fids=0: it must be from 1 to 4194304" },
+    { "-fsdev", LOCAL("none") ",max-fids=4194305",
+      "max-fids=4194305: it must be from 1 to 4194304" },
+    { "-fsdev", "synth,id=a,max_fids=9", "'max_fids' is unexpected" },
+    { "-fsdev", "synth,id=a,max-open-files=", "'max-open-files'" },
+    { "-fsdev", "synth,id=a,max-open-files=4294967296", "'max-open-files'" },
+    { "-fsdev", LOCAL("none") ",max-open-files=0",
+      "max-open-files=0: it must be at least 1" },
+    { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'max-open-files': 0}",
+      "max-open-files=0: it must be at least 1" },
     { "-fsdev", "synth,id=a", "id 'a' is already in use", true },
     { "-fsdev", "{", "JSON parse error" },
     { "-fsdev", "{}", "'fsdriver' is missing" },
@@ -174,6 +187,9 @@ static const WrongCase wrong_cases[] = {
     { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 5}",
       "'mount_tag' must be a string" },
     { "-virtfs", "synth,mount_tag=a,path=/", "'path' is unexpected" },
+    { "-virtfs", "synth,mount_tag=a,max-fids=0", "max-fids=0: it must be" },
+    { "-virtfs", "synth,mount_tag=a,max-open-files=0",
+      "max-open-files=0: it must be" },
     { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 'a', 'colour': 1}",
       "'colour' is unexpected" },
     { "-virtfs", "local,mount_tag=a,path=/dev/null,security_model=none",
@@ -390,13 +406,15 @@ static const struct {
     { "-virtfs synth,mount_tag=hostshare", "hostshare", "hostshare" },
     { "-virtfs synth,mount_tag=/mnt/x,id=a", "/mnt/x", "a" },
     { "-virtfs synth,mount_tag=a,,b,id=a,readonly=off", "a,b", "a" },
+    { "-virtfs synth,mount_tag=a,max-open-files=3,max-fids=3", "a", "a" },
     { "-virtfs '{\"fsdriver\":\"synth\",\"mount_tag\":\"t\"}'",
       "t", "t" },
     { "-virtfs synth,mount_tag=a -virtfs synth,mount_tag=b", "b", "b" },
 
     /* All options of local, in their traditional spelling */
     { "-fsdev local,security_model=mapped,writeout=immediate,readonly,"
-      "fmode=0644,dmode=0755,multidevs=remap,id=a,path=.,max_xattr=0 "
+      "fmode=0644,dmode=0755,multidevs=remap,id=a,path=.,max_xattr=0,"
+      "max-open-files=1,max-fids=4194304 "
       "-device virtio-9p-pci,id=b,fsdev=a,mount_tag=b", "b", "a" },
     { "-fsdev local,id=a,path=.,security_model=mapped-file,fmode=0x1a4,"
       "dmode=493,noreadonly,multidevs=warn "
@@ -430,15 +448,17 @@ static const struct {
     /* All options that go with a helper that QEMU starts */
     { "-fsdev proxy,id=a,path=.,writeout=immediate,donate=off,readonly,"
       "ring=on,reconnect=5,on-disconnect=wait,multidevs=forbid,max_xattr=7,"
-      "throttling.bps-total=10 "
+      "max-open-files=4294967295,max-fids=1,throttling.bps-total=10 "
       "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
     { "-virtfs proxy,mount_tag=b,id=a,path=.,writeout=immediate,"
       "donate=off,ring=on,readonly,reconnect=5,on-disconnect=wait,"
-      "multidevs=forbid,max_xattr=7,throttling.bps-total=10", "b", "a" },
+      "multidevs=forbid,max_xattr=7,max-open-files=9,max-fids=9,"
+      "throttling.bps-total=10", "b", "a" },
     { "-fsdev '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
       "\"writeout\":\"immediate\",\"donate\":false,\"readonly\":true,"
       "\"ring\":\"on\",\"reconnect\":5,\"on-disconnect\":\"wait\","
       "\"multidevs\":\"forbid\",\"max_xattr\":7,"
+      "\"max-open-files\":9,\"max-fids\":9,"
       "\"throttling\":{\"bps-total\":10}}' "
       "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
     { "-virtfs '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
@@ -446,7 +466,8 @@ static const struct {
       "\"donate\":false,\"ring\":\"off\",\"readonly\":true,"
       "\"reconnect\":5,"
       "\"on-disconnect\":\"wait\",\"multidevs\":\"forbid\","
-      "\"max_xattr\":7,\"throttling\":{\"bps-total\":10}}'",
+      "\"max_xattr\":7,\"max-open-files\":9,\"max-fids\":9,"
+      "\"throttling\":{\"bps-total\":10}}'",
       "b", "a" },
 #endif
 };
@@ -517,8 +538,9 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
 {
     static const char *const keys[] = {
         "fsdriver", "path", "security_model", "readonly", "writeout", "fmode",
-        "dmode", "multidevs", "max_xattr", "socket", "sock_fd", "helper",
-        "donate", "ring", "reconnect", "on-disconnect", "protocol",
+        "dmode", "multidevs", "max_xattr", "max-open-files", "max-fids",
+        "socket", "sock_fd", "helper", "donate", "ring", "reconnect",
+        "on-disconnect", "protocol",
         "throttling.bps-total", "throttling.iops-write-max-length",
         "throttling.iops-size",
     };

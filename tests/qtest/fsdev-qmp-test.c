@@ -33,6 +33,10 @@ static void test_errors(void *obj, void *data, QGuestAllocator *alloc)
         { ADD("'fsdriver': 'synth', 'id': '1x'"),
           "id '1x' is not an identifier: it must consist of letters, digits, "
           "'-', '.' and '_', and start with a letter" },
+        { ADD("'fsdriver': 'synth', 'id': 'x', 'max-fids': 0"),
+          "max-fids=0: it must be from 1 to 4194304" },
+        { ADD("'fsdriver': 'synth', 'id': 'x', 'max-open-files': 0"),
+          "max-open-files=0: it must be at least 1" },
         { ADD("'fsdriver': 'synth', 'id': 'there'"),
           "id 'there' is already in use" },
         { ADD("'fsdriver': 'synth', 'id': 'x', 'path': '/'"),

@@ -35,6 +35,26 @@ void fs_export_release(FsExport *fs)
     g_clear_pointer(&fs->throttle, fs_throttle_free);
 }
 
+bool fs_export_full(const FsExport *fs)
+{
+    return fs->nodes.alive >= 2 * (uint64_t)fs_export_max_fids(fs) + 1024;
+}
+
+int fs_export_open_begin(FsExport *fs)
+{
+    if (fs->max_open_files &&
+        fs->nodes.open_files + fs->opening >= fs->max_open_files) {
+        return -ENFILE;
+    }
+    fs->opening++;
+    return 0;
+}
+
+void fs_export_open_end(FsExport *fs)
+{
+    fs->opening--;
+}
+
 int fs_export_admit_dev(FsExport *fs, uint64_t dev)
 {
     if (fs->multidevs == FSDEV_MULTIDEVS_REMAP || dev == fs->root->dev) {
@@ -56,6 +76,9 @@ void fs_export_query(FsExport *fs, FsdevInfo *info)
     info->nodes = fs_nodes_count(&fs->nodes);
     info->names = fs_nodes_count_entries(&fs->nodes);
     info->open_files = fs->nodes.open_files;
+    info->has_max_open_files = fs->max_open_files != 0;
+    info->max_open_files = fs->max_open_files;
+    info->max_fids = fs_export_max_fids(fs);
     if (fs->server) {
         fs->server->query(fs->server, info);
     }

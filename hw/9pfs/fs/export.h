@@ -30,6 +30,12 @@
 #include "node.h"
 
 /*
+ * Fids of an export, if max_fids does not say less: a bound on the memory that
+ * a guest can make QEMU spend, far above what its dentry cache needs
+ */
+#define FS_FIDS_MAX     (4 * 1024 * 1024)
+
+/*
  * The state that a server keeps for an export. The server embeds it at the
  * start of its own, and sets FsExport.server when the first device comes.
  */
@@ -62,8 +68,11 @@ struct FsExport {
 
     bool readonly;
     uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
+    uint32_t max_open_files;    /* 0: as many as there are descriptors */
+    uint32_t max_fids;          /* 0: FS_FIDS_MAX */
     FsdevMultidevs multidevs;
     bool multidevs_warned;      /* that there are several */
+    uint32_t opening;           /* between fs_export_open_begin() and end */
     struct FsThrottle *throttle;    /* NULL: no limits */
     struct HostDirs *dirs;      /* host/file.c's; NULL before the first */
     /*
@@ -88,6 +97,26 @@ void fs_export_release(FsExport *fs);
  * first other device.
  */
 int fs_export_admit_dev(FsExport *fs, uint64_t dev);
+
+static inline uint32_t fs_export_max_fids(const FsExport *fs)
+{
+    return fs->max_fids ?: FS_FIDS_MAX;
+}
+
+/*
+ * Whether the guest has made the export know so many files that it may not
+ * reach others. A guest that holds a fid of each directory on the way to a
+ * file, as Linux does, has no more files than fids; but one fid alone may hold
+ * a path of any length.
+ */
+bool fs_export_full(const FsExport *fs);
+
+/*
+ * Around an open of a file for the guest: 0, or -ENFILE when max_open_files are
+ * open or being opened. The caller calls end only after 0.
+ */
+int fs_export_open_begin(FsExport *fs);
+void fs_export_open_end(FsExport *fs);
 
 /*
  * Adds to @info, which is new, the counters of the export, its server and its

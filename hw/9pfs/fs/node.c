@@ -103,6 +103,7 @@ void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr)
     node->where = NULL;
     added = g_hash_table_add(fs->nodes.nodes, node);
     assert(added);
+    fs->nodes.alive++;
 }
 
 void fs_node_detach(FsNode *node)
@@ -142,6 +143,7 @@ void fs_node_unref(FsNode *node)
         }
         where = node->where;
         fs->driver->node_free(node);
+        fs->nodes.alive--;
         if (where) {
             fs_entry_put(where);
         }

@@ -38,7 +38,7 @@ struct FsEntry {
 
 /*
  * An export's nodes, entries and files. Of node.c alone, except that export.c
- * reads open_files.
+ * reads open_files and alive.
  */
 typedef struct FsNodes {
     GHashTable *nodes;          /* by (dev, ino); NULL before the first */
@@ -48,6 +48,7 @@ typedef struct FsNodes {
     unsigned renaming;          /* renames under way */
     CoQueue renamed;            /* woken when a rename is over */
     uint64_t open_files;
+    uint64_t alive;             /* nodes, in the table or not */
 } FsNodes;
 
 void fs_nodes_init(FsNodes *nodes);

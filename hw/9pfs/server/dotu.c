@@ -170,8 +170,7 @@ static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
     fid = p9_fid_new(s, dir->id, dir->uid, node, entry);
     fs_entry_put(entry);
     if (S_ISDIR(node->type)) {
-        ret = p9_driver(req)->open_file(&req->call, node, O_RDONLY,
-                                        &fid->file);
+        ret = p9_open_file(req, node, O_RDONLY, &fid->file);
         if (ret < 0) {
             return ret;
         }
@@ -447,7 +446,7 @@ static int coroutine_fn wstat_sync(P9Request *req, P9Fid *fid)
     if (!S_ISREG(fid->node->type) && !S_ISDIR(fid->node->type)) {
         return 0;
     }
-    ret = p9_driver(req)->open_file(&req->call, fid->node, O_RDONLY, &file);
+    ret = p9_open_file(req, fid->node, O_RDONLY, &file);
     if (ret < 0) {
         return ret;
     }

@@ -36,6 +36,7 @@ static void p9_export_query(FsServerState *state, FsdevInfo *info)
 
     info->in_flight = export->in_flight;
     info->open_xattrs = export->open_xattr;
+    info->fids = export->fids;
     info->messages = query_messages(export);
 }
 

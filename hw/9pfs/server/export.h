@@ -29,6 +29,7 @@ typedef struct P9Export {
     P9MessageStats messages[P9_MESSAGES];
     unsigned in_flight;         /* requests under way */
     uint32_t open_xattr;        /* xattr fids that are open */
+    uint32_t fids;              /* of all devices */
 } P9Export;
 
 /*

@@ -18,12 +18,6 @@
 #include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
 
-/*
- * Fids a client may have: a bound on the memory that it can make the host
- * spend, far above what a guest needs for its dentry cache.
- */
-#define FIDS_MAX        (4 * 1024 * 1024)
-
 /* The table is a set of fids, which takes less memory than a map of ids. */
 static guint fid_hash(gconstpointer fid)
 {
@@ -130,6 +124,20 @@ int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid)
     return marshal_done(&req->r) ? p9_fid_get_dir(req->s, id, fid) : -EINVAL;
 }
 
+int coroutine_fn p9_open_file(P9Request *req, FsNode *node, int flags,
+                              FsFile **file)
+{
+    FsExport *fs = req->s->fs;
+    int ret = fs_export_open_begin(fs);
+
+    if (ret < 0) {
+        return ret;
+    }
+    ret = fs->driver->open_file(&req->call, node, flags, file);
+    fs_export_open_end(fs);
+    return ret;
+}
+
 int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name)
 {
     if (fid->node == fid->s->fs->root) {
@@ -194,31 +202,48 @@ static int coroutine_fn fids_block_migration(P9Server *s)
     return 0;
 }
 
+static void fids_unblock_migration(P9Server *s)
+{
+    if (s->migration_blocker && g_hash_table_size(s->fids) == 0) {
+        fs_main_run(unblock_bh, g_steal_pointer(&s->migration_blocker));
+    }
+}
+
+/* Whether a fid of that number may be put into the table: 0 or -errno. */
+static int fid_check_room(P9Server *s, uint32_t id)
+{
+    int ret = p9_fid_check_new(s, id);
+
+    if (ret == 0 && s->export->fids >= fs_export_max_fids(s->fs)) {
+        ret = -ENFILE;
+    }
+    return ret;
+}
+
 int coroutine_fn p9_fid_insert(P9Fid *fid)
 {
     P9Server *s = fid->s;
     int ret;
 
-    ret = p9_fid_check_new(s, fid->id);
+    ret = fid_check_room(s, fid->id);
     if (ret < 0) {
         return ret;
-    }
-    if (g_hash_table_size(s->fids) >= FIDS_MAX) {
-        return -ENFILE;
     }
     while (!s->migration_blocker) {
         /* Other requests may run before this returns. */
         ret = fids_block_migration(s);
         if (ret == 0) {
-            ret = p9_fid_check_new(s, fid->id);
+            ret = fid_check_room(s, fid->id);
         }
         if (ret < 0) {
+            fids_unblock_migration(s);
             return ret;
         }
     }
     trace_p9_fid_insert(s, fid->id, fid->node->dev, fid->node->ino);
     fid->clunked = false;
     g_hash_table_add(s->fids, p9_fid_ref(fid));
+    s->export->fids++;
     return 0;
 }
 
@@ -246,11 +271,10 @@ bool p9_fid_remove(P9Fid *fid)
     trace_p9_fid_remove(s, fid->id);
     fid->clunked = true;
     g_hash_table_remove(s->fids, fid);
+    s->export->fids--;
     p9_locks_drop_fid(fid);
     p9_fid_put(fid);
-    if (g_hash_table_size(s->fids) == 0) {
-        fs_main_run(unblock_bh, g_steal_pointer(&s->migration_blocker));
-    }
+    fids_unblock_migration(s);
     return true;
 }
 

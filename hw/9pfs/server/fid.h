@@ -63,6 +63,10 @@ int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
 int p9_request_fid(P9Request *req, uint32_t id, P9Fid **fid);
 int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid);
 
+/* FsDriver.open_file, within the export's max_open_files */
+int coroutine_fn p9_open_file(P9Request *req, FsNode *node, int flags,
+                              FsFile **file);
+
 /*
  * The name that a fid has now: 0 with a reference on the directory and a copy
  * of the name; -EBUSY for the root; -ENOENT if the fid has no name, or none
@@ -75,7 +79,7 @@ int p9_fid_check_new(P9Server *s, uint32_t id);
 
 /*
  * Makes the fid known; the table takes a reference. -EBADF when the number is
- * in use or is NOFID, -ENFILE when there are too many fids, -EBUSY when the
+ * in use or is NOFID, -ENFILE when the export has max_fids, -EBUSY when the
  * guest may not mount because it is being migrated or must stay migratable
  * (-only-migratable).
  */

@@ -178,16 +178,15 @@ void p9_locks_drop_fid(P9Fid *fid)
 static int coroutine_fn lock_open(P9Request *req, const P9Fid *fid,
                                   FsFile **file)
 {
-    const FsDriver *driver = p9_driver(req);
     int access = fid->file->flags & O_ACCMODE;
     int ret = -EROFS;
 
     if (!req->s->fs->readonly) {
-        ret = driver->open_file(&req->call, fid->node, O_RDWR, file);
+        ret = p9_open_file(req, fid->node, O_RDWR, file);
     }
     if ((ret == -EACCES || ret == -EPERM || ret == -EROFS ||
          ret == -ETXTBSY) && access != O_RDWR) {
-        ret = driver->open_file(&req->call, fid->node, access, file);
+        ret = p9_open_file(req, fid->node, access, file);
     }
     return ret;
 }

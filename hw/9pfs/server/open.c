@@ -114,7 +114,7 @@ int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags)
         return -EROFS;
     }
 
-    ret = p9_driver(req)->open_file(&req->call, fid->node, flags, &file);
+    ret = p9_open_file(req, fid->node, flags, &file);
     if (ret < 0) {
         return ret;
     }
@@ -202,8 +202,16 @@ int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir,
             return ret;
         }
     }
+    if (fs_export_full(s->fs)) {
+        return -ENFILE;
+    }
+    ret = fs_export_open_begin(s->fs);
+    if (ret < 0) {
+        return ret;
+    }
     ret = p9_driver(req)->create(&req->call, dir->node, make, flags | O_CREAT,
                                  &node, &file, &attr);
+    fs_export_open_end(s->fs);
     if (ret < 0) {
         return ret;
     }

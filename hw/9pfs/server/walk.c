@@ -167,6 +167,9 @@ static int coroutine_fn walk_names(P9Request *req, P9Fid *from,
     if (good == 0) {
         return ret;
     }
+    if (fs_export_full(s->fs)) {
+        return -ENFILE;
+    }
 
     walk.walked = 0;
     walk.node = NULL;
