@@ -83,16 +83,10 @@ static void try_unshare(int flag, const char *name)
     }
 }
 
-/* Clones the mounts at the working directory, restricted. */
-static int clone_export(bool readonly)
+static void restrict_tree(int tree, bool readonly)
 {
     uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-    int tree;
 
-    tree = open_tree_at(AT_FDCWD, ".", OPEN_TREE_FLAGS | AT_RECURSIVE);
-    if (tree < 0) {
-        fatal("cannot clone the export's mounts: %s", strerror(errno));
-    }
     if (readonly) {
         attr |= MOUNT_ATTR_RDONLY;
     }
@@ -101,6 +95,18 @@ static int clone_export(bool readonly)
               strerror(errno),
               errno == ENOSYS ? " (Linux 5.12 is needed)" : "");
     }
+}
+
+/* Clones the mounts at the working directory, restricted. */
+static int clone_export(bool readonly)
+{
+    int tree;
+
+    tree = open_tree_at(AT_FDCWD, ".", OPEN_TREE_FLAGS | AT_RECURSIVE);
+    if (tree < 0) {
+        fatal("cannot clone the export's mounts: %s", strerror(errno));
+    }
+    restrict_tree(tree, readonly);
     return tree;
 }
 
@@ -139,13 +145,34 @@ bool sandbox_parse(const char *name, Sandbox *sandbox)
     return false;
 }
 
+/*
+ * A read-only copy of the mounts at @export that is attached nowhere. Without
+ * it, QEMU could open what the helper passes to it again, for writing.
+ */
+static int clone_readonly(int export)
+{
+    int tree = open_tree_at(export, "", OPEN_TREE_FLAGS | AT_RECURSIVE |
+                            AT_EMPTY_PATH);
+
+    if (tree < 0) {
+        fatal("--readonly: the helper can make no read-only mount here (%s); "
+              "only --sandbox=namespace has one then", strerror(errno));
+    }
+    restrict_tree(tree, true);
+    close(export);
+    return tree;
+}
+
 /* Without a mount namespace, @export itself is the root's handle. */
-static int enter_without_mounts(Sandbox sandbox, int export)
+static int enter_without_mounts(Sandbox sandbox, int export, bool readonly)
 {
     int fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     if (fds < 0) {
         fatal("/proc/self/fd: %s", strerror(errno));
+    }
+    if (readonly) {
+        export = clone_readonly(export);
     }
     if (sandbox == SANDBOX_CHROOT &&
         (fchdir(export) < 0 || chroot(".") < 0)) {
@@ -164,7 +191,7 @@ int sandbox_enter(Sandbox sandbox, int export, bool readonly)
     int fds, tree, root;
 
     if (sandbox != SANDBOX_NAMESPACE) {
-        return enter_without_mounts(sandbox, export);
+        return enter_without_mounts(sandbox, export, readonly);
     }
 
     if (fchdir(export) < 0) {

@@ -25,8 +25,9 @@ bool sandbox_parse(const char *name, Sandbox *sandbox);
  * is an O_PATH descriptor, whose ownership passes.
  *
  * SANDBOX_CHROOT is for places without namespaces (a container, a chroot that
- * is no mount point). The mounts are the host's: only the helper's own checks
- * enforce @readonly, and its working directory leads to the rest of /proc.
+ * is no mount point). The mounts are the host's, and the working directory
+ * leads to the rest of /proc. With @readonly the export is a read-only copy of
+ * the mounts, attached nowhere; where the helper may not make one, it ends.
  *
  * The working directory becomes /proc/self/fd of this process, so
  * HostFs.fd_prefix is "" in every case.

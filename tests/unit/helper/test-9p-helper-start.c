@@ -180,6 +180,85 @@ static void test_root_sandboxes(void)
     }
 }
 
+/* QEMU's own rights on a file that it got, or looked up itself */
+static void expect_unwritable(int root, int node)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", node);
+
+    g_assert_cmpint(open(link, O_WRONLY | O_CLOEXEC), ==, -1);
+    g_assert_cmpint(errno, ==, EROFS);
+    g_assert_cmpint(truncate(link, 0), ==, -1);
+    g_assert_cmpint(errno, ==, EROFS);
+    g_assert_cmpint(chmod(link, 0777), ==, -1);
+    g_assert_cmpint(errno, ==, EROFS);
+    g_assert_cmpint(openat(root, "file", O_RDWR | O_CLOEXEC), ==, -1);
+    g_assert_cmpint(errno, ==, EROFS);
+    g_assert_cmpint(openat(root, "new", O_CREAT | O_RDWR | O_CLOEXEC, 0600),
+                    ==, -1);
+    g_assert_cmpint(errno, ==, EROFS);
+    g_assert_cmpint(unlinkat(root, "file", 0), ==, -1);
+    g_assert_cmpint(errno, ==, EROFS);
+}
+
+/* With --readonly, descriptors are read-only in every sandbox. */
+static void test_root_readonly(void)
+{
+    static const char *const modes[] = {
+        "--sandbox=namespace", "--sandbox=chroot", "--sandbox=none",
+    };
+    unsigned i;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(modes); i++) {
+        const char *options[] = { modes[i], "--readonly", NULL };
+        char *dir = make_dir(PC_NOBODY);
+        g_autofree char *path = g_build_filename(dir, "file", NULL);
+        ProxyClient *c;
+        struct stat st;
+        FsAttr attr;
+        PcNode node;
+
+        g_assert_true(g_file_set_contents(path, "text", -1, NULL));
+        g_test_message("%s", modes[i]);
+        c = pc_open(dir, options);
+        g_assert_cmpint(pc_walk(c, "file", &node, &attr), ==, 0);
+        expect_unwritable(c->root_fd, node.fd);
+        close(node.fd);
+        g_assert_cmpint(make_as(c, dir, "x", 0, 0, &st), ==, -EROFS);
+        g_assert_cmpint(pc_close(c), ==, 0);
+        /* The host's own mount is as before. */
+        g_assert_true(g_file_set_contents(path, "more", -1, NULL));
+        pf_remove_dir(dir);
+    }
+}
+
+/* Where the helper cannot make such a mount, it does not start. */
+static void test_rootless_readonly(void)
+{
+    static const char *const modes[] = { "--sandbox=chroot", "--sandbox=none" };
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(modes); i++) {
+        const char *args[] = { "-n", "-p", "/", "-f", "3", "--readonly",
+                               modes[i], NULL };
+        g_autofree char *text = NULL;
+        int fds[2];
+
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+                                   fds), ==, 0);
+        g_assert_cmpint(pc_run(args, geteuid() ? PC_NOBODY : LONELY_UID,
+                               fds[1], &text), ==, 1);
+        close(fds[0]);
+        close(fds[1]);
+        if (!strstr(text, "--readonly: the helper can make no read-only") &&
+            !strstr(text, "cannot make a user namespace")) {
+            g_error("%s: '%s'", modes[i], text);
+        }
+    }
+}
+
 /* Two capabilities more and two fewer, and their effect */
 static void test_root_modcaps(void)
 {
@@ -538,11 +617,14 @@ int main(int argc, char **argv)
 
     g_test_add_func("/9p-helper-start/root/identity", test_root_identity);
     g_test_add_func("/9p-helper-start/root/sandboxes", test_root_sandboxes);
+    g_test_add_func("/9p-helper-start/root/readonly", test_root_readonly);
     g_test_add_func("/9p-helper-start/root/modcaps", test_root_modcaps);
     g_test_add_func("/9p-helper-start/root/submount", test_root_submount);
     g_test_add_func("/9p-helper-start/root/maps", test_root_maps);
     g_test_add_func("/9p-helper-start/rootless/user-option",
                     test_ordinary_user_error);
+    g_test_add_func("/9p-helper-start/rootless/readonly",
+                    test_rootless_readonly);
     g_test_add_func("/9p-helper-start/rootless/alone", test_rootless_alone);
     g_test_add_func("/9p-helper-start/rootless/subids", test_rootless_subids);
     g_test_add_func("/9p-helper-start/rootless/maps", test_rootless_maps);
