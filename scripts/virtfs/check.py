@@ -23,8 +23,9 @@ FUZZ_MODEL = 'tests/unit/test-9p-proxy-driver'
 FUZZ_SECONDS = 6                # for each fuzzer
 # Seconds for a share of the qtests: many times the need of the longest
 QTEST_LIMIT = 1200
+ATTACK_LIMIT = 600
 # Tiers whose programs can run together, and the number that runs at once
-AT_ONCE = {'qtest': 4}
+AT_ONCE = {'qtest': 4, 'attack': 2}
 
 DESCRIPTION = '''\
 Installs (as root) and builds everything that is missing, and runs the tests:
@@ -41,6 +42,8 @@ tiers:
             ordinary user
   qtest     9P messages through QEMU's virtio-9p device; up to four programs
             at once, on as many processors
+  attack    attacks by a hostile guest, client, QEMU or host user, on the real
+            programs; for root, once as root and once as an ordinary user
   fuzz      some seconds of random input for each parser that a hostile peer
             reaches; needs clang
   guest     a Linux guest works on a share, and the host checks the result
@@ -103,7 +106,7 @@ def _targets(tiers):
     if 'fuzz' in tiers:
         # The fuzzers use its link command and its dependencies
         programs.add(FUZZ_MODEL)
-    if not {'qtest', 'guest', 'long'}.isdisjoint(tiers):
+    if not {'qtest', 'attack', 'guest', 'long'}.isdisjoint(tiers):
         programs.add(str(build.QEMU.relative_to(BUILD)))
     if 'qtest' in tiers:
         programs.add(QOS_TEST)
@@ -163,26 +166,44 @@ def unit(_context):
             _unittest('tests/check/test-runner.py', 300)]
 
 
+def _for_users(context, make):
+    """Programs for root, if root runs ./check, and for an ordinary user.
+
+    make(who): one of the programs, new for each user
+    """
+    who = context.user.user.pw_name
+    if os.geteuid() == 0:
+        program = make('root')
+        program.env['VIRTFS_TEST_USER'] = who
+        yield program
+    program = make(who)
+    no_namespace = context.user.no_namespace()
+    if no_namespace:
+        _skip(program, no_namespace)
+    elif context.user.other:
+        program.argv = context.user.command(program.argv)
+        own = {n: v for n, v in program.env.items()
+               if os.environ.get(n) != v}
+        program.env = {**own, **context.user.environment(context.home)}
+    yield program
+
+
 def helper(context):
     """The tests that run the helper, as root and as an ordinary user."""
     tests = [t for t in _meson_tests() if _is_helper(t)]
-    who = context.user.user.pw_name
-    no_namespace = context.user.no_namespace()
-    programs = []
-    for test in tests:
-        if os.geteuid() == 0:
-            program = _program(test, test['name'] + ' as root')
-            program.env['VIRTFS_TEST_USER'] = who
-            programs.append(program)
-        program = _program(test, f'{test["name"]} as {who}')
-        if no_namespace:
-            _skip(program, no_namespace)
-        elif context.user.other:
-            program.argv = context.user.command(program.argv)
-            program.env = {**test['env'],
-                           **context.user.environment(context.home)}
-        programs.append(program)
-    return programs
+    return [p for t in tests for p in _for_users(
+        context, lambda who, t=t: _program(t, f'{t["name"]} as {who}'))]
+
+
+def attack(context):
+    """The programs in tests/attack, as root and as an ordinary user."""
+    def make(path, who):
+        program = _unittest(path, ATTACK_LIMIT * sanitize.patience())
+        program.name += f' as {who}'
+        return program
+    return [p for path in sorted((TREE / 'tests/attack').glob('attack-*.py'))
+            for p in _for_users(context, lambda who, path=path: make(
+                path.relative_to(TREE), who))]
 
 
 def _memory_folder(stack):
@@ -250,8 +271,8 @@ def long(context):
 
 
 TIERS = {'style': style, 'warnings': warnings, 'docs': docs, 'unit': unit,
-         'helper': helper, 'qtest': qtest, 'fuzz': fuzz, 'guest': guest,
-         'long': long}
+         'helper': helper, 'qtest': qtest, 'attack': attack,
+         'fuzz': fuzz, 'guest': guest, 'long': long}
 
 
 def _default_tiers(sanitizers):
@@ -259,7 +280,7 @@ def _default_tiers(sanitizers):
     if 'thread' in sanitizers:
         return ['unit', 'helper']
     if sanitizers:
-        return ['unit', 'helper', 'qtest', 'guest']
+        return ['unit', 'helper', 'qtest', 'attack', 'guest']
     return [t for t in TIERS if t != 'long']
 
 
