@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
+#include <sys/xattr.h>
 
 static struct timespec get_time(const struct statx_timestamp *t)
 {
@@ -61,6 +62,25 @@ int hostfs_getattr(int fd, FsAttr *attr)
     return hostfs_getattr_flags(fd, 0, attr);
 }
 
+/*
+ * The kernel takes file capabilities away at each chown(2), even at one that
+ * changes no id. Without any there is nothing to do, so that set-id bits stay.
+ */
+int hostfs_drop_capability(const HostFs *hfs, int node)
+{
+    HostFdName name;
+    int ret;
+
+    if (getxattr(hostfs_fd_name(hfs, node, name), "security.capability", NULL,
+                 0) < 0) {
+        return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
+    }
+    hostfs_access_lock(hfs);
+    ret = fchownat(node, "", -1, -1, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    hostfs_access_unlock(hfs);
+    return ret;
+}
+
 int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid)
 {
     int ret;
@@ -74,7 +94,7 @@ int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid)
     /* EINVAL: an id that this user namespace does not have */
     if (hfs->ignore_chown_failure &&
         (ret == -EPERM || ret == -EINVAL || ret == -EOPNOTSUPP)) {
-        return 0;
+        return hostfs_drop_capability(hfs, node);
     }
     return ret;
 }

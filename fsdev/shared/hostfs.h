@@ -113,6 +113,12 @@ int hostfs_getattr(int fd, FsAttr *attr);
  */
 int hostfs_setattr(const HostFs *hfs, int node, int file, const FsSetAttr *set);
 
+/*
+ * Takes away a file's capabilities (capabilities(7)), as chown(2) does: for a
+ * change of the owner that does not reach the host. The owner can do this.
+ */
+int hostfs_drop_capability(const HostFs *hfs, int node);
+
 /* Puts the target, NUL-terminated, into @buf. -ENAMETOOLONG: does not fit. */
 int hostfs_readlink(int node, char *buf, size_t size);
 

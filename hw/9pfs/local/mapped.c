@@ -132,6 +132,7 @@ int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set, const FsAttr *attr)
 {
     FsSetAttr part = { .valid = FS_SET_SIZE, .size = set->size };
+    int ret;
 
     if (set->valid & ~FS_SET_ALL) {
         return -EINVAL;
@@ -141,6 +142,13 @@ int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
     }
     if ((set->valid & FS_SET_MODE) && S_ISLNK(attr->mode)) {
         return -EOPNOTSUPP;
+    }
+    if (set->valid & (FS_SET_UID | FS_SET_GID)) {
+        /* chown(2), of which the host sees nothing else */
+        ret = hostfs_drop_capability(&lh->host, inode->handle);
+        if (ret < 0) {
+            return ret;
+        }
     }
     if (!(set->valid & FS_SET_SIZE)) {
         return 0;

@@ -63,9 +63,10 @@ void local_view_change(LocalView *change, const FsSetAttr *set,
 /*
  * The parts of @set that change the host file itself. Call the first before the
  * view changes, the second afterwards. The first checks @set against @attr, the
- * attributes that the guest sees, and sets the size. The second sets the times;
- * if @set has none, it moves the ctime, unless a change already did (@moved).
- * Errors as hostfs_setattr().
+ * attributes that the guest sees, sets the size, and lets a new owner or group
+ * take file capabilities away. The second sets the times; if @set has none, it
+ * moves the ctime, unless a change already did (@moved). Errors as
+ * hostfs_setattr().
  */
 int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set,
