@@ -105,6 +105,13 @@ SRST
         dangerous on the host, such as set-user-ID programs of root.
         Always export a directory with the same model.
 
+        With every model and driver, the guest can use the extended
+        attributes ``user.*`` except ``user.virtfs.*``, and POSIX ACLs
+        (except with ``mapped-file``). It neither sees nor sets others,
+        such as ``security.capability`` and ``trusted.*``. A guest that
+        writes to a program of the host or changes its owner takes the
+        program's file capabilities away.
+
     ``fmode=fmode``, ``dmode=dmode``
         The permissions that new files and new directories have on the
         host, with the mapped models: a number, octal if it begins with

@@ -14,7 +14,7 @@
  *
  *   MKNOD            make device nodes (the helper's mount does not open them,
  *                    but other mounts of the directory may)
- *   SETFCAP          set the xattr security.capability
+ *   SETFCAP          of no use: security.capability is not served
  *
  * None of the first five lets a process leave its mount namespace, become
  * root, trace or signal another process, load code into the kernel, or make a

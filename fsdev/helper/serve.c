@@ -455,6 +455,7 @@ int serve(int fd, const ServeConfig *config)
         fatal("the export: %s", strerror(-ret));
     }
     s.export.fs.readonly = config->readonly;
+    s.export.fs.guest_xattrs = true;
     if (config->own_mount && hostfs_place(s.export.fs.root, &place) == 0) {
         s.export.mount = place.mount;
     }

@@ -10,11 +10,17 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
+#include "xattr-names.h"
 #include <sys/xattr.h>
 
+static int check_name(const HostFs *hfs, const char *name)
+{
+    return hfs->guest_xattrs ? fs_xattr_name_check(name) : 0;
+}
+
 /* xattr(7): reading a user.* attribute needs permission to read the file. */
-ssize_t hostfs_getxattr(const HostFs *hfs, int node, const char *name,
-                        void *buf, size_t size)
+static ssize_t get_xattr(const HostFs *hfs, int node, const char *name,
+                         void *buf, size_t size)
 {
     HostAccess access[] = { { .fd = node, .bits = S_IRUSR } };
     HostFdName link;
@@ -33,6 +39,43 @@ ssize_t hostfs_getxattr(const HostFs *hfs, int node, const char *name,
     return len;
 }
 
+/* The names that a guest may use. The buffer must hold all names at first. */
+static ssize_t list_for_guest(const HostFs *hfs, int node,
+                              void *buf, size_t size)
+{
+    g_autofree char *all = g_try_malloc(FS_XATTR_MAX);
+    ssize_t len;
+
+    if (!all) {
+        return -ENOMEM;
+    }
+    len = get_xattr(hfs, node, NULL, all, FS_XATTR_MAX);
+    if (len < 0) {
+        return len;
+    }
+    len = fs_xattr_list_filter(all, len);
+    if (size == 0) {
+        return len;
+    }
+    if ((size_t)len > size) {
+        return -ERANGE;
+    }
+    memcpy(buf, all, len);
+    return len;
+}
+
+ssize_t hostfs_getxattr(const HostFs *hfs, int node, const char *name,
+                        void *buf, size_t size)
+{
+    int ret;
+
+    if (!name && hfs->guest_xattrs) {
+        return list_for_guest(hfs, node, buf, size);
+    }
+    ret = name ? check_name(hfs, name) : 0;
+    return ret < 0 ? ret : get_xattr(hfs, node, name, buf, size);
+}
+
 int hostfs_setxattr(const HostFs *hfs, int node, const char *name,
                     const void *value, size_t size, int flags)
 {
@@ -40,6 +83,10 @@ int hostfs_setxattr(const HostFs *hfs, int node, const char *name,
     HostFdName link;
     int ret;
 
+    ret = check_name(hfs, name);
+    if (ret < 0) {
+        return ret;
+    }
     if (hfs->readonly) {
         return -EROFS;
     }
@@ -59,6 +106,10 @@ int hostfs_removexattr(const HostFs *hfs, int node, const char *name)
     HostFdName link;
     int ret;
 
+    ret = check_name(hfs, name);
+    if (ret < 0) {
+        return ret;
+    }
     if (hfs->readonly) {
         return -EROFS;
     }

@@ -42,6 +42,11 @@ typedef struct HostFs {
      * permissions there (hostfs-access.c).
      */
     bool own_access;
+    /*
+     * The names of xattrs come from a peer: only those of xattr-names.h exist.
+     * For the helper.
+     */
+    bool guest_xattrs;
 } HostFs;
 
 /*

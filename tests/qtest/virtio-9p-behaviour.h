@@ -88,6 +88,7 @@ extern const Case behaviour_data[];
 extern const Case behaviour_lock[];
 extern const Case behaviour_attr[];
 extern const Case behaviour_xattr[];
+extern const Case behaviour_xattr_names[];
 extern const Case behaviour_view[];
 extern const Case behaviour_share[];
 extern const Case behaviour_limits[];

@@ -48,6 +48,8 @@ static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpuint(xattr_count(c), ==, 0);
     g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "user.x", NULL), ==, ENODATA);
     g_assert_cmpint(p9c_xattrwalk(c, 2, 3, name, NULL), ==, ERANGE);
+    g_assert_cmpint(p9c_xattrwalk(c, 2, 3, "security.capability", NULL), ==,
+                    EOPNOTSUPP);
     g_assert_cmpint(p9c_xattrwalk(c, 999, 3, "", NULL), ==, EBADF);
     g_assert_cmpuint(xattr_count(c), ==, 0);
 
@@ -80,6 +82,10 @@ static void test_xattr(void *obj, void *data, QGuestAllocator *alloc)
                     ==, E2BIG);
     g_assert_cmpint(p9c_xattrcreate(c, 2, name, 1, XATTR_ANY), ==, ERANGE);
     g_assert_cmpint(p9c_xattrcreate(c, 2, "", 1, XATTR_ANY), ==, ERANGE);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "trusted.x", 1, XATTR_ANY), ==,
+                    EOPNOTSUPP);
+    g_assert_cmpint(p9c_xattrcreate(c, 2, "user.virtfs.x", 1, XATTR_ANY), ==,
+                    EOPNOTSUPP);
     g_assert_cmpint(p9c_xattrcreate(c, 2, "user.x", 1, 4), ==, EINVAL);
     g_assert_cmpuint(xattr_count(c), ==, 0);
 

@@ -405,18 +405,11 @@ static int mapped_keep(const LocalHost *lh, const LocalInode *inode)
     return ret;
 }
 
-/*
- * Extended attributes are the host file's. The guest must not set those of
- * mapped-xattr, because the directory may be exported with that model, too.
- * There are no ACLs.
- */
-static int check_xattr(const char *name, int hidden)
+/* Extended attributes are the host file's. There are no ACLs. */
+static int check_xattr(const char *name)
 {
-    if (g_str_equal(name, FS_ACL_ACCESS) ||
-        g_str_equal(name, FS_ACL_DEFAULT)) {
-        return -EOPNOTSUPP;
-    }
-    return g_str_has_prefix(name, LOCAL_MAPPED_PREFIX) ? hidden : 0;
+    return g_str_equal(name, FS_ACL_ACCESS) ||
+           g_str_equal(name, FS_ACL_DEFAULT) ? -EOPNOTSUPP : 0;
 }
 
 static ssize_t mapped_getxattr(const LocalHost *lh, const LocalInode *inode,
@@ -427,7 +420,7 @@ static ssize_t mapped_getxattr(const LocalHost *lh, const LocalInode *inode,
     if (!name) {
         return local_mapped_list(lh, inode->handle, false, buf, size);
     }
-    ret = check_xattr(name, -ENODATA);
+    ret = check_xattr(name);
     return ret < 0 ? ret : hostfs_getxattr(&lh->host, inode->handle, name,
                                            buf, size);
 }
@@ -436,7 +429,7 @@ static int mapped_setxattr(const LocalHost *lh, const LocalInode *inode,
                            const char *name, const void *value, size_t size,
                            int flags)
 {
-    int ret = check_xattr(name, -EPERM);
+    int ret = check_xattr(name);
 
     return ret < 0 ? ret : hostfs_setxattr(&lh->host, inode->handle, name,
                                            value, size, flags);
@@ -445,7 +438,7 @@ static int mapped_setxattr(const LocalHost *lh, const LocalInode *inode,
 static int mapped_removexattr(const LocalHost *lh, const LocalInode *inode,
                               const char *name)
 {
-    int ret = check_xattr(name, -EPERM);
+    int ret = check_xattr(name);
 
     return ret < 0 ? ret : hostfs_removexattr(&lh->host, inode->handle,
                                               name);

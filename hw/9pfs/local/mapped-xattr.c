@@ -29,12 +29,12 @@
 #include "qemu/bswap.h"
 #include "mapped.h"
 
-#define XATTR_UID       LOCAL_MAPPED_PREFIX "uid"
-#define XATTR_GID       LOCAL_MAPPED_PREFIX "gid"
-#define XATTR_MODE      LOCAL_MAPPED_PREFIX "mode"
-#define XATTR_RDEV      LOCAL_MAPPED_PREFIX "rdev"
-#define XATTR_ACCESS    LOCAL_MAPPED_PREFIX FS_ACL_ACCESS
-#define XATTR_DEFAULT   LOCAL_MAPPED_PREFIX FS_ACL_DEFAULT
+#define XATTR_UID       FS_XATTR_VIEW "uid"
+#define XATTR_GID       FS_XATTR_VIEW "gid"
+#define XATTR_MODE      FS_XATTR_VIEW "mode"
+#define XATTR_RDEV      FS_XATTR_VIEW "rdev"
+#define XATTR_ACCESS    FS_XATTR_VIEW FS_ACL_ACCESS
+#define XATTR_DEFAULT   FS_XATTR_VIEW FS_ACL_DEFAULT
 
 /* Held while a function reads one part of a view to write another */
 static void lock_views(const LocalHost *lh)
@@ -356,11 +356,6 @@ static int mapped_unlink(const LocalHost *lh, int dir, const char *name,
     return hostfs_unlink(&lh->host, dir, name, rmdir, expect);
 }
 
-static bool is_hidden(const char *name)
-{
-    return g_str_has_prefix(name, LOCAL_MAPPED_PREFIX);
-}
-
 /* Where one of the guest's ACLs is kept, or NULL for other names */
 static const char *acl_name(const char *name)
 {
@@ -375,9 +370,6 @@ static ssize_t mapped_getxattr(const LocalHost *lh, const LocalInode *inode,
 
     if (!name) {
         return local_mapped_list(lh, inode->handle, true, buf, size);
-    }
-    if (is_hidden(name)) {
-        return -ENODATA;
     }
     acl = acl_name(name);
     return hostfs_getxattr(&lh->host, inode->handle, acl ? acl : name,
@@ -453,9 +445,6 @@ static int mapped_setxattr(const LocalHost *lh, const LocalInode *inode,
 {
     const char *acl = acl_name(name);
 
-    if (is_hidden(name)) {
-        return -EPERM;          /* as trusted.* without privilege: xattr(7) */
-    }
     if (acl) {
         return set_acl(lh, inode, acl, value, size);
     }
@@ -468,9 +457,6 @@ static int mapped_removexattr(const LocalHost *lh, const LocalInode *inode,
 {
     const char *acl = acl_name(name);
 
-    if (is_hidden(name)) {
-        return -EPERM;
-    }
     if (acl) {
         return remove_acl(lh, inode->handle, acl);
     }

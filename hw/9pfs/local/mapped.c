@@ -462,10 +462,10 @@ static const char *guest_name(const char *name, bool acls)
         g_str_equal(name, FS_ACL_DEFAULT)) {
         return NULL;
     }
-    if (!g_str_has_prefix(name, LOCAL_MAPPED_PREFIX)) {
+    if (!g_str_has_prefix(name, FS_XATTR_VIEW)) {
         return name;
     }
-    name += strlen(LOCAL_MAPPED_PREFIX);
+    name += strlen(FS_XATTR_VIEW);
     return acls && (g_str_equal(name, FS_ACL_ACCESS) ||
                     g_str_equal(name, FS_ACL_DEFAULT)) ? name : NULL;
 }

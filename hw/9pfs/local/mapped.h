@@ -17,6 +17,7 @@
 #define HW_9PFS_LOCAL_MAPPED_H
 
 #include "fsdev/shared/acl.h"
+#include "fsdev/shared/xattr-names.h"
 #include "model.h"
 
 /* LocalModel.open and .close; LocalHost.priv is the export's lock. */
@@ -103,16 +104,10 @@ int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
                       FsAttr *attr);
 
 /*
- * Prefix of the extended attributes in which the models keep the guest's view
- * and ACLs. The guest cannot use such names.
- */
-#define LOCAL_MAPPED_PREFIX     "user.virtfs."
-
-/*
  * Puts the names of a host file's extended attributes into @buf, as
- * hostfs_getxattr() does, without those of LOCAL_MAPPED_PREFIX and without the
- * host's own ACLs. With @acls, the guest's ACLs (LOCAL_MAPPED_PREFIX and the
- * ACL's name) are in the list under the guest's names.
+ * hostfs_getxattr() does, without those of FS_XATTR_VIEW and without the host's
+ * own ACLs. With @acls, the guest's ACLs (FS_XATTR_VIEW and the ACL's name) are
+ * in the list under the guest's names.
  */
 ssize_t local_mapped_list(const LocalHost *lh, int node, bool acls,
                           void *buf, size_t size);

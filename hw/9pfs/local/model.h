@@ -90,6 +90,7 @@ struct LocalModel {
     int (*unlink)(const LocalHost *lh, int dir, const char *name, bool rmdir,
                   int expect);
 
+    /* With names that a guest may use (fsdev/shared/xattr-names.h), or lists */
     ssize_t (*getxattr)(const LocalHost *lh, const LocalInode *inode,
                         const char *name, void *buf, size_t size);
     int (*setxattr)(const LocalHost *lh, const LocalInode *inode,

@@ -199,16 +199,16 @@ static uint8_t *value_copy(const void *bytes, size_t len)
 
 /*
  * Reads a value without the helper: 0, or -ENODATA; -EAGAIN: ask the helper.
- * Lists, and trusted.*, depend on privilege; ids in some values depend on the
- * user namespace (xattr(7)).
+ * The helper checks lists; ids in some values depend on the user namespace
+ * (xattr(7)).
  */
 static int coroutine_fn getxattr_in_qemu(FsNode *node, const char *name,
                                          uint8_t **value, size_t *size)
 {
     ProxyFs *ps = proxy_fs(node);
     const ProxyHello *hello = proxy_hello_of(ps);
-    int fd = name && !g_str_has_prefix(name, "trusted.") && !hello->n_uids &&
-             !hello->n_gids ? proxy_node_nowait_fd(node) : -1;
+    int fd = name && !hello->n_uids && !hello->n_gids ?
+             proxy_node_nowait_fd(node) : -1;
     uint8_t buf[256];
     ssize_t len;
 

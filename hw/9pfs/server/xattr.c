@@ -8,15 +8,16 @@
  *
  * A value stays in memory as long as its fid exists, so the number of these
  * fids is limited (the fsdev's max_xattr).
+ *
+ * The guest may use the names of fsdev/shared/xattr-names.h, and sees no others
+ * in a list. Drivers get no other names.
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
 #include <sys/xattr.h>
+#include "fsdev/shared/xattr-names.h"
 #include "messages.h"
 #include "xattr.h"
-
-/* Longest name that Linux has (XATTR_NAME_MAX of linux/limits.h) */
-#define NAME_LEN_MAX    255
 
 struct P9Xattr {
     char *name;                 /* to be set by Tclunk; NULL: Tread only */
@@ -75,8 +76,9 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    if (name_len > NAME_LEN_MAX) {
-        return -ERANGE;
+    ret = name_len ? fs_xattr_name_check(name) : 0;
+    if (ret < 0) {
+        return ret;
     }
     if (!p9_driver(req)->getxattr) {
         return -EOPNOTSUPP;
@@ -94,6 +96,9 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
                                    &x->value, &x->size);
     if (ret < 0) {
         return ret;
+    }
+    if (!name_len) {
+        x->size = fs_xattr_list_filter((char *)x->value, x->size);
     }
     ret = p9_fid_insert(fid);
     if (ret < 0) {
@@ -113,14 +118,13 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     g_autoptr(P9Fid) file = NULL;
     g_autoptr(P9Fid) fid = NULL;
     const char *name;
-    size_t name_len;
     uint32_t id, flags;
     uint64_t size;
     P9Xattr *x;
     int ret;
 
     id = marshal_get_u32(&req->r);
-    name = marshal_get_str(&req->r, &name_len);
+    name = marshal_get_str(&req->r, NULL);
     size = marshal_get_u64(&req->r);
     flags = marshal_get_u32(&req->r);
     ret = p9_request_fid(req, id, &file);
@@ -133,8 +137,9 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     if (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)) {
         return -EINVAL;
     }
-    if (name_len == 0 || name_len > NAME_LEN_MAX) {
-        return -ERANGE;
+    ret = fs_xattr_name_check(name);
+    if (ret < 0) {
+        return ret;
     }
     if (size > FS_XATTR_MAX) {
         return -E2BIG;

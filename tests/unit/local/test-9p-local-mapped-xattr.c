@@ -95,7 +95,7 @@ static void assert_same_acl(const char *path)
         g_assert_cmpint(len, >=, 0);
         for (p = list; p < list + len; p += strlen(p) + 1) {
             listed |= g_str_equal(p, names[i]);
-            g_assert_false(g_str_has_prefix(p, LOCAL_MAPPED_PREFIX));
+            g_assert_false(g_str_has_prefix(p, FS_XATTR_VIEW));
         }
         g_assert_cmpint(listed, ==, hlen > 0);
     }

@@ -1,0 +1,244 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Which extended attributes virtfs-proxy-helper serves: the real program over a
+ * real socket, in both versions of the protocol. A client that QEMU does not
+ * restrain gets, sets, lists and removes names of each kind.
+ */
+#include "qemu/osdep.h"
+#include "proxy-calls.h"
+#include "proxy-client-v1.h"
+#include <linux/capability.h>
+#include <sys/xattr.h>
+
+#define VALUE   "ab"            /* as p1_put_request() sets */
+
+/* What a program gets that may change its user; root alone sets it. */
+static const struct vfs_cap_data capability = {
+    .magic_etc = GUINT32_TO_LE(VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE),
+    .data[0].permitted = GUINT32_TO_LE(1u << CAP_SETUID),
+};
+
+static const char *const refused[] = {
+    "security.capability", "security.selinux", "security.x", "security.",
+    "trusted.x", "trusted.overlay.opaque", "user.virtfs.x", "user.virtfs.",
+    "user.virtfs.uid", "user.virtfs.system.posix_acl_access",
+    "system.nfs4_acl", "system.posix_acl", "system.x", "other.x", "user.",
+    "user", "User.x", "USER.virtfs.x", " user.x", ".",
+};
+
+static const char *const served[] = {
+    "user.x", "user.virtfs", "user.virtfsx", "user.security.capability",
+};
+
+/* One request on "file", in either version: 0 or more, or -errno */
+typedef struct Version {
+    int (*get)(ProxyFixture *f, const char *name);
+    int (*set)(ProxyFixture *f, const char *name);
+    int (*remove)(ProxyFixture *f, const char *name);
+    /* Puts the list into @buf and returns its length. */
+    size_t (*list)(ProxyFixture *f, char *buf, size_t size);
+} Version;
+
+static int get_2(ProxyFixture *f, const char *name)
+{
+    return call_getxattr(f->c, node_of(f, "file"), false, name);
+}
+
+static int set_2(ProxyFixture *f, const char *name)
+{
+    return call_setxattr(f->c, node_of(f, "file"), name, 0, VALUE, 2);
+}
+
+static int remove_2(ProxyFixture *f, const char *name)
+{
+    return call_removexattr(f->c, node_of(f, "file"), name);
+}
+
+static size_t list_2(ProxyFixture *f, char *buf, size_t size)
+{
+    uint32_t len;
+
+    g_assert_cmpint(call_getxattr(f->c, node_of(f, "file"), true, ""), ==, 0);
+    len = marshal_get_u32(&f->c->in);
+    g_assert_cmpuint(len, <=, size);
+    memcpy(buf, marshal_get_bytes(&f->c->in, len), len);
+    g_assert_true(marshal_done(&f->c->in));
+    return len;
+}
+
+static const Version version_2 = { get_2, set_2, remove_2, list_2 };
+
+static int call_1(ProxyFixture *f, uint32_t type, const char *name,
+                  uint64_t size, char *buf)
+{
+    g_autofree ProxyClientV1 *p = g_new0(ProxyClientV1, 1);
+    P1Args args = { .path = "//file", .other = name, .size = size };
+    int ret;
+
+    p->c = f->c;
+    p1_put_request(p, type, &args);
+    ret = p1_call(p, type);
+    if (buf && ret >= 0) {
+        /* A value, even if it is as long as a status */
+        ret = marshal_get_u16(&p->r);
+        g_assert_cmpuint(ret, <=, size);
+        memcpy(buf, marshal_get_bytes(&p->r, ret), ret);
+        g_assert_true(marshal_done(&p->r));
+    }
+    return ret;
+}
+
+static int get_1(ProxyFixture *f, const char *name)
+{
+    int len = call_1(f, PROXY_V1_LGETXATTR, name, 0, NULL);
+    char buf[64];
+
+    if (len > 0) {
+        g_assert_cmpint(call_1(f, PROXY_V1_LGETXATTR, name, 64, buf), ==, len);
+    }
+    return len;
+}
+
+static int set_1(ProxyFixture *f, const char *name)
+{
+    return call_1(f, PROXY_V1_LSETXATTR, name, 0, NULL);
+}
+
+static int remove_1(ProxyFixture *f, const char *name)
+{
+    return call_1(f, PROXY_V1_LREMOVEXATTR, name, 0, NULL);
+}
+
+/* The length that comes without the list must be the list's. */
+static size_t list_1(ProxyFixture *f, char *buf, size_t size)
+{
+    int len = call_1(f, PROXY_V1_LLISTXATTR, NULL, 0, NULL);
+
+    g_assert_cmpint(len, >=, 0);
+    if (len == 0) {
+        return 0;
+    }
+    g_assert_cmpint(call_1(f, PROXY_V1_LLISTXATTR, NULL, len - 1, buf), ==,
+                    -ERANGE);
+    g_assert_cmpint(call_1(f, PROXY_V1_LLISTXATTR, NULL, len, buf), ==, len);
+    return len;
+}
+
+static const Version version_1 = { get_1, set_1, remove_1, list_1 };
+
+/* Sets the attribute as the host; false if the host refuses. */
+static bool host_set(const char *path, const char *name)
+{
+    bool caps = g_str_equal(name, "security.capability");
+
+    return setxattr(path, name, caps ? (void *)&capability : "host",
+                    caps ? XATTR_CAPS_SZ_2 : 4, 0) == 0;
+}
+
+static void test_refused(ProxyFixture *f, const Version *v, const char *path,
+                         const char *name)
+{
+    bool there = host_set(path, name);
+    char before[64], after[64];
+    ssize_t len = getxattr(path, name, before, sizeof(before));
+
+    g_assert_cmpint(len >= 0, ==, there);
+    g_test_message("'%s'%s", name, there ? ", which the host has" : "");
+    g_assert_cmpint(v->get(f, name), ==, -EOPNOTSUPP);
+    g_assert_cmpint(v->set(f, name), ==, -EOPNOTSUPP);
+    g_assert_cmpint(v->remove(f, name), ==, -EOPNOTSUPP);
+    if (there) {
+        g_assert_cmpint(getxattr(path, name, after, sizeof(after)), ==, len);
+        g_assert_cmpmem(before, len, after, len);
+    } else {
+        g_assert_cmpint(getxattr(path, name, after, sizeof(after)), ==, -1);
+    }
+}
+
+static void test_list(ProxyFixture *f, const Version *v)
+{
+    char list[1024];
+    size_t len = v->list(f, list, sizeof(list));
+    unsigned i, seen = 0;
+    char *name;
+
+    for (name = list; name < list + len; name += strlen(name) + 1) {
+        g_test_message("listed: '%s'", name);
+        for (i = 0; i < G_N_ELEMENTS(served); i++) {
+            if (g_str_equal(name, served[i])) {
+                break;
+            }
+        }
+        g_assert_cmpuint(i, <, G_N_ELEMENTS(served));
+        seen++;
+    }
+    g_assert_cmpuint(seen, ==, G_N_ELEMENTS(served));
+}
+
+static void test_names(ProxyFixture *f, const Version *v)
+{
+    g_autofree char *path = g_build_filename(f->dir, "file", NULL);
+    g_autofree char *name = g_strnfill(256, 'x');
+    unsigned i;
+
+    if (setxattr(path, "user.x", "", 0, 0) < 0) {
+        g_test_skip("no user.* xattrs in the temporary directory");
+        return;
+    }
+    g_assert_cmpint(chown(path, -1, -1), ==, 0);
+    for (i = 0; i < G_N_ELEMENTS(refused); i++) {
+        test_refused(f, v, path, refused[i]);
+    }
+    for (i = 0; i < G_N_ELEMENTS(served); i++) {
+        g_test_message("'%s'", served[i]);
+        g_assert_cmpint(v->set(f, served[i]), ==, 0);
+        g_assert_cmpint(v->get(f, served[i]), >=, 0);
+    }
+    test_list(f, v);
+    for (i = 0; i < G_N_ELEMENTS(served); i++) {
+        g_assert_cmpint(v->remove(f, served[i]), ==, 0);
+        g_assert_cmpint(v->get(f, served[i]), ==, -ENODATA);
+    }
+
+    /* Longest and longer names */
+    memcpy(name, "user.", 5);
+    g_assert_cmpint(v->set(f, name), ==, -ERANGE);
+    g_assert_cmpint(v->get(f, name), ==, -ERANGE);
+    g_assert_cmpint(v->remove(f, name), ==, -ERANGE);
+    name[255] = '\0';
+    g_assert_cmpint(v->set(f, name), ==, 0);
+    g_assert_cmpint(v->get(f, name), >=, 0);
+    g_assert_cmpint(v->remove(f, name), ==, 0);
+    memcpy(name, "securi", 6);
+    g_assert_cmpint(v->set(f, name), ==, -EOPNOTSUPP);
+    g_assert_cmpint(v->set(f, ""), ==, -ERANGE);
+    g_assert_cmpint(v->get(f, ""), ==, -ERANGE);
+    g_assert_cmpint(v->remove(f, ""), ==, -ERANGE);
+}
+
+static void test_version_2(ProxyFixture *f, gconstpointer opaque)
+{
+    test_names(f, &version_2);
+}
+
+static void test_version_1(ProxyFixture *f, gconstpointer options)
+{
+    if (!HELPER_HAS_V1) {
+        g_test_skip("the helper has no protocol version 1");
+        return;
+    }
+    f->c = pc_start(f->dir, PC_NOBODY, options);
+    test_names(f, &version_1);
+}
+
+int main(int argc, char **argv)
+{
+    /* With all capabilities that a user can give a helper */
+    static const char *const options[] = { "--modcaps=+setfcap", NULL };
+
+    pf_init(&argc, &argv, "/9p/helper/xattr");
+    pf_add("version-2", options, test_version_2);
+    pf_add_made("version-1", options, test_version_1);
+    return g_test_run();
+}
