@@ -21,6 +21,9 @@ QOS_TEST = 'tests/qtest/qos-test'
 # The MODEL of tests/fuzz/run.py
 FUZZ_MODEL = 'tests/unit/test-9p-proxy-driver'
 FUZZ_SECONDS = 6                # for each fuzzer
+# Planted faults that ./check finds; ./check long finds all
+FUZZ_PLANTED = ['walk-names', 'helper-length']
+FUZZ_MINUTES = 60               # for all of them in ./check long
 # Seconds for a share of the qtests: many times the need of the longest
 QTEST_LIMIT = 1200
 ATTACK_LIMIT = 600
@@ -45,12 +48,13 @@ tiers:
   attack    attacks by a hostile guest, client, QEMU or host user, on the real
             programs; for root, once as root and once as an ordinary user
   fuzz      some seconds of random input for each parser that a hostile peer
-            reaches; needs clang
+            reaches, and two planted faults that it must find; needs clang
   guest     a Linux guest works on a share, and the host checks the result
-  long      only when named: a Debian with its root file system on 9p, guests
-            that share a file, shares made by Debian's QEMU, the patches for
-            the base's source, built and tested, and short runs of the
-            benchmarks; needs 3 GB more
+  long      only when named: an hour of random input, and all planted faults;
+            a Debian with its root file system on 9p, guests that share a
+            file, shares made by Debian's QEMU, the patches for the base's
+            source, built and tested, and short runs of the benchmarks; needs
+            3 GB more
 
 With --sanitize, ./check uses a separate build with the compiler's sanitizers
 (address and undefined, or thread), and by default runs only the tiers that
@@ -66,8 +70,9 @@ class Context:
     """What the tiers share: the user for rootless tests, and a temporary
     folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, minutes):
         self.folder = pathlib.Path(folder)
+        self.minutes = minutes          # for the fuzzers in ./check long
         self.folder.chmod(0o755)
         self.user = testuser.TestUser()
         self.home = self.folder / 'home'
@@ -103,7 +108,7 @@ def _targets(tiers):
         targets = [_built(t) for t in _meson_tests()
                    if 'unit' in tiers or _is_helper(t)]
         programs |= {t for t in targets if t and not t.startswith('pyvenv/')}
-    if 'fuzz' in tiers:
+    if not {'fuzz', 'long'}.isdisjoint(tiers):
         # The fuzzers use its link command and its dependencies
         programs.add(FUZZ_MODEL)
     if not {'qtest', 'attack', 'guest', 'long'}.isdisjoint(tiers):
@@ -237,16 +242,28 @@ def qtest(context):
     return programs
 
 
-def fuzz(_context):
-    """All fuzzers, one after the other, starting from the seeds."""
-    script = TREE / 'tests/fuzz/run.py'
+def _fuzz_program(name, limit, *arguments):
+    """One of the programs in tests/fuzz"""
     if sanitize.active():
         raise Fail('the fuzzers have sanitizers of their own: run them '
                    'without --sanitize')
-    return [tap.Program('fuzz', [sys.executable, str(script), '--fresh',
-                                 '--build', str(BUILD),
-                                 '--seconds', str(FUZZ_SECONDS)],
-                        'tap', 900, dict(os.environ), str(TREE))]
+    return _script(f'tests/fuzz/{name}.py', 'tap', limit,
+                   '--build', str(BUILD), *arguments)
+
+
+def fuzz(_context):
+    """All fuzzers, one after the other, starting from the seeds."""
+    return [_fuzz_program('run', 900, '--fresh',
+                          '--seconds', str(FUZZ_SECONDS)),
+            _fuzz_program('planted', 300, '--apply'),
+            _fuzz_program('planted', 600, *FUZZ_PLANTED)]
+
+
+def _long_fuzz(minutes):
+    """All planted faults, then long runs, which keep their corpus."""
+    return [_fuzz_program('planted', 3600),
+            _fuzz_program('run', 60 * minutes + 1800,
+                          '--minutes', str(minutes))]
 
 
 def _guest_programs(context, pattern, limit):
@@ -265,7 +282,8 @@ def guest(context):
 def long(context):
     """The programs that take long."""
     debian.need(['long', 'bench'])
-    return [*_guest_programs(context, 'long-*.py', 4 * 3600),
+    return [*([] if sanitize.active() else _long_fuzz(context.minutes)),
+            *_guest_programs(context, 'long-*.py', 4 * 3600),
             _unittest('tests/graft/long-dist-patch.py', 4 * 3600),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
@@ -317,12 +335,12 @@ def _complete(report):
         report.results.append(tap.Result('sanitizer', tap.FAIL, found))
 
 
-def _run(tiers):
+def _run(tiers, minutes):
     """Runs tiers; (tier, program, result) of every test."""
     done = []
     with contextlib.ExitStack() as stack:
         context = Context(stack.enter_context(tempfile.TemporaryDirectory(
-            prefix='virtfs-check-', ignore_cleanup_errors=True)))
+            prefix='virtfs-check-', ignore_cleanup_errors=True)), minutes)
         context.stack = stack
         for tier in tiers:
             print(f'{tier}:')
@@ -351,7 +369,7 @@ def _run(tiers):
 def main(argv):
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog='./check', usage='./check [--sanitize=LIST] [TIER...]',
+        prog='./check', usage='./check [--sanitize=LIST] [--fuzz-minutes=N] [TIER...]',
         description=DESCRIPTION,
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('tiers', nargs='*', metavar='TIER',
@@ -359,6 +377,10 @@ def main(argv):
     parser.add_argument('--sanitize', metavar='LIST',
                         help='address,undefined or thread,undefined, or one '
                         'of these')
+    parser.add_argument('--fuzz-minutes', metavar='N', type=int,
+                        default=FUZZ_MINUTES,
+                        help='for all fuzzers of the tier long (default: '
+                        f'{FUZZ_MINUTES})')
     options = parser.parse_args(argv)
     tiers = options.tiers or _default_tiers(sanitize.active())
     for tier in tiers:
@@ -385,7 +407,8 @@ def main(argv):
         if not {'guest', 'long'}.isdisjoint(tiers):
             # ./boot then finds its targets built
             build.emulator()
-        done = _run([t for t in TIERS if t in tiers])
+        done = _run([t for t in TIERS if t in tiers],
+                    options.fuzz_minutes)
     except (Fail, OSError) as e:
         note(e)
         print('0 passed, 1 failed, 0 skipped')

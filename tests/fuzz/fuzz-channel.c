@@ -29,6 +29,7 @@
 #include "fsdev/shared/proto.h"
 #include "monitor/monitor.h"
 #include "channel.h"
+#include "mutate.h"
 
 /* setup */
 #define SETUP_V1        0x01
@@ -112,6 +113,26 @@ static void end(ChannelRun *run)
     g_assert_cmpuint(fs_nodes_count(&run->fs.nodes), ==, 1);
     g_assert_cmpuint(fs_nodes_count_entries(&run->fs.nodes), ==, 0);
     run->fs.driver->close(&run->fs);
+}
+
+/* A body is changes to an answer, or an answer, which stays unknown. */
+static const char *record_fields(uint8_t setup, const FuzzRecord *rec)
+{
+    return rec->flags & CHANGES ? "21212121D" : NULL;
+}
+
+const FuzzGrammar *fuzz_grammar(uint8_t setup)
+{
+    static const char *const words[] = { "" };
+    static const FuzzGrammar grammar = {
+        .kinds = 256,
+        .fields = record_fields,
+        .words = words,
+        .n_words = ARRAY_SIZE(words),
+        .n_names = ARRAY_SIZE(words),
+    };
+
+    return &grammar;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

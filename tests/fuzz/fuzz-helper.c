@@ -32,7 +32,7 @@
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/proto-v1.h"
 #include "fsdev/shared/ring.h"
-#include "fuzz.h"
+#include "mutate.h"
 
 /* setup */
 #define SETUP_V1        0x01
@@ -322,6 +322,62 @@ static void check_replies(const GByteArray *got)
         at += h.size;
         left -= h.size;
     }
+}
+
+/*
+ * What the mutator knows
+ */
+
+/* The fields of requests, from PROXY_FORGET and PROXY_V1_OPEN on */
+static const char *const fields2[] = {
+    "2h4", "hw", "h", "h4444884848", "h", "h", "h4", "hs4444", "hs4448s",
+    "hhs", "hshs", "hs1h", "h1s", "hs4d", "hs", "h", "",
+};
+static const char *const fields1[] = {
+    "s4", "s4444", "44s48", "44s4", "44ss", "ss", "s", "s4", "s", "s4",
+    "s44", "s8", "s8888", "ss", "s", "4ss", "4s", "sss44", "ss", "s",
+};
+
+G_STATIC_ASSERT(G_N_ELEMENTS(fields2) == PROXY_TYPE_END - PROXY_FORGET);
+G_STATIC_ASSERT(G_N_ELEMENTS(fields1) == PROXY_V1_TYPE_END - PROXY_V1_OPEN);
+
+static const char *record_fields(uint8_t setup, const FuzzRecord *rec)
+{
+    if (rec->flags & POKE) {
+        return "24";
+    }
+    if (setup & SETUP_V1) {
+        return rec->flags & AS_IT_IS
+               ? "44D" : fields1[rec->kind % G_N_ELEMENTS(fields1)];
+    }
+    return rec->flags & AS_IT_IS
+           ? "4224D" : fields2[rec->kind % G_N_ELEMENTS(fields2)];
+}
+
+const FuzzGrammar *fuzz_grammar(uint8_t setup)
+{
+    static const char *const words[] = {
+        "f", "f", "d", "l", "p", "g", "e", "o", "n", "..", ".", "", "a/b", "/",
+        "/f", "/d/g", "/d/n", "/o/passwd", "user.a", "virtfs-protocol-2",
+        "system.posix_acl_access", "security.capability",
+    };
+    static const uint8_t blocks[][FUZZ_BLOCK_MAX] = {
+        { PROXY_WALK - PROXY_FORGET, FUZZ_BLOCK_ANY, FUZZ_BLOCK_END },
+        { PROXY_WALK - PROXY_FORGET, FUZZ_BLOCK_ANY, 0, FUZZ_BLOCK_ANY,
+          FUZZ_BLOCK_END },
+    };
+    static const FuzzGrammar grammar = {
+        .kinds = 256,
+        .fields = record_fields,
+        .words = words,
+        .n_words = G_N_ELEMENTS(words),
+        .n_names = 5,
+        .blocks = blocks,
+        .n_blocks = G_N_ELEMENTS(blocks),
+        .as_it_is = AS_IT_IS,
+    };
+
+    return &grammar;
 }
 
 /*

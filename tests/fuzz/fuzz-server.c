@@ -16,6 +16,9 @@
  * the message. After a run, no node, entry or descriptor may be left.
  */
 #include "qemu/osdep.h"
+#include <linux/magic.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include "qapi/error.h"
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
@@ -24,7 +27,7 @@
 #include "hw/9pfs/server/9p.h"
 #include "hw/9pfs/server/wire.h"
 #include "migration/blocker.h"
-#include "fuzz.h"
+#include "mutate.h"
 
 /* setup: the driver or model is in the low bits */
 #define SETUP_MODELS    5
@@ -32,6 +35,8 @@
 #define SETUP_NO_START  0x10    /* without the Tversion and Tattach */
 #define SETUP_DOTU      0x20
 #define SETUP_READONLY  0x40
+#define SETUP_STORAGE   0x80    /* the driver may not take the folder for a file
+                                   system in memory, which never waits */
 
 /* flags of a record */
 #define AS_IT_IS        0x01    /* the body is the message, header included */
@@ -55,6 +60,16 @@ static const uint8_t types[] = {
     P9_TREMOVE, P9_TSTAT, P9_TWSTAT,
 };
 
+/* For the mutator: the fields of each type, in the same order */
+static const char *const type_fields[ARRAY_SIZE(types)] = {
+    "f", "fb", "fs444", "fss4", "fs4444", "fgs",
+    "f", "f8", "f4444zoooo", "fns", "fszb",
+    "fo4", "f4", "f14884s", "f1884s", "gfs", "fs44",
+    "fsgs", "fs4", "4s", "4ss4", "fgss4", "2",
+    "fnw", "f1", "fs41s", "fo4", "fod", "f",
+    "f", "f", "fD",
+};
+
 typedef struct Message {
     struct iovec *out;
     unsigned out_num;
@@ -67,6 +82,19 @@ typedef struct Message {
 
 static const char *folder;
 static unsigned pending;
+
+static bool on_storage;
+
+/* In place of libc's, for the driver's question of what may wait */
+int fstatfs(int fd, struct statfs *st)
+{
+    int ret = syscall(SYS_fstatfs, fd, st);
+
+    if (ret == 0 && on_storage) {
+        st->f_type = EXT4_SUPER_MAGIC;
+    }
+    return ret;
+}
 
 /* In place of migration/migration.c: the base's stubs would free nothing. */
 int migrate_add_blocker(Error **reasonp, Error **errp)
@@ -257,6 +285,7 @@ static void make_export(FsExport *fs, uint8_t setup)
 
     if (model) {
         fuzz_populate();
+        on_storage = setup & SETUP_STORAGE;
         opts.u.local.path = (char *)folder;
         opts.u.local.security_model = models[model - 1];
     }
@@ -282,6 +311,57 @@ static void end_export(FsExport *fs)
     g_assert_cmpuint(info->in_flight, ==, 0);
     g_assert_cmpuint(info->open_xattrs, ==, 0);
     fs->driver->close(fs);
+}
+
+/*
+ * What the mutator knows
+ */
+
+/* Indexes into types[] */
+enum {
+    LOPEN = 1, LCREATE = 2, XATTRWALK = 9, XATTRCREATE = 10, READDIR = 11,
+    FLUSH = 22, WALK = 23, OPEN = 24, READ = 26, WRITE = 27, CLUNK = 28,
+};
+
+static const char *record_fields(uint8_t setup, const FuzzRecord *rec)
+{
+    return rec->flags & AS_IT_IS ? "412D"
+                                 : type_fields[rec->kind % ARRAY_SIZE(types)];
+}
+
+const FuzzGrammar *fuzz_grammar(uint8_t setup)
+{
+    static const char *const words[] = {
+        "f", "f", "d", "l", "p", "FLUSH", "WRITE", "LOPEN",
+        "g", "e", "o", "n", "..", ".", "", "a/b", "WALK0", "9P2000.L",
+        "9P2000.u", "user.a", "system.posix_acl_access",
+        "system.posix_acl_default", "security.capability", "user.virtfs.uid",
+        ".virtfs_metadata",
+    };
+    static const uint8_t blocks[][FUZZ_BLOCK_MAX] = {
+        { WALK, FUZZ_BLOCK_ANY, FUZZ_BLOCK_ANY, FUZZ_BLOCK_END },
+        { WALK, LOPEN, READ, WRITE, CLUNK, FUZZ_BLOCK_END },
+        { WALK, LOPEN, CLUNK, FUZZ_BLOCK_END },
+        { WALK, LOPEN, WRITE, FLUSH, CLUNK, FUZZ_BLOCK_END },
+        { WALK, LOPEN, READDIR, READDIR, FUZZ_BLOCK_END },
+        { WALK, LCREATE, WRITE, READ, FUZZ_BLOCK_END },
+        { WALK, OPEN, READ, READ, FUZZ_BLOCK_END },
+        { WALK, XATTRWALK, READ, CLUNK, FUZZ_BLOCK_END },
+        { WALK, XATTRCREATE, WRITE, WRITE, CLUNK, FUZZ_BLOCK_END },
+    };
+    static const FuzzGrammar grammar = {
+        .kinds = ARRAY_SIZE(types),
+        .fields = record_fields,
+        .words = words,
+        .n_words = ARRAY_SIZE(words),
+        .n_names = 8,
+        .blocks = blocks,
+        .n_blocks = ARRAY_SIZE(blocks),
+        .together = TOGETHER,
+        .as_it_is = AS_IT_IS,
+    };
+
+    return &grammar;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

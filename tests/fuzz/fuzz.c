@@ -4,7 +4,6 @@
  * Code that the fuzzers share: see fuzz.h.
  */
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
 #include "fuzz.h"
 #include <ftw.h>
 #include <sched.h>
@@ -15,11 +14,6 @@
 /* Mount options: the files' content is in memory. */
 #define FOLDER_OPTIONS  "size=32m,nr_inodes=4096,mode=755"
 #define FILE_SIZE_MAX   (8 * 1024 * 1024)
-
-/* kind[1] id[1] flags[1] size[2] */
-#define RECORD_HEAD     5
-/* How many records of an input mutations change */
-#define RECORDS_MAX     128
 
 /* mount_setattr(2) */
 #define SYS_MOUNT_SETATTR       442
@@ -69,133 +63,6 @@ bool fuzz_record(FuzzInput *in, FuzzRecord *rec)
     in->data += rec->size;
     in->left -= rec->size;
     return true;
-}
-
-/*
- * Mutations that keep the records whole: a change to one record leaves those
- * after it as they are.
- */
-
-/*
- * Finds where the records of @data begin, and where the last one ends. Returns
- * how many there are.
- */
-static size_t find_records(const uint8_t *data, size_t size,
-                           size_t starts[RECORDS_MAX + 1])
-{
-    FuzzInput in = { data, size };
-    FuzzRecord rec;
-    size_t n = 0;
-
-    fuzz_u8(&in);
-    while (n < RECORDS_MAX && in.left) {
-        starts[n++] = in.data - data;
-        fuzz_record(&in, &rec);
-    }
-    starts[n] = in.data - data;
-    return n;
-}
-
-/*
- * Replaces @old bytes with those of @with. Returns the new size, or 0 if there
- * is no room.
- */
-static size_t put_in(uint8_t *data, size_t size, size_t max, size_t at,
-                     size_t old, const uint8_t *with, size_t len)
-{
-    if (size - old + len > max) {
-        return 0;
-    }
-    memmove(data + at + len, data + at + old, size - at - old);
-    memcpy(data + at, with, len);
-    return size - old + len;
-}
-
-/* Changes a number in a body: to one near it, or to an edge case. */
-static void change_number(uint8_t *body, size_t size, GRand *r)
-{
-    static const uint64_t edges[] = {
-        0, 1, 2, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000,
-        0xffffffff, INT64_MAX, 1ull << 63, UINT64_MAX,
-    };
-    size_t width = 1u << g_rand_int_range(r, 0, 4);
-    uint64_t v = 0;
-    size_t at;
-
-    if (size < width) {
-        return;
-    }
-    at = g_rand_int_range(r, 0, size - width + 1);
-    memcpy(&v, body + at, width);
-    v = g_rand_boolean(r) ? v + g_rand_int_range(r, -4, 5)
-                          : edges[g_rand_int_range(r, 0, G_N_ELEMENTS(edges))];
-    memcpy(body + at, &v, width);
-}
-
-/* Makes a body longer or shorter, and corrects the size in its record. */
-static size_t change_size(uint8_t *data, size_t size, size_t max, size_t at,
-                          size_t old, GRand *r)
-{
-    uint8_t bytes[64];
-    size_t body = old - RECORD_HEAD;
-    size_t len = g_rand_int_range(r, 0, sizeof(bytes));
-    size_t cut = g_rand_int_range(r, 0, body + 1);
-
-    memset(bytes, g_rand_int_range(r, 0, 256), sizeof(bytes));
-    if (g_rand_boolean(r)) {
-        cut = 0;
-    } else {
-        len = 0;
-    }
-    stw_le_p(data + at + 3, body - cut + len);
-    return put_in(data, size, max, at + old - cut, cut, bytes, len);
-}
-
-static size_t mutate_record(uint8_t *data, size_t size, size_t max, GRand *r)
-{
-    size_t starts[RECORDS_MAX + 1];
-    size_t n = find_records(data, size, starts);
-    g_autofree uint8_t *copy = NULL;
-    size_t a, b, at, len;
-
-    if (!n) {
-        return 0;
-    }
-    a = g_rand_int_range(r, 0, n);
-    b = g_rand_int_range(r, 0, n);
-    at = starts[a];
-    len = starts[a + 1] - at;
-    if (len < RECORD_HEAD) {
-        return 0;
-    }
-    copy = g_memdup2(data + at, len);
-    switch (g_rand_int_range(r, 0, 8)) {
-    case 0:                     /* copy it to another place */
-        return put_in(data, size, max, starts[b], 0, copy, len);
-    case 1:                     /* remove it */
-        return put_in(data, size, max, at, len, copy, 0);
-    case 2:
-        return change_size(data, size, max, at, len, r);
-    case 3:                     /* change its kind, id or flags */
-        data[at + g_rand_int_range(r, 0, 3)] ^= 1 << g_rand_int_range(r, 0, 8);
-        return size;
-    default:
-        change_number(data + at + RECORD_HEAD, len - RECORD_HEAD, r);
-        return size;
-    }
-}
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
-                               unsigned seed)
-{
-    GRand *r = g_rand_new_with_seed(seed);
-    size_t ret = 0;
-
-    if (g_rand_int_range(r, 0, 4)) {
-        ret = mutate_record(data, size, max, r);
-    }
-    g_rand_free(r);
-    return ret ? ret : LLVMFuzzerMutate(data, size, max);
 }
 
 static G_NORETURN void give_up(const char *what)

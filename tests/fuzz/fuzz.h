@@ -12,10 +12,6 @@
 /* libFuzzer calls these (its documentation: "Fuzz Target", "Startup"). */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
-                               unsigned seed);
-/* libFuzzer's own mutations, which the custom mutator calls */
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 
 /*
  * An input begins with a byte of setup. Records follow:
@@ -39,6 +35,9 @@ typedef struct FuzzRecord {
     const uint8_t *body;
     size_t size;
 } FuzzRecord;
+
+/* Bytes of a record before its body */
+#define FUZZ_RECORD_HEAD    5
 
 /* 0 at the end */
 uint8_t fuzz_u8(FuzzInput *in);

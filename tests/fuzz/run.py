@@ -54,6 +54,9 @@ FUZZERS = {
     'fuzz-helper': [HELPER, SHARED],
 }
 
+# Files that a fuzzer includes, to reach their static functions
+INCLUDED = {}
+
 # Beginnings of the flags of the build that fuzzers are compiled without
 DROPPED = ('-Wold-style-declaration', '-Wimplicit-fallthrough', '-Wshadow',
            '-fsanitize', '-fprofile', '-fcoverage', '--coverage')
@@ -108,8 +111,30 @@ def quote(words):
     return ' '.join(shlex.quote(w) for w in words).replace('$', '$$')
 
 
-def write_rules(build, folder, names):
-    """A build.ninja in @folder that makes the fuzzers there."""
+class Variant:
+    """A fuzzer, maybe with some sources replaced by others."""
+
+    def __init__(self, fuzzer, replaced=None, includes=None):
+        self.fuzzer = fuzzer
+        self.replaced = replaced or {}  # path in this tree: another file
+        self.includes = includes        # a folder that comes before this tree
+
+    def source(self, output, command, build):
+        """(a word for the object's name, its source, flags)"""
+        path = pathlib.Path(build, command['file'])
+        for inside, other in self.replaced.items():
+            if path.resolve() == (TREE / inside).resolve():
+                return f'{other.parent.name}-', other, \
+                    ['-iquote', str(path.parent)]
+        return '', command['file'], ['-DCONFIG_ASAN_IFACE_FIBER'] \
+            if output == COROUTINE else []
+
+
+def write_rules(build, folder, variants):
+    """A build.ninja in @folder that makes the programs @variants there.
+
+    variants: a dictionary of Variant by the program's name.
+    """
     commands = {c['output']: c for c in compiler.commands(build)}
     # The object's name begins with the folder of its source.
     model = next((c for output, c in commands.items()
@@ -139,40 +164,43 @@ def write_rules(build, folder, names):
             wrapper, flags = compile_flags(command)
             lines.extend([f'build {obj}: cc', f'  src = {source}',
                           f'  wrapper = {quote(wrapper)}',
-                          f'  flags = {quote([*flags, *more])}'])
+                          f'  flags = {quote([*more, *flags])}'])
         return obj
 
-    for name in names:
-        objects = [compiled(f'{n}.o', model, HERE / f'{n}.c',
-                            ['-iquote', str(TREE), '-Werror'])
-                   for n in (name, 'fuzz', *PARTS.get(name, []))]
+    for program, variant in variants.items():
+        name = variant.fuzzer
+        own = ['-iquote', str(TREE), '-Werror']
+        prefix = ''
+        if variant.includes:
+            own = ['-iquote', str(variant.includes), *own]
+            prefix = program + '-'
+        objects = [compiled(f'{prefix}{n}.o', model, HERE / f'{n}.c', own)
+                   for n in (name, 'fuzz', 'mutate', *PARTS.get(name, []))]
         for output, command in commands.items():
             if output.startswith(tuple(FUZZERS[name])):
-                more = ['-DCONFIG_ASAN_IFACE_FIBER'] \
-                    if output == COROUTINE else []
-                objects.append(compiled(output, command, command['file'],
-                                        more))
+                word, source, more = variant.source(output, command, build)
+                objects.append(compiled(word + output, command, source, more))
         flags = [*link_flags(build),
                  *(['-lcap-ng', '-lseccomp'] if HELPER in FUZZERS[name]
                    else [])]
         archives = ' '.join(w for w in flags if w.endswith(('.a', '.o')))
-        lines.extend([f'build {folder / name}: link {" ".join(objects)} | '
+        lines.extend([f'build {folder / program}: link {" ".join(objects)} | '
                       f'{archives}', f'  flags = {quote(flags)}'])
     (folder / 'build.ninja').write_text('\n'.join(lines) + '\n',
                                         encoding='utf-8')
 
 
-def make(build, folder, names):
-    """Builds the fuzzers @names in @folder."""
+def make(build, folder, variants):
+    """Builds the programs @variants in @folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_rules(build, folder, names)
+    write_rules(build, folder, variants)
     done = subprocess.run(
         ['ninja', '-C', build, '-f', folder / 'build.ninja', '--quiet',
-         *(str(folder / n) for n in names)],
+         *(str(folder / n) for n in variants)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        raise Fail(f'building {", ".join(names)} failed:\n{done.stdout}')
+        raise Fail(f'building {", ".join(variants)} failed:\n{done.stdout}')
 
 
 def fuzz(program, name, seconds, out, seed=None, corpus=None):
@@ -249,6 +277,16 @@ def run_one(number, name, program, out, options):
     return status == 0
 
 
+def unable():
+    """Why this machine cannot run fuzzers, or None."""
+    for program in ('clang', 'ninja', 'patch'):
+        if not shutil.which(program):
+            return f'{program} is not installed'
+    able = subprocess.run([*AS_ROOT, 'true'], capture_output=True, text=True,
+                          check=False)
+    return able.stderr.strip() if able.returncode else None
+
+
 def main(argv):
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -258,6 +296,8 @@ def main(argv):
                         help='a configured and built folder')
     parser.add_argument('--seconds', type=int, default=600,
                         help='for each fuzzer (default: 600)')
+    parser.add_argument('--minutes', type=int,
+                        help='for all of them together')
     parser.add_argument('--out', type=pathlib.Path,
                         help='where the corpus, and inputs that failed, are '
                         'kept (default: BUILD/fuzz/out)')
@@ -268,25 +308,22 @@ def main(argv):
                         help='run the one FUZZER on this file instead')
     options = parser.parse_args(argv)
     names = options.names or list(FUZZERS)
+    if options.minutes:
+        options.seconds = max(1, options.minutes * 60 // len(names))
     for name in names:
         if name not in FUZZERS:
             parser.error(f'{name}: no such fuzzer; there are '
                          + ', '.join(FUZZERS))
     if options.input and len(options.names) != 1:
         parser.error('--input needs the name of one fuzzer')
-    for program in ('clang', 'ninja'):
-        if not shutil.which(program):
-            print(f'1..0 # SKIP {program} is not installed')
-            return 0
-    able = subprocess.run([*AS_ROOT, 'true'], capture_output=True, text=True,
-                          check=False)
-    if able.returncode:
-        print(f'1..0 # SKIP {able.stderr.strip()}')
+    why = unable()
+    if why:
+        print(f'1..0 # SKIP {why}')
         return 0
     build = options.build.resolve()
     folder = build / 'fuzz'
     try:
-        make(build, folder, names)
+        make(build, folder, {n: Variant(n) for n in names})
     except (Fail, OSError) as e:
         print(f'Bail out! {e}')
         return 1
