@@ -369,8 +369,8 @@ def _run(tiers, minutes):
 def main(argv):
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog='./check', usage='./check [--sanitize=LIST] [--fuzz-minutes=N] [TIER...]',
-        description=DESCRIPTION,
+        prog='./check', description=DESCRIPTION,
+        usage='./check [--sanitize=LIST] [--fuzz-minutes=N] [TIER...]',
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('tiers', nargs='*', metavar='TIER',
                         help=', '.join(TIERS))

@@ -18,7 +18,7 @@
 /* How many fields of a record mutations know */
 #define FIELDS_MAX      64
 /* How many blocks there are at once */
-#define BLOCKS_MAX      10
+#define BLOCKS_MAX      16
 #define FIDS            8
 #define HANDLES         12
 
@@ -465,9 +465,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
 
     if (m.grammar) {
         find_records(data, size, &records);
-        if (kind == 0 && m.grammar->n_blocks) {
+        if (kind < 2 && m.grammar->n_blocks) {
             ret = make_input(data, max, &m);
-        } else if (kind < 3) {
+        } else if (kind < 4) {
             ret = add_blocks(data, size, max, &records, &m);
         } else if (kind < 8 && records.num) {
             ret = change_record(data, size, max, &records, &m);

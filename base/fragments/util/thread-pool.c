@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * This is a fragment: base/graft.py puts it into the base's util/thread-pool.c.
- * ThreadSanitizer does not know memory fences. These lines tell it that what a
- * worker did comes before the completion, and nothing else.
+ * Fragment: how the thread pool orders its work, for ThreadSanitizer, which
+ * does not know memory fences. What a worker did comes before the completion.
  */
 
 /* graft: tsan-header */
