@@ -97,7 +97,8 @@ SRST
                have extended attributes
            * - ``mapped-file``
              - are text in a directory ``.virtfs_metadata`` beside the
-               file, which the guest does not see
+               file, which the guest does not reach, in no spelling that
+               the host's file system takes for this name
              - are regular files
              - everything belongs to QEMU's user
 

@@ -17,7 +17,29 @@
 #include "mapped-folder.h"
 #include "mapped-text.h"
 
-/* -ESTALE if the inode's name means something else, or nothing */
+/* -ENOENT if @attr, found in @dir, belongs to the model and not to the guest */
+static int check_guests(const LocalHost *lh, int dir, const FsAttr *attr)
+{
+    int ret = local_metadata_is_own(lh, dir, attr);
+
+    return ret > 0 ? -ENOENT : ret;
+}
+
+/*
+ * Checks a new name of the inode @attr in @dir: -EACCES if the file system
+ * takes the name for one of the model's own, which did not exist before.
+ */
+static int check_new(const LocalHost *lh, int dir, const FsAttr *attr)
+{
+    int ret = check_guests(lh, dir, attr);
+
+    return ret == -ENOENT ? -EACCES : ret;
+}
+
+/*
+ * -ESTALE if the inode's name means something else, or nothing; -ENOENT if the
+ * inode is the model's own.
+ */
 static int check_name(const LocalHost *lh, const LocalInode *inode,
                       const FsAttr *host)
 {
@@ -30,7 +52,10 @@ static int check_name(const LocalHost *lh, const LocalInode *inode,
         return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
     }
     close(fd);
-    return named.dev == host->dev && named.ino == host->ino ? 0 : -ESTALE;
+    if (named.dev != host->dev || named.ino != host->ino) {
+        return -ESTALE;
+    }
+    return check_guests(lh, inode->dir, host);
 }
 
 /*
@@ -180,6 +205,9 @@ static int make_new_locked(const LocalHost *lh, int dir, const FsMakeArgs *make,
     local_view_of_new(&view, make);
     ret = hostfs_getattr(node, attr);
     if (ret == 0) {
+        ret = check_new(lh, dir, attr);
+    }
+    if (ret == 0) {
         ret = local_metadata_put(lh, dir, make->name, &view);
     }
     if (ret < 0) {
@@ -222,9 +250,12 @@ static int link_locked(const LocalHost *lh, const LocalInode *inode,
     if (ret < 0) {
         return ret;
     }
-    fd = open_of_inode(lh, inode, &attr, O_RDWR, true);
-    ret = fd < 0 ? fd : local_metadata_link(lh, fd, dir, name);
-    if (fd >= 0) {
+    ret = check_new(lh, dir, &attr);
+    if (ret == 0) {
+        ret = fd = open_of_inode(lh, inode, &attr, O_RDWR, true);
+    }
+    if (ret >= 0) {
+        ret = local_metadata_link(lh, fd, dir, name);
         close(fd);
     }
     if (ret < 0) {
@@ -261,6 +292,11 @@ static int prepare_target(const LocalHost *lh, const FsAttr *old,
     if (node < 0) {
         return node == -ENOENT ? 0 : node;
     }
+    ret = check_new(lh, newdir, &target);
+    if (ret < 0) {
+        close(node);
+        return ret;
+    }
     if (target.dev == old->dev && target.ino == old->ino) {
         *same = true;
     } else if (S_ISDIR(target.mode) && S_ISDIR(old->mode)) {
@@ -285,6 +321,10 @@ static int rename_locked(const LocalHost *lh,
         return ret;
     }
     close(ret);
+    ret = check_guests(lh, olddir, &old);
+    if (ret < 0) {
+        return ret;
+    }
     ret = prepare_target(lh, &old, newdir, newname, &exists, &same);
     if (ret < 0 || same) {
         /* rename(2): two links to the same file both stay */
@@ -304,7 +344,10 @@ static int rename_locked(const LocalHost *lh,
         ret = hostfs_rename(&lh->host, olddir, oldname, newdir, newname);
     }
     if (ret == 0) {
-        ret = local_metadata_rename(lh, from, oldname, to, newname);
+        ret = check_new(lh, newdir, &old);
+        if (ret == 0) {
+            ret = local_metadata_rename(lh, from, oldname, to, newname);
+        }
         if (ret < 0 && !exists) {
             hostfs_rename(&lh->host, newdir, newname, olddir, oldname);
         }
@@ -332,9 +375,12 @@ static int mapped_rename(const LocalHost *lh, int olddir, const char *oldname,
     return ret;
 }
 
-/* Before rmdir(2) of @name, which must be @expect unless that is -1 */
-static int prepare_rmdir(const LocalHost *lh, int dir, const char *name,
-                         int expect)
+/*
+ * Before unlink(2) or rmdir(2) of @name: clears the metadata of a directory,
+ * which must be @expect unless that is -1.
+ */
+static int prepare_unlink(const LocalHost *lh, int dir, const char *name,
+                          bool rmdir, int expect)
 {
     FsAttr attr, expected;
     int node, ret;
@@ -343,7 +389,11 @@ static int prepare_rmdir(const LocalHost *lh, int dir, const char *name,
     if (ret < 0) {
         return ret;
     }
-    ret = 0;
+    ret = check_guests(lh, dir, &attr);
+    if (ret < 0 || !rmdir) {
+        close(node);
+        return ret;
+    }
     if (expect >= 0) {
         ret = hostfs_getattr(expect, &expected);
         if (ret == 0 && (attr.dev != expected.dev ||
@@ -372,8 +422,8 @@ static int mapped_unlink(const LocalHost *lh, int dir, const char *name,
     if (folder < 0 && !local_metadata_is_absence(folder)) {
         ret = folder;
     }
-    if (ret == 0 && rmdir) {
-        ret = prepare_rmdir(lh, dir, name, expect);
+    if (ret == 0) {
+        ret = prepare_unlink(lh, dir, name, rmdir, expect);
     }
     if (ret == 0) {
         ret = hostfs_unlink(&lh->host, dir, name, rmdir, expect);

@@ -20,6 +20,35 @@ bool local_metadata_reserved(const char *name)
     return g_str_equal(name, FOLDER) || g_str_equal(name, LOCAL_METADATA_ROOT);
 }
 
+static bool same_inode(const FsAttr *a, uint64_t dev, uint64_t ino)
+{
+    return a->dev == dev && a->ino == ino;
+}
+
+int local_metadata_is_own(const LocalHost *lh, int dir, const FsAttr *attr)
+{
+    const char *name = FOLDER;
+    FsAttr own;
+    int ret;
+
+    if (S_ISREG(attr->mode)) {
+        ret = hostfs_getattr(dir, &own);
+        if (ret < 0 ||
+            !same_inode(&own, lh->host.root_dev, lh->host.root_ino)) {
+            return ret;
+        }
+        name = LOCAL_METADATA_ROOT;
+    } else if (!S_ISDIR(attr->mode)) {
+        return 0;
+    }
+    ret = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &own);
+    if (ret < 0) {
+        return local_metadata_is_absence(ret) ? 0 : ret;
+    }
+    close(ret);
+    return same_inode(&own, attr->dev, attr->ino);
+}
+
 int local_metadata_open_folder(const LocalHost *lh, int dir, bool make)
 {
     const FsMakeArgs folder = {

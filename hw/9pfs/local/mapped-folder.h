@@ -22,6 +22,13 @@
 /* LocalModel.reserved */
 bool local_metadata_reserved(const char *name);
 
+/*
+ * Whether an inode that was found in @dir is the model's own: 1, 0 or -errno.
+ * The name does not tell, because a file system that ignores case (or more)
+ * finds an inode by other names, too.
+ */
+int local_metadata_is_own(const LocalHost *lh, int dir, const FsAttr *attr);
+
 /* Whether an error means that there is no metadata, or none to read */
 bool local_metadata_is_absence(int ret);
 

@@ -58,7 +58,10 @@ struct LocalModel {
     int (*open)(LocalHost *lh);
     void (*close)(LocalHost *lh);
 
-    /* Whether a name is the model's own, and so hidden from the guest */
+    /*
+     * Whether a name is the model's own, and so hidden from the guest. Where
+     * the file system takes another name for it, getattr answers -ENOENT.
+     */
     bool (*reserved)(const char *name);
 
     /*
