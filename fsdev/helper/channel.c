@@ -9,9 +9,12 @@
  * none while it cannot send its replies.
  *
  * With a ring (shared/ring.h), all requests come through it. The receiving
- * thread waits at the bell: one read(2) waits for the bell and takes it back,
- * and the bell ends when QEMU does. The thread does not spin before it sleeps,
- * because QEMU's thread and this one run on the guest's processors. Replies go
+ * thread waits at the bell, which ends when QEMU does, and at the socket, where
+ * descriptors arrive. They must not stay there: one of them may be what keeps
+ * the bell or the socket from ending. The thread does not spin before it
+ * sleeps, because QEMU's thread and this one run on the guest's processors. No
+ * read of the bell waits: a client that is gone may have left a bell that is
+ * empty again, and does not end. Replies go
  * through the ring if they have no descriptors and fit, otherwise through the
  * socket, so no thread waits for room in the ring.
  */
@@ -19,6 +22,7 @@
 #include "qemu/atomic.h"
 #include "channel.h"
 #include "log.h"
+#include "received.h"
 #include "fsdev/shared/proto-v1.h"
 #include <poll.h>
 #include <sys/socket.h>
@@ -32,8 +36,17 @@ void channel_init(Channel *c, int fd)
     *c = (Channel) { .fd = fd, .buf = g_malloc(BUFFER_SIZE) };
     pthread_mutex_init(&c->send, NULL);
     pthread_mutex_init(&c->state, NULL);
+    proxy_pass_fds(fd, false);
 }
 
+void channel_take_fds(Channel *c, uint64_t mount)
+{
+    c->mount = mount;
+    c->first = true;
+    proxy_pass_fds(c->fd, true);
+}
+
+/* All of them are of a kind that a message brings: this does not wait. */
 static void close_fds(Channel *c)
 {
     while (c->nfds) {
@@ -47,10 +60,18 @@ void channel_destroy(Channel *c)
         proxy_rings_free(c->rings);
     }
     close_fds(c);
-    close(c->fd);
+    shutdown(c->fd, SHUT_RDWR);
     g_free(c->buf);
     pthread_mutex_destroy(&c->send);
     pthread_mutex_destroy(&c->state);
+}
+
+void channel_close(Channel *c)
+{
+    while (c->n_refused) {
+        close(c->refused[--c->n_refused]);
+    }
+    close(c->fd);
 }
 
 ChannelEnd channel_ended(Channel *c)
@@ -137,38 +158,20 @@ static ssize_t ring_take(Channel *c)
     return len;
 }
 
-/* fill() for a ring */
-static bool ring_fill(Channel *c)
+/* Whether a message that may come next brings a descriptor like @fd */
+static bool may_come(const Channel *c, int fd)
 {
-    ProxyRing *requests = &c->rings->requests;
-    char rung[64];
-    ssize_t len;
+    uint64_t pipe;
 
-    while ((len = ring_take(c)) == 0) {
-        if (!proxy_ring_sleep(requests)) {
-            continue;
-        }
-        do {
-            len = read(c->rings->bell, rung, sizeof(rung));
-        } while (len < 0 && errno == EINTR);
-        proxy_ring_awake(requests);
-        if (len < 0) {
-            channel_break(c, "waiting for requests: %s", strerror(errno));
-            return false;
-        } else if (len == 0 && !proxy_ring_pending(requests)) {
-            note_eof(c);
-            return false;
-        }
-    }
-    if (len < 0) {
-        break_ring(c);
-    }
-    return len > 0;
+    return (c->mount && received_is_inode(fd, c->mount)) ||
+           (c->first && (received_is_memory(fd) ||
+                         received_is_pipe(fd, O_RDONLY, &pipe) ||
+                         received_is_pipe(fd, O_WRONLY, &pipe)));
 }
 
 /*
  * One recvmsg(2). Returns the number of bytes, 0 at the end of the stream,
- * -errno, or -EPROTO if more descriptors came than are allowed.
+ * -errno, or -EPROTO if descriptors came that may not come.
  */
 static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
 {
@@ -178,11 +181,14 @@ static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
     ssize_t len = proxy_recv_fds(c->fd, buf, size, flags, fds, &n, &excess);
 
     for (i = 0; i < n; i++) {
-        if (c->takes_fds && c->nfds < G_N_ELEMENTS(c->fds)) {
+        if (!excess && c->nfds < G_N_ELEMENTS(c->fds) &&
+            may_come(c, fds[i])) {
             c->fds[c->nfds++] = fds[i];
         } else {
-            close(fds[i]);
             excess = true;
+            if (c->n_refused < G_N_ELEMENTS(c->refused)) {
+                c->refused[c->n_refused++] = fds[i];
+            }
         }
     }
     return excess ? -EPROTO : len;
@@ -190,8 +196,109 @@ static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
 
 static void break_excess(Channel *c)
 {
-    channel_break(c, "the client sent more descriptors than are allowed, or "
-                  "than the helper can open");
+    channel_break(c, "the client sent a descriptor that no message may "
+                  "bring now, or too many of them");
+}
+
+/*
+ * With a ring: receives descriptors. QEMU sends them before it puts their
+ * requests into the ring, each group with a byte that has no meaning.
+ */
+static bool fetch_fds(Channel *c)
+{
+    char nothing[16];
+    ssize_t len = receive_some(c, nothing, sizeof(nothing), MSG_DONTWAIT);
+
+    if (len == -EPROTO) {
+        break_excess(c);
+    } else if (len == 0 || len == -ECONNRESET) {
+        note_eof(c);
+    } else if (len < 0 && len != -EAGAIN) {
+        channel_break(c, "receiving: %s", strerror(-len));
+    }
+    return len > 0 || len == -EAGAIN;
+}
+
+/* Takes the bell back: the number of bytes, 0 at its end, or -errno. */
+static ssize_t take_bell(Channel *c)
+{
+    char rung[64];
+    struct iovec iov = { rung, sizeof(rung) };
+    ssize_t len;
+
+    /* Like read(2), but does not wait, whatever the pipe's flags are */
+    do {
+        len = vmsplice(c->rings->bell, &iov, 1, SPLICE_F_NONBLOCK);
+    } while (len < 0 && errno == EINTR);
+    return len < 0 ? -errno : len;
+}
+
+/* Waits for the bell or for descriptors. False at the end of the channel. */
+static bool ring_wait(Channel *c)
+{
+    struct pollfd pfds[] = {
+        { .fd = c->rings->bell, .events = POLLIN },
+        { .fd = c->fd, .events = POLLIN },
+    };
+    ssize_t len;
+
+    if (poll(pfds, G_N_ELEMENTS(pfds), -1) < 0) {
+        if (errno != EINTR) {
+            channel_break(c, "waiting for requests: %s", strerror(errno));
+        }
+        return errno == EINTR;
+    }
+    if (pfds[0].revents) {
+        len = take_bell(c);
+        if (len < 0 && len != -EAGAIN) {
+            channel_break(c, "waiting for requests: %s", strerror(-len));
+            return false;
+        } else if (len == 0 && !proxy_ring_pending(&c->rings->requests)) {
+            note_eof(c);
+            return false;
+        }
+        return true;
+    }
+    return proxy_ring_pending(&c->rings->requests) || fetch_fds(c);
+}
+
+/* fill() for a ring */
+static bool ring_fill(Channel *c)
+{
+    ProxyRing *requests = &c->rings->requests;
+    ssize_t len;
+    bool ok;
+
+    while ((len = ring_take(c)) == 0) {
+        if (!proxy_ring_sleep(requests)) {
+            continue;
+        }
+        ok = ring_wait(c);
+        proxy_ring_awake(requests);
+        if (!ok) {
+            return false;
+        }
+    }
+    if (len < 0) {
+        break_ring(c);
+    }
+    return len > 0;
+}
+
+/* Waits until bytes arrive, or the deadline has passed. */
+static bool wait_in_time(Channel *c)
+{
+    struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
+    int64_t left;
+
+    do {
+        left = c->deadline - g_get_monotonic_time() / 1000;
+        if (left <= 0) {
+            channel_break(c, "the client says nothing");
+            return false;
+        }
+    } while (poll(&pfd, 1, left) <= 0);
+    return true;
 }
 
 /* Reads what has arrived to c->end. False at the end of the channel. */
@@ -201,6 +308,9 @@ static bool fill(Channel *c)
 
     if (c->rings) {
         return ring_fill(c);
+    }
+    if (c->deadline && !wait_in_time(c)) {
+        return false;
     }
     move_down(c);
     len = receive_some(c, c->buf + c->end, BUFFER_SIZE - c->end, 0);
@@ -217,21 +327,6 @@ static bool fill(Channel *c)
         channel_break(c, "receiving: %s", strerror(-len));
     }
     return false;
-}
-
-/*
- * With a ring: receives descriptors. QEMU sends them before it puts their
- * requests into the ring, each group with a byte that has no meaning.
- */
-static bool fetch_fds(Channel *c)
-{
-    char nothing[16];
-    ssize_t len = receive_some(c, nothing, sizeof(nothing), MSG_DONTWAIT);
-
-    if (len == -EPROTO) {
-        break_excess(c);
-    }
-    return len != -EPROTO;
 }
 
 /* Waits until c->start has @size bytes, which is at most PROXY_MAX_MESSAGE. */
@@ -281,7 +376,8 @@ static bool first_request(Channel *c, uint32_t head[2])
     return false;
 }
 
-bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
+/* channel_hello() without the deadline */
+static bool read_hello(Channel *c, uint32_t *version, uint32_t *flags)
 {
     uint32_t head[2];           /* in host byte order, as in version 1 */
     MarshalReader r;
@@ -316,6 +412,17 @@ bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags)
         return false;
     }
     return true;
+}
+
+bool channel_hello(Channel *c, unsigned ms, uint32_t *version,
+                   uint32_t *flags)
+{
+    bool ok;
+
+    c->deadline = ms ? g_get_monotonic_time() / 1000 + ms : 0;
+    ok = read_hello(c, version, flags);
+    c->deadline = 0;
+    return ok;
 }
 
 /* Checks a request that is not the first one after HELLO. */
@@ -485,29 +592,48 @@ bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
     return ok;
 }
 
-/* Whether @fd is the end of a pipe, open for @access */
-static bool is_pipe(int fd, int access)
-{
-    struct stat st;
-    int flags = fcntl(fd, F_GETFL);
-
-    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
-           flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == access;
-}
-
-/* Makes the rings from the descriptors in c->fds. 0 or -errno. */
+/*
+ * Makes the rings from the descriptors in c->fds. 0, or -errno; -EPROTO if they
+ * are not those of a RING. With both bells of one pipe, the helper would keep
+ * its own bell from ending.
+ */
 static int make_rings(Channel *c, ProxyRings **rings)
 {
+    uint64_t bell, their_bell;
     int ret;
 
-    if (!is_pipe(c->fds[1], O_RDONLY) || !is_pipe(c->fds[2], O_WRONLY)) {
-        return -EINVAL;
+    if (!received_is_memory(c->fds[0]) ||
+        !received_is_pipe(c->fds[1], O_RDONLY, &bell) ||
+        !received_is_pipe(c->fds[2], O_WRONLY, &their_bell) ||
+        bell == their_bell) {
+        return -EPROTO;
     }
     ret = proxy_rings_new(rings, c->fds[0], c->fds[1], c->fds[2]);
     if (ret == 0) {
         c->nfds = 1;            /* the rings own the bells now */
     }
-    return ret;
+    return ret == -EINVAL ? -EPROTO : ret;
+}
+
+/*
+ * After the first request's header has come: from now on only ADOPTs bring
+ * descriptors. Whether those that are here are such.
+ */
+static bool only_adopts_bring_fds(Channel *c)
+{
+    unsigned i;
+
+    c->first = false;
+    if (!c->mount) {
+        proxy_pass_fds(c->fd, false);
+    }
+    for (i = 0; i < c->nfds; i++) {
+        if (!may_come(c, c->fds[i])) {
+            break_excess(c);
+            return false;
+        }
+    }
+    return true;
 }
 
 bool channel_offer_ring(Channel *c)
@@ -516,22 +642,14 @@ bool channel_offer_ring(Channel *c)
     ProxyHeader h;
     MarshalWriter w;
     ProxyRings *rings = NULL;
-    bool takes_fds = c->takes_fds;
-    bool ok;
     int ret;
 
-    c->takes_fds = true;
-    ok = need(c, PROXY_HEADER_SIZE);
-    c->takes_fds = takes_fds;
-    if (!ok) {
+    if (!need(c, PROXY_HEADER_SIZE)) {
         return false;
     }
     proxy_header_get(&h, c->buf + c->start);
     if (h.type != PROXY_RING) {
-        if (c->nfds && !takes_fds) {
-            break_excess(c);
-        }
-        return takes_fds || !c->nfds;
+        return only_adopts_bring_fds(c);
     }
     if (h.size != PROXY_HEADER_SIZE || h.nfds != PROXY_RING_FDS ||
         c->nfds != PROXY_RING_FDS ||
@@ -543,7 +661,12 @@ bool channel_offer_ring(Channel *c)
     }
     c->start = c->end = 0;
     ret = make_rings(c, &rings);
+    if (ret == -EPROTO) {
+        channel_break(c, "RING with descriptors of the wrong kind");
+        return false;
+    }
     close_fds(c);
+    only_adopts_bring_fds(c);
 
     h = (ProxyHeader) {
         .size = sizeof(reply), .type = PROXY_RING | PROXY_REPLY, .tag = h.tag,

@@ -8,6 +8,12 @@
  * A function that returns bool returns true if the channel goes on, unless it
  * says otherwise. False is the end of the channel, which the function has
  * noted and, if it is an error, logged: the caller only stops.
+ *
+ * Descriptors. The channel takes only those that a message may bring
+ * (channel_take_fds()). Any other ends the channel as it arrives: kept, it
+ * might be the client's own end of the connection, without which the helper
+ * does not learn that the client is gone; and close(2) of it might wait. So the
+ * channel closes refused ones only in channel_close().
  */
 #ifndef FSDEV_HELPER_CHANNEL_H
 #define FSDEV_HELPER_CHANNEL_H
@@ -31,9 +37,13 @@ typedef struct Channel {
                                    receiving thread's */
     size_t start;
     size_t end;
-    bool takes_fds;             /* QEMU may send descriptors */
+    uint64_t mount;             /* ADOPTs may bring inodes on it; or 0 */
+    bool first;                 /* a RING may come, with its descriptors */
     int fds[2 * PROXY_ADOPT_MAX];       /* arrived descriptors, likewise */
     unsigned nfds;
+    int refused[PROXY_MAX_FDS]; /* those that ended the channel */
+    unsigned n_refused;
+    int64_t deadline;           /* for the next byte, ms (monotonic); or 0 */
     ProxyRings *rings;          /* or NULL; constant while threads run. The
                                    receiving thread owns rings->requests;
                                    "send" guards rings->replies */
@@ -44,14 +54,28 @@ typedef struct Channel {
 /* @fd: a connected UNIX stream socket, blocking. */
 void channel_init(Channel *c, int fd);
 
-/* Closes it. No thread may use it any more. */
+/* Releases all but what may take long. No thread may use it any more. */
 void channel_destroy(Channel *c);
 
 /*
- * Reads QEMU's HELLO. *@version is 1 if the first message is a request of
- * protocol version 1 instead, which stays in the channel for channel_peek().
+ * After that: closes the socket and the refused descriptors, which may wait for
+ * as long as the client or its file system likes.
  */
-bool channel_hello(Channel *c, uint32_t *version, uint32_t *flags);
+void channel_close(Channel *c);
+
+/*
+ * Reads QEMU's HELLO, which must be there within @ms, unless that is 0.
+ * *@version is 1 if the first message is a request of protocol version 1
+ * instead, which stays in the channel for channel_peek().
+ */
+bool channel_hello(Channel *c, unsigned ms, uint32_t *version,
+                   uint32_t *flags);
+
+/*
+ * Before HELLO's reply: from here on QEMU may send descriptors, of a RING, and
+ * with ADOPTs those of inodes on @mount. 0: no ADOPT may come.
+ */
+void channel_take_fds(Channel *c, uint64_t mount);
 
 /*
  * Waits for the first request after HELLO's reply. Carries a RING out and
@@ -65,9 +89,9 @@ bool channel_has_request(Channel *c);
 
 /*
  * Waits for a request, checks its header, and copies its payload to @payload
- * (PROXY_MAX_MESSAGE bytes). *@fd is the descriptor that came with it, which
- * the caller owns, or -1 if its type has none. One thread at a time may call
- * this.
+ * (PROXY_MAX_MESSAGE bytes). *@fd is the descriptor that came with it, an
+ * inode's for ADOPT, which the caller owns, or -1 if its type has none. One
+ * thread at a time may call this.
  */
 bool channel_receive(Channel *c, ProxyHeader *h, uint8_t *payload, int *fd);
 

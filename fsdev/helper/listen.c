@@ -18,6 +18,7 @@
 #include "qemu/osdep.h"
 #include "listen.h"
 #include "log.h"
+#include "session.h"
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -244,7 +245,7 @@ int listen_accept(int fd, uint32_t allowed)
         }
         log_line(LOG_LEVEL_WARNING, "refused a connection from user %u; only "
                  "user %u may connect", peer.uid, allowed);
-        close(conn);
+        session_refuse(conn);
     }
 }
 

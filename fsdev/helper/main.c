@@ -26,6 +26,7 @@
  * A stage that fails ends the process.
  */
 #include "qemu/osdep.h"
+#include "fsdev/shared/proto.h"
 #include "identity.h"
 #include "supervisor.h"
 #include "listen.h"
@@ -34,6 +35,7 @@
 #include "sandbox.h"
 #include "seccomp.h"
 #include "serve.h"
+#include "session.h"
 #include "userns.h"
 
 /* The results of the stages so far */
@@ -156,8 +158,9 @@ static int serve_clients(Start *s)
 {
     int fd;
 
+    proxy_pass_fds(s->socket, false);
     while (s->options.persist) {
-        serve(listen_accept(s->socket, s->client), &s->config);
+        session_serve(listen_accept(s->socket, s->client), &s->config);
     }
     fd = listen_accept(s->socket, s->client);
     close(s->socket);
@@ -171,6 +174,7 @@ static int stage_serve(Start *s)
     s->config.readonly = s->options.readonly;
     s->config.threads = s->options.threads;
     s->config.ids = &s->ids;
+    s->config.process_ends = true;
 
     if (s->options.syslog) {
         log_use_syslog();

@@ -117,17 +117,11 @@ int request_adopt(Request *rq, int fd)
     uint64_t handle = marshal_get_u64(&rq->in);
     uint64_t mount = rq->export->mount;
     HostPlace at;
-    int flags;
 
-    if (!mount || !marshal_done(&rq->in) || !(handle & PROXY_ADOPTED)) {
+    if (!mount || !marshal_done(&rq->in) || !(handle & PROXY_ADOPTED) ||
+        hostfs_place(fd, &at) < 0) {
         close(fd);
         return malformed(rq);
-    }
-    flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || !(flags & O_PATH) || hostfs_place(fd, &at) < 0 ||
-        at.mount != mount) {
-        close(fd);
-        return 0;
     }
     return handles_adopt(handles, handle, fd, at.dev, at.ino) == -EEXIST
            ? malformed(rq) : 0;

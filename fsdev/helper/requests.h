@@ -49,7 +49,8 @@ int request_execute(Request *rq, unsigned type);
 int request_forget(Request *rq, int *dropped, unsigned *n_dropped);
 
 /*
- * The same for an ADOPT, with its descriptor. Ownership of @fd passes; the
+ * The same for an ADOPT, with its descriptor, which is of an inode on the
+ * export's mount (the channel takes no other). Ownership of @fd passes; the
  * function closes it if it cannot be adopted. Does not wait for any file
  * system. Fails only if malformed.
  */

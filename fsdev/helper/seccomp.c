@@ -16,12 +16,14 @@
  */
 #include "qemu/osdep.h"
 #include "seccomp.h"
+#include "fsdev/shared/proto.h"
 #include "log.h"
 #include <linux/fs.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 /* By name: names that libseccomp or the architecture lacks are left out. */
 static const char *const allowed[] = {
@@ -29,6 +31,8 @@ static const char *const allowed[] = {
     "accept", "accept4", "getsockopt",
     "recvmsg", "sendmsg", "shutdown",
     "poll", "ppoll", "read", "write", "writev", "close",
+    /* telling pipes from other descriptors */
+    "pipe2",
     /* giving up the starter's stderr, in a daemon that is ready */
     "dup2", "dup3",
     /* finding inodes, and reading their attributes */
@@ -145,6 +149,14 @@ static void allow_if(scmp_filter_ctx ctx, const char *call,
     rule(ctx, SCMP_ACT_ALLOW, call, 1, &arg);
 }
 
+static void allow_if2(scmp_filter_ctx ctx, const char *call,
+                      struct scmp_arg_cmp a, struct scmp_arg_cmp b)
+{
+    const struct scmp_arg_cmp args[] = { a, b };
+
+    rule(ctx, SCMP_ACT_ALLOW, call, 2, args);
+}
+
 static void add_rules(scmp_filter_ctx ctx)
 {
     const unsigned long thread = CLONE_VM | CLONE_FS | CLONE_FILES |
@@ -172,20 +184,18 @@ static void add_rules(scmp_filter_ctx ctx)
         allow_if(ctx, "fcntl", SCMP_A1_32(SCMP_CMP_EQ, fcntl_commands[i]));
         allow_if(ctx, "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, fcntl_commands[i]));
     }
+#ifdef SO_PASSRIGHTS
+    allow_if2(ctx, "setsockopt", SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
+              SCMP_A2_32(SCMP_CMP_EQ, SO_PASSRIGHTS));
+#endif
+    /* A read of a bell that does not wait */
+    allow_if(ctx, "vmsplice", SCMP_A3_32(SCMP_CMP_EQ, SPLICE_F_NONBLOCK));
     for (i = 0; i < G_N_ELEMENTS(ioctl_requests); i++) {
         allow_if(ctx, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, ioctl_requests[i]));
     }
     for (i = 0; i < G_N_ELEMENTS(prctl_options); i++) {
         allow_if(ctx, "prctl", SCMP_A0_32(SCMP_CMP_EQ, prctl_options[i]));
     }
-}
-
-static void allow_if2(scmp_filter_ctx ctx, const char *call,
-                      struct scmp_arg_cmp a, struct scmp_arg_cmp b)
-{
-    const struct scmp_arg_cmp args[] = { a, b };
-
-    rule(ctx, SCMP_ACT_ALLOW, call, 2, args);
 }
 
 /* Signals go to two processes only, and calls name one file only. */

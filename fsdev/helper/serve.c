@@ -393,7 +393,7 @@ static bool answer_hello(Server *s, uint32_t flags)
     if (!s->export.donate) {
         s->export.mount = 0;
     }
-    s->channel.takes_fds = s->export.mount;
+    channel_take_fds(&s->channel, s->export.mount);
 
     start_request(&rq, s, w, 0);
     marshal_put_u32(&rq.out, PROXY_VERSION);
@@ -466,7 +466,7 @@ int serve(int fd, const ServeConfig *config)
     recv_token_init(&s.recv_token);
     s.batch = batch_new();
 
-    if (channel_hello(&s.channel, &version, &flags)) {
+    if (channel_hello(&s.channel, config->hello_ms, &version, &flags)) {
         log_line(LOG_LEVEL_INFO, "a client connected, protocol version %u",
                  version);
         if (version == 1) {
@@ -483,5 +483,11 @@ int serve(int fd, const ServeConfig *config)
     g_free(s.batch);
     handles_free(s.export.handles);
     hostfs_destroy(&s.export.fs);
+    if (config->before_close) {
+        config->before_close(config->opaque);
+    }
+    if (!config->process_ends) {
+        channel_close(&s.channel);
+    }
     return ended == CHANNEL_BROKEN ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -17,6 +17,12 @@ typedef struct ServeConfig {
     unsigned max_files;         /* limit of open files */
     uint32_t pid;               /* of this process, as the starter sees it */
     const IdMaps *ids;
+    unsigned hello_ms;          /* limit of the time until HELLO; 0: none */
+    bool process_ends;          /* after serve(): leave it to the kernel to
+                                   close what the client sent */
+    void (*before_close)(void *opaque); /* or NULL: called after all is done
+                                   but close(2), which may wait */
+    void *opaque;
 } ServeConfig;
 
 /*

@@ -240,6 +240,16 @@ typedef union FdsControl {
     struct cmsghdr align;
 } FdsControl;
 
+void proxy_pass_fds(int sock, bool pass)
+{
+#ifdef SO_PASSRIGHTS
+    int value = pass;
+
+    /* Nothing depends on success. */
+    (void)!setsockopt(sock, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof(value));
+#endif
+}
+
 ssize_t proxy_send_fds(int sock, const void *buf, size_t size, const int *fds,
                        unsigned nfds, int flags)
 {

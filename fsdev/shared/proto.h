@@ -48,9 +48,10 @@
  * has, so it may know an inode that the helper does not. ADOPT makes a handle
  * of that inode's descriptor. QEMU chooses its number, with PROXY_ADOPTED set,
  * and forgets it like others, with a count of 1. The helper adopts only a
- * descriptor on the mount of the export's root. That mount is the helper's own,
- * so the inode belongs to the export. There is no reply; a handle that the
- * helper did not adopt is unknown to later requests. Helpers with
+ * descriptor on the mount of the export's root; another ends the connection.
+ * That mount is the helper's own, so the inode belongs to the export. There is
+ * no reply; a handle that the helper did not adopt, because it has too many, is
+ * unknown to later requests. Helpers with
  * PROXY_FEATURE_ADOPT have it. Like a FORGET, it takes effect before any later
  * request.
  *
@@ -187,6 +188,17 @@ typedef struct ProxyIdRange {
 /* Reads PROXY_HEADER_SIZE bytes. */
 void proxy_header_get(ProxyHeader *h, const void *buf);
 void proxy_header_put(const ProxyHeader *h, void *buf);
+
+/* Linux 6.16; architectures with another number of it do without. */
+#if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
+#define SO_PASSRIGHTS           83
+#endif
+
+/*
+ * Whether the kernel lets descriptors in through @sock, or through connections
+ * that it will accept. An old kernel always does: the receiver must check, too.
+ */
+void proxy_pass_fds(int sock, bool pass);
 
 /*
  * One sendmsg(2) with descriptors, which go with the first byte and stay the

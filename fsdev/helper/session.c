@@ -1,0 +1,149 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One client after another: see session.h.
+ *
+ * The thread that accepts connections waits for the client's end of the
+ * connection to go, which the kernel reports whatever the session's threads do.
+ * A session that ends by itself shuts the connection down, which looks the
+ * same. The last that a session does is to close(2) what may wait.
+ */
+#include "qemu/osdep.h"
+#include "session.h"
+#include "log.h"
+#include <poll.h>
+#include <sys/socket.h>
+
+/* How long a session may go on after its client until it is left behind */
+#define GRACE_MS        300
+
+typedef struct Session {
+    ServeConfig config;
+    int fd;
+    bool serves;                /* otherwise it only closes the connection */
+    bool done;                  /* all but close(2) */
+    bool released;              /* the accepting thread needs fd no more */
+} Session;
+
+static GMutex lock;             /* guards the flags, and: */
+static GCond changed;
+static unsigned n_sessions;
+
+/* ServeConfig.before_close */
+static void session_done(void *opaque)
+{
+    Session *s = opaque;
+
+    g_mutex_lock(&lock);
+    s->done = true;
+    g_cond_broadcast(&changed);
+    while (!s->released) {
+        g_cond_wait(&changed, &lock);
+    }
+    g_mutex_unlock(&lock);
+}
+
+static void *session_thread(void *opaque)
+{
+    Session *s = opaque;
+
+    if (s->serves) {
+        serve(s->fd, &s->config);
+    } else {
+        shutdown(s->fd, SHUT_RDWR);
+        close(s->fd);
+    }
+    g_free(s);
+    g_mutex_lock(&lock);
+    n_sessions--;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
+    return NULL;
+}
+
+static void wait_for_room(void)
+{
+    g_mutex_lock(&lock);
+    if (n_sessions >= SESSIONS_MAX) {
+        log_line(LOG_LEVEL_WARNING, "waiting: %u earlier clients left "
+                 "requests or descriptors that do not end", n_sessions);
+    }
+    while (n_sessions >= SESSIONS_MAX) {
+        g_cond_wait(&changed, &lock);
+    }
+    n_sessions++;
+    g_mutex_unlock(&lock);
+}
+
+/*
+ * Starts the session's thread. Without one, runs the session to its end and
+ * returns false.
+ */
+static bool start(Session *s)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int ret;
+
+    wait_for_room();
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    ret = pthread_create(&thread, &attr, session_thread, s);
+    pthread_attr_destroy(&attr);
+    if (ret) {
+        log_line(LOG_LEVEL_WARNING, "serving without a thread for it: %s",
+                 strerror(ret));
+        s->released = true;
+        session_thread(s);
+    }
+    return ret == 0;
+}
+
+/* Waits until the client has gone, or the session has ended the connection. */
+static void wait_for_end(int fd)
+{
+    struct pollfd pfd = { .fd = fd };
+
+    while (poll(&pfd, 1, -1) < 0 && errno == EINTR) {
+        /* again */
+    }
+}
+
+void session_serve(int fd, const ServeConfig *config)
+{
+    Session *s = g_new0(Session, 1);
+    int64_t until;
+
+    s->config = *config;
+    s->config.hello_ms = SESSION_HELLO_MS;
+    s->config.process_ends = false;
+    s->config.before_close = session_done;
+    s->config.opaque = s;
+    s->fd = fd;
+    s->serves = true;
+    if (!start(s)) {
+        return;
+    }
+
+    wait_for_end(fd);
+    until = g_get_monotonic_time() + GRACE_MS * 1000;
+    g_mutex_lock(&lock);
+    while (!s->done && g_cond_wait_until(&changed, &lock, until)) {
+        /* something else changed */
+    }
+    if (!s->done) {
+        log_line(LOG_LEVEL_INFO, "the client has gone; its last requests "
+                 "take longer");
+    }
+    s->released = true;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
+}
+
+void session_refuse(int fd)
+{
+    Session *s = g_new0(Session, 1);
+
+    s->fd = fd;
+    start(s);
+}
