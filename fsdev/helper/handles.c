@@ -25,6 +25,7 @@ typedef struct Slot {
     uint64_t dev;
     uint64_t ino;
     uint64_t refs;              /* QEMU's references */
+    uint64_t parent;            /* handle of the directory above, or 0 */
     int fd;                     /* -1: free */
     uint32_t users;             /* requests that use it now */
     uint32_t generation;
@@ -165,6 +166,7 @@ static uint32_t add_inode(Handles *t, int fd, uint64_t dev, uint64_t ino)
     s->ino = ino;
     s->fd = fd;
     s->refs = 0;
+    s->parent = 0;
     s->users = 0;
 
     inode = g_new(Inode, 1);
@@ -274,6 +276,37 @@ int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
         close(fd);
     }
     return ret;
+}
+
+void handles_set_parent(Handles *t, uint64_t handle, uint64_t parent)
+{
+    Slot *s, *above;
+
+    pthread_mutex_lock(&t->lock);
+    s = find(t, handle);
+    above = find(t, parent);
+    if (s && above) {
+        s->parent = make_handle(t, above - t->slots);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+bool handles_know_above(Handles *t, uint64_t dev, uint64_t ino,
+                        uint64_t above_dev, uint64_t above_ino)
+{
+    Inode key = { .dev = dev, .ino = ino };
+    const Slot *above = NULL;
+    const Inode *inode;
+    bool know;
+
+    pthread_mutex_lock(&t->lock);
+    inode = g_hash_table_lookup(t->by_inode, &key);
+    if (inode && t->slots[inode->slot].parent) {
+        above = find(t, t->slots[inode->slot].parent);
+    }
+    know = above && above->dev == above_dev && above->ino == above_ino;
+    pthread_mutex_unlock(&t->lock);
+    return know;
 }
 
 int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,

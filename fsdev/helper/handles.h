@@ -62,6 +62,16 @@ int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
                 NewHandle *new);
 
 /*
+ * A walk found the directory @handle in the directory @parent; both are in use.
+ * The table remembers it as long as it has @parent.
+ */
+void handles_set_parent(Handles *t, uint64_t handle, uint64_t parent);
+
+/* Whether the inode @dev, @ino was last found in @above_dev, @above_ino */
+bool handles_know_above(Handles *t, uint64_t dev, uint64_t ino,
+                        uint64_t above_dev, uint64_t above_ino);
+
+/*
  * Makes @handle, which QEMU chose (PROXY_ADOPTED), one reference to the inode
  * @dev, @ino with the descriptor @fd, whose ownership passes in any case.
  * -EMFILE if the table is full, -EEXIST if @handle exists already.

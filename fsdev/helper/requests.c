@@ -127,8 +127,18 @@ int request_adopt(Request *rq, int fd)
            ? malformed(rq) : 0;
 }
 
-/* The nodes of a walk that found everything */
-static int put_walk_nodes(Request *rq, HostWalk *walk)
+/* HostKnown.is_above */
+static bool is_above(void *opaque, const HostPlace *dir, const FsAttr *above)
+{
+    return handles_know_above(opaque, dir->dev, dir->ino, above->dev,
+                              above->ino);
+}
+
+/*
+ * The nodes of a walk that found everything. @down is false if the last name
+ * was "..".
+ */
+static int put_walk_nodes(Request *rq, HostWalk *walk, bool down)
 {
     NewHandle parent = { .first = false };
     NewHandle node;
@@ -149,6 +159,10 @@ static int put_walk_nodes(Request *rq, HostWalk *walk)
         }
         return ret;
     }
+    if (down) {
+        handles_set_parent(rq->export->handles, node.handle,
+                           has_parent ? parent.handle : rq->used[0]);
+    }
     put_node(rq, &node);
     put_node(rq, &parent);
     return 0;
@@ -158,6 +172,8 @@ static int do_walk(Request *rq)
 {
     uint64_t handle = marshal_get_u64(&rq->in);
     unsigned n = marshal_get_u16(&rq->in);
+    const HostKnown known = { .is_above = is_above,
+                              .opaque = rq->export->handles };
     const char *names[FS_WALK_MAX];
     HostWalk walk;
     unsigned i;
@@ -177,7 +193,7 @@ static int do_walk(Request *rq)
         return from;
     }
 
-    ret = hostfs_walk(&rq->export->fs, from, names, n, &walk);
+    ret = hostfs_walk_known(&rq->export->fs, from, &known, names, n, &walk);
     if (ret < 0 && walk.walked == 0) {
         return ret;
     }
@@ -185,7 +201,9 @@ static int do_walk(Request *rq)
     for (i = 0; i < walk.walked; i++) {
         proxy_put_attr(&rq->out, &walk.attr[i]);
     }
-    return ret < 0 ? 0 : put_walk_nodes(rq, &walk);
+    return ret < 0 ? 0
+                   : put_walk_nodes(rq, &walk,
+                                    !g_str_equal(names[n - 1], ".."));
 }
 
 static int do_getattr(Request *rq)

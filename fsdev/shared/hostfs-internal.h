@@ -24,11 +24,16 @@ static inline const char *hostfs_fd_name(const HostFs *hfs, int fd,
     return name;
 }
 
+#define HOSTFS_HANDLE_FLAGS     (O_PATH | O_NOFOLLOW | O_CLOEXEC)
+
 /*
  * A handle of the inode that @name, a single component other than "..", means
  * in @dir. If it is a symbolic link, the handle is that of the link.
  */
 int hostfs_lookup(const HostFs *hfs, int dir, const char *name);
+
+/* The same by openat2(2), once, with @resolve besides what is always there */
+int hostfs_open_handle(int dir, const char *name, uint64_t resolve);
 
 /* hostfs_getattr() with more flags for statx(2) */
 int hostfs_getattr_flags(int fd, int flags, FsAttr *attr);

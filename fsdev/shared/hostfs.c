@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * File operations on the host: the context, and finding and opening inodes.
+ * File operations on the host: the context, single names, and opening inodes.
  *
  * hostfs looks each name up in a held directory, one component at a time, so
  * there is no path that another process could swap for a link. openat2(2) also
@@ -17,24 +17,12 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
-/* Linux 5.12; the headers may be older */
-#ifndef RESOLVE_CACHED
-#define RESOLVE_CACHED  0x20
-#endif
-
-#define HANDLE_FLAGS    (O_PATH | O_NOFOLLOW | O_CLOEXEC)
-
 /* openat2(2) may return EAGAIN because of a rename elsewhere: try again */
 #define LOOKUP_TRIES    16
 
-/*
- * The levels above a directory in which to search for the export's root. Names
- * and handles have no limit such as PATH_MAX; this one only ends the search.
- */
-#define DEPTH_MAX       (1024 * 1024)
-
 int hostfs_init(HostFs *hfs, int root, const char *fd_prefix)
 {
+    struct statx stx;
     struct stat st;
     int ret = 0;
 
@@ -56,6 +44,11 @@ int hostfs_init(HostFs *hfs, int root, const char *fd_prefix)
 
     hfs->root_dev = st.st_dev;
     hfs->root_ino = st.st_ino;
+    if (statx(root, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID,
+              &stx) == 0 && (stx.stx_mask & STATX_MNT_ID) &&
+        (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT)) {
+        hfs->own_mount = stx.stx_mnt_id;
+    }
     return 0;
 }
 
@@ -67,10 +60,10 @@ void hostfs_destroy(HostFs *hfs)
     }
 }
 
-static int open_handle(int dir, const char *name, uint64_t resolve)
+int hostfs_open_handle(int dir, const char *name, uint64_t resolve)
 {
     struct open_how how = {
-        .flags = HANDLE_FLAGS,
+        .flags = HOSTFS_HANDLE_FLAGS,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
                    RESOLVE_NO_MAGICLINKS | resolve,
     };
@@ -87,40 +80,9 @@ int hostfs_lookup(const HostFs *hfs, int dir, const char *name)
     int fd;
 
     do {
-        fd = open_handle(dir, name, 0);
+        fd = hostfs_open_handle(dir, name, 0);
     } while ((fd == -EAGAIN && --tries) ||
              hostfs_access_again(hfs, fd, access, 1));
-    return fd;
-}
-
-/*
- * -EAGAIN also if only hostfs_lookup() can find out: before Linux 5.12,
- * RESOLVE_CACHED is EINVAL, and we may be able to add missing permissions.
- */
-static int lookup_without_waiting(const HostFs *hfs, int dir, const char *name,
-                                  HostWait wait)
-{
-    int fd = -EXDEV;
-
-    if (wait == HOST_WAIT_NEVER) {
-        fd = open_handle(dir, name, RESOLVE_NO_XDEV);
-    }
-    if (fd == -EXDEV) {
-        fd = open_handle(dir, name, RESOLVE_CACHED);
-    }
-    return fd == -EINVAL || (fd == -EACCES && hfs->own_access) ? -EAGAIN : fd;
-}
-
-/* The directory above @dir, inside the export or not */
-static int open_above(const HostFs *hfs, int dir)
-{
-    HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
-    int fd;
-
-    do {
-        fd = openat(dir, "..", HANDLE_FLAGS | O_DIRECTORY);
-        fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(hfs, fd, access, 1));
     return fd;
 }
 
@@ -136,175 +98,6 @@ int hostfs_place(int fd, HostPlace *place)
     place->ino = stx.stx_ino;
     place->mount = stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0;
     return 0;
-}
-
-/*
- * Whether @place is the export's root. A bind mount of the root inside the
- * export counts as well: it is the same inode, thus the same node.
- */
-static bool is_root(const HostFs *hfs, const HostPlace *place)
-{
-    return place->dev == hfs->root_dev && place->ino == hfs->root_ino;
-}
-
-/*
- * Whether @dir lies in the export now, that is, whether a walk up from it finds
- * the root: 0, or -ENOENT if not (the directory was moved out) or if that is
- * unknown.
- */
-static int check_inside(const HostFs *hfs, int dir)
-{
-    HostPlace last = { 0 };
-    HostPlace here;
-    int cur = dir;
-    int depth, above, ret;
-
-    for (depth = 0; ; depth++) {
-        ret = hostfs_place(cur, &here);
-        if (ret < 0 || is_root(hfs, &here)) {
-            break;
-        }
-        if (depth == DEPTH_MAX || (depth > 0 && here.dev == last.dev &&
-                                   here.ino == last.ino &&
-                                   here.mount == last.mount)) {
-            /* ".." leads to itself: the root of the host or of a lost tree */
-            ret = -ENOENT;
-            break;
-        }
-        last = here;
-
-        above = open_above(hfs, cur);
-        if (above < 0) {
-            /* An EACCES would reveal something about the outside. */
-            ret = above == -EACCES ? -ENOENT : above;
-            break;
-        }
-        if (cur != dir) {
-            close(cur);
-        }
-        cur = above;
-    }
-    if (cur != dir) {
-        close(cur);
-    }
-    return ret;
-}
-
-/* One step of a walk by ".." */
-static int walk_up(const HostFs *hfs, int dir)
-{
-    HostPlace place;
-    int fd, ret;
-
-    ret = hostfs_place(dir, &place);
-    if (ret < 0) {
-        return ret;
-    }
-    if (is_root(hfs, &place)) {
-        fd = fcntl(dir, F_DUPFD_CLOEXEC, 0);
-        return fd < 0 ? -errno : fd;
-    }
-
-    fd = open_above(hfs, dir);
-    if (fd < 0) {
-        return fd;
-    }
-    ret = check_inside(hfs, fd);
-    if (ret < 0) {
-        close(fd);
-        return ret;
-    }
-    return fd;
-}
-
-/* One step of a walk by a name. In 9P, "." names nothing. */
-static int walk_down(const HostFs *hfs, int dir, const char *name,
-                     HostWait wait)
-{
-    int ret = fs_name_check(name);
-
-    if (ret < 0) {
-        return ret == -EINVAL ? -ENOENT : ret;
-    }
-    return wait == HOST_WAIT_POOL ?
-           hostfs_lookup(hfs, dir, name) :
-           lookup_without_waiting(hfs, dir, name, wait);
-}
-
-/*
- * A step up does not try the cache, because it takes many lookups. An inode
- * that was found without waiting has its attributes in the kernel, and only
- * newer ones would need a file server (AT_STATX_DONT_SYNC).
- */
-int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
-                FsAttr *attr)
-{
-    bool up = g_str_equal(name, "..");
-    int fd, ret;
-
-    if (up && wait != HOST_WAIT_POOL) {
-        return -EAGAIN;
-    }
-    fd = up ? walk_up(hfs, dir) : walk_down(hfs, dir, name, wait);
-    if (fd < 0) {
-        return fd;
-    }
-    ret = hostfs_getattr_flags(fd, wait == HOST_WAIT_POOL ? 0 :
-                               AT_STATX_DONT_SYNC, attr);
-    if (ret < 0) {
-        close(fd);
-        return ret;
-    }
-    return fd;
-}
-
-int hostfs_walk(const HostFs *hfs, int from, const char *const *names,
-                unsigned n, HostWalk *walk)
-{
-    int parent = -1;            /* the directory of cur, if we opened it */
-    int cur = from;
-    bool up = false;
-    unsigned i;
-    int next;
-
-    walk->walked = 0;
-    walk->node = -1;
-    walk->parent = -1;
-    if (n == 0 || n > FS_WALK_MAX) {
-        return -EINVAL;
-    }
-
-    for (i = 0; i < n; i++) {
-        up = g_str_equal(names[i], "..");
-        next = hostfs_step(hfs, cur, names[i], HOST_WAIT_POOL, &walk->attr[i]);
-        if (next < 0) {
-            goto fail;
-        }
-        if (parent >= 0) {
-            close(parent);
-        }
-        parent = cur == from ? -1 : cur;
-        cur = next;
-        walk->walked++;
-    }
-
-    if (up && parent >= 0) {
-        /* The walk came from there: it is a child of the last directory. */
-        close(parent);
-        parent = -1;
-    }
-    walk->node = cur;
-    walk->parent = parent;
-    return 0;
-
-fail:
-    if (parent >= 0) {
-        close(parent);
-    }
-    if (cur != from) {
-        close(cur);
-    }
-    return next;
 }
 
 /* readlinkat(2): an empty name means the handle itself (Linux 2.6.39). */

@@ -26,6 +26,8 @@ typedef struct HostFs {
     int root;                   /* handle of the export's root */
     uint64_t root_dev;
     uint64_t root_ino;
+    /* The mount whose root is the export's, as its HostPlace has it; or 0 */
+    uint64_t own_mount;
     /*
      * The prefix that makes a descriptor number the name of its magic link:
      * "/proc/self/fd/", or "" for threads whose working directory is
@@ -64,13 +66,39 @@ typedef struct HostWalk {
     int parent;                 /* handle of the directory it was found in */
 } HostWalk;
 
+/* The place of a handle: the same inode may be mounted in several places. */
+typedef struct HostPlace {
+    uint64_t dev;
+    uint64_t ino;
+    uint64_t mount;             /* statx(2), STATX_MNT_ID; 0: unknown */
+} HostPlace;
+
+/* Does not wait. */
+int hostfs_place(int fd, HostPlace *place);
+
+/* What the caller of a walk knows of the directories above its start */
+typedef struct HostKnown {
+    /*
+     * Whether @above is the inode of the directory in which a walk from the
+     * export's root found the directory @dir
+     */
+    bool (*is_above)(void *opaque, const HostPlace *dir, const FsAttr *above);
+    void *opaque;
+} HostKnown;
+
 /*
  * Walks @names from the handle @from. ".." at the root stays at the root, and
  * elsewhere gives the parent only while that lies in the export; a name with
  * a slash gives -ENOENT (9P2000, walk(5)). Returns 0 if all names were found,
  * otherwise the error of the first missing one; walk->walked counts those that
  * were found. parent is -1 if @n is 1 (it is @from) or the last name is "..".
+ *
+ * A parent that @known (or NULL) knows counts as in the export, and so does one
+ * that the kernel says is. Else hostfs looks for the root above it, in so many
+ * levels for the whole walk, and finds nothing if the root is further away.
  */
+int hostfs_walk_known(const HostFs *hfs, int from, const HostKnown *known,
+                      const char *const *names, unsigned n, HostWalk *walk);
 int hostfs_walk(const HostFs *hfs, int from, const char *const *names,
                 unsigned n, HostWalk *walk);
 
@@ -91,21 +119,15 @@ typedef enum HostWait {
 int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
 
+/* The step "..", as hostfs_walk_known() makes it */
+int hostfs_step_up(const HostFs *hfs, int dir, const HostKnown *known,
+                   FsAttr *attr);
+
 /*
  * The inode's generation (FS_IOC_GETVERSION) of a regular file or directory;
  * -EOPNOTSUPP if there is none, or if this process may not read the inode.
  */
 int hostfs_generation(const HostFs *hfs, int node, uint64_t *gen);
-
-/* The place of a handle: the same inode may be mounted in several places. */
-typedef struct HostPlace {
-    uint64_t dev;
-    uint64_t ino;
-    uint64_t mount;             /* statx(2), STATX_MNT_ID; 0: unknown */
-} HostPlace;
-
-/* Does not wait. */
-int hostfs_place(int fd, HostPlace *place);
 
 /* The attributes of a handle or an open file */
 int hostfs_getattr(int fd, FsAttr *attr);

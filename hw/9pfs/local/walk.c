@@ -25,14 +25,26 @@ typedef struct StepsWork {
     const char *const *names;
     unsigned n;
     bool up;                    /* the name is "..": host's attributes */
+    /* With up: the directory in which a walk found the one where we are */
+    const LocalNode *above;     /* NULL: not known */
+    uint64_t above_born;
     FsAttr *attr;
     int fd[FS_WALK_MAX];
     unsigned walked;
 } StepsWork;
 
+static bool is_above(void *opaque, const HostPlace *dir, const FsAttr *above)
+{
+    const StepsWork *s = opaque;
+
+    return s->above && local_node_is(s->above, s->above_born, above);
+}
+
 static int steps_work(void *opaque)
 {
     StepsWork *s = opaque;
+    const HostKnown known = { .is_above = is_above, .opaque = s };
+    const HostFs *host = &s->host->host;
     int dir = s->walked ? s->fd[s->walked - 1] : s->from;
 
     while (s->walked < s->n) {
@@ -44,7 +56,8 @@ static int steps_work(void *opaque)
         do {
             LocalInode inode = { .dir = dir, .name = name, .kept = -1 };
 
-            fd = hostfs_step(&s->host->host, dir, name, HOST_WAIT_POOL, attr);
+            fd = s->up ? hostfs_step_up(host, dir, &known, attr)
+                       : hostfs_step(host, dir, name, HOST_WAIT_POOL, attr);
             if (fd < 0) {
                 return fd;
             }
@@ -137,6 +150,7 @@ static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
 {
     LocalFs *lf = w->lf;
     LocalNode *from = local_node(fs_node_ref(w->walker.at));
+    LocalNode *above = NULL;
     StepsWork s = {
         .host = &lf->host,
         .names = names,
@@ -144,9 +158,14 @@ static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
         .up = up,
         .attr = attr,
     };
+    FsEntry *where = up ? fs_node_where(&from->node) : NULL;
     unsigned i;
     int ret;
 
+    if (where) {
+        s.above = above = local_node(fs_node_ref(where->parent));
+        s.above_born = local_node_born(above);
+    }
     w->waited = true;
     ret = s.from = local_node_pin(from);
     if (ret >= 0) {
@@ -164,6 +183,9 @@ static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
     }
     /* By now a name that was not found may exist, too. */
     walk_check_race(w);
+    if (above) {
+        fs_node_unref(&above->node);
+    }
     fs_node_unref(&from->node);
     return ret;
 }

@@ -478,6 +478,37 @@ static void test_threads(void)
     free_table(t);
 }
 
+/* The table knows where a directory was found as long as it has the parent. */
+static void test_parent(void)
+{
+    Handles *t = new_table(8);
+    uint64_t a = add(t, 10), b = add(t, 11), other;
+
+    g_assert_false(handles_know_above(t, DEV, 11, DEV, 10));
+    handles_set_parent(t, b, a);
+    g_assert_true(handles_know_above(t, DEV, 11, DEV, 10));
+    g_assert_false(handles_know_above(t, DEV, 11, DEV, 11));
+    g_assert_false(handles_know_above(t, DEV, 11, DEV + 1, 10));
+    g_assert_false(handles_know_above(t, DEV, 10, DEV, 11));
+    g_assert_false(handles_know_above(t, DEV, 12, DEV, 10));
+    handles_set_parent(t, a, PROXY_ROOT_HANDLE);
+    g_assert_true(handles_know_above(t, DEV, 10, DEV, ROOT_INO));
+
+    /* The same number later is another directory. */
+    g_assert_true(forget(t, a, 1));
+    g_assert_false(handles_know_above(t, DEV, 11, DEV, 10));
+    other = add(t, 10);
+    g_assert_false(handles_know_above(t, DEV, 11, DEV, 10));
+    g_assert_false(handles_know_above(t, DEV, 10, DEV, ROOT_INO));
+    handles_set_parent(t, b, a);
+    g_assert_false(handles_know_above(t, DEV, 11, DEV, 10));
+    handles_set_parent(t, b, other);
+    g_assert_true(handles_know_above(t, DEV, 11, DEV, 10));
+    g_assert_true(forget(t, b, 1));
+    g_assert_true(forget(t, other, 1));
+    free_table(t);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -498,6 +529,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p/helper/handles/adopt-in-use", test_adopt_in_use);
     g_test_add_func("/9p/helper/handles/adopt-many", test_adopt_many);
     g_test_add_func("/9p/helper/handles/free", test_free);
+    g_test_add_func("/9p/helper/handles/parent", test_parent);
     g_test_add_func("/9p/helper/handles/threads", test_threads);
     return g_test_run();
 }

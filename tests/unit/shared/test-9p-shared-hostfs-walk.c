@@ -5,6 +5,7 @@
  * system: in TMPDIR.
  */
 #include "qemu/osdep.h"
+#include "deep-dir.h"
 #include "hostfs-fixture.h"
 #include <sched.h>
 #include <sys/mount.h>
@@ -311,6 +312,158 @@ static void test_walk_mounts(Fixture *f)
     in_child(f, mounts_child);
 }
 
+#define DEEP_TURNS      5
+
+static bool always_above(void *opaque, const HostPlace *dir,
+                         const FsAttr *above)
+{
+    return true;
+}
+
+/* How long a walk of 16 ".." takes from @from, which comes to @expected */
+static gint64 time_up(Fixture *f, int from, const HostKnown *known,
+                      int expected)
+{
+    const char *names[FS_WALK_MAX];
+    HostWalk walk;
+    gint64 start;
+    unsigned i;
+
+    for (i = 0; i < FS_WALK_MAX; i++) {
+        names[i] = "..";
+    }
+    start = g_get_monotonic_time();
+    g_assert_cmpint(hostfs_walk_known(&f->fs, from, known, names, FS_WALK_MAX,
+                                      &walk), ==, expected);
+    start = g_get_monotonic_time() - start;
+    if (expected == 0) {
+        close(walk.node);
+    }
+    return start;
+}
+
+/* From the handles of a shallow and of a deep directory */
+static void compare_up(Fixture *f, const char *what, const HostKnown *known,
+                       int expected)
+{
+    int shallow = deep_open(f->fs.root, 10);
+    int bottom = deep_open(f->fs.root, DEEP_LEVELS);
+    gint64 near[DEEP_TURNS], deep[DEEP_TURNS];
+    unsigned i;
+
+    for (i = 0; i < DEEP_TURNS; i++) {
+        near[i] = time_up(f, shallow, known, 0);
+        deep[i] = time_up(f, bottom, known, expected);
+    }
+    deep_compare(what, near, deep, DEEP_TURNS);
+    close(shallow);
+    close(bottom);
+}
+
+static void deep_mount_child(Fixture *f)
+{
+    g_autofree char *self = NULL;
+
+    unshare_mounts(f);
+    self = g_strdup_printf("%s/export", f->dir);
+    g_assert_cmpint(mount(self, self, NULL, MS_BIND, NULL), ==, 0);
+    hostfs_destroy(&f->fs);
+    assert_ok(hostfs_init(&f->fs, open(self, O_PATH | O_CLOEXEC),
+                          "/proc/self/fd/"));
+    g_assert_cmpuint(f->fs.own_mount, !=, 0);
+    compare_up(f, "bind mount", NULL, 0);
+}
+
+/*
+ * Where the export is all of a mount, and where the caller knows the way, depth
+ * does not count. Elsewhere the search for the root has an end.
+ */
+static void test_walk_deep(Fixture *f)
+{
+    const HostKnown known = { .is_above = always_above };
+
+    deep_make(f->export);
+    g_assert_cmpuint(f->fs.own_mount, ==, 0);
+    compare_up(f, "known", &known, 0);
+    compare_up(f, "not known", NULL, -ENOENT);
+    if (need_root("a bind mount")) {
+        in_child(f, deep_mount_child);
+    }
+    deep_remove(f->export);
+}
+
+static void moved_mount_child(Fixture *f)
+{
+    const char *up[] = { "..", ".." };
+    g_autofree char *self = NULL;
+    HostWalk walk;
+    int c, top;
+
+    unshare_mounts(f);
+    top = open(f->dir, O_PATH | O_CLOEXEC);
+    self = g_strdup_printf("%s/export", f->dir);
+    g_assert_cmpint(mount(self, self, NULL, MS_BIND, NULL), ==, 0);
+    hostfs_destroy(&f->fs);
+    assert_ok(hostfs_init(&f->fs, open(self, O_PATH | O_CLOEXEC),
+                          "/proc/self/fd/"));
+    c = node_of(f, "a/b/c");
+    assert_ok(hostfs_walk(&f->fs, c, up, 2, &walk));
+    close(walk.node);
+    /* What the host opened before, it moves in the file system below. */
+    g_assert_cmpint(renameat(f->export, "a/b", top, "outside/b"), ==, 0);
+    assert_error(hostfs_walk(&f->fs, c, up, 1, &walk), ENOENT);
+    assert_error(hostfs_walk(&f->fs, c, up, 2, &walk), ENOENT);
+    g_assert_cmpuint(walk.walked, ==, 0);
+    g_assert_cmpint(renameat(top, "outside/b", f->export, "a/b"), ==, 0);
+    assert_ok(hostfs_walk(&f->fs, c, up, 2, &walk));
+    close(walk.node);
+    close(c);
+    close(top);
+}
+
+/* What the kernel says of a mount also holds for what the host moved out. */
+static void test_walk_moved_mount(Fixture *f)
+{
+    if (!need_root("a bind mount")) {
+        return;
+    }
+    make_tree(f);
+    in_child(f, moved_mount_child);
+}
+
+static bool is_b(void *opaque, const HostPlace *dir, const FsAttr *above)
+{
+    return above->ino == *(const uint64_t *)opaque;
+}
+
+/* A directory that the caller knows counts as inside, the one above does not */
+static void test_walk_known(Fixture *f)
+{
+    const char *up[] = { "..", "..", "b", "c" };
+    const char *down[] = { "..", "c", "..", "c", ".." };
+    uint64_t ino;
+    const HostKnown known = { .is_above = is_b, .opaque = &ino };
+    HostWalk walk;
+    int c;
+
+    make_tree(f);
+    c = node_of(f, "a/b/c");
+    ino = ino_of(f->export, "a/b");
+    g_assert_cmpint(renameat(f->export, "a/b", f->outside, "b"), ==, 0);
+    assert_ok(hostfs_walk_known(&f->fs, c, &known, up, 1, &walk));
+    close(walk.node);
+    assert_error(hostfs_walk_known(&f->fs, c, &known, up, 2, &walk), ENOENT);
+    g_assert_cmpuint(walk.walked, ==, 1);
+    assert_error(hostfs_walk_known(&f->fs, c, &known, up, 4, &walk), ENOENT);
+    g_assert_cmpuint(walk.walked, ==, 1);
+    assert_ok(hostfs_walk_known(&f->fs, c, &known, down, 5, &walk));
+    g_assert_cmpuint(walk.attr[4].ino, ==, ino);
+    close(walk.node);
+    g_assert_cmpint(walk.parent, ==, -1);
+    g_assert_cmpint(renameat(f->outside, "b", f->export, "b"), ==, 0);
+    close(c);
+}
+
 static void walk_denied_child(Fixture *f)
 {
     assert_error(try_walk(f, "a/b"), EACCES);
@@ -376,6 +529,9 @@ int main(int argc, char **argv)
     hostfs_test("walk/root-moved", test_walk_root_moved);
     hostfs_test("walk/removed", test_walk_removed);
     hostfs_test("walk/mounts", test_walk_mounts);
+    hostfs_test("walk/known", test_walk_known);
+    hostfs_test("walk/moved-mount", test_walk_moved_mount);
+    hostfs_test("walk/deep", test_walk_deep);
     hostfs_test("walk/denied", test_walk_denied);
     hostfs_test("walk/step", test_step);
     return g_test_run();
