@@ -3,11 +3,13 @@
  *
  * What one guest can make QEMU hold (docs/system/virtfs-security.rst): fids,
  * nodes, open files, blocks of directories and extended attributes, each up to
- * its limit, what happens at the limit, and how much memory it takes.
+ * its limit, what happens at the limit, and how much memory it takes; and the
+ * limit of descriptors, which QEMU raises for this.
  *
  * Each test has a QEMU and a folder of its own.
  */
 #include "qemu/osdep.h"
+#include <sys/resource.h>
 #include "qapi/error.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
@@ -280,6 +282,62 @@ static void test_memory(void *obj, void *data, QGuestAllocator *alloc)
     end(&t);
 }
 
+/*
+ * The limit of descriptors
+ */
+
+/* The soft limit of QEMU's descriptors */
+static unsigned soft_limit(Test *t)
+{
+    struct rlimit now;
+
+    g_assert_cmpint(prlimit(qtest_pid(t->m.qts), RLIMIT_NOFILE, NULL, &now),
+                    ==, 0);
+    return now.rlim_cur;
+}
+
+/* The same of a program that QEMU starts */
+static unsigned child_limit(Test *t)
+{
+    g_autofree char *path = g_build_filename(t->dir, "limit", NULL);
+    g_autofree char *uri = g_strdup_printf("exec:ulimit -Sn > %s; "
+                                           "cat > /dev/null", path);
+    g_autofree char *text = NULL;
+
+    qtest_qmp_assert_success(t->m.qts, "{'execute': 'migrate', 'arguments': {"
+                             "'uri': %s}}", uri);
+    qtest_qmp_eventwait(t->m.qts, "STOP");
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return atoi(text);
+}
+
+/*
+ * Exports raise QEMU's limit only while they are there, and the programs that
+ * QEMU starts have the old one.
+ */
+static void test_limit(void *obj, void *data, QGuestAllocator *alloc)
+{
+    enum { SOFT = 300 };
+    struct rlimit old, low;
+    unsigned before;
+    Test t;
+
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    low = old;
+    low.rlim_cur = SOFT;
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &low), ==, 0);
+    fsdev_start(&t, "");
+    g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
+    /* QEMU's start may have raised it as far as possible. */
+    before = soft_limit(&t);
+    fsdev_add_local(&t, "a");
+    g_assert_cmpuint(soft_limit(&t), <=, MAX(before, 4096));
+    g_assert_cmpuint(child_limit(&t), ==, SOFT);
+    fsdev_del(&t, "a");
+    g_assert_cmpuint(soft_limit(&t), ==, before);
+    fsdev_end(&t);
+}
+
 static void register_tests(void)
 {
     static const char *const drivers[] = {
@@ -309,6 +367,7 @@ static void register_tests(void)
             qos_add_test(name, "virtio-9p-pci", tests[j].fn, &opts);
         }
     }
+    qos_add_test("bounds/limit", "virtio-9p-pci", test_limit, NULL);
     opts.arg = (void *)"synth";
     qos_add_test("bounds/fids/synth", "virtio-9p-pci", test_fids, &opts);
 }

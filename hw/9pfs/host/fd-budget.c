@@ -5,10 +5,11 @@
  * node gets one at the price of the least recently used descriptor, whose owner
  * knows how to open it again.
  *
- * Half of the descriptors that the process may open are for nodes. Open files
- * reduce that, so that together they stay below three quarters; beyond that,
- * opening a file fails with ENFILE. The last quarter is for the rest of QEMU,
- * and for descriptors that operations have while they run.
+ * Half of the descriptors that the process may come to open (fd-limit.h) are
+ * for nodes. Open files reduce that, so that together they stay below three
+ * quarters; beyond that, opening a file fails with ENFILE. The last quarter is
+ * for the rest of QEMU, and for descriptors that operations have while they
+ * run.
  *
  * The counts are the process's, and all threads change them with atomic
  * operations. Two threads may look at the same time and both find room for one
@@ -19,11 +20,11 @@
  * main thread's share is always there, an IOThread's while exports run in it.
  */
 #include "qemu/osdep.h"
-#include <sys/resource.h>
 #include "qemu/coroutine-tls.h"
 #include "qemu/main-loop.h"
 #include "qemu/stats64.h"
 #include "fd-budget.h"
+#include "fd-limit.h"
 
 /* How many host_fds_relieve() closes */
 #define RELIEVE             64
@@ -54,14 +55,24 @@ static struct {
     unsigned files;             /* kept handles among them */
     unsigned kept;
     Stat64 closed;              /* to keep to the budget, so far */
-    /* Set by host_fds_init() */
+    /* The main thread sets them; atomic */
     unsigned handles_max;
     unsigned max;               /* of handles and files */
 } fds;
 
+/*
+ * This thread's. A thread without one is the main thread, or has the big lock:
+ * anything else is a mistake in this program, which would corrupt the list.
+ */
 static FdShare *share(void)
 {
-    return get_my_share() ?: &main_share;
+    FdShare *sh = get_my_share();
+
+    if (!sh) {
+        assert(qemu_get_current_aio_context() == qemu_get_aio_context());
+        sh = &main_share;
+    }
+    return sh;
 }
 
 /* The count of handles changes by @n. */
@@ -71,25 +82,34 @@ static void count_handles(FdShare *sh, int n)
     qatomic_set(&sh->handles, sh->handles + n);
 }
 
-void host_fds_init(void)
+static void set_budget(void)
 {
-    struct rlimit limit;
-    unsigned n;
+    unsigned n = host_limit_most();
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-        limit.rlim_cur = limit.rlim_max = 512;
-    }
-    if (limit.rlim_cur < limit.rlim_max) {
-        rlim_t old = limit.rlim_cur;
+    qatomic_set(&fds.handles_max, n / 2);
+    qatomic_set(&fds.max, n - n / 4);
+}
 
-        limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
-            limit.rlim_cur = old;
-        }
-    }
-    n = MIN(limit.rlim_cur, INT_MAX);
-    fds.handles_max = n / 2;
-    fds.max = n - n / 4;
+void host_fds_add_export(const FsExport *fs)
+{
+    host_limit_add(fs->max_open_files);
+    set_budget();
+}
+
+void host_fds_remove_export(const FsExport *fs)
+{
+    host_limit_remove(fs->max_open_files);
+    set_budget();
+}
+
+static unsigned handles_max(void)
+{
+    return qatomic_read(&fds.handles_max);
+}
+
+static unsigned both_max(void)
+{
+    return qatomic_read(&fds.max);
 }
 
 void host_fd_init(HostFd *h, void (*evict)(HostFd *h))
@@ -129,24 +149,24 @@ static bool over_budget(void)
 {
     unsigned handles = qatomic_read(&fds.handles);
 
-    return handles > fds.handles_max ||
-           handles + qatomic_read(&fds.files) > fds.max;
+    return handles > handles_max() ||
+           handles + qatomic_read(&fds.files) > both_max();
 }
 
 /* A thread's part when the budget is used up */
 static unsigned part(void)
 {
-    return fds.handles_max / qatomic_read(&n_shares);
+    return handles_max() / qatomic_read(&n_shares);
 }
 
 /* In a thread that was asked to close some; @opaque: NULL in the main thread */
 static void close_some(void *opaque)
 {
-    FdShare *sh = share();
+    FdShare *sh = opaque ? get_my_share() : &main_share;
     bool more = true;
     unsigned i;
 
-    if (opaque && sh == &main_share) {
+    if (!sh) {
         return;                 /* the exports have gone since */
     }
     qatomic_set(&sh->asked, false);
@@ -188,8 +208,9 @@ static void keep_budget(FdShare *sh, const HostFd *but)
         ask_others(sh);
         /* They will make room. Until then there may be an eighth too many. */
         more = qatomic_read(&fds.handles) >
-               fds.handles_max + fds.handles_max / 8 ||
-               qatomic_read(&fds.handles) + qatomic_read(&fds.files) > fds.max;
+               handles_max() + handles_max() / 8 ||
+               qatomic_read(&fds.handles) + qatomic_read(&fds.files) >
+               both_max();
     }
     while (more && over_budget()) {
         more = close_first(sh, but);
@@ -199,7 +220,8 @@ static void keep_budget(FdShare *sh, const HostFd *but)
 void host_fd_set(HostFd *h, int fd)
 {
     assert(h->fd < 0 && fd >= 0);
-    h->fd = fd;
+    host_limit_seen(fd);
+    h->fd = host_limit_place(fd);
     count_handles(share(), 1);
     if (in_list(h)) {
         QTAILQ_INSERT_TAIL(&share()->lru, h, lru);
@@ -239,8 +261,8 @@ bool host_fd_keep(HostFd *h)
     if (h->fd < 0 || h->kept) {
         return h->kept;
     }
-    if (qatomic_read(&fds.kept) >= fds.handles_max / 2 ||
-        qatomic_read(&fds.files) >= fds.max) {
+    if (qatomic_read(&fds.kept) >= handles_max() / 2 ||
+        qatomic_read(&fds.files) >= both_max()) {
         return false;
     }
     if (in_list(h)) {
@@ -385,6 +407,9 @@ bool host_fds_relieve(void)
     bool more = true;
     unsigned i;
 
+    if (host_limit_raise()) {
+        return true;
+    }
     for (i = 0; more && i < RELIEVE; i++) {
         more = close_first(sh, NULL);
     }
@@ -396,16 +421,16 @@ FsdevDescriptors *host_fds_info(void)
     FsdevDescriptors *info = g_new0(FsdevDescriptors, 1);
 
     info->handles = qatomic_read(&fds.handles);
-    info->handles_max = fds.handles_max;
+    info->handles_max = handles_max();
     info->files = qatomic_read(&fds.files);
-    info->max = fds.max;
+    info->max = both_max();
     info->closed = stat64_get(&fds.closed);
     return info;
 }
 
 int host_files_add(void)
 {
-    if (qatomic_read(&fds.files) >= fds.max) {
+    if (qatomic_read(&fds.files) >= both_max()) {
         return -ENFILE;
     }
     qatomic_inc(&fds.files);

@@ -5,9 +5,9 @@
  * can be closed and opened again, and open FDs (of open files), which cannot.
  *
  * The descriptors of all exports that run in one thread are in one list, the
- * least recently used first. When there are too many (half of RLIMIT_NOFILE,
- * which is raised to its hard limit; fewer when open files need the room), the
- * first that is not in use is closed, after its owner was notified.
+ * least recently used first. When there are too many (half of RLIMIT_NOFILE, as
+ * far as it may be raised: fd-limit.h; fewer when open files need the room),
+ * the first that is not in use is closed, after its owner was notified.
  *
  * The whole process has one budget, and its threads share it: the main thread
  * (or the thread that has the big lock) and the IOThreads that exports run in.
@@ -36,15 +36,20 @@ typedef struct HostFd {
     QTAILQ_ENTRY(HostFd) lru;
 } HostFd;
 
-/* Raises RLIMIT_NOFILE and sets the budget. May be called again. */
-void host_fds_init(void);
+/*
+ * An export has come, or is about to go: the budget changes with what it may
+ * need. Its max_open_files must not change in between. Main thread.
+ */
+void host_fds_add_export(const FsExport *fs);
+void host_fds_remove_export(const FsExport *fs);
 
 /* Initialises @h without a descriptor. */
 void host_fd_init(HostFd *h, void (*evict)(HostFd *h));
 
 /*
- * Takes over @fd for @h, which has none, and makes room for it if necessary.
- * That does not close @h itself.
+ * Takes over @fd, which is an O_PATH descriptor, for @h, which has none, and
+ * makes room for it if necessary. That does not close @h itself. The descriptor
+ * may get another number.
  */
 void host_fd_set(HostFd *h, int fd);
 
@@ -81,8 +86,8 @@ void host_fds_leave(FsExport *fs, HostFd *(*fd_of)(FsNode *node));
 void host_fds_enter(FsExport *fs, HostFd *(*fd_of)(FsNode *node));
 
 /*
- * The process ran out of descriptors nonetheless: closes some of the least
- * recently used ones. Returns whether it closed any.
+ * The process ran out of descriptors nonetheless: raises the limit, or closes
+ * some of the least recently used ones. Returns whether it could do either.
  */
 bool host_fds_relieve(void);
 

@@ -55,6 +55,7 @@
 #include <sys/uio.h>
 #include "block/thread-pool.h"
 #include "qemu/iov.h"
+#include "fd-limit.h"
 #include "file.h"
 
 
@@ -105,6 +106,7 @@ FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
 {
     HostFile *f = g_new0(HostFile, 1);
 
+    host_limit_seen(fd);
     fs_file_init(&f->file, node, flags);
     f->fd = fd;
     f->wait = kind == HOST_DEV_MEMORY ? HOST_WAIT_NEVER : HOST_WAIT_POOL;

@@ -338,11 +338,12 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     lf->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     lf->mount_fd = -1;
 
-    host_fds_init();
+    host_fds_add_export(fs);
     fs->priv = lf;
     if (!set_mode(o, "fmode", o->has_fmode, o->fmode, &lf->host.fmode, errp) ||
         !set_mode(o, "dmode", o->has_dmode, o->dmode, &lf->host.dmode, errp) ||
         !open_root(lf, o, errp)) {
+        host_fds_remove_export(fs);
         fs_export_release(fs);
         fs->priv = NULL;
         local_fs_free(lf);
@@ -363,6 +364,7 @@ static void local_close(FsExport *fs)
         lf->host.model->close(&lf->host);
     }
     hostfs_destroy(&lf->host.host);
+    host_fds_remove_export(fs);
     fs_export_release(fs);
     fs->priv = NULL;
     local_fs_free(lf);

@@ -78,6 +78,7 @@ static void proxy_v1_close(FsExport *fs)
     host_devs_destroy(&ps->devs);
     g_free(ps);
     fs->priv = NULL;
+    host_fds_remove_export(fs);
     fs_export_release(fs);
 }
 

@@ -91,6 +91,7 @@ static bool open_failed(FsExport *fs, ProxyChannel *channel, ProxyPeer *peer,
     if (peer) {
         proxy_launch_failed(peer, errp);
     }
+    host_fds_remove_export(fs);
     fs_export_release(fs);
     return false;
 }
@@ -107,10 +108,10 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     ProxyChannel *channel;
     int sock, version;
 
-    host_fds_init();            /* before the helper inherits the limit */
     if (!fs_export_init(fs, opts, errp)) {
         return false;
     }
+    host_fds_add_export(fs);
     peer = proxy_launch(fs->id, o, readonly, &sock, errp);
     if (!peer) {
         return open_failed(fs, NULL, NULL, errp);
@@ -151,6 +152,7 @@ static void proxy_close(FsExport *fs)
     host_devs_destroy(&ps->devs);
     g_free(ps);
     fs->priv = NULL;
+    host_fds_remove_export(fs);
     fs_export_release(fs);
 }
 

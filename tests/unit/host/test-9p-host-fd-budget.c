@@ -22,6 +22,7 @@
 /* How many host_fds_relieve() closes at most is more than all of them. */
 #define MANY        (MAX_NODES + 8)
 
+static const FsExport export;
 static HostFd fds[MANY];
 static HostFd *evicted[MANY];
 static unsigned n_evicted;
@@ -111,7 +112,7 @@ static void test_limits(void)
 
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
     g_assert_cmpuint(limit.rlim_cur, ==, LIMIT);    /* raised: see main() */
-    host_fds_init();
+    host_fds_add_export(&export);
     info = host_fds_info();
     g_assert_cmpuint(info->handles_max, ==, MAX_NODES);
     g_assert_cmpuint(info->max, ==, MAX_ALL);
@@ -565,7 +566,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
-    host_fds_init();
+    host_fds_add_export(&export);
 
     g_test_add_func("/fd-budget/limits", test_limits);
     g_test_add_func("/fd-budget/lru", test_lru);
