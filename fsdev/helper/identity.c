@@ -16,10 +16,8 @@
 #include "userns.h"
 #include <cap-ng.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #define MAX_FILES       (1024 * 1024)
 #define SUPERVISOR_FILES    16
@@ -29,10 +27,7 @@ static void set_caps(Privilege keep, uint64_t caps)
     int ret = 0;
 
     capng_clear(CAPNG_SELECT_ALL);
-    if (keep == IDENTITY_UNLINK) {
-        ret = capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-                            CAP_DAC_OVERRIDE, CAP_FOWNER, -1);
-    } else if (keep == IDENTITY_SERVE) {
+    if (keep == IDENTITY_SERVE) {
         ret = caps_add(caps);
     }
     if (ret < 0 || capng_apply(CAPNG_SELECT_CAPS) < 0) {
@@ -140,21 +135,5 @@ void identity_drop(const Options *o, Privilege keep)
     }
     if (!in_userns && setresuid(0, 0, 0) == 0) {
         fatal("the process could become root again");
-    }
-}
-
-/*
- * Without libcap-ng, which may make system calls that the caller's filter does
- * not allow.
- */
-void identity_drop_capabilities(void)
-{
-    struct __user_cap_header_struct header = {
-        .version = _LINUX_CAPABILITY_VERSION_3,
-    };
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
-
-    if (syscall(SYS_capset, &header, none) < 0) {
-        fatal("cannot drop the capabilities: %s", strerror(errno));
     }
 }

@@ -11,7 +11,6 @@
 /* How much of root's privilege a process keeps, in its user namespace */
 typedef enum Privilege {
     IDENTITY_NOTHING,
-    IDENTITY_UNLINK,            /* to remove a file in any user's directory */
     IDENTITY_SERVE,             /* to act on files for all their owners */
 } Privilege;
 
@@ -27,8 +26,5 @@ unsigned identity_raise_files(void);
  * no process. The process must have one thread. Ends it on failure.
  */
 void identity_drop(const Options *o, Privilege keep);
-
-/* Gives up the remaining capabilities. */
-void identity_drop_capabilities(void);
 
 #endif /* FSDEV_HELPER_IDENTITY_H */

@@ -6,24 +6,19 @@
  * Theory of operation. bind(2) makes the socket's file with a mode that the
  * umask decides and with the caller as its owner. Changing the owner later by
  * name could hit another file, and the file would have the wrong owner until
- * then. So the helper makes the file in its own directory beside the final
- * place (".virtfs-proxy-XXXXXX", mode 0700). There it sets owner and mode and
- * listens. Then it moves the file to its place with one rename.
- *
- * If a file is there already, the helper exchanges the two (RENAME_EXCHANGE)
- * and inspects the old file in the private directory. It removes a socket that
- * refuses connections, which is a leftover, and puts anything else back. So
- * two helpers that start at once cannot take each other's socket away.
+ * then. So the helper makes the file in a private directory, sets its owner by
+ * descriptor and listens, before it moves the file to its place (place.h). It
+ * replaces a socket that refuses connections, which is a leftover.
  */
 #include "qemu/osdep.h"
 #include "listen.h"
 #include "log.h"
+#include "place.h"
 #include "session.h"
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #define SOCKET_MODE     0600
-#define PRIVATE_NAME    "socket"
 
 bool listen_check_fd(const Options *o)
 {
@@ -70,23 +65,21 @@ bool listen_check_fd(const Options *o)
     return listening;
 }
 
-/* The address of @name in @dir, whatever the length of the directory's path */
-static void address_in(int dir, const char *name, struct sockaddr_un *addr)
+static void address_of(struct sockaddr_un *addr, const char *fmt, int fd)
 {
     memset(addr, 0, sizeof(*addr));
     addr->sun_family = AF_UNIX;
-    snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d/%s",
-             dir, name);
+    snprintf(addr->sun_path, sizeof(addr->sun_path), fmt, fd);
 }
 
 /*
- * Whether a process has, or may have, the socket @name in @dir. The helper
- * tries to connect a datagram socket. Without a process at the other end, the
- * kernel refuses that (ECONNREFUSED). A stream socket in use is only found to
- * be of another type (EPROTOTYPE, unix(7)), which its owner does not notice; a
- * real connection would take the place of the one that it waits for.
+ * Whether a process has, or may have, the socket whose file is @file (O_PATH).
+ * The helper tries to connect a datagram socket. Without a process at the other
+ * end, the kernel refuses that (ECONNREFUSED). A stream socket in use is only
+ * found to be of another type (EPROTOTYPE, unix(7)), which its owner does not
+ * notice; a real connection would take the place of the one that it waits for.
  */
-static bool is_in_use(int dir, const char *name)
+static bool is_in_use(int file)
 {
     struct sockaddr_un addr;
     bool refused;
@@ -96,123 +89,101 @@ static bool is_in_use(int dir, const char *name)
     if (fd < 0) {
         fatal("cannot make a socket: %s", strerror(errno));
     }
-    address_in(dir, name, &addr);
+    address_of(&addr, "/proc/self/fd/%d", file);
     refused = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 &&
               errno == ECONNREFUSED;
     close(fd);
     return !refused;
 }
 
-/* The reason why the file @name in @dir cannot be replaced, or NULL */
-static const char *why_not_replace(int dir, const char *name)
+static const char *keep_socket(int fd, const struct stat *st)
 {
-    struct stat st;
-
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        return strerror(errno);
-    }
-    if (!S_ISSOCK(st.st_mode)) {
+    if (!S_ISSOCK(st->st_mode)) {
         return "exists and is not a socket";
     }
-    return is_in_use(dir, name) ? "another process listens on it" : NULL;
+    return is_in_use(fd) ? "another process listens on it" : NULL;
 }
 
-/* Moves the socket from @private to its place. NULL, or the error. */
-static const char *put_in_place(int private, int dir, const char *name)
-{
-    const char *why;
-
-    if (renameat2(private, PRIVATE_NAME, dir, name, RENAME_NOREPLACE) == 0) {
-        return NULL;
-    }
-    if (errno != EEXIST) {
-        return strerror(errno);
-    }
-    /* Checked first, because a socket in use must not vanish for a moment. */
-    why = why_not_replace(dir, name);
-    if (why) {
-        return why;
-    }
-    if (renameat2(private, PRIVATE_NAME, dir, name, RENAME_EXCHANGE) < 0) {
-        return strerror(errno);
-    }
-    why = why_not_replace(private, PRIVATE_NAME);
-    if (why) {
-        renameat2(private, PRIVATE_NAME, dir, name, RENAME_EXCHANGE);
-    }
-    return why;
-}
-
-/* Makes the socket's file in @private and listens. NULL, or the error. */
-static const char *make_socket(int fd, int private, const Options *o,
-                               SocketFile *file)
-{
-    struct sockaddr_un addr;
+/* A socket on its way to its place */
+typedef struct NewSocket {
+    const Options *o;
+    int fd;
     struct stat st;
-    mode_t old;
+} NewSocket;
+
+/* Gives the socket's file @file, which must be ours, to its owner. */
+static const char *give_file(const Place *p, int file, NewSocket *new)
+{
+    const Options *o = new->o;
     int ret;
 
-    address_in(private, PRIVATE_NAME, &addr);
+    if (fstat(file, &new->st) < 0) {
+        return strerror(errno);
+    }
+    if (!S_ISSOCK(new->st.st_mode) || new->st.st_uid != geteuid() ||
+        new->st.st_nlink != 1) {
+        return "another process puts a file in the socket's place";
+    }
+    if (o->socket_uid != NO_ID || o->socket_gid != NO_ID) {
+        place_act_as_starter(p);
+        ret = fchownat(file, "", o->socket_uid, o->socket_gid, AT_EMPTY_PATH);
+        place_act_as_owner(p);
+        if (ret < 0) {
+            return errno == EPERM ? "cannot set its owner to that of --uid "
+                                    "and --gid" : strerror(errno);
+        }
+    }
+    return fstat(file, &new->st) < 0 ? strerror(errno) : NULL;
+}
+
+static const char *make_socket(Place *p, int private, void *opaque)
+{
+    NewSocket *new = opaque;
+    struct sockaddr_un addr;
+    const char *why;
+    mode_t old;
+    int ret, file;
+
+    address_of(&addr, "/proc/self/fd/%d/" PLACE_PRIVATE, private);
     old = umask(0777 & ~SOCKET_MODE);
-    ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+    ret = bind(new->fd, (struct sockaddr *)&addr, sizeof(addr));
     umask(old);
     if (ret < 0) {
         return strerror(errno);
     }
-    if ((o->socket_uid != NO_ID || o->socket_gid != NO_ID) &&
-        fchownat(private, PRIVATE_NAME, o->socket_uid, o->socket_gid,
-                 AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == EPERM ? "cannot set its owner to that of --uid "
-                                "and --gid" : strerror(errno);
-    }
-    if (fstatat(private, PRIVATE_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-        listen(fd, 1) < 0) {
+    file = openat(private, PLACE_PRIVATE, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0) {
         return strerror(errno);
     }
-    file->dev = st.st_dev;
-    file->ino = st.st_ino;
-    return NULL;
+    why = give_file(p, file, new);
+    close(file);
+    if (!why && listen(new->fd, 1) < 0) {
+        why = strerror(errno);
+    }
+    return why;
 }
 
 int listen_start(const Options *o, SocketFile *file)
 {
-    g_autofree char *parent = g_path_get_dirname(o->socket);
-    g_autofree char *template = NULL;
-    const char *why;
-    int private, fd;
+    static const PlaceFile socket_file = { make_socket, keep_socket };
+    NewSocket new = { .o = o };
+    Place place;
 
-    file->name = g_path_get_basename(o->socket);
-    file->dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (file->dir < 0) {
-        fatal("--socket %s: its directory: %s", o->socket, strerror(errno));
-    }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
+    place_open(&place, "socket", o->socket, o);
+    new.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (new.fd < 0) {
         fatal("cannot make a socket: %s", strerror(errno));
     }
-
-    template = g_strdup_printf("/proc/self/fd/%d/.virtfs-proxy-XXXXXX",
-                               file->dir);
-    if (!mkdtemp(template)) {
-        fatal("--socket %s: cannot make files in its directory: %s",
-              o->socket, strerror(errno));
+    place_put(&place, &socket_file, &new);
+    file->dev = new.st.st_dev;
+    file->ino = new.st.st_ino;
+    file->name = g_strdup(place.name);
+    file->dir = place_removable(&place, o->user, &new.st);
+    if (file->dir == place.dir) {
+        file->dir = fcntl(place.dir, F_DUPFD_CLOEXEC, 0);
     }
-    private = open(template, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (private < 0) {
-        why = strerror(errno);
-    } else {
-        why = make_socket(fd, private, o, file);
-        if (!why) {
-            why = put_in_place(private, file->dir, file->name);
-        }
-        unlinkat(private, PRIVATE_NAME, 0);
-        close(private);
-    }
-    rmdir(template);
-    if (why) {
-        fatal("--socket %s: %s", o->socket, why);
-    }
-    return fd;
+    place_close(&place);
+    return new.fd;
 }
 
 static int accept_any(int fd)

@@ -36,6 +36,10 @@
 #define MNT_DETACH      2
 #endif
 
+#ifndef MOUNT_ATTR_IDMAP
+#define MOUNT_ATTR_IDMAP        0x00100000
+#endif
+
 #define OPEN_TREE_FLAGS (OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | \
                          AT_NO_AUTOMOUNT)
 
@@ -184,6 +188,23 @@ static int enter_without_mounts(Sandbox sandbox, int export, bool readonly)
     }
     close(fds);
     return export;
+}
+
+int sandbox_clone_mapped(int dir, int userns)
+{
+    struct mount_attr attr = {
+        .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                    MOUNT_ATTR_NOEXEC,
+        .userns_fd = userns,
+    };
+    int tree = open_tree_at(dir, "", OPEN_TREE_FLAGS | AT_EMPTY_PATH);
+
+    if (tree >= 0 && syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr,
+                             sizeof(attr)) < 0) {
+        close(tree);
+        tree = -1;
+    }
+    return tree;
 }
 
 int sandbox_enter(Sandbox sandbox, int export, bool readonly)

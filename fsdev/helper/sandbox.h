@@ -38,6 +38,12 @@ bool sandbox_parse(const char *name, Sandbox *sandbox);
 int sandbox_enter(Sandbox sandbox, int export, bool readonly);
 
 /*
+ * A mount of the directory @dir alone, attached nowhere, with the ids of the
+ * user namespace @userns: an O_PATH descriptor, or -1 if that is not possible.
+ */
+int sandbox_clone_mapped(int dir, int userns);
+
+/*
  * Closes every descriptor except the standard ones and @keep, and opens
  * /dev/null in place of stdin, stdout and a missing stderr.
  */

@@ -67,8 +67,6 @@ static const char *const allowed[] = {
 static const char *const allowed_supervisor[] = {
     /* waiting for signals, for news, and for the server's end */
     "poll", "ppoll", "read", "wait4", "waitid", "close",
-    /* giving up its capabilities; with no bounding set it can gain none */
-    "capset",
     /* ending as the server did, or by the signal that asked for it */
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall",
     "gettid", "getpid", "exit", "exit_group",

@@ -10,6 +10,7 @@
 #include "supervisor.h"
 #include "identity.h"
 #include "log.h"
+#include "place.h"
 #include "seccomp.h"
 #include <poll.h>
 #include <sched.h>
@@ -95,29 +96,62 @@ static int become_daemon(void)
 }
 
 /*
- * Writes the supervisor's pid and returns the file. The supervisor holds its
- * lock as long as it lives, which tells a live file from a stale one. It does
- * not remove the file: it gives up the privilege for that.
+ * Whether the pid file @fd (O_PATH) has a living owner, who holds a lock for
+ * writing. Locks for reading say nothing: whoever may read can have one.
  */
-static int write_pidfile(const char *path)
+static const char *keep_pidfile(int fd, const struct stat *st)
+{
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+    struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+    const char *why = NULL;
+    int file;
+
+    if (!S_ISREG(st->st_mode)) {
+        return "exists and is not a regular file";
+    }
+    file = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) {
+        return strerror(errno);
+    }
+    if (fcntl(file, F_OFD_GETLK, &lock) < 0) {
+        why = strerror(errno);
+    } else if (lock.l_type != F_UNLCK) {
+        why = "another process holds it";
+    }
+    close(file);
+    return why;
+}
+
+static const char *make_pidfile(Place *p, int private, void *opaque)
 {
     g_autofree char *text = g_strdup_printf("%d\n", getpid());
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-    size_t len = strlen(text);
-    int fd;
+    ssize_t len = strlen(text);
+    int *fd = opaque;
 
-    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        fatal("--pidfile %s: %s", path, strerror(errno));
+    *fd = openat(private, PLACE_PRIVATE, O_RDWR | O_CREAT | O_EXCL |
+                 O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (*fd < 0 || fcntl(*fd, F_OFD_SETLK, &lock) < 0 ||
+        pwrite(*fd, text, len, 0) != len) {
+        return strerror(errno);
     }
-    if (fcntl(fd, F_SETLK, &lock) < 0) {
-        fatal("--pidfile %s: %s", path, errno == EACCES || errno == EAGAIN ?
-              "another process holds it" : strerror(errno));
-    }
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len) {
-        fatal("--pidfile %s: cannot write: %s", path, strerror(errno));
-    }
-    /* Stays open in the supervisor: closing it would give up the lock. */
+    return NULL;
+}
+
+/*
+ * Writes the supervisor's pid and returns the file. It stays open: the
+ * supervisor holds its lock as long as it lives, which tells a live file from
+ * a leftover. It does not remove the file: it gives up the privilege for that.
+ */
+static int write_pidfile(const Options *o)
+{
+    static const PlaceFile pidfile = { make_pidfile, keep_pidfile };
+    Place place;
+    int fd = -1;
+
+    place_open(&place, "pidfile", o->pidfile, o);
+    place_put(&place, &pidfile, &fd);
+    place_close(&place);
     return fd;
 }
 
@@ -178,7 +212,6 @@ static G_NORETURN void supervise(const Options *o, pid_t server, int news,
             asked = true;
         } else if (read_byte(news)) {
             listen_remove_file(file);
-            identity_drop_capabilities();
         } else {
             break;
         }
@@ -208,10 +241,9 @@ static G_NORETURN void supervise(const Options *o, pid_t server, int news,
  * PR_SET_PDEATHSIG, so that comes last. If the starter has ended before, the
  * parent's pid has changed.
  */
-static void drop_privilege(const Options *o, const SocketFile *file,
-                           pid_t starter)
+static void drop_privilege(const Options *o, pid_t starter)
 {
-    identity_drop(o, file->dir >= 0 ? IDENTITY_UNLINK : IDENTITY_NOTHING);
+    identity_drop(o, IDENTITY_NOTHING);
     if (o->foreground && o->fd >= 0 && !o->activated) {
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
             fatal("PR_SET_PDEATHSIG: %s", strerror(errno));
@@ -255,7 +287,7 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
 
     s->ready = o->foreground ? -1 : become_daemon();
     if (o->pidfile) {
-        pidfile = write_pidfile(o->pidfile);
+        pidfile = write_pidfile(o);
     }
     userns_enter(&o->maps, ids);
 
@@ -282,7 +314,7 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
             close(s->ready);
             dup2(STDIN_FILENO, STDERR_FILENO);
         }
-        drop_privilege(o, file, starter);
+        drop_privilege(o, starter);
         supervise(o, pid, news[0], &wanted, file);
     }
 

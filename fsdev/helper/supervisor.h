@@ -13,9 +13,9 @@
  *   - ends the server when a signal asks the supervisor to end (if the
  *     supervisor is killed, the kernel kills the server);
  *   - removes the socket's file as soon as a client has connected, or at the
- *     end. The server cannot do that from its own mount namespace. Only with
- *     --socket, and only until then, the supervisor keeps the capabilities for
- *     removing a file.
+ *     end. The server cannot do that from its own mount namespace. The
+ *     supervisor needs no privilege for it, see place_removable(); where that
+ *     is not possible, the file stays.
  *
  * A daemon has a third process: the one that the starter ran waits until the
  * server is ready and exits with 0, or with 1 if the server fails before.

@@ -94,6 +94,16 @@ const char *userns_why(int error)
     return strerror(error);
 }
 
+bool userns_is_partial(void)
+{
+    g_autofree char *text = NULL;
+    unsigned inside, outside, count;
+
+    return g_file_get_contents("/proc/self/uid_map", &text, NULL, NULL) &&
+           (sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 ||
+            count != UINT32_MAX);
+}
+
 /* Whether a line's first field names this user. */
 static bool is_mine(const char *who, const char *name, uid_t uid)
 {
@@ -288,6 +298,52 @@ static void become_inner_root(void)
               userns_why(errno));
     }
     entered = true;
+}
+
+/* Makes a user namespace, tells so, and stays until @hold ends. */
+static G_NORETURN void hold_namespace(int ready, int hold)
+{
+    char c;
+
+    if (unshare(CLONE_NEWUSER) == 0 && write(ready, "", 1) == 1) {
+        while (read(hold, &c, 1) < 0 && errno == EINTR) {
+            /* again */
+        }
+    }
+    _exit(EXIT_SUCCESS);
+}
+
+int userns_make(const IdMaps *ids)
+{
+    g_autofree char *path = NULL;
+    int ready[2], hold[2];
+    int fd = -1;
+    pid_t pid;
+    char c;
+
+    if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(hold, O_CLOEXEC) < 0) {
+        fatal("cannot make a pipe: %s", strerror(errno));
+    }
+    pid = _Fork();
+    if (pid < 0) {
+        fatal("cannot make a process: %s", strerror(errno));
+    }
+    if (pid == 0) {
+        close(hold[1]);
+        hold_namespace(ready[1], hold[0]);
+    }
+    close(ready[1]);
+    close(hold[0]);
+    path = g_strdup_printf("/proc/%d/ns/user", pid);
+    if (read(ready[0], &c, 1) == 1 &&
+        write_map("uid_map", pid, ids->uid, ids->n_uid) &&
+        write_map("gid_map", pid, ids->gid, ids->n_gid)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    close(ready[0]);
+    close(hold[1]);
+    waitpid(pid, NULL, 0);
+    return fd;
 }
 
 void userns_enter_as_root(const IdMaps *ids, uint32_t pid)

@@ -36,6 +36,15 @@ bool userns_entered(void);
 /* The uid of all users that are not in the map (user_namespaces(7)) */
 uint32_t userns_unmapped_uid(void);
 
+/* Whether the namespace lacks ids, so that some users look like that one */
+bool userns_is_partial(void);
+
+/*
+ * For a process that userns_is_root(): a descriptor of a new user namespace
+ * with the maps @ids, which no process is in, or -1 if that is not possible.
+ */
+int userns_make(const IdMaps *ids);
+
 /* Whether the user namespace forbids setgroups(2). */
 bool userns_denies_setgroups(void);
 

@@ -12,8 +12,6 @@
 /* CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID: capabilities 0 to 4 */
 #define PP_FIVE         "000000000000001f"
 #define PP_NONE         "0000000000000000"
-/* DAC_OVERRIDE and FOWNER: a supervisor with a socket's file to remove */
-#define PP_UNLINK       "000000000000000a"
 
 /* Seccomp of /proc/PID/status: 2 is a filter; sanitizers do without */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

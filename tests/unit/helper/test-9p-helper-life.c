@@ -27,21 +27,6 @@ static void wait_for_file(const char *path, bool there)
     }
 }
 
-static void wait_for_caps(pid_t pid, const char *caps)
-{
-    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
-
-    for (;;) {
-        g_autofree char *got = pp_status(pid, "CapEff");
-
-        if (g_str_equal(got, caps)) {
-            return;
-        }
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
-}
-
 /* No files are left beside the export: the private directory is gone. */
 static void expect_only(const char *dir, unsigned n)
 {
@@ -96,7 +81,6 @@ static void test_socket(void)
     wait_for_file(path, false);
     expect_only(run, 0);
     if (geteuid() == 0) {
-        wait_for_caps(pid, PP_NONE);
         pp_expect_privileges(pid, PP_NONE, 7003, 7004);
     }
     g_assert_cmpint(pc_close(c), ==, 0);
