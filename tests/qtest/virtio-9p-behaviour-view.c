@@ -388,6 +388,37 @@ static void test_reserved(Test *t)
     g_assert_true(host_has(t, ROOT_FILE));
 }
 
+/*
+ * The root's metadata under another name, as a file system that ignores case
+ * has it by itself: here a hard link of the host. The guest does not reach it.
+ */
+static void test_reserved_alias(Test *t)
+{
+    g_autofree char *from = host_path(t, ROOT_FILE);
+    g_autofree char *to = host_path(t, "alias");
+    P9CAttr attr;
+
+    make_file(t, ROOT, "f", "");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(make_dir(t, ROOT, "d", 0755));
+    ok(walk(t, ROOT, 2, "d"));
+    ok(set_mode(t, ROOT, 0750));
+    g_assert_cmpint(link(from, to), ==, 0);
+    fails(walk(t, ROOT, 9, "alias"), ENOENT);
+    fails(walk(t, ROOT, 9, "d/../alias"), ENOENT);
+    fails(p9c_unlinkat(t->c, ROOT, "alias", 0), ENOENT);
+    fails(p9c_renameat(t->c, ROOT, "alias", 2, "x"), ENOENT);
+    fails(p9c_renameat(t->c, ROOT, "f", ROOT, "alias"), EACCES);
+    fails(p9c_rename(t->c, 1, ROOT, "alias"), EACCES);
+    fails(p9c_link(t->c, ROOT, 1, "alias"), EEXIST);
+    ok(walk(t, ROOT, 3, ""));
+    fails(create(t, 3, "alias", P9C_O_RDWR | P9C_O_TRUNC, 0644), ENOENT);
+    fails(create(t, 3, "alias", P9C_O_RDWR | P9C_O_EXCL, 0644), EEXIST);
+    g_assert_true(host_has(t, "alias"));
+    ok(getattr(t, ROOT, &attr));
+    g_assert_cmphex(attr.mode, ==, S_IFDIR | 0750);
+}
+
 /* Other models and drivers treat them as ordinary names. */
 static void test_not_reserved(Test *t)
 {
@@ -425,6 +456,7 @@ const Case behaviour_view[] = {
     { "view-broken", test_broken, HAS_VIEW, CASE_SHORT },
     { "metadata", test_metadata, HAS_VIEW_FILE },
     { "reserved", test_reserved, HAS_VIEW_FILE },
+    { "reserved-alias", test_reserved_alias, HAS_VIEW_FILE },
     { "not-reserved", test_not_reserved, HAS_SAME },
     { "not-reserved", test_not_reserved, HAS_VIEW_XATTR, CASE_SHORT },
     { "fmode", test_modes, HAS_VIEW, CASE_SHORT, ",fmode=0664,dmode=0775" },

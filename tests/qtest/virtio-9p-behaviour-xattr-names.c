@@ -8,7 +8,7 @@
 #include "qemu/osdep.h"
 #include <linux/capability.h>
 #include <sys/xattr.h>
-#include "virtio-9p-behaviour.h"
+#include "virtio-9p-behaviour-dotu.h"
 
 #define CAPABILITY      "security.capability"
 #define ACL_ACCESS      "system.posix_acl_access"
@@ -299,11 +299,42 @@ static void test_capability_owner(Test *t)
     g_assert_cmphex(attr_of(t, "f").mode, ==, S_IFREG | 0755);
 }
 
+/* 9P2000.u: it has no messages for attributes, but others that change files. */
+static void test_capability_dotu(Test *t)
+{
+    ok(make_only_u(t, "f", 0600, ""));
+    ok(walk(t, ROOT, 1, "f"));
+    g_assert_cmpint(p9c_xattrwalk(t->c, 1, 2, "user.x", NULL), !=, 0);
+    g_assert_cmpint(p9c_xattrwalk(t->c, 1, 2, CAPABILITY, NULL), !=, 0);
+    g_assert_cmpint(p9c_xattrcreate(t->c, 1, "user.x", 1, 0), !=, 0);
+    g_assert_cmpint(p9c_xattrcreate(t->c, 1, CAPABILITY, 1, 0), !=, 0);
+    if (geteuid() != 0) {
+        g_test_skip("needs root, which gives a file capabilities");
+        return;
+    }
+    give_capability(t);
+    ok(wstat_u(t, 1, stat_with(st->length = 9)));
+    capability_is_gone(t, "a Twstat of the length");
+    give_capability(t);
+    ok(wstat_u(t, 1, stat_with(st->n_gid = t->gid)));
+    capability_is_gone(t, "a Twstat of the group");
+    give_capability(t);
+    ok(open_u(t, 1, P9C_ORDWR | P9C_OTRUNC));
+    capability_is_gone(t, "a Topen with OTRUNC");
+    give_capability(t);
+    write_all(t, 1, 0, "x");
+    capability_is_gone(t, "a write");
+    give_capability(t);
+    ok(wstat_u(t, 1, stat_with(st->length = 0)));
+    capability_is_gone(t, "a Twstat of the length by an open fid");
+}
+
 const Case behaviour_xattr_names[] = {
     { "xattr-names", test_names, HAS_HOST | HAS_XATTRS, CASE_SHORT },
     { "xattr-names-malformed", test_names_malformed, HAS_HOST, CASE_ANYBODY },
     { "xattr-names-acl", test_names_acl, HAS_HOST | HAS_XATTRS },
     { "capability-data", test_capability_data, HAS_HOST },
     { "capability-owner", test_capability_owner, HAS_HOST },
+    { "capability-dotu", test_capability_dotu, HAS_HOST, CASE_DOTU },
     { NULL }
 };
