@@ -12,7 +12,7 @@
 #include "hw/9pfs/fs/export.h"
 #include "registry.h"
 
-void qmp_fsdev_add(FsdevOptions *opts, Error **errp)
+void coroutine_fn qmp_fsdev_add(FsdevOptions *opts, Error **errp)
 {
     fsdev_add(opts, errp);
 }

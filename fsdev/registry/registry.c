@@ -17,6 +17,8 @@
 #include "qemu/main-loop.h"
 #include "hw/9pfs/fs/export.h"
 #include "hw/qdev-core.h"
+#include "system/runstate.h"
+#include "system/runstate-action.h"
 #include "registry.h"
 
 /* xattr fids that a guest may have open at once, if max_xattr is not given */
@@ -40,12 +42,15 @@ FsExport *fsdev_find(const char *id)
 {
     FsdevRecord *record = record_find(id);
 
-    return record ? &record->fs : NULL;
+    return record && !record->opening ? &record->fs : NULL;
 }
 
 FsdevRecord *fsdev_next(FsdevRecord *record)
 {
-    return record ? QTAILQ_NEXT(record, next) : QTAILQ_FIRST(&records);
+    do {
+        record = record ? QTAILQ_NEXT(record, next) : QTAILQ_FIRST(&records);
+    } while (record && record->opening);
+    return record;
 }
 
 typedef struct DeviceSearch {
@@ -96,6 +101,23 @@ static void helper_changed(Notifier *notifier, void *data)
         qapi_event_send_fsdev_helper_lost(event->fs->id, event->why);
     }
 }
+
+/* QEMU is about to end: no command may hold it up. */
+static void on_shutdown(Notifier *notifier, void *data)
+{
+    FsdevRecord *record;
+
+    if (shutdown_action == SHUTDOWN_ACTION_PAUSE) {
+        return;
+    }
+    QTAILQ_FOREACH(record, &records, next) {
+        if (record->fs.hurry) {
+            record->fs.hurry(record->fs.hurry_opaque);
+        }
+    }
+}
+
+static Notifier shutdown_notifier = { .notify = on_shutdown };
 
 static void record_free(FsdevRecord *record)
 {
@@ -148,11 +170,18 @@ bool fsdev_add(const FsdevOptions *opts, Error **errp)
     fs->max_fids = opts->has_max_fids ? opts->max_fids : FS_FIDS_MAX;
     fs->multidevs = opts->has_multidevs ? opts->multidevs
                                         : FSDEV_MULTIDEVS_REMAP;
-    if (!driver->open(fs, opts, errp)) {
+    if (!shutdown_notifier.node.le_prev) {
+        qemu_register_shutdown_notifier(&shutdown_notifier);
+    }
+    /* From here on, a coroutine may yield: the id is taken. */
+    record->opening = true;
+    QTAILQ_INSERT_TAIL(&records, record, next);
+    if (!driver->open(fs, record->opts, errp)) {
+        QTAILQ_REMOVE(&records, record, next);
         record_free(record);
         return false;
     }
-    QTAILQ_INSERT_TAIL(&records, record, next);
+    record->opening = false;
     record->helper_notifier.notify = helper_changed;
     notifier_list_add(&fs->on_helper, &record->helper_notifier);
     return true;
@@ -168,6 +197,10 @@ bool fsdev_del(const char *id, Error **errp)
 
     if (!record) {
         error_setg(errp, "there is no fsdev with id '%s'", id);
+        return false;
+    }
+    if (record->opening) {
+        error_setg(errp, "fsdev '%s' is still being added", id);
         return false;
     }
     users = record->fs.users;

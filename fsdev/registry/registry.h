@@ -19,12 +19,17 @@
 typedef struct FsdevRecord {
     FsExport fs;
     FsdevOptions *opts;         /* the options that made it */
+    bool opening;               /* its driver is not ready yet */
     Notifier helper_notifier;
     uint64_t helpers_lost;      /* how often its helper was lost */
     QTAILQ_ENTRY(FsdevRecord) next;
 } FsdevRecord;
 
-/* Makes one export. Returns false with an error on failure. */
+/*
+ * Makes one export. Returns false with an error on failure. A coroutine yields
+ * while the driver waits for a peer. Until it returns, the export has its id,
+ * but nothing can use it.
+ */
 bool fsdev_add(const FsdevOptions *opts, Error **errp);
 
 /*
@@ -33,10 +38,10 @@ bool fsdev_add(const FsdevOptions *opts, Error **errp);
  */
 bool fsdev_del(const char *id, Error **errp);
 
-/* The export with that id, or NULL */
+/* The export with that id, or NULL if there is none or it is not ready */
 FsExport *fsdev_find(const char *id);
 
-/* The record that was made after @record; NULL gives the first. */
+/* The next record after @record of an export that is ready; NULL: the first */
 FsdevRecord *fsdev_next(FsdevRecord *record);
 
 /*

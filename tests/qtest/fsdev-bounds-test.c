@@ -338,6 +338,28 @@ static void test_limit(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_end(&t);
 }
 
+/* QEMU and its helper go on when a file may not become larger. */
+static void test_file_size(void *obj, void *data, QGuestAllocator *alloc)
+{
+    struct rlimit old, low;
+    P9CSetAttr set = { .valid = P9C_SETATTR_SIZE, .size = 128 * KiB };
+    Test t;
+
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &old), ==, 0);
+    low = old;
+    low.rlim_cur = 64 * KiB;
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &low), ==, 0);
+    start(&t, data, "'max-fids': 10");
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &old), ==, 0);
+    ok(p9c_walk_to(t.c, ROOT, 1, ""));
+    ok(p9c_lcreate(t.c, 1, "f", P9C_O_RDWR, 0600, 0, NULL, NULL));
+    ok(p9c_write(t.c, 1, 64 * KiB - 1, "x", 1, NULL));
+    fails(p9c_write(t.c, 1, 64 * KiB, "x", 1, NULL), EFBIG);
+    fails(p9c_setattr(t.c, 1, &set), EFBIG);
+    ok(p9c_write(t.c, 1, 0, "x", 1, NULL));
+    end(&t);
+}
+
 static void register_tests(void)
 {
     static const char *const drivers[] = {
@@ -354,6 +376,7 @@ static void register_tests(void)
         { "open", test_open },
         { "nodes", test_nodes },
         { "memory", test_memory },
+        { "file-size", test_file_size },
     };
     QOSGraphTestOptions opts = { };
     unsigned i, j;

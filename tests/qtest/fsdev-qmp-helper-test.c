@@ -6,6 +6,8 @@
  * descriptor, and a device that is unplugged while its helper is silent.
  */
 #include "qemu/osdep.h"
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include "qemu/module.h"
 #include "qobject/qlist.h"
@@ -42,6 +44,78 @@ static void test_silent(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_unplug_in_order(&t);
     fsdev_del(&t, "a");
     fsdev_end(&t);
+}
+
+/* A socket that accepts connections, in the test's folder */
+static int silent_listen(Test *t, char **path)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    *path = g_build_filename(t->dir, "s", NULL);
+    g_assert_cmpint(strlen(*path), <, sizeof(addr.sun_path));
+    strcpy(addr.sun_path, *path);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
+    g_assert_cmpint(listen(fd, 5), ==, 0);
+    return fd;
+}
+
+static double seconds_since(gint64 start)
+{
+    return (g_get_monotonic_time() - start) / (double)G_USEC_PER_SEC;
+}
+
+/* While fsdev-add waits for a helper that says nothing, QEMU goes on. */
+static void test_add_silent(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *path = NULL;
+    g_autoptr(QDict) reply = NULL;
+    g_autoptr(QDict) info = NULL;
+    gint64 start;
+    int fd, peer;
+    Test t;
+
+    fsdev_start(&t, "");
+    fsdev_add_local(&t, "a");
+    fsdev_plug(&t, "a");
+    fd = silent_listen(&t, &path);
+    start = g_get_monotonic_time();
+    qtest_qmp_send(t.m.qts, "{'execute': 'fsdev-add', 'arguments': {"
+                   "'fsdriver': 'proxy', 'id': 'x', 'socket': %s}}", path);
+    peer = accept(fd, NULL, NULL);
+    g_assert_cmpint(peer, >=, 0);
+    /* The main loop serves another export. */
+    ok(p9c_walk_to(t.c, ROOT, 1, ""));
+    g_assert_cmpfloat(seconds_since(start), <, 5);
+    close(peer);
+    reply = qtest_qmp_receive(t.m.qts);
+    g_assert_true(qdict_haskey(reply, "error"));
+    g_assert_cmpfloat(seconds_since(start), <, 5);
+    info = fsdev_query(&t, "x");
+    g_assert_null(info);
+    close(fd);
+    fsdev_unplug_in_order(&t);
+    fsdev_end(&t);
+}
+
+/* The same when it is to end meanwhile */
+static void test_add_quit(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *path = NULL;
+    gint64 start;
+    int fd, peer;
+    Test t;
+
+    fsdev_start(&t, "");
+    fd = silent_listen(&t, &path);
+    qtest_qmp_send(t.m.qts, "{'execute': 'fsdev-add', 'arguments': {"
+                   "'fsdriver': 'proxy', 'id': 'x', 'socket': %s}}", path);
+    peer = accept(fd, NULL, NULL);
+    start = g_get_monotonic_time();
+    fsdev_end(&t);              /* SIGTERM */
+    g_assert_cmpfloat(seconds_since(start), <, 5);
+    close(peer);
+    close(fd);
 }
 
 /*
@@ -278,8 +352,52 @@ static void test_fdset(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_end(&t);
 }
 
+static void give_fd(Test *t, int fd, const char *name)
+{
+    qtest_qmp_fds_assert_success(t->m.qts, &fd, 1, "{'execute': 'getfd', "
+                                 "'arguments': {'fdname': %s}}", name);
+}
+
+/* One connection serves one export, by whatever descriptor QEMU has it. */
+static void test_same_socket(void *obj, void *data, QGuestAllocator *alloc)
+{
+    int sock, other;
+    GPid pid;
+    Test t;
+
+    fsdev_start(&t, "");
+    sock = p9_host_helper_by_fd(t.dir, &pid);
+    give_fd(&t, sock, "one");
+    give_fd(&t, sock, "two");
+    qtest_qmp_fds_assert_success(t.m.qts, &sock, 1, "{'execute': 'add-fd', "
+                                 "'arguments': {'fdset-id': 4}}");
+    qtest_qmp_assert_success(t.m.qts, ADD("'fsdriver': 'proxy', 'id': 'a', "
+                                          "'sock_fd': 'one'"));
+    fsdev_refused(&t, PROXY(", 'sock_fd': 'two'"),
+                  "sock_fd 'two' is the socket that fsdev 'a' uses");
+    fsdev_refused(&t, PROXY(", 'sock_fd': '/dev/fdset/4'"),
+                  "sock_fd '/dev/fdset/4' is the socket that fsdev 'a' uses");
+    /* It still works, and another socket does. */
+    fsdev_plug(&t, "a");
+    ok(p9c_walk_to(t.c, ROOT, 1, ""));
+    fsdev_unplug_in_order(&t);
+    qtest_qmp_assert_success(t.m.qts, "{'execute': 'remove-fd', 'arguments': {"
+                             "'fdset-id': 4}}");
+    fsdev_del(&t, "a");
+    close(sock);
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    other = p9_host_helper_by_fd(t.dir, &pid);
+    give_fd(&t, other, "three");
+    close(other);
+    use_descriptor(&t, "three", pid);
+    fsdev_end(&t);
+}
+
 static void register_tests(void)
 {
+    qos_add_test("qmp/add-silent", "virtio-9p-pci", test_add_silent, NULL);
+    qos_add_test("qmp/add-quit", "virtio-9p-pci", test_add_quit, NULL);
+    qos_add_test("qmp/same-socket", "virtio-9p-pci", test_same_socket, NULL);
     qos_add_test("qmp/query", "virtio-9p-pci", test_query, NULL);
     qos_add_test("qmp/hmp", "virtio-9p-pci", test_hmp, NULL);
     qos_add_test("qmp/lost", "virtio-9p-pci", test_lost, NULL);

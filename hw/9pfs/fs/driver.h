@@ -84,7 +84,8 @@ typedef struct FsDriver {
 
     /*
      * Sets up fs->priv and fs->root from @opts. Runs when the fsdev is made, in
-     * the main thread, and may block. Errors name the option and its value.
+     * the main thread. If it is a coroutine, it yields where it would wait for
+     * a peer; it blocks otherwise. Errors name the option and its value.
      */
     bool (*open)(FsExport *fs, const FsdevOptions *opts, Error **errp);
     /* Undoes open. Only the root is in use, and no file. Main thread. */

@@ -76,6 +76,12 @@ struct FsExport {
     struct FsThrottle *throttle;    /* NULL: no limits */
     struct HostDirs *dirs;      /* host/file.c's; NULL before the first */
     /*
+     * Set by the driver while its open waits for a peer: makes the open fail
+     * soon. Main thread.
+     */
+    void (*hurry)(void *opaque);
+    void *hurry_opaque;
+    /*
      * Notified with an FsHelperEvent when the driver's helper is lost, and when
      * another one replaces it. All zero is empty.
      */

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The process's limit of descriptors: see fd-limit.h.
+ * The process's limits of descriptors and of the size of files: see fd-limit.h.
  *
  * The kernel hands out the lowest free number. So a number near the limit says
  * that the process has nearly as many descriptors, whoever has them, and then
@@ -39,7 +39,7 @@ static struct {
     unsigned exports;
     unsigned unlimited;         /* those of them that have no limit of files */
     uint64_t files;             /* the sum of the others' limits */
-    bool watches_forks;
+    bool has_handlers;
 
     /* Under the lock, or atomic */
     rlim_t old;                 /* the soft limit before the raise */
@@ -71,6 +71,25 @@ static void child_forked(void)
         (now.rlim_cur == limit.raised || now.rlim_cur == now.rlim_max)) {
         now.rlim_cur = at_start.rlim_cur;
         setrlimit(RLIMIT_NOFILE, &now);
+    }
+}
+
+static void file_too_large(int sig)
+{
+}
+
+/*
+ * A write beyond RLIMIT_FSIZE shall fail with EFBIG, and not end QEMU. As this
+ * is a handler, children have the default again after they exec.
+ */
+static void catch_file_size(void)
+{
+    struct sigaction now, act = { .sa_handler = file_too_large,
+                                  .sa_flags = SA_RESTART };
+
+    if (sigaction(SIGXFSZ, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+        now.sa_handler == SIG_DFL) {
+        sigaction(SIGXFSZ, &act, NULL);
     }
 }
 
@@ -164,9 +183,10 @@ void host_limit_add(uint32_t files)
 {
     struct rlimit now;
 
-    if (!limit.watches_forks) {
-        limit.watches_forks = true;
+    if (!limit.has_handlers) {
+        limit.has_handlers = true;
         pthread_atfork(NULL, NULL, child_forked);
+        catch_file_size();
     }
     limit.exports++;
     limit.unlimited += files == 0;

@@ -8,6 +8,9 @@
  * numbers of their descriptors grow. The last export to go takes the raise
  * back. From the first export on, children get the limit that this program
  * started with.
+ *
+ * From then on, the limit of the size of files (RLIMIT_FSIZE) is an error for
+ * the guest, and does not end the process.
  */
 #ifndef HW_9PFS_HOST_FD_LIMIT_H
 #define HW_9PFS_HOST_FD_LIMIT_H

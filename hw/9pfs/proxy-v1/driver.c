@@ -161,15 +161,18 @@ static bool check_options(const FsdevProxyOptions *opts, Error **errp)
     return true;
 }
 
-bool proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
-                          ProxyPeer *peer, ProxyChannel *channel, Error **errp)
+bool proxy_v1_greet_export(const FsdevProxyOptions *opts,
+                           ProxyChannel *channel, Error **errp)
+{
+    return check_options(opts, errp) && proxy_v1_greet(channel, errp);
+}
+
+void proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
+                          ProxyPeer *peer, ProxyChannel *channel)
 {
     const FsAttr *root = &proxy_channel_hello(channel)->root;
     ProxyV1Fs *ps;
 
-    if (!check_options(opts, errp) || !proxy_v1_greet(channel, errp)) {
-        return false;
-    }
     proxy_channel_serve(channel);
     ps = g_new0(ProxyV1Fs, 1);
     ps->link = proxy_link_new(fs, opts, fs->readonly, peer, channel, NULL);
@@ -178,5 +181,4 @@ bool proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
     fs->priv = ps;
     fs->driver = &proxy_v1_driver;
     fs->root = proxy_v1_node_new(fs, root);
-    return true;
 }

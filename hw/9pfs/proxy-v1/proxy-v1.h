@@ -21,14 +21,16 @@
 int proxy_v1_version(const FsdevProxyOptions *opts, ProxyChannel *channel,
                      Error **errp);
 
+/* Greets the helper in version 1. Blocks; any thread */
+bool proxy_v1_greet_export(const FsdevProxyOptions *opts,
+                           ProxyChannel *channel, Error **errp);
+
 /*
- * The rest of FsDriver.open, for version 1: greets the helper, takes over @peer
- * and @channel, and puts its own driver into @fs. It blocks. On failure it
- * takes over nothing.
+ * The rest of FsDriver.open, for version 1: takes over @peer and @channel, and
+ * puts its own driver into @fs.
  */
-bool proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
-                          ProxyPeer *peer, ProxyChannel *channel,
-                          Error **errp);
+void proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
+                          ProxyPeer *peer, ProxyChannel *channel);
 
 #else
 
@@ -39,10 +41,15 @@ static inline int proxy_v1_version(const FsdevProxyOptions *opts,
     return PROXY_VERSION;
 }
 
-static inline bool proxy_v1_open_export(FsExport *fs,
+static inline bool proxy_v1_greet_export(const FsdevProxyOptions *opts,
+                                         ProxyChannel *channel, Error **errp)
+{
+    g_assert_not_reached();
+}
+
+static inline void proxy_v1_open_export(FsExport *fs,
                                         const FsdevProxyOptions *opts,
-                                        ProxyPeer *peer, ProxyChannel *channel,
-                                        Error **errp)
+                                        ProxyPeer *peer, ProxyChannel *channel)
 {
     g_assert_not_reached();
 }

@@ -96,17 +96,47 @@ static bool open_failed(FsExport *fs, ProxyChannel *channel, ProxyPeer *peer,
     return false;
 }
 
+typedef struct Greeting {
+    const FsdevProxyOptions *opts;
+    ProxyChannel *channel;
+    int version;
+    bool ok;
+    Error *err;
+} Greeting;
+
+/* The conversation before the channel serves, in any thread */
+static int greet_work(void *opaque)
+{
+    Greeting *g = opaque;
+    const FsdevProxyOptions *o = g->opts;
+
+    g->version = proxy_v1_version(o, g->channel, &g->err);
+    if (g->version == 1) {
+        g->ok = proxy_v1_greet_export(o, g->channel, &g->err);
+    } else if (g->version > 0) {
+        g->ok = proxy_channel_greet(g->channel, !o->has_donate || o->donate,
+                                    o->has_ring ? o->ring : ON_OFF_AUTO_AUTO,
+                                    &g->err);
+    }
+    return 0;
+}
+
+/* FsExport.hurry */
+static void greet_hurry(void *opaque)
+{
+    proxy_channel_hurry(opaque);
+}
+
 static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
 {
     ERRP_GUARD();
     const FsdevProxyOptions *o = &opts->u.proxy;
     bool readonly = opts->has_readonly && opts->readonly;
-    bool donate = !o->has_donate || o->donate;
-    OnOffAuto ring = o->has_ring ? o->ring : ON_OFF_AUTO_AUTO;
+    Greeting g = { .opts = o };
     ProxyFs *ps;
     ProxyPeer *peer;
     ProxyChannel *channel;
-    int sock, version;
+    int sock;
 
     if (!fs_export_init(fs, opts, errp)) {
         return false;
@@ -117,13 +147,18 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
         return open_failed(fs, NULL, NULL, errp);
     }
     channel = proxy_channel_prepare(qemu_get_aio_context(), fs->id, sock);
-    version = proxy_v1_version(o, channel, errp);
-    if (version == 1) {
-        return proxy_v1_open_export(fs, o, peer, channel, errp) ||
-               open_failed(fs, channel, peer, errp);
-    }
-    if (version < 0 || !proxy_channel_greet(channel, donate, ring, errp)) {
+    g.channel = channel;
+    fs->hurry = greet_hurry;
+    fs->hurry_opaque = channel;
+    proxy_launch_run(greet_work, &g);
+    fs->hurry = NULL;
+    if (!g.ok) {
+        error_propagate(errp, g.err);
         return open_failed(fs, channel, peer, errp);
+    }
+    if (g.version == 1) {
+        proxy_v1_open_export(fs, o, peer, channel);
+        return true;
     }
     proxy_channel_serve(channel);
 

@@ -14,7 +14,12 @@
  * - socket=FILE: a helper listens on that UNIX socket.
  * - sock_fd=N: QEMU inherited a connected socket. In place of the number the
  *   option may have the name of a socket that the monitor got with getfd, or
- *   /dev/fdset/SET for a socket from -add-fd or add-fd.
+ *   /dev/fdset/SET for a socket from -add-fd or add-fd. Two exports cannot have
+ *   one socket, whatever descriptor each has of it.
+ *
+ * What may wait runs in the thread pool if the caller is a coroutine, as that
+ * of fsdev-add, so that the main loop goes on. The start of a helper stays in
+ * the main thread, because a helper ends with the thread that started it.
  */
 #include "qemu/osdep.h"
 #include <poll.h>
@@ -22,8 +27,10 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include "block/thread-pool.h"
 #include "monitor/monitor.h"
 #include "qapi/error.h"
+#include "qemu/coroutine.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
@@ -48,13 +55,35 @@ struct ProxyPeer {
     char *how;                  /* option and value, for messages */
     pid_t pid;                  /* of a helper that QEMU started, else 0 */
     int pidfd;
+    bool has_socket;            /* it is in the list of taken sockets */
+    dev_t dev;                  /* of the socket of sock_fd, */
+    ino_t ino;                  /* which this tells apart from others */
+    QLIST_ENTRY(ProxyPeer) next;
     bool done;                  /* left: only this file uses the struct */
     bool report;                /* report how it ends, also when done */
     QEMUTimer *timer;           /* kills it if it has not ended by then */
 };
 
+/* Peers whose socket came as sock_fd and is in use */
+static QLIST_HEAD(, ProxyPeer) taken = QLIST_HEAD_INITIALIZER(taken);
+
+int proxy_launch_run(int (*fn)(void *opaque), void *opaque)
+{
+    return qemu_in_coroutine() ? thread_pool_submit_co(fn, opaque)
+                               : fn(opaque);
+}
+
+void proxy_launch_closed(ProxyPeer *peer)
+{
+    if (peer->has_socket) {
+        QLIST_REMOVE(peer, next);
+        peer->has_socket = false;
+    }
+}
+
 static void peer_free(ProxyPeer *peer)
 {
+    proxy_launch_closed(peer);
     if (peer->pidfd >= 0) {
         close(peer->pidfd);
     }
@@ -213,29 +242,37 @@ static char *helper_program(const FsdevProxyOptions *opts, Error **errp)
     return g_steal_pointer(&program);
 }
 
-static bool check_directory(const char *path, Error **errp)
+static int is_directory(void *opaque)
 {
     struct stat st;
 
-    if (stat(path, &st) < 0) {
-        error_setg_errno(errp, errno, "path '%s'", path);
-        return false;
+    if (stat(opaque, &st) < 0) {
+        return -errno;
     }
-    if (!S_ISDIR(st.st_mode)) {
+    return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+static bool check_directory(char *path, Error **errp)
+{
+    int ret = proxy_launch_run(is_directory, path);
+
+    if (ret == -ENOTDIR) {
         error_setg(errp, "path '%s' is not a directory", path);
-        return false;
+    } else if (ret < 0) {
+        error_setg_errno(errp, -ret, "path '%s'", path);
     }
-    return true;
+    return ret == 0;
 }
 
 static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
-                       bool readonly, int *sock, Error **errp)
+                       bool readonly, bool wait, int *sock, Error **errp)
 {
     g_autofree char *program = NULL;
     const char *argv[8];
     int sv[2], n = 0;
 
-    if (!check_directory(opts->path, errp)) {
+    /* Later the helper itself notices it, and this thread need not wait. */
+    if (wait && !check_directory(opts->path, errp)) {
         return false;
     }
     program = helper_program(opts, errp);
@@ -283,23 +320,36 @@ static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
  * Connecting to a running helper
  */
 
+typedef struct Connect {
+    int fd;
+    struct sockaddr_un addr;
+} Connect;
+
+static int connect_work(void *opaque)
+{
+    Connect *c = opaque;
+
+    return RETRY_ON_EINTR(connect(c->fd, (struct sockaddr *)&c->addr,
+                                  sizeof(c->addr))) < 0 ? -errno : 0;
+}
+
 static bool peer_connect(const char *path, bool wait, int *sock, Error **errp)
 {
     ERRP_GUARD();
     struct timeval timeout = { .tv_sec = CONNECT_TIMEOUT_S };
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    int fd;
+    Connect work = { .addr.sun_family = AF_UNIX };
+    int fd, ret;
 
-    if (strlen(path) >= sizeof(addr.sun_path)) {
+    if (strlen(path) >= sizeof(work.addr.sun_path)) {
         error_setg(errp, "socket '%s': the name is longer than %zu bytes",
-                   path, sizeof(addr.sun_path) - 1);
+                   path, sizeof(work.addr.sun_path) - 1);
         return false;
     }
     if (!path[0]) {
         error_setg(errp, "socket '': a file name is needed");
         return false;
     }
-    strcpy(addr.sun_path, path);
+    strcpy(work.addr.sun_path, path);
 
     fd = qemu_socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0) {
@@ -311,17 +361,17 @@ static bool peer_connect(const char *path, bool wait, int *sock, Error **errp)
     } else {
         qemu_socket_set_nonblock(fd);
     }
-    if (RETRY_ON_EINTR(connect(fd, (struct sockaddr *)&addr,
-                               sizeof(addr))) < 0) {
-        if (errno == EAGAIN) {
-            error_setg(errp, "socket '%s': the connection was not accepted",
-                       path);
-        } else {
-            error_setg_errno(errp, errno, "socket '%s'", path);
-            if (errno == ECONNREFUSED) {
-                error_append_hint(errp, "No helper listens on it.\n");
-            }
+    work.fd = fd;
+    ret = proxy_launch_run(connect_work, &work);
+    if (ret == -EAGAIN) {
+        error_setg(errp, "socket '%s': the connection was not accepted", path);
+    } else if (ret < 0) {
+        error_setg_errno(errp, -ret, "socket '%s'", path);
+        if (ret == -ECONNREFUSED) {
+            error_append_hint(errp, "No helper listens on it.\n");
         }
+    }
+    if (ret < 0) {
         close(fd);
         return false;
     }
@@ -411,7 +461,33 @@ static bool check_socket(const char *value, int fd, Error **errp)
     return true;
 }
 
-static bool peer_take(const char *value, int *sock, Error **errp)
+/* Notes that the peer has the socket @fd, unless another one has it. */
+static bool peer_reserve(ProxyPeer *peer, const char *value, int fd,
+                         Error **errp)
+{
+    ProxyPeer *other;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        error_setg_errno(errp, errno, "sock_fd '%s'", value);
+        return false;
+    }
+    QLIST_FOREACH(other, &taken, next) {
+        if (other->dev == st.st_dev && other->ino == st.st_ino) {
+            error_setg(errp, "sock_fd '%s' is the socket that fsdev '%s' uses",
+                       value, other->id);
+            return false;
+        }
+    }
+    peer->dev = st.st_dev;
+    peer->ino = st.st_ino;
+    peer->has_socket = true;
+    QLIST_INSERT_HEAD(&taken, peer, next);
+    return true;
+}
+
+static bool peer_take(ProxyPeer *peer, const char *value, int *sock,
+                      Error **errp)
 {
     bool ours;
     int fd = find_descriptor(value, &ours, errp);
@@ -419,7 +495,8 @@ static bool peer_take(const char *value, int *sock, Error **errp)
     if (fd < 0) {
         return false;
     }
-    if (!check_socket(value, fd, errp)) {
+    if (!check_socket(value, fd, errp) ||
+        !peer_reserve(peer, value, fd, errp)) {
         if (ours) {
             close(fd);
         }
@@ -496,13 +573,13 @@ static ProxyPeer *launch(const char *id, const FsdevProxyOptions *opts,
     peer->id = g_strdup(id);
     peer->pidfd = -1;
     if (opts->path) {
-        ok = peer_start(peer, opts, readonly, sock, errp);
+        ok = peer_start(peer, opts, readonly, wait, sock, errp);
     } else if (opts->socket) {
         peer->how = g_strdup_printf("socket '%s'", opts->socket);
         ok = peer_connect(opts->socket, wait, sock, errp);
     } else {
         peer->how = g_strdup_printf("sock_fd '%s'", opts->sock_fd);
-        ok = peer_take(opts->sock_fd, sock, errp);
+        ok = peer_take(peer, opts->sock_fd, sock, errp);
     }
     if (!ok) {
         peer_free(peer);
@@ -523,21 +600,33 @@ ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
     return launch(id, opts, readonly, false, sock, errp);
 }
 
+/* Waits for the helper's end for a limited time. */
+static int wait_end(void *opaque)
+{
+    struct pollfd pfd = { .fd = *(int *)opaque, .events = POLLIN };
+
+    return RETRY_ON_EINTR(poll(&pfd, 1, EXIT_TIMEOUT_MS)) > 0 ? 0 : -ETIMEDOUT;
+}
+
 void proxy_launch_failed(ProxyPeer *peer, Error **errp)
 {
     ERRP_GUARD();
     if (peer->pidfd >= 0) {
-        struct pollfd pfd = { .fd = peer->pidfd, .events = POLLIN };
-        bool killed = false;
         int status = 0;
+        bool ended;
 
         qemu_set_fd_handler(peer->pidfd, NULL, NULL, NULL);
-        if (RETRY_ON_EINTR(poll(&pfd, 1, EXIT_TIMEOUT_MS)) <= 0) {
+        ended = proxy_launch_run(wait_end, &peer->pidfd) == 0;
+        if (!ended) {
+            /* It may take long to die, where the kernel waits for a server. */
             kill(peer->pid, SIGKILL);
-            killed = true;
+            error_prepend(errp, "%s: ", peer->how);
+            qemu_set_fd_handler(peer->pidfd, peer_ended, NULL, peer);
+            peer->done = true;
+            return;
         }
         RETRY_ON_EINTR(waitpid(peer->pid, &status, 0));
-        if (status && !killed) {
+        if (status) {
             g_autofree char *text = status_text(status);
 
             error_free(*errp);

@@ -15,8 +15,9 @@ typedef struct ProxyPeer ProxyPeer;
 
 /*
  * Connects as @opts say and puts the socket into *@sock; the caller closes it.
- * May block for some seconds. @id is the fsdev's; @readonly is for a helper
- * that QEMU starts. Errors name the option and its value.
+ * May take some seconds; a coroutine yields for that time. @id is the fsdev's;
+ * @readonly is for a helper that QEMU starts. Errors name the option and its
+ * value.
  */
 ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
                         bool readonly, int *sock, Error **errp);
@@ -28,10 +29,20 @@ ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
 /*
  * Call it after HELLO failed with *@errp, when the socket is closed. Adds the
  * option that led to the helper to the error; if QEMU started the helper and it
- * failed, the error becomes how the helper ended. Blocks until the helper has
- * ended, or kills it after some seconds. Frees @peer.
+ * failed, the error becomes how the helper ended. Waits until the helper has
+ * ended, or kills it after some seconds; a coroutine yields for that time.
+ * Frees @peer.
  */
 void proxy_launch_failed(ProxyPeer *peer, Error **errp);
+
+/*
+ * Runs @fn, which may wait, in a thread of the pool if the caller is a
+ * coroutine, else here. Returns what it returns.
+ */
+int proxy_launch_run(int (*fn)(void *opaque), void *opaque);
+
+/* The socket is closed: another export may use what it was connected to. */
+void proxy_launch_closed(ProxyPeer *peer);
 
 /* Process id of a helper that QEMU started and that has not ended, else 0 */
 pid_t proxy_launch_process(const ProxyPeer *peer);

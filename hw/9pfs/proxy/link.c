@@ -122,6 +122,9 @@ static void link_lost_bh(void *opaque)
         aio_bh_schedule_oneshot(qemu_get_aio_context(), link_lost_bh, loss);
         return;
     }
+    if (l->peer) {
+        proxy_launch_closed(l->peer);
+    }
     link_notify(l, false, loss->why);
     if (l->opts && !l->closing) {
         /* The user may want to know how the helper ended. */
