@@ -111,23 +111,29 @@ int hostfs_set_mode(const HostFs *hfs, int node, uint32_t mode)
     return ret;
 }
 
-/* The kernel answers EISDIR or EINVAL if the inode is no regular file. */
+/*
+ * truncate(2) waits for the holder of a lease. To open the file and to set the
+ * size then comes to the same, but hostfs_open() does not wait.
+ */
 static int set_size(const HostFs *hfs, int node, int file, uint64_t size)
 {
-    HostAccess access[] = { { .fd = node, .bits = S_IWUSR } };
-    HostFdName name;
+    int fd = file;
     int ret;
 
     if (size > INT64_MAX) {
         return -EFBIG;
     }
-    if (file >= 0) {
-        return ftruncate(file, size) < 0 ? -errno : 0;
+    if (fd < 0) {
+        fd = hostfs_open(hfs, node, O_WRONLY);
+        if (fd < 0) {
+            /* As truncate(2) answers for what is no regular file */
+            return fd == -ENXIO || fd == -ELOOP ? -EINVAL : fd;
+        }
     }
-    hostfs_fd_name(hfs, node, name);
-    do {
-        ret = truncate(name, size) < 0 ? -errno : 0;
-    } while (hostfs_access_again(hfs, ret, access, 1));
+    ret = ftruncate(fd, size) < 0 ? -errno : 0;
+    if (fd != file) {
+        close(fd);
+    }
     return ret;
 }
 

@@ -20,6 +20,7 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
+#include "thread-budget.h"
 #include <linux/openat2.h>
 
 /* Linux 5.12; the headers may be older */
@@ -141,6 +142,9 @@ static int climb_up(const HostFs *hfs, Climb *c, int dir, const Stop *trail,
         return fd;
     }
     ret = hostfs_place(fd, &above);
+    if (ret == 0 && !thread_budget_cross(above.dev)) {
+        ret = -EAGAIN;
+    }
     if (ret == 0) {
         ret = hostfs_getattr(fd, attr);
     }
@@ -214,6 +218,17 @@ static int walk_down(const HostFs *hfs, int dir, const char *name,
 }
 
 /*
+ * The lookup may have come to another file system, of which only the kernel was
+ * asked so far. Whether this thread may ask its server, too.
+ */
+static bool may_cross(int fd)
+{
+    HostPlace place;
+
+    return hostfs_place(fd, &place) < 0 || thread_budget_cross(place.dev);
+}
+
+/*
  * An inode that was found without waiting has its attributes in the kernel, and
  * only newer ones would need a file server (AT_STATX_DONT_SYNC).
  */
@@ -229,6 +244,10 @@ int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
     fd = walk_down(hfs, dir, name, wait);
     if (fd < 0) {
         return fd;
+    }
+    if (wait == HOST_WAIT_POOL && !may_cross(fd)) {
+        close(fd);
+        return -EAGAIN;
     }
     ret = hostfs_getattr_flags(fd, wait == HOST_WAIT_POOL ? 0 :
                                AT_STATX_DONT_SYNC, attr);

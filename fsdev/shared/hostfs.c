@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * File operations on the host: the context, single names, and opening inodes.
+ * File operations on the host: the context, and single names.
  *
  * hostfs looks each name up in a held directory, one component at a time, so
  * there is no path that another process could swap for a link. openat2(2) also
@@ -11,9 +11,7 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
-#include <linux/fs.h>
 #include <linux/openat2.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
@@ -143,107 +141,4 @@ int hostfs_statfs(int node, FsStatfs *st)
     st->fsid = (uint64_t)id[1] << 32 | id[0];
     st->namelen = host.f_namelen;
     return 0;
-}
-
-/* Opens the inode itself, by the handle's magic link. */
-static int reopen(const HostFs *hfs, int node, int flags)
-{
-    HostAccess access[] = { { .fd = node } };
-    HostFdName name;
-    int fd;
-
-    if ((flags & O_ACCMODE) != O_WRONLY) {
-        access[0].bits |= S_IRUSR;
-    }
-    if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
-        access[0].bits |= S_IWUSR;
-    }
-    hostfs_fd_name(hfs, node, name);
-    do {
-        fd = openat(AT_FDCWD, name, flags | O_CLOEXEC | O_NOCTTY);
-        fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(hfs, fd, access, 1));
-    if (fd >= 0 && (flags & O_NONBLOCK)) {
-        fcntl(fd, F_SETFL, flags & ~(O_NONBLOCK | O_ACCMODE | O_TRUNC));
-    }
-    return fd;
-}
-
-/*
- * For regular files and directories, O_NONBLOCK only means to fail instead of
- * waiting for a lease break. O_NOATIME fails with EPERM as open(2) says; Linux
- * applications expect that and try again. O_DIRECT is a hint: EINVAL means
- * that the file system does not have it, and then open(2) truncated nothing.
- */
-int hostfs_open(const HostFs *hfs, int node, int flags)
-{
-    struct stat st;
-    int fd;
-
-    flags &= HOSTFS_OPEN_FLAGS & ~O_NOFOLLOW;
-    if ((flags & O_ACCMODE) == O_ACCMODE) {
-        return -EINVAL;
-    }
-
-    /* The handle holds the inode, so its type cannot change before the open. */
-    if (fstat(node, &st) < 0) {
-        return -errno;
-    }
-    if (S_ISLNK(st.st_mode)) {
-        return -ELOOP;
-    }
-    if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode)) {
-        return -ENOTDIR;
-    }
-    if (S_ISDIR(st.st_mode)) {
-        if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
-            return -EISDIR;
-        }
-        flags &= ~(O_DIRECT | O_NONBLOCK);
-    } else if (!S_ISREG(st.st_mode)) {
-        return -ENXIO;
-    }
-    if (hfs->readonly &&
-        ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
-        return -EROFS;
-    }
-
-    fd = reopen(hfs, node, flags);
-    if (fd == -EINVAL && (flags & O_DIRECT)) {
-        fd = reopen(hfs, node, flags & ~O_DIRECT);
-    }
-    return fd;
-}
-
-/*
- * The kernel copies an int, although the type of the request says long
- * (ioctl_iflags(2), BUGS). O_NONBLOCK avoids waiting for a lease break. This
- * adds no permissions (own_access), which would change the ctime of an inode
- * that a guest only looks at.
- */
-int hostfs_generation(const HostFs *hfs, int node, uint64_t *gen)
-{
-    unsigned int number = 0;
-    HostFdName name;
-    struct stat st;
-    int fd, ret;
-
-    if (fstat(node, &st) < 0) {
-        return -errno;
-    }
-    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-        return -EOPNOTSUPP;
-    }
-    fd = openat(AT_FDCWD, hostfs_fd_name(hfs, node, name),
-                O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0) {
-        /* A generation that we may not read is as good as none. */
-        return -EOPNOTSUPP;
-    }
-    ret = ioctl(fd, FS_IOC_GETVERSION, &number) < 0 ? -EOPNOTSUPP : 0;
-    close(fd);
-    if (ret == 0) {
-        *gen = number;
-    }
-    return ret;
 }

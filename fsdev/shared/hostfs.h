@@ -114,7 +114,8 @@ typedef enum HostWait {
  * with its attributes. @wait is about @dir's own file system. With
  * HOST_WAIT_TRY_FIRST it finds only names in the kernel's cache (openat2(2),
  * RESOLVE_CACHED); with HOST_WAIT_NEVER that holds for names on other file
- * systems. -EAGAIN: the caller must try again with HOST_WAIT_POOL.
+ * systems. -EAGAIN: the caller must try again with HOST_WAIT_POOL, or later if
+ * it was that: another file system has its share of threads (thread-budget.h).
  */
 int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
@@ -160,8 +161,9 @@ int hostfs_statfs(int node, FsStatfs *st);
  * Opens the inode again for I/O. Only for regular files and directories: -ELOOP
  * for a symbolic link, -ENXIO for everything else (it never opens a device or
  * waits for a fifo's other end). Returns the descriptor, with O_DIRECT only if
- * the file system has it. With O_NONBLOCK in @flags, returns -EAGAIN instead of
- * waiting for a lease break (fcntl(2)); the open file does not have the flag.
+ * the file system has it, and never with O_NONBLOCK. -EAGAIN: another process
+ * holds a lease (fcntl(2)), and the kernel has asked it to give that up; try
+ * again in a while.
  */
 int hostfs_open(const HostFs *hfs, int node, int flags);
 

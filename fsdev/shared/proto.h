@@ -143,6 +143,8 @@
 
 /* HELLO flags of QEMU */
 #define PROXY_HELLO_NO_DONATE   (1u << 0)
+/* It does again what failed with EAGAIN; otherwise the helper does so. */
+#define PROXY_HELLO_AGAIN       (1u << 1)
 
 /* HELLO features of the helper */
 #define PROXY_FEATURE_READONLY  (1u << 0)   /* its export is read-only */

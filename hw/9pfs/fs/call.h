@@ -13,9 +13,12 @@
 #define HW_9PFS_FS_CALL_H
 
 #include "qemu/coroutine.h"
+#include "qemu/queue.h"
 
 typedef struct FsCall {
     bool cancelled;
+    Coroutine *co;              /* between fs_call_begin() and fs_call_end() */
+    QLIST_ENTRY(FsCall) next;
     bool others;                /* other requests were under way at the start */
     QemuCoSleep sleep;
     /*
@@ -31,6 +34,12 @@ typedef struct FsCall {
      */
     void (*on_abandon)(struct FsCall *call, void *opaque);
     void *on_abandon_opaque;
+    /*
+     * The server's while an operation may write to the guest's memory, and
+     * NULL otherwise: see fs_call_memory_put().
+     */
+    void (*memory_put)(struct FsCall *call);
+    int coroutine_fn (*memory_get)(struct FsCall *call);
 } FsCall;
 
 /*
@@ -38,6 +47,24 @@ typedef struct FsCall {
  * cancelled. Returns false when it was cancelled.
  */
 bool coroutine_fn fs_call_sleep(FsCall *call, int64_t ns);
+
+/*
+ * From begin to end, fs_call_self() returns the call in its coroutine, for
+ * layers that wait far below the driver's operation. It returns NULL in a
+ * coroutine without a call.
+ */
+void coroutine_fn fs_call_begin(FsCall *call);
+void coroutine_fn fs_call_end(FsCall *call);
+FsCall *coroutine_fn fs_call_self(void);
+
+/*
+ * An operation that may write to the guest's memory, and waits for the host for
+ * long, does not write between put and get. While the VM is stopped, get waits.
+ * If it returns -EINTR, the request is over, and its memory is not the guest's
+ * any more.
+ */
+void fs_call_memory_put(FsCall *call);
+int coroutine_fn fs_call_memory_get(FsCall *call);
 
 /* From outside the coroutine: asks the operation to stop waiting. */
 void fs_call_cancel(FsCall *call);

@@ -98,10 +98,11 @@ HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work)
     }
 }
 
-int coroutine_fn host_run(HostWait wait, ThreadPoolFunc *func, void *opaque)
+int coroutine_fn host_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
+                          void *opaque)
 {
     return wait == HOST_WAIT_NEVER ? func(opaque)
-                                   : thread_pool_submit_co(func, opaque);
+                                   : host_pool_run(dev, func, opaque);
 }
 
 void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind)
@@ -141,7 +142,8 @@ HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev)
 {
     if (!find_dev(devs, dev)) {
         host_dev_note(devs, dev,
-                      thread_pool_submit_co(kind_work, GINT_TO_POINTER(fd)));
+                      host_pool_run_always(dev, kind_work,
+                                           GINT_TO_POINTER(fd)));
     }
     return host_dev_kind(devs, dev);
 }

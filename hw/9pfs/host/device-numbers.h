@@ -9,7 +9,7 @@
 #ifndef HW_9PFS_HOST_DEVICE_NUMBERS_H
 #define HW_9PFS_HOST_DEVICE_NUMBERS_H
 
-#include "block/thread-pool.h"
+#include "pool.h"
 #include "fsdev/shared/hostfs.h"
 #include "qemu/coroutine.h"
 
@@ -53,10 +53,12 @@ typedef enum HostWork {
 HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work);
 
 /*
- * Runs @func(@opaque): here with HOST_WAIT_NEVER, else in the thread pool. With
- * HOST_WAIT_TRY_FIRST the caller has tried already.
+ * Runs @func(@opaque), work on @dev: here with HOST_WAIT_NEVER, else in the
+ * thread pool (pool.h). With HOST_WAIT_TRY_FIRST the caller has tried already.
+ * -EINTR if the request was cancelled before the work began.
  */
-int coroutine_fn host_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
+int coroutine_fn host_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
+                          void *opaque);
 
 /* Finds out the kind of @dev with @fd, a descriptor there. May block. */
 void host_dev_set(HostDevs *devs, int fd, uint64_t dev);

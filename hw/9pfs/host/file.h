@@ -23,6 +23,7 @@ typedef struct HostDirs HostDirs;
 typedef struct HostFile {
     FsFile file;
     int fd;
+    bool remote;                /* a server may never answer */
     bool writeout;              /* start writing back with every write */
     HostWait wait;              /* of work on it: NEVER or POOL */
     bool direct;                /* O_DIRECT is on */
@@ -38,12 +39,16 @@ typedef struct HostFile {
 } HostFile;
 
 /*
- * A file with one reference for @fd, which it owns from now on. @flags are
+ * A file with one reference for @fd, which it owns from now on, and which the
+ * caller has counted (host_files_add()). @flags are
  * those that @fd was opened with; @writeout is writeout=immediate; @kind is
  * that of the file system.
  */
 FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
                       HostDevKind kind);
+
+/* Sets read_wait and write_wait of a file that is open with f->direct. */
+void host_file_set_io_wait(HostFile *f);
 
 /* The descriptor; the file keeps its ownership. */
 int host_file_fd(const FsFile *file);

@@ -7,7 +7,6 @@
  * itself.
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "hw/9pfs/host/file.h"
 #include "local.h"
 
@@ -116,10 +115,6 @@ int coroutine_fn local_setattr(FsCall *call, FsNode *node, FsFile *file,
 
     if (file && (file->flags & O_ACCMODE) != O_RDONLY) {
         s.file = file_fd(file);
-    }
-    /* truncate(2), unlike ftruncate(2), waits for a lease to be broken. */
-    if ((set->valid & FS_SET_SIZE) && s.file < 0) {
-        s.w.wait = HOST_WAIT_POOL;
     }
     return local_run_held(&s.w, local_node(node), file_fd(file), setattr_work);
 }

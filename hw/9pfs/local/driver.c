@@ -16,7 +16,6 @@
  * memory (host/device-numbers.h) it does almost everything.
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
 #include "hw/9pfs/host/file.h"
@@ -64,8 +63,8 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
     }
     ret = o.handle = local_node_pin(n);
     if (ret >= 0) {
-        ret = local_run_open(local_wait(n, HOST_WORK_ANY), open_work, &o,
-                             &o.flags);
+        ret = local_run(node->dev, local_wait(n, HOST_WORK_ANY), open_work,
+                        &o);
         local_node_unpin(n);
     }
     if (ret < 0) {
@@ -78,7 +77,6 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
 
 static void local_file_free(FsFile *file)
 {
-    host_files_remove();
     host_file_free(file);
 }
 

@@ -30,7 +30,6 @@
  * (find_again()).
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "hw/9pfs/fs/walk.h"
 #include "node.h"
 
@@ -298,7 +297,7 @@ static int coroutine_fn find_node(LocalNode *n)
             find_end(&f);
             return -ESTALE;
         }
-        ret = local_run(HOST_WAIT_POOL, find_work, &f);
+        ret = local_run(f.start->node.dev, HOST_WAIT_POOL, find_work, &f);
         again = false;
         if (ret < 0) {
             again = find_again(&f, ret);

@@ -8,7 +8,6 @@
  * the work.
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "local.h"
 
 #define HOLD_TRIES          16
@@ -118,7 +117,7 @@ int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
         if (ret < 0) {
             return ret;
         }
-        ret = local_run(MAX(w->wait, local_wait(n, HOST_WORK_ANY)), func, w);
+        ret = local_run(n->node.dev, local_wait(n, HOST_WORK_ANY), func, w);
     } while (hold_end(&w->hold, n, ret));
     return ret;
 }

@@ -7,7 +7,6 @@
 #ifndef HW_9PFS_LOCAL_LOCAL_H
 #define HW_9PFS_LOCAL_LOCAL_H
 
-#include "block/thread-pool.h"
 #include "node.h"
 
 /* An inode as models want it, held for work in the thread pool */
@@ -24,7 +23,6 @@ typedef struct LocalHold {
 typedef struct LocalWork {
     LocalHold hold;
     const LocalHost *host;
-    HostWait wait;              /* the least, on any file system */
 } LocalWork;
 
 /*

@@ -10,7 +10,6 @@
  * (LocalModel.keep).
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "hw/9pfs/host/file.h"
 #include "local.h"
 
@@ -55,8 +54,8 @@ int coroutine_fn local_create(FsCall *call, FsNode *dir,
     }
     ret = m.dir = local_node_pin(d);
     if (ret >= 0) {
-        ret = local_run_open(local_wait(d, HOST_WORK_ANY), create_work, &m,
-                             &m.flags);
+        ret = local_run(dir->dev, local_wait(d, HOST_WORK_ANY), create_work,
+                        &m);
         local_node_unpin(d);
     }
     if (ret < 0) {
@@ -91,7 +90,7 @@ int coroutine_fn local_make(FsCall *call, FsNode *dir,
     if (ret < 0) {
         return ret;
     }
-    ret = local_run(local_wait(d, HOST_WORK_ANY), make_work, &m);
+    ret = local_run(dir->dev, local_wait(d, HOST_WORK_ANY), make_work, &m);
     local_node_unpin(d);
     local_dir_changed(d);
     return ret;
@@ -256,7 +255,8 @@ int coroutine_fn local_rename(FsCall *call,
         return ret;
     }
     fs_rename_begin(&rename, olddir, oldname, newdir, newname);
-    ret = host_run(local_wait(from, HOST_WORK_ANY), rename_work, &r);
+    ret = host_run(olddir->dev, local_wait(from, HOST_WORK_ANY), rename_work,
+                   &r);
     moved = local_node_named(from, oldname);
     if (ret == 0) {
         local_dir_changed(from);
@@ -323,7 +323,7 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
      * the name is gone already and the entry is not.
      */
     fs_names_begin(lf->fs);
-    ret = host_run(local_wait(d, HOST_WORK_ANY), unlink_work, &u);
+    ret = host_run(dir->dev, local_wait(d, HOST_WORK_ANY), unlink_work, &u);
     if (ret == 0) {
         local_dir_changed(d);
     }

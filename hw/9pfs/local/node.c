@@ -14,7 +14,6 @@
  * descriptor, and keeps it then.
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "node.h"
 
 /* Rounds in which other threads may take the descriptors that were freed */
@@ -270,29 +269,16 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
  * Running
  */
 
-int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque)
+int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
+                           void *opaque)
 {
     unsigned tries = RUN_TRIES;
+    HostAgain again = { };
     int ret;
 
     do {
-        ret = host_run(wait, func, opaque);
-    } while (ret == -EMFILE && --tries && host_fds_relieve());
-    return ret;
-}
-
-int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
-                                void *opaque, int *flags)
-{
-    int ret;
-
-    if (wait == HOST_WAIT_NEVER) {
-        *flags |= O_NONBLOCK;
-    }
-    ret = local_run(wait, func, opaque);
-    if (wait == HOST_WAIT_NEVER && ret == -EAGAIN) {
-        *flags &= ~O_NONBLOCK;
-        ret = local_run(HOST_WAIT_POOL, func, opaque);
-    }
+        ret = host_run(dev, wait, func, opaque);
+    } while ((ret == -EMFILE && --tries && host_fds_relieve()) ||
+             (ret == -EAGAIN && host_again(&again, &ret)));
     return ret;
 }

@@ -9,7 +9,6 @@
 #ifndef HW_9PFS_LOCAL_NODE_H
 #define HW_9PFS_LOCAL_NODE_H
 
-#include "block/thread-pool.h"
 #include "hw/9pfs/fs/export.h"
 #include "hw/9pfs/host/device-numbers.h"
 #include "hw/9pfs/host/fd-budget.h"
@@ -121,14 +120,11 @@ static inline HostWait local_wait(const LocalNode *n, HostWork work)
 
 /*
  * Runs @func(@opaque) as host_run() does, and again if it fails with -EMFILE
- * and some descriptors can be closed.
+ * and some descriptors can be closed, or with -EAGAIN: another process has a
+ * lease (hostfs_open()), or a file system its share of threads. In both cases
+ * @func has done nothing.
  */
-int coroutine_fn local_run(HostWait wait, ThreadPoolFunc *func, void *opaque);
-/*
- * local_run() for a @func that opens a file with *@flags. Even where nothing
- * else waits, an open may wait for a lease: then it runs in the thread pool.
- */
-int coroutine_fn local_run_open(HostWait wait, ThreadPoolFunc *func,
-                                void *opaque, int *flags);
+int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
+                           void *opaque);
 
 #endif /* HW_9PFS_LOCAL_NODE_H */

@@ -12,7 +12,6 @@
  * gets the answer. Entries must be right, so such a walk starts again.
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "hw/9pfs/fs/walk.h"
 #include "local.h"
 
@@ -169,7 +168,7 @@ static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
     w->waited = true;
     ret = s.from = local_node_pin(from);
     if (ret >= 0) {
-        ret = local_run(HOST_WAIT_POOL, steps_work, &s);
+        ret = local_run(from->node.dev, HOST_WAIT_POOL, steps_work, &s);
         local_node_unpin(from);
     }
     for (i = 0; i < s.walked; i++) {

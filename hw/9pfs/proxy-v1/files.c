@@ -10,7 +10,6 @@
  * QEMU does the work of O_TRUNC afterwards.
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "fsdev/shared/hostfs.h"
 #include "hw/9pfs/host/file.h"
 #include "hw/9pfs/host/fd-budget.h"
@@ -84,7 +83,7 @@ static int coroutine_fn file_accept(ProxyRequest *req, FsNode *node,
         ret = -ESTALE;
     } else if (flags & O_TRUNC) {
         ret = (flags & O_ACCMODE) != O_RDONLY
-              ? thread_pool_submit_co(empty_work, &fd)
+              ? host_pool_run(node->dev, empty_work, &fd)
               : proxy_v1_truncate(req, path, 0);
     }
     if (ret < 0) {
@@ -101,7 +100,6 @@ void proxy_v1_file_free(FsFile *file)
     ProxyV1Node *n = proxy_v1_node(file->node);
 
     n->files = g_slist_remove(n->files, file);
-    host_files_remove();
     host_file_free(file);
 }
 

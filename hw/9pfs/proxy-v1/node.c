@@ -4,7 +4,6 @@
  * Nodes of the proxy driver in protocol version 1: see node.h.
  */
 #include "qemu/osdep.h"
-#include "block/thread-pool.h"
 #include "hw/9pfs/fs/walk.h"
 #include "calls.h"
 #include "node.h"
@@ -343,7 +342,7 @@ int coroutine_fn proxy_v1_file_run(ProxyV1FileWork *work, FsFile *file,
     int ret;
 
     work->file = fs_file_ref(file);
-    ret = thread_pool_submit_co(func, work);
+    ret = host_pool_run(file->node->dev, func, work);
     fs_file_unref(file);
     return ret;
 }

@@ -10,7 +10,6 @@
 #ifndef HW_9PFS_PROXY_V1_NODE_H
 #define HW_9PFS_PROXY_V1_NODE_H
 
-#include "block/thread-pool.h"
 #include "hw/9pfs/host/device-numbers.h"
 #include "hw/9pfs/proxy/link.h"
 

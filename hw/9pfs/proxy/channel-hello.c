@@ -90,7 +90,8 @@ static bool hello_send(ProxyChannel *ch, bool donate, Error **errp)
         PROXY_HELLO_TYPE,
         PROXY_HELLO_SIZE - 8,
         cpu_to_le32(PROXY_VERSION),
-        cpu_to_le32(donate ? 0 : PROXY_HELLO_NO_DONATE),
+        cpu_to_le32(PROXY_HELLO_AGAIN |
+                    (donate ? 0 : PROXY_HELLO_NO_DONATE)),
     };
 
     return proxy_hello_send(ch, hello, sizeof(hello), errp);

@@ -50,7 +50,6 @@ bad:
 
 void proxy_file_free(FsFile *file)
 {
-    host_files_remove();
     host_file_free(file);
 }
 

@@ -222,6 +222,8 @@ bool coroutine_fn proxy_node_try(ProxyNodeTry *o, int *ret)
         *ret = -EINTR;
     } else if (*ret == -EBADF && nodes_refused(o)) {
         return true;
+    } else if (*ret == -EAGAIN && host_again(&o->again, ret)) {
+        return true;
     }
     return proxy_try(&o->t, ret);
 }

@@ -169,6 +169,7 @@ typedef struct ProxyNodeTry {
     ProxyTry t;
     FsNode *nodes[3];           /* or NULL */
     unsigned relieved;          /* tries after the helper was full */
+    HostAgain again;            /* pauses after -EAGAIN */
 } ProxyNodeTry;
 
 #define PROXY_NODE_TRY(call, ...) \

@@ -62,7 +62,7 @@ static void coroutine_fn run_co(void *opaque)
 {
     Run *run = opaque;
 
-    run->ret = host_run(run->wait, work, run);
+    run->ret = host_run(STORAGE, run->wait, work, run);
     run->done = true;
 }
 

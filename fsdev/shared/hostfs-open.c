@@ -1,0 +1,117 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * File operations on the host: opening an inode for I/O, by the magic link of
+ * its handle.
+ */
+#include "qemu/osdep.h"
+#include "hostfs-internal.h"
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+/* Opens the inode itself, by the handle's magic link. */
+static int reopen(const HostFs *hfs, int node, int flags)
+{
+    HostAccess access[] = { { .fd = node } };
+    HostFdName name;
+    int fd;
+
+    if ((flags & O_ACCMODE) != O_WRONLY) {
+        access[0].bits |= S_IRUSR;
+    }
+    if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
+        access[0].bits |= S_IWUSR;
+    }
+    hostfs_fd_name(hfs, node, name);
+    do {
+        fd = openat(AT_FDCWD, name, flags | O_CLOEXEC | O_NOCTTY);
+        fd = fd < 0 ? -errno : fd;
+    } while (hostfs_access_again(hfs, fd, access, 1));
+    if (fd >= 0 && (flags & O_NONBLOCK)) {
+        fcntl(fd, F_SETFL, flags & ~(O_NONBLOCK | O_ACCMODE | O_TRUNC));
+    }
+    return fd;
+}
+
+/*
+ * For regular files, O_NONBLOCK only means to fail instead of waiting until the
+ * holder of a lease gives it up, or the kernel takes it away
+ * (/proc/sys/fs/lease-break-time). The open still asks the holder. O_NOATIME
+ * fails with EPERM as open(2) says; Linux applications expect that and try
+ * again. O_DIRECT is a hint: EINVAL means that the file system does not have
+ * it, and then open(2) truncated nothing.
+ */
+int hostfs_open(const HostFs *hfs, int node, int flags)
+{
+    struct stat st;
+    int fd;
+
+    flags &= HOSTFS_OPEN_FLAGS & ~(O_NOFOLLOW | O_NONBLOCK);
+    if ((flags & O_ACCMODE) == O_ACCMODE) {
+        return -EINVAL;
+    }
+
+    /* The handle holds the inode, so its type cannot change before the open. */
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (S_ISLNK(st.st_mode)) {
+        return -ELOOP;
+    }
+    if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode)) {
+        return -ENOTDIR;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC)) {
+            return -EISDIR;
+        }
+        flags &= ~O_DIRECT;
+    } else if (S_ISREG(st.st_mode)) {
+        flags |= O_NONBLOCK;
+    } else {
+        return -ENXIO;
+    }
+    if (hfs->readonly &&
+        ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
+        return -EROFS;
+    }
+
+    fd = reopen(hfs, node, flags);
+    if (fd == -EINVAL && (flags & O_DIRECT)) {
+        fd = reopen(hfs, node, flags & ~O_DIRECT);
+    }
+    return fd;
+}
+
+/*
+ * The kernel copies an int, although the type of the request says long
+ * (ioctl_iflags(2), BUGS). O_NONBLOCK avoids waiting for a lease break. This
+ * adds no permissions (own_access), which would change the ctime of an inode
+ * that a guest only looks at.
+ */
+int hostfs_generation(const HostFs *hfs, int node, uint64_t *gen)
+{
+    unsigned int number = 0;
+    HostFdName name;
+    struct stat st;
+    int fd, ret;
+
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        return -EOPNOTSUPP;
+    }
+    fd = openat(AT_FDCWD, hostfs_fd_name(hfs, node, name),
+                O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) {
+        /* A generation that we may not read is as good as none. */
+        return -EOPNOTSUPP;
+    }
+    ret = ioctl(fd, FS_IOC_GETVERSION, &number) < 0 ? -EOPNOTSUPP : 0;
+    close(fd);
+    if (ret == 0) {
+        *gen = number;
+    }
+    return ret;
+}
