@@ -393,7 +393,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             run_until_idle();
         }
     }
-    p9_server_free(s);
+    p9_server_free(s, NULL);
     g_assert_cmpuint(pending, ==, 0);
     end_export(&fs);
     fuzz_check_fds();

@@ -44,13 +44,18 @@ typedef struct P9TransportOps {
 P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
                         const P9TransportOps *ops, void *opaque, Error **errp);
 
-/* Ends all requests (see p9_server_reset) and all fids. */
-void p9_server_free(P9Server *s);
+/*
+ * Ends all requests (see p9_server_reset) and all fids. The host's kernel may
+ * still work for some of them: until that is over, the export counts as in use,
+ * and @keep, if it is not NULL, is referenced, because it runs the context.
+ */
+void p9_server_free(P9Server *s, Object *keep);
 
 /*
  * Cancels every request, waits until each has come back through ops->done
- * with length 0, and clunks all fids: for device reset and unplug. After some
- * seconds it gives up on requests that a driver's peer does not answer.
+ * with length 0, and clunks all fids: for device reset and unplug. After a
+ * second it gives up on requests that the host's kernel or a driver's peer does
+ * not answer.
  */
 void p9_server_reset(P9Server *s);
 

@@ -131,8 +131,12 @@ int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
                 room = marshal_size(&w) <= count - done;
             }
             if (ret == 0 && room) {
+                ret = p9_move_begin(req);
+            }
+            if (ret == 0 && room) {
                 iov_from_buf(req->in, req->in_num, P9_RREAD_HEADER + done,
                              buf, marshal_size(&w));
+                p9_move_end(req);
                 done += marshal_size(&w);
                 next = batch.next[i];
             }

@@ -175,7 +175,7 @@ static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
             return ret;
         }
     }
-    ret = p9_fid_replace(dir, fid);
+    ret = req->detached ? -EINTR : p9_fid_replace(dir, fid);
     if (ret < 0) {
         return ret;
     }

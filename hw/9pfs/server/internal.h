@@ -20,6 +20,7 @@
  *   fid.c, xattr.c, lock.c
  *                 fids, and the extended attributes and byte range locks that
  *                 belong to them, with the messages about these
+ *   end.c         the end of requests
  *   request.c     buffers, replies and lists of requests
  *   export.c, qid.c, trace.c
  *                 state of the export, qids, messages as text for tracing
@@ -40,6 +41,7 @@
 
 #include "fsdev/shared/marshal.h"
 #include "qemu/queue.h"
+#include "qom/object.h"
 #include "block/aio.h"
 #include "hw/9pfs/fs/driver.h"
 #include "9p.h"
@@ -79,10 +81,17 @@ struct P9Request {
     uint32_t size;              /* as the header says */
     uint16_t tag;
     uint8_t type;
+    const char *name;           /* of the type; NULL if it is unknown */
     P9Dialect dialect;          /* the session's; Tversion's own */
     int64_t start_ns;           /* when it was taken off the queue */
     bool tagged;                /* in the list of its tag */
     bool cancel_sent;
+    bool abandoned;             /* fs_call_abandon() was tried */
+    /*
+     * The transport has the request back, but its coroutine is still in the
+     * driver: see p9_request_detach().
+     */
+    bool detached;
     /*
      * The client must learn about something that the handler did, whatever the
      * handler returns: the request gets its reply even if it was cancelled.
@@ -94,6 +103,7 @@ struct P9Request {
     size_t data;                /* bytes put into the reply after those of w */
 
     bool waits_cont;            /* sleeps in p9_move_begin() */
+    bool moving;                /* it may write to guest memory now */
     int held_ret;               /* its result while it is in s->held */
     QSIMPLEQ_ENTRY(P9Request) held_next;
     CoQueue flushers;           /* Tflush messages that wait for its end */
@@ -128,6 +138,9 @@ struct P9Server {
 
     unsigned under_way;         /* requests; the main thread reads it */
     unsigned moving;            /* moves of data under way; likewise */
+    unsigned detached;          /* requests whose coroutines still run */
+    bool freed;                 /* the last of them destroys the server */
+    Object *keep;               /* what has the thread of ctx until then */
     QTAILQ_HEAD(, P9Request) requests;  /* under way, oldest first */
     QLIST_HEAD(, P9Request) tags[P9_TAG_LISTS];
     QSLIST_HEAD(, P9Request) spare;

@@ -382,7 +382,7 @@ static int coroutine_fn lock_do(P9Request *req, P9Fid *fid, uint32_t proc_id,
         } else if (o->dropped) {
             /* The file was closed during the wait; the lock ends with it. */
             ret = -EBADF;
-        } else if (fid->clunked) {
+        } else if (fid->clunked || req->detached) {
             owner_drop(o);
             ret = -EBADF;
         } else {

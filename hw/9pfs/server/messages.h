@@ -7,6 +7,7 @@
 #ifndef HW_9PFS_SERVER_MESSAGES_H
 #define HW_9PFS_SERVER_MESSAGES_H
 
+#include "end.h"
 #include "fid.h"
 #include "request.h"
 #include "xattr.h"

@@ -119,7 +119,7 @@ int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags)
         return ret;
     }
     ret = p9_driver(req)->getattr(&req->call, fid->node, file, &attr);
-    if (ret == 0 && (fid->file || fid->clunked)) {
+    if (ret == 0 && (fid->file || fid->clunked || req->detached)) {
         /* Another request opened or clunked it during the operations. */
         ret = -EBADF;
     }
@@ -214,6 +214,9 @@ int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir,
     fs_export_open_end(s->fs);
     if (ret < 0) {
         return ret;
+    }
+    if (req->detached) {
+        return -EINTR;
     }
     if (!S_ISREG(node->type)) {
         return S_ISDIR(node->type) ? -EISDIR : -ENXIO;

@@ -68,7 +68,7 @@ static void p9_count_add(unsigned *count, int n)
  * From new to spare
  */
 
-static void p9_request_destroy(P9Request *req)
+void p9_request_destroy(P9Request *req)
 {
     g_free(req->head);
     g_free(req->reply);
@@ -126,9 +126,14 @@ static void p9_buffer_trim(uint8_t **buf, size_t *cap)
 
 void p9_request_free(P9Request *req)
 {
+    req->elem = NULL;
+    req->out = req->in = NULL;
+    req->out_num = req->in_num = 0;
+    if (req->detached) {
+        return;                 /* the handler still uses its buffers */
+    }
     p9_buffer_trim(&req->head, &req->head_cap);
     p9_buffer_trim(&req->reply, &req->reply_cap);
-    req->elem = NULL;
     QSLIST_INSERT_HEAD(&req->s->spare, req, spare_next);
 }
 
@@ -157,10 +162,14 @@ void p9_request_enter(P9Request *req, void *elem,
     req->in_size = iov_size(in, in_num);
     req->size = 0;
     req->type = 0;
+    req->name = NULL;
     req->tag = P9_NOTAG;
     req->dialect = s->dialect;
     req->tagged = false;
     req->cancel_sent = false;
+    req->abandoned = false;
+    req->detached = false;
+    req->moving = false;
     req->must_answer = false;
     req->waits_cont = false;
     req->data = 0;
@@ -338,24 +347,47 @@ size_t p9_reply_write(P9Request *req, int *ret)
  * While the VM is stopped
  */
 
+static int coroutine_fn p9_move_again(FsCall *call)
+{
+    return p9_move_begin(container_of(call, P9Request, call));
+}
+
+static void p9_move_pause(FsCall *call)
+{
+    P9Request *req = container_of(call, P9Request, call);
+
+    if (req->moving) {
+        req->moving = false;
+        p9_count_add(&req->s->moving, -1);
+    }
+}
+
 int coroutine_fn p9_move_begin(P9Request *req)
 {
     P9Server *s = req->s;
 
+    if (req->detached) {
+        return -EINTR;
+    }
     while (s->stopped) {
         req->waits_cont = true;
-        if (!fs_call_sleep(&req->call, -1)) {
+        if (!fs_call_sleep(&req->call, -1) || req->detached) {
             req->waits_cont = false;
             return -EINTR;
         }
     }
+    req->moving = true;
+    req->call.memory_put = p9_move_pause;
+    req->call.memory_get = p9_move_again;
     p9_count_add(&s->moving, 1);
     return 0;
 }
 
 void p9_move_end(P9Request *req)
 {
-    p9_count_add(&req->s->moving, -1);
+    p9_move_pause(&req->call);
+    req->call.memory_put = NULL;
+    req->call.memory_get = NULL;
 }
 
 void p9_moves_wake(P9Server *s)

@@ -10,6 +10,9 @@
 
 #include "internal.h"
 
+/* Frees a request that is in no list. */
+void p9_request_destroy(P9Request *req);
+
 /* Sets up the server's lists of requests. Main thread. */
 void p9_requests_init(P9Server *s);
 /* Frees spare requests; no request is under way. Main thread. */
@@ -70,7 +73,9 @@ uint32_t p9_reply_errno(int ret);
 /*
  * Begin and end go around a driver operation that writes to guest memory.
  * Begin waits while the VM is stopped. It returns -EINTR if the request was
- * cancelled during the wait, and then the caller must not call end.
+ * cancelled during the wait, or is detached, and then the caller must not call
+ * end. While the operation waits for the host, it may give the memory up
+ * (fs_call_memory_put()).
  */
 int coroutine_fn p9_move_begin(P9Request *req);
 void p9_move_end(P9Request *req);

@@ -13,6 +13,12 @@
  * if it did nothing, the request ends without a reply. Otherwise the reply goes
  * out as usual. Rflush follows in both cases.
  *
+ * The host's kernel may keep a driver's thread for good, with a file server
+ * that does not answer. Neither Tflush nor Tversion nor a reset waits for that:
+ * after a while the request is detached (p9_request_detach()). Its coroutine
+ * stays until the kernel returns, and the server, the export and the IOThread
+ * stay with it.
+ *
  * A client's mistakes are answered with Rlerror, or with Rerror in a session
  * of 9P2000.u. A request that has no header, or no room for that error, means
  * that the transport is broken: ops->broken takes it.
@@ -21,6 +27,7 @@
 #include "qemu/bswap.h"
 #include "qemu/error-report.h"
 #include "qemu/iov.h"
+#include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "messages.h"
 #include "trace.h"
@@ -31,7 +38,7 @@
  * How long a reset waits for operations that cannot be cancelled. The whole
  * machine stands still for that time.
  */
-#define RESET_PATIENCE_S    10
+#define RESET_PATIENCE_S    1
 
 /* How long stopping the VM waits for data that is being moved */
 #define STOP_PATIENCE_S     10
@@ -92,66 +99,11 @@ static const P9Op p9_ops[] = {
 
 static const P9Op *p9_op(uint8_t type)
 {
+    QEMU_BUILD_BUG_ON(ARRAY_SIZE(p9_ops) > P9_MESSAGES);
     if (type >= ARRAY_SIZE(p9_ops) || !p9_ops[type].handler) {
         return NULL;
     }
     return &p9_ops[type];
-}
-
-static const char *p9_op_name(uint8_t type)
-{
-    const P9Op *op = p9_op(type);
-
-    return op ? op->name : "unknown";
-}
-
-static void p9_request_broken(P9Request *req, const char *why)
-{
-    P9Server *s = req->s;
-
-    p9_request_leave(req);
-    trace_p9_request_broken(s, why);
-    s->ops->broken(req, why);
-}
-
-/* Counts the request for query-fsdevs, and returns the time it took. */
-static uint64_t p9_request_count(P9Request *req, bool error)
-{
-    const P9Op *op = p9_op(req->type);
-    P9MessageStats *stats = &req->s->export->messages[op ? req->type : 0];
-    uint64_t ns = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - req->start_ns;
-
-    QEMU_BUILD_BUG_ON(ARRAY_SIZE(p9_ops) > P9_MESSAGES);
-    stats->name = op ? op->name : "unknown";
-    stats->count++;
-    stats->errors += error;
-    stats->total_ns += ns;
-    stats->max_ns = MAX(stats->max_ns, ns);
-    return ns;
-}
-
-static void p9_request_end(P9Request *req, int ret)
-{
-    P9Server *s = req->s;
-    size_t len = 0;
-    uint64_t ns;
-
-    if (!s->resetting &&
-        !(ret == -EINTR && req->cancel_sent && !req->must_answer)) {
-        len = p9_reply_write(req, &ret);
-        if (len == 0) {
-            p9_request_broken(req, "no room for a 9p error reply");
-            return;
-        }
-    }
-    ns = p9_request_count(req, len && ret < 0);
-    if (trace_event_get_state_backends(TRACE_P9_REPLY)) {
-        trace_p9_reply(s->fs->id, req->tag, p9_op_name(req->type), req->type,
-                       ret, ret < 0 ? g_strerror(p9_reply_errno(ret)) : "ok",
-                       len, ns);
-    }
-    p9_request_leave(req);
-    s->ops->done(req, len);
 }
 
 static void coroutine_fn p9_request_finish(P9Request *req, int ret)
@@ -162,13 +114,31 @@ static void coroutine_fn p9_request_finish(P9Request *req, int ret)
     p9_request_end(req, ret);
 }
 
+static void p9_server_destroy(void *opaque);
+
+/* The coroutine of a detached request has ended. */
+static void p9_request_late(P9Request *req)
+{
+    P9Server *s = req->s;
+
+    trace_p9_late(s->fs->id, req->tag, p9_request_name(req));
+    p9_request_destroy(req);
+    if (--s->detached == 0 && s->freed) {
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), p9_server_destroy, s);
+    }
+}
+
 static void coroutine_fn p9_request_co(void *opaque)
 {
     P9Request *req = opaque;
     int ret;
 
+    fs_call_begin(&req->call);
     ret = p9_ops[req->type].handler(req);
-    if (!p9_request_hold(req, ret)) {
+    fs_call_end(&req->call);
+    if (req->detached) {
+        p9_request_late(req);
+    } else if (!p9_request_hold(req, ret)) {
         p9_request_finish(req, ret);
     }
 }
@@ -190,6 +160,7 @@ static int p9_request_take(P9Request *req)
     req->tag = lduw_le_p(header + 5);
 
     op = p9_op(req->type);
+    req->name = op ? op->name : NULL;
     if (req->size < P9_HEADER_SIZE || req->size > req->out_size) {
         return -EINVAL;
     }
@@ -205,6 +176,9 @@ static int p9_request_take(P9Request *req)
         if (!s->msize) {
             return -EPROTO;
         }
+    }
+    if (s->detached >= P9_DETACHED_MAX) {
+        return -EBUSY;
     }
     if (!op || (s->msize && !(op->dialects & 1 << s->dialect))) {
         return -EOPNOTSUPP;
@@ -234,7 +208,7 @@ static void p9_request_trace(P9Request *req, int ret)
     if (ret == 0) {
         fields = p9_trace_fields(req->type, req->head, marshal_left(&req->r));
     }
-    trace_p9_request(req->s->fs->id, req->tag, p9_op_name(req->type),
+    trace_p9_request(req->s->fs->id, req->tag, p9_request_name(req),
                      req->type, req->size, fields ? fields : "");
 }
 
@@ -317,24 +291,14 @@ void p9_server_cont(P9Server *s)
  * Reset
  */
 
-/* Abandons requests whose driver waits for an unresponsive peer. */
+/* Abandons requests whose driver waits for an unresponsive peer or kernel. */
 static void p9_server_abandon(void *opaque)
 {
     P9Server *s = opaque;
-    P9Request *req;
-    unsigned n = 0;
+    unsigned n = p9_requests_give_up(s, NULL);
 
-    /* A request that ends may end others: look from the start each time. */
-    do {
-        QTAILQ_FOREACH(req, &s->requests, next) {
-            if (fs_call_abandon(&req->call)) {
-                n++;
-                break;
-            }
-        }
-    } while (req);
     if (n) {
-        error_report("fsdev '%s': %u requests had no answer %d seconds after "
+        error_report("fsdev '%s': %u requests had no answer %d second after "
                      "the device was reset; giving up on them",
                      s->fs->id, n, RESET_PATIENCE_S);
     }
@@ -377,7 +341,7 @@ void p9_server_reset(P9Server *s)
     fs_context_run(s->ctx, p9_reset_begin, s);
     if (!p9_requests_wait(s, &s->under_way, RESET_PATIENCE_S)) {
         fs_context_run(s->ctx, p9_server_abandon, s);
-        /* The host's kernel works on the others, in the guest's memory. */
+        /* The others copy data to the guest's memory. */
         p9_requests_wait(s, &s->under_way, 0);
     }
     /* The last request may still run in the context: this comes after it. */
@@ -408,14 +372,39 @@ P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
     return s;
 }
 
-void p9_server_free(P9Server *s)
+/* Main thread */
+static void p9_server_destroy(void *opaque)
 {
-    p9_server_reset(s);
+    P9Server *s = opaque;
+    Object *keep = s->keep;
+
     p9_requests_destroy(s);
     p9_locks_destroy(&s->locks);
     p9_fids_destroy(s);
     fs_export_leave(s->fs);
     g_free(s);
+    if (keep) {
+        object_unref(keep);
+    }
+}
+
+static void p9_free_begin(void *opaque)
+{
+    P9Server *s = opaque;
+
+    s->freed = s->detached > 0;
+}
+
+void p9_server_free(P9Server *s, Object *keep)
+{
+    p9_server_reset(s);
+    if (keep) {
+        s->keep = object_ref(keep);
+    }
+    fs_context_run(s->ctx, p9_free_begin, s);
+    if (!s->freed) {
+        p9_server_destroy(s);
+    }
 }
 
 void *p9_server_opaque(P9Server *s)

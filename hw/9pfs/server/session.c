@@ -16,6 +16,24 @@
 /* How long Tflush waits for an operation that cannot be cancelled */
 #define FLUSH_PATIENCE_S    10
 
+/* The same of Tversion, for all requests of the session before */
+#define VERSION_PATIENCE_S  10
+
+static void patience_start(P9Server *s, QEMUTimer *timer, unsigned seconds,
+                           QEMUTimerCB *over, void *opaque)
+{
+    aio_timer_init(s->ctx, timer, QEMU_CLOCK_REALTIME, SCALE_NS, over, opaque);
+    timer_mod(timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
+              seconds * NANOSECONDS_PER_SECOND);
+}
+
+static void version_patience_over(void *opaque)
+{
+    P9Request *req = opaque;
+
+    p9_requests_give_up(req->s, req);
+}
+
 /*
  * Plain 9P2000 is not supported: it has no errno, links or devices, and Linux'
  * client speaks one of these two.
@@ -35,6 +53,7 @@ int coroutine_fn p9_version(P9Request *req)
 {
     P9Server *s = req->s;
     P9Request *old;
+    QEMUTimer timer;
     P9Dialect dialect;
     uint32_t msize;
     const char *version;
@@ -57,9 +76,11 @@ int coroutine_fn p9_version(P9Request *req)
         p9_request_cancel(old);
     }
     /* It waits for older requests, so no two Tversion wait for each other. */
+    patience_start(s, &timer, VERSION_PATIENCE_S, version_patience_over, req);
     while (QTAILQ_FIRST(&s->requests) != req) {
         qemu_co_queue_wait(&s->ended, NULL);
     }
+    timer_del(&timer);
     p9_fids_clear(s);
 
     if (dialect == P9_DIALECT_NONE) {
@@ -137,6 +158,9 @@ int coroutine_fn p9_attach(P9Request *req)
         return ret;
     }
     ret = p9_driver(req)->getattr(&req->call, root, NULL, &attr);
+    if (ret == 0 && req->detached) {
+        ret = -EINTR;
+    }
     if (ret < 0) {
         p9_fid_remove(fid);
         return ret;
@@ -150,7 +174,7 @@ static void flush_patience_over(void *opaque)
 {
     P9Request *old = opaque;
 
-    if (fs_call_abandon(&old->call)) {
+    if (p9_request_give_up(old)) {
         warn_report_once("fsdev '%s': a request that the guest flushed had "
                          "no answer for %d seconds; giving up on it",
                          old->s->fs->id, FLUSH_PATIENCE_S);
@@ -160,8 +184,8 @@ static void flush_patience_over(void *opaque)
 /*
  * Tflush oldtag[2]: Rflush goes out when the request with that tag has ended,
  * whether or not it was stopped in time. If no request has the tag, it was
- * answered before. If a driver's peer does not answer for long, the old request
- * ends with an error, because its outcome is unknown.
+ * answered before. If a driver's peer or the host's kernel does not answer for
+ * long, the old request ends with an error, because its outcome is unknown.
  */
 int coroutine_fn p9_flush(P9Request *req)
 {
@@ -188,10 +212,7 @@ int coroutine_fn p9_flush(P9Request *req)
          * the timer never sees @old in use again. After the wait, @old may be
          * another request.
          */
-        aio_timer_init(s->ctx, &timer, QEMU_CLOCK_REALTIME, SCALE_NS,
-                       flush_patience_over, old);
-        timer_mod(&timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
-                  FLUSH_PATIENCE_S * NANOSECONDS_PER_SECOND);
+        patience_start(s, &timer, FLUSH_PATIENCE_S, flush_patience_over, old);
         qemu_co_queue_wait(&old->flushers, NULL);
         timer_del(&timer);
     }

@@ -178,7 +178,7 @@ static int coroutine_fn walk_names(P9Request *req, P9Fid *from,
                                &walk);
     node = walk.node;
     parent = walk.parent;
-    ret = walk_check_result(s->fs, &walk, good, ret);
+    ret = req->detached ? -EINTR : walk_check_result(s->fs, &walk, good, ret);
     if (ret == 0 && walk.walked == args->num) {
         ret = walk_bind_last(s, from, args, &walk);
     }

@@ -94,6 +94,9 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     ret = p9_driver(req)->getxattr(&req->call, file->node,
                                    name_len ? name : NULL,
                                    &x->value, &x->size);
+    if (ret == 0 && req->detached) {
+        ret = -EINTR;
+    }
     if (ret < 0) {
         return ret;
     }

@@ -421,7 +421,7 @@ static void virtio_9p_device_unrealize(DeviceState *dev)
 
     qemu_del_vm_change_state_handler(v->vm_state);
     fs_context_run(v->ctx, virtio_9p_reset_begin, v);
-    p9_server_free(v->server);
+    p9_server_free(v->server, v->iothread ? OBJECT(v->iothread) : NULL);
     v->server = NULL;
     fs_context_run(v->ctx, virtio_9p_end, v);
     if (v->main_bh) {

@@ -1,0 +1,35 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The end of requests. All of it belongs to the export's thread.
+ */
+#ifndef HW_9PFS_SERVER_END_H
+#define HW_9PFS_SERVER_END_H
+
+#include "request.h"
+
+/*
+ * Detached requests that a guest may have. Each has a coroutine with its stack.
+ * Beyond that a Tflush waits, and new requests fail with EBUSY.
+ */
+#define P9_DETACHED_MAX     1024
+
+/* The message's name, for people */
+const char *p9_request_name(const P9Request *req);
+
+/* The transport itself is broken (P9TransportOps). */
+void p9_request_broken(P9Request *req, const char *why);
+
+/* Replies with the handler's result, and gives the request back. */
+void p9_request_end(P9Request *req, int ret);
+
+/*
+ * Ends a request that was cancelled some time ago and still runs: the driver's
+ * peer or the host's kernel does not answer. False if that is not possible now.
+ * Not in a coroutine.
+ */
+bool p9_request_give_up(P9Request *req);
+/* The same for all requests that are older than @until; their number */
+unsigned p9_requests_give_up(P9Server *s, const P9Request *until);
+
+#endif /* HW_9PFS_SERVER_END_H */
