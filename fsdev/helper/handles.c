@@ -231,6 +231,20 @@ int handles_get(Handles *t, uint64_t *handle)
     return fd;
 }
 
+uint64_t handles_dev(Handles *t, uint64_t handle)
+{
+    uint64_t dev = 0;
+    Slot *s;
+
+    pthread_mutex_lock(&t->lock);
+    s = find(t, handle);
+    if (s) {
+        dev = s->dev;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return dev;
+}
+
 void handles_put(Handles *t, uint64_t handle)
 {
     int fd = -1;

@@ -45,6 +45,9 @@ void handles_free(Handles *t);
  */
 int handles_get(Handles *t, uint64_t *handle);
 
+/* The device number of a handle that is in use */
+uint64_t handles_dev(Handles *t, uint64_t handle);
+
 /* Ends the use that handles_get() or handles_add() began. */
 void handles_put(Handles *t, uint64_t handle);
 

@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include "requests.h"
+#include "qemu/atomic.h"
 #include <sys/xattr.h>
 
 /* handle[8] count[4] */
@@ -22,13 +23,27 @@ static int malformed(Request *rq)
     return -EPROTO;
 }
 
-/* The descriptor of a handle in the request, held until it is finished. */
+/*
+ * The descriptor of a handle in the request, held until it is finished. From
+ * the first handle on, the work counts as its file system's.
+ */
 static int use(Request *rq, uint64_t handle)
 {
+    ThreadBudget *budget = rq->export->budget;
     int fd = handles_get(rq->export->handles, &handle);
+    uint64_t dev;
 
-    if (fd >= 0) {
-        rq->used[rq->nused++] = handle;
+    if (fd < 0) {
+        return fd;
+    }
+    rq->used[rq->nused++] = handle;
+    if (!rq->working) {
+        dev = handles_dev(rq->export->handles, handle);
+        if (!thread_budget_take(budget, dev)) {
+            return -EAGAIN;
+        }
+        thread_budget_begin(budget, dev);
+        rq->working = true;
     }
     return fd;
 }
@@ -194,7 +209,7 @@ static int do_walk(Request *rq)
     }
 
     ret = hostfs_walk_known(&rq->export->fs, from, &known, names, n, &walk);
-    if (ret < 0 && walk.walked == 0) {
+    if (ret < 0 && (walk.walked == 0 || ret == -EAGAIN)) {
         return ret;
     }
     marshal_put_u16(&rq->out, walk.walked);
@@ -271,6 +286,12 @@ static int do_statfs(Request *rq)
     return ret;
 }
 
+/* Whether so many files wait to be closed that no more may be opened */
+static bool closes_wait(HelperExport *export)
+{
+    return qatomic_read(&export->n_to_close) == REQUEST_TO_CLOSE;
+}
+
 static int do_open(Request *rq)
 {
     uint64_t handle = marshal_get_u64(&rq->in);
@@ -281,6 +302,9 @@ static int do_open(Request *rq)
         return malformed(rq);
     }
     node = use(rq, handle);
+    if (node >= 0 && closes_wait(rq->export)) {
+        return -EAGAIN;
+    }
     fd = node < 0 ? node : hostfs_open(&rq->export->fs, node, flags);
     if (fd < 0) {
         return fd;
@@ -383,7 +407,7 @@ static int do_link(Request *rq)
     node = use(rq, handle);
     dir = use(rq, dir_handle);
     if (node < 0 || dir < 0) {
-        return -EBADF;
+        return node < 0 ? node : dir;
     }
     return hostfs_link(&rq->export->fs, node, dir, name);
 }
@@ -402,7 +426,7 @@ static int do_rename(Request *rq)
     old_dir = use(rq, old_handle);
     new_dir = use(rq, new_handle);
     if (old_dir < 0 || new_dir < 0) {
-        return -EBADF;
+        return old_dir < 0 ? old_dir : new_dir;
     }
     return hostfs_rename(&rq->export->fs, old_dir, old_name, new_dir,
                          new_name);
@@ -526,10 +550,72 @@ int request_execute(Request *rq, unsigned type)
         [PROXY_REMOVEXATTR] = do_removexattr,
     };
 
+    int ret;
+
     if (type >= PROXY_TYPE_END || !functions[type]) {
         return malformed(rq);
     }
-    return functions[type](rq);
+    ret = functions[type](rq);
+    if (rq->working) {
+        rq->dev = thread_budget_end();
+        rq->working = false;
+    }
+    return ret;
+}
+
+static bool add_to_close(HelperExport *export, int fd, uint64_t dev)
+{
+    bool room;
+
+    pthread_mutex_lock(&export->close_lock);
+    room = export->n_to_close < REQUEST_TO_CLOSE;
+    if (room) {
+        export->to_close[export->n_to_close++] = (ToClose) { fd, dev };
+    }
+    pthread_mutex_unlock(&export->close_lock);
+    return room;
+}
+
+static int take_to_close(HelperExport *export, uint64_t dev)
+{
+    unsigned i;
+    int fd = -1;
+
+    pthread_mutex_lock(&export->close_lock);
+    for (i = 0; i < export->n_to_close; i++) {
+        if (export->to_close[i].dev == dev) {
+            fd = export->to_close[i].fd;
+            export->to_close[i] = export->to_close[--export->n_to_close];
+            break;
+        }
+    }
+    pthread_mutex_unlock(&export->close_lock);
+    return fd;
+}
+
+/*
+ * To close a file may ask its server, so it needs a thread of the budget. If
+ * the file system has its share, another thread closes it later.
+ */
+static void close_opened(HelperExport *export, int fd, uint64_t dev)
+{
+    if (!thread_budget_take(export->budget, dev)) {
+        if (!add_to_close(export, fd, dev)) {
+            close(fd);          /* opened before the list was full */
+            return;
+        }
+        fd = -1;
+        if (!thread_budget_take(export->budget, dev)) {
+            return;             /* Who has its threads looks after closing. */
+        }
+    }
+    do {
+        if (fd >= 0) {
+            close(fd);
+        }
+        fd = take_to_close(export, dev);
+    } while (fd >= 0);
+    thread_budget_put(export->budget, dev);
 }
 
 void request_finish(Request *rq)
@@ -537,11 +623,19 @@ void request_finish(Request *rq)
     unsigned i;
 
     if (rq->opened >= 0) {
-        close(rq->opened);
+        close_opened(rq->export, rq->opened, rq->dev);
         rq->opened = -1;
     }
     for (i = 0; i < rq->nused; i++) {
         handles_put(rq->export->handles, rq->used[i]);
     }
     rq->nused = 0;
+}
+
+void requests_end(HelperExport *export)
+{
+    while (export->n_to_close) {
+        close(export->to_close[--export->n_to_close].fd);
+    }
+    pthread_mutex_destroy(&export->close_lock);
 }

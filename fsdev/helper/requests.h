@@ -7,15 +7,33 @@
 #define FSDEV_HELPER_REQUESTS_H
 
 #include "handles.h"
+#include <pthread.h>
 #include "fsdev/shared/hostfs.h"
 #include "fsdev/shared/proto.h"
+#include "fsdev/shared/thread-budget.h"
 
-/* The export that all requests work on; constant while they run. */
+/* Open files that stay open while their file system does not answer */
+#define REQUEST_TO_CLOSE        64
+
+typedef struct ToClose {
+    int fd;
+    uint64_t dev;
+} ToClose;
+
+/*
+ * The export that all requests work on; constant while they run, except for
+ * the files to close.
+ */
 typedef struct HelperExport {
     HostFs fs;
     Handles *handles;
+    ThreadBudget *budget;       /* of threads that file systems may hold */
+    bool again;                 /* QEMU does again what failed with EAGAIN */
     bool donate;                /* send O_PATH descriptors with nodes */
     uint64_t mount;             /* the root's, our own mount; 0: no ADOPT */
+    pthread_mutex_t close_lock; /* guards the rest; held only to look */
+    ToClose to_close[REQUEST_TO_CLOSE];
+    unsigned n_to_close;
 } HelperExport;
 
 /* Handles that one request may use: two of its own, two that it gives out */
@@ -24,12 +42,15 @@ typedef struct HelperExport {
 typedef struct Request {
     HelperExport *export;
     MarshalReader in;
+    MarshalReader again;        /* the same from the start */
     MarshalWriter out;          /* the reply's payload after error[4] */
     bool malformed;             /* the payload's form breaks the protocol: the
                                    caller must end the channel */
     int fds[PROXY_MESSAGE_FDS]; /* descriptors that go with the reply */
     unsigned nfds;
     int opened;                 /* one of fds that the request owns, or -1 */
+    bool working;               /* it has a thread of the budget */
+    uint64_t dev;               /* with opened: its file system */
     uint64_t used[REQUEST_HANDLES];
     unsigned nused;
 } Request;
@@ -37,7 +58,9 @@ typedef struct Request {
 /*
  * Carries out a request of @type, which must have a reply, with the payload
  * @rq->in. Returns 0 with the reply in out and fds, or -errno. If it failed
- * because of the payload's form, it also sets @rq->malformed.
+ * because of the payload's form, it also sets @rq->malformed. -EAGAIN: the file
+ * system has its share of the budget, or another process has a lease; nothing
+ * was done.
  */
 int request_execute(Request *rq, unsigned type);
 
@@ -58,6 +81,9 @@ int request_adopt(Request *rq, int fd);
 
 /* Releases the reply's resources, once the reply is sent. */
 void request_finish(Request *rq);
+
+/* No thread is left: closes what still waits for it. */
+void requests_end(HelperExport *export);
 
 /* Writes the root's node and attributes for HELLO's reply. */
 int request_root(Request *rq);

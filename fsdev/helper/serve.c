@@ -12,9 +12,14 @@
  * as a thread is idle, a request waits at most two milliseconds for slow ones
  * before it.
  *
+ * A file system that does not answer holds its share of the threads, and no
+ * more: the request that would be one too many fails with EAGAIN, as does one
+ * that another process' lease holds up, and QEMU sends it again later.
+ *
  * The helper never works on more requests than it has threads, and a thread
- * that cannot send its replies takes no more requests. So the helper's memory
- * is bounded, however much QEMU asks for.
+ * that cannot send its replies takes no more requests; nor do others, once
+ * that many threads as --threads says cannot. So the helper's memory is bounded,
+ * however much QEMU asks for.
  *
  * FORGETs and ADOPTs take effect in the order of the stream, before the holder
  * takes the next request; only closing their descriptors is work like any
@@ -32,6 +37,7 @@
 #include "requests.h"
 #include "recv-token.h"
 #include "v1/serve.h"
+#include <poll.h>
 
 /* Requests worth having in flight, as HELLO's reply says */
 #define MAX_IN_FLIGHT   128
@@ -45,6 +51,21 @@
 #define FILES_PER_THREAD (8 + BATCH_OPENED)
 /* Descriptors that are always open, or received, with room to spare */
 #define FILES_FIXED     (32 + 2 * PROXY_ADOPT_MAX)
+
+/*
+ * Threads beyond --threads. They only work while others are held up by a file
+ * system: the first that hangs holds a third of all (shared/thread-budget.h),
+ * and a slow one still has 17 requests at once, with four --threads.
+ */
+#define RESERVE_THREADS 48
+/* Descriptors that the work of each may have open, of FILES_PART at most */
+#define FILES_PER_RESERVE 4
+#define FILES_PART      8
+/* Until the next try of what another process, or a file system, holds up */
+#define AGAIN_MS        10
+
+/* Of a thread: several times what the deepest call of hostfs.h uses */
+#define STACK_SIZE      (256 * 1024)
 
 /* error[4] */
 #define REPLY_START     (PROXY_HEADER_SIZE + 4)
@@ -86,6 +107,7 @@ typedef struct Server {
     RecvToken recv_token;
     Batch *batch;               /* the token holder's */
     uint32_t average[PROXY_TYPE_END];   /* ns; atomic */
+    unsigned sending;           /* threads that send or wait for it; atomic */
 } Server;
 
 /* One thread's memory */
@@ -117,9 +139,11 @@ static void start_request(Request *rq, Server *s, Worker *w, size_t in_size)
     marshal_reader_init(&rq->in, w->in, in_size);
     marshal_writer_init(&rq->out, w->out + REPLY_START,
                         sizeof(w->out) - REPLY_START);
+    rq->again = rq->in;
     rq->malformed = false;
     rq->nfds = 0;
     rq->opened = -1;
+    rq->working = false;
     rq->nused = 0;
 }
 
@@ -204,12 +228,32 @@ static void batch_take(Server *s, Worker *w)
     w->spare = b;
 }
 
+static void send_replies(Server *s, const void *buf, size_t size,
+                         const int *fds, unsigned nfds)
+{
+    qatomic_inc(&s->sending);
+    channel_send(&s->channel, buf, size, fds, nfds);
+    qatomic_dec(&s->sending);
+}
+
+/*
+ * Before another request: waits if as many threads as --threads have replies
+ * that QEMU does not read. The reserve is not for those.
+ */
+static void wait_for_reader(Server *s)
+{
+    if (qatomic_read(&s->sending) >= s->config->threads) {
+        pthread_mutex_lock(&s->channel.send);
+        pthread_mutex_unlock(&s->channel.send);
+    }
+}
+
 static void batch_send(Server *s, Worker *w)
 {
     Batch *b = w->spare;
 
     if (b->n) {
-        channel_send(&s->channel, b->buf, b->size, b->fds, b->nfds);
+        send_replies(s, b->buf, b->size, b->fds, b->nfds);
     }
     batch_finish(b);
 }
@@ -249,6 +293,29 @@ static int execute_in_order(Worker *w, Request *rq, unsigned type, int fd)
     }
 }
 
+/*
+ * Does again what failed with EAGAIN, for a client that does not do so itself
+ * (PROXY_HELLO_AGAIN). The request keeps its handles.
+ */
+static int execute_again(Server *s, Request *rq, unsigned type)
+{
+    Request first = *rq;
+    int ret = -EAGAIN;
+
+    while (ret == -EAGAIN && channel_ended(&s->channel) == CHANNEL_OPEN &&
+           poll(NULL, 0, AGAIN_MS) == 0) {
+        rq->in = first.again;
+        rq->nused = 0;
+        marshal_cut(&rq->out, 0);
+        ret = request_execute(rq, type);
+        if (ret == -EAGAIN) {
+            request_finish(rq);
+        }
+    }
+    request_finish(&first);
+    return ret;
+}
+
 /* The work itself, with or without the token. Returns the time at its end. */
 static int64_t execute(Server *s, Worker *w, Request *rq, unsigned type,
                        int *ret)
@@ -261,6 +328,9 @@ static int64_t execute(Server *s, Worker *w, Request *rq, unsigned type,
     }
     if (has_reply(type)) {
         *ret = request_execute(rq, type);
+        if (*ret == -EAGAIN && !s->export.again) {
+            *ret = execute_again(s, rq, type);
+        }
     }
     end = now_ns();
     count_time(s, type, end - start);
@@ -286,7 +356,7 @@ static void reply_now(Server *s, Worker *w, Request *rq, const ProxyHeader *h,
                       proxy_type_name(h->type));
     } else if (has_reply(h->type)) {
         size = end_reply(w, rq, h->type, h->tag, ret);
-        channel_send(&s->channel, w->out, size, rq->fds, rq->nfds);
+        send_replies(s, w->out, size, rq->fds, rq->nfds);
     }
     request_finish(rq);
 }
@@ -326,6 +396,7 @@ static bool serve_one(Server *s, Worker *w)
     if (batch_is_due(s)) {
         return batch_flush(s, w);
     }
+    wait_for_reader(s);
     if (!channel_receive(&s->channel, &h, w->in, &fd)) {
         recv_token_end(&s->recv_token);
         return false;
@@ -390,6 +461,7 @@ static bool answer_hello(Server *s, uint32_t flags)
     int ret;
 
     s->export.donate = !(flags & PROXY_HELLO_NO_DONATE);
+    s->export.again = flags & PROXY_HELLO_AGAIN;
     if (!s->export.donate) {
         s->export.mount = 0;
     }
@@ -411,15 +483,27 @@ static bool answer_hello(Server *s, uint32_t flags)
            ret == 0;
 }
 
+/* Few where there are few descriptors */
+static unsigned reserve_threads(const ServeConfig *config)
+{
+    return CLAMP(config->max_files / FILES_PER_RESERVE / FILES_PART, 1,
+                 RESERVE_THREADS);
+}
+
 static void run_threads(Server *s)
 {
-    unsigned threads = s->config->threads;
+    unsigned threads = s->config->threads + reserve_threads(s->config);
     g_autofree pthread_t *ids = g_new(pthread_t, threads);
+    pthread_attr_t attr;
     unsigned i, n;
     int ret;
 
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    pthread_mutex_init(&s->export.close_lock, NULL);
+    s->export.budget = thread_budget_new(threads);
     for (n = 1; n < threads; n++) {
-        ret = pthread_create(&ids[n], NULL, serve_thread, s);
+        ret = pthread_create(&ids[n], &attr, serve_thread, s);
         if (ret) {
             log_line(LOG_LEVEL_WARNING, "continuing with %u of %u threads: %s",
                      n, threads, strerror(ret));
@@ -431,12 +515,16 @@ static void run_threads(Server *s)
         pthread_join(ids[i], NULL);
     }
     batch_finish(s->batch);
+    requests_end(&s->export);
+    thread_budget_free(s->export.budget);
+    pthread_attr_destroy(&attr);
 }
 
 /* Handles that the limit of open files leaves room for; never none */
 static unsigned max_handles(const ServeConfig *config)
 {
-    unsigned others = FILES_FIXED + FILES_PER_THREAD * config->threads;
+    unsigned others = FILES_FIXED + FILES_PER_THREAD * config->threads +
+                      FILES_PER_RESERVE * reserve_threads(config);
 
     return MAX(config->max_files, others + FILES_FIXED) - others;
 }
