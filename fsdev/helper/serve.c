@@ -17,8 +17,8 @@
  * that another process' lease holds up, and QEMU sends it again later.
  *
  * The helper never works on more requests than it has threads, and a thread
- * that cannot send its replies takes no more requests; nor do others, once
- * that many threads as --threads says cannot. So the helper's memory is bounded,
+ * that cannot send its replies takes no more requests; nor do others, once that
+ * many threads as --threads says cannot. So the helper's memory is bounded,
  * however much QEMU asks for.
  *
  * FORGETs and ADOPTs take effect in the order of the stream, before the holder

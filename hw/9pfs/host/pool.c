@@ -90,9 +90,7 @@ static void pool_thread(gpointer data, gpointer unused)
     PoolJob *job = data;
     Coroutine *co;
 
-    while (!qatomic_load_acquire(&job->handed_over)) {
-        /* never */
-    }
+    assert(qatomic_load_acquire(&job->handed_over));
     co = job->co;
     thread_budget_begin(pool.budget, job->dev);
     job->ret = job->func(job->opaque);

@@ -34,7 +34,7 @@ static void test_hello(void)
     g_assert_cmphex(said[0], ==, PROXY_HELLO_TYPE);
     g_assert_cmpuint(said[1], ==, 8);
     g_assert_cmpuint(le32_to_cpu(said[2]), ==, 2);
-    g_assert_cmpuint(le32_to_cpu(said[3]), ==, 0);
+    g_assert_cmpuint(le32_to_cpu(said[3]), ==, PROXY_HELLO_AGAIN);
 
     h = proxy_channel_hello(t.ch);
     g_assert_cmpuint(h->pid, ==, 4711);
