@@ -17,7 +17,8 @@
  *                      in a user namespace (userns.c)
  *   stage_sandbox()    leave the host: only the export is left (sandbox.c)
  *   stage_identity()   stop being root, keep five capabilities (identity.c)
- *   stage_seccomp()    allow only the system calls of serving (seccomp.c)
+ *   stage_seccomp()    allow only the export's files (landlock.c) and the
+ *                      system calls of serving (seccomp.c)
  *   stage_serve()      accept a connection and serve it (serve.c): channel.c
  *                      takes messages off the socket, requests.c carries them
  *                      out by way of hostfs, handles.c keeps the inodes that
@@ -28,6 +29,7 @@
 #include "qemu/osdep.h"
 #include "fsdev/shared/proto.h"
 #include "identity.h"
+#include "landlock.h"
 #include "supervisor.h"
 #include "listen.h"
 #include "log.h"
@@ -150,6 +152,7 @@ static void stage_identity(Start *s)
 
 static void stage_seccomp(const Start *s)
 {
+    landlock_server(s->config.root, s->options.readonly);
     seccomp_enter(s->options.seccomp);
 }
 

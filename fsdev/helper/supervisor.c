@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "supervisor.h"
 #include "identity.h"
+#include "landlock.h"
 #include "log.h"
 #include "place.h"
 #include "seccomp.h"
@@ -205,6 +206,7 @@ static G_NORETURN void supervise(const Options *o, pid_t server, int news,
     if (signals < 0) {
         fatal("cannot make a signalfd: %s", strerror(errno));
     }
+    landlock_supervisor(file->dir);
     seccomp_enter_supervisor(o->seccomp, server, file->dir, file->name);
     while (!asked) {
         sig = wait_for_news(signals, news);

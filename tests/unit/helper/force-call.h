@@ -26,6 +26,12 @@ static inline void force_call(pid_t pid, long at, long nr)
 {
 }
 
+static inline long force_path_call(pid_t pid, long at, long nr, int dir,
+                                   const char *path, long arg)
+{
+    return -ENOSYS;
+}
+
 #else
 
 /* The reason why this is not possible here, or NULL */
@@ -43,14 +49,13 @@ static inline void force_call_wait_stop(pid_t pid)
 }
 
 /*
- * Lets the process run until it is about to make the call @at, and makes it do
- * the call @nr instead. If it already sleeps in the former, this interrupts it,
- * and it begins again, for some calls by the number of restart_syscall(2).
+ * Lets the process run until it is about to make the call @at. If it already
+ * sleeps in the call, this interrupts it, and it begins again, for some calls
+ * by the number of restart_syscall(2).
  */
-static inline void force_call(pid_t pid, long at, long nr)
+static inline void force_call_stop(pid_t pid, long at)
 {
     struct __ptrace_syscall_info info = { .op = PTRACE_SYSCALL_INFO_NONE };
-    struct user_regs_struct regs;
 
     g_assert_cmpint(ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD),
                     ==, 0);
@@ -63,10 +68,53 @@ static inline void force_call(pid_t pid, long at, long nr)
         g_assert_cmpint(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info),
                                &info), >, 0);
     }
+}
+
+/* Makes the process do the call @nr instead of the call @at. */
+static inline void force_call(pid_t pid, long at, long nr)
+{
+    struct user_regs_struct regs;
+
+    force_call_stop(pid, at);
     g_assert_cmpint(ptrace(PTRACE_GETREGS, pid, 0, &regs), ==, 0);
     regs.orig_rax = nr;
     g_assert_cmpint(ptrace(PTRACE_SETREGS, pid, 0, &regs), ==, 0);
     g_assert_cmpint(ptrace(PTRACE_DETACH, pid, 0, 0), ==, 0);
+}
+
+/*
+ * The same for a call with arguments (@dir, @path, @arg). Returns its result,
+ * and leaves the process in a state in which it can only be killed.
+ */
+static inline long force_path_call(pid_t pid, long at, long nr, int dir,
+                                   const char *path, long arg)
+{
+    struct user_regs_struct regs;
+    char text[256] = "";
+    unsigned long to;
+    unsigned i;
+
+    force_call_stop(pid, at);
+    g_assert_cmpint(ptrace(PTRACE_GETREGS, pid, 0, &regs), ==, 0);
+    to = (regs.rsp - 1024) & ~7ul;      /* below the red zone */
+    g_strlcpy(text, path, sizeof(text));
+    for (i = 0; i < sizeof(text); i += sizeof(long)) {
+        long word;
+
+        memcpy(&word, text + i, sizeof(word));
+        g_assert_cmpint(ptrace(PTRACE_POKEDATA, pid, to + i, word), ==, 0);
+    }
+    regs.orig_rax = nr;
+    regs.rdi = dir;
+    regs.rsi = to;
+    regs.rdx = arg;
+    regs.r10 = 0;
+    g_assert_cmpint(ptrace(PTRACE_SETREGS, pid, 0, &regs), ==, 0);
+    g_assert_cmpint(ptrace(PTRACE_SYSCALL, pid, 0, 0), ==, 0);
+    force_call_wait_stop(pid);
+    g_assert_cmpint(ptrace(PTRACE_GETREGS, pid, 0, &regs), ==, 0);
+    g_assert_cmpint(ptrace(PTRACE_DETACH, pid, 0, SIGKILL), ==, 0);
+    return regs.rax;
 }
 
 #endif
