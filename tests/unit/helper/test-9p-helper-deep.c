@@ -16,6 +16,8 @@
 /* Levels that a path of protocol 1 may have, up and down */
 #define V1_LEVELS       800
 
+static char *dir;               /* the export of all tests */
+
 static uint32_t send_walk(ProxyClient *c, uint64_t from, const char *name,
                           unsigned n)
 {
@@ -70,42 +72,32 @@ static uint64_t go_down(ProxyClient *c, unsigned n)
     return at;
 }
 
-static void make_deep(ProxyFixture *f, bool make)
+static void test_up(gconstpointer options)
 {
-    int fd = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    g_assert_cmpint(fd, >=, 0);
-    (make ? deep_make : deep_remove)(fd);
-    close(fd);
-}
-
-static void test_up(ProxyFixture *f, gconstpointer options)
-{
+    ProxyClient *c = pc_open(dir, options);
+    uint64_t shallow = go_down(c, 10);
+    uint64_t bottom = go_down(c, DEEP_LEVELS);
     gint64 near[TURNS], deep[TURNS];
-    uint64_t shallow, bottom;
     unsigned i;
 
-    make_deep(f, true);
-    shallow = go_down(f->c, 10);
-    bottom = go_down(f->c, DEEP_LEVELS);
     for (i = 0; i < TURNS; i++) {
         near[i] = g_get_monotonic_time();
-        walk_n(f->c, shallow, "..", FS_WALK_MAX);
+        walk_n(c, shallow, "..", FS_WALK_MAX);
         deep[i] = g_get_monotonic_time();
         near[i] = deep[i] - near[i];
-        walk_n(f->c, bottom, "..", FS_WALK_MAX);
+        walk_n(c, bottom, "..", FS_WALK_MAX);
         deep[i] = g_get_monotonic_time() - deep[i];
     }
     deep_compare("helper", near, deep, TURNS);
-    make_deep(f, false);
+    g_assert_cmpint(pc_close(c), ==, 0);
 }
 
 /* One client leaves walks behind; the next one is served within a second. */
-static void test_next_client(ProxyFixture *f, gconstpointer options)
+static void test_next_client(gconstpointer options)
 {
     const char *const *sandbox = options;
-    g_autofree char *path = g_strconcat(f->tmp, "/socket", NULL);
-    const char *args[] = { "-n", "-p", f->dir, "-s", path, "--persist",
+    g_autofree char *path = g_strconcat(dir, "/socket", NULL);
+    const char *args[] = { "-n", "-p", dir, "-s", path, "--persist",
                            sandbox[0], NULL };
     pid_t pid = pc_spawn(args, PC_NOBODY, -1, -1);
     uint64_t bottom, unknown;
@@ -114,7 +106,6 @@ static void test_next_client(ProxyFixture *f, gconstpointer options)
     unsigned i;
     int fd;
 
-    make_deep(f, true);
     while ((fd = pc_connect(path)) < 0) {
         g_usleep(1000);
     }
@@ -137,11 +128,10 @@ static void test_next_client(ProxyFixture *f, gconstpointer options)
     pc_close(c);
     kill(pid, SIGTERM);
     g_assert_cmpint(pc_wait(pid), ==, PC_KILLED(SIGTERM));
-    make_deep(f, false);
 }
 
 /* The longest path of protocol 1 that goes down and up again */
-static void test_v1(ProxyFixture *f, gconstpointer options)
+static void test_v1(gconstpointer options)
 {
     g_autoptr(GString) down = g_string_new("file");
     g_autoptr(GString) path = g_string_new(NULL);
@@ -153,13 +143,12 @@ static void test_v1(ProxyFixture *f, gconstpointer options)
         g_test_skip("this helper has no protocol 1");
         return;
     }
-    make_deep(f, true);
     for (i = 0; i < V1_LEVELS; i++) {
         g_string_prepend(path, DEEP_NAME "/");
         g_string_append(path, "../");
     }
     g_string_append(path, down->str);
-    p->c = pc_start(f->dir, PC_NOBODY, options);
+    p->c = pc_start(dir, PC_NOBODY, options);
     for (turn = 0; turn < TURNS; turn++) {
         const char *const paths[] = { DEEP_NAME "/../file", path->str };
         gint64 *const times[] = { near, deep };
@@ -180,20 +169,31 @@ static void test_v1(ProxyFixture *f, gconstpointer options)
     deep_compare("protocol 1", near, deep, TURNS);
     g_assert_cmpint(pc_close(p->c), ==, 0);
     g_free(p);
-    make_deep(f, false);
 }
 
 int main(int argc, char **argv)
 {
     static const char *const namespace[] = { "--sandbox=namespace", NULL };
     static const char *const none[] = { "--sandbox=none", NULL };
+    ProxyFixture f = { };
+    int fd, ret;
 
     pf_init(&argc, &argv, "/9p/helper/deep");
-    pf_add("up/namespace", namespace, test_up);
-    pf_add("up/none", none, test_up);
-    pf_add_made("next-client/namespace", namespace, test_next_client);
-    pf_add_made("next-client/none", none, test_next_client);
-    pf_add_made("v1/namespace", namespace, test_v1);
-    pf_add_made("v1/none", none, test_v1);
-    return g_test_run();
+    pf_make(&f, NULL);
+    dir = f.dir;
+    fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    deep_make(fd);
+    g_test_add_data_func("/9p/helper/deep/up/namespace", namespace, test_up);
+    g_test_add_data_func("/9p/helper/deep/up/none", none, test_up);
+    g_test_add_data_func("/9p/helper/deep/next-client/namespace", namespace,
+                         test_next_client);
+    g_test_add_data_func("/9p/helper/deep/next-client/none", none,
+                         test_next_client);
+    g_test_add_data_func("/9p/helper/deep/v1/namespace", namespace, test_v1);
+    g_test_add_data_func("/9p/helper/deep/v1/none", none, test_v1);
+    ret = g_test_run();
+    deep_remove(fd);
+    close(fd);
+    pf_teardown(&f, NULL);
+    return ret;
 }
