@@ -16,12 +16,15 @@
  * system), and if chmod(2) would clear a set-group-id bit because this process
  * is not in the group.
  *
- * One operation at a time has bits added. Otherwise one could take back bits
- * that another needs, or restore bits that it saw of the other. A lasting
- * change of a mode waits for it, too (hostfs_access_lock()). Reading attributes
- * does not wait: hostfs publishes the added bits, under a number that changes
- * with them, and hides them from the result. Other processes on the host see
- * the bits and the changed ctime.
+ * One operation at a time has bits added to an inode. Otherwise one could take
+ * back bits that another needs, or restore bits that it saw of the other. So an
+ * operation claims its inodes, all at once, and waits for those who have one of
+ * them. A lasting change of a mode claims its inode, too (hostfs_access_lock).
+ * Work on other inodes goes on, whatever a claimed one waits for: no lock is
+ * held over a call on a file system. Reading attributes does not wait: hostfs
+ * publishes the added bits, under a number that changes with them, and hides
+ * them from the result. Other processes on the host see the bits and the
+ * changed ctime.
  *
  * If this process dies within the operation, the inode keeps the bits: its
  * owner has the permissions that the operation needed.
@@ -29,26 +32,89 @@
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
 
-/* Inodes of one operation: two directories, and one that moves between them */
-#define WIDENED_MAX     3
+/* The claims, which are their owners' memory; and whom to wake for fewer */
+static GMutex lock;
+static GCond fewer;
+static HostAccess *claims;
 
-/* Held as long as bits are added */
-static GMutex widen_lock;
-
-/* The bits that are added now; the number is odd while there are any. */
-static GMutex published_lock;
-static struct {
-    uint64_t dev;
-    uint64_t ino;
-    mode_t added;
-} published[WIDENED_MAX];
-static unsigned n_published;
+/* Changes with the added bits, and is odd while there are any. */
+static unsigned n_added;
 int hostfs_access_number;
 
-static void number_next(void)
+/* @n more or fewer claims have bits. With the lock. */
+static void count_added(int n)
 {
+    bool odd = n_added + n;
+
+    n_added += n;
     g_atomic_int_set(&hostfs_access_number,
-                     (hostfs_access_number + 1) & INT_MAX);
+                     (((hostfs_access_number | 1) + 1) & (INT_MAX - 1)) | odd);
+}
+
+static bool is_claimed(const HostAccess *access, unsigned n)
+{
+    const HostAccess *other;
+    unsigned i;
+
+    for (other = claims; other; other = other->next) {
+        for (i = 0; i < n; i++) {
+            if (access[i].fd >= 0 && access[i].ino == other->ino &&
+                access[i].dev == other->dev) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void claim(HostAccess *access, unsigned n)
+{
+    HostPlace place;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        access[i].added = 0;
+        access[i].changed = false;
+        if (access[i].fd < 0 || hostfs_place(access[i].fd, &place) < 0) {
+            place = (HostPlace) { 0 };
+        }
+        access[i].dev = place.dev;
+        access[i].ino = place.ino;
+    }
+    g_mutex_lock(&lock);
+    while (is_claimed(access, n)) {
+        g_cond_wait(&fewer, &lock);
+    }
+    for (i = 0; i < n; i++) {
+        if (access[i].fd >= 0) {
+            access[i].next = claims;
+            claims = &access[i];
+        }
+    }
+    g_mutex_unlock(&lock);
+}
+
+static void unclaim(HostAccess *access, unsigned n)
+{
+    HostAccess **at = &claims;
+    unsigned i, added = 0;
+
+    for (i = 0; i < n; i++) {
+        added += access[i].added != 0;
+    }
+    g_mutex_lock(&lock);
+    while (*at) {
+        if (*at >= access && *at < access + n) {
+            *at = (*at)->next;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    if (added) {
+        count_added(-added);
+    }
+    g_cond_broadcast(&fewer);
+    g_mutex_unlock(&lock);
 }
 
 static bool in_group(gid_t gid)
@@ -91,35 +157,25 @@ static int change_mode(const HostFs *hfs, int fd, mode_t mode)
 /* Finds the bits to add and publishes them. Whether there are any. */
 static bool publish(HostAccess *access, unsigned n)
 {
-    struct stat st;
+    g_autofree mode_t *added = g_new0(mode_t, n);
     unsigned i, count = 0;
+    struct stat st;
 
     for (i = 0; i < n; i++) {
-        access[i].added = 0;
         if (access[i].fd >= 0 && fstat(access[i].fd, &st) == 0) {
-            access[i].added = can_add(&st, access[i].bits);
-        }
-        if (access[i].added) {
-            g_mutex_lock(&published_lock);
-            published[count].dev = st.st_dev;
-            published[count].ino = st.st_ino;
-            published[count].added = access[i].added;
-            n_published = ++count;
-            g_mutex_unlock(&published_lock);
+            added[i] = can_add(&st, access[i].bits);
+            count += added[i] != 0;
         }
     }
     if (count) {
-        number_next();
+        g_mutex_lock(&lock);
+        for (i = 0; i < n; i++) {
+            access[i].added = added[i];
+        }
+        count_added(count);
+        g_mutex_unlock(&lock);
     }
     return count;
-}
-
-static void unpublish(void)
-{
-    g_mutex_lock(&published_lock);
-    n_published = 0;
-    number_next();
-    g_mutex_unlock(&published_lock);
 }
 
 /* Reads the mode again: a write may have cleared set-id bits. */
@@ -128,10 +184,10 @@ static void take_back(const HostFs *hfs, HostAccess *access, unsigned n)
     struct stat st;
 
     while (n--) {
-        if (access[n].added && fstat(access[n].fd, &st) == 0) {
+        if (access[n].changed && fstat(access[n].fd, &st) == 0) {
             change_mode(hfs, access[n].fd, st.st_mode & ~access[n].added);
         }
-        access[n].added = 0;
+        access[n].changed = false;
     }
 }
 
@@ -144,15 +200,16 @@ static bool widen(const HostFs *hfs, HostAccess *access, unsigned n)
         return false;
     }
     for (i = 0; i < n; i++) {
-        if (access[i].added &&
-            (fstat(access[i].fd, &st) < 0 ||
-             change_mode(hfs, access[i].fd,
-                         st.st_mode | access[i].added) < 0)) {
-            access[i].added = 0;
+        if (!access[i].added) {
+            continue;
+        }
+        if (fstat(access[i].fd, &st) < 0 ||
+            change_mode(hfs, access[i].fd,
+                        st.st_mode | access[i].added) < 0) {
             take_back(hfs, access, n);
-            unpublish();
             return false;
         }
+        access[i].changed = true;
     }
     return true;
 }
@@ -181,49 +238,44 @@ bool hostfs_access_retry(const HostFs *hfs, int ret, HostAccess *access,
 {
     if (access->held) {
         take_back(hfs, access, n);
-        if (n_published) {
-            unpublish();
-        }
         access->held = false;
-        g_mutex_unlock(&widen_lock);
-        return false;
+    } else {
+        claim(access, n);
+        access->held = ret == -EACCES &&
+                       (widen(hfs, access, n) || is_permitted(access, n));
     }
-    assert(n <= WIDENED_MAX);
-    g_mutex_lock(&widen_lock);
-    access->held = ret == -EACCES &&
-                   (widen(hfs, access, n) || is_permitted(access, n));
     if (!access->held) {
-        g_mutex_unlock(&widen_lock);
+        unclaim(access, n);
     }
     return access->held;
 }
 
 bool hostfs_access_hide_slow(int number, FsAttr *attr)
 {
+    const HostAccess *c;
     bool same;
-    unsigned i;
 
-    g_mutex_lock(&published_lock);
+    g_mutex_lock(&lock);
     same = g_atomic_int_get(&hostfs_access_number) == number;
-    for (i = 0; same && i < n_published; i++) {
-        if (published[i].dev == attr->dev && published[i].ino == attr->ino) {
-            attr->mode &= ~published[i].added;
+    for (c = claims; same && c; c = c->next) {
+        if (c->dev == attr->dev && c->ino == attr->ino) {
+            attr->mode &= ~c->added;
         }
     }
-    g_mutex_unlock(&published_lock);
+    g_mutex_unlock(&lock);
     return same;
 }
 
-void hostfs_access_lock(const HostFs *hfs)
+void hostfs_access_lock(const HostFs *hfs, HostAccess *access)
 {
     if (hfs->own_access) {
-        g_mutex_lock(&widen_lock);
+        claim(access, 1);
     }
 }
 
-void hostfs_access_unlock(const HostFs *hfs)
+void hostfs_access_unlock(const HostFs *hfs, HostAccess *access)
 {
     if (hfs->own_access) {
-        g_mutex_unlock(&widen_lock);
+        unclaim(access, 1);
     }
 }

@@ -68,6 +68,7 @@ int hostfs_getattr(int fd, FsAttr *attr)
  */
 int hostfs_drop_capability(const HostFs *hfs, int node)
 {
+    HostAccess access = { .fd = node };
     HostFdName name;
     int ret;
 
@@ -75,22 +76,23 @@ int hostfs_drop_capability(const HostFs *hfs, int node)
                  0) < 0) {
         return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
     }
-    hostfs_access_lock(hfs);
+    hostfs_access_lock(hfs, &access);
     ret = fchownat(node, "", -1, -1, AT_EMPTY_PATH) < 0 ? -errno : 0;
-    hostfs_access_unlock(hfs);
+    hostfs_access_unlock(hfs, &access);
     return ret;
 }
 
 int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid)
 {
+    HostAccess access = { .fd = node };
     int ret;
 
     if (uid == (uint32_t)-1 && gid == (uint32_t)-1) {
         return 0;
     }
-    hostfs_access_lock(hfs);
+    hostfs_access_lock(hfs, &access);
     ret = fchownat(node, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
-    hostfs_access_unlock(hfs);
+    hostfs_access_unlock(hfs, &access);
     /* EINVAL: an id that this user namespace does not have */
     if (hfs->ignore_chown_failure &&
         (ret == -EPERM || ret == -EINVAL || ret == -EOPNOTSUPP)) {
@@ -101,13 +103,14 @@ int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid)
 
 int hostfs_set_mode(const HostFs *hfs, int node, uint32_t mode)
 {
+    HostAccess access = { .fd = node };
     HostFdName name;
     int ret;
 
-    hostfs_access_lock(hfs);
+    hostfs_access_lock(hfs, &access);
     ret = fchmodat(AT_FDCWD, hostfs_fd_name(hfs, node, name), mode & 07777,
                    0) < 0 ? -errno : 0;
-    hostfs_access_unlock(hfs);
+    hostfs_access_unlock(hfs, &access);
     return ret;
 }
 

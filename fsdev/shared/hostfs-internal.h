@@ -54,8 +54,13 @@ int hostfs_set_mode(const HostFs *hfs, int node, uint32_t mode);
 typedef struct HostAccess {
     int fd;                     /* any descriptor of the inode, or -1 */
     mode_t bits;
-    mode_t added;               /* bits that it has for now */
     bool held;                  /* in the first element: bits are added now */
+    /* Of hostfs-access.c alone */
+    bool changed;               /* the inode has the added bits */
+    mode_t added;               /* bits to hide for now */
+    uint64_t dev;
+    uint64_t ino;
+    struct HostAccess *next;    /* claim, of any operation */
 } HostAccess;
 
 /*
@@ -80,9 +85,9 @@ static inline bool hostfs_access_again(const HostFs *hfs, int ret,
            hostfs_access_retry(hfs, ret, access, n);
 }
 
-/* Around a lasting change of an inode's mode */
-void hostfs_access_lock(const HostFs *hfs);
-void hostfs_access_unlock(const HostFs *hfs);
+/* Around a lasting change of the mode of @access's inode; bits do not matter */
+void hostfs_access_lock(const HostFs *hfs, HostAccess *access);
+void hostfs_access_unlock(const HostFs *hfs, HostAccess *access);
 
 /*
  * After reading attributes: hides the bits in attr->mode that an operation has

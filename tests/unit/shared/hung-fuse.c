@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * See hung-fuse.h. The server reads requests from /dev/fuse and answers each
- * at once or never. What the test chooses is in memory that both processes
- * share. The kernel aborts the file system when the server closes /dev/fuse.
+ * at once, or keeps it until it is told to answer. What the test chooses is in
+ * memory that both processes share. The kernel aborts the file system when the
+ * server closes /dev/fuse.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
@@ -14,6 +15,7 @@
 
 #define TEXT            "text"
 #define OPCODES         64
+#define WAITING_MAX     256
 #define REQUEST_MAX     (128 * 1024)
 
 typedef struct Shared {
@@ -21,6 +23,7 @@ typedef struct Shared {
     int hung[OPCODES];
     int count[OPCODES];
     int waiting;
+    int answer;                 /* what waits */
     unsigned cache;
     uint64_t only;
 } Shared;
@@ -36,6 +39,7 @@ typedef struct Server {
     int fuse;
     struct fuse_attr attr[HUNG_LINK + 1];
     char request[REQUEST_MAX];
+    void *waiting[WAITING_MAX];
 } Server;
 
 static const struct {
@@ -213,29 +217,10 @@ static void reply_other(Server *s, const struct fuse_in_header *in,
     }
 }
 
-static void serve_one(Server *s)
+static void answer(Server *s, const struct fuse_in_header *in)
 {
-    const struct fuse_in_header *in = (void *)s->request;
     const void *body = in + 1;
 
-    if (read(s->fuse, s->request, sizeof(s->request)) < 0) {
-        if (errno == EINTR || errno == EAGAIN || errno == ENOENT) {
-            return;
-        }
-        _exit(0);               /* ENODEV: unmounted */
-    }
-    if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
-        in->opcode == FUSE_INTERRUPT) {
-        return;
-    }
-    if (in->opcode < OPCODES) {
-        qatomic_inc(&s->shared->count[in->opcode]);
-        if (qatomic_read(&s->shared->hung[in->opcode]) &&
-            (!s->shared->only || s->shared->only == in->nodeid)) {
-            qatomic_inc(&s->shared->waiting);
-            return;
-        }
-    }
     switch (in->opcode) {
     case FUSE_LOOKUP:
         reply_lookup(s, in, body);
@@ -256,6 +241,46 @@ static void serve_one(Server *s)
         reply_other(s, in, body);
         break;
     }
+}
+
+static void answer_waiting(Server *s)
+{
+    int i, n = qatomic_read(&s->shared->waiting);
+
+    for (i = 0; i < MIN(n, WAITING_MAX); i++) {
+        answer(s, s->waiting[i]);
+        g_clear_pointer(&s->waiting[i], g_free);
+    }
+    qatomic_set(&s->shared->waiting, 0);
+    qatomic_set(&s->shared->answer, 0);
+}
+
+static void serve_one(Server *s)
+{
+    const struct fuse_in_header *in = (void *)s->request;
+
+    if (read(s->fuse, s->request, sizeof(s->request)) < 0) {
+        if (errno == EINTR || errno == EAGAIN || errno == ENOENT) {
+            return;
+        }
+        _exit(0);               /* ENODEV: unmounted */
+    }
+    if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
+        in->opcode == FUSE_INTERRUPT) {
+        return;
+    }
+    if (in->opcode < OPCODES) {
+        qatomic_inc(&s->shared->count[in->opcode]);
+        if (qatomic_read(&s->shared->hung[in->opcode]) &&
+            (!s->shared->only || s->shared->only == in->nodeid)) {
+            if (s->shared->waiting < WAITING_MAX) {
+                s->waiting[s->shared->waiting] = g_memdup2(in, in->len);
+            }
+            qatomic_inc(&s->shared->waiting);
+            return;
+        }
+    }
+    answer(s, in);
 }
 
 static int do_mount(Server *s, const char *path)
@@ -303,11 +328,14 @@ static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
     fds[0] = (struct pollfd) { .fd = s->fuse, .events = POLLIN };
     fds[1] = (struct pollfd) { .fd = life, .events = POLLIN };
     while (getppid() == parent) {
-        if (poll(fds, 2, 1000) > 0) {
+        if (poll(fds, 2, 20) > 0) {
             if (fds[1].revents) {
                 break;
             }
             serve_one(s);
+        }
+        if (qatomic_read(&shared->answer)) {
+            answer_waiting(s);
         }
     }
     umount2(path, MNT_DETACH);
@@ -378,6 +406,10 @@ void hung_fuse_answer(HungFuse *h)
 
     for (i = 0; i < OPCODES; i++) {
         qatomic_set(&h->shared->hung[i], 0);
+    }
+    qatomic_set(&h->shared->answer, 1);
+    while (qatomic_read(&h->shared->answer) && kill(h->pid, 0) == 0) {
+        g_usleep(1000);
     }
 }
 

@@ -47,7 +47,7 @@ void hung_fuse_end(HungFuse *h);
  */
 void hung_fuse_hang(HungFuse *h, unsigned opcode, uint64_t ino);
 
-/* Answers again what comes from now on. */
+/* Answers what waits, and all that comes from now on. */
 void hung_fuse_answer(HungFuse *h);
 
 /* How long the kernel may keep attributes and names: 0 at first, so none */

@@ -54,10 +54,98 @@ static void test_server(Fixture *f)
     g_assert_cmpint(unlinkat(f->export, "fuse", AT_REMOVEDIR), ==, 0);
 }
 
+/* A change of attributes in a thread of its own */
+typedef struct Change {
+    const HostFs *fs;
+    int node;
+    FsSetAttr set;
+    gint done;
+    GThread *thread;
+} Change;
+
+static gpointer change_thread(gpointer opaque)
+{
+    Change *c = opaque;
+
+    hostfs_setattr(c->fs, c->node, -1, &c->set);
+    g_atomic_int_set(&c->done, 1);
+    return NULL;
+}
+
+/* Whether it ends in time */
+static bool change_ends(Change *c)
+{
+    unsigned ms;
+
+    c->thread = g_thread_new("change", change_thread, c);
+    for (ms = 0; ms < 5000 && !g_atomic_int_get(&c->done); ms++) {
+        g_usleep(1000);
+    }
+    return g_atomic_int_get(&c->done);
+}
+
+/*
+ * A change on a file system that does not answer holds up no change elsewhere:
+ * neither in the same export nor in another one of the process.
+ */
+static void test_change(Fixture *f)
+{
+    static const FsSetAttr sets[] = {
+        { .valid = FS_SET_MODE, .mode = 0600 },
+        { .valid = FS_SET_UID | FS_SET_GID },
+        { .valid = FS_SET_SIZE, .size = 1 },
+        { .valid = FS_SET_MTIME },
+    };
+    HungFuse *h = mount_hung(f);
+    HostFs other = f->fs;
+    int hung, free_file, plain;
+    unsigned i, j;
+
+    if (!h) {
+        return;
+    }
+    put_file(f->export, "plain", "text");
+    hung = node_of(f, "fuse/file");
+    free_file = node_of(f, "fuse/other");
+    plain = node_of(f, "plain");
+    f->fs.own_access = other.own_access = true;
+    hung_fuse_hang(h, FUSE_SETATTR, HUNG_FILE);
+
+    for (i = 0; i < G_N_ELEMENTS(sets); i++) {
+        Change waits = { .fs = &f->fs, .node = hung, .set = sets[i] };
+
+        waits.thread = g_thread_new("waits", change_thread, &waits);
+        g_assert_true(hung_fuse_wait(h, 1));
+        for (j = 0; j < G_N_ELEMENTS(sets); j++) {
+            Change elsewhere[] = {
+                { .fs = &f->fs, .node = plain, .set = sets[j] },
+                { .fs = &other, .node = plain, .set = sets[j] },
+                { .fs = &f->fs, .node = free_file, .set = sets[j] },
+            };
+            unsigned k;
+
+            for (k = 0; k < G_N_ELEMENTS(elsewhere); k++) {
+                g_assert_true(change_ends(&elsewhere[k]));
+                g_thread_join(elsewhere[k].thread);
+            }
+        }
+        g_assert_false(g_atomic_int_get(&waits.done));
+        hung_fuse_answer(h);
+        g_thread_join(waits.thread);
+        hung_fuse_hang(h, FUSE_SETATTR, HUNG_FILE);
+    }
+    hung_fuse_end(h);
+    close(hung);
+    close(free_file);
+    close(plain);
+    g_assert_cmpint(unlinkat(f->export, "fuse", AT_REMOVEDIR), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 
     hostfs_test("hung/server", test_server);
+    hostfs_test("hung/change", test_change);
     return g_test_run();
 }
