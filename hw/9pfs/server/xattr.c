@@ -165,10 +165,11 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     return p9_fid_replace(file, fid);
 }
 
-ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,
-                      uint32_t count)
+ssize_t coroutine_fn p9_xattr_read(P9Request *req, P9Fid *fid,
+                                   uint64_t offset, uint32_t count)
 {
     P9Xattr *x = fid->xattr;
+    int ret;
 
     if (x->name) {
         return -EBADF;
@@ -176,9 +177,15 @@ ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,
     if (offset >= x->size) {
         return 0;
     }
+    ret = p9_move_begin(req);
+    if (ret < 0) {
+        return ret;
+    }
     count = MIN(count, x->size - offset);
-    return iov_from_buf(req->in, req->in_num, P9_RREAD_HEADER,
-                        x->value + offset, count);
+    count = iov_from_buf(req->in, req->in_num, P9_RREAD_HEADER,
+                         x->value + offset, count);
+    p9_move_end(req);
+    return count;
 }
 
 /*

@@ -9,8 +9,8 @@
 #include "fid.h"
 
 /* Tread and Twrite of an extended attribute's fid: bytes or -errno */
-ssize_t p9_xattr_read(P9Request *req, P9Fid *fid, uint64_t offset,
-                      uint32_t count);
+ssize_t coroutine_fn p9_xattr_read(P9Request *req, P9Fid *fid,
+                                   uint64_t offset, uint32_t count);
 ssize_t p9_xattr_write(P9Request *req, P9Fid *fid, uint64_t offset,
                        uint32_t count);
 
