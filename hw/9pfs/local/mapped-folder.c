@@ -148,6 +148,24 @@ static DIR *list_directory(const LocalHost *lh, int node, int *ret)
     return list;
 }
 
+/* Whether an entry of the directory @node is the model's: 1, 0 or -errno */
+static int is_own_entry(const LocalHost *lh, int node, const char *name)
+{
+    FsAttr attr;
+    int fd, ret;
+
+    if (local_metadata_reserved(name)) {
+        return 1;
+    }
+    fd = hostfs_step(&lh->host, node, name, HOST_WAIT_POOL, &attr);
+    if (fd < 0) {
+        return fd == -ENOENT ? 0 : fd;
+    }
+    ret = local_metadata_is_own(lh, node, &attr);
+    close(fd);
+    return ret;
+}
+
 /* 0 if a directory holds nothing except metadata, else -ENOTEMPTY */
 static int check_empty(const LocalHost *lh, int node)
 {
@@ -160,9 +178,9 @@ static int check_empty(const LocalHost *lh, int node)
     }
     while (ret == 0 && (entry = readdir(list))) {
         if (!g_str_equal(entry->d_name, ".") &&
-            !g_str_equal(entry->d_name, "..") &&
-            !local_metadata_reserved(entry->d_name)) {
-            ret = -ENOTEMPTY;
+            !g_str_equal(entry->d_name, "..")) {
+            ret = is_own_entry(lh, node, entry->d_name);
+            ret = ret == 0 ? -ENOTEMPTY : MIN(ret, 0);
         }
     }
     closedir(list);

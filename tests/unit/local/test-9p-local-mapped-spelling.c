@@ -165,7 +165,23 @@ static void test_new(void)
     }
 }
 
-/* Runs both in the file system that is mounted on the export now. */
+/* A folder of metadata that the host has made in another spelling */
+static void test_of_host(void)
+{
+    g_assert_cmpint(mkdirat(fix->export, "host", 0700), ==, 0);
+    g_assert_cmpint(mkdirat(fix->export, "host/.Virtfs_Metadata", 0700), ==, 0);
+    put_file(fix->export, "host/.Virtfs_Metadata/f", "virtfs.uid=7\n");
+    put_file(fix->export, "host/f", "");
+    g_assert_cmpuint(see("host/f").uid, ==, 7);
+    assert_error(look("host", ".Virtfs_Metadata"), ENOENT);
+    assert_error(try_unlink("", "host", true), ENOTEMPTY);
+    assert_file(fix->export, "host/.Virtfs_Metadata/f", "virtfs.uid=7\n");
+    assert_ok(try_unlink("host", "f", false));
+    assert_ok(try_unlink("", "host", true));
+    assert_absent("host");
+}
+
+/* Runs all in the file system that is mounted on the export now. */
 static void run_mounted(Fixture *f, const char *export)
 {
     f->export = open(export, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -173,6 +189,7 @@ static void run_mounted(Fixture *f, const char *export)
     assert_ok(hostfs_init(&f->fs, open(export, O_PATH | O_CLOEXEC),
                           "/proc/self/fd/"));
     run(f, &local_model_mapped_file, test_new);
+    run(f, &local_model_mapped_file, test_of_host);
     run(f, &local_model_mapped_file, test_existing);
 }
 
