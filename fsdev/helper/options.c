@@ -16,11 +16,15 @@
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/random.h>
 #include <sys/un.h>
 
-/* The user to serve as, if root started the helper and named none */
-#define NOBODY_NAME     "nobody"
+/* The group of a user that has no entry in passwd(5) */
 #define NOBODY_ID       65534
+
+/* The ids of users of a helper's own, which systems do not assign */
+#define OWN_FIRST       0x70000000u
+#define OWN_COUNT       0x0fffffffu
 
 enum {
     OPT_USER = 256,
@@ -79,10 +83,9 @@ static const char help_text[] =
     "  -g, --gid GROUP     group of the socket file\n"
     "  -n, --nodaemon      stay in the foreground; with --fd, end with the\n"
     "                      process that started the helper\n"
-    "      --user USER     serve as this user, not root; default: that of\n"
-    "                      --uid, or else nobody (only when started as root)\n"
-    "      --group GROUP   serve as this group; default: that of --gid, or\n"
-    "                      else the user's\n"
+    "      --user USER     serve as this user, not root; default: one of its\n"
+    "                      own, without a name (only when started as root)\n"
+    "      --group GROUP   serve as this group; default: the user's\n"
     "      --readonly      refuse every change\n"
     "      --threads N     requests worked on at a time (1-"
                            G_STRINGIFY(THREADS_MAX) ", default "
@@ -274,14 +277,31 @@ static void choose_mapped_identity(Options *o)
 }
 
 /*
+ * A user and group id that no other process has, nor any entry of passwd(5) or
+ * group(5). In a user namespace that may lack these ids it is that of nobody.
+ */
+static uint32_t own_id(void)
+{
+    uint32_t id;
+
+    if (userns_is_partial()) {
+        return NOBODY_ID;
+    }
+    do {
+        if (getrandom(&id, sizeof(id), 0) != sizeof(id)) {
+            fatal("cannot get a random number: %s", strerror(errno));
+        }
+        id = OWN_FIRST + id % OWN_COUNT;
+    } while (getpwuid(id) || getgrgid(id));
+    return id;
+}
+
+/*
  * The identity while serving, for a helper started as root. @user_gid is the
  * primary group of --user, if that is known.
  */
 static void choose_identity(Options *o, uint32_t user_gid)
 {
-    struct passwd *pw;
-    bool user_given = o->user != NO_ID;
-
     if (o->user == 0) {
         fatal("--user: the helper does not serve as root (uid 0); "
               "name another user");
@@ -291,21 +311,13 @@ static void choose_identity(Options *o, uint32_t user_gid)
               "name another group");
     }
 
-    if (!user_given && o->socket_uid != NO_ID && o->socket_uid != 0) {
-        o->user = o->socket_uid;
-    }
-    if (!user_given && o->group == NO_ID && o->socket_gid != NO_ID &&
-        o->socket_gid != 0) {
-        o->group = o->socket_gid;
-    }
     if (o->user == NO_ID && geteuid() != 0) {
         /* An ordinary user with root's capabilities, from a service manager */
         o->user = geteuid();
         user_gid = getegid();
     } else if (o->user == NO_ID) {
-        pw = getpwnam(NOBODY_NAME);
-        o->user = pw && pw->pw_uid != 0 ? pw->pw_uid : NOBODY_ID;
-        user_gid = pw ? pw->pw_gid : NO_ID;
+        o->user = own_id();
+        user_gid = o->user;
     }
     if (o->group == NO_ID) {
         if (user_gid == 0) {

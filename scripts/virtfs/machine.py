@@ -140,11 +140,8 @@ class Machine:
     def _start_helper(self, options, log):
         """Starts the helper with privilege; returns QEMU's descriptor."""
         ours, theirs = socket.socketpair()
-        user = pwd.getpwnam(UNPRIVILEGED)
         argv = [str(options.helper or build.HELPER), '-n',
                 '-p', options.share, '-f', str(theirs.fileno())]
-        if not options.helper:          # other helpers may lack these
-            argv += ['--user', str(user.pw_uid), '--group', str(user.pw_gid)]
         if options.readonly:
             argv.append('--readonly')
         with theirs:

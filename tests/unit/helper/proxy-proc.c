@@ -105,6 +105,14 @@ void pp_expect_id(pid_t pid, const char *name, unsigned id)
     pp_expect_status(pid, name, four);
 }
 
+unsigned pp_id(pid_t pid, const char *name)
+{
+    g_autofree char *ids = pp_status(pid, name);
+
+    g_assert_true(g_ascii_isdigit(*ids));
+    return strtoul(ids, NULL, 10);
+}
+
 void pp_expect_privileges(pid_t pid, const char *caps, unsigned uid,
                           unsigned gid)
 {

@@ -13,6 +13,9 @@
 #define PP_FIVE         "000000000000001f"
 #define PP_NONE         "0000000000000000"
 
+/* Ids from here on are those of helpers that root starts without --user. */
+#define PP_OWN_IDS      0x70000000u
+
 /* Seccomp of /proc/PID/status: 2 is a filter; sanitizers do without */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PP_FILTERED     "0"
@@ -39,6 +42,9 @@ pid_t pp_wait_ready(pid_t pid);         /* PP_FIVE */
 
 /* "Uid" or "Gid": all four of them */
 void pp_expect_id(pid_t pid, const char *name, unsigned id);
+
+/* The real one of these; a process of that id must be there */
+unsigned pp_id(pid_t pid, const char *name);
 
 /* Ids, the five capability sets, groups, filter, and no way to get more */
 void pp_expect_privileges(pid_t pid, const char *caps, unsigned uid,

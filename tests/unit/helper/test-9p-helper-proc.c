@@ -40,7 +40,7 @@ typedef struct Way {
     How how;
     const char *options[8];
     const char *caps;           /* NULL: the five */
-    unsigned uid;               /* 0: that of nobody, or the starter's own */
+    unsigned uid;               /* 0: of its own, or the starter's */
     unsigned gid;
     bool userns;                /* root's helper in one; a user's always is */
     bool no_namespaces;         /* except a PID namespace */
@@ -59,6 +59,9 @@ static const Way ways[] = {
     { .name = "root/threads", .how = BY_FD, .options = { "--threads=16" } },
     { .name = "root/socket", .how = BY_SOCKET },
     { .name = "root/socket/uid", .how = BY_SOCKET, .uid = 7001, .gid = 7002,
+      .options = { "--uid=7001", "--gid=7002", "--user=7001",
+                   "--group=7002" } },
+    { .name = "root/socket/own-user", .how = BY_SOCKET,
       .options = { "--uid=7001", "--gid=7002" } },
     { .name = "root/persist", .how = BY_SOCKET, .options = { "--persist" } },
     { .name = "root/activation", .how = BY_ACTIVATION },
@@ -116,9 +119,8 @@ static const char *choose_starter(Run *r)
 
     r->starter = PC_NOBODY;
     if (r->way->starter == ROOT) {
-        pw = getpwnam("nobody");
-        r->uid = r->way->uid ? r->way->uid : pw ? pw->pw_uid : 65534;
-        r->gid = r->way->gid ? r->way->gid : pw ? pw->pw_gid : 65534;
+        r->uid = r->way->uid;
+        r->gid = r->way->gid;
         return geteuid() ? "needs root" : NULL;
     }
     r->uid = geteuid();
@@ -371,6 +373,13 @@ static void check_way(Run *r)
     unsigned before = 0;
 
     r->server = pp_wait_ready_caps(r->supervisor, w->caps ? w->caps : PP_FIVE);
+    if (w->starter == ROOT && !w->uid) {
+        /* One that no other process has; the supervisor has the same. */
+        r->uid = pp_id(r->server, "Uid");
+        r->gid = pp_id(r->server, "Gid");
+        g_assert_cmpuint(r->uid, >=, PP_OWN_IDS);
+        g_assert_cmpuint(r->gid, ==, r->uid);
+    }
     check_server(r);
     check_supervisor(r);
     if (geteuid() == 0) {

@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
@@ -27,7 +28,8 @@ static void test_root_identity(void)
         unsigned gid;
     } cases[] = {
         { { "--user", "7001", "--group", "7002", NULL }, 7001, 7002 },
-        { { "-u", "7003", "-g", "7004", NULL }, 7003, 7004 },
+        { { "--user", "7003", "--group", "7004", "-u", "7003", NULL },
+          7003, 7004 },
         { { "-u", "7003", "--user", "7001", "--group", "7002", NULL },
           7001, 7002 },
     };
@@ -46,6 +48,43 @@ static void test_root_identity(void)
         g_assert_cmpint(pc_close(c), ==, 0);
     }
     pf_remove_dir(dir);
+}
+
+/* Another process of QEMU's user may not signal or limit a helper. */
+static void test_root_own_user(void)
+{
+    static const char *const options[] = { "-u", "7003", NULL };
+    unsigned ids[2];
+    unsigned i, j;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(ids); i++) {
+        char *dir = make_dir(PC_NOBODY);
+        ProxyClient *c = pc_start(dir, PC_NOBODY, options);
+        pid_t pids[2] = { c->pid, pp_wait_ready(c->pid) };
+
+        ids[i] = pp_id(pids[1], "Uid");
+        g_assert_cmpuint(ids[i], >=, PP_OWN_IDS);
+        for (j = 0; j < G_N_ELEMENTS(pids); j++) {
+            struct rlimit limit = { 0, 0 };
+            pid_t qemu = fork();
+
+            pp_expect_id(pids[j], "Uid", ids[i]);
+            pp_expect_id(pids[j], "Gid", ids[i]);
+            if (qemu == 0) {
+                _exit(setresuid(7003, 7003, 7003) == 0 &&
+                      kill(pids[j], SIGKILL) < 0 && errno == EPERM &&
+                      prlimit(pids[j], RLIMIT_NOFILE, &limit, NULL) < 0 &&
+                      errno == EPERM ? 0 : 1);
+            }
+            g_assert_cmpint(pc_wait(qemu), ==, 0);
+        }
+        g_assert_cmpint(pc_close(c), ==, 0);
+        pf_remove_dir(dir);
+    }
+    g_assert_cmpuint(ids[0], !=, ids[1]);
 }
 
 /*
@@ -161,7 +200,8 @@ static void test_root_sandboxes(void)
         FsAttr attr;
         PcNode node;
 
-        pp_expect_privileges(server, PP_FIVE, 65534, 65534);
+        pp_expect_privileges(server, PP_FIVE, pp_id(server, "Uid"),
+                             pp_id(server, "Uid"));
         expect_root_dir(server, modes[i].root ? dir : "/");
         pc_hello(c, 0);
         g_assert_cmpint(make_as(c, dir, "sub", 1234, 4321, &st), ==, 0);
@@ -616,6 +656,7 @@ int main(int argc, char **argv)
     sf_init(&argc, &argv);
 
     g_test_add_func("/9p-helper-start/root/identity", test_root_identity);
+    g_test_add_func("/9p-helper-start/root/own-user", test_root_own_user);
     g_test_add_func("/9p-helper-start/root/sandboxes", test_root_sandboxes);
     g_test_add_func("/9p-helper-start/root/readonly", test_root_readonly);
     g_test_add_func("/9p-helper-start/root/modcaps", test_root_modcaps);
