@@ -215,6 +215,29 @@ void handles_free(Handles *t)
     g_free(t);
 }
 
+void handles_forget_all(Handles *t)
+{
+    uint32_t i;
+    int fd;
+
+    /* Other threads may drop handles at the same time, but add none. */
+    for (i = ROOT_SLOT + 1; ; i++) {
+        pthread_mutex_lock(&t->lock);
+        if (i >= t->n) {
+            break;
+        }
+        fd = -1;
+        if (t->slots[i].fd >= 0) {
+            t->slots[i].refs = 0;
+            fd = drop_unneeded(t, &t->slots[i]);
+        }
+        pthread_mutex_unlock(&t->lock);
+        close_dropped(fd);
+    }
+    g_hash_table_remove_all(t->adopted);
+    pthread_mutex_unlock(&t->lock);
+}
+
 int handles_get(Handles *t, uint64_t *handle)
 {
     int fd = -EBADF;

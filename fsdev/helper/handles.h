@@ -82,6 +82,12 @@ bool handles_know_above(Handles *t, uint64_t dev, uint64_t ino,
 int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,
                   uint64_t ino);
 
+/*
+ * QEMU is gone: takes all references back, and closes the descriptors that no
+ * request uses, which may wait for the file system.
+ */
+void handles_forget_all(Handles *t);
+
 /* Whether the table would refuse a new inode: check this before making one. */
 bool handles_full(Handles *t);
 

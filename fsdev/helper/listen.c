@@ -15,8 +15,12 @@
 #include "log.h"
 #include "place.h"
 #include "session.h"
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+
+/* How long to wait for descriptors or memory before the next accept(2) */
+#define ACCEPT_AGAIN_MS 100
 
 #define SOCKET_MODE     0600
 
@@ -186,13 +190,29 @@ int listen_start(const Options *o, SocketFile *file)
     return new.fd;
 }
 
+/* Whether accept(2) failed for want of something that others may give back */
+static bool is_short(int err)
+{
+    return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+}
+
 static int accept_any(int fd)
 {
+    bool said = false;
     int conn;
 
-    do {
-        conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-    } while (conn < 0 && (errno == EINTR || errno == ECONNABORTED));
+    while ((conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) < 0) {
+        if (is_short(errno)) {
+            if (!said) {
+                log_line(LOG_LEVEL_WARNING, "a client has to wait: %s",
+                         strerror(errno));
+                said = true;
+            }
+            poll(NULL, 0, ACCEPT_AGAIN_MS);
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            break;
+        }
+    }
     if (conn < 0) {
         fatal("cannot accept a connection: %s", strerror(errno));
     }

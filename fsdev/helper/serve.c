@@ -399,6 +399,8 @@ static bool serve_one(Server *s, Worker *w)
     wait_for_reader(s);
     if (!channel_receive(&s->channel, &h, w->in, &fd)) {
         recv_token_end(&s->recv_token);
+        /* Not only at the end, which other requests may hold up */
+        handles_forget_all(s->export.handles);
         return false;
     }
     start_request(&rq, s, w, h.size - PROXY_HEADER_SIZE);

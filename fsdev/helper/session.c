@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 /* How long a session may go on after its client until it is left behind */
-#define GRACE_MS        300
+#define GRACE_MS        100
 
 typedef struct Session {
     ServeConfig config;

@@ -418,6 +418,37 @@ static void test_adopt_many(void)
     free_table(t);
 }
 
+/* Of a client that is gone, only what its requests still use is left. */
+static void test_forget_all(void)
+{
+    Handles *t = new_table(100);
+    uint64_t handles[80], used;
+    unsigned i;
+    int fd, other;
+
+    for (i = 0; i < 80; i++) {
+        handles[i] = add(t, 10 + i);
+    }
+    g_assert_cmpint(handles_adopt(t, ADOPTED(1), new_fd(), DEV, 10), ==, 0);
+    used = handles[40];
+    fd = handles_get(t, &used);
+    other = new_fd();
+    close(other);               /* the lowest number after those of the table */
+    handles_forget_all(t);
+    for (i = 0; i < 80; i++) {
+        g_assert_false(is_known(t, handles[i]));
+    }
+    g_assert_false(is_known(t, ADOPTED(1)));
+    g_assert_true(is_known(t, PROXY_ROOT_HANDLE));
+    g_assert_true(is_open(fd));
+    for (i = fd + 1; i < other; i++) {
+        g_assert_false(is_open(i));
+    }
+    handles_put(t, used);
+    g_assert_false(is_open(fd));
+    free_table(t);
+}
+
 /* The table closes all that it holds at its end. */
 static void test_free(void)
 {
@@ -528,6 +559,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p/helper/handles/adopt", test_adopt);
     g_test_add_func("/9p/helper/handles/adopt-in-use", test_adopt_in_use);
     g_test_add_func("/9p/helper/handles/adopt-many", test_adopt_many);
+    g_test_add_func("/9p/helper/handles/forget-all", test_forget_all);
     g_test_add_func("/9p/helper/handles/free", test_free);
     g_test_add_func("/9p/helper/handles/parent", test_parent);
     g_test_add_func("/9p/helper/handles/threads", test_threads);
