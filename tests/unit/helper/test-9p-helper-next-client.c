@@ -18,6 +18,7 @@
 #include "proxy-client-v1.h"
 #endif
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -76,8 +77,12 @@ static void start_tcp_server(void)
     g_assert_cmpint(listen(fd, ROUNDS), ==, 0);
     getsockname(fd, (struct sockaddr *)&tcp, &len);
     tcp_server = fork();
-    while (tcp_server == 0) {
-        accept(fd, NULL, NULL);
+    if (tcp_server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (accept(fd, NULL, NULL) >= 0) {
+            /* and keep it */
+        }
+        _exit(1);
     }
     close(fd);
 }
@@ -734,7 +739,8 @@ static void test_early(ProxyFixture *f, gconstpointer opaque)
             run_bad(f, NULL, place->send, what);
             pid = start_helper(f, fd);
             close(fd);
-            expect_good(what_names[what], i);
+            /* The first waits for the helper's start, too. */
+            g_assert_cmpint(serve_good(), <, LINGER_S / 2 * G_USEC_PER_SEC);
             expect_good(what_names[what], i);
             stop_helper(pid);
         }
