@@ -4,16 +4,30 @@
  * Whether the host's file systems may wait: see device-numbers.h.
  *
  * A file system has a device number, and statfs(2) returns its type. That call
- * may itself have to ask a server, so it is made once.
+ * may itself have to ask a server, so it is made once for each mount: after the
+ * last mount of a file system is gone, another one may get its number, but no
+ * mount ever gets another one's unique id. Linux has these ids since 6.8. Older
+ * kernels keep only the kinds that the export fixed.
  */
 #include "qemu/osdep.h"
 #include <linux/magic.h>
 #include <sys/vfs.h>
 #include "device-numbers.h"
 
+/* Linux 6.8; the headers may be older */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE     0x4000
+#endif
+
+/* Mounts to remember; the export's own, and those that come and go below it */
+#define MOUNTS_MAX      256
+
+/* A mount of a file system. All of the same number have the same kind. */
 typedef struct HostDev {
     uint64_t dev;
+    uint64_t mount;             /* unique id, or 0 */
     HostDevKind kind;
+    bool fixed;                 /* the number stays with this file system */
 } HostDev;
 
 /* statfs(2) f_type of file systems that may ask another machine or a process */
@@ -105,19 +119,80 @@ int coroutine_fn host_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
                                    : host_pool_run(dev, func, opaque);
 }
 
-void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind)
+static void add_dev(HostDevs *devs, const HostDev *d)
 {
-    HostDev *known = find_dev(devs, dev);
-    HostDev d = { .dev = dev, .kind = kind };
-
-    if (known) {
-        known->kind = kind;
-        return;
-    }
     if (!devs->known) {
         devs->known = g_array_new(false, false, sizeof(HostDev));
     }
-    g_array_append_val(devs->known, d);
+    g_array_append_val(devs->known, *d);
+}
+
+/* Puts what is known of @dev right, if anything is. */
+static void set_kind(HostDevs *devs, uint64_t dev, HostDevKind kind)
+{
+    unsigned i;
+
+    for (i = 0; devs->known && i < devs->known->len; i++) {
+        HostDev *d = &g_array_index(devs->known, HostDev, i);
+
+        if (d->dev == dev) {
+            d->kind = kind;
+        }
+    }
+}
+
+void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind)
+{
+    HostDev *known = find_dev(devs, dev);
+    HostDev d = { .dev = dev, .kind = kind, .fixed = true };
+
+    set_kind(devs, dev, kind);
+    if (known) {
+        known->fixed = true;
+    } else {
+        add_dev(devs, &d);
+    }
+}
+
+static uint64_t unique_mount(int fd)
+{
+    struct statx stx;
+
+    return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+                 STATX_MNT_ID_UNIQUE, &stx) == 0 &&
+           (stx.stx_mask & STATX_MNT_ID_UNIQUE) ? stx.stx_mnt_id : 0;
+}
+
+/* Whether the kind of @dev is known for the mount with the unique id @mount */
+static bool knows_mount(const HostDevs *devs, uint64_t dev, uint64_t mount)
+{
+    unsigned i;
+
+    for (i = 0; devs->known && i < devs->known->len; i++) {
+        const HostDev *d = &g_array_index(devs->known, HostDev, i);
+
+        if (d->dev == dev && (d->fixed || (mount && d->mount == mount))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool host_dev_known_at(const HostDevs *devs, int fd, uint64_t dev)
+{
+    return knows_mount(devs, dev, unique_mount(fd));
+}
+
+/* Forgets the mounts that are not fixed. */
+static void forget_mounts(HostDevs *devs)
+{
+    unsigned i;
+
+    for (i = devs->known->len; i-- > 0; ) {
+        if (!g_array_index(devs->known, HostDev, i).fixed) {
+            g_array_remove_index_fast(devs->known, i);
+        }
+    }
 }
 
 static int kind_work(void *opaque)
@@ -140,10 +215,19 @@ void host_dev_set(HostDevs *devs, int fd, uint64_t dev)
 
 HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev)
 {
-    if (!find_dev(devs, dev)) {
-        host_dev_note(devs, dev,
-                      host_pool_run_always(dev, kind_work,
-                                           GINT_TO_POINTER(fd)));
+    HostDev d = { .dev = dev, .mount = unique_mount(fd) };
+
+    if (!knows_mount(devs, dev, d.mount)) {
+        /* Until it is known, other requests must not rely on what was. */
+        set_kind(devs, dev, HOST_DEV_REMOTE);
+        d.kind = host_pool_run_always(dev, kind_work, GINT_TO_POINTER(fd));
+        set_kind(devs, dev, d.kind);
+        if (devs->known && devs->known->len >= MOUNTS_MAX) {
+            forget_mounts(devs);
+        }
+        if (d.mount ? !knows_mount(devs, dev, d.mount) : !find_dev(devs, dev)) {
+            add_dev(devs, &d);
+        }
     }
     return host_dev_kind(devs, dev);
 }

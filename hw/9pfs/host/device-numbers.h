@@ -39,7 +39,13 @@ void host_devs_destroy(HostDevs *devs);
 bool host_dev_known(const HostDevs *devs, uint64_t dev);
 HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev);
 
-/* @dev counts as of that kind from now on. */
+/*
+ * Whether the kind of @dev is known for the mount of @fd, a descriptor there.
+ * The number alone may have gone to another file system. Does not wait.
+ */
+bool host_dev_known_at(const HostDevs *devs, int fd, uint64_t dev);
+
+/* @dev counts as of that kind from now on, on any mount. */
 void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind);
 
 /* Kinds of work on an inode that is held */
@@ -60,10 +66,17 @@ HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work);
 int coroutine_fn host_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
                           void *opaque);
 
-/* Finds out the kind of @dev with @fd, a descriptor there. May block. */
+/*
+ * Finds out the kind of @dev with @fd, a descriptor there, which stays open as
+ * long as the export: so no other file system gets the number. May block.
+ */
 void host_dev_set(HostDevs *devs, int fd, uint64_t dev);
 
-/* The same in the thread pool, unless the kind is known; keep @fd open. */
+/*
+ * Finds it out in the thread pool, unless the kind is known for the mount of
+ * @fd; keep @fd open. To be called for each new descriptor of an inode, before
+ * other work relies on the kind.
+ */
 HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev);
 
 #endif /* HW_9PFS_HOST_DEVICE_NUMBERS_H */

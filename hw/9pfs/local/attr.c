@@ -35,28 +35,44 @@ static int getattr_work(void *opaque)
     return local_inode_getattr(g->w.host, &g->w.hold.inode, g->attr);
 }
 
+/* A descriptor on which HOST_WORK_STAT does not wait; -EAGAIN: there is none */
+static int coroutine_fn stat_fd(LocalNode *n)
+{
+    int ret;
+
+    if (local_wait(n, HOST_WORK_STAT) != HOST_WAIT_NEVER) {
+        return -EAGAIN;
+    }
+    ret = local_node_find(n);
+    if (ret < 0) {
+        return ret;
+    }
+    /* On the way it may have shown that the file system is another one. */
+    return local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER ?
+           host_fd_use(&n->path_fd) : -EAGAIN;
+}
+
 int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
                                FsAttr *attr)
 {
     LocalNode *n = local_node(node);
     LocalFs *lf = local_fs(node);
     int fd = file_fd(file);
-    int ret;
+    int ret = -EAGAIN;
 
-    if (!lf->host.model->needs_name &&
-        local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
+    if (!lf->host.model->needs_name) {
         LocalInode inode = { .dir = -1, .kept = -1 };
 
         if (fd < 0 || n->path_fd.fd >= 0) {
-            ret = local_node_find(n);
-            if (ret < 0) {
-                return ret;
-            }
-            fd = host_fd_use(&n->path_fd);
+            ret = inode.handle = stat_fd(n);
+        } else if (local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
+            ret = inode.handle = fd;
         }
-        inode.handle = fd;
-        ret = local_inode_getattr(&lf->host, &inode, attr);
-    } else {
+        if (ret >= 0) {
+            ret = local_inode_getattr(&lf->host, &inode, attr);
+        }
+    }
+    if (ret == -EAGAIN) {
         GetattrWork g = { .attr = attr };
 
         ret = local_run_held(&g.w, n, fd, getattr_work);
@@ -145,11 +161,11 @@ int coroutine_fn local_readlink(FsCall *call, FsNode *node,
         return -EINVAL;
     }
     /* In a mapped share a link is a file that must be opened and read. */
-    if (lf->host.model == &local_model_passthrough &&
-        local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
-        ret = local_node_find(n);
-        return ret < 0 ? ret : hostfs_readlink(host_fd_use(&n->path_fd),
-                                               buf, size);
+    if (lf->host.model == &local_model_passthrough) {
+        ret = stat_fd(n);
+        if (ret != -EAGAIN) {
+            return ret < 0 ? ret : hostfs_readlink(ret, buf, size);
+        }
     }
     return local_run_held(&r.w, n, -1, readlink_work);
 }
@@ -170,11 +186,10 @@ int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
 {
     StatfsWork s = { .st = st };
     LocalNode *n = local_node(node);
-    int ret;
+    int fd = stat_fd(n);
 
-    if (local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
-        ret = local_node_find(n);
-        return ret < 0 ? ret : hostfs_statfs(host_fd_use(&n->path_fd), st);
+    if (fd != -EAGAIN) {
+        return fd < 0 ? fd : hostfs_statfs(fd, st);
     }
     return local_run_held(&s.w, n, -1, statfs_work);
 }

@@ -212,7 +212,8 @@ static int coroutine_fn find_try_step(FsEntry *entry, void *opaque)
     if (fd < 0) {
         return -EAGAIN;
     }
-    if (!local_node_is(n, local_node_born(n), &attr)) {
+    if (!local_node_is(n, local_node_born(n), &attr) ||
+        !host_dev_known_at(&local_fs(&n->node)->devs, fd, attr.dev)) {
         /* Let the thread pool decide. */
         close(fd);
         return -EAGAIN;
@@ -241,8 +242,11 @@ static bool coroutine_fn find_try(LocalNode *n)
 }
 
 /* Takes over @fd, a descriptor of @n's inode, or -1. */
-static void find_take(LocalNode *n, int fd)
+static void coroutine_fn find_take(LocalNode *n, int fd)
 {
+    if (fd >= 0) {
+        host_dev_learn(&local_fs(&n->node)->devs, fd, n->node.dev);
+    }
     if (fd >= 0 && n->path_fd.fd < 0) {
         local_node_set_fd(n, fd);
     } else if (fd >= 0) {

@@ -111,16 +111,21 @@ static int coroutine_fn step_try(LocalWalk *w, const char *name, FsAttr *attr)
 {
     LocalInode inode = { .dir = -1, .kept = -1 };
     LocalNode *dir = walk_at(w);
-    HostWait wait = local_wait(dir, HOST_WORK_LOOKUP);
     LocalFs *lf = w->lf;
+    HostWait wait;
     int ret;
 
-    if (lf->host.model->needs_name || wait == HOST_WAIT_POOL) {
+    if (lf->host.model->needs_name ||
+        local_wait(dir, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
         return -EAGAIN;
     }
     ret = local_node_find(dir);
     if (ret < 0) {
         return ret;
+    }
+    wait = local_wait(dir, HOST_WORK_LOOKUP);
+    if (wait == HOST_WAIT_POOL) {
+        return -EAGAIN;
     }
     inode.handle = hostfs_step(&lf->host.host, host_fd_use(&dir->path_fd), name,
                                wait, attr);

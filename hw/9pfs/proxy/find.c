@@ -116,6 +116,7 @@ static int coroutine_fn step_in_qemu(FsNode *dir, const char *name,
     }
     n = known ? proxy_node(known) : proxy_node_new(dir->fs, attr);
     if (n->path_fd.fd < 0) {
+        n->new_fd = false;
         host_fd_set(&n->path_fd, fd);
     } else {
         host_fd_use(&n->path_fd);

@@ -298,16 +298,19 @@ void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
         close(fd);
         return;
     }
+    n->new_fd = true;
     host_fd_set(&n->path_fd, fd);
 }
 
 int coroutine_fn proxy_node_use_fd(FsNode *node)
 {
-    HostFd *path_fd = &proxy_node(node)->path_fd;
+    ProxyNode *n = proxy_node(node);
+    HostFd *path_fd = &n->path_fd;
     HostDevs *devs = &proxy_fs(node)->devs;
     int fd = -1;
 
-    if (path_fd->fd >= 0 && !host_dev_known(devs, node->dev)) {
+    if (path_fd->fd >= 0 && n->new_fd) {
+        n->new_fd = false;
         host_fd_pin(path_fd);
         host_dev_learn(devs, path_fd->fd, node->dev);
         host_fd_unpin(path_fd);

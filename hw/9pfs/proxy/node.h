@@ -37,6 +37,7 @@ struct ProxyNode {
     uint32_t handle_refs:12;    /* references to give back */
     uint32_t pins:19;           /* operations that use the handle */
     uint32_t refused:1;         /* the helper did not adopt path_fd */
+    bool new_fd;                /* path_fd's file system may be a new one */
     uint32_t helper_epoch;      /* of the helper that has the handle: link.h */
     uint64_t born;              /* time of the inode's birth, or 0 */
     HostFd path_fd;             /* O_PATH descriptor, or none */

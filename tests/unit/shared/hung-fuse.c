@@ -11,6 +11,7 @@
 #include "hung-fuse.h"
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/uio.h>
 
 #define TEXT            "text"
@@ -298,6 +299,14 @@ static int do_mount(Server *s, const char *path)
            ? -errno : 1;
 }
 
+static const char *mounted;
+
+static G_NORETURN void end_server(int sig)
+{
+    umount2(mounted, MNT_DETACH);
+    _exit(0);
+}
+
 static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
                                   const char *path)
 {
@@ -306,6 +315,13 @@ static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
     struct pollfd fds[2];
     uint64_t i;
 
+    /*
+     * As soon as the test's main thread is gone: others may wait for us, so
+     * that the process cannot end.
+     */
+    mounted = path;
+    signal(SIGTERM, end_server);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     /* What the test has open must not stay open here. */
     for (i = 3; i < 1024; i++) {
         if (i != life) {
@@ -338,8 +354,7 @@ static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
             answer_waiting(s);
         }
     }
-    umount2(path, MNT_DETACH);
-    _exit(0);
+    end_server(0);
 }
 
 HungFuse *hung_fuse_start(const char *path)
