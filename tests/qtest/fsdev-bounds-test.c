@@ -180,6 +180,45 @@ static void test_nodes(void *obj, void *data, QGuestAllocator *alloc)
     end(&t);
 }
 
+/* As many locked ranges as the host's kernel shall spend memory for */
+static void test_locks(void *obj, void *data, QGuestAllocator *alloc)
+{
+    enum { MAX = 16384 };
+    P9CLock lock = { .type = P9C_LOCK_WRLCK, .length = 1, .proc_id = 7,
+                     .client_id = (char *)"guest" };
+    uint8_t status;
+    unsigned i;
+    Test t;
+
+    start(&t, data, "'max-fids': 10");
+    ok(p9c_walk_to(t.c, ROOT, 1, ""));
+    ok(p9c_lcreate(t.c, 1, "f", P9C_O_RDWR, 0600, 0, NULL, NULL));
+    for (i = 0; i < MAX; i++) {
+        lock.start = 2 * i;
+        ok(p9c_lock(t.c, 1, &lock, &status));
+        g_assert_cmpint(status, ==, P9C_LOCK_SUCCESS);
+    }
+    lock.start = 2 * MAX + 2;
+    fails(p9c_lock(t.c, 1, &lock, &status), ENOLCK);
+    lock.proc_id = 8;
+    fails(p9c_lock(t.c, 1, &lock, &status), ENOLCK);
+    lock.proc_id = 7;
+    /* A lock that makes one range of two needs no room, and gives some. */
+    lock.start = 1;
+    ok(p9c_lock(t.c, 1, &lock, &status));
+    lock.start = 2 * MAX + 2;
+    ok(p9c_lock(t.c, 1, &lock, &status));
+    fails((lock.start += 2, p9c_lock(t.c, 1, &lock, &status)), ENOLCK);
+    /* The end of all locks of a process is always possible. */
+    lock.type = P9C_LOCK_UNLCK;
+    lock.start = lock.length = 0;
+    ok(p9c_lock(t.c, 1, &lock, &status));
+    lock.type = P9C_LOCK_WRLCK;
+    lock.proc_id = 8;
+    ok(p9c_lock(t.c, 1, &lock, &status));
+    end(&t);
+}
+
 /*
  * Memory
  */
@@ -375,6 +414,7 @@ static void register_tests(void)
         { "fids", test_fids },
         { "open", test_open },
         { "nodes", test_nodes },
+        { "locks", test_locks },
         { "memory", test_memory },
         { "file-size", test_file_size },
     };

@@ -17,7 +17,7 @@
  *   walk.c        walk
  *   name.c        everything else that makes or changes names
  *   attr.c        attributes, readlink, statfs
- *   fid.c, xattr.c, lock.c
+ *   fid.c, xattr.c, lock.c, lock-ranges.c
  *                 fids, and the extended attributes and byte range locks that
  *                 belong to them, with the messages about these
  *   end.c         the end of requests

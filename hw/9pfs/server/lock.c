@@ -32,9 +32,14 @@
  * this server wakes the waiting requests at once. Waiting requests fill the
  * transport's queue, so only some may wait, and for a limited time. The others
  * get P9_LOCK_BLOCKED, and clients then try again by themselves.
+ *
+ * The host's kernel needs memory for each locked range, so their number is
+ * limited. Operations of one owner come one after another, so that the record
+ * of its ranges is the kernel's.
  */
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
+#include "lock-ranges.h"
 #include "messages.h"
 #include "hw/9pfs/trace.h"
 
@@ -46,6 +51,8 @@
 
 /* Limit of owners: each has a host descriptor */
 #define OWNERS_MAX      4096
+/* Limit of locked ranges, of all owners together */
+#define RANGES_MAX      16384
 /* Linux sends its node name, which has at most 64 bytes. */
 #define CLIENT_ID_MAX   255
 
@@ -58,6 +65,8 @@ typedef struct P9LockOwner {
     uint32_t refs;              /* one while it is in the table */
     uint32_t busy;              /* operations that use it now */
     bool dropped;               /* no longer in the table */
+    CoMutex mutex;              /* around one operation on the open file */
+    GArray *ranges;             /* of P9LockRange; NULL before the first */
     /* All its locks lie within these bytes; none if first > last. */
     int64_t first;
     int64_t last;
@@ -100,6 +109,7 @@ void p9_locks_init(P9LockTable *locks)
     locks->owners = g_hash_table_new(owner_hash, owner_equal);
     QLIST_INIT(&locks->waiters);
     locks->waiting = 0;
+    locks->ranges = 0;
 }
 
 void p9_locks_destroy(P9LockTable *locks)
@@ -123,6 +133,10 @@ static void owner_put(P9LockOwner *o)
         return;
     }
     trace_p9_lock_owner_free(o->s, o->proc_id);
+    if (o->ranges) {
+        o->s->locks.ranges -= o->ranges->len;
+        g_array_unref(o->ranges);
+    }
     fs_file_unref(o->file);
     fs_node_unref(o->node);
     g_free(o->client_id);
@@ -222,6 +236,7 @@ static int coroutine_fn owner_get(P9Request *req, const P9Fid *fid,
             o->client_id = g_strdup(client_id);
             o->file = file;
             o->refs = 1;
+            qemu_co_mutex_init(&o->mutex);
             o->first = 0;
             o->last = -1;
             QLIST_INIT(&o->uses);
@@ -283,21 +298,54 @@ static void owner_record(P9LockOwner *o, short type,
     }
 }
 
+/* Asks the host for the lock, once: 0, -EAGAIN or another error. */
+static int coroutine_fn lock_try(P9Request *req, P9LockOwner *o,
+                                 const struct flock *lock, int64_t last)
+{
+    P9LockTable *locks = &req->s->locks;
+    struct flock want = *lock;
+    unsigned before;
+    GArray *after;
+    int ret;
+
+    qemu_co_mutex_lock(&o->mutex);
+    before = o->ranges ? o->ranges->len : 0;
+    after = p9_lock_ranges_after(o->ranges, lock->l_type, lock->l_start, last);
+    if (after->len > before &&
+        locks->ranges + (after->len - before) > RANGES_MAX) {
+        ret = -ENOLCK;
+    } else {
+        /* Counted at once, as others may run meanwhile */
+        locks->ranges += after->len - before;
+        ret = p9_driver(req)->lock(&req->call, o->file, &want, false);
+        if (ret < 0) {
+            locks->ranges -= after->len - before;
+        }
+    }
+    if (ret == 0) {
+        g_clear_pointer(&o->ranges, g_array_unref);
+        o->ranges = after;
+    } else {
+        g_array_unref(after);
+    }
+    qemu_co_mutex_unlock(&o->mutex);
+    return ret;
+}
+
 /* Places the lock; waits for it if @block: 0, -EAGAIN, -EINTR or an error. */
 static int coroutine_fn lock_place(P9Request *req, P9Fid *fid, P9LockOwner *o,
-                                   const struct flock *lock, bool block)
+                                   const struct flock *lock, int64_t last,
+                                   bool block)
 {
     P9LockTable *locks = &req->s->locks;
     int64_t delay = WAIT_FIRST_NS;
     int64_t end = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) + WAIT_TOTAL_NS;
     P9LockWaiter waiter;
-    struct flock want;
     bool go_on;
     int ret;
 
     for (;;) {
-        want = *lock;
-        ret = p9_driver(req)->lock(&req->call, o->file, &want, false);
+        ret = lock_try(req, o, lock, last);
         if (ret != -EAGAIN && ret != -EACCES) {
             return ret;
         }
@@ -374,7 +422,7 @@ static int coroutine_fn lock_do(P9Request *req, P9Fid *fid, uint32_t proc_id,
     if (ret < 0) {
         return ret;
     }
-    ret = lock_place(req, fid, o, lock, block);
+    ret = lock_place(req, fid, o, lock, last, block);
     if (ret == 0) {
         owner_record(o, lock->l_type, lock->l_start, last);
         if (lock->l_type == F_UNLCK) {

@@ -15,6 +15,7 @@ typedef struct P9LockTable {
     GHashTable *owners;
     QLIST_HEAD(, P9LockWaiter) waiters;
     unsigned waiting;
+    unsigned ranges;            /* locked ranges of all owners */
 } P9LockTable;
 
 void p9_locks_init(P9LockTable *locks);
