@@ -22,6 +22,7 @@
 #define PER_OPEN_FILE   1024
 #define PER_XATTR       (64 * KiB + 512)
 #define DIR_BLOCKS      (64 * 32 * KiB)
+#define PER_REQUEST     (128 * KiB)
 
 /* An export with these limits beside the driver's own options */
 static void start(Test *t, const char *driver, const char *limits)
@@ -262,6 +263,37 @@ static void fill_folder(Test *t, unsigned files)
     }
 }
 
+/* Requests under way: each waits for a lock, with all that it has. */
+static void check_requests(Test *t)
+{
+    enum { MANY = 30 };
+    P9CLock lock = { .type = P9C_LOCK_WRLCK, .client_id = (char *)"guest" };
+    size_t before;
+    P9Call *calls[MANY];
+    uint8_t status;
+    unsigned i;
+
+    ok(p9c_lock(t->c, 1, &lock, &status));
+    before = memory(t);
+    for (i = 0; i < MANY; i++) {
+        P9CLock wait = { .type = P9C_LOCK_RDLCK, .flags = P9C_LOCK_BLOCK,
+                         .proc_id = i + 1, .client_id = (char *)"guest" };
+
+        calls[i] = p9c_lock_call(t->c, 1, &wait);
+        p9c_submit(calls[i]);
+    }
+    while (figure(t, "in-flight") < MANY) {
+        g_usleep(1000);
+    }
+    check_growth(t, "requests", &before, MANY * PER_REQUEST);
+    lock.type = P9C_LOCK_UNLCK;
+    ok(p9c_lock(t->c, 1, &lock, &status));
+    for (i = 0; i < MANY; i++) {
+        ok(p9c_wait(calls[i]));
+        p9c_call_drop(calls[i]);
+    }
+}
+
 static void test_memory(void *obj, void *data, QGuestAllocator *alloc)
 {
     enum { FIDS = 3000, OPEN = 400, XATTRS = 100,
@@ -284,6 +316,11 @@ static void test_memory(void *obj, void *data, QGuestAllocator *alloc)
     ok(p9c_walk_to(t.c, ROOT, 1, ""));
     ok(p9c_lopen(t.c, 1, P9C_O_RDONLY, NULL, NULL));
     ok(p9c_readdir(t.c, 1, 0, 1000, NULL, NULL));
+    p9c_session(t.c);
+
+    ok(p9c_walk_to(t.c, ROOT, 1, ""));
+    ok(p9c_lcreate(t.c, 1, "f", P9C_O_RDWR, 0600, 0, NULL, NULL));
+    check_requests(&t);
     p9c_session(t.c);
 
     before = memory(&t);
