@@ -98,6 +98,47 @@ static void test_add_silent(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_end(&t);
 }
 
+/* The same with a program that QEMU starts and that is no helper */
+static void test_add_mute(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *helper = NULL;
+    g_autoptr(QDict) reply = NULL;
+    gint64 start, walk;
+    Test t;
+
+    if (!g_test_slow()) {
+        g_test_skip("QEMU waits 15 seconds for the helper: only with -m slow");
+        return;
+    }
+    fsdev_start(&t, "");
+    fsdev_add_local(&t, "a");
+    fsdev_plug(&t, "a");
+    helper = g_build_filename(t.dir, "mute", NULL);
+    g_assert_true(g_file_set_contents(helper, "#!/bin/sh\nexec sleep 300\n",
+                                      -1, NULL));
+    g_assert_cmpint(chmod(helper, 0755), ==, 0);
+    start = g_get_monotonic_time();
+    qtest_qmp_send(t.m.qts, "{'execute': 'fsdev-add', 'arguments': {"
+                   "'fsdriver': 'proxy', 'id': 'x', 'path': %s, 'helper': %s}}",
+                   t.dir, helper);
+    /* Neither the wait for its answer nor that for its end is in the way. */
+    while (seconds_since(start) < 18) {
+        walk = g_get_monotonic_time();
+        ok(p9c_walk_to(t.c, ROOT, 1, ""));
+        ok(p9c_clunk(t.c, 1));
+        g_assert_cmpfloat(seconds_since(walk), <, 1.5);
+        g_usleep(10000);
+    }
+    reply = qtest_qmp_receive(t.m.qts);
+    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(reply, "error"),
+                                          "desc"), "did not answer within 15"));
+    while (p9_host_children() > 0) {
+        g_usleep(10000);
+    }
+    fsdev_unplug_in_order(&t);
+    fsdev_end(&t);
+}
+
 /* The same when it is to end meanwhile */
 static void test_add_quit(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -396,6 +437,7 @@ static void test_same_socket(void *obj, void *data, QGuestAllocator *alloc)
 static void register_tests(void)
 {
     qos_add_test("qmp/add-silent", "virtio-9p-pci", test_add_silent, NULL);
+    qos_add_test("qmp/add-mute", "virtio-9p-pci", test_add_mute, NULL);
     qos_add_test("qmp/add-quit", "virtio-9p-pci", test_add_quit, NULL);
     qos_add_test("qmp/same-socket", "virtio-9p-pci", test_same_socket, NULL);
     qos_add_test("qmp/query", "virtio-9p-pci", test_query, NULL);
