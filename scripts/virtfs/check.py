@@ -22,7 +22,7 @@ QOS_TEST = 'tests/qtest/qos-test'
 FUZZ_MODEL = 'tests/unit/test-9p-proxy-driver'
 FUZZ_SECONDS = 6                # for each fuzzer
 # Planted faults that ./check finds; ./check long finds all
-FUZZ_PLANTED = ['walk-names', 'helper-length']
+FUZZ_PLANTED = ['walk-names', 'helper-length', 'mapped-acl', 'ring-fetch']
 FUZZ_MINUTES = 60               # for all of them in ./check long
 # Seconds for a share of the qtests: many times the need of the longest
 QTEST_LIMIT = 1200
@@ -111,7 +111,7 @@ def _targets(tiers):
     if not {'fuzz', 'long'}.isdisjoint(tiers):
         # The fuzzers use its link command and its dependencies
         programs.add(FUZZ_MODEL)
-    if not {'qtest', 'attack', 'guest', 'long'}.isdisjoint(tiers):
+    if not {'qtest', 'attack', 'guest', 'long', 'fuzz'}.isdisjoint(tiers):
         programs.add(str(build.QEMU.relative_to(BUILD)))
     if 'qtest' in tiers:
         programs.add(QOS_TEST)
@@ -255,6 +255,7 @@ def fuzz(_context):
     """All fuzzers, one after the other, starting from the seeds."""
     return [_fuzz_program('run', 900, '--fresh',
                           '--seconds', str(FUZZ_SECONDS)),
+            _fuzz_program('fuzz-qmp', 300, '--seconds', str(FUZZ_SECONDS)),
             _fuzz_program('planted', 300, '--apply'),
             _fuzz_program('planted', 600, *FUZZ_PLANTED)]
 
@@ -263,7 +264,9 @@ def _long_fuzz(minutes):
     """All planted faults, then long runs, which keep their corpus."""
     return [_fuzz_program('planted', 3600),
             _fuzz_program('run', 60 * minutes + 1800,
-                          '--minutes', str(minutes))]
+                          '--minutes', str(minutes)),
+            _fuzz_program('fuzz-qmp', 60 * minutes + 600,
+                          '--seconds', str(60 * minutes // 10))]
 
 
 def _guest_programs(context, pattern, limit):

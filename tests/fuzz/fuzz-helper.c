@@ -368,6 +368,7 @@ const FuzzGrammar *fuzz_grammar(uint8_t setup)
     };
     static const FuzzGrammar grammar = {
         .kinds = 256,
+        .maker = PROXY_WALK - PROXY_FORGET,
         .fields = record_fields,
         .words = words,
         .n_words = G_N_ELEMENTS(words),

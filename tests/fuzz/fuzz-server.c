@@ -28,6 +28,7 @@
 #include "hw/9pfs/server/wire.h"
 #include "migration/blocker.h"
 #include "mutate.h"
+#include "server-host.h"
 
 /* setup: the driver or model is in the low bits */
 #define SETUP_MODELS    5
@@ -59,6 +60,13 @@ static const uint8_t types[] = {
     P9_TWALK, P9_TOPEN, P9_TCREATE, P9_TREAD, P9_TWRITE, P9_TCLUNK,
     P9_TREMOVE, P9_TSTAT, P9_TWSTAT,
 };
+
+/* The kinds of records: messages and, for fuzz-mapped, changes on the host */
+#ifdef FUZZ_MAPPED
+#define KINDS   (ARRAY_SIZE(types) + HOST_KINDS)
+#else
+#define KINDS   ARRAY_SIZE(types)
+#endif
 
 /* For the mutator: the fields of each type, in the same order */
 static const char *const type_fields[ARRAY_SIZE(types)] = {
@@ -228,7 +236,7 @@ static void send_record(P9Server *s, const FuzzRecord *rec)
     size_t room = rec->flags & SMALL_ROOM ? rec->id * 4 : MSIZE;
     size_t piece = rec->flags & SPLIT ? 1 + rec->id % 16 : MAX(rec->size + 7,
                                                                MSIZE);
-    uint8_t type = types[rec->kind % ARRAY_SIZE(types)];
+    uint8_t type = types[rec->kind % KINDS];
     size_t size = P9_HEADER_SIZE + rec->size;
     g_autofree uint8_t *bytes = NULL;
 
@@ -319,14 +327,19 @@ static void end_export(FsExport *fs)
 
 /* Indexes into types[] */
 enum {
-    LOPEN = 1, LCREATE = 2, XATTRWALK = 9, XATTRCREATE = 10, READDIR = 11,
-    FLUSH = 22, WALK = 23, OPEN = 24, READ = 26, WRITE = 27, CLUNK = 28,
+    LOPEN = 1, LCREATE = 2, GETATTR = 7, SETATTR = 8, XATTRWALK = 9,
+    XATTRCREATE = 10, READDIR = 11, FLUSH = 22, WALK = 23, OPEN = 24,
+    READ = 26, WRITE = 27, CLUNK = 28,
+    ON_HOST = ARRAY_SIZE(types),
 };
 
 static const char *record_fields(uint8_t setup, const FuzzRecord *rec)
 {
+    if (rec->kind % KINDS >= ARRAY_SIZE(types)) {
+        return host_fields(rec->kind % KINDS - ARRAY_SIZE(types));
+    }
     return rec->flags & AS_IT_IS ? "412D"
-                                 : type_fields[rec->kind % ARRAY_SIZE(types)];
+                                 : type_fields[rec->kind % KINDS];
 }
 
 const FuzzGrammar *fuzz_grammar(uint8_t setup)
@@ -339,6 +352,19 @@ const FuzzGrammar *fuzz_grammar(uint8_t setup)
         ".virtfs_metadata",
     };
     static const uint8_t blocks[][FUZZ_BLOCK_MAX] = {
+#ifdef FUZZ_MAPPED
+        { ON_HOST + HOST_TEXT, WALK, GETATTR, READDIR, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_TEXT_ROOT, WALK, GETATTR, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_TEXT, WALK, SETATTR, GETATTR, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_NUMBER, WALK, GETATTR, SETATTR, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_ACL, WALK, SETATTR, GETATTR, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_ACL, WALK, LCREATE, GETATTR, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_ACL, WALK, XATTRWALK, READ, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_ATTRIBUTE, WALK, XATTRWALK, READ, FUZZ_BLOCK_END },
+        { WALK, XATTRCREATE, WRITE, CLUNK, FUZZ_BLOCK_END },
+        { ON_HOST + HOST_PLACE, WALK, FUZZ_BLOCK_ANY, FUZZ_BLOCK_ANY,
+          FUZZ_BLOCK_END },
+#else
         { WALK, FUZZ_BLOCK_ANY, FUZZ_BLOCK_ANY, FUZZ_BLOCK_END },
         { WALK, LOPEN, READ, WRITE, CLUNK, FUZZ_BLOCK_END },
         { WALK, LOPEN, CLUNK, FUZZ_BLOCK_END },
@@ -348,9 +374,11 @@ const FuzzGrammar *fuzz_grammar(uint8_t setup)
         { WALK, OPEN, READ, READ, FUZZ_BLOCK_END },
         { WALK, XATTRWALK, READ, CLUNK, FUZZ_BLOCK_END },
         { WALK, XATTRCREATE, WRITE, WRITE, CLUNK, FUZZ_BLOCK_END },
+#endif
     };
     static const FuzzGrammar grammar = {
-        .kinds = ARRAY_SIZE(types),
+        .kinds = KINDS,
+        .maker = WALK,
         .fields = record_fields,
         .words = words,
         .n_words = ARRAY_SIZE(words),
@@ -388,6 +416,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         start(s, setup & SETUP_DOTU);
     }
     while (n++ < MESSAGES_MAX && fuzz_record(&in, &rec)) {
+        if (rec.kind % KINDS >= ARRAY_SIZE(types)) {
+            host_change(folder, rec.kind % KINDS - ARRAY_SIZE(types), &rec);
+            continue;
+        }
         send_record(s, &rec);
         if (!(rec.flags & TOGETHER)) {
             run_until_idle();

@@ -171,6 +171,47 @@ static void append_string(GByteArray *to, const Maker *m, unsigned n_words)
     g_byte_array_append(to, (const uint8_t *)word, strlen(word));
 }
 
+/* Lines of numbers (hw/9pfs/local/mapped-text.c) */
+static void append_text(GByteArray *to, GRand *r, bool edgy)
+{
+    static const char *const keys[] = {
+        "virtfs.uid=", "virtfs.gid=", "virtfs.mode=", "virtfs.rdev=",
+    };
+    static const char *const numbers[] = {
+        "0", "1000", "-2", "33188", "8624", "16877", "41453", "2049",
+    };
+    unsigned lines = pick(r, 6);
+
+    while (lines--) {
+        g_autofree char *odd = g_strdup_printf(
+            "%s%" PRIu64, pick(r, 4) ? "" : "-", edge(r));
+        g_autofree char *line = g_strdup_printf(
+            "%s%s%s", keys[pick(r, G_N_ELEMENTS(keys))],
+            edgy ? odd : numbers[pick(r, G_N_ELEMENTS(numbers))],
+            pick(r, 8) ? "\n" : "");
+
+        g_byte_array_append(to, (const uint8_t *)line, strlen(line));
+    }
+}
+
+/* The value of an attribute that is an ACL (fsdev/shared/acl.c) */
+static void append_acl(GByteArray *to, GRand *r, bool edgy)
+{
+    static const uint16_t tags[] = { 1, 2, 4, 8, 16, 32 };
+
+    append_number(to, edgy && pick(r, 2) == 0 ? edge(r) : 2, 4);
+    for (unsigned i = 0; i < G_N_ELEMENTS(tags); i++) {
+        if (edgy && pick(r, 4) == 0) {
+            continue;           /* one that may have to be there */
+        }
+        append_number(to, edgy && pick(r, 8) == 0 ? edge(r) : tags[i], 2);
+        append_number(to, edgy ? pick(r, 16) : pick(r, 8), 2);
+        append_number(to, tags[i] == 2 || tags[i] == 8 ? pick(r, 9)
+                                                       : UINT32_MAX, 4);
+    }
+    append_bytes(to, r, edgy ? pick(r, 9) : 0);
+}
+
 /* @edgy: the field gets a value that is seldom valid. */
 static void append_field(GByteArray *to, const Maker *m, char letter,
                          bool edgy)
@@ -221,6 +262,12 @@ static void append_field(GByteArray *to, const Maker *m, char letter,
     case 'D':
         append_bytes(to, m->r, some_length(m->r));
         break;
+    case 't':
+        append_text(to, m->r, edgy);
+        break;
+    case 'a':
+        append_acl(to, m->r, edgy);
+        break;
     default:
         append_number(to, edgy ? edge(m->r) : plain(m->r, width), width);
     }
@@ -246,6 +293,8 @@ static size_t field_size(char letter, const uint8_t *body, size_t left)
     case 'd':
         return left < 4 ? 0 : MIN(left, (size_t)4 + (uint32_t)ldl_le_p(body));
     case 'D':
+    case 't':
+    case 'a':
         return left;
     case 'w':
         if (left < 2) {
@@ -353,14 +402,16 @@ static void append_block(GByteArray *to, Maker *m)
     unsigned strange = pick(m->r, FUZZ_BLOCK_MAX);
     uint32_t fid = 1 + pick(m->r, FIDS - 1);
 
-    m->fid = 0;
+    m->fid = 0;                 /* until a record has made the new one */
     m->new_fid = fid;
     for (unsigned i = 0; i < FUZZ_BLOCK_MAX && block[i] != FUZZ_BLOCK_END;
          i++) {
         append_record(to, m, m->setup, block[i] == FUZZ_BLOCK_ANY
                       ? pick(m->r, grammar->kinds) : block[i], i == strange);
-        m->fid = fid;
-        m->new_fid = 1 + pick(m->r, FIDS - 1);
+        if (block[i] == grammar->maker) {
+            m->fid = fid;
+            m->new_fid = 1 + pick(m->r, FIDS - 1);
+        }
     }
 }
 
@@ -448,6 +499,53 @@ static size_t change_record(uint8_t *data, size_t size, size_t max,
     }
 }
 
+/* Where the next one of @which is in a text, or its end */
+static size_t find_next(const uint8_t *data, size_t size, size_t at,
+                        const char *which)
+{
+    while (at < size && (!data[at] || !strchr(which, data[at]))) {
+        at++;
+    }
+    return at;
+}
+
+/* Puts a word of the grammar into a text, or in place of a piece or a value. */
+static size_t change_text(uint8_t *data, size_t size, size_t max,
+                          const Maker *m)
+{
+    static const char delimiters[] = ",=:{}[]\"";
+    const char *word = m->grammar->words[pick(m->r, m->grammar->n_words)];
+    size_t at = 1 + pick(m->r, size);
+    size_t end;
+
+    switch (pick(m->r, 3)) {
+    case 0:
+        at = find_next(data, size, at, delimiters);
+        at += at < size && pick(m->r, 2);
+        end = at;
+        break;
+    case 1:
+        at = find_next(data, size, at, delimiters);
+        at += at < size;
+        end = find_next(data, size, at, delimiters);
+        break;
+    default:
+        at = find_next(data, size, at, ":=");
+        at += at < size;
+        end = find_next(data, size, at, ",}]");
+    }
+    return put_in(data, size, max, at, end - at, (const uint8_t *)word,
+                  strlen(word));
+}
+
+static size_t make_text(uint8_t *data, size_t max, const Maker *m)
+{
+    g_autoptr(GByteArray) new = g_byte_array_new();
+
+    m->grammar->make_text(new, m->r);
+    return put_in(data, 0, max, 0, 0, new->data, MIN(new->len, max));
+}
+
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
                                unsigned seed)
 {
@@ -463,7 +561,10 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
     size_t ret = 0;
     unsigned kind = pick(r, 9);
 
-    if (m.grammar) {
+    if (m.grammar && m.grammar->make_text) {
+        ret = kind < 3 ? make_text(data, max, &m)
+            : kind < 8 ? change_text(data, size, max, &m) : 0;
+    } else if (m.grammar) {
         find_records(data, size, &records);
         if (kind < 2 && m.grammar->n_blocks) {
             ret = make_input(data, max, &m);
@@ -487,6 +588,9 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *data1, size_t size1,
 
     if (!size1 || !size2) {
         return 0;
+    }
+    if (fuzz_grammar(data1[0])->make_text) {
+        return 0;               /* halves of texts make no text */
     }
     find_records(data1, size1, &a);
     find_records(data2, size2, &b);

@@ -39,19 +39,26 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
  *     w           strings: number[2] strings
  *     d           data: length[4] bytes
  *     D           data: bytes up to the end of the body
+ *     t a         up to the end: the text of a metadata file, an ACL
  *
  * A block is a sequence of records about one fid, which the first record makes.
  * The first words are names that exist.
+ *
+ * With a function that makes a text, an input is setup[1] and text. The words
+ * occur in it.
  */
 typedef struct FuzzGrammar {
     unsigned kinds;
     /* The fields of a record; NULL: unknown */
     const char *(*fields)(uint8_t setup, const FuzzRecord *rec);
+    /* Appends a new text, maybe with another setup. */
+    void (*make_text)(GByteArray *to, GRand *r);
     const char *const *words;   /* strings that have a meaning */
     unsigned n_words;
     unsigned n_names;           /* so many of the words are names */
     const uint8_t (*blocks)[FUZZ_BLOCK_MAX];
     unsigned n_blocks;
+    uint8_t maker;              /* the kind that makes a fid */
     uint8_t together;           /* flag: the next record follows at once */
     uint8_t as_it_is;           /* flag: the body is the whole message */
 } FuzzGrammar;

@@ -40,22 +40,29 @@ MODEL = 'tests/unit/test-9p-proxy-driver'
 SERVER = 'hw/9pfs/'
 SHARED = 'fsdev/shared/'
 HELPER = 'fsdev/helper/'
+REGISTRY = 'fsdev/registry/libfsdev-registry.a.p/registry.c.o'
 # Compiled again so that it announces each change of stack to the sanitizer
 COROUTINE = 'libqemuutil.a.p/util_coroutine-ucontext.c.o'
 
 # The files here that are a fuzzer's, beside its own and fuzz.c
 PARTS = {
+    'fuzz-server': ['server-host'],
+    'fuzz-mapped': ['server-host'],
     'fuzz-channel': ['channel-operations', 'channel-helper'],
+    'fuzz-ring': ['channel-operations'],
 }
 
 FUZZERS = {
     'fuzz-server': [SERVER, SHARED, COROUTINE],
     'fuzz-channel': [SERVER, SHARED, COROUTINE],
     'fuzz-helper': [HELPER, SHARED],
+    'fuzz-mapped': [SERVER, SHARED, COROUTINE],
+    'fuzz-ring': [SERVER, HELPER, SHARED, COROUTINE],
+    'fuzz-options': [SERVER, SHARED, REGISTRY, COROUTINE],
 }
 
 # Files that a fuzzer includes, to reach their static functions
-INCLUDED = {}
+INCLUDED = {'fuzz-options': ['fsdev/registry/options.c']}
 
 # Beginnings of the flags of the build that fuzzers are compiled without
 DROPPED = ('-Wold-style-declaration', '-Wimplicit-fallthrough', '-Wshadow',
@@ -69,8 +76,14 @@ ENVIRONMENT = {
     # GLib's own pools hide accesses to memory that was freed
     'G_SLICE': 'always-malloc',
 }
-# Exit status of a fuzzer on a machine that lacks something it needs
-UNFIT = 77
+# More for one fuzzer: whole stacks, by which it knows a leak of the base
+ASAN_OPTIONS = {'fuzz-options': ':fast_unwind_on_malloc=0'}
+# More flags for sources of one fuzzer
+FLAGS = {'fuzz-ring': {'fsdev/shared/ring.c':
+                       ['-fsanitize-coverage=trace-loads']}}
+# Exit status of a fuzzer on a machine that lacks something it needs. libFuzzer
+# ends with 77 when it finds something itself, such as a leak.
+UNFIT = 99
 # Bytes of an input, seconds for an input, MiB of the process
 LIMITS = ['-max_len=4096', '-timeout=20', '-rss_limit_mb=1024',
           # Files have a size limit, whose errors are a part of the test
@@ -122,12 +135,17 @@ class Variant:
     def source(self, output, command, build):
         """(a word for the object's name, its source, flags)"""
         path = pathlib.Path(build, command['file'])
+        word, source, more = '', command['file'], []
+        for inside, flags in FLAGS.get(self.fuzzer, {}).items():
+            if path.resolve() == (TREE / inside).resolve():
+                word, more = f'{self.fuzzer}-', flags
         for inside, other in self.replaced.items():
             if path.resolve() == (TREE / inside).resolve():
-                return f'{other.parent.name}-', other, \
-                    ['-iquote', str(path.parent)]
-        return '', command['file'], ['-DCONFIG_ASAN_IFACE_FIBER'] \
-            if output == COROUTINE else []
+                word, source = f'{other.parent.name}-', other
+                more = ['-iquote', str(path.parent), *more]
+        if output == COROUTINE:
+            more = ['-DCONFIG_ASAN_IFACE_FIBER']
+        return word, source, more
 
 
 def write_rules(build, folder, variants):
@@ -172,7 +190,8 @@ def write_rules(build, folder, variants):
         own = ['-iquote', str(TREE), '-Werror']
         prefix = ''
         if variant.includes:
-            own = ['-iquote', str(variant.includes), *own]
+            own = ['-iquote', str(variant.includes), *own, *(
+                f'-iquote{(TREE / file).parent}' for file in variant.replaced)]
             prefix = program + '-'
         objects = [compiled(f'{prefix}{n}.o', model, HERE / f'{n}.c', own)
                    for n in (name, 'fuzz', 'mutate', *PARTS.get(name, []))]
@@ -217,6 +236,7 @@ def fuzz(program, name, seconds, out, seed=None, corpus=None):
     mount = tempfile.TemporaryDirectory(prefix='mount-', dir=out)
     env = {**os.environ, **ENVIRONMENT, 'VIRTFS_FUZZ_OUT': str(out),
            'TMPDIR': mount.name}
+    env['ASAN_OPTIONS'] += ASAN_OPTIONS.get(name, '')
     with mount, subprocess.Popen(
             argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, errors='replace', text=True) as run:

@@ -375,8 +375,135 @@ def channel_seeds():
             + operation('statfs', 0, b'\0' * 100, flags=0))
 
 
+#
+# fuzz-mapped: kinds of records after those of TYPES (server-host.h)
+#
+
+HOST = ['TEXT', 'TEXT_ROOT', 'NUMBER', 'ACL', 'ATTRIBUTE', 'PLACE', 'CHMOD',
+        'UNLINK']
+FILES = ['f', 'd', 'g', 'e', 'l', 'p', 'n', 'c']
+
+
+def on_host(what, name, *body, which=0):
+    """A change of the file @name on the host"""
+    return record(len(TYPES) + HOST.index(what),
+                  FILES.index(name) | which << 5, 0, *body)
+
+
+def acl(*entries):
+    """An ACL of (tag, permissions) with user or group 1"""
+    return u32(2) + b''.join(
+        u16(t) + u16(p) + u32(1 if t in (2, 8) else 0xffffffff)
+        for t, p in entries)
+
+
+def mapped_seeds():
+    """Yields the name and bytes of each seed."""
+    text = (b'virtfs.uid=1000\nvirtfs.gid=-2\nvirtfs.mode=%d\n'
+            b'virtfs.rdev=2049\n')
+    full = acl((1, 7), (2, 6), (4, 5), (8, 4), (16, 7), (32, 1))
+    for model, word in ((XATTR, 'xattr'), (FILE, 'file')):
+        m = Messages(model)
+        m.data += on_host('TEXT', 'f', u16(1), text % 0o100600)
+        m.data += on_host('TEXT', 'd', u16(1), text % 0o040700)
+        m.data += on_host('TEXT_ROOT', 'd', u16(1), text % 0o040755)
+        m.data += on_host('TEXT', 'p', u16(200), b'a line that is nothing\n')
+        m.data += on_host('NUMBER', 'f', u16(1), u32(1000))
+        m.data += on_host('NUMBER', 'f', u16(1), u32(0o020600), which=2)
+        m.data += on_host('NUMBER', 'f', u16(1), u64(2049), which=3)
+        m.data += on_host('NUMBER', 'd', u16(1), b'123', which=1)
+        for fid, name in enumerate(('f', 'd', 'p'), 1):
+            m.walk(0, fid, name)
+            m('Tgetattr', u32(fid), u64(0x3fff))
+        m('Tsetattr', u32(1), u32(7), u32(0o600), u32(1), u32(2),
+          *[u64(0)] * 5)
+        m('Tlopen', u32(2), u32(0))
+        m('Treaddir', u32(2), u64(0), u32(4096))
+        yield f'{word}-numbers', m.data
+
+        m = Messages(model)
+        m.data += on_host('ACL', 'f', u16(1), full)
+        m.data += on_host('ACL', 'd', u16(1), full, which=1)
+        m.data += on_host('ACL', 'd', u16(1), acl((1, 7)), which=1)
+        m.data += on_host('ATTRIBUTE', 'f', u16(100), b'long')
+        m.walk(0, 1, 'f').walk(0, 2, 'd').walk(0, 3, 'd')
+        m('Tsetattr', u32(1), u32(1), u32(0o640), u32(0), u32(0),
+          *[u64(0)] * 5)
+        m('Txattrwalk', u32(1), u32(4), s('system.posix_acl_access'))
+        m('Tread', u32(4), u64(0), u32(100))
+        m('Tlcreate', u32(2), s('n'), u32(O_RDWR), u32(0o644), u32(0))
+        m('Tmkdir', u32(3), s('x'), u32(0o755), u32(0))
+        m('Txattrwalk', u32(1), u32(5), s(''))
+        m('Tread', u32(5), u64(0), u32(100))
+        yield f'{word}-acls', m.data
+
+        m = Messages(model)
+        for which in range(4):
+            m.data += on_host('PLACE', 'f', which=which)
+            m.walk(0, 1 + which, 'f')
+            m('Tsetattr', u32(1 + which), u32(1), u32(0o640), u32(0), u32(0),
+              *[u64(0)] * 5)
+        m.data += on_host('CHMOD', 'd', u32(0))
+        m.data += on_host('UNLINK', 'f')
+        m('Tgetattr', u32(1), u64(0x3fff))
+        yield f'{word}-places', m.data
+
+
+#
+# fuzz-ring
+#
+
+def ring_seeds():
+    """Yields the name and bytes of each seed."""
+    operations = ['walk', 'getattr', 'open', 'read', 'readlink', 'getxattr',
+                  'create', 'statfs', 'setattr', 'unlink']
+    for setup, word in ((0, 'donate'), (1, 'keep'), (3, 'threads')):
+        for place in range(10):
+            yield f'{word}-{place}', u8(setup) + b''.join(
+                operation(o, 1 << 5 | i % 3, u8(place), u8(0x80 >> i % 8),
+                          u32(n), flags=0)
+                for i, o in enumerate(operations)
+                for n in (1 << 16, 0xffff0000))
+
+
+#
+# fuzz-options: setup, then the argument
+#
+
+VIRTFS, CREATE, JSON = 1, 2, 4
+ARGUMENTS = [
+    'local,id=a,path=/d,security_model=mapped-xattr,readonly',
+    'local,path=/,security_model=none,mount_tag=tag,multidevs=forbid',
+    'fsdriver=local,id=a,path=a,,b,security_model=mapped-file,fmode=0600,'
+    'dmode=0700,noreadonly',
+    'synth,id=a,max_xattr=3,throttling.bps-total=100000,'
+    'throttling.iops-read-max=9',
+    'proxy,id=a,socket=/s,donate=off,ring=on,reconnect=1,on-disconnect=wait',
+    'proxy,id=a,helper=/bin/false,path=/d,protocol=1',
+    'local,id=a,security_model=wrong', 'synth,id=-', '=,=', '',
+]
+OBJECTS = [
+    '"fsdriver": "synth", "id": "a", "readonly": true',
+    '"fsdriver": "local", "id": "a", "path": "/", "security_model": "none", '
+    '"throttling": {"bps-total": 1}',
+    '"fsdriver": "local", "mount_tag": "t", "path": "/", '
+    '"security_model": "passthrough"',
+    '"fsdriver": ["local"], "id": {}, "multidevs": null',
+]
+
+
+def option_seeds():
+    """Yields the name and bytes of each seed."""
+    for flags in (0, VIRTFS, CREATE, VIRTFS | CREATE):
+        for n, text in enumerate(ARGUMENTS):
+            yield f'text-{flags}-{n}', u8(flags) + text.encode()
+        for n, text in enumerate(OBJECTS):
+            yield f'json-{flags}-{n}', u8(flags | JSON) + text.encode()
+
+
 SEEDS = {'fuzz-server': server_seeds, 'fuzz-helper': helper_seeds,
-         'fuzz-channel': channel_seeds}
+         'fuzz-channel': channel_seeds, 'fuzz-mapped': mapped_seeds,
+         'fuzz-ring': ring_seeds, 'fuzz-options': option_seeds}
 
 
 def write(fuzzer, folder):
