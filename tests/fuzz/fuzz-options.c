@@ -15,6 +15,8 @@
 #include "qapi/qapi-events-fsdev.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "system/runstate.h"
+#include "system/runstate-action.h"
 #include "mutate.h"
 
 const char *__lsan_default_suppressions(void);
@@ -40,8 +42,8 @@ static QemuOptsList device_group = {
 };
 
 /*
- * In place of the monitor and of hw/core: no export here has a device or a
- * helper.
+ * In place of the monitor, hw/core and system/: no export here has a device or
+ * a helper, and this process does not shut down as QEMU does.
  */
 void qapi_event_send_fsdev_helper_lost(const char *id, const char *reason)
 {
@@ -51,6 +53,12 @@ void qapi_event_send_fsdev_helper_lost(const char *id, const char *reason)
 void qapi_event_send_fsdev_helper_found(const char *id)
 {
     g_assert_not_reached();
+}
+
+ShutdownAction shutdown_action;
+
+void qemu_register_shutdown_notifier(Notifier *notifier)
+{
 }
 
 BusState *qdev_get_parent_bus(const DeviceState *dev)

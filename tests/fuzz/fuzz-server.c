@@ -71,7 +71,7 @@ static const uint8_t types[] = {
 /* For the mutator: the fields of each type, in the same order */
 static const char *const type_fields[ARRAY_SIZE(types)] = {
     "f", "fb", "fs444", "fss4", "fs4444", "fgs",
-    "f", "f8", "f4444zoooo", "fns", "fszb",
+    "f", "f8", "f4444zoooo", "fnx", "fxzb",
     "fo4", "f4", "f14884s", "f1884s", "gfs", "fs44",
     "fsgs", "fs4", "4s", "4ss4", "fgss4", "2",
     "fnw", "f1", "fs41s", "fo4", "fod", "f",

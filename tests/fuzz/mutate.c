@@ -171,6 +171,22 @@ static void append_string(GByteArray *to, const Maker *m, unsigned n_words)
     g_byte_array_append(to, (const uint8_t *)word, strlen(word));
 }
 
+/* The name of an attribute */
+static void append_attribute(GByteArray *to, const Maker *m, bool edgy)
+{
+    static const char *const attributes[] = {
+        "user.a", "user.b", "user.a", "system.posix_acl_access",
+    };
+    const char *name = attributes[pick(m->r, G_N_ELEMENTS(attributes))];
+
+    if (edgy) {
+        append_string(to, m, m->grammar->n_words);
+    } else {
+        append_number(to, strlen(name), 2);
+        g_byte_array_append(to, (const uint8_t *)name, strlen(name));
+    }
+}
+
 /* Lines of numbers (hw/9pfs/local/mapped-text.c) */
 static void append_text(GByteArray *to, GRand *r, bool edgy)
 {
@@ -246,6 +262,9 @@ static void append_field(GByteArray *to, const Maker *m, char letter,
     case 's':
         append_string(to, m, m->grammar->n_words);
         break;
+    case 'x':
+        append_attribute(to, m, edgy);
+        break;
     case 'w':
         n = edgy ? pick(m->r, 20) : pick(m->r, 8) ? 1 : pick(m->r, 4);
         append_number(to, n, 2);
@@ -289,6 +308,7 @@ static size_t field_size(char letter, const uint8_t *body, size_t left)
     case 'z':
         return left < 8 ? 0 : 8;
     case 's':
+    case 'x':
         return left < 2 ? 0 : MIN(left, 2 + lduw_le_p(body));
     case 'd':
         return left < 4 ? 0 : MIN(left, (size_t)4 + (uint32_t)ldl_le_p(body));
@@ -394,13 +414,13 @@ static void append_record(GByteArray *to, const Maker *m, uint8_t setup,
     g_byte_array_append(to, body->data, rec.size);
 }
 
-/* Makes a new block: mostly valid, or with one strange field. */
-static void append_block(GByteArray *to, Maker *m)
+/* Makes a new block about @fid: mostly valid, or with one strange field. */
+static void append_block(GByteArray *to, Maker *m, uint32_t fid)
 {
     const FuzzGrammar *grammar = m->grammar;
     const uint8_t *block = grammar->blocks[pick(m->r, grammar->n_blocks)];
-    unsigned strange = pick(m->r, FUZZ_BLOCK_MAX);
-    uint32_t fid = 1 + pick(m->r, FIDS - 1);
+    /* The first record mostly makes the fid. */
+    unsigned strange = pick(m->r, 8) ? 1 + pick(m->r, 4) : 0;
 
     m->fid = 0;                 /* until a record has made the new one */
     m->new_fid = fid;
@@ -427,7 +447,7 @@ static size_t add_blocks(uint8_t *data, size_t size, size_t max,
             append_record(new, m, data[0], pick(m->r, m->grammar->kinds),
                           true);
         } else {
-            append_block(new, m);
+            append_block(new, m, 1 + pick(m->r, FIDS - 1));
         }
     }
     return put_in(data, size, max,
@@ -439,12 +459,12 @@ static size_t add_blocks(uint8_t *data, size_t size, size_t max,
 static size_t make_input(uint8_t *data, size_t max, Maker *m)
 {
     g_autoptr(GByteArray) new = g_byte_array_new();
-    unsigned n = BLOCKS_MAX;
+    unsigned n;
 
     m->setup = pick(m->r, 2) ? data[0] : pick(m->r, 256);
     append_number(new, m->setup, 1);
-    while (n--) {
-        append_block(new, m);
+    for (n = 0; n < BLOCKS_MAX; n++) {
+        append_block(new, m, 1 + n % (FIDS - 1));
     }
     return put_in(data, 0, max, 0, 0, new->data, MIN(new->len, max));
 }
@@ -566,9 +586,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max,
             : kind < 8 ? change_text(data, size, max, &m) : 0;
     } else if (m.grammar) {
         find_records(data, size, &records);
-        if (kind < 2 && m.grammar->n_blocks) {
+        if (kind < 3 && m.grammar->n_blocks) {
             ret = make_input(data, max, &m);
-        } else if (kind < 4) {
+        } else if (kind < 5) {
             ret = add_blocks(data, size, max, &records, &m);
         } else if (kind < 8 && records.num) {
             ret = change_record(data, size, max, &records, &m);
@@ -586,8 +606,8 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *data1, size_t size1,
     Records a, b;
     size_t keep, from, len;
 
-    if (!size1 || !size2) {
-        return 0;
+    if (!size1 || !size2 || pick(r, 2)) {
+        return 0;               /* another mutation, then */
     }
     if (fuzz_grammar(data1[0])->make_text) {
         return 0;               /* halves of texts make no text */

@@ -36,6 +36,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
  *                 any one
  *     h           a handle of 8 bytes
  *     s           a string: length[2] bytes
+ *     x           the name of an attribute
  *     w           strings: number[2] strings
  *     d           data: length[4] bytes
  *     D           data: bytes up to the end of the body
