@@ -19,7 +19,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#define MAX_FILES       (1024 * 1024)
 #define SUPERVISOR_FILES    16
 
 static void set_caps(Privilege keep, uint64_t caps)
@@ -64,11 +63,12 @@ static void set_ids(const Options *o, bool in_userns)
     }
 }
 
-unsigned identity_raise_files(void)
+/* As many as the system and this process' hard limit allow */
+static rlim_t most_files(void)
 {
     g_autofree char *text = NULL;
     struct rlimit limit;
-    rlim_t max = MAX_FILES;
+    rlim_t max = FILES_MAX;
 
     if (g_file_get_contents("/proc/sys/fs/nr_open", &text, NULL, NULL)) {
         max = MIN(max, g_ascii_strtoull(text, NULL, 10));
@@ -76,17 +76,26 @@ unsigned identity_raise_files(void)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         fatal("RLIMIT_NOFILE: %s", strerror(errno));
     }
-    if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > max) {
-        /* A larger table has no use. */
-        limit.rlim_max = max;
-    } else if (limit.rlim_max < max) {
+    if (limit.rlim_max < max) {
         struct rlimit higher = { max, max };
 
-        if (setrlimit(RLIMIT_NOFILE, &higher) == 0) {
-            return max;
-        }
+        return setrlimit(RLIMIT_NOFILE, &higher) == 0 ? max : limit.rlim_max;
     }
-    limit.rlim_cur = limit.rlim_max;
+    return max;
+}
+
+unsigned identity_limit_files(unsigned wanted)
+{
+    rlim_t most = most_files();
+    struct rlimit limit = { most, most };
+
+    if (wanted > most) {
+        fatal("--rlimit-nofile %u: the system allows this process no more than "
+              "%u", wanted, (unsigned)most);
+    }
+    if (wanted) {
+        limit.rlim_cur = limit.rlim_max = wanted;
+    }
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
         fatal("RLIMIT_NOFILE: %s", strerror(errno));
     }
@@ -104,7 +113,7 @@ static void set_limit(int resource, const char *name, rlim_t value)
 
 /*
  * Takes away all resources that the helper has no use for; a process that does
- * not serve gets almost none. identity_raise_files() has the server's limit.
+ * not serve gets almost none. identity_limit_files() has the server's limit.
  */
 static void limit_resources(Privilege keep)
 {

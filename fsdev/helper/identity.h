@@ -14,8 +14,11 @@ typedef enum Privilege {
     IDENTITY_SERVE,             /* to act on files for all their owners */
 } Privilege;
 
-/* Raises the limit of open files as far as possible. Returns the limit. */
-unsigned identity_raise_files(void);
+/*
+ * Sets the limit of open files to @wanted, or with 0 raises it as far as
+ * possible. Returns the limit. Ends the process if it may not have @wanted.
+ */
+unsigned identity_limit_files(unsigned wanted);
 
 /*
  * Becomes o->user and o->group; in a user namespace, the process stays root

@@ -106,7 +106,7 @@ static void stage_processes(Start *s)
     supervisor_start(&s->supervisor, &s->options, &s->file, &s->ids,
                      s->socket, s->export);
     s->config.pid = outer_pid();
-    s->config.max_files = identity_raise_files();
+    s->config.max_files = identity_limit_files(s->options.max_files);
     userns_enter_as_root(&s->ids, s->config.pid);
 }
 

@@ -31,6 +31,7 @@ enum {
     OPT_GROUP,
     OPT_READONLY,
     OPT_THREADS,
+    OPT_RLIMIT_NOFILE,
     OPT_SANDBOX,
     OPT_SECCOMP,
     OPT_LOG_LEVEL,
@@ -58,6 +59,7 @@ static const struct option long_options[] = {
     { "group",    required_argument, NULL, OPT_GROUP },
     { "readonly", no_argument,       NULL, OPT_READONLY },
     { "threads",  required_argument, NULL, OPT_THREADS },
+    { "rlimit-nofile", required_argument, NULL, OPT_RLIMIT_NOFILE },
     { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
     { "pidfile",  required_argument, NULL, OPT_PIDFILE },
     { "syslog",   no_argument,       NULL, OPT_SYSLOG },
@@ -90,6 +92,10 @@ static const char help_text[] =
     "      --threads N     requests worked on at a time (1-"
                            G_STRINGIFY(THREADS_MAX) ", default "
                            G_STRINGIFY(THREADS_DEFAULT) ")\n"
+    "      --rlimit-nofile N\n"
+    "                      files that it may have open ("
+                           G_STRINGIFY(FILES_MIN) " and more, default:\n"
+    "                      as many as the system allows)\n"
     "      --modcaps +CAP:-CAP...\n"
     "                      serve with more (mknod, setfcap) or fewer (chown,\n"
     "                      dac_override, dac_read_search, fowner, fsetid)\n"
@@ -477,6 +483,13 @@ static bool set_behaviour(Options *o, int opt, const char *value)
                   THREADS_MAX);
         }
         o->threads = number;
+        return true;
+    case OPT_RLIMIT_NOFILE:
+        if (!parse_number(value, FILES_MAX, &number) || number < FILES_MIN) {
+            fatal("--rlimit-nofile %s: not a number from %d to %d", value,
+                  FILES_MIN, FILES_MAX);
+        }
+        o->max_files = number;
         return true;
     case OPT_LOG_LEVEL:
         if (!log_set_level(value)) {

@@ -15,6 +15,10 @@
 #define THREADS_DEFAULT         4
 #define THREADS_MAX             64
 
+/* Open files: fewer leave no room for a client, more have no use */
+#define FILES_MIN               256
+#define FILES_MAX               (1024 * 1024)
+
 /* No such id given */
 #define NO_ID                   ((uint32_t)-1)
 
@@ -34,6 +38,7 @@ typedef struct Options {
     bool foreground;
     bool readonly;
     unsigned threads;
+    unsigned max_files;         /* while serving; 0: as many as possible */
     Sandbox sandbox;
     SeccompMode seccomp;
     uint64_t caps;              /* bits: capabilities while serving */

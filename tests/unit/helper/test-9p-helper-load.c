@@ -200,6 +200,50 @@ static void test_many_handles(ProxyFixture *f, gconstpointer opaque)
     close(fd);
 }
 
+/*
+ * With --rlimit-nofile, one client can make the helper hold so many descriptors,
+ * and so much memory for its handles. Beyond it a request fails, and the helper
+ * serves on.
+ */
+static void test_rlimit_nofile(ProxyFixture *f, gconstpointer opaque)
+{
+    enum { LIMIT = 16384, BYTES_PER_HANDLE = 320 };
+    static const char *const options[] = { "--rlimit-nofile=16384", NULL };
+    g_autofree uint64_t *handles = g_new(uint64_t, LIMIT);
+    unsigned before, after, i, n = 0;
+    PcNode node;
+    int ret = 0;
+
+    for (i = 0; i < LIMIT; i++) {
+        g_autofree char *name = g_strdup_printf("f%u", i);
+
+        pf_put_file(f, name, "");
+    }
+    f->c = pc_open(f->dir, options);
+    pp_expect_limit(f->c->server_pid, "Max open files", "16384");
+    before = geteuid() ? 0 : pp_private_kib(f->c->server_pid);
+    for (i = 0; i < LIMIT && ret == 0; i++) {
+        g_autofree char *name = g_strdup_printf("f%u", i);
+
+        ret = pc_walk(f->c, name, &node, NULL);
+        if (ret == 0) {
+            handles[n++] = node.handle;
+            close(node.fd);
+        }
+    }
+    g_assert_cmpint(ret, ==, -EMFILE);
+    g_assert_cmpuint(n, >, LIMIT / 2);
+    if (geteuid() == 0) {
+        after = pp_private_kib(f->c->server_pid);
+        g_test_message("%u handles, %u KiB", n, after - before);
+        g_assert_cmpuint(after - before, <, n * BYTES_PER_HANDLE / 1024 + 512);
+        g_assert_cmpuint(pp_open_files(f->c->server_pid), <, LIMIT);
+    }
+    for (i = 0; i < n; i++) {
+        g_assert_cmpint(call_handle(f->c, PROXY_GETATTR, handles[i]), ==, 0);
+    }
+}
+
 /* Walking, making and opening leaves no descriptor behind. */
 static void test_no_leak(ProxyFixture *f, gconstpointer opaque)
 {
@@ -354,6 +398,7 @@ int main(int argc, char **argv)
     pf_add("pipelined/many-threads", many_threads, test_pipelined);
     pf_add("forget-in-use", many_threads, test_forget_in_use);
     pf_add_made("many-handles", NULL, test_many_handles);
+    pf_add_made("rlimit-nofile", NULL, test_rlimit_nofile);
     pf_add("no-leak", NULL, test_no_leak);
     pf_add("never-read", NULL, test_never_read);
     pf_add("half-closed", NULL, test_half_closed);
