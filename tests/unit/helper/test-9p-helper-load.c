@@ -201,9 +201,9 @@ static void test_many_handles(ProxyFixture *f, gconstpointer opaque)
 }
 
 /*
- * With --rlimit-nofile, one client can make the helper hold so many descriptors,
- * and so much memory for its handles. Beyond it a request fails, and the helper
- * serves on.
+ * With --rlimit-nofile, one client can make the helper hold so many
+ * descriptors, and so much memory for its handles. Beyond it a request fails,
+ * and the helper serves on.
  */
 static void test_rlimit_nofile(ProxyFixture *f, gconstpointer opaque)
 {

@@ -205,6 +205,70 @@ static void test_pidfile_places(void)
     }
 }
 
+/* The same for an ordinary user, who has no other's rights */
+static void test_user_places(void)
+{
+    static const struct {
+        const char *dir;
+        const char *why;
+    } cases[] = {
+        { "theirs", NULL },
+        { "their-group", NULL },
+        { "sticky", NULL },
+        { "sticky/link", "Permission denied" },
+        { "their-other", "group 7004 may change names in the directory" },
+        { "theirs/other", "user 7004 may change names in the directory" },
+        { "open", "every user may change names in the directory" },
+        { "others", "user 7004 may change names in the directory" },
+        { "root", "Permission denied" },
+    };
+    unsigned i;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *path = NULL;
+        g_autofree char *text = NULL;
+        const char *args[] = { "-p", NULL, "-s", NULL, NULL };
+        struct stat st;
+        ProxyClient *c;
+        int ret;
+
+        begin();
+        put_dirs();
+        put_dir("others", OTHER, OTHER, 0777 | S_ISVTX);
+        g_test_message("%s", cases[i].dir);
+        path = g_build_filename(top, cases[i].dir, "sock", NULL);
+        args[1] = export;
+        args[3] = path;
+        ret = pc_run(args, ATTACKER, -1, &text);
+        if (strstr(text, "cannot make a user namespace")) {
+            g_test_skip(text);
+            end();
+            return;
+        }
+        g_assert_cmpint(ret, ==, cases[i].why != NULL);
+        if (cases[i].why) {
+            if (!strstr(text, cases[i].why)) {
+                g_error("no '%s' in '%s'", cases[i].why, text);
+            }
+        } else {
+            g_assert_cmpint(lstat(path, &st), ==, 0);
+            g_assert_cmpint(st.st_uid, ==, ATTACKER);
+            g_assert_cmpint(seteuid(ATTACKER), ==, 0);
+            c = pc_new(pc_connect(path), 0);
+            g_assert_cmpint(seteuid(0), ==, 0);
+            pc_hello(c, 0);
+            while (lstat(path, &st) == 0) {
+                g_usleep(1000);
+            }
+            pc_close(c);
+        }
+        end();
+    }
+}
+
 /* Holds a lock on @path as an ordinary user, until killed. */
 static pid_t hold_lock(const char *path, int type, bool as_user)
 {
@@ -598,6 +662,7 @@ int main(int argc, char **argv)
     sf_init(&argc, &argv);
 
     g_test_add_func("/9p-helper-start/place/socket", test_socket_places);
+    g_test_add_func("/9p-helper-start/place/user", test_user_places);
     g_test_add_func("/9p-helper-start/place/pidfile", test_pidfile_places);
     g_test_add_func("/9p-helper-start/place/pidfile/leftovers",
                     test_pidfile_leftovers);
