@@ -13,6 +13,7 @@
 #include "qobject/qjson.h"
 #include "qobject/qlist.h"
 #include "fsdev-qmp.h"
+#include "../unit/shared/hung-fuse.h"
 
 #define ROUNDS      10
 
@@ -302,8 +303,62 @@ static void test_trace(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(unlink(log), ==, 0);
 }
 
+/* While fsdev-add waits for a file system without an answer, QEMU goes on. */
+static void test_add_hung(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char add[] = "{'execute': 'fsdev-add', 'arguments': {"
+        "'fsdriver': 'local', 'id': 'x', 'path': %s, "
+        "'security_model': 'none'}}";
+    g_autofree char *at = NULL;
+    gint64 start;
+    HungFuse *fuse;
+    QDict *reply;
+    unsigned i;
+    Test t;
+
+    fsdev_start(&t, "");
+    fsdev_add_local(&t, "a");
+    fsdev_plug(&t, "a");
+    at = g_build_filename(t.dir, "hung", NULL);
+    g_assert_cmpint(mkdir(at, 0755), ==, 0);
+    fuse = hung_fuse_start_or_skip(at);
+    /* The second time the server does not answer before the command ends. */
+    for (i = 0; fuse && i < (g_test_slow() ? 2 : 1); i++) {
+        hung_fuse_hang(fuse, FUSE_GETATTR, HUNG_ROOT);
+        start = g_get_monotonic_time();
+        qtest_qmp_send(t.m.qts, add, at);
+        g_assert_true(hung_fuse_wait(fuse, 1));
+        ok(p9c_walk_to(t.c, ROOT, 1, ""));
+        ok(p9c_clunk(t.c, 1));
+        g_assert_cmpint(g_get_monotonic_time() - start, <,
+                        5 * G_USEC_PER_SEC);
+        if (i == 0) {
+            hung_fuse_answer(fuse);
+        }
+        reply = qtest_qmp_receive(t.m.qts);
+        if (i == 0) {
+            g_assert_true(qdict_haskey(reply, "return"));
+            fsdev_del(&t, "x");
+        } else {
+            const char *error = qdict_get_str(qdict_get_qdict(reply, "error"),
+                                              "desc");
+
+            g_assert_true(g_str_has_suffix(error, "its file system did not "
+                                           "answer within 15 seconds"));
+            hung_fuse_answer(fuse);
+        }
+        qobject_unref(reply);
+    }
+    if (fuse) {
+        hung_fuse_end(fuse);
+    }
+    fsdev_unplug_in_order(&t);
+    fsdev_end(&t);
+}
+
 static void register_tests(void)
 {
+    qos_add_test("qmp/add-hung", "virtio-9p-pci", test_add_hung, NULL);
     qos_add_test("qmp/errors", "virtio-9p-pci", test_errors, NULL);
     qos_add_test("qmp/add", "virtio-9p-pci", test_add, NULL);
     qos_add_test("qmp/nameless", "virtio-9p-pci", test_nameless, NULL);

@@ -16,13 +16,21 @@
  * memory (host/device-numbers.h) it does almost everything.
  */
 #include "qemu/osdep.h"
+#include "block/thread-pool.h"
+#include "qapi/clone-visitor.h"
 #include "qapi/error.h"
+#include "qapi/qapi-visit-fsdev.h"
+#include "qemu/coroutine.h"
 #include "qemu/module.h"
+#include "qemu/timer.h"
 #include "hw/9pfs/host/file.h"
 #include "local.h"
 
 #define FMODE_DEFAULT       0600
 #define DMODE_DEFAULT       0700
+
+/* How long a coroutine waits for the file system of the directory */
+#define ROOT_PATIENCE_S     15
 
 /*
  * Opening
@@ -248,31 +256,32 @@ static bool set_mode(const FsdevLocalOptions *o, const char *option,
     return true;
 }
 
-static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
+/*
+ * Opens the directory and the model, and fills in @attr of the directory. Any
+ * thread, which may be late: the export may have gone. Returns a descriptor, or
+ * -1 with an error.
+ */
+static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
+                          bool readonly, FsAttr *attr, Error **errp)
 {
     LocalInode inode = { .dir = -1, .kept = -1 };
     HostFs *host = &lf->host.host;
-    FsAttr attr;
     int fd, ret;
 
-    if (!*o->path) {
-        error_setg(errp, "path '': a directory is needed");
-        return false;
-    }
     fd = open(o->path, O_PATH | O_CLOEXEC);
     if (fd < 0) {
         error_setg_errno(errp, errno, "path '%s'", o->path);
-        return false;
+        return -1;
     }
     ret = hostfs_init(host, fd, "/proc/self/fd/");
     if (ret == -ENOTDIR) {
         error_setg(errp, "path '%s' is not a directory", o->path);
-        return false;
+        return -1;
     } else if (ret < 0) {
         error_setg_errno(errp, -ret, "path '%s'", o->path);
-        return false;
+        return -1;
     }
-    host->readonly = lf->fs->readonly;
+    host->readonly = readonly;
     host->ignore_chown_failure =
         o->security_model == FSDEV_SECURITY_MODEL_NONE;
     /* For any user: -run-with user= may change QEMU's later. */
@@ -283,15 +292,15 @@ static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
         error_setg_errno(errp, -ret, "path '%s' with security_model=%s",
                          o->path, FsdevSecurityModel_str(o->security_model));
         hostfs_destroy(host);
-        return false;
+        return -1;
     }
 
     inode.handle = fd;
-    ret = local_inode_getattr(&lf->host, &inode, &attr);
+    ret = local_inode_getattr(&lf->host, &inode, attr);
     fd = ret < 0 ? ret : fcntl(host->root, F_DUPFD_CLOEXEC, 0);
     if (ret == 0 && fd < 0) {
         ret = -errno;
-    } else if (ret == 0 && !S_ISDIR(attr.mode)) {
+    } else if (ret == 0 && !S_ISDIR(attr->mode)) {
         close(fd);
         ret = -ENOTDIR;
     }
@@ -303,12 +312,20 @@ static bool open_root(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
             lf->host.model->close(&lf->host);
         }
         hostfs_destroy(host);
-        return false;
+        return -1;
     }
-    host_dev_set(&lf->devs, fd, attr.dev);
+    host_dev_set(&lf->devs, fd, attr->dev);
     local_probe_handles(lf);
-    lf->fs->root = &local_node_root(lf, fd, &attr)->node;
-    return true;
+    return fd;
+}
+
+/* Undoes open_directory(). */
+static void local_close_directory(LocalFs *lf)
+{
+    if (lf->host.model->close) {
+        lf->host.model->close(&lf->host);
+    }
+    hostfs_destroy(&lf->host.host);
 }
 
 static void local_fs_free(LocalFs *lf)
@@ -318,6 +335,104 @@ static void local_fs_free(LocalFs *lf)
     }
     host_devs_destroy(&lf->devs);
     g_free(lf);
+}
+
+/* The part of open that may wait for the host's file system */
+typedef struct RootWork {
+    LocalFs *lf;
+    FsdevLocalOptions *opts;
+    bool readonly;
+    int fd;
+    FsAttr attr;
+    Error *err;
+    bool done;
+    bool abandoned;             /* root_done() frees all of it */
+    QemuCoSleep sleep;
+} RootWork;
+
+static int root_work(void *opaque)
+{
+    RootWork *w = opaque;
+
+    w->fd = open_directory(w->lf, w->opts, w->readonly, &w->attr, &w->err);
+    return 0;
+}
+
+static void root_work_free(RootWork *w)
+{
+    qapi_free_FsdevLocalOptions(w->opts);
+    g_free(w);
+}
+
+static void root_done(void *opaque, int ret)
+{
+    RootWork *w = opaque;
+
+    w->done = true;
+    if (!w->abandoned) {
+        qemu_co_sleep_wake(&w->sleep);
+        return;
+    }
+    if (w->fd >= 0) {
+        close(w->fd);
+        local_close_directory(w->lf);
+    }
+    error_free(w->err);
+    local_fs_free(w->lf);
+    root_work_free(w);
+}
+
+/* FsExport.hurry */
+static void root_hurry(void *opaque)
+{
+    RootWork *w = opaque;
+
+    qemu_co_sleep_wake(&w->sleep);
+}
+
+/*
+ * Returns false with an error. *@lf becomes NULL if a thread still has it, as
+ * the file system did not answer in time.
+ */
+static bool open_root(LocalFs **lf, const FsdevLocalOptions *o, Error **errp)
+{
+    FsExport *fs = (*lf)->fs;
+    RootWork *w;
+    bool ok;
+
+    if (!*o->path) {
+        error_setg(errp, "path '': a directory is needed");
+        return false;
+    }
+    w = g_new0(RootWork, 1);
+    w->lf = *lf;
+    w->opts = QAPI_CLONE(FsdevLocalOptions, o);
+    w->readonly = fs->readonly;
+    if (qemu_in_coroutine()) {
+        fs->hurry = root_hurry;
+        fs->hurry_opaque = w;
+        thread_pool_submit_aio(root_work, w, root_done, w);
+        qemu_co_sleep_ns_wakeable(&w->sleep, QEMU_CLOCK_REALTIME,
+                                  ROOT_PATIENCE_S * NANOSECONDS_PER_SECOND);
+        fs->hurry = NULL;
+        if (!w->done) {
+            error_setg(errp, "path '%s': its file system did not answer "
+                       "within %d seconds", o->path, ROOT_PATIENCE_S);
+            w->abandoned = true;
+            *lf = NULL;
+            return false;
+        }
+    } else {
+        root_work(w);
+    }
+    ok = w->fd >= 0;
+    if (ok) {
+        fs->root = &local_node_root(*lf, w->fd, &w->attr)->node;
+    } else {
+        error_propagate(errp, w->err);
+    }
+    root_work_free(w);
+    return ok;
 }
 
 static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
@@ -340,11 +455,13 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     fs->priv = lf;
     if (!set_mode(o, "fmode", o->has_fmode, o->fmode, &lf->host.fmode, errp) ||
         !set_mode(o, "dmode", o->has_dmode, o->dmode, &lf->host.dmode, errp) ||
-        !open_root(lf, o, errp)) {
+        !open_root(&lf, o, errp)) {
         host_fds_remove_export(fs);
         fs_export_release(fs);
         fs->priv = NULL;
-        local_fs_free(lf);
+        if (lf) {
+            local_fs_free(lf);
+        }
         return false;
     }
     return true;
@@ -358,10 +475,7 @@ static void local_close(FsExport *fs)
         fs_node_unref(fs->root);
         fs->root = NULL;
     }
-    if (lf->host.model->close) {
-        lf->host.model->close(&lf->host);
-    }
-    hostfs_destroy(&lf->host.host);
+    local_close_directory(lf);
     host_fds_remove_export(fs);
     fs_export_release(fs);
     fs->priv = NULL;
