@@ -24,6 +24,8 @@
 #define HUNG_CALLS  3
 /* More calls than a file system may have threads, in QEMU and in the helper */
 #define MANY_CALLS  60
+/* More than both have together on any file system */
+#define LEASE_CALLS 100
 /* Tries, of which the quickest counts: the machine may be busy. */
 #define TRIES       10
 
@@ -153,6 +155,7 @@ typedef struct Where {
     const char *fsdev;          /* "%s" is the folder */
     bool iothread;
     bool storage;               /* in /var/tmp */
+    bool mapped;
 } Where;
 
 /* Mounts @n file systems, and starts a machine that serves the share. */
@@ -401,13 +404,78 @@ static void test_machine(void *obj, void *data, QGuestAllocator *alloc)
     finish(&h);
 }
 
+/*
+ * A process on the host has leases and does not answer. More opens than there
+ * are threads, and changes of size, wait for it; all else goes on.
+ */
+static void test_leases(void *obj, void *data, QGuestAllocator *alloc)
+{
+    void (*old)(int) = signal(SIGIO, SIG_IGN);
+    g_autofree char *path = NULL;
+    P9Call *calls[LEASE_CALLS];
+    gint64 start_us;
+    unsigned i, n;
+    Hung h;
+    int fd;
+
+    if (!start(&h, data, 0)) {
+        return;
+    }
+    session(&h, "");
+    path = g_build_filename(h.share, "leased", NULL);
+    g_assert_true(g_file_set_contents(path, "text", 4, NULL));
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(fcntl(fd, F_SETLEASE, F_WRLCK), ==, 0);
+
+    n = LEASE_CALLS - 1;
+    for (i = 0; i < LEASE_CALLS; i++) {
+        ok(p9c_walk_to(h.c, P9C_ROOT, NEW + i, "leased"));
+    }
+    for (i = 0; i < n; i++) {
+        calls[i] = p9c_request(h.c, P9C_TLOPEN,
+                               PUT(U32(NEW + i), U32(P9C_O_RDONLY)));
+        p9c_submit(calls[i]);
+    }
+    calls[n] = p9c_request(h.c, P9C_TSETATTR,
+                           PUT(U32(NEW + n), U32(P9C_SETATTR_SIZE), U32(0),
+                               U32(0), U32(0), U64(2), U64(0), U64(0), U64(0),
+                               U64(0)));
+    p9c_submit(calls[n]);
+
+    start_us = g_get_monotonic_time();
+    g_assert_cmpint(qmp_us(&h), <, QMP_MAX_US);
+    other_us(&h);
+    for (i = 0; i < LEASE_CALLS; i++) {
+        g_assert_false(p9c_is_done(calls[i]));
+    }
+    ok(p9c_flush(h.c, p9c_call_tag(calls[0])));
+    p9c_wait_flushed(calls[0]);
+    g_assert_cmpint(g_get_monotonic_time() - start_us, <,
+                    TRIES * AT_ONCE_US);
+
+    /* The holder answers at last. */
+    g_assert_cmpint(fcntl(fd, F_SETLEASE, F_UNLCK), ==, 0);
+    for (i = 1; i < LEASE_CALLS; i++) {
+        ok(p9c_wait(calls[i]));
+        p9c_call_drop(calls[i]);
+    }
+    p9c_call_end(calls[0]);
+    g_assert_cmpint(g_get_monotonic_time() - start_us, <,
+                    2 * TRIES * AT_ONCE_US);
+    close(fd);
+    signal(SIGIO, old);
+    finish(&h);
+}
+
 static const Where places[] = {
     { "local", "local,path=%s,security_model=passthrough" },
     { "local-storage", "local,path=%s,security_model=passthrough",
       .storage = true },
     { "local-iothread", "local,path=%s,security_model=none",
       .iothread = true },
-    { "local-mapped", "local,path=%s,security_model=mapped-xattr" },
+    { "local-mapped", "local,path=%s,security_model=mapped-xattr",
+      .mapped = true },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "proxy", "proxy,path=%s" },
     { "proxy-storage", "proxy,path=%s", .storage = true },
@@ -425,6 +493,7 @@ static void register_tests(void)
         { "kinds", test_kinds },
         { "flush", test_flush },
         { "machine", test_machine },
+        { "leases", test_leases },
     };
     const char *arch = qtest_get_arch();
     unsigned i, j;
@@ -439,6 +508,10 @@ static void register_tests(void)
                                                     places[i].name,
                                                     tests[j].name);
 
+            /* A mapped model's attributes replace some of the requests. */
+            if (places[i].mapped && tests[j].function == test_kinds) {
+                continue;
+            }
             qos_add_test(name, "virtio-9p-pci", tests[j].function, &opts);
         }
     }
