@@ -142,20 +142,26 @@ static bool pool_enter(PoolJob *job)
     return !job->queued;
 }
 
+/* Takes the job off the queue. False if it has left it already. */
+static bool pool_unqueue(PoolJob *job)
+{
+    bool queued;
+
+    QEMU_LOCK_GUARD(&pool.lock);
+    queued = job->queued;
+    if (queued) {
+        job->queued = false;
+        QTAILQ_REMOVE(&pool.queue, job, next);
+    }
+    return queued;
+}
+
 /* FsCall.on_cancel */
 static void pool_cancel(FsCall *call, void *opaque)
 {
     PoolJob *job = opaque;
-    bool queued;
 
-    WITH_QEMU_LOCK_GUARD(&pool.lock) {
-        queued = job->queued;
-        if (queued) {
-            job->queued = false;
-            QTAILQ_REMOVE(&pool.queue, job, next);
-        }
-    }
-    if (queued) {
+    if (pool_unqueue(job)) {
         job->ret = -EINTR;
         aio_co_wake(job->co);
     }
@@ -169,9 +175,10 @@ static int coroutine_fn pool_enter_co(FsCall *call, uint64_t dev)
     if (pool_enter(&job)) {
         return 0;
     }
-    if (call && call->cancelled) {
-        pool_cancel(call, &job);
-    } else if (call) {
+    if (call && call->cancelled && pool_unqueue(&job)) {
+        return -EINTR;
+    }
+    if (call) {
         call->on_cancel = pool_cancel;
         call->on_cancel_opaque = &job;
     }
@@ -201,7 +208,7 @@ int coroutine_fn host_pool_work(uint64_t dev, ThreadPoolFunc *func,
     return job.ret;
 }
 
-void host_pool_leave(uint64_t dev)
+void coroutine_fn host_pool_leave(uint64_t dev)
 {
     thread_budget_put(pool.budget, dev);
     pool_start_queued();

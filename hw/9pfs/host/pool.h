@@ -30,7 +30,7 @@ int coroutine_fn host_pool_enter(uint64_t dev);
 int coroutine_fn host_pool_work(uint64_t dev, ThreadPoolFunc *func,
                                 void *opaque);
 /* In place of the work */
-void host_pool_leave(uint64_t dev);
+void coroutine_fn host_pool_leave(uint64_t dev);
 
 /* The same, but the request cannot be cancelled. */
 int coroutine_fn host_pool_run_always(uint64_t dev, ThreadPoolFunc *func,

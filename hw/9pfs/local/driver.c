@@ -451,6 +451,7 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     lf->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     lf->mount_fd = -1;
 
+    host_pool_init();
     host_fds_add_export(fs);
     fs->priv = lf;
     if (!set_mode(o, "fmode", o->has_fmode, o->fmode, &lf->host.fmode, errp) ||

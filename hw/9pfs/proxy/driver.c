@@ -141,6 +141,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     if (!fs_export_init(fs, opts, errp)) {
         return false;
     }
+    host_pool_init();
     host_fds_add_export(fs);
     peer = proxy_launch(fs->id, o, readonly, &sock, errp);
     if (!peer) {
