@@ -64,24 +64,35 @@ void p9_request_end(P9Request *req, int ret)
 }
 
 /*
+ * Wakes what waits for the request's end. In a coroutine the woken ones run
+ * when this one has ended: some wait again, and must not be woken twice.
+ */
+static void coroutine_fn p9_wake_co(void *opaque)
+{
+    P9Request *req = opaque;
+
+    qemu_co_queue_restart_all(&req->flushers);
+    qemu_co_queue_restart_all(&req->s->ended);
+}
+
+/*
  * Gives the request back to the transport with an error, although its coroutine
  * is still in the driver, which waits for the host's kernel. The outcome of the
  * operation is unknown, but the handler does not change the session any more,
  * nor the guest's memory. False if it writes there just now, which is soon
- * over. Not in a coroutine.
+ * over, or if the VM is stopped. Not in a coroutine.
  */
 static bool p9_request_detach(P9Request *req)
 {
     P9Server *s = req->s;
 
-    if (req->moving) {
+    if (req->moving || (s->stopped && !s->resetting)) {
         return false;
     }
     req->detached = true;
     s->detached++;
     p9_request_end(req, -EIO);
-    qemu_co_enter_all(&req->flushers, NULL);
-    qemu_co_enter_all(&s->ended, NULL);
+    qemu_coroutine_enter(qemu_coroutine_create(p9_wake_co, req));
     return true;
 }
 
@@ -97,7 +108,7 @@ bool p9_request_give_up(P9Request *req)
            p9_request_detach(req);
 }
 
-unsigned p9_requests_give_up(P9Server *s, const P9Request *until)
+unsigned p9_requests_give_up(P9Server *s)
 {
     P9Request *req;
     unsigned n = 0;
@@ -105,9 +116,6 @@ unsigned p9_requests_give_up(P9Server *s, const P9Request *until)
     /* A request that ends may end others: look from the start each time. */
     do {
         QTAILQ_FOREACH(req, &s->requests, next) {
-            if (req == until) {
-                return n;
-            }
             if (p9_request_give_up(req)) {
                 n++;
                 break;

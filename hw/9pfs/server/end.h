@@ -29,7 +29,7 @@ void p9_request_end(P9Request *req, int ret);
  * Not in a coroutine.
  */
 bool p9_request_give_up(P9Request *req);
-/* The same for all requests that are older than @until; their number */
-unsigned p9_requests_give_up(P9Server *s, const P9Request *until);
+/* The same for all requests; their number */
+unsigned p9_requests_give_up(P9Server *s);
 
 #endif /* HW_9PFS_SERVER_END_H */

@@ -274,6 +274,11 @@ int coroutine_fn p9_readdir(P9Request *req)
     }
     ret = p9_driver(req)->readdir(&req->call, fid->file, offset,
                                   readdir_fill, &fill);
+    if (!req->moving) {
+        /* The request was over before the driver was done. */
+        p9_move_end(req);
+        return -EINTR;
+    }
     /* An error after some entries goes out with the next request. */
     if (ret >= 0 || fill.done > 0) {
         ret = fill.done == 0 && fill.full ? -EINVAL : 0;

@@ -295,7 +295,7 @@ void p9_server_cont(P9Server *s)
 static void p9_server_abandon(void *opaque)
 {
     P9Server *s = opaque;
-    unsigned n = p9_requests_give_up(s, NULL);
+    unsigned n = p9_requests_give_up(s);
 
     if (n) {
         error_report("fsdev '%s': %u requests had no answer %d second after "

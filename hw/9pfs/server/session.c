@@ -19,19 +19,43 @@
 /* The same of Tversion, for all requests of the session before */
 #define VERSION_PATIENCE_S  10
 
-static void patience_start(P9Server *s, QEMUTimer *timer, unsigned seconds,
-                           QEMUTimerCB *over, void *opaque)
+/* A wait for one request, or for all that are older */
+typedef struct Patience {
+    QEMUTimer timer;
+    P9Request *req;
+} Patience;
+
+static void patience_set(Patience *p, unsigned seconds)
 {
-    aio_timer_init(s->ctx, timer, QEMU_CLOCK_REALTIME, SCALE_NS, over, opaque);
-    timer_mod(timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
+    timer_mod(&p->timer, qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
               seconds * NANOSECONDS_PER_SECOND);
+}
+
+static void patience_start(Patience *p, P9Request *req, unsigned seconds,
+                           QEMUTimerCB *over)
+{
+    p->req = req;
+    aio_timer_init(req->s->ctx, &p->timer, QEMU_CLOCK_REALTIME, SCALE_NS, over,
+                   p);
+    patience_set(p, seconds);
 }
 
 static void version_patience_over(void *opaque)
 {
-    P9Request *req = opaque;
+    Patience *p = opaque;
+    P9Request *old;
 
-    p9_requests_give_up(req->s, req);
+    /* One at a time: with the last of them, @p ends. */
+    QTAILQ_FOREACH(old, &p->req->s->requests, next) {
+        if (old == p->req) {
+            break;
+        }
+        patience_set(p, 0);
+        if (p9_request_give_up(old)) {
+            return;
+        }
+    }
+    patience_set(p, 1);
 }
 
 /*
@@ -53,7 +77,7 @@ int coroutine_fn p9_version(P9Request *req)
 {
     P9Server *s = req->s;
     P9Request *old;
-    QEMUTimer timer;
+    Patience patience;
     P9Dialect dialect;
     uint32_t msize;
     const char *version;
@@ -76,11 +100,11 @@ int coroutine_fn p9_version(P9Request *req)
         p9_request_cancel(old);
     }
     /* It waits for older requests, so no two Tversion wait for each other. */
-    patience_start(s, &timer, VERSION_PATIENCE_S, version_patience_over, req);
+    patience_start(&patience, req, VERSION_PATIENCE_S, version_patience_over);
     while (QTAILQ_FIRST(&s->requests) != req) {
         qemu_co_queue_wait(&s->ended, NULL);
     }
-    timer_del(&timer);
+    timer_del(&patience.timer);
     p9_fids_clear(s);
 
     if (dialect == P9_DIALECT_NONE) {
@@ -172,8 +196,11 @@ int coroutine_fn p9_attach(P9Request *req)
 
 static void flush_patience_over(void *opaque)
 {
-    P9Request *old = opaque;
+    Patience *p = opaque;
+    P9Request *old = p->req;
 
+    /* Again, if it cannot be given up just now. @p ends with it. */
+    patience_set(p, 1);
     if (p9_request_give_up(old)) {
         warn_report_once("fsdev '%s': a request that the guest flushed had "
                          "no answer for %d seconds; giving up on it",
@@ -191,7 +218,7 @@ int coroutine_fn p9_flush(P9Request *req)
 {
     P9Server *s = req->s;
     P9Request *old;
-    QEMUTimer timer;
+    Patience patience;
     uint16_t oldtag;
 
     oldtag = marshal_get_u16(&req->r);
@@ -212,9 +239,9 @@ int coroutine_fn p9_flush(P9Request *req)
          * the timer never sees @old in use again. After the wait, @old may be
          * another request.
          */
-        patience_start(s, &timer, FLUSH_PATIENCE_S, flush_patience_over, old);
+        patience_start(&patience, old, FLUSH_PATIENCE_S, flush_patience_over);
         qemu_co_queue_wait(&old->flushers, NULL);
-        timer_del(&timer);
+        timer_del(&patience.timer);
     }
     return 0;
 }
