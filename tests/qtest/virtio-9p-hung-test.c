@@ -207,8 +207,10 @@ static void finish(Hung *h)
 {
     unsigned i;
 
-    for (i = 0; i < ARRAY_SIZE(kinds) && h->fuse[i]; i++) {
-        hung_fuse_end(h->fuse[i]);
+    for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (h->fuse[i]) {
+            hung_fuse_end(h->fuse[i]);
+        }
     }
     if (h->c) {
         p9c_free(h->c);
@@ -372,6 +374,41 @@ static void test_flush(void *obj, void *data, QGuestAllocator *alloc)
     finish(&h);
 }
 
+/* A new session ends the requests of the one before; a read of a directory */
+static void test_version(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Call *calls[MANY_CALLS];
+    gint64 start_us;
+    unsigned i;
+    Hung h;
+
+    if (!start(&h, data, 8)) {
+        return;
+    }
+    session(&h, "readdir");
+    hung_fuse_hang(h.fuse[7], FUSE_READDIR, HUNG_ALL);
+    for (i = 0; i < MANY_CALLS; i++) {
+        calls[i] = call_readdir(h.c, i);
+        p9c_submit(calls[i]);
+    }
+    g_assert_true(hung_fuse_wait(h.fuse[7], 1));
+    start_us = g_get_monotonic_time();
+    session(&h, "");
+    g_assert_cmpint(g_get_monotonic_time() - start_us, <, FLUSH_MAX_US);
+    for (i = 0; i < MANY_CALLS; i++) {
+        g_assert_true(p9c_is_done(calls[i]));
+        p9c_call_drop(calls[i]);
+    }
+    other_us(&h);
+    /* Late results end in the middle of the new session. */
+    hung_fuse_end(h.fuse[7]);
+    h.fuse[7] = NULL;
+    other_us(&h);
+    session(&h, "read");
+    other_us(&h);
+    finish(&h);
+}
+
 /* stop, cont, system_reset and unplugging with a read that hangs */
 static void test_machine(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -492,6 +529,7 @@ static void register_tests(void)
     } tests[] = {
         { "kinds", test_kinds },
         { "flush", test_flush },
+        { "version", test_version },
         { "machine", test_machine },
         { "leases", test_leases },
     };
