@@ -55,6 +55,16 @@ def exchange(one, other):
         raise OSError(ctypes.get_errno(), f'{one} and {other}')
 
 
+def as_nobody(argv):
+    """The output of a command, run by a user without rights if root runs the
+    tests."""
+    who = {'user': 65534, 'group': 65534, 'extra_groups': []} \
+        if os.geteuid() == 0 else {}
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, cwd='/', text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False, **who).stdout
+
+
 def _look(path):
     """What is to be known of a file, except the time of its last access."""
     st = os.lstat(path)
@@ -74,10 +84,19 @@ def snapshot(folder):
     return {str(p): _look(p) for p in [folder, *sorted(folder.rglob('*'))]}
 
 
+def children(pid):
+    """All processes below a process."""
+    below = []
+    for path in pathlib.Path(f'/proc/{pid}/task').glob('*/children'):
+        for child in map(int, path.read_text(encoding='ascii').split()):
+            below += [child, *children(child)]
+    return below
+
+
 class Qemu:
     """A QEMU with devices; arguments: of -fsdev, without the id."""
 
-    def __init__(self, fsdevs, more=(), limits=()):
+    def __init__(self, fsdevs, more=(), limits=(), program=None):
         self.machine = ninep.Guest()
         argv, fds = self.machine.arguments()
         mine, its = socket.socketpair()
@@ -90,7 +109,7 @@ class Qemu:
         argv += ['-chardev', f'socket,id=qmp,fd={its.fileno()}',
                  '-mon', 'chardev=qmp,mode=control']
         self.child = process.spawn(
-            [*limits, str(build.QEMU), *argv, *more],
+            [*limits, *(program or [str(build.QEMU)]), *argv, *more],
             pass_fds=(*fds, its.fileno()), stderr=self.said)
         its.close()
         # QEMU alone may hold its end, so that its death is seen
@@ -133,6 +152,14 @@ def run_qemu(*fsdevs, **options):
         qemu.close()
 
 
+def remove(folder):
+    """Removes a folder, with files of subordinate ids, at any depth."""
+    inside = [] if os.geteuid() == 0 else ['unshare', '--map-root-user',
+                                           '--map-auto']
+    subprocess.run([*inside, 'rm', '-rf', str(folder)], check=False,
+                   stderr=subprocess.DEVNULL)
+
+
 class _Place:
     """The folders of a program, and the QEMU that its classes share."""
 
@@ -169,10 +196,7 @@ class _Place:
         """Ends QEMU and removes the folders."""
         if self.qemu:
             self.qemu.close()
-        if os.geteuid() != 0:           # files of subordinate ids
-            subprocess.run(['unshare', '--map-root-user', '--map-auto', 'rm',
-                            '-rf', self.top], check=False,
-                           stderr=subprocess.DEVNULL)
+        remove(self.top)
         self.scratch.cleanup()
 
 
