@@ -25,9 +25,8 @@ NAMES = ['security.capability', 'security.selinux', 'security.ima',
          'security.', 'trusted.', 'system.', 'user']
 
 
-@stage.for_drivers()
-class Attributes(stage.Attack):
-    """Names outside user.* and the ACLs"""
+class _Program(stage.Attack):
+    """A guest's program"""
 
     def setUp(self):
         super().setUp()
@@ -40,6 +39,11 @@ class Attributes(stage.Attack):
         """The host's attributes of the file that are not the driver's."""
         return {n for n in os.listxattr(self.path)
                 if not n.startswith('user.virtfs.')}
+
+
+@stage.for_drivers()
+class Attributes(_Program):
+    """Names outside user.* and the ACLs"""
 
     def test_set(self):
         """Such a name is refused, and the host's file does not get it"""
@@ -59,27 +63,6 @@ class Attributes(stage.Attack):
         self.assertEqual(self.guest.getxattr(self.program, 'user.x'),
                          b'value')
         self.assertEqual(self.host(), {'user.x'})
-
-    def test_host_has(self):
-        """The guest neither sees nor removes what the host has set, and a
-        write removes a program's capabilities"""
-        if os.geteuid() != 0:
-            self.skipTest('not run by root')
-        names = ['security.capability', 'trusted.x']
-        os.setxattr(self.path, names[0], CAPABILITY)
-        os.setxattr(self.path, names[1], b'x')
-        for name in names:
-            self.assert_refused({errno.EOPNOTSUPP}, self.guest.getxattr,
-                                self.program, name)
-            self.assert_refused({errno.EOPNOTSUPP}, self.guest.setxattr,
-                                self.program, name, b'')
-        listed = self.guest.getxattr(self.program, '').split(b'\0')
-        self.assertFalse({n.encode() for n in names} & set(listed))
-        self.assertLessEqual(set(names), self.host())
-        fid = self.guest.walk(fid=self.program)
-        self.guest.open(fid, os.O_RDWR)
-        self.guest.write(fid, b'#!')
-        self.assertEqual(self.host(), {'trusted.x'})
 
     def test_becoming_root(self):
         """A host user who runs the guest's program gets no capability"""
@@ -105,6 +88,30 @@ class Attributes(stage.Attack):
             os.setxattr(self.path, name, os.getxattr(copy, name))
         said = stage.as_nobody([str(self.path), '/proc/self/status'])
         self.assertIn('CapEff:\t0000000000000000', said)
+
+
+@stage.for_drivers(root=True)
+class Host(_Program):
+    """Attributes that the host's root has set"""
+
+    def test_host_has(self):
+        """The guest neither sees nor removes what the host has set, and a
+        write removes a program's capabilities"""
+        names = ['security.capability', 'trusted.x']
+        os.setxattr(self.path, names[0], CAPABILITY)
+        os.setxattr(self.path, names[1], b'x')
+        for name in names:
+            self.assert_refused({errno.EOPNOTSUPP}, self.guest.getxattr,
+                                self.program, name)
+            self.assert_refused({errno.EOPNOTSUPP}, self.guest.setxattr,
+                                self.program, name, b'')
+        listed = self.guest.getxattr(self.program, '').split(b'\0')
+        self.assertFalse({n.encode() for n in names} & set(listed))
+        self.assertLessEqual(set(names), self.host())
+        fid = self.guest.walk(fid=self.program)
+        self.guest.open(fid, os.O_RDWR)
+        self.guest.write(fid, b'#!')
+        self.assertEqual(self.host(), {'trusted.x'})
 
 
 if __name__ == '__main__':

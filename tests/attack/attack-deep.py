@@ -17,7 +17,7 @@ import unittest
 import ninep
 import stage
 
-DEPTH = 8000
+DEPTH = 4000
 SOON = 1                        # seconds for what must not wait
 SLOW = 1.5                      # for all walks together
 

@@ -42,7 +42,6 @@ PROXY = {'proxy': 'proxy,path=%s',
          'proxy without donation': 'proxy,path=%s,donate=off,ring=off',
          'proxy protocol 1': 'proxy,path=%s,protocol=1'}
 DRIVERS = {**LOCAL, **PROXY}
-REAL = [d for d in DRIVERS if 'mapped' not in d]    # real owners and links
 if os.geteuid() != 0:
     del DRIVERS['local passthrough']    # only root's QEMU can have it
 
@@ -252,12 +251,15 @@ class Attack(unittest.TestCase):
             self.fail(f'{message.__name__}{arguments} succeeds: {said!r}')
 
 
-def for_drivers(*drivers):
-    """Makes a class for each driver, in the caller's module."""
+def for_drivers(*drivers, root=False):
+    """Makes a class for each driver, in the caller's module.
+
+    root: only if root runs it
+    """
     def make(cls):
         module = sys.modules[cls.__module__]
         for driver in drivers or DRIVERS:
-            if driver in DRIVERS:
+            if driver in DRIVERS and (not root or os.geteuid() == 0):
                 name = cls.__name__ + '_' + driver.replace(' ', '_').replace(
                     '-', '_')
                 setattr(module, name, type(name, (cls,), {
