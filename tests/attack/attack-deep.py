@@ -8,7 +8,6 @@ depth, and the requests of others wait for it. In an export that is a mount of
 its own each step costs more.
 """
 
-import errno
 import os
 import subprocess
 import time
@@ -55,18 +54,15 @@ class Deep(unittest.TestCase):
         for name, spec in stage.DRIVERS.items():
             with self.subTest(driver=name), stage.run_qemu(
                     spec % self.export, spec % self.export) as qemu:
-                self.attack(qemu)
+                # Version 1 of the protocol has paths, which are shorter
+                self.attack(qemu, 1000 if 'protocol 1' in name else DEPTH)
 
-    def attack(self, qemu):
+    def attack(self, qemu, depth):
         """Walks up and down, and looks how long others wait."""
         guest, other = qemu.sessions
         fid = guest.walk()
-        try:
-            for _ in range(DEPTH // 16):
-                guest.walk(*['d'] * 16, fid=fid, new=fid)
-        except ninep.Error as e:
-            # Version 1 of the protocol has paths, which cannot be so long
-            self.assertIn(e.errno, (errno.ENAMETOOLONG, errno.ENOENT))
+        for _ in range(depth // 16):
+            guest.walk(*['d'] * 16, fid=fid, new=fid)
         start = time.monotonic()
         slots = [guest.send(ninep.TWALK, ninep.walk(
             fid, guest.fid(), ['..', 'd'] * 8)) for _ in range(4)]
