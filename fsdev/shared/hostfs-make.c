@@ -73,38 +73,46 @@ static int mode_in(const HostFs *hfs, int dir, uint32_t mode, uint32_t *result)
     return 0;
 }
 
-static bool same_inode(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
+/*
+ * Only what the kernel has of the inode: another file system may be mounted on
+ * the name, whose server must not be asked.
+ */
 static int stat_name(const HostFs *hfs, int dir, const char *name,
-                     struct stat *st)
+                     struct statx *stx)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
     int ret;
 
     do {
-        ret = fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+        ret = statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT |
+                    AT_STATX_DONT_SYNC, STATX_BASIC_STATS, stx) < 0
+              ? -errno : 0;
     } while (hostfs_access_again(hfs, ret, access, 1));
     return ret;
 }
 
-/* 0 if @name in @dir is the inode of @fd, -ESTALE if it is another one */
+/*
+ * 0 if @name in @dir is the inode of @fd, -ESTALE if it is another one. Puts
+ * the inode's type into @type.
+ */
 static int check_name(const HostFs *hfs, int dir, const char *name, int fd,
-                      struct stat *st)
+                      mode_t *type)
 {
-    struct stat named;
+    struct statx named, own;
     int ret;
 
-    if (fstat(fd, st) < 0) {
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+              STATX_TYPE | STATX_INO, &own) < 0) {
         return -errno;
     }
+    *type = own.stx_mode & S_IFMT;
     ret = stat_name(hfs, dir, name, &named);
     if (ret < 0) {
         return ret;
     }
-    return same_inode(st, &named) ? 0 : -ESTALE;
+    return own.stx_ino == named.stx_ino &&
+           own.stx_dev_major == named.stx_dev_major &&
+           own.stx_dev_minor == named.stx_dev_minor ? 0 : -ESTALE;
 }
 
 static int remove_name(const HostFs *hfs, int dir, const char *name,
@@ -122,10 +130,10 @@ static int remove_name(const HostFs *hfs, int dir, const char *name,
 /* Removes a new object, if @name is still the inode of @fd. */
 static void unmake(const HostFs *hfs, int dir, const char *name, int fd)
 {
-    struct stat st;
+    mode_t type;
 
-    if (check_name(hfs, dir, name, fd, &st) == 0) {
-        remove_name(hfs, dir, name, S_ISDIR(st.st_mode));
+    if (check_name(hfs, dir, name, fd, &type) == 0) {
+        remove_name(hfs, dir, name, S_ISDIR(type));
     }
 }
 
@@ -398,15 +406,15 @@ static bool is_fresh(const FsMakeArgs *make, const FsAttr *attr)
  */
 static void unmake_unseen(const HostFs *hfs, int dir, const FsMakeArgs *make)
 {
-    struct stat st;
+    struct statx stx;
 
-    if (stat_name(hfs, dir, make->name, &st) == 0) {
+    if (stat_name(hfs, dir, make->name, &stx) == 0) {
         FsAttr attr = {
-            .mode = st.st_mode, .uid = st.st_uid, .nlink = st.st_nlink,
+            .mode = stx.stx_mode, .uid = stx.stx_uid, .nlink = stx.stx_nlink,
         };
 
         if (is_fresh(make, &attr)) {
-            remove_name(hfs, dir, make->name, S_ISDIR(st.st_mode));
+            remove_name(hfs, dir, make->name, S_ISDIR(stx.stx_mode));
         }
     }
 }
@@ -546,7 +554,7 @@ int hostfs_rename(const HostFs *hfs, int olddir, const char *oldname,
 int hostfs_unlink(const HostFs *hfs, int dir, const char *name, bool rmdir,
                   int expect)
 {
-    struct stat st;
+    mode_t type;
     int ret = fs_name_check(name);
 
     if (ret < 0) {
@@ -556,7 +564,7 @@ int hostfs_unlink(const HostFs *hfs, int dir, const char *name, bool rmdir,
         return -EROFS;
     }
     if (expect >= 0) {
-        ret = check_name(hfs, dir, name, expect, &st);
+        ret = check_name(hfs, dir, name, expect, &type);
         if (ret < 0) {
             return ret;
         }

@@ -84,6 +84,16 @@ int hostfs_lookup(const HostFs *hfs, int dir, const char *name)
     return fd;
 }
 
+bool hostfs_is_mount(int dir, const char *name)
+{
+    int fd = hostfs_open_handle(dir, name, RESOLVE_NO_XDEV);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd == -EXDEV;
+}
+
 int hostfs_place(int fd, HostPlace *place)
 {
     struct statx stx;

@@ -120,6 +120,9 @@ typedef enum HostWait {
 int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
 
+/* Whether something is mounted on @name in @dir. Waits for @dir's own only. */
+bool hostfs_is_mount(int dir, const char *name);
+
 /* The step "..", as hostfs_walk_known() makes it */
 int hostfs_step_up(const HostFs *hfs, int dir, const HostKnown *known,
                    FsAttr *attr);

@@ -54,7 +54,7 @@ int coroutine_fn local_create(FsCall *call, FsNode *dir,
     }
     ret = m.dir = local_node_pin(d);
     if (ret >= 0) {
-        ret = local_run(dir->dev, local_wait(d, HOST_WORK_ANY), create_work,
+        ret = local_run(dir->dev, local_wait_name(d, make->name), create_work,
                         &m);
         local_node_unpin(d);
     }
@@ -90,7 +90,7 @@ int coroutine_fn local_make(FsCall *call, FsNode *dir,
     if (ret < 0) {
         return ret;
     }
-    ret = local_run(dir->dev, local_wait(d, HOST_WORK_ANY), make_work, &m);
+    ret = local_run(dir->dev, local_wait_name(d, make->name), make_work, &m);
     local_node_unpin(d);
     local_dir_changed(d);
     return ret;
@@ -255,8 +255,9 @@ int coroutine_fn local_rename(FsCall *call,
         return ret;
     }
     fs_rename_begin(&rename, olddir, oldname, newdir, newname);
-    ret = host_run(olddir->dev, local_wait(from, HOST_WORK_ANY), rename_work,
-                   &r);
+    ret = host_run(olddir->dev, MAX(local_wait_name(from, oldname),
+                                    local_wait_name(to, newname)),
+                   rename_work, &r);
     moved = local_node_named(from, oldname);
     if (ret == 0) {
         local_dir_changed(from);
@@ -323,7 +324,7 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
      * the name is gone already and the entry is not.
      */
     fs_names_begin(lf->fs);
-    ret = host_run(dir->dev, local_wait(d, HOST_WORK_ANY), unlink_work, &u);
+    ret = host_run(dir->dev, local_wait_name(d, name), unlink_work, &u);
     if (ret == 0) {
         local_dir_changed(d);
     }

@@ -269,6 +269,14 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
  * Running
  */
 
+HostWait local_wait_name(const LocalNode *dir, const char *name)
+{
+    HostWait wait = local_wait(dir, HOST_WORK_ANY);
+
+    return wait == HOST_WAIT_NEVER && hostfs_is_mount(dir->path_fd.fd, name)
+           ? HOST_WAIT_POOL : wait;
+}
+
 int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
                            void *opaque)
 {

@@ -119,6 +119,12 @@ static inline HostWait local_wait(const LocalNode *n, HostWork work)
 }
 
 /*
+ * Whether work on the name @name in @dir, which is pinned, may wait: another
+ * file system than the directory's may be mounted there.
+ */
+HostWait local_wait_name(const LocalNode *dir, const char *name);
+
+/*
  * Runs @func(@opaque) as host_run() does, and again if it fails with -EMFILE
  * and some descriptors can be closed, or with -EAGAIN: another process has a
  * lease (hostfs_open()), or a file system its share of threads. In both cases

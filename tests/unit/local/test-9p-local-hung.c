@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Tests of the local driver with a file system that does not answer, mounted in
- * place of one in memory that had the same device number: the export's thread
- * must not wait for it.
+ * Tests of the local driver with a file system that does not answer below an
+ * export in memory: the export's thread must not wait for it, whether it finds
+ * it in place of one in memory that had the same device number, or by a name.
  */
 #include "qemu/osdep.h"
 #include "../shared/hung-fuse.h"
@@ -12,8 +12,8 @@
 
 /* Mounts until the number comes again: others mount, too. */
 #define TRIES           100
-/* Seconds after which a test that waits is ended */
-#define PATIENCE        30
+/* Seconds after which the server answers a thread that waits for it */
+#define PATIENCE        10
 
 static dev_t dev_of(const char *path)
 {
@@ -51,13 +51,39 @@ static HungFuse *mount_as(const char *path, dev_t dev)
     return NULL;
 }
 
-/* The operation does not hold the thread up, and ends with the server. */
-static void op_waits(Op *op, void coroutine_fn (*run)(Op *op))
+typedef struct Watch {
+    HungFuse *h;
+    gint done;
+    gint late;
+} Watch;
+
+static gpointer watch_thread(gpointer opaque)
 {
-    alarm(PATIENCE);
+    gint64 end = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
+    Watch *w = opaque;
+
+    while (!g_atomic_int_get(&w->done)) {
+        if (g_get_monotonic_time() > end) {
+            g_atomic_int_set(&w->late, 1);
+            hung_fuse_answer(w->h);
+            break;
+        }
+        g_usleep(1000);
+    }
+    return NULL;
+}
+
+/* Starts the operation, which must not hold this thread up. */
+static void start_in_time(Op *op, void coroutine_fn (*run)(Op *op),
+                          HungFuse *h)
+{
+    Watch w = { .h = h };
+    GThread *thread = g_thread_new("watch", watch_thread, &w);
+
     op_start(op, run);
-    alarm(0);
-    g_assert_false(op->done);
+    g_atomic_int_set(&w.done, 1);
+    g_thread_join(thread);
+    g_assert_cmpint(w.late, ==, 0);
 }
 
 static void test_remount(void)
@@ -93,7 +119,8 @@ static void test_remount(void)
                         HOST_DEV_REMOTE);
         hung_fuse_hang(h, FUSE_GETATTR, HUNG_ALL);
         op = (Op) { .node = again };
-        op_waits(&op, run_getattr);
+        start_in_time(&op, run_getattr, h);
+        g_assert_false(op.done);
         g_assert_true(hung_fuse_wait(h, 1));
         hung_fuse_end(h);
         g_assert_cmpint(op_wait(&op), <, 0);
@@ -103,8 +130,73 @@ static void test_remount(void)
     finish(&t);
 }
 
+/* Operations that name the mount point, or something below it */
+static const struct {
+    void coroutine_fn (*run)(Op *op);
+    Op op;
+} by_name[] = {
+    { run_walk, { .names = { "there" }, .n = 1 } },
+    { run_walk, { .names = { "there", "file" }, .n = 2 } },
+    { run_walk, { .names = { "there", ".." }, .n = 2 } },
+    { run_create, { .flags = O_RDWR,
+                    .make = { .name = "there", .mode = S_IFREG | 0644 } } },
+    { run_make, { .make = { .name = "there", .mode = S_IFDIR | 0755 } } },
+    { run_make, { .make = { .name = "there", .mode = S_IFIFO | 0644 } } },
+    { run_rename, { .names = { "there", "moved" } } },
+    { run_rename, { .names = { "plain", "there" } } },
+    { run_unlink, { .names = { "there" }, .flags = true } },
+    { run_unlink, { .names = { "there" } } },
+};
+
+static void test_names(gconstpointer opaque)
+{
+    g_autofree char *path = NULL;
+    HungFuse *h;
+    unsigned i;
+    Test t;
+
+    for (i = 0; i < G_N_ELEMENTS(by_name); i++) {
+        Op op = by_name[i].op;
+
+        setup_model(&t, GPOINTER_TO_UINT(opaque));
+        set_kind(&t, HOST_DEV_MEMORY);
+        g_free(path);
+        path = g_strconcat(t.dir, "/there", NULL);
+        put_dir(&t, "there");
+        put_file(&t, "plain");
+        h = hung_fuse_start_or_skip(path);
+        if (h) {
+            hung_fuse_hang(h, FUSE_GETATTR, HUNG_ALL);
+            hung_fuse_hang(h, FUSE_GETXATTR, HUNG_ALL);
+            hung_fuse_hang(h, FUSE_LOOKUP, HUNG_ALL);
+            op.node = op.other = t.fs.root;
+            start_in_time(&op, by_name[i].run, h);
+            hung_fuse_answer(h);
+            op_wait(&op);
+            if (op.walk.node) {
+                fs_node_unref(op.walk.node);
+            }
+            if (op.walk.parent) {
+                fs_node_unref(op.walk.parent);
+            }
+            hung_fuse_end(h);
+        }
+        g_assert_cmpint(rmdir(path), ==, 0);
+        finish(&t);
+    }
+}
+
 static void add_tests(void)
 {
+    g_test_add_data_func("/9p/local/hung/names/passthrough",
+                         GUINT_TO_POINTER(FSDEV_SECURITY_MODEL_PASSTHROUGH),
+                         test_names);
+    g_test_add_data_func("/9p/local/hung/names/mapped-xattr",
+                         GUINT_TO_POINTER(FSDEV_SECURITY_MODEL_MAPPED_XATTR),
+                         test_names);
+    g_test_add_data_func("/9p/local/hung/names/mapped-file",
+                         GUINT_TO_POINTER(FSDEV_SECURITY_MODEL_MAPPED_FILE),
+                         test_names);
     g_test_add_func("/9p/local/hung/remount", test_remount);
 }
 
