@@ -43,6 +43,8 @@ typedef struct ProxyStream {
     int fds[PROXY_FDS_MAX];     /* of messages not yet parsed */
     unsigned nfds;
     bool fds_lost;              /* some were cut off: tolerates_lost_fds */
+    int refused[PROXY_MAX_FDS]; /* those that broke the channel */
+    unsigned n_refused;
 } ProxyStream;
 
 typedef struct ProxyCodec {
@@ -147,6 +149,11 @@ void proxy_dispatch(ProxyChannel *ch, ProxyStream *in);
 
 /* Closes those that are not -1. Any thread. */
 void proxy_close_fds(int *fds, unsigned n);
+/*
+ * The same for what may be anything, in a thread of its own: close(2) may wait
+ * for as long as the helper likes.
+ */
+void proxy_close_strange_fds(const int *fds, unsigned n);
 
 /*
  * channel-io.c
@@ -164,8 +171,9 @@ void proxy_flush_later(ProxyChannel *ch);
 /*
  * Reads from the socket into its in buffer and the queue of descriptors. Does
  * not block; any thread before the channel serves. Returns the bytes read, 0 at
- * the end of the stream, or -errno; -EPROTO if descriptors were cut off or are
- * too many.
+ * the end of the stream, or -errno; -EPROTO if descriptors were cut off, are
+ * too many, or are not of files. One could be the helper's own end of the
+ * connection, without which QEMU does not learn that the helper is gone.
  */
 ssize_t proxy_recv(ProxyChannel *ch);
 

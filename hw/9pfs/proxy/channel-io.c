@@ -229,27 +229,57 @@ static size_t stream_room(ProxyStream *in)
     return PROXY_IN_SIZE - in->end;
 }
 
+/*
+ * Whether @fd is of a file: an O_PATH descriptor, or an open one of any type.
+ * (Whether it is the right file, its request finds out.) A socket is none, nor
+ * is what the kernel makes without a file system. Does not wait for a file
+ * system.
+ */
+static bool fd_is_file(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    struct statx stx;
+
+    if (flags < 0) {
+        return false;
+    } else if (flags & O_PATH) {
+        return true;
+    }
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE,
+              &stx) < 0) {
+        return false;
+    }
+    return (stx.stx_mode & S_IFMT) && !S_ISSOCK(stx.stx_mode);
+}
+
 ssize_t proxy_recv(ProxyChannel *ch)
 {
     ProxyStream *in = &ch->in;
     size_t room = stream_room(in);
     int fds[PROXY_MAX_FDS];
     unsigned i, count;
-    bool excess;
-    ssize_t n = proxy_recv_fds(ch->fd, in->buf + in->end, room, MSG_DONTWAIT,
-                               fds, &count, &excess);
+    bool excess, strange = false;
+    ssize_t n;
 
+    if (in->n_refused) {
+        return -EPROTO;
+    }
+    n = proxy_recv_fds(ch->fd, in->buf + in->end, room, MSG_DONTWAIT, fds,
+                       &count, &excess);
     if (n < 0) {
         return n;
     }
     in->end += n;
     for (i = 0; i < count; i++) {
-        if (in->nfds < PROXY_FDS_MAX) {
+        if (!strange && in->nfds < PROXY_FDS_MAX && fd_is_file(fds[i])) {
             in->fds[in->nfds++] = fds[i];
         } else {
-            close(fds[i]);
-            excess = true;
+            strange = true;
+            in->refused[in->n_refused++] = fds[i];
         }
+    }
+    if (strange) {
+        return -EPROTO;
     }
     if (excess && ch->codec->tolerates_lost_fds) {
         in->fds_lost = true;
@@ -367,7 +397,7 @@ static void proxy_readable(void *opaque)
     }
     if (n == -EPROTO) {
         proxy_break(ch, "lost descriptors from the helper: it sent too many, "
-                    "or this process may open no more");
+                    "or not of files, or this process may open no more");
     } else if (n <= 0) {
         proxy_gone(ch, -n);
     } else {

@@ -20,6 +20,7 @@
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
+#include "qemu/atomic.h"
 #include "qemu/defer-call.h"
 #include "qemu/error-report.h"
 #include "channel-internal.h"
@@ -33,6 +34,9 @@
  * reading.
  */
 #define OUT_MAX             (1024 * 1024)
+
+/* Threads that close what a helper sent, at most */
+#define CLOSING_MAX         16
 
 /*
  * Failure
@@ -49,11 +53,69 @@ void proxy_close_fds(int *fds, unsigned n)
     }
 }
 
+typedef struct StrangeFds {
+    unsigned n;
+    int fds[];
+} StrangeFds;
+
+static unsigned closing;        /* such threads; atomic */
+
+static void *close_thread(void *opaque)
+{
+    StrangeFds *s = opaque;
+
+    proxy_close_fds(s->fds, s->n);
+    g_free(s);
+    qatomic_dec(&closing);
+    return NULL;
+}
+
+unsigned proxy_closing(void)
+{
+    return qatomic_read(&closing);
+}
+
+void proxy_close_strange_fds(const int *fds, unsigned n)
+{
+    StrangeFds *s = g_malloc(sizeof(*s) + n * sizeof(s->fds[0]));
+    sigset_t all, old;
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    s->n = n;
+    memcpy(s->fds, fds, n * sizeof(s->fds[0]));
+    qatomic_inc(&closing);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (qatomic_read(&closing) > CLOSING_MAX ||
+        pthread_create(&thread, &attr, close_thread, s) != 0) {
+        /* They stay open: closing them here may wait. */
+        g_free(s);
+        qatomic_dec(&closing);
+    }
+    pthread_attr_destroy(&attr);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/*
+ * The socket may still have descriptors in it that nothing has received, and
+ * that are closed with it.
+ */
 static void proxy_disconnect(ProxyChannel *ch)
 {
+    int strange[PROXY_MAX_FDS + 1];
+    unsigned n = 0;
+
     if (ch->fd >= 0) {
         proxy_clear_handlers(ch);
-        close(ch->fd);
+        shutdown(ch->fd, SHUT_RDWR);
+        memcpy(strange, ch->in.refused, ch->in.n_refused * sizeof(int));
+        n = ch->in.n_refused;
+        strange[n++] = ch->fd;
+        proxy_close_strange_fds(strange, n);
+        ch->in.n_refused = 0;
         ch->fd = -1;
         g_clear_pointer(&ch->rings, proxy_rings_free);
     }

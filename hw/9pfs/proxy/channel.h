@@ -115,6 +115,9 @@ bool proxy_channel_broken(const ProxyChannel *ch);
 /* Frees the channel. Only abandoned requests may be under way. */
 void proxy_channel_free(ProxyChannel *ch);
 
+/* How many threads still close the sockets of freed channels. Any thread. */
+unsigned proxy_closing(void);
+
 ProxyHello *proxy_channel_hello(ProxyChannel *ch);
 
 /*

@@ -10,15 +10,23 @@
 #include "block/aio.h"
 #include "qemu/atomic.h"
 #include "qemu/main-loop.h"
+#include "hw/9pfs/proxy/channel.h"
 #include "proxy-peer.h"
 
 ProxyRings *peer_rings;
 
 int open_fds(void)
 {
-    GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
+    gint64 end = g_get_monotonic_time() + PEER_PATIENCE_MS * INT64_C(1000);
+    GDir *dir;
     int n = 0;
 
+    /* QEMU closes what it does not know in threads. */
+    while (proxy_closing()) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(100);
+    }
+    dir = g_dir_open("/proc/self/fd", 0, NULL);
     g_assert_nonnull(dir);
     while (g_dir_read_name(dir)) {
         n++;

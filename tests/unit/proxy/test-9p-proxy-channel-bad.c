@@ -7,6 +7,9 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "channel-fixture.h"
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 
 static void test_gone(void)
 {
@@ -140,11 +143,12 @@ static void test_fd_excess(void)
     uint8_t buf[64];
     uint64_t handle;
     ChannelCall c = { .take_fds = 1 };
-    int fds[2] = { STDERR_FILENO, STDERR_FILENO };
+    int fds[2];
     ProxyHeader h;
     size_t size;
     ChannelTest t;
 
+    fds[0] = fds[1] = open("/", O_RDONLY | O_DIRECTORY);
     channel_setup(&t);
     channel_call_start(&t, &c, PROXY_OPEN, 1);
     h = peer_recv(t.peer, &handle, sizeof(handle));
@@ -154,6 +158,95 @@ static void test_fd_excess(void)
     g_assert_cmpint(c.ret, ==, 0);
     close(c.fd);
     channel_all_fail(&t, NULL, 0);
+    channel_finish(&t);
+    close(fds[0]);
+}
+
+/*
+ * Descriptors that are not of files
+ */
+
+typedef enum Strange {
+    OWN_END,                    /* of the connection: it never ends, held */
+    LINGER,                     /* close(2) of it waits */
+    EVENT,
+} Strange;
+
+static const char *const strange_names[] = {
+    "own-end", "linger", "event",
+};
+
+#define LINGER_S        20
+
+/* A TCP socket with more unsent data than its peer takes; *@peer is that. */
+static int linger_socket(int *peer)
+{
+    struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    g_autofree char *data = g_malloc0(65536);
+    socklen_t len = sizeof(addr);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    g_assert_cmpint(bind(listener, (struct sockaddr *)&addr, len), ==, 0);
+    g_assert_cmpint(listen(listener, 1), ==, 0);
+    getsockname(listener, (struct sockaddr *)&addr, &len);
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&addr, len), ==, 0);
+    *peer = accept(listener, NULL, NULL);
+    close(listener);
+    while (send(fd, data, 65536, MSG_DONTWAIT) > 0) {
+        /* more */
+    }
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    return fd;
+}
+
+static int strange_fd(const ChannelTest *t, Strange what, int *peer)
+{
+    switch (what) {
+    case OWN_END:
+        return dup(t->peer);
+    case LINGER:
+        return linger_socket(peer);
+    case EVENT:
+        return eventfd(0, 0);
+    }
+    g_assert_not_reached();
+}
+
+/*
+ * The helper sends it with a part of a reply, and is gone. All calls fail at
+ * once, and nothing in QEMU waits.
+ */
+static void test_strange_fd(const void *opaque)
+{
+    Strange what = GPOINTER_TO_INT(opaque);
+    gint64 start = g_get_monotonic_time();
+    ChannelCall c = { .take_fds = 1 };
+    uint64_t handle;
+    int peer = -1;
+    ChannelTest t;
+    int fd;
+
+    channel_setup(&t);
+    channel_call_start(&t, &c, PROXY_OPEN, 1);
+    peer_recv(t.peer, &handle, sizeof(handle));
+    fd = strange_fd(&t, what, &peer);
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(proxy_send_fds(t.peer, "", 1, &fd, 1, 0), ==, 1);
+    close(fd);
+    /* With a ring, its bell would tell the end: this is about the socket. */
+    if (what != OWN_END || !peer_rings) {
+        peer_close(&t.peer);
+    }
+    channel_all_fail(&t, &c, 1);
+    g_assert_cmpint(g_get_monotonic_time() - start, <,
+                    LINGER_S / 2 * G_USEC_PER_SEC);
+    if (peer >= 0) {
+        close(peer);            /* which ends the wait */
+    }
     channel_finish(&t);
 }
 
@@ -166,6 +259,12 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-channel/fd-flood", test_fd_flood);
     g_test_add_func("/proxy-channel/fd-excess", test_fd_excess);
 
+    for (i = 0; i < ARRAY_SIZE(strange_names); i++) {
+        g_autofree char *path = g_strdup_printf("/proxy-channel/strange/%s",
+                                                strange_names[i]);
+
+        g_test_add_data_func(path, GINT_TO_POINTER(i), test_strange_fd);
+    }
     for (i = 0; i < ARRAY_SIZE(bad_replies); i++) {
         g_autofree char *path = g_strdup_printf("/proxy-channel/bad/%s",
                                                 bad_replies[i].name);
