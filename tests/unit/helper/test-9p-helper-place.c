@@ -382,6 +382,7 @@ static void test_pidfile_leftovers(void)
  * rename: some stand for those that root could be made to give away or remove.
  */
 #define SECRETS         3
+#define SECRET          "a secret of root's"
 
 static int secrets[SECRETS];
 static char *theirs;
@@ -398,6 +399,8 @@ static void begin_attack(void)
 
         secrets[i] = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
         g_assert_cmpint(secrets[i], >=, 0);
+        g_assert_cmpint(write(secrets[i], SECRET, strlen(SECRET)), ==,
+                        strlen(SECRET));
     }
 }
 
@@ -410,9 +413,11 @@ static void end_attack(unsigned at)
 
         g_assert_cmpint(fstat(secrets[i], &st), ==, 0);
         /* The attacker may remove it, but not have it. */
-        if (st.st_uid != 0 || st.st_gid != 0 || st.st_mode != 0100600) {
+        if (st.st_uid != 0 || st.st_gid != 0 || st.st_mode != 0100600 ||
+            st.st_size != strlen(SECRET)) {
             g_error("attacked at call %u, root's file %u has owner %u:%u, "
-                    "mode %o", at, i, st.st_uid, st.st_gid, st.st_mode);
+                    "mode %o, %u bytes", at, i, st.st_uid, st.st_gid,
+                    st.st_mode, (unsigned)st.st_size);
         }
         close(secrets[i]);
     }
@@ -456,8 +461,9 @@ static void swap_files(bool final)
         }
     }
     g_dir_close(dir);
-    if (final) {
-        renameat2(AT_FDCWD, "secret2", AT_FDCWD, "sock", RENAME_EXCHANGE);
+    if (final && renameat2(AT_FDCWD, "secret2", AT_FDCWD, "file",
+                           RENAME_EXCHANGE) < 0) {
+        rename("secret2", "file");
     }
 }
 
@@ -470,16 +476,16 @@ static void become_attacker(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-static void attack(bool private, bool final)
+static void attack(bool first)
 {
     pid_t pid = fork();
 
     if (pid == 0) {
         become_attacker();
-        if (private) {
+        if (first) {
             swap_private();
         }
-        swap_files(final);
+        swap_files(first);
         _exit(0);
     }
     g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
@@ -508,10 +514,12 @@ static bool takes_path(uint64_t nr)
     return false;
 }
 
+/* After the first attack, the files are attacked again at so many calls. */
+#define AGAIN           12
+
 typedef struct Trace {
     pid_t first;                /* the process that was started */
     unsigned at;                /* attack at this call */
-    bool final;                 /* and the file at its place, too */
     bool made;                  /* the private directory is there */
     bool told;                  /* to end */
     unsigned calls;
@@ -535,9 +543,9 @@ static void see_call(Trace *t, pid_t pid)
     }
     if (t->made) {
         if (t->calls == t->at) {
-            attack(true, t->final);
-        } else if (t->calls > t->at) {
-            attack(false, false);
+            attack(true);
+        } else if (t->calls > t->at && t->calls <= t->at + AGAIN) {
+            attack(false);
         }
         t->calls++;
     }
@@ -576,13 +584,16 @@ static void follow(Trace *t)
     }
 }
 
-static unsigned traced_run(unsigned at, bool final)
+/* The attacker's directory is that of the socket, or of the pid file. */
+static unsigned traced_run(unsigned at, bool pidfile)
 {
-    Trace t = { .at = at, .final = final };
+    Trace t = { .at = at };
     g_autofree char *path = NULL;
+    g_autofree char *sock = NULL;
 
     begin_attack();
-    path = g_build_filename(theirs, "sock", NULL);
+    path = g_build_filename(theirs, "file", NULL);
+    sock = in_top("sock");
     t.first = fork();
     if (t.first == 0) {
         int null = open("/dev/null", O_WRONLY);
@@ -590,8 +601,9 @@ static unsigned traced_run(unsigned at, bool final)
         dup2(null, STDERR_FILENO);
         ptrace(PTRACE_TRACEME, 0, 0, 0);
         raise(SIGSTOP);
-        execl(pc_helper(), pc_helper(), "-n", "-p", export, "-s", path, "-u",
-              G_STRINGIFY(ATTACKER), NULL);
+        execl(pc_helper(), pc_helper(), "-n", "-p", export, "-u",
+              G_STRINGIFY(ATTACKER), "-s", pidfile ? sock : path,
+              pidfile ? "--pidfile" : NULL, path, NULL);
         _exit(127);
     }
     follow(&t);
@@ -599,7 +611,7 @@ static unsigned traced_run(unsigned at, bool final)
     return t.calls;
 }
 
-static void test_attack_steps(void)
+static void test_attack_steps(gconstpointer pidfile)
 {
     unsigned calls = 1, n = 0;
     unsigned i;
@@ -608,8 +620,7 @@ static void test_attack_steps(void)
         return;
     }
     for (i = 0; i < calls; i++, n++) {
-        calls = MAX(calls, traced_run(i, false));
-        calls = MAX(calls, traced_run(i, true));
+        calls = MAX(calls, traced_run(i, pidfile));
     }
     g_test_message("attacked at each of %u calls", n);
     /* Making, opening, binding, setting the owner, moving, cleaning up */
@@ -630,7 +641,7 @@ static void test_attack_race(void)
         return;
     }
     begin_attack();
-    path = g_build_filename(theirs, "sock", NULL);
+    path = g_build_filename(theirs, "file", NULL);
     args[2] = export;
     args[4] = path;
     pid = fork();
@@ -666,7 +677,10 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-start/place/pidfile", test_pidfile_places);
     g_test_add_func("/9p-helper-start/place/pidfile/leftovers",
                     test_pidfile_leftovers);
-    g_test_add_func("/9p-helper-start/place/attack/steps", test_attack_steps);
+    g_test_add_data_func("/9p-helper-start/place/attack/steps", NULL,
+                         test_attack_steps);
+    g_test_add_data_func("/9p-helper-start/place/attack/steps/pidfile",
+                         "pidfile", test_attack_steps);
     g_test_add_func("/9p-helper-start/place/attack/race", test_attack_race);
     return sf_run();
 }
