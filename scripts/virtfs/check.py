@@ -27,6 +27,8 @@ FUZZ_MINUTES = 60               # for all of them in ./check long
 # Seconds for a share of the qtests: many times the need of the longest
 QTEST_LIMIT = 1200
 ATTACK_LIMIT = 600
+# What ./check long boots under AddressSanitizer
+SANITIZED_GUESTS = ['test-links', 'test-hotplug']
 # Tiers whose programs can run together, and the number that runs at once
 AT_ONCE = {'qtest': 4, 'attack': 2}
 
@@ -51,10 +53,10 @@ tiers:
             reaches, and two planted faults that it must find; needs clang
   guest     a Linux guest works on a share, and the host checks the result
   long      only when named: an hour of random input, and all planted faults;
-            a Debian with its root file system on 9p, guests that share a
-            file, shares made by Debian's QEMU, the patches for the base's
-            source, built and tested, and short runs of the benchmarks; needs
-            3 GB more
+            the tests, and some guests, on builds with sanitizers; a Debian
+            with its root file system on 9p, guests that share a file, shares
+            made by Debian's QEMU, the patches for the base's source, built and
+            tested, and short runs of the benchmarks; needs 8 GB more
 
 With --sanitize, ./check uses a separate build with the compiler's sanitizers
 (address and undefined, or thread), and by default runs only the tiers that
@@ -70,9 +72,10 @@ class Context:
     """What the tiers share: the user for rootless tests, and a temporary
     folder."""
 
-    def __init__(self, folder, minutes):
+    def __init__(self, folder, options):
         self.folder = pathlib.Path(folder)
-        self.minutes = minutes          # for the fuzzers in ./check long
+        self.minutes = options.fuzz_minutes
+        self.guests = options.guests
         self.folder.chmod(0o755)
         self.user = testuser.TestUser()
         self.home = self.folder / 'home'
@@ -162,10 +165,6 @@ def docs(_context):
 def unit(_context):
     """Meson's unit tests, and those of this tree's Python code."""
     programs = [_program(t) for t in _meson_tests() if not _is_helper(t)]
-    for program in programs:
-        why = sanitize.lacks(program.name)
-        if why:
-            _skip(program, why)
     return [*programs, _unittest('tests/graft/test-graft.py', 300),
             _unittest('tests/bench/test-report.py', 60),
             _unittest('tests/check/test-runner.py', 300)]
@@ -230,7 +229,8 @@ def qtest(context):
     env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU)}
     env.pop('QTEST_QEMU_IMG', None)
     program = str(BUILD / QOS_TEST)
-    tests = qtests.listed(program, env, context.folder)
+    tests = [t for t in qtests.listed(program, env, context.folder)
+             if sanitize.suits(t)]
     folder = pathlib.Path(_memory_folder(context.stack))
     programs = []
     for path, share in qtests.shares(tests):
@@ -269,6 +269,18 @@ def _long_fuzz(minutes):
                           '--seconds', str(60 * minutes // 10))]
 
 
+def _long_sanitize():
+    """./check on builds with sanitizers, with a few guests"""
+    runs = [('thread', ['unit', 'helper', 'qtest']),
+            ('address,undefined', ['unit', 'helper', 'qtest', 'guest',
+                                   '--guests=' + ','.join(SANITIZED_GUESTS)])]
+    return [tap.Program(f'check --sanitize={names}',
+                        [sys.executable, '-B', str(TREE / 'check'),
+                         f'--sanitize={names}', *more],
+                        'exitcode', 6 * 3600, dict(os.environ), str(TREE))
+            for names, more in runs]
+
+
 def _guest_programs(context, pattern, limit):
     env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1',
            'TMPDIR': str(context.folder)}
@@ -279,13 +291,16 @@ def _guest_programs(context, pattern, limit):
 
 def guest(context):
     """The programs in tests/guest that do not take long."""
-    return _guest_programs(context, 'test-*.py', 2400)
+    return [p for p in _guest_programs(context, 'test-*.py', 2400)
+            if not context.guests or p.name in context.guests]
 
 
 def long(context):
     """The programs that take long."""
     debian.need(['long', 'bench'])
-    return [*([] if sanitize.active() else _long_fuzz(context.minutes)),
+    sanitizers = [] if sanitize.active() else \
+        [*_long_fuzz(context.minutes), *_long_sanitize()]
+    return [*sanitizers,
             *_guest_programs(context, 'long-*.py', 4 * 3600),
             _unittest('tests/graft/long-dist-patch.py', 4 * 3600),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
@@ -299,7 +314,7 @@ TIERS = {'style': style, 'warnings': warnings, 'docs': docs, 'unit': unit,
 def _default_tiers(sanitizers):
     """The tiers that ./check runs if the user names none."""
     if 'thread' in sanitizers:
-        return ['unit', 'helper']
+        return ['unit', 'helper', 'qtest']
     if sanitizers:
         return ['unit', 'helper', 'qtest', 'attack', 'guest']
     return [t for t in TIERS if t != 'long']
@@ -338,12 +353,12 @@ def _complete(report):
         report.results.append(tap.Result('sanitizer', tap.FAIL, found))
 
 
-def _run(tiers, minutes):
+def _run(tiers, options):
     """Runs tiers; (tier, program, result) of every test."""
     done = []
     with contextlib.ExitStack() as stack:
         context = Context(stack.enter_context(tempfile.TemporaryDirectory(
-            prefix='virtfs-check-', ignore_cleanup_errors=True)), minutes)
+            prefix='virtfs-check-', ignore_cleanup_errors=True)), options)
         context.stack = stack
         for tier in tiers:
             print(f'{tier}:')
@@ -373,7 +388,8 @@ def main(argv):
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog='./check', description=DESCRIPTION,
-        usage='./check [--sanitize=LIST] [--fuzz-minutes=N] [TIER...]',
+        usage='./check [--sanitize=LIST] [--fuzz-minutes=N] [--guests=LIST] '
+        '[TIER...]',
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('tiers', nargs='*', metavar='TIER',
                         help=', '.join(TIERS))
@@ -384,6 +400,9 @@ def main(argv):
                         default=FUZZ_MINUTES,
                         help='for all fuzzers of the tier long (default: '
                         f'{FUZZ_MINUTES})')
+    parser.add_argument('--guests', metavar='LIST', default=[],
+                        type=lambda text: text.split(','),
+                        help='of the tier guest, only these programs')
     options = parser.parse_args(argv)
     tiers = options.tiers or _default_tiers(sanitize.active())
     for tier in tiers:
@@ -392,7 +411,9 @@ def main(argv):
                          + ', '.join(TIERS))
     if options.sanitize is not None:
         try:
-            sanitize.start(sanitize.parse(options.sanitize), options.tiers)
+            sanitize.start(sanitize.parse(options.sanitize), [
+                *options.tiers, *(['--guests=' + ','.join(options.guests)]
+                                  if options.guests else [])])
         except Fail as e:
             parser.error(str(e))
     start = time.monotonic()
@@ -410,8 +431,7 @@ def main(argv):
         if not {'guest', 'long'}.isdisjoint(tiers):
             # ./boot then finds its targets built
             build.emulator()
-        done = _run([t for t in TIERS if t in tiers],
-                    options.fuzz_minutes)
+        done = _run([t for t in TIERS if t in tiers], options)
     except (Fail, OSError) as e:
         note(e)
         print('0 passed, 1 failed, 0 skipped')

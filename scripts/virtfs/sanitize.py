@@ -9,19 +9,19 @@ test, ./check finds the report in the test's output.
 
 Settings that QEMU needs:
 - detect_leaks=0: QEMU frees many objects only by ending the process.
-- detect_stack_use_after_return=0: this check keeps frames outside of the stack,
-  but QEMU's coroutines switch stacks. They tell AddressSanitizer about each
-  switch (util/coroutine-ucontext.c of the base), which is enough for frames on
-  the stack.
+- detect_stack_use_after_return=1: frames are outside of the stack, and stay
+  there for a while after their function returned. QEMU's coroutines switch
+  stacks, and tell AddressSanitizer about each switch (util/coroutine-ucontext.c
+  of the base).
 - A build with address or thread lacks the helper's seccomp filter
   (fsdev/helper/seccomp.c), because sanitizers need further system calls. The
   tests of the filter skip.
-- thread is for the helper and the unit tests: QEMU's emulated processor races
-  on the guest's memory, as guests themselves do. QEMU's thread pool orders its
-  work with memory fences, which ThreadSanitizer does not know (gcc warns about
-  that with -Wtsan). It would report the pool's own lists, which the file
-  tsan-suppressions excludes, and sometimes reports data that passes from a
-  worker to the completion; a unit test with much of that skips.
+- ThreadSanitizer knows QEMU's coroutines as fibers, but not memory fences (gcc
+  warns about that with -Wtsan). Fragments of the base in base/fragments/util
+  tell it what the thread pool and waits for an IOThread order. The file
+  tsan-suppressions excludes reports about the base alone, each with its reason.
+- thread runs no guest: the emulated processors race on the guest's memory, as
+  guests themselves do. Of the qtests it runs those with an IOThread.
 - die_after_fork=0: the helper starts its threads after it forks.
 """
 
@@ -38,7 +38,7 @@ NAMES = {'address': '--enable-asan', 'undefined': '--enable-ubsan',
          'thread': '--enable-tsan'}
 
 OPTIONS = {
-    'ASAN_OPTIONS': 'detect_leaks=0:detect_stack_use_after_return=0:'
+    'ASAN_OPTIONS': 'detect_leaks=0:detect_stack_use_after_return=1:'
                     'halt_on_error=1',
     'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
     'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1:'
@@ -46,9 +46,8 @@ OPTIONS = {
                     f'{TREE}/scripts/virtfs/tsan-suppressions',
 }
 
-# Unit tests that use QEMU's thread pool for almost everything
-THREAD_POOL = ('test-9p-local-driver', 'test-9p-local-driver-mapped',
-               'test-9p-local-find')
+# With thread, the qtests whose paths have one of these
+THREAD_QTESTS = ('/iothread/',)
 
 # Variables that programs keep when they run as another user
 ENVIRONMENT = ('VIRTFS_SANITIZE', 'VIRTFS_BUILD', 'VIRTFS_CONFIGURE', *OPTIONS)
@@ -62,11 +61,9 @@ def active():
     return os.environ.get('VIRTFS_SANITIZE', '')
 
 
-def lacks(test):
-    """Why a unit test cannot run in this build, or None."""
-    if 'thread' in active() and test in THREAD_POOL:
-        return "ThreadSanitizer does not know the fences of QEMU's thread pool"
-    return None
+def suits(qtest):
+    """Whether a qtest runs in this build."""
+    return 'thread' not in active() or any(p in qtest for p in THREAD_QTESTS)
 
 
 def patience():
