@@ -394,8 +394,7 @@ def main(argv):
     parser.add_argument('tiers', nargs='*', metavar='TIER',
                         help=', '.join(TIERS))
     parser.add_argument('--sanitize', metavar='LIST',
-                        help='address,undefined or thread,undefined, or one '
-                        'of these')
+                        help='address,undefined or one of these, or thread')
     parser.add_argument('--fuzz-minutes', metavar='N', type=int,
                         default=FUZZ_MINUTES,
                         help='for all fuzzers of the tier long (default: '

@@ -78,9 +78,8 @@ def parse(text):
         if name not in NAMES:
             raise Fail(f'--sanitize={text}: {name!r} is not one of '
                        + ', '.join(NAMES))
-    if 'thread' in names and 'address' in names:
-        raise Fail(f'--sanitize={text}: address and thread cannot be '
-                   'combined')
+    if 'thread' in names and len(names) > 1:
+        raise Fail(f'--sanitize={text}: thread cannot be combined with others')
     return names
 
 
