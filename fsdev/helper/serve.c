@@ -382,6 +382,17 @@ static bool reply_later(Server *s, Worker *w, Request *rq,
 }
 
 /*
+ * Whether the client can read no replies any more. If it only sends no more
+ * requests, those that were taken still need their handles.
+ */
+static bool client_is_gone(Server *s)
+{
+    struct pollfd pfd = { .fd = s->channel.fd };
+
+    return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP);
+}
+
+/*
  * Takes a request and works on it; needs the token. Returns whether the caller
  * still has it: false if another thread has it, or at the end of the channel.
  */
@@ -399,8 +410,10 @@ static bool serve_one(Server *s, Worker *w)
     wait_for_reader(s);
     if (!channel_receive(&s->channel, &h, w->in, &fd)) {
         recv_token_end(&s->recv_token);
-        /* Not only at the end, which other requests may hold up */
-        handles_forget_all(s->export.handles);
+        if (client_is_gone(s)) {
+            /* Not only at the end, which other requests may hold up */
+            handles_forget_all(s->export.handles);
+        }
         return false;
     }
     start_request(&rq, s, w, h.size - PROXY_HEADER_SIZE);
