@@ -5,8 +5,12 @@
  */
 #include "qemu/osdep.h"
 #include "start-fixture.h"
+#include <glib/gstdio.h>
 
 static char *tmp;               /* holds the folders of all tests */
+
+char *sf_top;
+char *sf_export;
 
 void sf_init(int *argc, char ***argv)
 {
@@ -27,6 +31,32 @@ int sf_run(void)
 char *make_dir(uid_t uid)
 {
     return pf_new_dir(tmp, uid);
+}
+
+void sf_begin(void)
+{
+    sf_top = make_dir(PC_NOBODY);
+    sf_export = make_dir(PC_NOBODY);
+}
+
+void sf_end(void)
+{
+    pf_remove_dir(sf_top);
+    pf_remove_dir(sf_export);
+}
+
+char *sf_in_top(const char *name)
+{
+    return g_build_filename(sf_top, name, NULL);
+}
+
+void sf_put_dir(const char *name, uid_t uid, gid_t gid, mode_t mode)
+{
+    g_autofree char *path = sf_in_top(name);
+
+    g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+    g_assert_cmpint(chown(path, uid, gid), ==, 0);
+    g_assert_cmpint(chmod(path, mode), ==, 0);
 }
 
 bool skip_unless_root(void)

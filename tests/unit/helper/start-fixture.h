@@ -18,6 +18,16 @@ int sf_run(void);
 /* A new folder that @uid owns (PC_NOBODY: us); pf_remove_dir() removes it. */
 char *make_dir(uid_t uid);
 
+/* A folder for a socket and a pid file, and an export; between these two */
+extern char *sf_top;
+extern char *sf_export;
+void sf_begin(void);
+void sf_end(void);
+
+/* A name in the folder (g_free), and a directory there */
+char *sf_in_top(const char *name);
+void sf_put_dir(const char *name, uid_t uid, gid_t gid, mode_t mode);
+
 /* Skips the test unless it runs as root; whether it did. */
 bool skip_unless_root(void);
 

@@ -2,58 +2,20 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of where virtfs-proxy-helper makes its socket and its pid file: which
- * directories it refuses, what it replaces, and what a user gains who owns the
- * directory and changes names in it while the helper works.
- *
- * One attacker is a process of that user, which runs at random. The other
- * stops the helper, as its debugger, at each system call that takes a path,
- * and attacks at one of them after the other.
+ * directories it refuses, and what it replaces. test-9p-helper-swap.c attacks.
  */
 #include "qemu/osdep.h"
 #include "start-fixture.h"
 #include "proxy-proc.h"
 #include <glib/gstdio.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #define ATTACKER        7003
 #define OTHER           7004
 
-static char *top;               /* of the current test; root's */
-static char *export;
-
-static void begin(void)
-{
-    top = make_dir(PC_NOBODY);
-    export = make_dir(PC_NOBODY);
-}
-
-static void end(void)
-{
-    pf_remove_dir(top);
-    pf_remove_dir(export);
-}
-
-static char *in_top(const char *name)
-{
-    return g_build_filename(top, name, NULL);
-}
-
-/* A directory in the test's own */
-static void put_dir(const char *name, uid_t uid, gid_t gid, mode_t mode)
-{
-    g_autofree char *path = in_top(name);
-
-    g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
-    g_assert_cmpint(chown(path, uid, gid), ==, 0);
-    g_assert_cmpint(chmod(path, mode), ==, 0);
-}
-
 static void put_link(const char *target, const char *name, uid_t uid)
 {
-    g_autofree char *path = in_top(name);
+    g_autofree char *path = sf_in_top(name);
 
     g_assert_cmpint(symlink(target, path), ==, 0);
     g_assert_cmpint(lchown(path, uid, uid), ==, 0);
@@ -71,17 +33,30 @@ static unsigned count_names(const char *path)
     return n;
 }
 
+/* Ends a daemon. Whether its zombie is gone is its new parent's affair. */
+static void end_helper(pid_t pid)
+{
+    g_autofree char *state = NULL;
+
+    kill(pid, SIGTERM);
+    do {
+        g_usleep(1000);
+        g_free(state);
+        state = pp_status(pid, "State");
+    } while (*state && *state != 'Z');
+}
+
 static void put_dirs(void)
 {
-    put_dir("root", 0, 0, 0755);
-    put_dir("root-group", 0, 0, 0775);
-    put_dir("sticky", 0, 0, 01777);
-    put_dir("open", 0, 0, 0777);
-    put_dir("group", 0, OTHER, 0775);
-    put_dir("theirs", ATTACKER, ATTACKER, 0755);
-    put_dir("their-group", ATTACKER, ATTACKER, 0775);
-    put_dir("their-other", ATTACKER, OTHER, 0775);
-    put_dir("theirs/other", OTHER, OTHER, 0755);
+    sf_put_dir("root", 0, 0, 0755);
+    sf_put_dir("root-group", 0, 0, 0775);
+    sf_put_dir("sticky", 0, 0, 01777);
+    sf_put_dir("open", 0, 0, 0777);
+    sf_put_dir("group", 0, OTHER, 0775);
+    sf_put_dir("theirs", ATTACKER, ATTACKER, 0755);
+    sf_put_dir("their-group", ATTACKER, ATTACKER, 0775);
+    sf_put_dir("their-other", ATTACKER, OTHER, 0775);
+    sf_put_dir("theirs/other", OTHER, OTHER, 0755);
     put_link("../root", "theirs/link", ATTACKER);
     put_link("root", "link", 0);
     put_link("../root", "sticky/link", ATTACKER);
@@ -131,12 +106,12 @@ static void test_socket_places(void)
                                NULL };
         struct stat st;
 
-        begin();
+        sf_begin();
         put_dirs();
         g_test_message("%s for %s", places[i].dir, places[i].uid);
-        path = g_build_filename(top, places[i].dir, "sock", NULL);
-        root = in_top("root");
-        args[1] = export;
+        path = g_build_filename(sf_top, places[i].dir, "sock", NULL);
+        root = sf_in_top("root");
+        args[1] = sf_export;
         args[3] = path;
         if (!places[i].uid) {
             args[4] = NULL;
@@ -159,7 +134,7 @@ static void test_socket_places(void)
             }
             pc_close(c);
         }
-        end();
+        sf_end();
     }
 }
 
@@ -178,12 +153,12 @@ static void test_pidfile_places(void)
                                "-u", places[i].uid, NULL };
         struct stat st;
 
-        begin();
+        sf_begin();
         put_dirs();
         g_test_message("%s for %s", places[i].dir, places[i].uid);
-        sock = in_top("sock");
-        path = g_build_filename(top, places[i].dir, "pid", NULL);
-        args[1] = export;
+        sock = sf_in_top("sock");
+        path = g_build_filename(sf_top, places[i].dir, "pid", NULL);
+        args[1] = sf_export;
         args[3] = sock;
         args[5] = path;
         if (!places[i].uid) {
@@ -196,12 +171,9 @@ static void test_pidfile_places(void)
             g_assert_cmpint(lstat(path, &st), ==, 0);
             g_assert_cmpint(st.st_mode, ==, S_IFREG | 0600);
             g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-            kill(atoi(text), SIGTERM);
-            while (kill(atoi(text), 0) == 0) {
-                g_usleep(1000);
-            }
+            end_helper(atoi(text));
         }
-        end();
+        sf_end();
     }
 }
 
@@ -235,17 +207,17 @@ static void test_user_places(void)
         ProxyClient *c;
         int ret;
 
-        begin();
+        sf_begin();
         put_dirs();
-        put_dir("others", OTHER, OTHER, 0777 | S_ISVTX);
+        sf_put_dir("others", OTHER, OTHER, 0777 | S_ISVTX);
         g_test_message("%s", cases[i].dir);
-        path = g_build_filename(top, cases[i].dir, "sock", NULL);
-        args[1] = export;
+        path = g_build_filename(sf_top, cases[i].dir, "sock", NULL);
+        args[1] = sf_export;
         args[3] = path;
         ret = pc_run(args, ATTACKER, -1, &text);
         if (strstr(text, "cannot make a user namespace")) {
             g_test_skip(text);
-            end();
+            sf_end();
             return;
         }
         g_assert_cmpint(ret, ==, cases[i].why != NULL);
@@ -265,7 +237,7 @@ static void test_user_places(void)
             }
             pc_close(c);
         }
-        end();
+        sf_end();
     }
 }
 
@@ -331,13 +303,13 @@ static void test_pidfile_leftovers(void)
         int what = cases[i].what;
         pid_t holder = 0;
 
-        begin();
+        sf_begin();
         g_test_message("%s", cases[i].name);
-        args[1] = export;
-        args[3] = sock = in_top("sock");
-        args[5] = path = in_top("pid");
-        other = in_top("other");
-        second = in_top("second");
+        args[1] = sf_export;
+        args[3] = sock = sf_in_top("sock");
+        args[5] = path = sf_in_top("pid");
+        other = sf_in_top("other");
+        second = sf_in_top("second");
         g_assert_true(g_file_set_contents(other, "precious\n", -1, NULL));
         if (what == FILE_ || what == READ_LOCK || what == WRITE_LOCK) {
             g_assert_true(g_file_set_contents(path, "1\n", -1, NULL));
@@ -361,10 +333,7 @@ static void test_pidfile_leftovers(void)
             args[3] = second;
             expect_error(args, -1, "another process holds it");
             g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-            kill(atoi(text), SIGTERM);
-            while (kill(atoi(text), 0) == 0) {
-                g_usleep(1000);
-            }
+            end_helper(atoi(text));
             g_free(g_steal_pointer(&text));
         }
         if (holder) {
@@ -373,299 +342,8 @@ static void test_pidfile_leftovers(void)
         }
         g_assert_true(g_file_get_contents(other, &text, NULL, NULL));
         g_assert_cmpstr(text, ==, "precious\n");
-        end();
+        sf_end();
     }
-}
-
-/*
- * The attacker, in the own directory. Files of root's are there, which it may
- * rename: some stand for those that root could be made to give away or remove.
- */
-#define SECRETS         3
-#define SECRET          "a secret of root's"
-
-static int secrets[SECRETS];
-static char *theirs;
-
-static void begin_attack(void)
-{
-    unsigned i;
-
-    begin();
-    put_dir("theirs", ATTACKER, ATTACKER, 0755);
-    theirs = in_top("theirs");
-    for (i = 0; i < SECRETS; i++) {
-        g_autofree char *path = g_strdup_printf("%s/secret%u", theirs, i);
-
-        secrets[i] = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-        g_assert_cmpint(secrets[i], >=, 0);
-        g_assert_cmpint(write(secrets[i], SECRET, strlen(SECRET)), ==,
-                        strlen(SECRET));
-    }
-}
-
-static void end_attack(unsigned at)
-{
-    unsigned i;
-
-    for (i = 0; i < SECRETS; i++) {
-        struct stat st;
-
-        g_assert_cmpint(fstat(secrets[i], &st), ==, 0);
-        /* The attacker may remove it, but not have it. */
-        if (st.st_uid != 0 || st.st_gid != 0 || st.st_mode != 0100600 ||
-            st.st_size != strlen(SECRET)) {
-            g_error("attacked at call %u, root's file %u has owner %u:%u, "
-                    "mode %o, %u bytes", at, i, st.st_uid, st.st_gid,
-                    st.st_mode, (unsigned)st.st_size);
-        }
-        close(secrets[i]);
-    }
-    g_free(theirs);
-    end();
-}
-
-/* Puts a directory of its own in the place of each private one. */
-static void swap_private(void)
-{
-    GDir *dir = g_dir_open(".", 0, NULL);
-    const char *name;
-
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *away = g_strconcat("away", name, NULL);
-
-        if (g_str_has_prefix(name, ".virtfs-proxy-") &&
-            rename(name, away) == 0) {
-            g_assert_cmpint(g_mkdir(name, 0700), ==, 0);
-        }
-    }
-    g_dir_close(dir);
-}
-
-/* Puts root's files in the place of those that the helper makes. */
-static void swap_files(bool final)
-{
-    GDir *dir = g_dir_open(".", 0, NULL);
-    const char *name;
-
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *new = g_build_filename(name, "new", NULL);
-        g_autofree char *old = g_build_filename(name, "socket", NULL);
-
-        if (g_str_has_prefix(name, ".virtfs-proxy-")) {
-            if (renameat2(AT_FDCWD, "secret0", AT_FDCWD, new,
-                          RENAME_EXCHANGE) < 0) {
-                renameat2(AT_FDCWD, "secret1", AT_FDCWD, old,
-                          RENAME_EXCHANGE);
-            }
-        }
-    }
-    g_dir_close(dir);
-    if (final && renameat2(AT_FDCWD, "secret2", AT_FDCWD, "file",
-                           RENAME_EXCHANGE) < 0) {
-        rename("secret2", "file");
-    }
-}
-
-static void become_attacker(void)
-{
-    if (chdir(theirs) < 0 || setresgid(ATTACKER, ATTACKER, ATTACKER) < 0 ||
-        setresuid(ATTACKER, ATTACKER, ATTACKER) < 0) {
-        _exit(1);
-    }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
-static void attack(bool first)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        become_attacker();
-        if (first) {
-            swap_private();
-        }
-        swap_files(first);
-        _exit(0);
-    }
-    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
-}
-
-static bool takes_path(uint64_t nr)
-{
-    static const long calls[] = {
-#ifdef SYS_open
-        SYS_open, SYS_mkdir, SYS_rename, SYS_unlink, SYS_rmdir, SYS_chown,
-        SYS_lchown, SYS_stat, SYS_lstat, SYS_chmod,
-#endif
-        SYS_openat, SYS_mkdirat, SYS_renameat2, SYS_unlinkat, SYS_fchownat,
-        SYS_bind, SYS_connect,
-#ifdef SYS_newfstatat
-        SYS_newfstatat,
-#endif
-    };
-    unsigned i;
-
-    for (i = 0; i < G_N_ELEMENTS(calls); i++) {
-        if (nr == calls[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* After the first attack, the files are attacked again at so many calls. */
-#define AGAIN           12
-
-typedef struct Trace {
-    pid_t first;                /* the process that was started */
-    unsigned at;                /* attack at this call */
-    bool made;                  /* the private directory is there */
-    bool told;                  /* to end */
-    unsigned calls;
-} Trace;
-
-static void see_call(Trace *t, pid_t pid)
-{
-    struct __ptrace_syscall_info info;
-
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) <= 0 ||
-        info.op != PTRACE_SYSCALL_INFO_ENTRY) {
-        return;
-    }
-    if (info.entry.nr == SYS_accept4 && !t->told) {
-        t->told = true;
-        kill(t->first, SIGTERM);
-        return;
-    }
-    if (!takes_path(info.entry.nr)) {
-        return;
-    }
-    if (t->made) {
-        if (t->calls == t->at) {
-            attack(true);
-        } else if (t->calls > t->at && t->calls <= t->at + AGAIN) {
-            attack(false);
-        }
-        t->calls++;
-    }
-#ifdef SYS_mkdir
-    t->made |= info.entry.nr == SYS_mkdir;
-#endif
-    t->made |= info.entry.nr == SYS_mkdirat;
-}
-
-/* Follows the helper's processes to their end. */
-static void follow(Trace *t)
-{
-    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK |
-                         PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-                         PTRACE_O_EXITKILL;
-    bool first = true;
-    int status;
-    pid_t pid;
-
-    while ((pid = waitpid(-1, &status, __WALL)) > 0) {
-        long sig = 0;
-
-        if (!WIFSTOPPED(status)) {
-            continue;
-        }
-        if (first) {
-            first = false;
-            g_assert_cmpint(ptrace(PTRACE_SETOPTIONS, pid, 0, options), ==, 0);
-        } else if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
-            see_call(t, pid);
-        } else if (WSTOPSIG(status) != SIGTRAP &&
-                   WSTOPSIG(status) != SIGSTOP) {
-            sig = WSTOPSIG(status);
-        }
-        ptrace(PTRACE_SYSCALL, pid, 0, sig);
-    }
-}
-
-/* The attacker's directory is that of the socket, or of the pid file. */
-static unsigned traced_run(unsigned at, bool pidfile)
-{
-    Trace t = { .at = at };
-    g_autofree char *path = NULL;
-    g_autofree char *sock = NULL;
-
-    begin_attack();
-    path = g_build_filename(theirs, "file", NULL);
-    sock = in_top("sock");
-    t.first = fork();
-    if (t.first == 0) {
-        int null = open("/dev/null", O_WRONLY);
-
-        dup2(null, STDERR_FILENO);
-        ptrace(PTRACE_TRACEME, 0, 0, 0);
-        raise(SIGSTOP);
-        execl(pc_helper(), pc_helper(), "-n", "-p", export, "-u",
-              G_STRINGIFY(ATTACKER), "-s", pidfile ? sock : path,
-              pidfile ? "--pidfile" : NULL, path, NULL);
-        _exit(127);
-    }
-    follow(&t);
-    end_attack(at);
-    return t.calls;
-}
-
-static void test_attack_steps(gconstpointer pidfile)
-{
-    unsigned calls = 1, n = 0;
-    unsigned i;
-
-    if (skip_unless_root()) {
-        return;
-    }
-    for (i = 0; i < calls; i++, n++) {
-        calls = MAX(calls, traced_run(i, pidfile));
-    }
-    g_test_message("attacked at each of %u calls", n);
-    /* Making, opening, binding, setting the owner, moving, cleaning up */
-    g_assert_cmpint(n, >=, 8);
-}
-
-/* The attacker as a process of its own, as fast as it can */
-static void test_attack_race(void)
-{
-    gint64 until = g_get_monotonic_time() +
-                   (g_test_slow() ? 60 : 3) * G_USEC_PER_SEC;
-    g_autofree char *path = NULL;
-    const char *args[] = { "-n", "-p", NULL, "-s", NULL, "-u", "7003", NULL };
-    unsigned n = 0;
-    pid_t pid;
-
-    if (skip_unless_root()) {
-        return;
-    }
-    begin_attack();
-    path = g_build_filename(theirs, "file", NULL);
-    args[2] = export;
-    args[4] = path;
-    pid = fork();
-    if (pid == 0) {
-        become_attacker();
-        for (;;) {
-            swap_private();
-            swap_files(true);
-        }
-    }
-    while (g_get_monotonic_time() < until) {
-        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        pid_t helper = pc_spawn(args, PC_NOBODY, -1, null);
-
-        close(null);
-        g_usleep(g_random_int_range(1000, 30000));
-        kill(helper, SIGTERM);
-        pc_wait(helper);
-        n++;
-    }
-    kill(pid, SIGKILL);
-    pc_wait(pid);
-    g_test_message("%u starts", n);
-    end_attack(0);
 }
 
 int main(int argc, char **argv)
@@ -677,10 +355,5 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-start/place/pidfile", test_pidfile_places);
     g_test_add_func("/9p-helper-start/place/pidfile/leftovers",
                     test_pidfile_leftovers);
-    g_test_add_data_func("/9p-helper-start/place/attack/steps", NULL,
-                         test_attack_steps);
-    g_test_add_data_func("/9p-helper-start/place/attack/steps/pidfile",
-                         "pidfile", test_attack_steps);
-    g_test_add_func("/9p-helper-start/place/attack/race", test_attack_race);
     return sf_run();
 }
