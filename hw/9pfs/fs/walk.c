@@ -47,39 +47,69 @@ int fs_walker_end(FsWalker *w, int ret, FsWalk *walk)
     return ret;
 }
 
-/*
- * Puts the first name to look up on the path to @node into *@first: NULL if
- * @node is ready. Returns -ESTALE if no path is known.
- */
-static int first_step(const FsFinder *finder, FsNode *node, void *opaque,
-                      FsEntry **first)
+/* The nodes that are not ready on the path to a node, from the node up */
+typedef GPtrArray FindPath;
+
+static void path_cut(FindPath *path, unsigned n)
 {
-    unsigned n = 0;
+    while (path->len > n) {
+        fs_node_unref(g_ptr_array_steal_index(path, path->len - 1));
+    }
+}
 
-    *first = NULL;
+/* Fills @path, which is empty. Returns -ESTALE if no path is known. */
+static int path_gather(FindPath *path, const FsFinder *finder, FsNode *node,
+                       void *opaque)
+{
     while (!finder->ready(node, opaque)) {
-        bool too_long = finder->max && n++ == finder->max;
+        bool too_long = finder->max && path->len == finder->max;
+        FsEntry *entry = node->detached || too_long ? NULL
+                                                    : fs_node_where(node);
 
-        *first = node->detached || too_long ? NULL : fs_node_where(node);
-        if (!*first) {
+        if (!entry) {
             return -ESTALE;
         }
-        node = (*first)->parent;
+        g_ptr_array_add(path, fs_node_ref(node));
+        node = entry->parent;
     }
     return 0;
 }
 
+/*
+ * One step on the path: 0, -errno, or 1 if it has changed in between. @path
+ * becomes shorter when its last node is ready.
+ */
+static int coroutine_fn path_step(FindPath *path, const FsFinder *finder,
+                                  void *opaque)
+{
+    FsNode *next = g_ptr_array_index(path, path->len - 1);
+    FsEntry *entry;
+
+    if (finder->ready(next, opaque)) {
+        path_cut(path, path->len - 1);
+        return 0;
+    }
+    entry = next->detached ? NULL : fs_node_where(next);
+    if (!entry || !finder->ready(entry->parent, opaque)) {
+        return 1;
+    }
+    return finder->step(entry, opaque);
+}
+
+/* Looks at each node of the path a few times, however deep it is. */
 int coroutine_fn fs_find_again(const FsFinder *finder, FsNode *node,
                                void *opaque)
 {
-    FsEntry *first;
+    FindPath *path = g_ptr_array_new();
     int ret;
 
     do {
-        ret = first_step(finder, node, opaque, &first);
-        if (ret == 0 && first) {
-            ret = finder->step(first, opaque);
+        ret = path_gather(path, finder, node, opaque);
+        while (ret == 0 && path->len) {
+            ret = path_step(path, finder, opaque);
         }
-    } while (ret == 0 && first);
+        path_cut(path, 0);
+    } while (ret > 0);
+    g_ptr_array_free(path, true);
     return ret;
 }

@@ -11,6 +11,7 @@
 #include "hw/9pfs/fs/walk.h"
 
 #define DEPTH   8
+#define LOOKS_MAX   4
 
 static void node_free(FsNode *node)
 {
@@ -105,6 +106,7 @@ typedef struct Find {
     bool ready[DEPTH];
     unsigned fails_at;          /* the step to this node, or 0 */
     unsigned again_at;          /* is asked for twice, or 0 */
+    unsigned looks;             /* at nodes, whether they are ready */
     GString *steps;
     int ret;
 } Find;
@@ -113,6 +115,7 @@ static bool find_ready(FsNode *node, void *opaque)
 {
     Find *f = opaque;
 
+    f->looks++;
     return f->ready[node->ino - 1];
 }
 
@@ -152,6 +155,8 @@ static void find(Find f, unsigned ready, int ret, const char *steps)
     qemu_coroutine_enter(qemu_coroutine_create(find_co, &f));
     g_assert_cmpint(f.ret, ==, ret);
     g_assert_cmpstr(f.steps->str, ==, steps);
+    /* So many for each node, not for each node above each node */
+    g_assert_cmpuint(f.looks, <=, LOOKS_MAX * DEPTH);
     g_string_free(f.steps, true);
 }
 
