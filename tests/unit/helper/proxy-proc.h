@@ -19,8 +19,11 @@
 /* Seccomp of /proc/PID/status: 2 is a filter; sanitizers do without */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PP_FILTERED     "0"
+/* A process' memory includes that of the sanitizer, so it tells nothing. */
+#define PP_OWN_MEMORY   false
 #else
 #define PP_FILTERED     "2"
+#define PP_OWN_MEMORY   true
 #endif
 
 /* A line of /proc/PID/status without its name; "" when there is no process */
