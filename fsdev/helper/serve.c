@@ -505,6 +505,21 @@ static unsigned reserve_threads(const ServeConfig *config)
                  RESERVE_THREADS);
 }
 
+/*
+ * One for all sessions: a client that has gone may have left threads behind in
+ * the kernel, and they count for the next clients, too.
+ */
+static ThreadBudget *shared_budget(const ServeConfig *config)
+{
+    static ThreadBudget *budget;
+
+    if (g_once_init_enter(&budget)) {
+        g_once_init_leave(&budget, thread_budget_new(config->threads +
+                                                     reserve_threads(config)));
+    }
+    return budget;
+}
+
 static void run_threads(Server *s)
 {
     unsigned threads = s->config->threads + reserve_threads(s->config);
@@ -516,7 +531,7 @@ static void run_threads(Server *s)
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
     pthread_mutex_init(&s->export.close_lock, NULL);
-    s->export.budget = thread_budget_new(threads);
+    s->export.budget = shared_budget(s->config);
     for (n = 1; n < threads; n++) {
         ret = pthread_create(&ids[n], &attr, serve_thread, s);
         if (ret) {
@@ -531,7 +546,6 @@ static void run_threads(Server *s)
     }
     batch_finish(s->batch);
     requests_end(&s->export);
-    thread_budget_free(s->export.budget);
     pthread_attr_destroy(&attr);
 }
 

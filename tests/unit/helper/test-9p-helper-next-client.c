@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "proxy-fixture.h"
 #include "proxy-proc.h"
+#include "../shared/hung-fuse.h"
 #ifdef CONFIG_VIRTFS_PROXY_V1
 #include "proxy-client-v1.h"
 #endif
@@ -26,6 +27,11 @@
 /* Bad clients of each kind in a row, and how long a good one may wait */
 #define ROUNDS          64
 #define PATIENCE_US     G_USEC_PER_SEC
+
+/* More than the sessions that a helper may have at once */
+#define HUNG_ROUNDS     200
+/* What one file system may hold: a third of 52 threads */
+#define HUNG_MAX        17
 
 #define LINGER_S        20
 #define HANDLES         2000
@@ -771,6 +777,43 @@ static void test_stays(ProxyFixture *f, gconstpointer opaque)
     g_clear_pointer(&socket_path, g_free);
 }
 
+/*
+ * Clients that leave threads behind in the kernel, where a file server does not
+ * answer. Together they leave no more than one file system may hold.
+ */
+static void test_hung(ProxyFixture *f, gconstpointer opaque)
+{
+    g_autofree char *at = g_build_filename(f->dir, "hung", NULL);
+    HungFuse *fuse;
+    unsigned i;
+    pid_t pid;
+
+    g_assert_cmpint(mkdir(at, 0755), ==, 0);
+    fuse = hung_fuse_start_or_skip(at);
+    if (!fuse) {
+        return;
+    }
+    socket_path = g_build_filename(f->tmp, "socket", NULL);
+    pid = start_helper(f, -1);
+    hung_fuse_hang(fuse, FUSE_GETATTR, HUNG_ALL);
+    for (i = 0; i < HUNG_ROUNDS; i++) {
+        ProxyClient *c = greet();
+        MarshalWriter *w = pc_begin(c);
+
+        marshal_put_u64(w, PROXY_ROOT_HANDLE);
+        marshal_put_u16(w, 1);
+        marshal_put_str(w, "hung");
+        pc_send(c, PROXY_WALK);
+        g_assert_true(hung_fuse_wait(fuse, 1));
+        pc_close(c);
+        expect_good("a request that hangs", i);
+    }
+    g_assert_cmpuint(hung_fuse_waiting(fuse), <=, HUNG_MAX);
+    hung_fuse_end(fuse);
+    stop_helper(pid);
+    g_clear_pointer(&socket_path, g_free);
+}
+
 static void add(const char *group, const char *name, ProxyTest *test,
                 gconstpointer opaque)
 {
@@ -796,6 +839,7 @@ int main(int argc, char **argv)
         }
     }
     pf_add_made("stays", NULL, test_stays);
+    pf_add_made("hung", NULL, test_hung);
     start_tcp_server();
     ret = g_test_run();
     stop_tcp_server();
