@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include "libqtest-single.h"
 #include "qemu/cutils.h"
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "virtio-9p-host.h"
 
 #define SETTLE_US   (60 * G_USEC_PER_SEC)
@@ -140,9 +142,57 @@ static void send_signal(int pid, void *opaque)
     kill(pid, *(int *)opaque);
 }
 
+/* Whether a thread of the process with this /proc/PID/task still runs */
+static bool runs(const char *tasks)
+{
+    GDir *dir = g_dir_open(tasks, 0, NULL);
+    const char *tid;
+    bool found = false;
+
+    while (dir && !found && (tid = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(tasks, tid, "stat", NULL);
+        g_autofree char *text = NULL;
+        const char *state = NULL;
+
+        if (g_file_get_contents(path, &text, NULL, NULL)) {
+            /* PID (NAME) STATE (proc(5)) */
+            state = strrchr(text, ')');
+        }
+        found = state && !strchr("TtZX", state[2]);
+    }
+    if (dir) {
+        g_dir_close(dir);
+    }
+    return found;
+}
+
+/* kill(2) returns before all threads have stopped. */
+static void wait_for_stop(int pid, void *opaque)
+{
+    g_autofree char *tasks = g_strdup_printf("/proc/%d/task", pid);
+    gint64 start = g_get_monotonic_time();
+
+    while (runs(tasks)) {
+        g_assert_cmpint(g_get_monotonic_time() - start, <, SETTLE_US);
+        g_usleep(POLL_US);
+    }
+}
+
 void p9_host_signal_helpers(int sig)
 {
     each_child(qtest_pid(global_qtest), send_signal, &sig);
+    if (sig == SIGSTOP) {
+        each_child(qtest_pid(global_qtest), wait_for_stop, NULL);
+    }
+}
+
+QDict *p9_host_query(void)
+{
+    g_autoptr(QDict) reply = qtest_qmp(global_qtest,
+                                       "{'execute': 'query-fsdevs'}");
+    const QListEntry *entry = qlist_first(qdict_get_qlist(reply, "return"));
+
+    return qobject_ref(qobject_to(QDict, qlist_entry_obj(entry)));
 }
 
 static void count_descriptors(int pid, void *opaque)

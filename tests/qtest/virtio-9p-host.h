@@ -35,8 +35,14 @@ void p9_host_start_fails(const char *fsdev, const char *error);
 int p9_host_helper_by_fd(const char *dir, GPid *pid);
 GPid p9_host_helper_by_socket(const char *dir, const char *socket);
 
-/* Sends @sig to the helpers: all processes that descend from QEMU's. */
+/*
+ * Sends @sig to the helpers: all processes that descend from QEMU's. After
+ * SIGSTOP they have stopped.
+ */
 void p9_host_signal_helpers(int sig);
+
+/* The entry of query-fsdevs for the only export; for qobject_unref() */
+QDict *p9_host_query(void);
 
 /* How many processes QEMU started that have not ended, or -1 */
 int p9_host_children(void);

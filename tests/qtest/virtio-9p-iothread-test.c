@@ -10,9 +10,9 @@
 #include "libqtest-single.h"
 #include "libqos/qgraph.h"
 #include "qobject/qdict.h"
-#include "qobject/qlist.h"
 #include "qobject/qstring.h"
 #include "qemu/module.h"
+#include "virtio-9p-host.h"
 #include "virtio-9p-machine.h"
 #include "virtio-9p-synth.h"
 
@@ -26,18 +26,9 @@ static void start(P9Machine *m)
                      "-object iothread,id=two");
 }
 
-/* The entry of query-fsdevs for the only export; for qobject_unref() */
-static QDict *query(P9Machine *m)
-{
-    g_autoptr(QDict) reply = qtest_qmp(m->qts, "{'execute': 'query-fsdevs'}");
-    const QListEntry *entry = qlist_first(qdict_get_qlist(reply, "return"));
-
-    return qobject_ref(qobject_to(QDict, qlist_entry_obj(entry)));
-}
-
 static void assert_iothread(P9Machine *m, const char *id)
 {
-    g_autoptr(QDict) info = query(m);
+    g_autoptr(QDict) info = p9_host_query();
 
     g_assert_cmpstr(qdict_get_try_str(info, "iothread"), ==, id);
 }

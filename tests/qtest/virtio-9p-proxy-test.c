@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "libqtest.h"
 #include "libqtest-single.h"
+#include "qobject/qdict.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "virtio-9p-host.h"
@@ -93,6 +94,22 @@ static void host_write(Test *t, const char *name, const char *data)
  * The helper
  */
 
+/* Waits until QEMU has taken @n requests from the queue that it cannot end. */
+static void wait_in_flight(int n)
+{
+    gint64 start = g_get_monotonic_time();
+
+    while (true) {
+        g_autoptr(QDict) info = p9_host_query();
+
+        if (qdict_get_int(info, "in-flight") >= n) {
+            break;
+        }
+        g_assert_cmpint(g_get_monotonic_time() - start, <, P9C_TIMEOUT_US);
+        g_usleep(1000);
+    }
+}
+
 /*
  * A silent helper cannot prevent a reset of the device, and serves again when
  * it continues.
@@ -111,6 +128,7 @@ static void test_helper_silent(Test *t)
         p9c_submit(p9c_lcreate_call(t->c, 100 + i, name, P9C_O_RDWR, 0600,
                                     0));
     }
+    wait_in_flight(i);
     start = g_get_monotonic_time();
     p9c_reset(t->c);
     g_assert_cmpint(g_get_monotonic_time() - start, <, P9C_TIMEOUT_US);
