@@ -578,18 +578,23 @@ int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
         [PROXY_V1_GETVERSION] = do_getversion,
     };
     RequestV1 rq = { .fs = fs, .out = *out, .fd = -1 };
+    /* get_str() changes the payload, so another try needs it as it came. */
+    g_autofree uint8_t *payload = g_memdup2(in, size);
     unsigned tries = LEASE_TRIES;
     int ret;
 
     if (type >= PROXY_V1_TYPE_END || !functions[type]) {
         return -EINVAL;
     }
-    do {
+    marshal_reader_init(&rq.in, in, size);
+    ret = functions[type](&rq);
+    /* Another process has a lease; this protocol's clients just wait. */
+    while (ret == -EAGAIN && tries-- && poll(NULL, 0, LEASE_PAUSE_MS) == 0) {
+        memcpy(in, payload, size);
         rq.out = *out;
         marshal_reader_init(&rq.in, in, size);
         ret = functions[type](&rq);
-        /* Another process has a lease; this protocol's clients just wait. */
-    } while (ret == -EAGAIN && tries-- && poll(NULL, 0, LEASE_PAUSE_MS) == 0);
+    }
     *out = rq.out;
     *fd = rq.fd;
     return ret;
