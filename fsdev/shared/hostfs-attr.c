@@ -4,8 +4,8 @@
  * File operations on the host: attributes.
  *
  * statx(2), fchownat(2) and utimensat(2) act on a handle itself if the name is
- * empty. Before Linux 6.6, chmod(2) and truncate(2) have no such form; they go
- * through the handle's magic link.
+ * empty. Before Linux 6.6, chmod(2) has no such form; it goes through the magic
+ * link of the handle.
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
