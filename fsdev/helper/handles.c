@@ -220,7 +220,7 @@ void handles_forget_all(Handles *t)
     uint32_t i;
     int fd;
 
-    /* Other threads may drop handles at the same time, but add none. */
+    /* Other threads end their last requests, which drop and add handles. */
     for (i = ROOT_SLOT + 1; ; i++) {
         pthread_mutex_lock(&t->lock);
         if (i >= t->n) {

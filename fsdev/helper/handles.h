@@ -84,7 +84,8 @@ int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,
 
 /*
  * QEMU is gone: takes all references back, and closes the descriptors that no
- * request uses, which may wait for the file system.
+ * request uses, which may wait for the file system. Requests that still run may
+ * add handles after that; handles_free() closes these.
  */
 void handles_forget_all(Handles *t);
 

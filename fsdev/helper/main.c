@@ -11,7 +11,8 @@
  * a hostile client may have sent:
  *
  *   stage_options()    understand the command line (options.c)
- *   stage_files()      find or make the socket, open the export (listen.c)
+ *   stage_files()      find or make the socket, open the export (listen.c,
+ *                      place.c)
  *   stage_processes()  become the server process, with a supervisor beside it
  *                      (supervisor.c); if an ordinary user started the helper,
  *                      in a user namespace (userns.c)
@@ -19,10 +20,11 @@
  *   stage_identity()   stop being root, keep five capabilities (identity.c)
  *   stage_seccomp()    allow only the export's files (landlock.c) and the
  *                      system calls of serving (seccomp.c)
- *   stage_serve()      accept a connection and serve it (serve.c): channel.c
- *                      takes messages off the socket, requests.c carries them
- *                      out by way of hostfs, handles.c keeps the inodes that
- *                      QEMU knows; v1/ is for a QEMU before 9.2
+ *   stage_serve()      accept a connection and serve it (serve.c), or one after
+ *                      another (session.c): channel.c takes messages off the
+ *                      socket, requests.c carries them out by way of hostfs,
+ *                      handles.c keeps the inodes that QEMU knows; v1/ is for
+ *                      a QEMU before 9.2
  *
  * A stage that fails ends the process.
  */

@@ -570,7 +570,8 @@ static bool add_to_close(HelperExport *export, int fd, uint64_t dev)
     pthread_mutex_lock(&export->close_lock);
     room = export->n_to_close < REQUEST_TO_CLOSE;
     if (room) {
-        export->to_close[export->n_to_close++] = (ToClose) { fd, dev };
+        export->to_close[export->n_to_close] = (ToClose) { fd, dev };
+        qatomic_set(&export->n_to_close, export->n_to_close + 1);
     }
     pthread_mutex_unlock(&export->close_lock);
     return room;
@@ -585,7 +586,8 @@ static int take_to_close(HelperExport *export, uint64_t dev)
     for (i = 0; i < export->n_to_close; i++) {
         if (export->to_close[i].dev == dev) {
             fd = export->to_close[i].fd;
-            export->to_close[i] = export->to_close[--export->n_to_close];
+            qatomic_set(&export->n_to_close, export->n_to_close - 1);
+            export->to_close[i] = export->to_close[export->n_to_close];
             break;
         }
     }
@@ -606,7 +608,7 @@ static void close_opened(HelperExport *export, int fd, uint64_t dev)
         }
         fd = -1;
         if (!thread_budget_take(export->budget, dev)) {
-            return;             /* Who has its threads looks after closing. */
+            return;             /* The threads that it has close the file. */
         }
     }
     do {

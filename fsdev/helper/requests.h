@@ -33,7 +33,7 @@ typedef struct HelperExport {
     uint64_t mount;             /* the root's, our own mount; 0: no ADOPT */
     pthread_mutex_t close_lock; /* guards the rest; held only to look */
     ToClose to_close[REQUEST_TO_CLOSE];
-    unsigned n_to_close;
+    unsigned n_to_close;        /* may be read without the lock: atomic */
 } HelperExport;
 
 /* Handles that one request may use: two of its own, two that it gives out */

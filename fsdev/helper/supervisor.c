@@ -98,7 +98,7 @@ static int become_daemon(void)
 
 /*
  * Whether the pid file @fd (O_PATH) has a living owner, who holds a lock for
- * writing. Locks for reading say nothing: whoever may read can have one.
+ * writing. Locks for reading say nothing: a process that may read can have one.
  */
 static const char *keep_pidfile(int fd, const struct stat *st)
 {

@@ -50,7 +50,7 @@ tiers:
   attack    attacks by a hostile guest, client, QEMU or host user, on the real
             programs; for root, once as root and once as an ordinary user
   fuzz      some seconds of random input for each parser that a hostile peer
-            reaches, and two planted faults that it must find; needs clang
+            reaches, and four planted faults that it must find; needs clang
   guest     a Linux guest works on a share, and the host checks the result
   long      only when named: an hour of random input, and all planted faults;
             the tests, and some guests, on builds with sanitizers; a Debian

@@ -4,8 +4,8 @@
  * The process's limits of descriptors and of the size of files: see fd-limit.h.
  *
  * The kernel hands out the lowest free number. So a number near the limit says
- * that the process has nearly as many descriptors, whoever has them, and then
- * the limit doubles. The first step leaves room for the descriptors of all
+ * that the process has nearly as many descriptors, whatever they are for, and
+ * then the limit doubles. The first step leaves room for the descriptors of all
  * replies that a helper may send at once.
  *
  * select(2) cannot handle numbers from FD_SETSIZE on, and libraries in this
