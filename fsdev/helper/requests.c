@@ -577,18 +577,19 @@ static bool add_to_close(HelperExport *export, int fd, uint64_t dev)
     return room;
 }
 
-static int take_to_close(HelperExport *export, uint64_t dev)
+/* Takes a file that waits, and a thread of the budget for it. -1: none now */
+static int take_to_close(HelperExport *export, uint64_t *dev)
 {
     unsigned i;
     int fd = -1;
 
     pthread_mutex_lock(&export->close_lock);
-    for (i = 0; i < export->n_to_close; i++) {
-        if (export->to_close[i].dev == dev) {
+    for (i = 0; i < export->n_to_close && fd < 0; i++) {
+        if (thread_budget_take(export->budget, export->to_close[i].dev)) {
             fd = export->to_close[i].fd;
+            *dev = export->to_close[i].dev;
             qatomic_set(&export->n_to_close, export->n_to_close - 1);
             export->to_close[i] = export->to_close[export->n_to_close];
-            break;
         }
     }
     pthread_mutex_unlock(&export->close_lock);
@@ -597,27 +598,29 @@ static int take_to_close(HelperExport *export, uint64_t dev)
 
 /*
  * To close a file may ask its server, so it needs a thread of the budget. If
- * the file system has its share, another thread closes it later.
+ * the file system has its share, the file waits: each request that ends later
+ * tries again.
  */
 static void close_opened(HelperExport *export, int fd, uint64_t dev)
 {
-    if (!thread_budget_take(export->budget, dev)) {
-        if (!add_to_close(export, fd, dev)) {
-            close(fd);          /* opened before the list was full */
-            return;
-        }
-        fd = -1;
-        if (!thread_budget_take(export->budget, dev)) {
-            return;             /* The threads that it has close the file. */
-        }
+    if (thread_budget_take(export->budget, dev)) {
+        close(fd);
+        thread_budget_put(export->budget, dev);
+    } else if (!add_to_close(export, fd, dev)) {
+        close(fd);              /* opened before the list was full */
     }
-    do {
-        if (fd >= 0) {
-            close(fd);
-        }
-        fd = take_to_close(export, dev);
-    } while (fd >= 0);
-    thread_budget_put(export->budget, dev);
+}
+
+static void close_waiting(HelperExport *export)
+{
+    uint64_t dev = 0;
+    int fd;
+
+    while (qatomic_read(&export->n_to_close) &&
+           (fd = take_to_close(export, &dev)) >= 0) {
+        close(fd);
+        thread_budget_put(export->budget, dev);
+    }
 }
 
 void request_finish(Request *rq)
@@ -632,6 +635,7 @@ void request_finish(Request *rq)
         handles_put(rq->export->handles, rq->used[i]);
     }
     rq->nused = 0;
+    close_waiting(rq->export);
 }
 
 void requests_end(HelperExport *export)

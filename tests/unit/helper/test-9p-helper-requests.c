@@ -1,0 +1,133 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Tests of how the helper closes the files that it opened for QEMU
+ * (fsdev/helper/requests.h): it needs a thread of the budget for that, and a
+ * file whose file system has its share waits until there is one.
+ */
+#include "qemu/osdep.h"
+#include "fsdev/helper/requests.h"
+
+#define THREADS     52
+#define SHARE       17          /* of THREADS for the first file system */
+#define DEV         7
+#define OTHER       8
+
+static HelperExport export;
+
+static void begin(void)
+{
+    export = (HelperExport) { .budget = thread_budget_new(THREADS) };
+    pthread_mutex_init(&export.close_lock, NULL);
+}
+
+static void end(void)
+{
+    requests_end(&export);
+    thread_budget_free(export.budget);
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Ends a request that has opened a file on @dev. Returns the descriptor. */
+static int finish_open(uint64_t dev)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    Request rq = { .export = &export, .opened = fd, .dev = dev };
+
+    g_assert_cmpint(fd, >=, 0);
+    request_finish(&rq);
+    return fd;
+}
+
+/* Ends a request on @dev that has opened nothing. */
+static void finish_other(uint64_t dev)
+{
+    Request rq = { .export = &export, .opened = -1, .dev = dev };
+
+    request_finish(&rq);
+}
+
+static void hold_share(uint64_t dev)
+{
+    unsigned i;
+
+    for (i = 0; i < SHARE; i++) {
+        g_assert_true(thread_budget_take(export.budget, dev));
+    }
+    g_assert_false(thread_budget_take(export.budget, dev));
+}
+
+static void give_share_back(uint64_t dev)
+{
+    unsigned i;
+
+    for (i = 0; i < SHARE; i++) {
+        thread_budget_put(export.budget, dev);
+    }
+}
+
+/* Without others, a file is closed at once. */
+static void test_at_once(void)
+{
+    begin();
+    g_assert_false(is_open(finish_open(DEV)));
+    end();
+}
+
+/*
+ * The requests that hold the share open no file themselves. When they end, the
+ * files that waited are closed, whatever request ends next.
+ */
+static void test_waits(void)
+{
+    static const uint64_t next[] = { DEV, OTHER };
+    unsigned i, j;
+
+    for (i = 0; i < G_N_ELEMENTS(next); i++) {
+        int fds[REQUEST_TO_CLOSE];
+
+        begin();
+        hold_share(DEV);
+        for (j = 0; j < G_N_ELEMENTS(fds); j++) {
+            fds[j] = finish_open(DEV);
+            g_assert_true(is_open(fds[j]));
+        }
+        finish_other(next[i]);
+        g_assert_true(is_open(fds[0]));
+        g_assert_false(is_open(finish_open(OTHER)));
+        give_share_back(DEV);
+        finish_other(next[i]);
+        for (j = 0; j < G_N_ELEMENTS(fds); j++) {
+            g_assert_false(is_open(fds[j]));
+        }
+        g_assert_cmpuint(export.n_to_close, ==, 0);
+        end();
+    }
+}
+
+/* Files that still wait at the end of the session are closed then. */
+static void test_end(void)
+{
+    int fd;
+
+    begin();
+    hold_share(DEV);
+    fd = finish_open(DEV);
+    g_assert_true(is_open(fd));
+    give_share_back(DEV);
+    end();
+    g_assert_false(is_open(fd));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/9p-helper-requests/close/at-once", test_at_once);
+    g_test_add_func("/9p-helper-requests/close/waits", test_waits);
+    g_test_add_func("/9p-helper-requests/close/end", test_end);
+    return g_test_run();
+}
