@@ -23,6 +23,11 @@
 
 typedef struct Handles Handles;
 
+/* Memory for each handle, at most */
+#define HANDLE_BYTES    320
+/* After handles_forget_all(), for each that is in use */
+#define HANDLE_BYTES_LEFT       (5 * 1024)
+
 /*
  * A table for at most @max inodes, with @root as PROXY_ROOT_HANDLE. The root
  * keeps one reference for ever. @root stays the caller's.
@@ -59,7 +64,9 @@ typedef struct NewHandle {
 
 /*
  * Counts a reference to the inode @dev, @ino with the descriptor @fd, whose
- * ownership passes in any case. -EMFILE if the table is full.
+ * ownership passes in any case. -EMFILE if the table is full, the budget for
+ * its memory is used up (memory.h), or QEMU is gone; -ENOMEM if there is no
+ * memory.
  */
 int handles_add(Handles *t, int fd, uint64_t dev, uint64_t ino,
                 NewHandle *new);
@@ -77,15 +84,15 @@ bool handles_know_above(Handles *t, uint64_t dev, uint64_t ino,
 /*
  * Makes @handle, which QEMU chose (PROXY_ADOPTED), one reference to the inode
  * @dev, @ino with the descriptor @fd, whose ownership passes in any case.
- * -EMFILE if the table is full, -EEXIST if @handle exists already.
+ * As handles_add(), and -EEXIST if @handle exists already.
  */
 int handles_adopt(Handles *t, uint64_t handle, int fd, uint64_t dev,
                   uint64_t ino);
 
 /*
  * QEMU is gone: takes all references back, and closes the descriptors that no
- * request uses, which may wait for the file system. Requests that still run may
- * add handles after that; handles_free() closes these.
+ * request uses, which may wait for the file system. The table takes no inode
+ * from here on, so the last requests that want one fail.
  */
 void handles_forget_all(Handles *t);
 

@@ -35,6 +35,7 @@
 #include "supervisor.h"
 #include "listen.h"
 #include "log.h"
+#include "memory.h"
 #include "options.h"
 #include "sandbox.h"
 #include "seccomp.h"
@@ -102,13 +103,27 @@ static uint32_t outer_pid(void)
     return strtoul(text, NULL, 10);
 }
 
+/* With all that decides how much memory the helper needs */
+static void limit_memory(Start *s)
+{
+    MemoryNeeds needs = {
+        .sessions = s->options.persist ? SESSIONS_MAX : 1,
+    };
+
+    s->config.threads = s->options.threads;
+    s->config.max_files = identity_limit_files(s->options.max_files);
+    serve_needs(&s->config, &needs);
+    memory_limit(s->options.memory, &needs);
+    session_limit(needs.sessions);
+}
+
 /* From here on, this is the server process. */
 static void stage_processes(Start *s)
 {
     supervisor_start(&s->supervisor, &s->options, &s->file, &s->ids,
                      s->socket, s->export);
     s->config.pid = outer_pid();
-    s->config.max_files = identity_limit_files(s->options.max_files);
+    limit_memory(s);
     userns_enter_as_root(&s->ids, s->config.pid);
 }
 
@@ -177,7 +192,6 @@ static int serve_clients(Start *s)
 static int stage_serve(Start *s)
 {
     s->config.readonly = s->options.readonly;
-    s->config.threads = s->options.threads;
     s->config.ids = &s->ids;
     s->config.process_ends = true;
 

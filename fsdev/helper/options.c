@@ -32,6 +32,7 @@ enum {
     OPT_READONLY,
     OPT_THREADS,
     OPT_RLIMIT_NOFILE,
+    OPT_MEMORY_LIMIT,
     OPT_SANDBOX,
     OPT_SECCOMP,
     OPT_LOG_LEVEL,
@@ -60,6 +61,7 @@ static const struct option long_options[] = {
     { "readonly", no_argument,       NULL, OPT_READONLY },
     { "threads",  required_argument, NULL, OPT_THREADS },
     { "rlimit-nofile", required_argument, NULL, OPT_RLIMIT_NOFILE },
+    { "memory-limit", required_argument, NULL, OPT_MEMORY_LIMIT },
     { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
     { "pidfile",  required_argument, NULL, OPT_PIDFILE },
     { "syslog",   no_argument,       NULL, OPT_SYSLOG },
@@ -96,6 +98,10 @@ static const char help_text[] =
     "                      files that it may have open ("
                            G_STRINGIFY(FILES_MIN) " and more, default:\n"
     "                      as many as the system allows)\n"
+    "      --memory-limit MIB\n"
+    "                      memory that it may have, with M or G after the\n"
+    "                      number, too (default: what threads, open files and\n"
+    "                      --persist can need)\n"
     "      --modcaps +CAP:-CAP...\n"
     "                      serve with more (mknod, setfcap) or fewer (chown,\n"
     "                      dac_override, dac_read_search, fowner, fsetid)\n"
@@ -184,6 +190,25 @@ static uint32_t parse_group(const char *option, const char *value)
         fatal("--%s %s: no such group", option, value);
     }
     return gr->gr_gid;
+}
+
+/* MiB, with M, or GiB, with G */
+static unsigned parse_memory(const char *value)
+{
+    g_autofree char *text = g_strdup(value);
+    unsigned long number;
+    unsigned unit = 1;
+    size_t len = strlen(text);
+
+    if (len > 1 && (text[len - 1] == 'M' || text[len - 1] == 'G')) {
+        unit = text[len - 1] == 'G' ? 1024 : 1;
+        text[len - 1] = '\0';
+    }
+    if (!parse_number(text, MEMORY_MAX / unit, &number) || number == 0) {
+        fatal("--memory-limit %s: not a number of MiB from 1 to %d, or with G "
+              "of GiB", value, MEMORY_MAX);
+    }
+    return number * unit;
 }
 
 /* The name of an option as the help text has it */
@@ -490,6 +515,9 @@ static bool set_behaviour(Options *o, int opt, const char *value)
                   FILES_MIN, FILES_MAX);
         }
         o->max_files = number;
+        return true;
+    case OPT_MEMORY_LIMIT:
+        o->memory = parse_memory(value);
         return true;
     case OPT_LOG_LEVEL:
         if (!log_set_level(value)) {

@@ -19,6 +19,9 @@
 #define FILES_MIN               256
 #define FILES_MAX               (1024 * 1024)
 
+/* MiB */
+#define MEMORY_MAX              (1024 * 1024)
+
 /* No such id given */
 #define NO_ID                   ((uint32_t)-1)
 
@@ -39,6 +42,7 @@ typedef struct Options {
     bool readonly;
     unsigned threads;
     unsigned max_files;         /* while serving; 0: as many as possible */
+    unsigned memory;            /* limit, MiB; 0: what the others need */
     Sandbox sandbox;
     SeccompMode seccomp;
     uint64_t caps;              /* bits: capabilities while serving */

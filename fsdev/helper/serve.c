@@ -64,8 +64,10 @@
 /* Until the next try of what another process, or a file system, holds up */
 #define AGAIN_MS        10
 
-/* Of a thread: several times what the deepest call of hostfs.h uses */
-#define STACK_SIZE      (256 * 1024)
+/* Memory of a thread that one request allocates for lists, names and ACLs */
+#define REQUEST_BYTES   (2 * (size_t)PROXY_MAX_MESSAGE)
+/* Between blocks of memory, and around stacks */
+#define BLOCK_GAP       (64 * 1024)
 
 /* error[4] */
 #define REPLY_START     (PROXY_HEADER_SIZE + 4)
@@ -529,7 +531,7 @@ static void run_threads(Server *s)
     int ret;
 
     pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    pthread_attr_setstacksize(&attr, SERVE_STACK_SIZE);
     pthread_mutex_init(&s->export.close_lock, NULL);
     s->export.budget = shared_budget(s->config);
     for (n = 1; n < threads; n++) {
@@ -556,6 +558,18 @@ static unsigned max_handles(const ServeConfig *config)
                       FILES_PER_RESERVE * reserve_threads(config);
 
     return MAX(config->max_files, others + FILES_FIXED) - others;
+}
+
+void serve_needs(const ServeConfig *config, MemoryNeeds *needs)
+{
+    unsigned threads = config->threads + reserve_threads(config);
+
+    needs->session = threads * (SERVE_STACK_SIZE + sizeof(Worker) +
+                                sizeof(Batch) + REQUEST_BYTES + BLOCK_GAP) +
+                     4 * (size_t)PROXY_MAX_MESSAGE + sizeof(ProxyRingMemory) +
+                     max_handles(config) + SERVE_STACK_SIZE + BLOCK_GAP;
+    needs->left = threads * REQUEST_HANDLES * HANDLE_BYTES_LEFT;
+    needs->handles = (uint64_t)max_handles(config) * HANDLE_BYTES;
 }
 
 int serve(int fd, const ServeConfig *config)

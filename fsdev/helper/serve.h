@@ -6,7 +6,14 @@
 #ifndef FSDEV_HELPER_SERVE_H
 #define FSDEV_HELPER_SERVE_H
 
+#include "memory.h"
 #include "userns.h"
+
+/*
+ * The stack of each thread that serves: several times what the deepest call of
+ * hostfs.h uses
+ */
+#define SERVE_STACK_SIZE        (256 * 1024)
 
 typedef struct ServeConfig {
     int root;                   /* O_PATH descriptor of the export's root */
@@ -24,6 +31,9 @@ typedef struct ServeConfig {
                                    but close(2), which may wait */
     void *opaque;
 } ServeConfig;
+
+/* The memory of one session, and of as many handles as there may be files */
+void serve_needs(const ServeConfig *config, MemoryNeeds *needs);
 
 /*
  * Serves the connected socket @fd until QEMU closes it, and closes it. Returns

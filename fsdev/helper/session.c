@@ -16,6 +16,8 @@
 
 /* How long a session may go on after its client until it is left behind */
 #define GRACE_MS        100
+/* How long the next one waits for room until a line in the log says so */
+#define WARN_MS         1000
 
 typedef struct Session {
     ServeConfig config;
@@ -28,6 +30,7 @@ typedef struct Session {
 static GMutex lock;             /* guards the flags, and: */
 static GCond changed;
 static unsigned n_sessions;
+static unsigned sessions_max = SESSIONS_MAX;
 
 /* ServeConfig.before_close */
 static void session_done(void *opaque)
@@ -61,14 +64,25 @@ static void *session_thread(void *opaque)
     return NULL;
 }
 
+void session_limit(unsigned most)
+{
+    sessions_max = most;
+}
+
 static void wait_for_room(void)
 {
+    int64_t until = g_get_monotonic_time() + WARN_MS * 1000;
+
     g_mutex_lock(&lock);
-    if (n_sessions >= SESSIONS_MAX) {
+    while (n_sessions >= sessions_max &&
+           g_cond_wait_until(&changed, &lock, until)) {
+        /* A session that has ended still frees its memory. */
+    }
+    if (n_sessions >= sessions_max) {
         log_line(LOG_LEVEL_WARNING, "waiting: %u earlier clients left "
                  "requests or descriptors that do not end", n_sessions);
     }
-    while (n_sessions >= SESSIONS_MAX) {
+    while (n_sessions >= sessions_max) {
         g_cond_wait(&changed, &lock);
     }
     n_sessions++;
@@ -88,6 +102,7 @@ static bool start(Session *s)
     wait_for_room();
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, SERVE_STACK_SIZE);
     ret = pthread_create(&thread, &attr, session_thread, s);
     pthread_attr_destroy(&attr);
     if (ret) {

@@ -14,11 +14,17 @@
 
 #include "serve.h"
 
-/* Sessions that may be left behind; at this limit the next client waits */
+/*
+ * Sessions that may be left behind, if --memory-limit leaves room for as many;
+ * at this limit the next client waits
+ */
 #define SESSIONS_MAX    128
 
 /* A client that has connected must send its HELLO within this time. */
 #define SESSION_HELLO_MS 15000
+
+/* Before the first session: there is memory for @most at a time. */
+void session_limit(unsigned most);
 
 /*
  * Serves the connected socket @fd, which passes. Returns once the helper can

@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "fsdev/helper/handles.h"
+#include "fsdev/helper/memory.h"
 #include "fsdev/shared/proto.h"
 
 #define DEV             7
@@ -449,6 +450,67 @@ static void test_forget_all(void)
     free_table(t);
 }
 
+/*
+ * The budget for memory gets back what handles took; of a client that is gone,
+ * what its requests use stays taken.
+ */
+static void test_budget(void)
+{
+    enum { N = 300 };
+    Handles *t = new_table(1000);
+    uint64_t handles[N], used[2];
+    unsigned i;
+
+    g_assert_true(memory_has(SIZE_MAX));
+    for (i = 0; i < N; i++) {
+        handles[i] = add(t, 10 + i);
+        g_assert_cmpint(handles_adopt(t, ADOPTED(i), new_fd(), DEV, 10 + i),
+                        ==, 0);
+    }
+    g_assert_false(memory_has(SIZE_MAX - N * 200));
+    g_assert_true(memory_has(SIZE_MAX - N * HANDLE_BYTES));
+    for (i = 0; i < 2; i++) {
+        used[i] = handles[100 + i * 100];
+        g_assert_cmpint(handles_get(t, &used[i]), >=, 0);
+    }
+    handles_forget_all(t);
+    g_assert_false(memory_has(SIZE_MAX));
+    g_assert_true(memory_has(SIZE_MAX - 2 * HANDLE_BYTES_LEFT));
+    g_assert_false(memory_has(SIZE_MAX - HANDLE_BYTES_LEFT));
+
+    handles_put(t, used[0]);
+    handles_put(t, used[1]);
+    free_table(t);
+    g_assert_true(memory_has(SIZE_MAX));
+}
+
+/* All that handles need is taken from the budget, and nothing if it fails. */
+static void test_no_budget(void)
+{
+    Handles *t = new_table(1000);
+    uint64_t some = 10 * HANDLE_BYTES_LEFT;
+    NewHandle new;
+    unsigned n = 0;
+    int ret;
+
+    g_assert_true(memory_take(SIZE_MAX - some));
+    while ((ret = handles_add(t, new_fd(), DEV, 10 + n, &new)) == 0) {
+        g_assert_false(handles_full(t) && memory_has(HANDLE_BYTES_LEFT));
+        handles_put(t, new.handle);
+        n++;
+    }
+    g_assert_cmpint(ret, ==, -EMFILE);
+    g_assert_true(handles_full(t));
+    g_assert_cmpuint(n, >, some / HANDLE_BYTES);
+    g_assert_cmpuint(n, <, 1000 - 1);
+    g_assert_cmpint(handles_adopt(t, ADOPTED(1), new_fd(), DEV, 2000), ==,
+                    -EMFILE);
+    g_assert_true(is_known(t, new.handle));
+    free_table(t);
+    memory_give_back(SIZE_MAX - some);
+    g_assert_true(memory_has(SIZE_MAX));
+}
+
 /* The table closes all that it holds at its end. */
 static void test_free(void)
 {
@@ -560,6 +622,8 @@ int main(int argc, char **argv)
     g_test_add_func("/9p/helper/handles/adopt-in-use", test_adopt_in_use);
     g_test_add_func("/9p/helper/handles/adopt-many", test_adopt_many);
     g_test_add_func("/9p/helper/handles/forget-all", test_forget_all);
+    g_test_add_func("/9p/helper/handles/budget", test_budget);
+    g_test_add_func("/9p/helper/handles/no-budget", test_no_budget);
     g_test_add_func("/9p/helper/handles/free", test_free);
     g_test_add_func("/9p/helper/handles/parent", test_parent);
     g_test_add_func("/9p/helper/handles/threads", test_threads);
