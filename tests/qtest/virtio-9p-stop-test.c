@@ -4,8 +4,12 @@
  * The VM is stopped while a directory is read whose entries the host's file
  * server has not all answered yet. Then it answers: guest memory must stay as
  * it is until the VM goes on.
+ *
+ * Stopping waits only for data that is on its way to the guest's memory: not
+ * for reads that are over, nor for those that wait for a thread.
  */
 #include "qemu/osdep.h"
+#include <sys/xattr.h>
 #include "libqtest-single.h"
 #include "libqos/qgraph.h"
 #include "qemu/module.h"
@@ -19,6 +23,10 @@
 #define RAM_SIZE    (128 * 1024 * 1024)
 /* Time for QEMU to go on after the server's answer */
 #define ANSWER_US   (500 * 1000)
+/* To stop may take this long; it would wait for moving data for ten seconds */
+#define STOP_US     (5 * G_USEC_PER_SEC)
+/* More reads than a file system may have threads */
+#define MANY_READS  60
 
 /* A file with all of the guest's memory */
 static char *save_memory(QTestState *qts, const char *folder, const char *name)
@@ -66,13 +74,25 @@ static P9Call *begin(P9Client *c, HungFuse *h, bool dotu)
     return call;
 }
 
+static QVirtio9PPCI *start(P9Machine *m, const char *share)
+{
+    g_autofree char *options =
+        g_strdup_printf("-m 128M -fsdev local,id=share,path=%s,"
+                        "security_model=passthrough", share);
+
+    p9_machine_start(m, options);
+    qtest_qmp_device_add(m->qts, "virtio-9p-pci", "share0",
+                         "{'fsdev': 'share', 'mount_tag': 'tag',"
+                         " 'addr': '5'}");
+    return qvirtio_9p_pci_new(m->bus, &m->alloc, QPCI_DEVFN(SLOT, 0));
+}
+
 static void test_read_dir(void *obj, void *data, QGuestAllocator *alloc)
 {
     g_autofree char *share = p9_host_make_folder();
     g_autofree char *tmp = p9_host_make_folder();
     g_autofree char *fuse = g_build_filename(share, "fuse", NULL);
     g_autofree char *before = NULL, *after = NULL, *end = NULL;
-    g_autofree char *options = NULL;
     QVirtio9PPCI *dev;
     HungFuse *h;
     P9Machine m;
@@ -83,13 +103,7 @@ static void test_read_dir(void *obj, void *data, QGuestAllocator *alloc)
     g_assert_cmpint(mkdir(fuse, 0755), ==, 0);
     h = hung_fuse_start_or_skip(fuse);
     if (h) {
-        options = g_strdup_printf("-m 128M -fsdev local,id=share,path=%s,"
-                                  "security_model=passthrough", share);
-        p9_machine_start(&m, options);
-        qtest_qmp_device_add(m.qts, "virtio-9p-pci", "share0",
-                             "{'fsdev': 'share', 'mount_tag': 'tag',"
-                             " 'addr': '5'}");
-        dev = qvirtio_9p_pci_new(m.bus, &m.alloc, QPCI_DEVFN(SLOT, 0));
+        dev = start(&m, share);
         c = p9c_new(&dev->v9p);
         call = begin(c, h, data);
 
@@ -120,6 +134,85 @@ static void test_read_dir(void *obj, void *data, QGuestAllocator *alloc)
     p9_host_remove(tmp);
 }
 
+/* The VM stops soon, and goes on. */
+static void stop_soon(QTestState *qts)
+{
+    int64_t start = g_get_monotonic_time();
+
+    qtest_qmp_assert_success(qts, "{'execute': 'stop'}");
+    g_assert_cmpint(g_get_monotonic_time() - start, <, STOP_US);
+    qtest_qmp_assert_success(qts, "{'execute': 'cont'}");
+}
+
+static void test_after_xattr(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *share = p9_host_make_folder();
+    QVirtio9PPCI *dev;
+    char value[5];
+    uint64_t size;
+    P9Machine m;
+    P9Client *c;
+
+    if (setxattr(share, "user.x", "value", sizeof(value), 0) < 0) {
+        g_test_skip("no user.* attributes here");
+    } else {
+        dev = start(&m, share);
+        c = p9c_new(&dev->v9p);
+        p9c_session(c);
+        ok(p9c_xattrwalk(c, P9C_ROOT, DIR_FID, "user.x", &size));
+        g_assert_cmpuint(size, ==, sizeof(value));
+        ok(p9c_read(c, DIR_FID, 0, sizeof(value), value, NULL));
+        g_assert_cmpmem(value, sizeof(value), "value", 5);
+        stop_soon(m.qts);
+        p9c_free(c);
+        qvirtio_9p_pci_free(dev);
+        p9_machine_end(&m);
+    }
+    p9_host_remove(share);
+}
+
+static void test_many_reads(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *share = p9_host_make_folder();
+    g_autofree char *fuse = g_build_filename(share, "fuse", NULL);
+    P9Call *calls[MANY_READS];
+    QVirtio9PPCI *dev;
+    HungFuse *h;
+    P9Machine m;
+    P9Client *c;
+    unsigned i;
+
+    g_assert_cmpint(mkdir(fuse, 0755), ==, 0);
+    h = hung_fuse_start_or_skip(fuse);
+    if (h) {
+        dev = start(&m, share);
+        c = p9c_new(&dev->v9p);
+        p9c_session(c);
+        ok(p9c_walk_to(c, P9C_ROOT, DIR_FID, "fuse/file"));
+        ok(p9c_lopen(c, DIR_FID, P9C_O_RDONLY, NULL, NULL));
+        hung_fuse_hang(h, FUSE_READ, HUNG_FILE);
+        for (i = 0; i < MANY_READS; i++) {
+            calls[i] = p9c_read_call(c, DIR_FID, 0, 4);
+            p9c_submit(calls[i]);
+        }
+        g_assert_true(hung_fuse_wait(h, 1));
+        /* The device takes requests in their order: it has the reads. */
+        ok(p9c_getattr(c, P9C_ROOT, P9C_GETATTR_BASIC, NULL));
+        stop_soon(m.qts);
+        hung_fuse_answer(h);
+        for (i = 0; i < MANY_READS; i++) {
+            ok(p9c_wait(calls[i]));
+            p9c_get_bytes(calls[i], p9c_get_u32(calls[i]));
+            p9c_call_end(calls[i]);
+        }
+        p9c_free(c);
+        qvirtio_9p_pci_free(dev);
+        p9_machine_end(&m);
+        hung_fuse_end(h);
+    }
+    p9_host_remove(share);
+}
+
 static void register_tests(void)
 {
     QOSGraphTestOptions opts = { };
@@ -132,5 +225,7 @@ static void register_tests(void)
     qos_add_test("stop/readdir", "virtio-9p-pci", test_read_dir, &opts);
     opts.arg = GINT_TO_POINTER(true);
     qos_add_test("stop/read-dir-dotu", "virtio-9p-pci", test_read_dir, &opts);
+    qos_add_test("stop/after-xattr", "virtio-9p-pci", test_after_xattr, NULL);
+    qos_add_test("stop/many-reads", "virtio-9p-pci", test_many_reads, NULL);
 }
 libqos_init(register_tests);

@@ -202,6 +202,25 @@ static int host_io_try_work(void *opaque)
 }
 
 /*
+ * host_pool_enter() for work in the guest's memory. A hung file server may hold
+ * all threads that there are for it: meanwhile the VM can stop.
+ */
+static int coroutine_fn host_io_enter(FsCall *call, uint64_t dev)
+{
+    int ret;
+
+    fs_call_memory_put(call);
+    ret = host_pool_enter(dev);
+    if (ret == 0) {
+        ret = fs_call_memory_get(call);
+        if (ret < 0) {
+            host_pool_leave(dev);
+        }
+    }
+    return ret;
+}
+
+/*
  * The rest in the thread pool, with memory of our own in place of the guest's:
  * the request may have ended before the thread returns from the kernel. Data
  * that is written to a disk is an exception: the kernel takes it first of all.
@@ -216,13 +235,16 @@ static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
     bool bounce = io->f->wait != HOST_WAIT_NEVER &&
                   (!io->write || io->f->remote);
 
-    io->error = host_pool_enter(dev);
-    if (io->error < 0) {
+    if (!bounce) {
+        io->error = host_io_enter(call, dev);
+        if (io->error == 0) {
+            host_pool_work(dev, host_io_work, io);
+        }
         return;
     }
-    if (!bounce) {
-        io->error = 0;
-        host_pool_work(dev, host_io_work, io);
+    fs_call_memory_put(call);
+    io->error = host_pool_enter(dev);
+    if (io->error < 0) {
         return;
     }
     own.iov_base = qemu_try_memalign(qemu_real_host_page_size(), own.iov_len);
@@ -237,7 +259,6 @@ static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
     io->iov = &own;
     io->niov = 1;
     io->skip = 0;
-    fs_call_memory_put(call);
     host_pool_work(dev, host_io_work, io);
     if (fs_call_memory_get(call) < 0) {
         io->error = -EINTR;
@@ -271,10 +292,11 @@ static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
 
     if (host_io_shared(call, &io)) {
         if (io.f->wait != HOST_WAIT_NEVER) {
-            ret = host_pool_run(file->node->dev, host_io_try_work, &io);
+            ret = host_io_enter(call, file->node->dev);
             if (ret < 0) {
                 return ret;
             }
+            host_pool_work(file->node->dev, host_io_try_work, &io);
         }
         if (io.left) {
             host_io_pool(call, &io);

@@ -53,11 +53,7 @@ int coroutine_fn p9_read(P9Request *req)
     count = MIN(count, INT64_MAX - offset);
 
     if (fid->xattr) {
-        ret = p9_move_begin(req);
-        if (ret == 0) {
-            ret = p9_xattr_read(req, fid, offset, count);
-            p9_move_end(req);
-        }
+        ret = p9_xattr_read(req, fid, offset, count);
     } else if (req->dialect == P9_DIALECT_U && fid->file &&
                S_ISDIR(fid->node->type)) {
         return dotu_read_dir(req, fid, offset, count);
