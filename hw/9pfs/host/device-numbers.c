@@ -163,6 +163,21 @@ static uint64_t unique_mount(int fd)
            (stx.stx_mask & STATX_MNT_ID_UNIQUE) ? stx.stx_mnt_id : 0;
 }
 
+/* Whether the number stays with its file system, whatever the mount */
+static bool is_fixed(const HostDevs *devs, uint64_t dev)
+{
+    unsigned i;
+
+    for (i = 0; devs->known && i < devs->known->len; i++) {
+        const HostDev *d = &g_array_index(devs->known, HostDev, i);
+
+        if (d->dev == dev && d->fixed) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether the kind of @dev is known for the mount with the unique id @mount */
 static bool knows_mount(const HostDevs *devs, uint64_t dev, uint64_t mount)
 {
@@ -171,7 +186,7 @@ static bool knows_mount(const HostDevs *devs, uint64_t dev, uint64_t mount)
     for (i = 0; devs->known && i < devs->known->len; i++) {
         const HostDev *d = &g_array_index(devs->known, HostDev, i);
 
-        if (d->dev == dev && (d->fixed || (mount && d->mount == mount))) {
+        if (d->dev == dev && mount && d->mount == mount) {
             return true;
         }
     }
@@ -180,7 +195,7 @@ static bool knows_mount(const HostDevs *devs, uint64_t dev, uint64_t mount)
 
 bool host_dev_known_at(const HostDevs *devs, int fd, uint64_t dev)
 {
-    return knows_mount(devs, dev, unique_mount(fd));
+    return is_fixed(devs, dev) || knows_mount(devs, dev, unique_mount(fd));
 }
 
 /* Forgets the mounts that are not fixed. */
@@ -215,8 +230,12 @@ void host_dev_set(HostDevs *devs, int fd, uint64_t dev)
 
 HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev)
 {
-    HostDev d = { .dev = dev, .mount = unique_mount(fd) };
+    HostDev d = { .dev = dev };
 
+    if (is_fixed(devs, dev)) {
+        return host_dev_kind(devs, dev);
+    }
+    d.mount = unique_mount(fd);
     if (!knows_mount(devs, dev, d.mount)) {
         /* Until it is known, other requests must not rely on what was. */
         set_kind(devs, dev, HOST_DEV_REMOTE);
