@@ -101,10 +101,13 @@ int coroutine_fn p9_version(P9Request *req)
     }
     /* It waits for older requests, so no two Tversion wait for each other. */
     patience_start(&patience, req, VERSION_PATIENCE_S, version_patience_over);
-    while (QTAILQ_FIRST(&s->requests) != req) {
+    while (QTAILQ_FIRST(&s->requests) != req && !req->detached) {
         qemu_co_queue_wait(&s->ended, NULL);
     }
     timer_del(&patience.timer);
+    if (req->detached) {
+        return -EINTR;          /* it is not in the list any more */
+    }
     p9_fids_clear(s);
 
     if (dialect == P9_DIALECT_NONE) {
