@@ -339,9 +339,3 @@ int hostfs_walk_known(const HostFs *hfs, int from, const HostKnown *known,
     walk->parent = parent;
     return 0;
 }
-
-int hostfs_walk(const HostFs *hfs, int from, const char *const *names,
-                unsigned n, HostWalk *walk)
-{
-    return hostfs_walk_known(hfs, from, NULL, names, n, walk);
-}

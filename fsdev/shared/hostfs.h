@@ -94,13 +94,12 @@ typedef struct HostKnown {
  * were found. parent is -1 if @n is 1 (it is @from) or the last name is "..".
  *
  * A parent that @known (or NULL) knows counts as in the export, and so does one
- * that the kernel says is. Else hostfs looks for the root above it, in so many
- * levels for the whole walk, and finds nothing if the root is further away.
+ * that the kernel says is. Otherwise hostfs looks for the root above it, in at
+ * most 1024 directories for the whole walk, and if it is further away, finds
+ * nothing.
  */
 int hostfs_walk_known(const HostFs *hfs, int from, const HostKnown *known,
                       const char *const *names, unsigned n, HostWalk *walk);
-int hostfs_walk(const HostFs *hfs, int from, const char *const *names,
-                unsigned n, HostWalk *walk);
 
 /* Whether work may wait for storage, a server or another process */
 typedef enum HostWait {
@@ -110,8 +109,8 @@ typedef enum HostWait {
 } HostWait;
 
 /*
- * One step of a walk: a handle of @name in @dir, ".." as in hostfs_walk(),
- * with its attributes. @wait is about @dir's own file system. With
+ * One step of a walk: a handle of @name in @dir, with its attributes. ".." is
+ * as in hostfs_walk_known(). @wait is about @dir's own file system. With
  * HOST_WAIT_TRY_FIRST it finds only names in the kernel's cache (openat2(2),
  * RESOLVE_CACHED); with HOST_WAIT_NEVER that holds for names on other file
  * systems. -EAGAIN: the caller must try again with HOST_WAIT_POOL, or later if

@@ -4,9 +4,10 @@
  * The paths of protocol version 1: see path.h.
  *
  * Each path is walked anew from the export's root, name by name and never
- * through a symbolic link (hostfs_walk()). So a link on the way leads nowhere,
- * even if another process puts it there during the walk. The walk remembers the
- * directories that it came down through, so that ".." needs no search.
+ * through a symbolic link (hostfs_walk_known()). So a link on the way leads
+ * nowhere, even if another process puts it there during the walk. The walk
+ * remembers the directories that it came down through, so that ".." needs no
+ * search.
  */
 #include "qemu/osdep.h"
 #include "path.h"

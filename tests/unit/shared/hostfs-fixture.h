@@ -63,6 +63,14 @@ int try_walk(Fixture *f, const char *path);
 /* Attributes of such */
 FsAttr attr_of(Fixture *f, const char *path);
 
+/* hostfs_walk_known() for a caller that knows nothing of what is above */
+static inline int hostfs_walk(const HostFs *hfs, int from,
+                              const char *const *names, unsigned n,
+                              HostWalk *walk)
+{
+    return hostfs_walk_known(hfs, from, NULL, names, n, walk);
+}
+
 /* How many entries a directory has. */
 unsigned count_entries(int dir);
 
