@@ -309,7 +309,7 @@ void handles_forget_all(Handles *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-int handles_get(Handles *t, uint64_t *handle)
+int handles_get(Handles *t, uint64_t *handle, uint64_t *dev)
 {
     int fd = -EBADF;
     Slot *s;
@@ -320,23 +320,12 @@ int handles_get(Handles *t, uint64_t *handle)
         s->users++;
         fd = s->fd;
         *handle = make_handle(s);
+        if (dev) {
+            *dev = s->dev;
+        }
     }
     pthread_mutex_unlock(&t->lock);
     return fd;
-}
-
-uint64_t handles_dev(Handles *t, uint64_t handle)
-{
-    uint64_t dev = 0;
-    Slot *s;
-
-    pthread_mutex_lock(&t->lock);
-    s = find(t, handle);
-    if (s) {
-        dev = s->dev;
-    }
-    pthread_mutex_unlock(&t->lock);
-    return dev;
 }
 
 void handles_put(Handles *t, uint64_t handle)

@@ -46,12 +46,10 @@ void handles_free(Handles *t);
 /*
  * The descriptor of *@handle. Replaces an adopted number in *@handle by the
  * table's own; the caller may use the descriptor until handles_put() of that.
- * -EBADF if QEMU has no reference to such a handle.
+ * -EBADF if QEMU has no reference to such a handle. *@dev, unless @dev is NULL,
+ * gets the inode's device number.
  */
-int handles_get(Handles *t, uint64_t *handle);
-
-/* The device number of a handle that is in use */
-uint64_t handles_dev(Handles *t, uint64_t handle);
+int handles_get(Handles *t, uint64_t *handle, uint64_t *dev);
 
 /* Ends the use that handles_get() or handles_add() began. */
 void handles_put(Handles *t, uint64_t handle);

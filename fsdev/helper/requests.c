@@ -30,15 +30,14 @@ static int malformed(Request *rq)
 static int use(Request *rq, uint64_t handle)
 {
     ThreadBudget *budget = rq->export->budget;
-    int fd = handles_get(rq->export->handles, &handle);
     uint64_t dev;
+    int fd = handles_get(rq->export->handles, &handle, &dev);
 
     if (fd < 0) {
         return fd;
     }
     rq->used[rq->nused++] = handle;
     if (!rq->working) {
-        dev = handles_dev(rq->export->handles, handle);
         if (!thread_budget_take(budget, dev)) {
             return -EAGAIN;
         }

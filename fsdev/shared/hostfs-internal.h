@@ -28,11 +28,13 @@ static inline const char *hostfs_fd_name(const HostFs *hfs, int fd,
 
 /*
  * A handle of the inode that @name, a single component other than "..", means
- * in @dir. If it is a symbolic link, the handle is that of the link.
+ * in @dir. If it is a symbolic link, the handle is that of the link. @resolve
+ * is for openat2(2), besides what is always there.
  */
-int hostfs_lookup(const HostFs *hfs, int dir, const char *name);
+int hostfs_lookup(const HostFs *hfs, int dir, const char *name,
+                  uint64_t resolve);
 
-/* The same by openat2(2), once, with @resolve besides what is always there */
+/* The same, without a second try */
 int hostfs_open_handle(int dir, const char *name, uint64_t resolve);
 
 /* hostfs_getattr() with more flags for statx(2) */

@@ -291,7 +291,7 @@ static int open_existing(const HostFs *hfs, int dir, const char *name,
     int fd = -1;
     int ret;
 
-    *node = hostfs_lookup(hfs, dir, name);
+    *node = hostfs_lookup(hfs, dir, name, 0);
     if (*node < 0) {
         return *node;
     }
@@ -451,7 +451,7 @@ int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
     if (ret < 0) {
         return ret;
     }
-    node = hostfs_lookup(hfs, dir, make->name);
+    node = hostfs_lookup(hfs, dir, make->name, 0);
     if (node < 0) {
         unmake_unseen(hfs, dir, make);
         return node;
@@ -507,7 +507,7 @@ static int rename_widened(const HostFs *hfs, int olddir, const char *oldname,
     HostAccess access[] = {
         { .fd = olddir, .bits = S_IWUSR | S_IXUSR },
         { .fd = newdir, .bits = S_IWUSR | S_IXUSR },
-        { .fd = hostfs_lookup(hfs, olddir, oldname), .bits = S_IWUSR },
+        { .fd = hostfs_lookup(hfs, olddir, oldname, 0), .bits = S_IWUSR },
     };
     struct stat st;
     int ret = -EACCES;

@@ -203,6 +203,28 @@ static int lookup_without_waiting(const HostFs *hfs, int dir, const char *name,
     return fd == -EINVAL || (fd == -EACCES && hfs->own_access) ? -EAGAIN : fd;
 }
 
+/*
+ * hostfs_lookup() of a name that may be a mount point. That asks only the
+ * kernel about the other file system; -EAGAIN if this thread may not ask its
+ * server, too.
+ */
+static int lookup_and_cross(const HostFs *hfs, int dir, const char *name)
+{
+    HostPlace place;
+    int fd = hostfs_lookup(hfs, dir, name, RESOLVE_NO_XDEV);
+
+    if (fd != -EXDEV) {
+        return fd;
+    }
+    fd = hostfs_lookup(hfs, dir, name, 0);
+    if (fd >= 0 && hostfs_place(fd, &place) == 0 &&
+        !thread_budget_cross(place.dev)) {
+        close(fd);
+        return -EAGAIN;
+    }
+    return fd;
+}
+
 /* One step of a walk by a name. In 9P, "." names nothing. */
 static int walk_down(const HostFs *hfs, int dir, const char *name,
                      HostWait wait)
@@ -213,19 +235,8 @@ static int walk_down(const HostFs *hfs, int dir, const char *name,
         return ret == -EINVAL ? -ENOENT : ret;
     }
     return wait == HOST_WAIT_POOL ?
-           hostfs_lookup(hfs, dir, name) :
+           lookup_and_cross(hfs, dir, name) :
            lookup_without_waiting(hfs, dir, name, wait);
-}
-
-/*
- * The lookup may have come to another file system, of which only the kernel was
- * asked so far. Whether this thread may ask its server, too.
- */
-static bool may_cross(int fd)
-{
-    HostPlace place;
-
-    return hostfs_place(fd, &place) < 0 || thread_budget_cross(place.dev);
 }
 
 /*
@@ -244,10 +255,6 @@ int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
     fd = walk_down(hfs, dir, name, wait);
     if (fd < 0) {
         return fd;
-    }
-    if (wait == HOST_WAIT_POOL && !may_cross(fd)) {
-        close(fd);
-        return -EAGAIN;
     }
     ret = hostfs_getattr_flags(fd, wait == HOST_WAIT_POOL ? 0 :
                                AT_STATX_DONT_SYNC, attr);
@@ -288,6 +295,18 @@ static int walk_step(const HostFs *hfs, Climb *c, Trail *t, int dir,
     return fd;
 }
 
+static bool goes_up(const char *const *names, unsigned n)
+{
+    unsigned i;
+
+    for (i = 1; i < n; i++) {
+        if (g_str_equal(names[i], "..")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int hostfs_walk_known(const HostFs *hfs, int from, const HostKnown *known,
                       const char *const *names, unsigned n, HostWalk *walk)
 {
@@ -295,7 +314,7 @@ int hostfs_walk_known(const HostFs *hfs, int from, const HostKnown *known,
     Trail trail = { .n = 1 };
     int parent = -1;            /* the directory of cur, if we opened it */
     int cur = from;
-    HostPlace start;
+    HostPlace start = { 0 };
     unsigned i;
     int ret;
 
@@ -306,7 +325,8 @@ int hostfs_walk_known(const HostFs *hfs, int from, const HostKnown *known,
         return -EINVAL;
     }
 
-    ret = hostfs_place(from, &start);
+    /* Only a later ".." wants to know where the walk started. */
+    ret = goes_up(names, n) ? hostfs_place(from, &start) : 0;
     trail.stops[0] = (Stop) { start.dev, start.ino };
     for (i = 0; ret == 0 && i < n; i++) {
         int next = walk_step(hfs, &c, &trail, cur, names[i], &walk->attr[i]);

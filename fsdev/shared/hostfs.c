@@ -71,14 +71,15 @@ int hostfs_open_handle(int dir, const char *name, uint64_t resolve)
     return fd < 0 ? -errno : fd;
 }
 
-int hostfs_lookup(const HostFs *hfs, int dir, const char *name)
+int hostfs_lookup(const HostFs *hfs, int dir, const char *name,
+                  uint64_t resolve)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
     int tries = LOOKUP_TRIES;
     int fd;
 
     do {
-        fd = hostfs_open_handle(dir, name, 0);
+        fd = hostfs_open_handle(dir, name, resolve);
     } while ((fd == -EAGAIN && --tries) ||
              hostfs_access_again(hfs, fd, access, 1));
     return fd;

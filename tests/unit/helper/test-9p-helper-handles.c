@@ -56,7 +56,7 @@ static uint64_t add(Handles *t, uint64_t ino)
 
 static bool is_known(Handles *t, uint64_t handle)
 {
-    int fd = handles_get(t, &handle);
+    int fd = handles_get(t, &handle, NULL);
 
     if (fd < 0) {
         g_assert_cmpint(fd, ==, -EBADF);
@@ -87,7 +87,7 @@ static void test_root(void)
     NewHandle new;
     int fd = new_fd();
 
-    g_assert_cmpint(handles_get(t, &handle), ==, root_fd);
+    g_assert_cmpint(handles_get(t, &handle, NULL), ==, root_fd);
     g_assert_cmpuint(handle, ==, PROXY_ROOT_HANDLE);
     handles_put(t, handle);
 
@@ -154,7 +154,7 @@ static void test_in_use(void)
     Handles *t = new_table(8);
     uint64_t handle = add(t, 10);
     uint64_t used = handle;
-    int fd = handles_get(t, &used);
+    int fd = handles_get(t, &used, NULL);
     NewHandle again;
 
     g_assert_cmpint(fd, >=, 0);
@@ -217,7 +217,7 @@ static void test_generation_wraps(void)
 
         /* Forgotten while it is in use: freed with the use. */
         used = handle;
-        g_assert_cmpint(handles_get(t, &used), >=, 0);
+        g_assert_cmpint(handles_get(t, &used, NULL), >=, 0);
         g_assert_cmphex(used, ==, handle);
         g_assert_true(handles_full(t));
         g_assert_false(forget(t, handle, 1));
@@ -322,7 +322,7 @@ static void test_growth(void)
 
     handles[0] = add(t, 100);
     used = handles[0];
-    fd = handles_get(t, &used);
+    fd = handles_get(t, &used, NULL);
     for (i = 1; i < N - 1; i++) {
         handles[i] = add(t, 100 + i);
         for (k = 0; k < i; k++) {
@@ -332,7 +332,7 @@ static void test_growth(void)
     g_assert_true(handles_full(t));
     for (i = 0; i < N - 1; i++) {
         kept = handles[i];
-        g_assert_cmpint(handles_get(t, &kept), >=, 0);
+        g_assert_cmpint(handles_get(t, &kept, NULL), >=, 0);
         g_assert_cmpuint(kept, ==, handles[i]);
         handles_put(t, kept);
         g_assert_cmpuint(add(t, 100 + i), ==, handles[i]);
@@ -355,7 +355,7 @@ static void test_adopt(void)
 
     g_assert_cmpint(handles_adopt(t, handle, fd, DEV, 10), ==, 0);
     own = handle;
-    g_assert_cmpint(handles_get(t, &own), ==, fd);
+    g_assert_cmpint(handles_get(t, &own, NULL), ==, fd);
     /* The use goes on under the helper's own number for it. */
     g_assert_cmpuint(own & PROXY_ADOPTED, ==, 0);
     handles_put(t, own);
@@ -388,7 +388,7 @@ static void test_adopt_in_use(void)
     int fd;
 
     g_assert_cmpint(handles_adopt(t, ADOPTED(1), new_fd(), DEV, 10), ==, 0);
-    fd = handles_get(t, &used);
+    fd = handles_get(t, &used, NULL);
     g_assert_cmpint(fd, >=, 0);
     g_assert_false(forget(t, ADOPTED(1), 1));
     g_assert_true(is_open(fd));
@@ -432,7 +432,7 @@ static void test_forget_all(void)
     }
     g_assert_cmpint(handles_adopt(t, ADOPTED(1), new_fd(), DEV, 10), ==, 0);
     used = handles[40];
-    fd = handles_get(t, &used);
+    fd = handles_get(t, &used, NULL);
     other = new_fd();
     close(other);               /* the lowest number after those of the table */
     handles_forget_all(t);
@@ -471,7 +471,7 @@ static void test_budget(void)
     g_assert_true(memory_has(SIZE_MAX - N * HANDLE_BYTES));
     for (i = 0; i < 2; i++) {
         used[i] = handles[100 + i * 100];
-        g_assert_cmpint(handles_get(t, &used[i]), >=, 0);
+        g_assert_cmpint(handles_get(t, &used[i], NULL), >=, 0);
     }
     handles_forget_all(t);
     g_assert_false(memory_has(SIZE_MAX));
@@ -539,7 +539,7 @@ static gpointer churn(gpointer opaque)
         g_assert_cmpint(handles_add(t, new_fd(), DEV, 10 + i % 3, &new), ==,
                         0);
         handle = new.handle;
-        fd = handles_get(t, &handle);
+        fd = handles_get(t, &handle, NULL);
         g_assert_cmpint(fd, ==, new.fd);
         /* Another thread may forget, but not close, what is in use. */
         g_assert_false(forget(t, handle, 1));
