@@ -24,8 +24,10 @@
  * reads and writes that are long enough to hold other requests up go to the
  * pool, where other processors may work on them.
  *
- * The pool moves data through memory of its own, except where it cannot wait
- * for long: a request may end while its thread is still in the kernel.
+ * The pool moves data through memory of its own, because a request may end
+ * while its thread is still in the kernel: the guest's memory may have other
+ * data by then, and what stood in for a device's registers is freed. Reads from
+ * a file system in memory are an exception: such a request does not end before.
  */
 #include "qemu/osdep.h"
 #include <sys/uio.h>
@@ -222,8 +224,7 @@ static int coroutine_fn host_io_enter(FsCall *call, uint64_t dev)
 
 /*
  * The rest in the thread pool, with memory of our own in place of the guest's:
- * the request may have ended before the thread returns from the kernel. Data
- * that is written to a disk is an exception: the kernel takes it first of all.
+ * the request may have ended before the thread returns from the kernel.
  */
 static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
 {
@@ -232,8 +233,7 @@ static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
     int n_guest = io->niov;
     size_t skip = io->skip, done = io->done;
     struct iovec own = { .iov_len = io->left };
-    bool bounce = io->f->wait != HOST_WAIT_NEVER &&
-                  (!io->write || io->f->remote);
+    bool bounce = io->write || io->f->wait != HOST_WAIT_NEVER;
 
     if (!bounce) {
         io->error = host_io_enter(call, dev);

@@ -1,0 +1,118 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A write that the host's kernel does after the guest has its request back.
+
+A host that freezes a file system, to back it up, or a disk that is slow, keeps
+a write waiting. The guest resets its device and uses the memory for something
+else. Then the kernel writes: it must not take other data from that memory. If
+the guest named registers of a device as the data, QEMU read them into memory of
+its own, which it has freed by now.
+"""
+
+import fcntl
+import os
+import struct
+import subprocess
+import time
+import unittest
+
+import ninep
+import stage
+
+FIFREEZE, FITHAW = 0xc0045877, 0xc0045878       # <linux/fs.h> has them
+REGISTERS = 0xfec00000          # of the machine's I/O interrupt controller
+SIZE = 4096
+MARK = b'memory of another request '
+FIRST = 100                     # descriptor that ninep does not use
+
+
+def send_write(guest, fid, source):
+    """Sends a Twrite whose data are at an address."""
+    at = guest.base + ninep.AREA - 3 * ninep.PAGE
+    guest.memory[at:at + 23] = struct.pack(
+        '<IBHIQI', 23 + SIZE, ninep.TWRITE, FIRST, fid, 0, SIZE)
+    for i, one in enumerate(((at, 23, 1, FIRST + 1),
+                             (source, SIZE, 1, FIRST + 2),
+                             (at + ninep.PAGE, ninep.PAGE, 2, 0))):
+        struct.pack_into('<QIHH', guest.memory,
+                         guest.base + 16 * (FIRST + i), *one)
+    struct.pack_into('<H', guest.memory,
+                     guest.avail + 4 + 2 * (guest.put % guest.size), FIRST)
+    guest.put += 1
+    struct.pack_into('<H', guest.memory, guest.avail + 2, guest.put)
+    guest.guest.out('w', guest.ports + 16, 0)
+
+
+@stage.for_drivers(root=True)
+class Late(unittest.TestCase):
+    """Writes to a frozen file system, by a guest that resets its device"""
+
+    driver = None
+
+    def setUp(self):
+        top = stage.place().top
+        self.export = top / 'frozen'
+        self.export.mkdir(exist_ok=True)
+        image = top / 'image'
+        with open(image, 'wb') as f:
+            f.truncate(64 << 20)
+        for argv in (['mkfs.ext4', '-q', '-F', image],
+                     ['mount', '-o', 'loop', image, self.export]):
+            try:
+                subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
+            except (OSError, subprocess.CalledProcessError) as e:
+                self.skipTest(f'no file system to freeze: {e}')
+        self.addCleanup(subprocess.run, ['umount', '-l', self.export],
+                        check=True)
+        self.export.chmod(0o777)
+
+    def freeze(self):
+        """Freezes the file system: its descriptor, for thaw()."""
+        fd = os.open(self.export, os.O_RDONLY)
+        fcntl.ioctl(fd, FIFREEZE, 0)
+        return fd
+
+    def written(self, source):
+        """What the file holds after the attack; source: of the data."""
+        with stage.run_qemu(stage.DRIVERS[self.driver]
+                            % self.export) as qemu:
+            guest = qemu.sessions[0]
+            fid = guest.walk()
+            guest.create(fid, 'file')
+            # QEMU may find out what the file system can do
+            guest.write(fid, b'first')
+            data = guest.base + ninep.AREA - ninep.PAGE
+            guest.memory[data:data + SIZE] = b'A' * SIZE
+            frozen = self.freeze()
+            try:
+                send_write(guest, fid, source or data)
+                time.sleep(0.3)
+                guest.reset()
+                guest.memory[data:data + SIZE] = b'B' * SIZE
+                guest.start()
+                for _ in range(40):
+                    new = guest.walk()
+                    guest.call(ninep.TXATTRCREATE, struct.pack('<I', new)
+                               + ninep.text('user.x')
+                               + struct.pack('<QI', SIZE - 6, 0))
+                    guest.write(new, MARK * ((SIZE - 6) // len(MARK)))
+            finally:
+                fcntl.ioctl(frozen, FITHAW, 0)
+                os.close(frozen)
+            time.sleep(0.5)
+            self.assertTrue(qemu.alive())
+            return (self.export / 'file').read_bytes()
+
+    def test_memory(self):
+        """The data are those of the message, or nothing is written"""
+        found = self.written(None)
+        self.assertTrue(found in (b'first', b'A' * SIZE), found[:8])
+
+    def test_registers(self):
+        """No memory of QEMU's comes into the file"""
+        found = self.written(REGISTERS)
+        self.assertFalse(MARK[:8] in found, found[:80])
+
+
+if __name__ == '__main__':
+    stage.main()
