@@ -35,6 +35,7 @@
 /* The claims, which are their owners' memory; and whom to wake for fewer */
 static GMutex lock;
 static GCond fewer;
+static unsigned waiting;
 static HostAccess *claims;
 
 /* Changes with the added bits, and is odd while there are any. */
@@ -83,7 +84,9 @@ static void claim(HostAccess *access, unsigned n)
     }
     g_mutex_lock(&lock);
     while (is_claimed(access, n)) {
+        waiting++;
         g_cond_wait(&fewer, &lock);
+        waiting--;
     }
     for (i = 0; i < n; i++) {
         if (access[i].fd >= 0) {
@@ -113,7 +116,9 @@ static void unclaim(HostAccess *access, unsigned n)
     if (added) {
         count_added(-added);
     }
-    g_cond_broadcast(&fewer);
+    if (waiting) {
+        g_cond_broadcast(&fewer);       /* a system call */
+    }
     g_mutex_unlock(&lock);
 }
 
