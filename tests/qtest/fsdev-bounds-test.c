@@ -122,6 +122,7 @@ static void test_open(void *obj, void *data, QGuestAllocator *alloc)
     fails(p9c_lopen(t.c, 100, P9C_O_RDONLY, NULL, NULL), ENFILE);
     fails(p9c_lcreate(t.c, 100, "made", P9C_O_RDWR, 0600, 0, NULL, NULL),
           ENFILE);
+    fails(p9c_mknod(t.c, 100, "made", S_IFREG | 0600, 0, 0, 0, NULL), ENFILE);
     g_assert_cmpint(access(made, F_OK), ==, -1);
     /* What is open works, and so does all that needs no open file. */
     ok(p9c_write(t.c, 1, 0, "x", 1, NULL));

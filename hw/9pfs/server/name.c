@@ -117,9 +117,14 @@ int coroutine_fn p9_mknod(P9Request *req)
     case 0:
     case S_IFREG:
         make.mode |= S_IFREG;
+        ret = fs_export_open_begin(req->s->fs);
+        if (ret < 0) {
+            return ret;
+        }
         ret = p9_driver(req)->create(&req->call, dir->node, &make,
                                      O_CREAT | O_EXCL | O_RDONLY,
                                      &node, &file, &attr);
+        fs_export_open_end(req->s->fs);
         if (ret < 0) {
             return ret;
         }
