@@ -14,13 +14,10 @@
  * the bell or the socket from ending. The thread does not spin before it
  * sleeps, because QEMU's thread and this one run on the guest's processors. No
  * read of the bell waits: a client that is gone may have left a bell that is
- * empty again, and does not end. Replies go
- * through the ring if they have no descriptors and fit, otherwise through the
- * socket, so no thread waits for room in the ring.
+ * empty again, and does not end. channel-send.c sends the replies.
  */
 #include "qemu/osdep.h"
-#include "qemu/atomic.h"
-#include "channel.h"
+#include "channel-internal.h"
 #include "log.h"
 #include "received.h"
 #include "fsdev/shared/proto-v1.h"
@@ -28,15 +25,17 @@
 #include <sys/socket.h>
 
 #define BUFFER_SIZE     (2 * PROXY_MAX_MESSAGE)
-/* Attempts to send descriptors, 1 ms apart */
-#define SEND_TRIES      5000
 
 void channel_init(Channel *c, int fd)
 {
+    const int zero = 0;
+
     *c = (Channel) { .fd = fd, .buf = g_malloc(BUFFER_SIZE) };
     pthread_mutex_init(&c->send, NULL);
     pthread_mutex_init(&c->state, NULL);
     proxy_pass_fds(fd, false);
+    c->peeks = setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &zero, sizeof(zero)) ==
+               0;
 }
 
 void channel_take_fds(Channel *c, uint64_t mount)
@@ -71,45 +70,10 @@ void channel_close(Channel *c)
     while (c->n_refused) {
         close(c->refused[--c->n_refused]);
     }
+    while (c->n_seen) {
+        close(c->seen[--c->n_seen]);
+    }
     close(c->fd);
-}
-
-ChannelEnd channel_ended(Channel *c)
-{
-    ChannelEnd ended;
-
-    pthread_mutex_lock(&c->state);
-    ended = c->ended;
-    pthread_mutex_unlock(&c->state);
-    return ended;
-}
-
-/* Notes the end. The first reason counts; returns whether this is it. */
-static bool note_end(Channel *c, ChannelEnd why)
-{
-    bool first;
-
-    pthread_mutex_lock(&c->state);
-    first = c->ended == CHANNEL_OPEN;
-    if (first) {
-        c->ended = why;
-    }
-    pthread_mutex_unlock(&c->state);
-    return first;
-}
-
-void channel_break(Channel *c, const char *fmt, ...)
-{
-    g_autofree char *text = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    text = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    if (note_end(c, CHANNEL_BROKEN)) {
-        log_line(LOG_LEVEL_WARNING, "connection closed: %s", text);
-    }
-    shutdown(c->fd, SHUT_RDWR);
 }
 
 /* Makes room at the end of the buffer. */
@@ -128,13 +92,8 @@ static void note_eof(Channel *c)
     if (c->end > 0) {
         channel_break(c, "it ended within a message");
     } else {
-        note_end(c, CHANNEL_CLOSED);
+        channel_note_end(c, CHANNEL_CLOSED);
     }
-}
-
-static void break_ring(Channel *c)
-{
-    channel_break(c, "the counts in the shared memory are impossible");
 }
 
 /*
@@ -151,22 +110,10 @@ static ssize_t ring_take(Channel *c)
     if (len > 0) {
         c->end += len;
         if (proxy_ring_wakes_producer(&c->rings->requests)) {
-            /* If QEMU has gone, the next wait finds out. */
-            proxy_rings_ring(c->rings);
+            channel_ring_bell(c);
         }
     }
     return len;
-}
-
-/* Whether a message that may come next brings a descriptor like @fd */
-static bool may_come(const Channel *c, int fd)
-{
-    uint64_t pipe;
-
-    return (c->mount && received_is_inode(fd, c->mount)) ||
-           (c->first && (received_is_memory(fd) ||
-                         received_is_pipe(fd, O_RDONLY, &pipe) ||
-                         received_is_pipe(fd, O_WRONLY, &pipe)));
 }
 
 /*
@@ -182,7 +129,7 @@ static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
 
     for (i = 0; i < n; i++) {
         if (!excess && c->nfds < G_N_ELEMENTS(c->fds) &&
-            may_come(c, fds[i])) {
+            channel_may_bring(c, fds[i])) {
             c->fds[c->nfds++] = fds[i];
         } else {
             excess = true;
@@ -192,12 +139,6 @@ static ssize_t receive_some(Channel *c, void *buf, size_t size, int flags)
         }
     }
     return excess ? -EPROTO : len;
-}
-
-static void break_excess(Channel *c)
-{
-    channel_break(c, "the client sent a descriptor that no message may "
-                  "bring now, or too many of them");
 }
 
 /*
@@ -210,7 +151,7 @@ static bool fetch_fds(Channel *c)
     ssize_t len = receive_some(c, nothing, sizeof(nothing), MSG_DONTWAIT);
 
     if (len == -EPROTO) {
-        break_excess(c);
+        channel_break_excess(c);
     } else if (len == 0 || len == -ECONNRESET) {
         note_eof(c);
     } else if (len < 0 && len != -EAGAIN) {
@@ -280,7 +221,7 @@ static bool ring_fill(Channel *c)
         }
     }
     if (len < 0) {
-        break_ring(c);
+        channel_break_ring(c);
     }
     return len > 0;
 }
@@ -322,7 +263,7 @@ static bool fill(Channel *c)
     if (len == 0 || len == -ECONNRESET) {
         note_eof(c);
     } else if (len == -EPROTO) {
-        break_excess(c);
+        channel_break_excess(c);
     } else {
         channel_break(c, "receiving: %s", strerror(-len));
     }
@@ -508,91 +449,6 @@ void channel_skip(Channel *c, size_t size)
 }
 
 /*
- * One sendmsg(2), descriptors with the first byte. Returns the bytes sent.
- *
- * RLIMIT_NOFILE bounds the descriptors that a user may have in flight through
- * all sockets of all processes (unix(7)). At that limit, waits a while until
- * some have arrived.
- */
-static ssize_t send_some(Channel *c, const void *buf, size_t size,
-                         const int *fds, unsigned nfds)
-{
-    unsigned tries;
-    ssize_t len;
-
-    for (tries = 0; ; ) {
-        len = proxy_send_fds(c->fd, buf, size, fds, nfds, 0);
-        if (len < 0 && errno == ETOOMANYREFS && tries++ < SEND_TRIES) {
-            poll(NULL, 0, 1);
-        } else if (len >= 0 || errno != EINTR) {
-            return len;
-        }
-    }
-}
-
-/*
- * Sends all or nothing through the ring: 1 or 0, or -EPROTO if it is broken.
- */
-static int ring_send(Channel *c, const void *buf, size_t size)
-{
-    ssize_t room = proxy_ring_room(&c->rings->replies);
-
-    if (room < 0) {
-        return room;
-    } else if (room < (ssize_t)size) {
-        return 0;
-    }
-    proxy_ring_write(&c->rings->replies, buf, size);
-    if (proxy_ring_wakes_consumer(&c->rings->replies)) {
-        /* If QEMU has gone, the receiving thread finds out. */
-        proxy_rings_ring(c->rings);
-    }
-    return 1;
-}
-
-bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
-                  unsigned nfds)
-{
-    const uint8_t *p = buf;
-    bool ok = true;
-    ssize_t len;
-    int ret;
-
-    pthread_mutex_lock(&c->send);
-    if (c->rings && nfds == 0) {
-        ret = ring_send(c, buf, size);
-        if (ret == 1) {
-            size = 0;
-        } else if (ret < 0) {
-            break_ring(c);
-            pthread_mutex_unlock(&c->send);
-            return false;
-        }
-    }
-    while (size) {
-        len = send_some(c, p, size, fds, nfds);
-        if (len < 0) {
-            ok = false;
-            break;
-        }
-        p += len;
-        size -= len;
-        nfds = 0;
-        if (c->rings) {
-            qatomic_set(&c->rings->mem->socket, ++c->sent);
-        }
-    }
-    if (!ok && errno != EPIPE && errno != ECONNRESET) {
-        channel_break(c, "sending: %s", strerror(errno));
-    } else if (!ok) {
-        note_end(c, CHANNEL_CLOSED);
-        shutdown(c->fd, SHUT_RDWR);
-    }
-    pthread_mutex_unlock(&c->send);
-    return ok;
-}
-
-/*
  * Makes the rings from the descriptors in c->fds. 0, or -errno; -EPROTO if they
  * are not those of a RING. With both bells of one pipe, the helper would keep
  * its own bell from ending.
@@ -628,8 +484,8 @@ static bool only_adopts_bring_fds(Channel *c)
         proxy_pass_fds(c->fd, false);
     }
     for (i = 0; i < c->nfds; i++) {
-        if (!may_come(c, c->fds[i])) {
-            break_excess(c);
+        if (!channel_may_bring(c, c->fds[i])) {
+            channel_break_excess(c);
             return false;
         }
     }

@@ -43,6 +43,10 @@ typedef struct Channel {
     unsigned nfds;
     int refused[PROXY_MAX_FDS]; /* those that ended the channel */
     unsigned n_refused;
+    int seen[PROXY_MAX_FDS];    /* likewise, before they were received; "send"
+                                   guards them */
+    unsigned n_seen;
+    bool peeks;                 /* the kernel can look at the unreceived */
     int64_t deadline;           /* for the next byte, ms (monotonic); or 0 */
     ProxyRings *rings;          /* or NULL; constant while threads run. The
                                    receiving thread owns rings->requests;

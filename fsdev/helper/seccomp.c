@@ -186,7 +186,10 @@ static void add_rules(scmp_filter_ctx ctx)
     allow_if2(ctx, "setsockopt", SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
               SCMP_A2_32(SCMP_CMP_EQ, SO_PASSRIGHTS));
 #endif
-    /* A read of a bell that does not wait */
+    /* Looking at what has arrived, without taking it */
+    allow_if2(ctx, "setsockopt", SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
+              SCMP_A2_32(SCMP_CMP_EQ, SO_PEEK_OFF));
+    /* A read and a write of a bell that do not wait */
     allow_if(ctx, "vmsplice", SCMP_A3_32(SCMP_CMP_EQ, SPLICE_F_NONBLOCK));
     for (i = 0; i < G_N_ELEMENTS(ioctl_requests); i++) {
         allow_if(ctx, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, ioctl_requests[i]));

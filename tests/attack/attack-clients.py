@@ -9,6 +9,7 @@ times in a row, and after each a good client must be served at once.
 """
 
 import fcntl
+import mmap
 import os
 import socket
 import struct
@@ -23,6 +24,40 @@ import stage
 ROUNDS = 64
 SOON = 1                        # seconds for the next client
 RING_SIZE = 135168
+SESSIONS = 128                  # that the helper may leave behind
+GETATTR = client.message(client.GETATTR, struct.pack('<Q', client.ROOT))
+
+
+class _Ring:
+    """A client's ring, whose bells and memory outlive the connection."""
+
+    def __init__(self, c, full=False):
+        self.files = [os.memfd_create('ring', os.MFD_ALLOW_SEALING)]
+        os.ftruncate(self.files[0], RING_SIZE)
+        fcntl.fcntl(self.files[0], 1033, 0x1 | 0x2 | 0x4)   # F_ADD_SEALS
+        self.memory = mmap.mmap(self.files[0], RING_SIZE)
+        theirs, self.bell = os.pipe()
+        ours, their_bell = os.pipe()
+        if full:
+            fcntl.fcntl(their_bell, 1031, 4096)             # F_SETPIPE_SZ
+            os.write(their_bell, bytes(4096))
+        c.hello().call(client.RING, b'', [self.files[0], theirs, their_bell])
+        os.close(theirs)
+        os.close(their_bell)
+        self.files += [self.bell, ours]
+
+    def request(self, data):
+        """Puts the first request in, and wants a bell for the reply."""
+        struct.pack_into('=I', self.memory, 256 + 128, 1)   # replies.asleep
+        self.memory[4096:4096 + len(data)] = data
+        struct.pack_into('=I', self.memory, 0, len(data))   # requests.head
+        os.write(self.bell, b'x')
+
+    def close(self):
+        """Ends it."""
+        self.memory.close()
+        for fd in self.files:
+            os.close(fd)
 
 
 class _Pair:
@@ -132,6 +167,29 @@ class Clients(unittest.TestCase):
             with self.connect() as c:
                 c.try_to_send(client.OPENING[:4], [c.socket.fileno()])
         self.each(bad)
+
+    def test_own_end_unread(self):
+        """The same behind replies that the client does not read"""
+        def bad():
+            with self.connect() as c:
+                c.hello()
+                c.send(GETATTR * 4000)
+                time.sleep(0.05)        # until the helper cannot send
+                c.try_to_send(b'\0', [c.socket.fileno()])
+        self.each(bad)
+
+    def test_full_bell(self):
+        """RING with a full bell, which another process could read"""
+        kept = []
+        self.addCleanup(lambda: [ring.close() for ring in kept])
+
+        def bad():
+            with self.connect() as c:
+                kept.append(_Ring(c, full=True))
+                kept[-1].request(GETATTR)
+                time.sleep(0.01)
+        for _ in range(SESSIONS // ROUNDS + 1):
+            self.each(bad)
 
     def test_slow_close(self):
         """Descriptors whose close() waits: in place of every kind"""
