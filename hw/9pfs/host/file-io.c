@@ -222,6 +222,32 @@ static int coroutine_fn host_io_enter(FsCall *call, uint64_t dev)
     return ret;
 }
 
+/* Whether to do it again, because the host wants no O_DIRECT for this */
+static bool host_io_refused(HostIo *io, bool direct)
+{
+    if (io->error != -EINVAL || !direct || io->done) {
+        return false;
+    }
+    if (io->f->direct) {
+        host_file_undirect(io->f);
+    }
+    return true;
+}
+
+/* After host_pool_enter() */
+static void coroutine_fn host_io_pool_work(uint64_t dev, HostIo *io)
+{
+    bool direct = io->f->direct;
+
+    host_pool_work(dev, host_io_work, io);
+    if (host_io_refused(io, direct)) {
+        io->error = host_pool_enter(dev);
+        if (io->error == 0) {
+            host_pool_work(dev, host_io_work, io);
+        }
+    }
+}
+
 /*
  * The rest in the thread pool, with memory of our own in place of the guest's:
  * the request may have ended before the thread returns from the kernel.
@@ -238,7 +264,7 @@ static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
     if (!bounce) {
         io->error = host_io_enter(call, dev);
         if (io->error == 0) {
-            host_pool_work(dev, host_io_work, io);
+            host_io_pool_work(dev, io);
         }
         return;
     }
@@ -259,7 +285,7 @@ static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
     io->iov = &own;
     io->niov = 1;
     io->skip = 0;
-    host_pool_work(dev, host_io_work, io);
+    host_io_pool_work(dev, io);
     if (fs_call_memory_get(call) < 0) {
         io->error = -EINTR;
         io->done = 0;
@@ -267,10 +293,6 @@ static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
         iov_from_buf(guest, n_guest, skip, own.iov_base, io->done - done);
     }
     qemu_vfree(own.iov_base);
-    /* Where the guest's memory goes on, for another try */
-    io->iov = guest;
-    io->niov = n_guest;
-    io->skip = skip;
 }
 
 static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
@@ -303,16 +325,13 @@ static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
         }
     } else if (io.f->wait == HOST_WAIT_NEVER && io.left <= SHORT_MAX) {
         host_io_work(&io);
+        if (host_io_refused(&io, direct)) {
+            host_io_work(&io);
+        }
     } else if (!(write && io.f->writeout) && host_io_try(&io, &ret)) {
         /* With writeout=immediate every write ends in the pool anyway */
         return ret;
     } else {
-        host_io_pool(call, &io);
-    }
-    if (io.error == -EINVAL && direct && !io.done) {
-        if (io.f->direct) {
-            host_file_undirect(io.f);
-        }
         host_io_pool(call, &io);
     }
     return io.error < 0 && !io.done ? io.error : (ssize_t)io.done;
