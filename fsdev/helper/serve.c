@@ -574,14 +574,14 @@ void serve_needs(const ServeConfig *config, MemoryNeeds *needs)
 
 int serve(int fd, const ServeConfig *config)
 {
-    int root = fcntl(config->root, F_DUPFD_CLOEXEC, 0);
     Server s = { .config = config };
     uint32_t version, flags;
     ChannelEnd ended;
     HostPlace place;
     int ret;
 
-    ret = hostfs_init(&s.export.fs, root, config->fd_prefix);
+    /* All sessions have this descriptor, and none of them closes it. */
+    ret = hostfs_init(&s.export.fs, config->root, config->fd_prefix);
     if (ret < 0) {
         fatal("the export: %s", strerror(-ret));
     }
@@ -613,7 +613,6 @@ int serve(int fd, const ServeConfig *config)
     recv_token_destroy(&s.recv_token);
     g_free(s.batch);
     handles_free(s.export.handles);
-    hostfs_destroy(&s.export.fs);
     if (config->before_close) {
         config->before_close(config->opaque);
     }

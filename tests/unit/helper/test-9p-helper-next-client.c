@@ -814,6 +814,47 @@ static void test_hung(ProxyFixture *f, gconstpointer opaque)
     g_clear_pointer(&socket_path, g_free);
 }
 
+#ifdef CONFIG_VIRTFS_PROXY_V1
+
+/*
+ * A client whose request hangs leaves its connection behind, and nothing else:
+ * so clients cannot use up the descriptors of a small --rlimit-nofile.
+ */
+static void test_left(ProxyFixture *f, gconstpointer opaque)
+{
+    unsigned i, before, now = UINT_MAX;
+    int leases[LEASES];
+    pid_t pid;
+
+    if (geteuid() != 0) {
+        g_test_skip("only root can count the helper's descriptors");
+        return;
+    }
+    socket_path = g_build_filename(f->tmp, "socket", NULL);
+    pid = start_helper(f, -1);
+    serve_good();
+    take_leases(f, leases);
+    before = pp_open_files(pp_child(pid));
+    for (i = 0; i < ROUNDS / 2; i++) {
+        run_bad(f, under_way_v1, NULL, 0);
+    }
+    serve_good();
+    /* A request has a descriptor for each try. */
+    for (i = 0; i < 50; i++) {
+        now = MIN(now, pp_open_files(pp_child(pid)));
+        g_usleep(1000);
+    }
+    g_test_message("%u descriptors for %u clients", now - before, ROUNDS / 2);
+    g_assert_cmpuint(now - before, <, ROUNDS / 2 * 3 / 2);
+    for (i = 0; i < LEASES; i++) {
+        close(leases[i]);
+    }
+    stop_helper(pid);
+    g_clear_pointer(&socket_path, g_free);
+}
+
+#endif
+
 static void add(const char *group, const char *name, ProxyTest *test,
                 gconstpointer opaque)
 {
@@ -840,6 +881,9 @@ int main(int argc, char **argv)
     }
     pf_add_made("stays", NULL, test_stays);
     pf_add_made("hung", NULL, test_hung);
+#ifdef CONFIG_VIRTFS_PROXY_V1
+    pf_add_made("left", NULL, test_left);
+#endif
     start_tcp_server();
     ret = g_test_run();
     stop_tcp_server();
