@@ -14,7 +14,8 @@ import time
 
 from fail import Fail, note
 
-from . import TREE, build, debian, qtests, runner, sanitize, tap, testuser
+from . import TREE, build, debian, process, qtests, runner, sanitize, tap, \
+    testuser
 
 BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
@@ -78,6 +79,8 @@ class Context:
         self.guests = options.guests
         self.folder.chmod(0o755)
         self.user = testuser.TestUser()
+        (self.folder / 'tmp').mkdir()
+        (self.folder / 'tmp').chmod(0o1777)
         self.home = self.folder / 'home'
         self.home.mkdir()
         self.user.give(self.home)
@@ -210,12 +213,19 @@ def attack(context):
                 path.relative_to(TREE), who))]
 
 
+def _temporary(stack, prefix, above=None):
+    """A folder that is removed at the end, even if ./check is killed."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(
+        prefix=prefix, dir=above, ignore_cleanup_errors=True))
+    process.remove_after_end(folder)
+    return folder
+
+
 def _memory_folder(stack):
     """A folder on tmpfs: ext4 cannot hold hundreds of xattrs per file."""
     for above in ('/dev/shm', None):
         try:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(
-                prefix='virtfs-qtest-', dir=above))
+            folder = _temporary(stack, 'virtfs-qtest-', above)
             os.setxattr(folder, 'user.test', b'1')
             os.removexattr(folder, 'user.test')
             return folder
@@ -357,9 +367,10 @@ def _run(tiers, options):
     """Runs tiers; (tier, program, result) of every test."""
     done = []
     with contextlib.ExitStack() as stack:
-        context = Context(stack.enter_context(tempfile.TemporaryDirectory(
-            prefix='virtfs-check-', ignore_cleanup_errors=True)), options)
+        context = Context(_temporary(stack, 'virtfs-check-'), options)
         context.stack = stack
+        # Programs that are killed leave their folders there
+        os.environ['TMPDIR'] = str(context.folder / 'tmp')
         for tier in tiers:
             print(f'{tier}:')
             sys.stdout.flush()

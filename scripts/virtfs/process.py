@@ -16,6 +16,8 @@ PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_watchers = []                  # of remove_after_end()
+
 
 def _prctl(option, value):
     if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
@@ -56,6 +58,19 @@ def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=stdout, stderr=stderr, env=env, cwd=cwd,
         start_new_session=True, preexec_fn=in_child, **who)
+
+
+def remove_after_end(folder):
+    """Lets a process of its own remove a folder once this process has ended,
+    even if it was killed: that process waits for the end of a pipe."""
+    life, ours = os.pipe()
+    watcher = subprocess.Popen(
+        ['sh', '-c', 'cat; rm -rf -- "$1" || unshare --map-root-user '
+         '--map-auto rm -rf -- "$1"', 'sh', str(folder)], stdin=life,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/',
+        start_new_session=True)
+    os.close(life)
+    _watchers.append((watcher, ours))   # the end stays open
 
 
 def end(child, patience=5.0):

@@ -20,6 +20,7 @@ import unittest
 
 import client
 import stage
+from virtfs import process
 
 ROUNDS = 64
 SOON = 1                        # seconds for the next client
@@ -94,6 +95,7 @@ class Clients(unittest.TestCase):
         scratch = tempfile.TemporaryDirectory(prefix='virtfs-attack-',
                                               ignore_cleanup_errors=True)
         self.addCleanup(scratch.cleanup)
+        process.remove_after_end(scratch.name)
         export = os.path.join(scratch.name, 'export')
         os.mkdir(export)
         os.chmod(scratch.name, 0o755)

@@ -111,6 +111,10 @@ class Helper:
         self.child = process.spawn(
             [str(build.HELPER), '-p', str(export), '-s', str(self.path), '-n',
              *options], stderr=self.said)
+        # Its change of user cancels the signal at its parent's end
+        self.watcher = subprocess.Popen(
+            ['sh', '-c', 'cat; kill "$1"', 'sh', str(self.child.pid)],
+            stdin=subprocess.PIPE, start_new_session=True)
         end = time.monotonic() + limit
         while not self.path.is_socket() and self.child.poll() is None \
                 and time.monotonic() < end:
@@ -135,5 +139,7 @@ class Helper:
 
     def close(self):
         """Ends it."""
+        self.watcher.kill()
+        self.watcher.communicate()
         process.end(self.child)
         self.said.close()

@@ -167,6 +167,7 @@ class _Place:
         self.scratch = tempfile.TemporaryDirectory(
             prefix='virtfs-attack-', ignore_cleanup_errors=True)
         self.top = pathlib.Path(self.scratch.name)
+        process.remove_after_end(self.top)
         self.top.chmod(0o755)
         self.outside = self.top / 'outside'
         (self.outside / 'dir/below').mkdir(parents=True)
@@ -297,6 +298,11 @@ class Swapper:
 
 def main():
     """Runs the test program that calls this."""
+    if os.geteuid() == 0 and (
+            _libc.unshare(0x20000) or                   # CLONE_NEWNS
+            _libc.mount(None, b'/', None, 0x44000, None)):  # private
+        sys.exit('cannot make a mount namespace: '
+                 + os.strerror(ctypes.get_errno()))
     # Leave through the code that cleans up
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     unittest.main()

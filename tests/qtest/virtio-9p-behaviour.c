@@ -19,6 +19,7 @@
 #include "libqos/qgraph.h"
 #include "virtio-9p-behaviour.h"
 #include "virtio-9p-host.h"
+#include <glib-unix.h>
 
 /* Files there outlive a reboot: hier(7) */
 #define DISK            "/var/tmp"
@@ -145,6 +146,31 @@ static void remove_folders(void)
     }
 }
 
+/*
+ * Lets a process of its own remove a folder once this one has ended, even if it
+ * was killed: that process waits for the end of a pipe.
+ */
+static void remove_after_end(const char *path)
+{
+    int life[2];
+    pid_t pid;
+
+    g_assert_true(g_unix_open_pipe(life, FD_CLOEXEC, NULL));
+    pid = fork();
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        int null = open("/dev/null", O_WRONLY);
+
+        setsid();
+        dup2(life[0], STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        execlp("sh", "sh", "-c", "cat; rm -rf -- \"$1\"", "sh", path, NULL);
+        _exit(EXIT_FAILURE);
+    }
+    close(life[0]);
+}
+
 /* Whether its file system has all features that the tests ask for */
 static bool on_disk(const char *path)
 {
@@ -163,6 +189,7 @@ static char *make_folder(bool disk)
     static bool registered;
 
     g_assert_nonnull(g_mkdtemp_full(path, 0755));
+    remove_after_end(path);
     if (!registered) {
         g_assert_cmpint(atexit(remove_folders), ==, 0);
         registered = true;
