@@ -19,9 +19,10 @@ int fs_xattr_name_check(const char *name)
     if (!strcmp(name, FS_ACL_ACCESS) || !strcmp(name, FS_ACL_DEFAULT)) {
         return 0;
     }
-    /* Something must follow the dot. */
+    /* Something must follow the dot. A host's server may ignore case. */
     return g_str_has_prefix(name, USER) && name[strlen(USER)] &&
-           !g_str_has_prefix(name, FS_XATTR_VIEW) ? 0 : -EOPNOTSUPP;
+           g_ascii_strncasecmp(name, FS_XATTR_VIEW, strlen(FS_XATTR_VIEW))
+           ? 0 : -EOPNOTSUPP;
 }
 
 size_t fs_xattr_list_filter(char *list, size_t len)

@@ -11,7 +11,6 @@
  * A malformed payload gets EINVAL: its frame was good, so the client may go on.
  */
 #include "qemu/osdep.h"
-#include <poll.h>
 #include "requests.h"
 #include "path.h"
 #include "fsdev/shared/proto-v1.h"
@@ -24,10 +23,6 @@ typedef struct RequestV1 {
     MarshalWriter out;          /* payload of the reply */
     int fd;                     /* the reply of OPEN and CREATE */
 } RequestV1;
-
-/* The kernel takes a lease away after 45 seconds, unless told otherwise. */
-#define LEASE_PAUSE_MS  20
-#define LEASE_TRIES     3000
 
 /*
  * The next string, NUL-terminated in place, over its own length. A client may
@@ -578,9 +573,6 @@ int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
         [PROXY_V1_GETVERSION] = do_getversion,
     };
     RequestV1 rq = { .fs = fs, .out = *out, .fd = -1 };
-    /* get_str() changes the payload, so another try needs it as it came. */
-    g_autofree uint8_t *payload = g_memdup2(in, size);
-    unsigned tries = LEASE_TRIES;
     int ret;
 
     if (type >= PROXY_V1_TYPE_END || !functions[type]) {
@@ -588,13 +580,6 @@ int request_v1_execute(const HostFs *fs, uint32_t type, uint8_t *in,
     }
     marshal_reader_init(&rq.in, in, size);
     ret = functions[type](&rq);
-    /* Another process has a lease; this protocol's clients just wait. */
-    while (ret == -EAGAIN && tries-- && poll(NULL, 0, LEASE_PAUSE_MS) == 0) {
-        memcpy(in, payload, size);
-        rq.out = *out;
-        marshal_reader_init(&rq.in, in, size);
-        ret = functions[type](&rq);
-    }
     *out = rq.out;
     *fd = rq.fd;
     return ret;

@@ -202,19 +202,23 @@ int coroutine_fn proxy_v1_setattr(FsCall *call, FsNode *node, FsFile *file,
                                   const FsSetAttr *set)
 {
     ProxyV1FileWork work = { .set = set };
+    HostAgain again = { 0 };
     ProxyRequest req;
     FsAttr attr;
     ProxyV1Path path;
     int ret;
 
-    ret = proxy_v1_begin_node(&req, call, node, path, &attr);
-    if (ret == 0) {
-        ret = set_by_path(&req, node, file, path, &attr, set);
-        proxy_v1_end(&req);
-    } else if (ret == -ESTALE) {
-        file = proxy_v1_any_file(node, file, set->valid & FS_SET_SIZE);
-        ret = file ? proxy_v1_file_run(&work, file, nameless_work) : ret;
-    }
+    do {
+        ret = proxy_v1_begin_node(&req, call, node, path, &attr);
+        if (ret == 0) {
+            ret = set_by_path(&req, node, file, path, &attr, set);
+            proxy_v1_end(&req);
+        } else if (ret == -ESTALE) {
+            file = proxy_v1_any_file(node, file, set->valid & FS_SET_SIZE);
+            ret = file ? proxy_v1_file_run(&work, file, nameless_work) : ret;
+        }
+        /* The size comes first: after EAGAIN nothing has changed. */
+    } while (ret == -EAGAIN && host_again(&again, &ret));
     return ret;
 }
 

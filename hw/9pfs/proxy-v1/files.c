@@ -7,7 +7,8 @@
  * Old helpers serve one request at a time, so no request may wait in a helper.
  * QEMU asks only for regular files and directories, and with O_NONBLOCK. Nor
  * may a flag have an effect before QEMU knows that the inode is the right one:
- * QEMU does the work of O_TRUNC afterwards.
+ * QEMU does the work of O_TRUNC afterwards. While another process has a lease
+ * on the file, QEMU asks again, without a slot of the channel in the pauses.
  */
 #include "qemu/osdep.h"
 #include "fsdev/shared/hostfs.h"
@@ -166,6 +167,7 @@ static int coroutine_fn reopen(FsNode *node, int flags, FsFile **file)
 int coroutine_fn proxy_v1_open_file(FsCall *call, FsNode *node, int flags,
                                     FsFile **file)
 {
+    HostAgain again = { 0 };
     ProxyRequest req;
     FsAttr attr;
     ProxyV1Path path;
@@ -179,13 +181,15 @@ int coroutine_fn proxy_v1_open_file(FsCall *call, FsNode *node, int flags,
     if (ret < 0) {
         return ret;
     }
-    ret = proxy_v1_begin_node(&req, call, node, path, &attr);
-    if (ret == 0) {
-        ret = open_found(&req, node, path, &attr, flags, file);
-        proxy_v1_end(&req);
-    } else if (ret == -ESTALE) {
-        ret = reopen(node, flags, file);
-    }
+    do {
+        ret = proxy_v1_begin_node(&req, call, node, path, &attr);
+        if (ret == 0) {
+            ret = open_found(&req, node, path, &attr, flags, file);
+            proxy_v1_end(&req);
+        } else if (ret == -ESTALE) {
+            ret = reopen(node, flags, file);
+        }
+    } while (ret == -EAGAIN && host_again(&again, &ret));
     if (ret < 0) {
         host_files_remove();
     }
@@ -259,10 +263,10 @@ static int coroutine_fn create_once(ProxyRequest *req, FsNode *dir,
     return file_accept(req, *node, path, attr, fd, flags & ~O_TRUNC, file);
 }
 
-int coroutine_fn proxy_v1_create_file(FsCall *call, FsNode *dir,
-                                      const FsMakeArgs *make, int flags,
-                                      FsNode **node, FsFile **file,
-                                      FsAttr *attr)
+/* One request for create_file; the caller has counted the file. */
+static int coroutine_fn create_try(FsCall *call, FsNode *dir,
+                                   const FsMakeArgs *make, int flags,
+                                   FsNode **node, FsFile **file, FsAttr *attr)
 {
     unsigned tries = CREATE_TRIES;
     ProxyRequest req;
@@ -270,10 +274,6 @@ int coroutine_fn proxy_v1_create_file(FsCall *call, FsNode *dir,
     int ret;
 
     *node = NULL;
-    ret = host_files_add();
-    if (ret < 0) {
-        return ret;
-    }
     ret = proxy_v1_begin_in(&req, call, dir, make->name, path);
     if (ret == 0) {
         do {
@@ -281,12 +281,31 @@ int coroutine_fn proxy_v1_create_file(FsCall *call, FsNode *dir,
         } while (ret == -EEXIST && !(flags & O_EXCL) && --tries);
         proxy_v1_end(&req);
     }
+    if (ret < 0 && *node) {
+        fs_node_unref(*node);
+        *node = NULL;
+    }
+    return ret;
+}
+
+int coroutine_fn proxy_v1_create_file(FsCall *call, FsNode *dir,
+                                      const FsMakeArgs *make, int flags,
+                                      FsNode **node, FsFile **file,
+                                      FsAttr *attr)
+{
+    HostAgain again = { 0 };
+    int ret;
+
+    *node = NULL;
+    ret = host_files_add();
+    if (ret < 0) {
+        return ret;
+    }
+    do {
+        ret = create_try(call, dir, make, flags, node, file, attr);
+    } while (ret == -EAGAIN && host_again(&again, &ret));
     if (ret < 0) {
         host_files_remove();
-        if (*node) {
-            fs_node_unref(*node);
-            *node = NULL;
-        }
     }
     return ret;
 }

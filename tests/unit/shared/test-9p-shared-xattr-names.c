@@ -13,7 +13,7 @@ static void test_check(void)
         int ret;
     } cases[] = {
         { "user.x", 0 }, { "user..", 0 }, { "user.virtfs", 0 },
-        { "user.virtfsx", 0 }, { "user.Virtfs.x", 0 }, { "user.\xff\n", 0 },
+        { "user.virtfsx", 0 }, { "user.Virtfs", 0 }, { "user.\xff\n", 0 },
         { "user.security.capability", 0 }, { "user.user.virtfs.x", 0 },
         { "system.posix_acl_access", 0 }, { "system.posix_acl_default", 0 },
         { "", -ERANGE },
@@ -22,6 +22,7 @@ static void test_check(void)
         { "USER.x", -EOPNOTSUPP }, { " user.x", -EOPNOTSUPP },
         { ".user.x", -EOPNOTSUPP }, { "user/x", -EOPNOTSUPP },
         { "user.virtfs.", -EOPNOTSUPP }, { "user.virtfs.uid", -EOPNOTSUPP },
+        { "user.Virtfs.uid", -EOPNOTSUPP }, { "user.VIRTFS.", -EOPNOTSUPP },
         { "user.virtfs.system.posix_acl_access", -EOPNOTSUPP },
         { "security.capability", -EOPNOTSUPP },
         { "security.selinux", -EOPNOTSUPP }, { "security.", -EOPNOTSUPP },
