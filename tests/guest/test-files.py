@@ -91,6 +91,17 @@ class Files(GuestCase):
         self.assertEqual(self.said, '755\n')
         self.assert_mode(self.folder / 'f', 0o755)
 
+    @guest('''chmod 777 .; mkdir d; chown 0:77 d; chmod 2777 d
+              for f in w t; do echo text >$f; chmod 6777 $f; done
+              su -s /bin/sh nobody -c 'echo more >>w; : >t
+                umask 0; touch d/f; chmod 2755 d/f'
+              stat -c %a w t d/f; stat -c %g d/f; cat w''')
+    def test_user_gets_no_set_id(self):
+        """Writing takes set-id bits away; others make no set-gid file"""
+        self.assertEqual(self.said, '777\n777\n755\n77\ntext\nmore\n')
+        for name, mode in (('w', 0o777), ('t', 0o777), ('d/f', 0o755)):
+            self.assert_mode(self.folder / name, mode)
+
     @guest('''mkdir d; chown 0:77 d; chmod 2775 d; touch d/f; mkdir d/s
               stat -c %g d/f d/s; stat -c %a d/s''')
     def test_set_gid_folder(self):
