@@ -24,6 +24,7 @@ REGISTERS = 0xfec00000          # of the machine's I/O interrupt controller
 SIZE = 4096
 MARK = b'memory of another request '
 FIRST = 100                     # descriptor that ninep does not use
+SOON = 1                        # seconds for what must not wait
 
 
 def send_write(guest, fid, offset, source):
@@ -119,6 +120,26 @@ class Late(unittest.TestCase):
         found = self.written(None, first, 1, os.O_RDWR | os.O_DIRECT)
         self.assertTrue(found in (first, b'C' + b'A' * SIZE),
                         (len(found), found[:8], found[-8:]))
+
+    def test_others(self):
+        """QMP and other requests go on while the file system is frozen"""
+        with stage.run_qemu(stage.DRIVERS[self.driver]
+                            % self.export) as qemu:
+            guest = qemu.sessions[0]
+            fid = guest.walk()
+            guest.create(fid, 'slow')
+            frozen = self.freeze()
+            try:
+                start = time.monotonic()
+                write = guest.send(ninep.TWRITE, struct.pack(
+                    '<IQI', fid, 0, 4) + b'late')
+                qemu.qmp('query-status')
+                guest.getattr(1, limit=SOON)
+                self.assertLess(time.monotonic() - start, SOON)
+            finally:
+                fcntl.ioctl(frozen, FITHAW, 0)
+                os.close(frozen)
+            guest.wait(write)
 
     def test_registers(self):
         """No memory of QEMU's comes into the file"""

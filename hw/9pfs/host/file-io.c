@@ -3,18 +3,20 @@
  *
  * Reads and writes of open host descriptors.
  *
- * Theory of operation. Reads and writes first ask the kernel with RWF_NOWAIT
- * (preadv2(2)). The kernel answers from the page cache or says EAGAIN, so the
- * call neither blocks this thread nor needs another one. The rest goes to the
- * thread pool. File systems without RWF_NOWAIT say EOPNOTSUPP, which the open
- * file remembers for reads and for writes. A read that came back short at the
- * end of the file is complete; a statx(2) that may not ask a server
- * (AT_STATX_DONT_SYNC) says so without blocking. A long read goes to the pool
- * at once while there are other requests, which its copying would hold up.
+ * Theory of operation. Reads first ask the kernel with RWF_NOWAIT (preadv2(2)).
+ * The kernel answers from the page cache or says EAGAIN, so the call neither
+ * blocks this thread nor needs another one. The rest goes to the thread pool,
+ * and so do all writes: with RWF_NOWAIT, too, they wait while the host has
+ * frozen the file system (FIFREEZE), and ext4 has no RWF_NOWAIT for them. File
+ * systems without RWF_NOWAIT say EOPNOTSUPP, which the open file remembers. A
+ * read that came back short at the end of the file is complete; a statx(2) that
+ * may not ask a server (AT_STATX_DONT_SYNC) says so without blocking. A long
+ * read goes to the pool at once while there are other requests, which its
+ * copying would hold up.
  *
- * O_DIRECT goes past the page cache, so such a file's reads and writes are for
- * the thread pool: RWF_NOWAIT only keeps them from waiting for locks, and then
- * the call would wait for the device. The host wants memory, offset and length
+ * O_DIRECT goes past the page cache, so such a file's reads are for the thread
+ * pool, too: RWF_NOWAIT only keeps them from waiting for locks, and then the
+ * call would wait for the device. The host wants memory, offset and length
  * aligned for O_DIRECT, which the guest's own kernel does not promise to a 9p
  * client. If the host refuses a read or write with EINVAL, it is done again
  * without O_DIRECT, as is all later I/O on that open file.
@@ -117,30 +119,29 @@ static bool host_io_at_end(HostIo *io)
 }
 
 /*
- * As much as can be done without waiting. True if that settles it, with the
- * result in *@ret.
+ * As much of a read as can be done without waiting. True if that settles it,
+ * with the result in *@ret.
  */
 static bool host_io_try(HostIo *io, ssize_t *ret)
 {
-    HostWait *wait = io->write ? &io->f->write_wait : &io->f->read_wait;
     size_t want;
     ssize_t n;
 
     while (io->left) {
-        if (*wait == HOST_WAIT_POOL) {
+        if (io->f->read_wait == HOST_WAIT_POOL) {
             return false;
         }
         n = host_io_once(io, RWF_NOWAIT, &want);
         if (n == -EAGAIN) {
             return false;
         } else if (n == -EOPNOTSUPP || n == -ENOSYS) {
-            *wait = HOST_WAIT_POOL;
+            io->f->read_wait = HOST_WAIT_POOL;
             return false;
         } else if (n < 0) {
             *ret = io->done ? (ssize_t)io->done : n;
             return true;
         } else if ((size_t)n < want) {
-            if (!io->write && (n == 0 || host_io_at_end(io))) {
+            if (n == 0 || host_io_at_end(io)) {
                 break;
             }
             return false;
@@ -328,8 +329,7 @@ static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
         if (host_io_refused(&io, direct)) {
             host_io_work(&io);
         }
-    } else if (!(write && io.f->writeout) && host_io_try(&io, &ret)) {
-        /* With writeout=immediate every write ends in the pool anyway */
+    } else if (!write && host_io_try(&io, &ret)) {
         return ret;
     } else {
         host_io_pool(call, &io);

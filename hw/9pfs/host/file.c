@@ -67,13 +67,9 @@ static HostFile *host_file(FsFile *file)
     return container_of(file, HostFile, file);
 }
 
-/* RWF_NOWAIT is about the cache: such a write would go on to storage. */
 void host_file_set_io_wait(HostFile *f)
 {
-    bool sync = f->file.flags & O_DSYNC;
-
     f->read_wait = f->direct ? HOST_WAIT_POOL : HOST_WAIT_TRY_FIRST;
-    f->write_wait = f->direct || sync ? HOST_WAIT_POOL : HOST_WAIT_TRY_FIRST;
 }
 
 FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,

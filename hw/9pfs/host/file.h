@@ -28,12 +28,10 @@ typedef struct HostFile {
     HostWait wait;              /* of work on it: NEVER or POOL */
     bool direct;                /* O_DIRECT is on */
     /*
-     * Of reads and writes; if wait is NEVER, only of long ones: TRY_FIRST, or
-     * POOL where the kernel has no RWF_NOWAIT for them, they sync, or O_DIRECT
-     * is on
+     * Of reads; if wait is NEVER, only of long ones: TRY_FIRST, or POOL where
+     * the kernel has no RWF_NOWAIT for them, or O_DIRECT is on
      */
     HostWait read_wait;
-    HostWait write_wait;
     bool locked;                /* a lock was asked for */
     HostDir *dir;               /* of an open directory that was read */
 } HostFile;
@@ -47,7 +45,7 @@ typedef struct HostFile {
 FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
                       HostDevKind kind);
 
-/* Sets read_wait and write_wait of a file that is open with f->direct. */
+/* Sets read_wait of a file that is open with f->direct. */
 void host_file_set_io_wait(HostFile *f);
 
 /* The descriptor; the file keeps its ownership. */
