@@ -65,6 +65,16 @@ void host_symlink(Test *t, const char *target, const char *name)
     host_give(t, path);
 }
 
+bool host_has_xattrs(Test *t)
+{
+    if (setxattr(t->dir, "user.test", "", 0, 0) < 0) {
+        g_test_skip("no user xattrs on this file system");
+        return false;
+    }
+    removexattr(t->dir, "user.test");
+    return true;
+}
+
 void host_unlink(Test *t, const char *name)
 {
     g_autofree char *path = host_path(t, name);

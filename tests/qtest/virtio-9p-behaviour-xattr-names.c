@@ -28,16 +28,6 @@ static bool host_set(const char *path, const char *name)
                     caps ? XATTR_CAPS_SZ_2 : 4, 0) == 0;
 }
 
-static bool host_has_xattrs(Test *t)
-{
-    if (setxattr(t->dir, "user.test", "", 0, 0) < 0) {
-        g_test_skip("no user xattrs on this file system");
-        return false;
-    }
-    removexattr(t->dir, "user.test");
-    return true;
-}
-
 /* The guest cannot use the name, whether the host has the attribute or not. */
 static void name_is_refused(Test *t, const char *path, const char *name)
 {

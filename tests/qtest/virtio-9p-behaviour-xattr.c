@@ -20,16 +20,6 @@ enum {
     ACL_OTHER = 32,
 };
 
-static bool host_has_xattrs(Test *t)
-{
-    if (setxattr(t->dir, "user.test", "", 0, 0) < 0) {
-        g_test_skip("no user xattrs on this file system");
-        return false;
-    }
-    removexattr(t->dir, "user.test");
-    return true;
-}
-
 static void value_is(Test *t, uint32_t fid, const char *name,
                      const void *value, uint32_t size)
 {

@@ -166,6 +166,8 @@ void host_is(Test *t, const char *name, const char *data);
 void host_mkdir(Test *t, const char *name);
 void host_symlink(Test *t, const char *target, const char *name);
 void host_unlink(Test *t, const char *name);
+/* Whether the export's file system has user.* xattrs; skips the test if not */
+bool host_has_xattrs(Test *t);
 struct stat host_stat(Test *t, const char *name);
 bool host_has(Test *t, const char *name);
 

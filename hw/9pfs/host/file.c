@@ -38,7 +38,6 @@
 #include "fd-limit.h"
 #include "file.h"
 
-
 /* linux_dirent64 of getdents64(2): ino[8] off[8] reclen[2] type[1] name */
 #define DIRENT_OFF          8
 #define DIRENT_RECLEN       16
