@@ -269,7 +269,7 @@ void op_free(Op *op)
     g_free(op);
 }
 
-void op_drop_all(ChannelRun *run)
+static void drop_all(ChannelRun *run)
 {
     for (unsigned i = 0; i < NODES; i++) {
         set_file(run, i, NULL);
@@ -278,4 +278,12 @@ void op_drop_all(ChannelRun *run)
             run->nodes[i] = NULL;
         }
     }
+}
+
+void op_end(ChannelRun *run)
+{
+    drop_all(run);
+    g_assert_cmpuint(fs_nodes_count(&run->fs.nodes), ==, 1);
+    g_assert_cmpuint(fs_nodes_count_entries(&run->fs.nodes), ==, 0);
+    run->fs.driver->close(&run->fs);
 }

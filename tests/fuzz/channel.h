@@ -58,8 +58,8 @@ Op *op_start(ChannelRun *run, const FuzzRecord *rec);
 /* Frees an operation that has ended. */
 void op_free(Op *op);
 
-/* Drops all nodes and files of the run. */
-void op_drop_all(ChannelRun *run);
+/* Drops all nodes and files of the run, and closes the export. */
+void op_end(ChannelRun *run);
 
 /* Sets the folder that honest answers describe. */
 void helper_set_folder(const char *path);

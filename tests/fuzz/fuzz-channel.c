@@ -107,14 +107,6 @@ static bool start(ChannelRun *run, uint8_t setup, FuzzInput *in)
     return ok;
 }
 
-static void end(ChannelRun *run)
-{
-    op_drop_all(run);
-    g_assert_cmpuint(fs_nodes_count(&run->fs.nodes), ==, 1);
-    g_assert_cmpuint(fs_nodes_count_entries(&run->fs.nodes), ==, 0);
-    run->fs.driver->close(&run->fs);
-}
-
 /* A body is changes to an answer, or an answer, which stays unknown. */
 static const char *record_fields(uint8_t setup, const FuzzRecord *rec)
 {
@@ -182,7 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     g_ptr_array_set_size(ops, 0);
     if (ok) {
-        end(&run);
+        op_end(&run);
     }
     while (aio_poll(qemu_get_aio_context(), false)) {
         /* until the work that closing left is done */

@@ -293,14 +293,6 @@ static bool start(ChannelRun *run, uint8_t setup, int sock)
     return true;
 }
 
-static void end(ChannelRun *run)
-{
-    op_drop_all(run);
-    g_assert_cmpuint(fs_nodes_count(&run->fs.nodes), ==, 1);
-    g_assert_cmpuint(fs_nodes_count_entries(&run->fs.nodes), ==, 0);
-    run->fs.driver->close(&run->fs);
-}
-
 static void do_records(ChannelRun *run, FuzzInput *in, Scribbler *s,
                        GPtrArray *ops)
 {
@@ -408,7 +400,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     g_ptr_array_set_size(ops, 0);
     if (ok) {
-        end(&run);
+        op_end(&run);
     }
     while (aio_poll(qemu_get_aio_context(), false)) {
         /* until the work that closing left is done */
