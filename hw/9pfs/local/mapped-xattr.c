@@ -27,6 +27,8 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/coroutine.h"
+#include "fsdev/shared/claims.h"
 #include "mapped.h"
 
 #define XATTR_UID       FS_XATTR_VIEW "uid"
@@ -36,15 +38,26 @@
 #define XATTR_ACCESS    FS_XATTR_VIEW FS_ACL_ACCESS
 #define XATTR_DEFAULT   FS_XATTR_VIEW FS_ACL_DEFAULT
 
-/* Held while a function reads one part of a view to write another */
-static void lock_views(const LocalHost *lh)
-{
-    g_rw_lock_writer_lock(local_mapped_lock(lh));
-}
+/*
+ * Inodes of which a function reads one part of a view to write another. A call
+ * on a file system may wait, so only work on the same inode waits for it.
+ */
+static FsClaims views;
 
-static void unlock_views(const LocalHost *lh)
+/*
+ * -EAGAIN in a coroutine, which must not wait, if another thread has the view:
+ * local_run() goes on in the thread pool.
+ */
+static int claim_view(const LocalInode *inode, FsClaim *claim)
 {
-    g_rw_lock_writer_unlock(local_mapped_lock(lh));
+    HostPlace place;
+    int ret = hostfs_place(inode->handle, &place);
+
+    if (ret < 0) {
+        return ret;
+    }
+    *claim = (FsClaim) { .dev = place.dev, .ino = place.ino };
+    return fs_claims_take(&views, claim, !qemu_in_coroutine()) ? 0 : -EAGAIN;
 }
 
 static bool mapped_reserved(const char *name)
@@ -250,11 +263,13 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set)
 {
     bool changes = set->valid & (FS_SET_MODE | FS_SET_UID | FS_SET_GID);
+    FsClaim claim;
     FsAttr attr;
     int ret;
 
-    if (changes) {
-        lock_views(lh);
+    ret = changes ? claim_view(inode, &claim) : 0;
+    if (ret < 0) {
+        return ret;
     }
     ret = get_attr(lh, inode, &attr);
     if (ret == 0) {
@@ -264,7 +279,7 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
         ret = set_view(lh, inode, set, &attr);
     }
     if (changes) {
-        unlock_views(lh);
+        fs_claims_drop(&views, &claim);
     }
     if (ret == 0) {
         /* Setting an xattr moves the ctime; on ext4, only a new value does. */
@@ -389,11 +404,14 @@ static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
                           const void *acl, size_t size)
 {
     LocalView change = { .valid = LOCAL_VIEW_MODE };
+    FsClaim claim;
     FsAttr attr;
     bool minimal;
-    int ret;
+    int ret = claim_view(inode, &claim);
 
-    lock_views(lh);
+    if (ret < 0) {
+        return ret;
+    }
     ret = get_attr(lh, inode, &attr);
     if (ret == 0 && S_ISLNK(attr.mode)) {
         ret = -EOPNOTSUPP;
@@ -408,7 +426,7 @@ static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
     if (ret == 0 && change.mode != attr.mode) {
         ret = put_view(lh, inode->handle, &change);
     }
-    unlock_views(lh);
+    fs_claims_drop(&views, &claim);
     return ret;
 }
 

@@ -286,6 +286,11 @@ int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
 
     do {
         ret = host_run(dev, wait, func, opaque);
+        if (ret == -EAGAIN && wait == HOST_WAIT_NEVER) {
+            /* Another thread has what @func needs: wait in the pool. */
+            wait = HOST_WAIT_POOL;
+            ret = host_run(dev, wait, func, opaque);
+        }
     } while ((ret == -EMFILE && --tries && host_fds_relieve()) ||
              (ret == -EAGAIN && host_again(&again, &ret)));
     return ret;

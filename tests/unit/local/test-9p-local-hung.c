@@ -186,8 +186,47 @@ static void test_names(gconstpointer opaque)
     }
 }
 
+/* A chmod that waits keeps no chmod elsewhere from going on. */
+static void test_view(gconstpointer opaque)
+{
+    g_autofree char *path = NULL;
+    Op slow = { .set = { .valid = FS_SET_MODE, .mode = 0600 } };
+    Op quick = slow;
+    HungFuse *h;
+    Test t;
+
+    setup_model(&t, FSDEV_SECURITY_MODEL_MAPPED_XATTR);
+    set_kind(&t, GPOINTER_TO_UINT(opaque));
+    path = g_strconcat(t.dir, "/there", NULL);
+    put_dir(&t, "there");
+    put_file(&t, "plain");
+    h = hung_fuse_start_or_skip(path);
+    if (h) {
+        slow.node = walk(&t, "there/file");
+        quick.node = walk(&t, "plain");
+        hung_fuse_hang(h, FUSE_GETATTR, HUNG_ALL);
+        op_start(&slow, run_setattr);
+        g_assert_true(hung_fuse_wait(h, 1));
+        start_in_time(&quick, run_setattr, h);
+        g_assert_cmpint(op_wait(&quick), ==, 0);
+        g_assert_false(slow.done);
+        g_assert_cmpuint(hung_fuse_waiting(h), >=, 1);
+        hung_fuse_answer(h);
+        op_wait(&slow);
+        fs_node_unref(slow.node);
+        fs_node_unref(quick.node);
+        hung_fuse_end(h);
+    }
+    g_assert_cmpint(rmdir(path), ==, 0);
+    finish(&t);
+}
+
 static void add_tests(void)
 {
+    g_test_add_data_func("/9p/local/hung/view/memory",
+                         GUINT_TO_POINTER(HOST_DEV_MEMORY), test_view);
+    g_test_add_data_func("/9p/local/hung/view/storage",
+                         GUINT_TO_POINTER(HOST_DEV_STORAGE), test_view);
     g_test_add_data_func("/9p/local/hung/names/passthrough",
                          GUINT_TO_POINTER(FSDEV_SECURITY_MODEL_PASSTHROUGH),
                          test_names);
