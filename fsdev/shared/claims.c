@@ -6,48 +6,53 @@
 #include "qemu/osdep.h"
 #include "claims.h"
 
-static bool is_claimed(const FsClaims *c, const FsClaim *claim)
+static bool is_claimed(const FsClaims *c, const FsClaim *own)
 {
     const FsClaim *other;
 
-    for (other = c->all; other; other = other->next) {
-        if (other->ino == claim->ino && other->dev == claim->dev) {
-            return true;
+    for (; own; own = own->more) {
+        for (other = c->all; other; other = other->next) {
+            if (other->ino == own->ino && other->dev == own->dev &&
+                !(other->shared && own->shared)) {
+                return true;
+            }
         }
     }
     return false;
 }
 
-bool fs_claims_take(FsClaims *c, FsClaim *claim, bool wait)
+bool fs_claims_take(FsClaims *c, FsClaim *own, bool wait)
 {
     bool taken;
 
     g_mutex_lock(&c->lock);
-    while (is_claimed(c, claim) && wait) {
+    while (is_claimed(c, own) && wait) {
         c->waiting++;
         g_cond_wait(&c->fewer, &c->lock);
         c->waiting--;
     }
-    taken = !is_claimed(c, claim);
-    if (taken) {
-        claim->next = c->all;
-        c->all = claim;
+    taken = !is_claimed(c, own);
+    for (; taken && own; own = own->more) {
+        own->next = c->all;
+        c->all = own;
     }
     g_mutex_unlock(&c->lock);
     return taken;
 }
 
-void fs_claims_drop(FsClaims *c, FsClaim *claim)
+void fs_claims_drop(FsClaims *c, FsClaim *own)
 {
-    FsClaim **at = &c->all;
-
     g_mutex_lock(&c->lock);
-    while (*at != claim) {
-        at = &(*at)->next;
+    for (; own; own = own->more) {
+        FsClaim **at = &c->all;
+
+        while (*at != own) {
+            at = &(*at)->next;
+        }
+        *at = own->next;
     }
-    *at = claim->next;
     if (c->waiting) {
-        g_cond_broadcast(&c->fewer);
+        g_cond_broadcast(&c->fewer);    /* a system call */
     }
     g_mutex_unlock(&c->lock);
 }

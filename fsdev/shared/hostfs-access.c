@@ -32,11 +32,8 @@
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
 
-/* The claims, which are their owners' memory; and whom to wake for fewer */
-static GMutex lock;
-static GCond fewer;
-static unsigned waiting;
-static HostAccess *claims;
+/* Of HostAccess.claim; the lock is for the added bits, too. */
+static FsClaims claims;
 
 /* Changes with the added bits, and is odd while there are any. */
 static unsigned n_added;
@@ -52,20 +49,17 @@ static void count_added(int n)
                      (((hostfs_access_number | 1) + 1) & (INT_MAX - 1)) | odd);
 }
 
-static bool is_claimed(const HostAccess *access, unsigned n)
+static FsClaim *claims_of(HostAccess *access, unsigned n)
 {
-    const HostAccess *other;
-    unsigned i;
+    FsClaim *own = NULL;
 
-    for (other = claims; other; other = other->next) {
-        for (i = 0; i < n; i++) {
-            if (access[i].fd >= 0 && access[i].ino == other->ino &&
-                access[i].dev == other->dev) {
-                return true;
-            }
+    while (n--) {
+        if (access[n].fd >= 0) {
+            access[n].claim.more = own;
+            own = &access[n].claim;
         }
     }
-    return false;
+    return own;
 }
 
 static void claim(HostAccess *access, unsigned n)
@@ -79,47 +73,27 @@ static void claim(HostAccess *access, unsigned n)
         if (access[i].fd < 0 || hostfs_place(access[i].fd, &place) < 0) {
             place = (HostPlace) { 0 };
         }
-        access[i].dev = place.dev;
-        access[i].ino = place.ino;
+        access[i].claim = (FsClaim) { .dev = place.dev, .ino = place.ino };
     }
-    g_mutex_lock(&lock);
-    while (is_claimed(access, n)) {
-        waiting++;
-        g_cond_wait(&fewer, &lock);
-        waiting--;
-    }
-    for (i = 0; i < n; i++) {
-        if (access[i].fd >= 0) {
-            access[i].next = claims;
-            claims = &access[i];
-        }
-    }
-    g_mutex_unlock(&lock);
+    fs_claims_take(&claims, claims_of(access, n), true);
 }
 
 static void unclaim(HostAccess *access, unsigned n)
 {
-    HostAccess **at = &claims;
     unsigned i, added = 0;
 
     for (i = 0; i < n; i++) {
         added += access[i].added != 0;
     }
-    g_mutex_lock(&lock);
-    while (*at) {
-        if (*at >= access && *at < access + n) {
-            *at = (*at)->next;
-        } else {
-            at = &(*at)->next;
-        }
-    }
     if (added) {
+        g_mutex_lock(&claims.lock);
+        for (i = 0; i < n; i++) {
+            access[i].added = 0;
+        }
         count_added(-added);
+        g_mutex_unlock(&claims.lock);
     }
-    if (waiting) {
-        g_cond_broadcast(&fewer);       /* a system call */
-    }
-    g_mutex_unlock(&lock);
+    fs_claims_drop(&claims, claims_of(access, n));
 }
 
 static bool in_group(gid_t gid)
@@ -173,12 +147,12 @@ static bool publish(HostAccess *access, unsigned n)
         }
     }
     if (count) {
-        g_mutex_lock(&lock);
+        g_mutex_lock(&claims.lock);
         for (i = 0; i < n; i++) {
             access[i].added = added[i];
         }
         count_added(count);
-        g_mutex_unlock(&lock);
+        g_mutex_unlock(&claims.lock);
     }
     return count;
 }
@@ -257,17 +231,17 @@ bool hostfs_access_retry(const HostFs *hfs, int ret, HostAccess *access,
 
 bool hostfs_access_hide_slow(int number, FsAttr *attr)
 {
-    const HostAccess *c;
+    const FsClaim *c;
     bool same;
 
-    g_mutex_lock(&lock);
+    g_mutex_lock(&claims.lock);
     same = g_atomic_int_get(&hostfs_access_number) == number;
-    for (c = claims; same && c; c = c->next) {
+    for (c = claims.all; same && c; c = c->next) {
         if (c->dev == attr->dev && c->ino == attr->ino) {
-            attr->mode &= ~c->added;
+            attr->mode &= ~container_of(c, HostAccess, claim)->added;
         }
     }
-    g_mutex_unlock(&lock);
+    g_mutex_unlock(&claims.lock);
     return same;
 }
 

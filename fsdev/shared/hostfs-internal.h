@@ -6,6 +6,7 @@
 #ifndef FSDEV_SHARED_HOSTFS_INTERNAL_H
 #define FSDEV_SHARED_HOSTFS_INTERNAL_H
 
+#include "claims.h"
 #include "hostfs.h"
 
 /* The name of a descriptor's magic link: HostFs.fd_prefix and a number */
@@ -60,9 +61,7 @@ typedef struct HostAccess {
     /* Of hostfs-access.c alone */
     bool changed;               /* the inode has the added bits */
     mode_t added;               /* bits to hide for now */
-    uint64_t dev;
-    uint64_t ino;
-    struct HostAccess *next;    /* claim, of any operation */
+    FsClaim claim;
 } HostAccess;
 
 /*

@@ -513,6 +513,12 @@ static const Where places[] = {
       .iothread = true },
     { "local-mapped", "local,path=%s,security_model=mapped-xattr",
       .mapped = true },
+    { "local-mapped-storage", "local,path=%s,security_model=mapped-xattr",
+      .mapped = true, .storage = true },
+    { "local-mapped-file", "local,path=%s,security_model=mapped-file",
+      .mapped = true },
+    { "local-mapped-file-storage", "local,path=%s,security_model=mapped-file",
+      .mapped = true, .storage = true },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "proxy", "proxy,path=%s" },
     { "proxy-storage", "proxy,path=%s", .storage = true },
@@ -546,10 +552,6 @@ static void register_tests(void)
                                                     places[i].name,
                                                     tests[j].name);
 
-            /* A mapped model's attributes replace some of the requests. */
-            if (places[i].mapped && tests[j].function == test_kinds) {
-                continue;
-            }
             qos_add_test(name, "virtio-9p-pci", tests[j].function, &opts);
         }
     }

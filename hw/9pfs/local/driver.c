@@ -287,14 +287,6 @@ static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
     /* For any user: -run-with user= may change QEMU's later. */
     host->own_access = true;
 
-    ret = lf->host.model->open ? lf->host.model->open(&lf->host) : 0;
-    if (ret < 0) {
-        error_setg_errno(errp, -ret, "path '%s' with security_model=%s",
-                         o->path, FsdevSecurityModel_str(o->security_model));
-        hostfs_destroy(host);
-        return -1;
-    }
-
     inode.handle = fd;
     ret = local_inode_getattr(&lf->host, &inode, attr);
     fd = ret < 0 ? ret : fcntl(host->root, F_DUPFD_CLOEXEC, 0);
@@ -308,9 +300,6 @@ static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
         error_setg_errno(errp, -ret, "path '%s': cannot read the attributes "
                          "of security_model=%s", o->path,
                          FsdevSecurityModel_str(o->security_model));
-        if (lf->host.model->close) {
-            lf->host.model->close(&lf->host);
-        }
         hostfs_destroy(host);
         return -1;
     }
@@ -322,9 +311,6 @@ static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
 /* Undoes open_directory(). */
 static void local_close_directory(LocalFs *lf)
 {
-    if (lf->host.model->close) {
-        lf->host.model->close(&lf->host);
-    }
     hostfs_destroy(&lf->host.host);
 }
 

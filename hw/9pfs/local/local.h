@@ -23,10 +23,13 @@ typedef struct LocalHold {
 typedef struct LocalWork {
     LocalHold hold;
     const LocalHost *host;
+    LocalNode *dir;             /* pinned; the work names something there; */
+    const char *name;           /* or NULL */
 } LocalWork;
 
 /*
- * Holds @n and runs @func(@w), in the thread pool if the work may wait. @file
+ * Holds @n and runs @func(@w), in the thread pool if the work may wait for one
+ * of the file systems that it touches. @file
  * is an open descriptor to use if the node has none, or -1. *@w is zero except
  * for the operation's own fields.
  */

@@ -8,33 +8,20 @@
  * leaves everything to the host file.
  *
  * Metadata belongs to an inode, but its place is given by a name. So names and
- * metadata change together, under a lock of the export. The metadata files of
- * hard links are hard links, too, so a change of metadata writes the file in
- * place. A new name never takes over a metadata file that is still there: that
- * one may be linked to another file's metadata.
+ * metadata change together, while the operation has claimed the directories.
+ * The metadata files of hard links are hard links, too, so a change of metadata
+ * writes the file in place, and claims the inode. Who reads metadata, shares
+ * both claims. A new name never takes over a metadata file that is still there:
+ * that one may be linked to another file's metadata.
+ *
+ * A claim must not last while another file system is asked than that of the
+ * claimed inodes. So the operations look first what is mounted on a name: what
+ * must be known of that inode they find out before the claim, and they do not
+ * try to change the name, which the kernel keeps as it is.
  */
 #include "qemu/osdep.h"
 #include "mapped-folder.h"
 #include "mapped-text.h"
-
-/* -ENOENT if @attr, found in @dir, belongs to the model and not to the guest */
-static int check_guests(const LocalHost *lh, int dir, const FsAttr *attr)
-{
-    int ret = local_metadata_is_own(lh, dir, attr);
-
-    return ret > 0 ? -ENOENT : ret;
-}
-
-/*
- * Checks a new name of the inode @attr in @dir: -EACCES if the file system
- * takes the name for one of the model's own, which did not exist before.
- */
-static int check_new(const LocalHost *lh, int dir, const FsAttr *attr)
-{
-    int ret = check_guests(lh, dir, attr);
-
-    return ret == -ENOENT ? -EACCES : ret;
-}
 
 /*
  * -ESTALE if the inode's name means something else, or nothing; -ENOENT if the
@@ -55,7 +42,7 @@ static int check_name(const LocalHost *lh, const LocalInode *inode,
     if (named.dev != host->dev || named.ino != host->ino) {
         return -ESTALE;
     }
-    return check_guests(lh, inode->dir, host);
+    return local_metadata_check_guests(lh, inode->dir, host);
 }
 
 /*
@@ -87,7 +74,45 @@ static int open_of_inode(const LocalHost *lh, const LocalInode *inode,
     return make ? -ESTALE : -ENOENT;
 }
 
-/* Views. The caller holds the lock. */
+/*
+ * Claims the view of an inode with the attributes @host, to read it if @shared,
+ * else to change it. The inode's name means the inode then (check_name()), or
+ * the error is of that.
+ */
+static int claim_view(const LocalHost *lh, const LocalInode *inode,
+                      const FsAttr *host, bool shared, LocalKeys *k)
+{
+    bool mounted = inode->name && hostfs_is_mount(inode->dir, inode->name);
+    HostPlace dir = { .dev = host->dev };
+    int ret = inode->name ? hostfs_place(inode->dir, &dir) : 0;
+
+    if (ret == 0 && mounted) {
+        ret = check_name(lh, inode, host);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    *k = (LocalKeys) { };
+    if (mounted && dir.dev != host->dev) {
+        /* It has no other name with the same metadata. */
+        local_keys_add(k, dir.dev, dir.ino, shared);
+        return local_keys_claim(k);
+    }
+    local_keys_add(k, host->dev, host->ino, shared);
+    if (inode->name) {
+        local_keys_add(k, dir.dev, dir.ino, true);
+    }
+    ret = local_keys_claim(k);
+    if (ret == 0 && inode->name && !mounted) {
+        ret = check_name(lh, inode, host);
+        if (ret < 0) {
+            local_keys_drop(k);
+        }
+    }
+    return ret;
+}
+
+/* Views, which the caller has claimed */
 
 /* Turns @host, the host's attributes, into those that the guest sees. */
 static int apply_view(const LocalHost *lh, const LocalInode *inode,
@@ -96,10 +121,6 @@ static int apply_view(const LocalHost *lh, const LocalInode *inode,
     int fd, ret;
 
     view->valid = 0;
-    ret = inode->name ? check_name(lh, inode, host) : 0;
-    if (ret < 0) {
-        return ret;
-    }
     fd = open_of_inode(lh, inode, host, O_RDONLY, false);
     if (fd < 0) {
         return local_metadata_is_absence(fd) ? 0 : fd;
@@ -127,17 +148,12 @@ static void merge_view(LocalView *view, const LocalView *change)
 }
 
 static int set_view(const LocalHost *lh, const LocalInode *inode,
-                    const FsSetAttr *set)
+                    const FsAttr *host, const FsSetAttr *set)
 {
     LocalView view, change;
-    FsAttr host, attr;
+    FsAttr attr = *host;
     int fd, ret;
 
-    ret = hostfs_getattr(inode->handle, &host);
-    if (ret < 0) {
-        return ret;
-    }
-    attr = host;
     ret = apply_view(lh, inode, &attr, &view);
     if (ret < 0) {
         return ret;
@@ -145,7 +161,7 @@ static int set_view(const LocalHost *lh, const LocalInode *inode,
     local_view_change(&change, set, &attr);
     merge_view(&view, &change);
 
-    fd = open_of_inode(lh, inode, &host, O_RDWR, true);
+    fd = open_of_inode(lh, inode, host, O_RDWR, true);
     if (fd < 0) {
         return fd;
     }
@@ -160,31 +176,37 @@ static int mapped_getattr(const LocalHost *lh, const LocalInode *inode,
                           FsAttr *attr)
 {
     LocalView view;
-    int ret;
+    LocalKeys k;
+    int ret = claim_view(lh, inode, attr, true, &k);
 
-    g_rw_lock_reader_lock(local_mapped_lock(lh));
-    ret = apply_view(lh, inode, attr, &view);
-    g_rw_lock_reader_unlock(local_mapped_lock(lh));
+    if (ret == 0) {
+        ret = apply_view(lh, inode, attr, &view);
+        local_keys_drop(&k);
+    }
     return ret;
 }
 
 static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set)
 {
-    FsAttr attr;
+    FsAttr host, attr;
+    LocalKeys k;
     int ret;
 
-    ret = hostfs_getattr(inode->handle, &attr);
+    ret = hostfs_getattr(inode->handle, &host);
     if (ret == 0) {
+        attr = host;
         ret = mapped_getattr(lh, inode, &attr);
     }
     if (ret == 0) {
         ret = local_mapped_set_size(lh, inode, file, set, &attr);
     }
     if (ret == 0 && (set->valid & (FS_SET_MODE | FS_SET_UID | FS_SET_GID))) {
-        g_rw_lock_writer_lock(local_mapped_lock(lh));
-        ret = set_view(lh, inode, set);
-        g_rw_lock_writer_unlock(local_mapped_lock(lh));
+        ret = claim_view(lh, inode, &host, false, &k);
+        if (ret == 0) {
+            ret = set_view(lh, inode, &host, set);
+            local_keys_drop(&k);
+        }
     }
     if (ret == 0) {
         ret = local_mapped_set_times(lh, inode, set, false);
@@ -192,8 +214,8 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
     return ret;
 }
 
-static int make_new_locked(const LocalHost *lh, int dir, const FsMakeArgs *make,
-                           int flags, int *fd, FsAttr *attr)
+static int make_claimed(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                        int flags, int *fd, FsAttr *attr)
 {
     int node = local_mapped_make_host(lh, dir, make, flags, fd, NULL);
     LocalView view;
@@ -205,7 +227,7 @@ static int make_new_locked(const LocalHost *lh, int dir, const FsMakeArgs *make,
     local_view_of_new(&view, make);
     ret = hostfs_getattr(node, attr);
     if (ret == 0) {
-        ret = check_new(lh, dir, attr);
+        ret = local_metadata_check_new(lh, dir, attr);
     }
     if (ret == 0) {
         ret = local_metadata_put(lh, dir, make->name, &view);
@@ -223,26 +245,41 @@ static int make_new_locked(const LocalHost *lh, int dir, const FsMakeArgs *make,
     return node;
 }
 
+/* Whether @name may be new in @dir, as far as the names of mounts go */
+static int check_free(int dir, const char *name)
+{
+    int ret = fs_name_check(name);
+
+    return ret == 0 && hostfs_is_mount(dir, name) ? -EEXIST : ret;
+}
+
 static int make_new(const LocalHost *lh, int dir, const FsMakeArgs *make,
                     int flags, int *fd, FsAttr *attr)
 {
-    int ret;
+    LocalKeys k = { };
+    int ret = check_free(dir, make->name);
 
-    g_rw_lock_writer_lock(local_mapped_lock(lh));
-    ret = make_new_locked(lh, dir, make, flags, fd, attr);
-    g_rw_lock_writer_unlock(local_mapped_lock(lh));
+    if (ret == 0) {
+        ret = local_keys_add_handle(&k, dir, false);
+    }
+    if (ret == 0) {
+        ret = local_keys_claim(&k);
+    }
+    if (ret == 0) {
+        ret = make_claimed(lh, dir, make, flags, fd, attr);
+        local_keys_drop(&k);
+    }
     return ret;
 }
 
-static int link_locked(const LocalHost *lh, const LocalInode *inode,
-                       int dir, const char *name)
+static int link_claimed(const LocalHost *lh, const LocalInode *inode,
+                        const FsAttr *attr, int dir, const char *name)
 {
-    FsAttr attr;
-    int fd, ret;
+    int ret = 0;
+    int fd = -1;
 
-    ret = hostfs_getattr(inode->handle, &attr);
-    if (ret == 0 && inode->name) {
-        ret = check_name(lh, inode, &attr);
+    if (inode->name) {
+        ret = check_name(lh, inode, attr);
     }
     if (ret == 0) {
         ret = hostfs_link(&lh->host, inode->handle, dir, name);
@@ -250,9 +287,9 @@ static int link_locked(const LocalHost *lh, const LocalInode *inode,
     if (ret < 0) {
         return ret;
     }
-    ret = check_new(lh, dir, &attr);
+    ret = local_metadata_check_new(lh, dir, attr);
     if (ret == 0) {
-        ret = fd = open_of_inode(lh, inode, &attr, O_RDWR, true);
+        ret = fd = open_of_inode(lh, inode, attr, O_RDWR, true);
     }
     if (ret >= 0) {
         ret = local_metadata_link(lh, fd, dir, name);
@@ -267,173 +304,37 @@ static int link_locked(const LocalHost *lh, const LocalInode *inode,
 static int mapped_link(const LocalHost *lh, const LocalInode *inode,
                        int dir, const char *name)
 {
+    HostPlace from, to;
+    LocalKeys k = { };
+    FsAttr attr;
     int ret;
 
-    g_rw_lock_writer_lock(local_mapped_lock(lh));
-    ret = link_locked(lh, inode, dir, name);
-    g_rw_lock_writer_unlock(local_mapped_lock(lh));
-    return ret;
-}
-
-/*
- * Looks at the target of a rename of @old. If both are directories, clears the
- * target's metadata, which would keep rename(2) from replacing it.
- */
-static int prepare_target(const LocalHost *lh, const FsAttr *old,
-                          int newdir, const char *newname,
-                          bool *exists, bool *same)
-{
-    FsAttr target;
-    int node, ret = 0;
-
-    node = hostfs_step(&lh->host, newdir, newname, HOST_WAIT_POOL, &target);
-    *exists = node >= 0;
-    *same = false;
-    if (node < 0) {
-        return node == -ENOENT ? 0 : node;
+    ret = hostfs_getattr(inode->handle, &attr);
+    if (ret == 0) {
+        ret = hostfs_place(inode->handle, &from);
     }
-    ret = check_new(lh, newdir, &target);
-    if (ret < 0) {
-        close(node);
-        return ret;
+    if (ret == 0) {
+        ret = hostfs_place(dir, &to);
     }
-    if (target.dev == old->dev && target.ino == old->ino) {
-        *same = true;
-    } else if (S_ISDIR(target.mode) && S_ISDIR(old->mode)) {
-        ret = local_metadata_clear(lh, node);
+    if (ret == 0 && (S_ISDIR(attr.mode) || from.mount != to.mount)) {
+        /* link(2) refuses it. */
+        return hostfs_link(&lh->host, inode->handle, dir, name);
     }
-    close(node);
-    return ret;
-}
-
-static int rename_locked(const LocalHost *lh,
-                         int olddir, const char *oldname,
-                         int newdir, const char *newname)
-{
-    bool exists, same;
-    FsAttr old;
-    int from = -1;
-    int to = -1;
-    int ret;
-
-    ret = hostfs_step(&lh->host, olddir, oldname, HOST_WAIT_POOL, &old);
+    if (ret == 0) {
+        ret = check_free(dir, name);
+    }
     if (ret < 0) {
         return ret;
     }
-    close(ret);
-    ret = check_guests(lh, olddir, &old);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = prepare_target(lh, &old, newdir, newname, &exists, &same);
-    if (ret < 0 || same) {
-        /* rename(2): two links to the same file both stay */
-        return ret < 0 ? ret : hostfs_rename(&lh->host, olddir, oldname,
-                                             newdir, newname);
-    }
-
-    /* Do as much as can fail before changing anything. */
-    ret = local_metadata_find(lh, olddir, oldname, &from);
+    local_keys_add(&k, attr.dev, attr.ino, false);
+    local_keys_add(&k, to.dev, to.ino, false);
+    ret = inode->name ? local_keys_add_handle(&k, inode->dir, true) : 0;
     if (ret == 0) {
-        to = local_metadata_open_folder(lh, newdir, from >= 0);
-        if (to < 0 && (from >= 0 || !local_metadata_is_absence(to))) {
-            ret = to;
-        }
+        ret = local_keys_claim(&k);
     }
     if (ret == 0) {
-        ret = hostfs_rename(&lh->host, olddir, oldname, newdir, newname);
-    }
-    if (ret == 0) {
-        ret = check_new(lh, newdir, &old);
-        if (ret == 0) {
-            ret = local_metadata_rename(lh, from, oldname, to, newname);
-        }
-        if (ret < 0 && !exists) {
-            hostfs_rename(&lh->host, newdir, newname, olddir, oldname);
-        }
-    }
-    if (from >= 0) {
-        close(from);
-    }
-    if (to >= 0) {
-        close(to);
-    }
-    return ret;
-}
-
-static int mapped_rename(const LocalHost *lh, int olddir, const char *oldname,
-                         int newdir, const char *newname)
-{
-    int ret;
-
-    if (lh->host.readonly) {
-        return -EROFS;
-    }
-    g_rw_lock_writer_lock(local_mapped_lock(lh));
-    ret = rename_locked(lh, olddir, oldname, newdir, newname);
-    g_rw_lock_writer_unlock(local_mapped_lock(lh));
-    return ret;
-}
-
-/*
- * Before unlink(2) or rmdir(2) of @name: clears the metadata of a directory,
- * which must be @expect unless that is -1.
- */
-static int prepare_unlink(const LocalHost *lh, int dir, const char *name,
-                          bool rmdir, int expect)
-{
-    FsAttr attr, expected;
-    int node, ret;
-
-    ret = node = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &attr);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = check_guests(lh, dir, &attr);
-    if (ret < 0 || !rmdir) {
-        close(node);
-        return ret;
-    }
-    if (expect >= 0) {
-        ret = hostfs_getattr(expect, &expected);
-        if (ret == 0 && (attr.dev != expected.dev ||
-                         attr.ino != expected.ino)) {
-            ret = -ESTALE;
-        }
-    }
-    if (ret == 0) {
-        ret = S_ISDIR(attr.mode) ? local_metadata_clear(lh, node) : -ENOTDIR;
-    }
-    close(node);
-    return ret;
-}
-
-static int mapped_unlink(const LocalHost *lh, int dir, const char *name,
-                         bool rmdir, int expect)
-{
-    int folder;
-    int ret = 0;
-
-    if (lh->host.readonly) {
-        return -EROFS;
-    }
-    g_rw_lock_writer_lock(local_mapped_lock(lh));
-    folder = local_metadata_open_folder(lh, dir, false);
-    if (folder < 0 && !local_metadata_is_absence(folder)) {
-        ret = folder;
-    }
-    if (ret == 0) {
-        ret = prepare_unlink(lh, dir, name, rmdir, expect);
-    }
-    if (ret == 0) {
-        ret = hostfs_unlink(&lh->host, dir, name, rmdir, expect);
-    }
-    if (ret == 0 && folder >= 0) {
-        local_metadata_remove(lh, folder, name);
-    }
-    g_rw_lock_writer_unlock(local_mapped_lock(lh));
-    if (folder >= 0) {
-        close(folder);
+        ret = link_claimed(lh, inode, &attr, dir, name);
+        local_keys_drop(&k);
     }
     return ret;
 }
@@ -441,17 +342,17 @@ static int mapped_unlink(const LocalHost *lh, int dir, const char *name,
 static int mapped_keep(const LocalHost *lh, const LocalInode *inode)
 {
     FsAttr attr;
+    LocalKeys k;
     int ret;
 
-    g_rw_lock_writer_lock(local_mapped_lock(lh));
     ret = hostfs_getattr(inode->handle, &attr);
-    if (ret == 0 && inode->name) {
-        ret = check_name(lh, inode, &attr);
+    if (ret == 0) {
+        ret = claim_view(lh, inode, &attr, false, &k);
     }
     if (ret == 0) {
         ret = open_of_inode(lh, inode, &attr, O_RDWR, true);
+        local_keys_drop(&k);
     }
-    g_rw_lock_writer_unlock(local_mapped_lock(lh));
     return ret;
 }
 
@@ -497,8 +398,6 @@ static int mapped_removexattr(const LocalHost *lh, const LocalInode *inode,
 const LocalModel local_model_mapped_file = {
     .needs_name = true,
     .hides_types = true,
-    .open = local_mapped_open,
-    .close = local_mapped_close,
     .reserved = local_metadata_reserved,
     .getattr = mapped_getattr,
     .setattr = mapped_setattr,
@@ -507,8 +406,8 @@ const LocalModel local_model_mapped_file = {
     .make = local_mapped_make,
     .make_new = make_new,
     .link = mapped_link,
-    .rename = mapped_rename,
-    .unlink = mapped_unlink,
+    .rename = local_metadata_rename_name,
+    .unlink = local_metadata_unlink_name,
     .getxattr = mapped_getxattr,
     .setxattr = mapped_setxattr,
     .removexattr = mapped_removexattr,

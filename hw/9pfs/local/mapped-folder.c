@@ -49,6 +49,21 @@ int local_metadata_is_own(const LocalHost *lh, int dir, const FsAttr *attr)
     return same_inode(&own, attr->dev, attr->ino);
 }
 
+int local_metadata_check_guests(const LocalHost *lh, int dir,
+                                const FsAttr *attr)
+{
+    int ret = local_metadata_is_own(lh, dir, attr);
+
+    return ret > 0 ? -ENOENT : ret;
+}
+
+int local_metadata_check_new(const LocalHost *lh, int dir, const FsAttr *attr)
+{
+    int ret = local_metadata_check_guests(lh, dir, attr);
+
+    return ret == -ENOENT ? -EACCES : ret;
+}
+
 int local_metadata_open_folder(const LocalHost *lh, int dir, bool make)
 {
     const FsMakeArgs folder = {

@@ -6,11 +6,10 @@
  *     DIR/.virtfs_metadata/NAME       the view of DIR/NAME
  *     ROOT/.virtfs_metadata_root      the view of the export's root
  *
- * All functions with a LocalHost may block. Call them from any thread that
- * holds the export's lock (local_mapped_lock()): for writing, if they change
- * names or metadata. They return 0 (or the result that their comment names) or
- * -errno. @dir is an O_PATH descriptor of a directory, @folder one of its
- * metadata folder.
+ * All functions with a LocalHost may block. Call them from any thread; one that
+ * changes names or metadata has claimed @dir (local_keys_claim()). They
+ * return 0 (or the result that their comment names) or -errno. @dir is an
+ * O_PATH descriptor of a directory, @folder one of its metadata folder.
  */
 #ifndef HW_9PFS_LOCAL_MAPPED_FOLDER_H
 #define HW_9PFS_LOCAL_MAPPED_FOLDER_H
@@ -28,6 +27,15 @@ bool local_metadata_reserved(const char *name);
  * finds an inode by other names, too.
  */
 int local_metadata_is_own(const LocalHost *lh, int dir, const FsAttr *attr);
+
+/* -ENOENT if @attr, found in @dir, belongs to the model and not to the guest */
+int local_metadata_check_guests(const LocalHost *lh, int dir,
+                                const FsAttr *attr);
+/*
+ * Checks a new name of the inode @attr in @dir: -EACCES if the file system
+ * takes the name for one of the model's own, which did not exist before.
+ */
+int local_metadata_check_new(const LocalHost *lh, int dir, const FsAttr *attr);
 
 /* Whether an error means that there is no metadata, or none to read */
 bool local_metadata_is_absence(int ret);
@@ -72,5 +80,12 @@ int local_metadata_remove(const LocalHost *lh, int folder, const char *name);
  * -ENOTEMPTY if it holds anything else.
  */
 int local_metadata_clear(const LocalHost *lh, int node);
+
+/* LocalModel.rename and .unlink (mapped-names.c), which claim directories */
+int local_metadata_rename_name(const LocalHost *lh,
+                               int olddir, const char *oldname,
+                               int newdir, const char *newname);
+int local_metadata_unlink_name(const LocalHost *lh, int dir,
+                               const char *name, bool rmdir, int expect);
 
 #endif /* HW_9PFS_LOCAL_MAPPED_FOLDER_H */

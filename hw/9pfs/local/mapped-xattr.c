@@ -27,8 +27,6 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "qemu/coroutine.h"
-#include "fsdev/shared/claims.h"
 #include "mapped.h"
 
 #define XATTR_UID       FS_XATTR_VIEW "uid"
@@ -38,26 +36,13 @@
 #define XATTR_ACCESS    FS_XATTR_VIEW FS_ACL_ACCESS
 #define XATTR_DEFAULT   FS_XATTR_VIEW FS_ACL_DEFAULT
 
-/*
- * Inodes of which a function reads one part of a view to write another. A call
- * on a file system may wait, so only work on the same inode waits for it.
- */
-static FsClaims views;
-
-/*
- * -EAGAIN in a coroutine, which must not wait, if another thread has the view:
- * local_run() goes on in the thread pool.
- */
-static int claim_view(const LocalInode *inode, FsClaim *claim)
+static int claim_view(const LocalInode *inode, LocalKeys *k)
 {
-    HostPlace place;
-    int ret = hostfs_place(inode->handle, &place);
+    int ret;
 
-    if (ret < 0) {
-        return ret;
-    }
-    *claim = (FsClaim) { .dev = place.dev, .ino = place.ino };
-    return fs_claims_take(&views, claim, !qemu_in_coroutine()) ? 0 : -EAGAIN;
+    *k = (LocalKeys) { };
+    ret = local_keys_add_handle(k, inode->handle, false);
+    return ret < 0 ? ret : local_keys_claim(k);
 }
 
 static bool mapped_reserved(const char *name)
@@ -263,11 +248,11 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
                           int file, const FsSetAttr *set)
 {
     bool changes = set->valid & (FS_SET_MODE | FS_SET_UID | FS_SET_GID);
-    FsClaim claim;
+    LocalKeys k;
     FsAttr attr;
     int ret;
 
-    ret = changes ? claim_view(inode, &claim) : 0;
+    ret = changes ? claim_view(inode, &k) : 0;
     if (ret < 0) {
         return ret;
     }
@@ -279,7 +264,7 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
         ret = set_view(lh, inode, set, &attr);
     }
     if (changes) {
-        fs_claims_drop(&views, &claim);
+        local_keys_drop(&k);
     }
     if (ret == 0) {
         /* Setting an xattr moves the ctime; on ext4, only a new value does. */
@@ -404,10 +389,10 @@ static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
                           const void *acl, size_t size)
 {
     LocalView change = { .valid = LOCAL_VIEW_MODE };
-    FsClaim claim;
+    LocalKeys k;
     FsAttr attr;
     bool minimal;
-    int ret = claim_view(inode, &claim);
+    int ret = claim_view(inode, &k);
 
     if (ret < 0) {
         return ret;
@@ -426,7 +411,7 @@ static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
     if (ret == 0 && change.mode != attr.mode) {
         ret = put_view(lh, inode->handle, &change);
     }
-    fs_claims_drop(&views, &claim);
+    local_keys_drop(&k);
     return ret;
 }
 
@@ -483,8 +468,6 @@ static int mapped_removexattr(const LocalHost *lh, const LocalInode *inode,
 
 const LocalModel local_model_mapped_xattr = {
     .hides_types = true,
-    .open = local_mapped_open,
-    .close = local_mapped_close,
     .reserved = mapped_reserved,
     .getattr = mapped_getattr,
     .setattr = mapped_setattr,

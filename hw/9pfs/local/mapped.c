@@ -9,6 +9,7 @@
  * no effect.
  */
 #include "qemu/osdep.h"
+#include "qemu/coroutine.h"
 #include "mapped.h"
 
 /* Rounds in which the host may make and remove the file that a guest opens */
@@ -16,24 +17,38 @@
 
 #define NO_ID                   ((uint32_t)-1)
 
-int local_mapped_open(LocalHost *lh)
-{
-    GRWLock *lock = g_new0(GRWLock, 1);
+static FsClaims claims;
 
-    g_rw_lock_init(lock);
-    lh->priv = lock;
-    return 0;
+void local_keys_add(LocalKeys *k, uint64_t dev, uint64_t ino, bool shared)
+{
+    assert(k->n < G_N_ELEMENTS(k->key));
+    k->key[k->n] = (FsClaim) {
+        .dev = dev, .ino = ino, .shared = shared,
+        .more = k->n ? &k->key[k->n - 1] : NULL,
+    };
+    k->n++;
 }
 
-void local_mapped_close(LocalHost *lh)
+int local_keys_add_handle(LocalKeys *k, int fd, bool shared)
 {
-    g_rw_lock_clear(local_mapped_lock(lh));
-    g_clear_pointer(&lh->priv, g_free);
+    HostPlace place;
+    int ret = hostfs_place(fd, &place);
+
+    if (ret == 0) {
+        local_keys_add(k, place.dev, place.ino, shared);
+    }
+    return ret;
 }
 
-GRWLock *local_mapped_lock(const LocalHost *lh)
+int local_keys_claim(LocalKeys *k)
 {
-    return lh->priv;
+    return fs_claims_take(&claims, &k->key[k->n - 1], !qemu_in_coroutine())
+           ? 0 : -EAGAIN;
+}
+
+void local_keys_drop(LocalKeys *k)
+{
+    fs_claims_drop(&claims, &k->key[k->n - 1]);
 }
 
 uint32_t local_view_type(const LocalView *view, uint32_t host)

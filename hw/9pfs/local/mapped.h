@@ -17,13 +17,32 @@
 #define HW_9PFS_LOCAL_MAPPED_H
 
 #include "fsdev/shared/acl.h"
+#include "fsdev/shared/claims.h"
 #include "fsdev/shared/xattr-names.h"
 #include "model.h"
 
-/* LocalModel.open and .close; LocalHost.priv is the export's lock. */
-int local_mapped_open(LocalHost *lh);
-void local_mapped_close(LocalHost *lh);
-GRWLock *local_mapped_lock(const LocalHost *lh);
+/*
+ * The inodes of which a function reads one part of a view to write another, or
+ * brings names and views up to date. A call on a file system may wait, so only
+ * work on the same inodes waits for it: the function claims them all at once.
+ * Claims are not for one export alone, as exports may overlap.
+ */
+typedef struct LocalKeys {
+    FsClaim key[4];
+    unsigned n;
+} LocalKeys;
+
+/* Others may have the inode at the same time if all have it @shared. */
+void local_keys_add(LocalKeys *k, uint64_t dev, uint64_t ino, bool shared);
+int local_keys_add_handle(LocalKeys *k, int fd, bool shared);
+
+/*
+ * If another thread has one of the inodes, a coroutine, which must not wait,
+ * gets -EAGAIN: call this before anything is done; local_run_once() goes on in
+ * the thread pool.
+ */
+int local_keys_claim(LocalKeys *k);
+void local_keys_drop(LocalKeys *k);
 
 /* LocalView.valid */
 #define LOCAL_VIEW_UID          (1u << 0)

@@ -11,7 +11,7 @@
  * that QEMU's local driver always had, so that each can read a share that the
  * other made.
  *
- * Operations other than open, close and reserved may block, and run in any
+ * Operations other than reserved may block, and run in any
  * thread, several at once. They return 0 (or the result that their comment
  * names) or -errno. Attributes, ids and modes are the guest's.
  */
@@ -28,7 +28,6 @@ typedef struct LocalHost {
     const LocalModel *model;
     uint32_t fmode;             /* of new host files, mapped models only */
     uint32_t dmode;             /* of new directories */
-    void *priv;                 /* the model's */
 } LocalHost;
 
 /* One inode, for the time of one call. */
@@ -53,10 +52,6 @@ struct LocalModel {
     bool needs_name;
     /* Whether the guest may see another type than the host's d_type */
     bool hides_types;
-
-    /* NULL, or sets up lh->priv; lh->host is ready. Undone by close. */
-    int (*open)(LocalHost *lh);
-    void (*close)(LocalHost *lh);
 
     /*
      * Whether a name is the model's own, and so hidden from the guest. Where

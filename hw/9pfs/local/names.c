@@ -10,6 +10,7 @@
  * (LocalModel.keep).
  */
 #include "qemu/osdep.h"
+#include "qemu/coroutine.h"
 #include "hw/9pfs/host/file.h"
 #include "local.h"
 
@@ -124,6 +125,8 @@ int coroutine_fn local_link(FsCall *call, FsNode *node,
     if (ret < 0) {
         return ret;
     }
+    l.w.dir = d;
+    l.w.name = name;
     ret = local_run_held(&l.w, local_node(node), -1, link_work);
     local_node_unpin(d);
     if (ret == 0) {
@@ -171,13 +174,25 @@ static void coroutine_fn victim_hold(Victim *v, LocalNode *dir,
               local_node_last_name(v->n, dir, name);
 }
 
-/* Before the name goes; @dir: an O_PATH descriptor. Any thread; may block. */
-static void victim_keep(Victim *v, const LocalHost *host, int dir)
+/*
+ * Before the name goes; @dir: an O_PATH descriptor. Any thread; may block.
+ * -EAGAIN: local_run_once() calls again. Without what is kept under the name,
+ * the name goes all the same.
+ */
+static int victim_keep(Victim *v, const LocalHost *host, int dir)
 {
-    if (v->keep) {
+    if (v->keep && v->kept < 0) {
         v->inode.dir = dir;
         v->kept = host->model->keep(host, &v->inode);
+        return v->kept == -EAGAIN && qemu_in_coroutine() ? -EAGAIN : 0;
     }
+    return 0;
+}
+
+/* Whether the work may wait for the victim's own file system */
+static HostWait victim_wait(const Victim *v)
+{
+    return v->n ? local_wait(v->n, HOST_WORK_ANY) : HOST_WAIT_NEVER;
 }
 
 static void victim_release(Victim *v, LocalNode *dir, const char *name,
@@ -208,7 +223,9 @@ static int rename_work(void *opaque)
 {
     RenameWork *r = opaque;
 
-    victim_keep(&r->over, r->host, r->newdir);
+    if (victim_keep(&r->over, r->host, r->newdir) < 0) {
+        return -EAGAIN;
+    }
     return r->host->model->rename(r->host, r->olddir, r->oldname,
                                   r->newdir, r->newname);
 }
@@ -241,6 +258,7 @@ int coroutine_fn local_rename(FsCall *call,
         .host = &lf->host, .oldname = oldname, .newname = newname,
     };
     FsRename rename = { };
+    HostWait wait, more;
     LocalNode *moved;
     int ret;
 
@@ -255,9 +273,10 @@ int coroutine_fn local_rename(FsCall *call,
         return ret;
     }
     fs_rename_begin(&rename, olddir, oldname, newdir, newname);
-    ret = host_run(olddir->dev, MAX(local_wait_name(from, oldname),
-                                    local_wait_name(to, newname)),
-                   rename_work, &r);
+    wait = MAX(local_wait_name(to, newname), victim_wait(&r.over));
+    more = local_wait_name(from, oldname);
+    ret = local_run_once(more < wait ? newdir->dev : olddir->dev,
+                         MAX(more, wait), rename_work, &r);
     moved = local_node_named(from, oldname);
     if (ret == 0) {
         local_dir_changed(from);
@@ -287,7 +306,9 @@ static int unlink_work(void *opaque)
 {
     UnlinkWork *u = opaque;
 
-    victim_keep(&u->victim, u->host, u->dir);
+    if (victim_keep(&u->victim, u->host, u->dir) < 0) {
+        return -EAGAIN;
+    }
     return u->host->model->unlink(u->host, u->dir, u->name, u->rmdir,
                                   u->expect);
 }
@@ -324,7 +345,9 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
      * the name is gone already and the entry is not.
      */
     fs_names_begin(lf->fs);
-    ret = host_run(dir->dev, local_wait_name(d, name), unlink_work, &u);
+    ret = local_run_once(dir->dev, MAX(local_wait_name(d, name),
+                                       victim_wait(&u.victim)),
+                         unlink_work, &u);
     if (ret == 0) {
         local_dir_changed(d);
     }

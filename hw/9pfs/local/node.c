@@ -277,6 +277,15 @@ HostWait local_wait_name(const LocalNode *dir, const char *name)
            ? HOST_WAIT_POOL : wait;
 }
 
+int coroutine_fn local_run_once(uint64_t dev, HostWait wait,
+                                ThreadPoolFunc *func, void *opaque)
+{
+    int ret = host_run(dev, wait, func, opaque);
+
+    return ret == -EAGAIN && wait == HOST_WAIT_NEVER
+           ? host_run(dev, HOST_WAIT_POOL, func, opaque) : ret;
+}
+
 int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
                            void *opaque)
 {
@@ -285,12 +294,7 @@ int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
     int ret;
 
     do {
-        ret = host_run(dev, wait, func, opaque);
-        if (ret == -EAGAIN && wait == HOST_WAIT_NEVER) {
-            /* Another thread has what @func needs: wait in the pool. */
-            wait = HOST_WAIT_POOL;
-            ret = host_run(dev, wait, func, opaque);
-        }
+        ret = local_run_once(dev, wait, func, opaque);
     } while ((ret == -EMFILE && --tries && host_fds_relieve()) ||
              (ret == -EAGAIN && host_again(&again, &ret)));
     return ret;

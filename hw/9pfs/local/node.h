@@ -125,10 +125,17 @@ static inline HostWait local_wait(const LocalNode *n, HostWork work)
 HostWait local_wait_name(const LocalNode *dir, const char *name);
 
 /*
- * Runs @func(@opaque) as host_run() does, and again if it fails with -EMFILE
- * and some descriptors can be closed, or with -EAGAIN: another process has a
- * lease (hostfs_open()), or a file system its share of threads. In both cases
- * @func has done nothing.
+ * Runs @func(@opaque) as host_run() does, and a second time, in the thread
+ * pool, if it must not wait and fails with -EAGAIN: another thread has what it
+ * needs (local_keys_claim()), and it has done nothing.
+ */
+int coroutine_fn local_run_once(uint64_t dev, HostWait wait,
+                                ThreadPoolFunc *func, void *opaque);
+
+/*
+ * The same, and again if it fails with -EMFILE and some descriptors can be
+ * closed, or with -EAGAIN: another process has a lease (hostfs_open()), or a
+ * file system its share of threads. In both cases @func has done nothing.
  */
 int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
                            void *opaque);

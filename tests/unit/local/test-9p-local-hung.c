@@ -6,6 +6,7 @@
  * it in place of one in memory that had the same device number, or by a name.
  */
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "../shared/hung-fuse.h"
 #include "local-fixture.h"
 #include <sys/mount.h>
@@ -186,47 +187,156 @@ static void test_names(gconstpointer opaque)
     }
 }
 
-/* A chmod that waits keeps no chmod elsewhere from going on. */
+/*
+ * What waits for the server, and what goes on elsewhere meanwhile. Names of the
+ * slow operation are below the mount point, or of that itself.
+ */
+static const struct {
+    const char *name;
+    unsigned opcode;
+    const char *node;
+    void coroutine_fn (*run)(Op *op);
+    Op op;
+    bool may_end;               /* the kernel may refuse it by itself */
+} slow[] = {
+    { "getattr", FUSE_GETATTR, "there/file", run_getattr },
+    { "setattr", FUSE_GETATTR, "there/file", run_setattr,
+      { .set = { .valid = FS_SET_MODE, .mode = 0600 } } },
+    { "root", FUSE_GETATTR, "there", run_setattr,
+      { .set = { .valid = FS_SET_MODE, .mode = 0700 } } },
+    { "mkdir", FUSE_MKDIR, "there", run_make,
+      { .make = { .name = "new", .mode = S_IFDIR | 0755 } } },
+    { "rename", FUSE_LOOKUP, "there/dir", run_rename,
+      { .names = { "inner", "moved" } } },
+    { "rename-mount", FUSE_GETATTR, "", run_rename,
+      { .names = { "plain", "there" } }, true },
+    { "unlink", FUSE_LOOKUP, "there/dir", run_unlink,
+      { .names = { "inner" } } },
+    { "rmdir-mount", FUSE_GETATTR, "", run_unlink,
+      { .names = { "there" }, .flags = true }, true },
+}, quick[] = {
+    { "walk", 0, "", run_walk, { .names = { "plain" }, .n = 1 } },
+    { "getattr", 0, "plain", run_getattr },
+    { "chmod", 0, "plain", run_setattr,
+      { .set = { .valid = FS_SET_MODE, .mode = 0600 } } },
+    { "create", 0, "", run_create,
+      { .flags = O_RDWR, .make = { "a", S_IFREG | 0644, -1, -1 } } },
+    { "mkdir", 0, "", run_make, { .make = { "d", S_IFDIR | 0755, -1, -1 } } },
+    { "link", 0, "plain", run_link, { .names = { "linked" } } },
+    { "rename", 0, "", run_rename, { .names = { "linked", "b" } } },
+    { "replace", 0, "", run_rename, { .names = { "d", "empty" } } },
+    { "unlink", 0, "", run_unlink, { .names = { "b" } } },
+    { "rmdir", 0, "", run_unlink,
+      { .names = { "empty" }, .flags = true } },
+};
+
+/* A node for an operation; the caller has a reference. */
+static FsNode *node_at(Test *t, const char *path)
+{
+    return *path ? walk(t, path) : fs_node_ref(t->fs.root);
+}
+
+static void end_op(Op *op)
+{
+    FsNode *const nodes[] = { op->walk.node, op->walk.parent, op->node };
+    unsigned i;
+
+    if (op->file) {
+        fs_node_unref(op->other);
+        fs_file_unref(op->file);
+    }
+    for (i = 0; i < G_N_ELEMENTS(nodes); i++) {
+        if (nodes[i]) {
+            fs_node_unref(nodes[i]);
+        }
+    }
+}
+
+/* While slow[i] waits, no operation elsewhere does. */
+static void check_elsewhere(Test *t, unsigned i, HungFuse *h)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
+    Op waits = slow[i].op;
+    unsigned j;
+
+    g_test_message("%s", slow[i].name);
+    waits.node = node_at(t, slow[i].node);
+    waits.other = slow[i].run == run_unlink ? NULL : waits.node;
+    hung_fuse_hang(h, slow[i].opcode, HUNG_ALL);
+    start_in_time(&waits, slow[i].run, h);
+    while (!waits.done && !hung_fuse_waiting(h)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        if (!aio_poll(qemu_get_aio_context(), false)) {
+            g_usleep(50);
+        }
+    }
+    g_assert_true(!waits.done || slow[i].may_end);
+    for (j = 0; j < G_N_ELEMENTS(quick); j++) {
+        Op op = quick[j].op;
+
+        g_test_message("- %s", quick[j].name);
+        op.node = node_at(t, quick[j].node);
+        op.other = quick[j].run == run_unlink ? NULL : t->fs.root;
+        start_in_time(&op, quick[j].run, h);
+        g_assert_cmpint(op_wait(&op), >=, 0);
+        end_op(&op);
+    }
+    g_assert_true(hung_fuse_waiting(h) >= 1 || slow[i].may_end);
+    hung_fuse_answer(h);
+    op_wait(&waits);
+    end_op(&waits);
+}
+
+static const struct ViewTest {
+    const char *path;
+    FsdevSecurityModel model;
+    HostDevKind kind;
+} views[] = {
+    { "/9p/local/hung/view/passthrough/memory",
+      FSDEV_SECURITY_MODEL_PASSTHROUGH, HOST_DEV_MEMORY },
+    { "/9p/local/hung/view/mapped-xattr/memory",
+      FSDEV_SECURITY_MODEL_MAPPED_XATTR, HOST_DEV_MEMORY },
+    { "/9p/local/hung/view/mapped-xattr/storage",
+      FSDEV_SECURITY_MODEL_MAPPED_XATTR, HOST_DEV_STORAGE },
+    { "/9p/local/hung/view/mapped-file/memory",
+      FSDEV_SECURITY_MODEL_MAPPED_FILE, HOST_DEV_MEMORY },
+    { "/9p/local/hung/view/mapped-file/storage",
+      FSDEV_SECURITY_MODEL_MAPPED_FILE, HOST_DEV_STORAGE },
+};
+
 static void test_view(gconstpointer opaque)
 {
+    const struct ViewTest *v = opaque;
     g_autofree char *path = NULL;
-    Op slow = { .set = { .valid = FS_SET_MODE, .mode = 0600 } };
-    Op quick = slow;
     HungFuse *h;
+    unsigned i;
     Test t;
 
-    setup_model(&t, FSDEV_SECURITY_MODEL_MAPPED_XATTR);
-    set_kind(&t, GPOINTER_TO_UINT(opaque));
-    path = g_strconcat(t.dir, "/there", NULL);
-    put_dir(&t, "there");
-    put_file(&t, "plain");
-    h = hung_fuse_start_or_skip(path);
-    if (h) {
-        slow.node = walk(&t, "there/file");
-        quick.node = walk(&t, "plain");
-        hung_fuse_hang(h, FUSE_GETATTR, HUNG_ALL);
-        op_start(&slow, run_setattr);
-        g_assert_true(hung_fuse_wait(h, 1));
-        start_in_time(&quick, run_setattr, h);
-        g_assert_cmpint(op_wait(&quick), ==, 0);
-        g_assert_false(slow.done);
-        g_assert_cmpuint(hung_fuse_waiting(h), >=, 1);
-        hung_fuse_answer(h);
-        op_wait(&slow);
-        fs_node_unref(slow.node);
-        fs_node_unref(quick.node);
-        hung_fuse_end(h);
+    for (i = 0; i < G_N_ELEMENTS(slow); i++) {
+        setup_model(&t, v->model);
+        set_kind(&t, v->kind);
+        g_free(path);
+        path = g_strconcat(t.dir, "/there", NULL);
+        put_dir(&t, "there");
+        put_dir(&t, "empty");
+        put_file(&t, "plain");
+        h = hung_fuse_start_or_skip(path);
+        if (h) {
+            check_elsewhere(&t, i, h);
+            hung_fuse_end(h);
+        }
+        g_assert_cmpint(rmdir(path), ==, 0);
+        finish(&t);
     }
-    g_assert_cmpint(rmdir(path), ==, 0);
-    finish(&t);
 }
 
 static void add_tests(void)
 {
-    g_test_add_data_func("/9p/local/hung/view/memory",
-                         GUINT_TO_POINTER(HOST_DEV_MEMORY), test_view);
-    g_test_add_data_func("/9p/local/hung/view/storage",
-                         GUINT_TO_POINTER(HOST_DEV_STORAGE), test_view);
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(views); i++) {
+        g_test_add_data_func(views[i].path, &views[i], test_view);
+    }
     g_test_add_data_func("/9p/local/hung/names/passthrough",
                          GUINT_TO_POINTER(FSDEV_SECURITY_MODEL_PASSTHROUGH),
                          test_names);
