@@ -155,7 +155,7 @@ typedef struct Where {
     const char *fsdev;          /* "%s" is the folder */
     bool iothread;
     bool storage;               /* in /var/tmp */
-    bool mapped;
+    unsigned chmod;             /* its request, if not FUSE_SETATTR */
 } Where;
 
 /* Mounts @n file systems, and starts a machine that serves the share. */
@@ -284,11 +284,12 @@ static void reset(Hung *h)
 
 static void test_kinds(void *obj, void *data, QGuestAllocator *alloc)
 {
+    const Where *w = data;
     gint64 usual, end;
     unsigned i, j, n;
     Hung h;
 
-    if (!start(&h, data, ARRAY_SIZE(kinds))) {
+    if (!start(&h, w, ARRAY_SIZE(kinds))) {
         return;
     }
     session(&h, "");
@@ -299,7 +300,8 @@ static void test_kinds(void *obj, void *data, QGuestAllocator *alloc)
 
         g_test_message("%s", kinds[i].name);
         session(&h, kinds[i].name);
-        hung_fuse_hang(h.fuse[i], kinds[i].opcode, HUNG_ALL);
+        hung_fuse_hang(h.fuse[i], kinds[i].opcode == FUSE_SETATTR && w->chmod
+                                  ? w->chmod : kinds[i].opcode, HUNG_ALL);
         n = kinds[i].answered ? 1 : HUNG_CALLS;
         for (j = 0; j < n; j++) {
             calls[j] = kinds[i].call(h.c, j);
@@ -512,13 +514,13 @@ static const Where places[] = {
     { "local-iothread", "local,path=%s,security_model=none",
       .iothread = true },
     { "local-mapped", "local,path=%s,security_model=mapped-xattr",
-      .mapped = true },
+      .chmod = FUSE_SETXATTR },
     { "local-mapped-storage", "local,path=%s,security_model=mapped-xattr",
-      .mapped = true, .storage = true },
+      .chmod = FUSE_SETXATTR, .storage = true },
     { "local-mapped-file", "local,path=%s,security_model=mapped-file",
-      .mapped = true },
+      .chmod = FUSE_MKDIR },
     { "local-mapped-file-storage", "local,path=%s,security_model=mapped-file",
-      .mapped = true, .storage = true },
+      .chmod = FUSE_MKDIR, .storage = true },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "proxy", "proxy,path=%s" },
     { "proxy-storage", "proxy,path=%s", .storage = true },
