@@ -198,6 +198,7 @@ static const struct {
     void coroutine_fn (*run)(Op *op);
     Op op;
     bool may_end;               /* the kernel may refuse it by itself */
+    const char *other;          /* NULL: as node */
 } slow[] = {
     { "getattr", FUSE_GETATTR, "there/file", run_getattr },
     { "setattr", FUSE_GETATTR, "there/file", run_setattr,
@@ -208,6 +209,8 @@ static const struct {
       { .make = { .name = "new", .mode = S_IFDIR | 0755 } } },
     { "rename", FUSE_LOOKUP, "there/dir", run_rename,
       { .names = { "inner", "moved" } } },
+    { "link", FUSE_LOOKUP, "plain", run_link, { .names = { "new" } },
+      .other = "there/dir" },
     { "rename-mount", FUSE_GETATTR, "", run_rename,
       { .names = { "plain", "there" } }, true },
     { "unlink", FUSE_LOOKUP, "there/dir", run_unlink,
@@ -257,11 +260,13 @@ static void check_elsewhere(Test *t, unsigned i, HungFuse *h)
 {
     gint64 end = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
     Op waits = slow[i].op;
+    FsNode *other;
     unsigned j;
 
     g_test_message("%s", slow[i].name);
     waits.node = node_at(t, slow[i].node);
-    waits.other = slow[i].run == run_unlink ? NULL : waits.node;
+    other = node_at(t, slow[i].other ? slow[i].other : slow[i].node);
+    waits.other = slow[i].run == run_unlink ? NULL : other;
     hung_fuse_hang(h, slow[i].opcode, HUNG_ALL);
     start_in_time(&waits, slow[i].run, h);
     while (!waits.done && !hung_fuse_waiting(h)) {
@@ -285,6 +290,7 @@ static void check_elsewhere(Test *t, unsigned i, HungFuse *h)
     hung_fuse_answer(h);
     op_wait(&waits);
     end_op(&waits);
+    fs_node_unref(other);
 }
 
 static const struct ViewTest {
