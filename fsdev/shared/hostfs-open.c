@@ -37,9 +37,10 @@ static int reopen(const HostFs *hfs, int node, int flags)
  * For regular files, O_NONBLOCK only means to fail instead of waiting until the
  * holder of a lease gives it up, or the kernel takes it away
  * (/proc/sys/fs/lease-break-time). The open still asks the holder. O_NOATIME
- * fails with EPERM as open(2) says; Linux applications expect that and try
- * again. O_DIRECT is a hint: EINVAL means that the file system does not have
- * it, and then open(2) truncated nothing.
+ * and O_DIRECT are hints, and go where the host refuses them: the first with
+ * EPERM if the file is another user's (the guest's kernel knows its own users
+ * and has allowed it), the second with EINVAL if the file system does not have
+ * it. In both cases open(2) truncated nothing.
  */
 int hostfs_open(const HostFs *hfs, int node, int flags)
 {
@@ -77,6 +78,10 @@ int hostfs_open(const HostFs *hfs, int node, int flags)
     }
 
     fd = reopen(hfs, node, flags);
+    if (fd == -EPERM && (flags & O_NOATIME)) {
+        flags &= ~O_NOATIME;
+        fd = reopen(hfs, node, flags);
+    }
     if (fd == -EINVAL && (flags & O_DIRECT)) {
         fd = reopen(hfs, node, flags & ~O_DIRECT);
     }

@@ -163,9 +163,9 @@ int hostfs_statfs(int node, FsStatfs *st);
  * Opens the inode again for I/O. Only for regular files and directories: -ELOOP
  * for a symbolic link, -ENXIO for everything else (it never opens a device or
  * waits for a fifo's other end). Returns the descriptor, with O_DIRECT only if
- * the file system has it, and never with O_NONBLOCK. -EAGAIN: another process
- * holds a lease (fcntl(2)), and the kernel has asked it to give that up; try
- * again in a while.
+ * the file system has it, with O_NOATIME only if this process may, and never
+ * with O_NONBLOCK. -EAGAIN: another process holds a lease (fcntl(2)), and the
+ * kernel has asked it to give that up; try again in a while.
  */
 int hostfs_open(const HostFs *hfs, int node, int flags);
 

@@ -13,6 +13,7 @@
 #include "virtio-9p-host.h"
 
 #define O_DIRECT_WIRE   000040000u
+#define O_NOATIME_WIRE  0001000000
 #define GETATTR_GEN     0x00001000ull
 #define GETATTR_VERSION 0x00002000ull
 #define BLOCK           4096
@@ -108,6 +109,86 @@ static void test_direct(Test *t)
     /* A directory ignores the flag. */
     ok(walk(t, ROOT, 2, ""));
     ok(open_fid(t, 2, P9C_O_RDONLY | O_DIRECT_WIRE));
+}
+
+/*
+ * O_NOATIME
+ */
+
+static bool is_noatime(Test *t, const char *name)
+{
+    g_autofree char *path = host_path(t, name);
+    int flags = p9_host_open_flags(path);
+
+    g_assert_cmpint(flags, >=, 0);
+    return flags & O_NOATIME;
+}
+
+static void make_old(Test *t, const char *name, struct timespec old)
+{
+    g_autofree char *path = host_path(t, name);
+    struct timespec times[] = { old, old };
+
+    g_assert_cmpint(utimensat(AT_FDCWD, path, times, 0), ==, 0);
+}
+
+static void atime_stays(Test *t, const char *name, struct timespec old)
+{
+    g_assert_cmpint(host_stat(t, name).st_atim.tv_sec, ==, old.tv_sec);
+}
+
+static void test_noatime(Test *t)
+{
+    const struct timespec old = { .tv_sec = 1000000000 };
+    g_autofree char *other = NULL;
+
+    make_file(t, ROOT, "file", "data");
+    ok(make_dir(t, ROOT, "dir", 0755));
+    make_old(t, "file", old);
+    make_old(t, "dir", old);
+    ok(walk(t, ROOT, 1, "file"));
+    ok(open_fid(t, 1, P9C_O_RDONLY | O_NOATIME_WIRE));
+    g_assert_true(is_noatime(t, "file"));
+    read_is(t, 1, 0, "data");
+    atime_stays(t, "file", old);
+    ok(clunk(t, 1));
+    ok(walk(t, ROOT, 1, "dir"));
+    ok(open_fid(t, 1, P9C_O_DIRECTORY | O_NOATIME_WIRE));
+    g_assert_true(is_noatime(t, "dir"));
+    ok(p9c_readdir(t->c, 1, 0, 1000, NULL, NULL));
+    atime_stays(t, "dir", old);
+    ok(clunk(t, 1));
+
+    /* With O_DIRECT, which goes when the host refuses it */
+    ok(walk(t, ROOT, 1, "file"));
+    ok(open_fid(t, 1, P9C_O_RDONLY | O_NOATIME_WIRE | O_DIRECT_WIRE));
+    read_is(t, 1, 1, "ata");
+    g_assert_true(is_noatime(t, "file"));
+    ok(clunk(t, 1));
+
+    /* Made, or opened by name */
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "file", P9C_O_RDWR | O_NOATIME_WIRE, 0644));
+    g_assert_true(is_noatime(t, "file"));
+    ok(clunk(t, 1));
+    ok(walk(t, ROOT, 1, ""));
+    ok(create(t, 1, "new", P9C_O_RDWR | O_NOATIME_WIRE, 0644));
+    g_assert_true(is_noatime(t, "new"));
+    ok(clunk(t, 1));
+
+    /* Where the host says EPERM, the file opens without it. */
+    if (!geteuid()) {
+        host_write(t, "other", "data");
+        other = host_path(t, "other");
+        g_assert_cmpint(chown(other, 4321, 4321), ==, 0);
+        g_assert_cmpint(chmod(other, 0644), ==, 0);
+        ok(walk(t, ROOT, 1, "other"));
+        ok(open_fid(t, 1, P9C_O_RDONLY | O_NOATIME_WIRE));
+        read_is(t, 1, 0, "data");
+        if (has(t, HAS_USER)) {
+            g_assert_false(is_noatime(t, "other"));
+        }
+    }
 }
 
 /*
@@ -351,6 +432,7 @@ static void test_own_files(Test *t)
 
 const Case behaviour_host[] = {
     { "direct", test_direct, HAS_HOST, CASE_SMALL | CASE_ANYBODY },
+    { "open-noatime", test_noatime, HAS_HOST, CASE_SHORT },
     { "generation", test_generation, HAS_HOST, CASE_SMALL },
     { "readdir-come-and-go", test_readdir, HAS_HOST,
       CASE_SMALL | CASE_ANYBODY },

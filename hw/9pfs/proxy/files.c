@@ -55,12 +55,13 @@ void proxy_file_free(FsFile *file)
 
 /*
  * Opens the node without the helper, if QEMU may: the descriptor, or -errno;
- * then ask the helper. O_TRUNC always needs the helper: with QEMU's privilege
- * it would clear the set-id bits.
+ * then ask the helper. O_TRUNC and O_NOATIME always need the helper: with
+ * QEMU's privilege the first would clear the set-id bits, and the second would
+ * be for QEMU's own files only.
  */
 static int coroutine_fn open_in_qemu(FsNode *node, int flags)
 {
-    int fd = flags & O_TRUNC ? -1 : proxy_node_nowait_fd(node);
+    int fd = flags & (O_TRUNC | O_NOATIME) ? -1 : proxy_node_nowait_fd(node);
 
     return fd < 0 ? -EAGAIN
                   : hostfs_open(&proxy_own_fs, fd, flags | O_NONBLOCK);

@@ -13,8 +13,10 @@
  * Flags of Tlopen and Tlcreate. They have Linux' generic numbers
  * (asm-generic/fcntl.h), whatever numbers guest and host have. Flags that are
  * not here concern the guest's own descriptor (O_CLOEXEC, FASYNC, O_NONBLOCK,
- * O_LARGEFILE), or could fail on the host although the guest has allowed them
- * already (O_NOATIME).
+ * O_LARGEFILE).
+ *
+ * O_NOATIME keeps reads from changing the host's atime, where the host lets the
+ * server ask for it. Linux' client sends it up to 6.1.
  *
  * O_DIRECT keeps data out of the host's page cache, where the host's file
  * system can do that; the client need not align anything (host/file.c).
@@ -36,6 +38,7 @@ static const struct {
     { 000040000, O_DIRECT },
     { 000200000, O_DIRECTORY },
     { 000400000, O_NOFOLLOW },
+    { 001000000, O_NOATIME },
     { 004010000, O_SYNC },
 };
 

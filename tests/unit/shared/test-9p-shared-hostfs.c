@@ -161,6 +161,17 @@ static void assert_open(Fixture *f, const char *path, int flags, int err)
     close(node);
 }
 
+static void assert_noatime(Fixture *f, int flags, bool there)
+{
+    int node = node_of(f, "a/file");
+    int fd = hostfs_open(&f->fs, node, O_RDONLY | flags);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmphex(fcntl(fd, F_GETFL) & O_NOATIME, ==, there ? O_NOATIME : 0);
+    close(fd);
+    close(node);
+}
+
 static void test_open(Fixture *f)
 {
     make_tree(f);
@@ -176,6 +187,9 @@ static void test_open(Fixture *f)
     /* Flags that a guest may not choose are dropped. */
     assert_open(f, "a/file", O_RDWR | O_CREAT | O_EXCL | O_ASYNC, 0);
     assert_open(f, "a/file", O_RDONLY | O_PATH, 0);
+    assert_noatime(f, 0, false);
+    assert_noatime(f, O_NOATIME, true);
+    assert_noatime(f, O_NOATIME | O_DIRECT, true);
     assert_open(f, "a/b", O_RDWR | __O_TMPFILE, EISDIR);
     g_assert_cmpuint(count_entries(f->export), ==, 3);
     assert_file(f->export, "a/file", "text");
@@ -317,7 +331,10 @@ static void test_open_device(Fixture *f)
 static void open_user_child(Fixture *f)
 {
     assert_open(f, "a/file", O_RDONLY, 0);
-    assert_open(f, "a/file", O_RDONLY | O_NOATIME, EPERM);
+    /* As the file is another user's, the host refuses it. */
+    assert_noatime(f, O_NOATIME, false);
+    assert_noatime(f, O_NOATIME | O_DIRECT, false);
+    assert_open(f, "a/file", O_WRONLY | O_NOATIME, EACCES);
     assert_open(f, "a/file", O_WRONLY, EACCES);
     assert_open(f, "a/file", O_RDONLY | O_TRUNC, EACCES);
 }
