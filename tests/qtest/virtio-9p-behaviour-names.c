@@ -423,9 +423,17 @@ static void test_readdir_types(Test *t)
         { "fifo", DT_FIFO, P9C_QTFILE },
         { "socket", DT_SOCK, P9C_QTFILE },
         { "host", DT_REG, P9C_QTFILE },
+        { "host-dir", DT_DIR, P9C_QTDIR },
+        { "host-link", DT_LNK, P9C_QTSYMLINK },
+        { "again", DT_FIFO, P9C_QTFILE },
+        { ".", DT_DIR, P9C_QTDIR },
+        { "..", DT_DIR, P9C_QTDIR },
+        { "chr", DT_CHR, P9C_QTFILE },
+        { "blk", DT_BLK, P9C_QTFILE },
     };
+    unsigned n = ARRAY_SIZE(made) - (has(t, HAS_DEVICES) ? 0 : 2);
     g_autoptr(GPtrArray) all = NULL;
-    int i;
+    unsigned i;
 
     make_file(t, ROOT, "file", "");
     ok(make_dir(t, ROOT, "dir", 0755));
@@ -433,20 +441,73 @@ static void test_readdir_types(Test *t)
     ok(make_node(t, ROOT, "fifo", S_IFIFO | 0600, 0, 0));
     ok(make_node(t, ROOT, "socket", S_IFSOCK | 0600, 0, 0));
     host_write(t, "host", "");
+    host_mkdir(t, "host-dir");
+    host_symlink(t, "x", "host-link");
+    ok(walk(t, ROOT, 2, "fifo"));
+    ok(p9c_link(t->c, ROOT, 2, "again"));
+    if (has(t, HAS_DEVICES)) {
+        /* A character device of number 0 is an overlay's whiteout. */
+        ok(make_node(t, ROOT, "chr", S_IFCHR | 0600, 0, 0));
+        ok(make_node(t, ROOT, "blk", S_IFBLK | 0600, 7, 200));
+    }
     ok(walk(t, ROOT, 1, ""));
     ok(open_fid(t, 1, P9C_O_DIRECTORY));
     all = p9c_readdir_all(t->c, 1, 1000);
-    g_assert_cmpuint(all->len, ==, ARRAY_SIZE(made) + 2);
-    for (i = 0; i < ARRAY_SIZE(made); i++) {
-        P9CDirent *e = p9c_dirent_find(all, made[i].name);
+    g_assert_cmpuint(all->len, ==, n);
+    for (i = 0; i < n; i++) {
+        const char *name = made[i].name;
+        P9CDirent *e = p9c_dirent_find(all, name);
 
         g_assert_nonnull(e);
-        if (e->type != DT_UNKNOWN) {
-            g_assert_cmpint(e->type, ==, made[i].type);
-            g_assert_cmphex(e->qid.type, ==, made[i].qid);
-        }
-        g_assert_cmpuint(e->qid.path, ==, attr_of(t, made[i].name).qid.path);
+        g_test_message("%s has type %u, wanted %d", name, e->type,
+                       made[i].type);
+        g_assert_cmpint(e->type, ==, made[i].type);
+        g_assert_cmphex(e->qid.type, ==, made[i].qid);
+        /* Above the root there is only the root. */
+        g_assert_cmpuint(e->qid.path, ==,
+                         attr_of(t, *name == '.' ? "" : name).qid.path);
     }
+}
+
+static void links_are(Test *t, const char *name, uint64_t links)
+{
+    P9CAttr attr = attr_of(t, name);
+
+    g_test_message("'%s' has %" PRIu64 " links, wanted %" PRIu64, name,
+                   attr.nlink, links);
+    g_assert_cmpuint(attr.nlink, ==, links);
+}
+
+/* A directory's links are its names, its "." and its sub-directories' "..". */
+static void test_dir_links(Test *t)
+{
+    struct stat one, two, root;
+    bool counts;
+
+    host_mkdir(t, "one");
+    host_mkdir(t, "one/sub");
+    host_mkdir(t, "two");
+    one = host_stat(t, "one");
+    two = host_stat(t, "two");
+    counts = one.st_nlink == two.st_nlink + 1;
+    g_test_message("the host %s sub-directories", counts ? "counts"
+                                                         : "does not count");
+    ok(make_dir(t, ROOT, "d", 0755));
+    links_are(t, "d", two.st_nlink);
+    ok(walk(t, ROOT, 1, "d"));
+    make_file(t, 1, "file", "");
+    links_are(t, "d", two.st_nlink);
+    ok(make_dir(t, 1, "e", 0755));
+    links_are(t, "d", one.st_nlink);
+    ok(make_dir(t, 1, "f", 0755));
+    links_are(t, "d", one.st_nlink + counts);
+    ok(unlink_at(t, 1, "f", P9C_AT_REMOVEDIR));
+    links_are(t, "d", one.st_nlink);
+    links_are(t, "one", one.st_nlink);
+    ok(walk(t, ROOT, 2, ""));
+    ok(set_mode(t, 2, 0755));
+    root = host_stat(t, ".");
+    links_are(t, "", counts ? 2 + 3 : root.st_nlink);
 }
 
 const Case behaviour_names[] = {
@@ -462,5 +523,6 @@ const Case behaviour_names[] = {
     { "names", test_names, HAS_HOST },
     { "readdir-many", test_readdir_many, HAS_HOST, CASE_ANYBODY },
     { "readdir-types", test_readdir_types, HAS_HOST },
+    { "dir-links", test_dir_links, HAS_HOST },
     { NULL }
 };

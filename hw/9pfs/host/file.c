@@ -25,6 +25,13 @@
  * a CoMutex lets one at a time use them. A request for offset 0 always starts
  * again, as rewinddir(3) does.
  *
+ * If the types that the guest sees are not the host's, the work that reads a
+ * block replaces them. That takes more system calls for each entry, so the
+ * thread pool does it, on file systems in memory, too.
+ *
+ * The directory above the export's root is none of the guest's: there, ".." has
+ * the root's own inode number.
+ *
  * A block takes memory only as long as it has entries that no request has taken
  * yet. An export keeps at most HOST_DIR_BLOCKS of those that no request uses.
  * For another one, the least recently used goes, and its directory is read
@@ -86,6 +93,14 @@ FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
     f->direct = (flags & O_DIRECT) && (fcntl(fd, F_GETFL) & O_DIRECT);
     host_file_set_io_wait(f);
     return &f->file;
+}
+
+void host_file_set_entry_type(FsFile *file, HostEntryType *type, void *opaque)
+{
+    HostFile *f = host_file(file);
+
+    f->entry_type = type;
+    f->entry_type_opaque = opaque;
 }
 
 int host_file_fd(const FsFile *file)
@@ -217,9 +232,29 @@ int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
  */
 
 typedef struct HostDirRead {
-    int fd;
+    const HostFile *f;
     HostDir *dir;
 } HostDirRead;
+
+static uint16_t dirent_reclen(const uint8_t *p)
+{
+    uint16_t reclen;
+
+    memcpy(&reclen, p + DIRENT_RECLEN, sizeof(reclen));
+    return reclen;
+}
+
+/* Replaces the types of entries by those that the guest sees. */
+static void set_types(const HostFile *f, uint8_t *buf, size_t len)
+{
+    uint8_t *p;
+
+    for (p = buf; f->entry_type && p < buf + len; p += dirent_reclen(p)) {
+        p[DIRENT_TYPE] = f->entry_type(f->entry_type_opaque, f->fd,
+                                       (const char *)p + DIRENT_NAME,
+                                       p[DIRENT_TYPE]);
+    }
+}
 
 /* Fills the block: bytes in it, 0 at the end of the directory, or -errno. */
 static int readdir_work(void *opaque)
@@ -229,16 +264,17 @@ static int readdir_work(void *opaque)
     size_t len = 0;
     ssize_t n;
 
-    if (dir->seek && lseek(rd->fd, dir->next, SEEK_SET) < 0) {
+    if (dir->seek && lseek(rd->f->fd, dir->next, SEEK_SET) < 0) {
         return -errno;
     }
     do {
-        n = syscall(SYS_getdents64, rd->fd, dir->buf + len,
+        n = syscall(SYS_getdents64, rd->f->fd, dir->buf + len,
                     HOST_DIR_BLOCK - len);
         if (n < 0) {
             /* After some entries, the next call reports it */
             return len ? len : -errno;
         }
+        set_types(rd->f, dir->buf + len, n);
         len += n;
     } while (n > 0 && len < HOST_DIR_BLOCK / 2);
     dir->end = n == 0;
@@ -246,8 +282,11 @@ static int readdir_work(void *opaque)
 }
 
 /* Offers the entries of the block. False when one was refused. */
-static bool host_dir_hand_on(HostDir *dir, FsDirFill *fill, void *opaque)
+static bool host_dir_hand_on(const HostFile *f, HostDir *dir, FsDirFill *fill,
+                             void *opaque)
 {
+    const FsNode *node = f->file.node;
+
     while (dir->pos < dir->len) {
         const uint8_t *p = dir->buf + dir->pos;
         const char *name = (const char *)p + DIRENT_NAME;
@@ -256,16 +295,17 @@ static bool host_dir_hand_on(HostDir *dir, FsDirFill *fill, void *opaque)
             .name = name,
             .namelen = strlen(name),
         };
-        uint16_t reclen;
 
         memcpy(&entry.ino, p, sizeof(entry.ino));
         memcpy(&entry.next, p + DIRENT_OFF, sizeof(entry.next));
-        memcpy(&reclen, p + DIRENT_RECLEN, sizeof(reclen));
+        if (node == node->fs->root && !strcmp(name, "..")) {
+            entry.ino = node->ino;
+        }
         if (!fill(opaque, &entry)) {
             return false;
         }
         dir->next = entry.next;
-        dir->pos += reclen;
+        dir->pos += dirent_reclen(p);
     }
     return true;
 }
@@ -335,7 +375,8 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
                                       uint64_t offset, FsDirFill *fill,
                                       void *opaque)
 {
-    HostDirRead rd = { .fd = f->fd, .dir = dir };
+    HostDirRead rd = { .f = f, .dir = dir };
+    HostWait wait = f->entry_type ? HOST_WAIT_POOL : f->wait;
     int ret, got;
 
     if (offset != dir->next || (offset == 0 && dir->len > 0)) {
@@ -344,7 +385,7 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
         dir->end = false;
         dir->seek = true;
     }
-    while (host_dir_hand_on(dir, fill, opaque)) {
+    while (host_dir_hand_on(f, dir, fill, opaque)) {
         if (dir->end) {
             /* Reported once; the next request reads the directory again */
             dir->end = dir->next != offset;
@@ -354,7 +395,7 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
             dir->buf = g_malloc(HOST_DIR_BLOCK);
         }
         fs_call_memory_put(call);
-        ret = host_run(f->file.node->dev, f->wait, readdir_work, &rd);
+        ret = host_run(f->file.node->dev, wait, readdir_work, &rd);
         got = fs_call_memory_get(call);
         dir->pos = dir->len = 0;
         if (ret < 0) {

@@ -20,6 +20,13 @@
 typedef struct HostDir HostDir;
 typedef struct HostDirs HostDirs;
 
+/*
+ * The guest's type (DT_*) of the entry @name, which is of @type on the host, in
+ * the open directory @dir. Any thread; may block.
+ */
+typedef unsigned char HostEntryType(void *opaque, int dir, const char *name,
+                                    unsigned char type);
+
 typedef struct HostFile {
     FsFile file;
     int fd;
@@ -34,6 +41,9 @@ typedef struct HostFile {
     HostWait read_wait;
     bool locked;                /* a lock was asked for */
     HostDir *dir;               /* of an open directory that was read */
+    /* NULL: the types of entries are the host's */
+    HostEntryType *entry_type;
+    void *entry_type_opaque;
 } HostFile;
 
 /*
@@ -47,6 +57,9 @@ FsFile *host_file_new(FsNode *node, int fd, int flags, bool writeout,
 
 /* Sets read_wait of a file that is open with f->direct. */
 void host_file_set_io_wait(HostFile *f);
+
+/* Entries of the directory have the types that @type says. */
+void host_file_set_entry_type(FsFile *file, HostEntryType *type, void *opaque);
 
 /* The descriptor; the file keeps its ownership. */
 int host_file_fd(const FsFile *file);

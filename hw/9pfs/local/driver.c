@@ -36,6 +36,36 @@
  * Opening
  */
 
+/*
+ * HostEntryType: only a regular file of the host may have another type for the
+ * guest. Unknown if it has just gone, or if another file is mounted there,
+ * whose file system may not answer.
+ */
+static unsigned char entry_type(void *opaque, int dir, const char *name,
+                                unsigned char type)
+{
+    const LocalHost *host = opaque;
+    LocalInode inode = { .dir = dir, .name = name, .kept = -1 };
+    FsAttr attr;
+    int ret;
+
+    if ((type != DT_REG && type != DT_UNKNOWN) || fs_name_check(name) < 0 ||
+        host->model->reserved(name)) {
+        return type;
+    }
+    if (hostfs_is_mount(dir, name)) {
+        return DT_UNKNOWN;
+    }
+    ret = hostfs_step(&host->host, dir, name, HOST_WAIT_POOL, &attr);
+    if (ret < 0) {
+        return DT_UNKNOWN;
+    }
+    inode.handle = ret;
+    ret = host->model->getattr(host, &inode, &attr);
+    close(inode.handle);
+    return ret < 0 ? DT_UNKNOWN : IFTODT(attr.mode);
+}
+
 typedef struct OpenWork {
     const LocalHost *host;
     int handle;
@@ -80,6 +110,9 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
         return ret;
     }
     *file = host_file_new(node, ret, flags, lf->writeout, kind);
+    if (lf->host.model->hides_types) {
+        host_file_set_entry_type(*file, entry_type, &lf->host);
+    }
     return 0;
 }
 
@@ -101,15 +134,8 @@ typedef struct DirFill {
 static bool fill_visible(void *opaque, const FsDirent *entry)
 {
     const DirFill *f = opaque;
-    FsDirent seen = *entry;
 
-    if (f->model->reserved(entry->name)) {
-        return true;
-    }
-    if (f->model->hides_types && seen.type != DT_DIR) {
-        seen.type = DT_UNKNOWN;
-    }
-    return f->fill(f->opaque, &seen);
+    return f->model->reserved(entry->name) || f->fill(f->opaque, entry);
 }
 
 static int coroutine_fn local_readdir(FsCall *call, FsFile *file,

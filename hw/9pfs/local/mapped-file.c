@@ -114,6 +114,22 @@ static int claim_view(const LocalHost *lh, const LocalInode *inode,
 
 /* Views, which the caller has claimed */
 
+/* The folder of metadata is no sub-directory that the guest could see. */
+static void uncount_folder(const LocalHost *lh, const LocalInode *inode,
+                           FsAttr *attr)
+{
+    int fd;
+
+    /* Some file systems do not count sub-directories. */
+    if (S_ISDIR(attr->mode) && attr->nlink > 2) {
+        fd = local_metadata_open_folder(lh, inode->handle, false);
+        if (fd >= 0) {
+            close(fd);
+            attr->nlink--;
+        }
+    }
+}
+
 /* Turns @host, the host's attributes, into those that the guest sees. */
 static int apply_view(const LocalHost *lh, const LocalInode *inode,
                       FsAttr *host, LocalView *view)
@@ -182,6 +198,9 @@ static int mapped_getattr(const LocalHost *lh, const LocalInode *inode,
     if (ret == 0) {
         ret = apply_view(lh, inode, attr, &view);
         local_keys_drop(&k);
+    }
+    if (ret == 0) {
+        uncount_folder(lh, inode, attr);
     }
     return ret;
 }
