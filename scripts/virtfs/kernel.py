@@ -3,10 +3,16 @@
 
 Debian's kernel comes from the archive that QEMU's source comes from, in the
 same way and into the same cache. The first use fetches the newest one, and
-later uses keep it. From its package the cache keeps the image and the modules
+later uses keep it. From its packages the cache keeps the image and the modules
 that a share needs, unpacked and in the order of loading.
+
+There are two layouts. In the older one, a package has boot/vmlinuz-VERSION and
+lib/modules/VERSION (or usr/lib/modules/VERSION). In the newer one the image is
+the file vmlinuz among its modules, usr/lib/modules/VERSION/vmlinuz, and comes
+in another package (linux-binary-VERSION) than these (linux-modules-VERSION).
 """
 
+import gzip
 import lzma
 import os
 import pathlib
@@ -16,6 +22,7 @@ import signal
 import struct
 import subprocess
 import tempfile
+import zlib
 
 import fetch                            # base/fetch.py
 from fail import Fail, note
@@ -49,13 +56,20 @@ class Kernel:
 def _content(path):
     """The content of a module, uncompressed."""
     data = path.read_bytes()
-    if path.suffix == '.xz':
-        return lzma.decompress(data)
-    if path.suffix == '.zst':
-        if not shutil.which('zstd'):
-            raise Fail(f'{path}: unpacking it needs zstd (package zstd)')
-        return subprocess.run(['zstd', '-dc'], input=data,
-                              capture_output=True, check=True).stdout
+    try:
+        if path.suffix == '.xz':
+            return lzma.decompress(data)
+        if path.suffix == '.gz':
+            return gzip.decompress(data)
+        if path.suffix == '.zst':
+            if not shutil.which('zstd'):
+                raise Fail(f'{path}: unpacking it needs zstd: '
+                           'apt install zstd')
+            return subprocess.run(['zstd', '-dc'], input=data,
+                                  capture_output=True, check=True).stdout
+    except (lzma.LZMAError, EOFError, OSError, zlib.error,
+            subprocess.CalledProcessError) as e:
+        raise Fail(f'{path}: cannot unpack it: {e}') from None
     return data
 
 
@@ -110,30 +124,47 @@ def _version(image):
     return text.split(' ')[0] if at > 0x200 and text else None
 
 
-def given(image):
-    """The user's kernel, with the modules of its package, which may be
-    unpacked beside it or installed."""
-    image = pathlib.Path(image).resolve()
-    version = _version(image)
-    for above in (image.parent, image.parent.parent, pathlib.Path('/')):
+def _folders(image, version):
+    """Yields where the modules of an image may be, the nearest first."""
+    if (image.parent / 'kernel').is_dir():
+        yield image.parent              # the newer layout
+    for above in (*image.parents, pathlib.Path('/')) if version else ():
         for lib in ('lib/modules', 'usr/lib/modules'):
-            folder = above / lib / (version or '-')
-            if folder.is_dir():
-                return Kernel(image, _resolve(folder))
-    note(f'found no modules of {image} ({version or "no version"}); everything '
-         'that a share needs must be built in')
+            yield above / lib / version
+
+
+def given(image):
+    """The user's kernel, with its modules, which may be unpacked beside it or
+    installed."""
+    given_path = pathlib.Path(image).absolute()
+    image = given_path.resolve()
+    version = _version(image)
+    for folder in (*_folders(image, version), *_folders(given_path, version)):
+        found = _resolve(folder) if (folder / 'kernel').is_dir() else []
+        if found or (folder / 'modules.builtin').is_file():
+            return Kernel(image, found)
+    note(f'found no modules of {image} ({version or "no version"}), neither '
+         'beside it nor in lib/modules of a folder above; everything that a '
+         'share needs must be built in')
     return Kernel(image, [])
 
 
-def _package(cache):
-    """The path of a Debian kernel's package, cached or fetched."""
-    with fetch.Fetcher(fetch.read_spec(), cache) as fetcher:
+def _packages(cache, suite):
+    """The paths of a Debian kernel's packages, cached or fetched."""
+    spec = fetch.read_spec()
+    with fetch.Fetcher({**spec, 'suite': suite or spec['suite']},
+                       cache) as fetcher:
         archive = fetcher.open_archive()
-        said = archive.apt('apt-cache', 'depends', PACKAGE)
-        found = re.search(r'Depends: (linux-image-\S+)', said)
-        if not found:
+
+        def needs(package, kinds):
+            said = archive.apt('apt-cache', 'depends', package)
+            return re.findall(rf'Depends: (linux-(?:{kinds})-\d\S+)', said)
+
+        images = needs(PACKAGE, 'image')
+        if not images:
             raise Fail(f'the Debian archive has no {PACKAGE}')
-        return fetcher.package(found[1])
+        parts = needs(images[0], 'base|binary|modules')
+        return [fetcher.package(p) for p in parts or images[:1]]
 
 
 def _extract(package, to):
@@ -151,24 +182,33 @@ def _extract(package, to):
         raise Fail(f'dpkg-deb -x {package} failed')
 
 
-def _unpack(package, to, more):
-    """Makes a kernel's folder in the cache from its package."""
-    note(f'unpacking {package.name}')
+def _image(tree):
+    """(image, folder of modules) in a folder with a kernel's packages."""
+    for image in (*tree.glob('boot/vmlinuz-*'),
+                  *tree.glob('usr/lib/modules/*/vmlinuz')):
+        version = image.name.removeprefix('vmlinuz-') \
+            if image.parent.name == 'boot' else image.parent.name
+        for lib in ('usr/lib/modules', 'lib/modules'):
+            if (tree / lib / version).is_dir():
+                return image, tree / lib / version
+    raise Fail('the packages of the kernel have no image, or no modules')
+
+
+def _unpack(packages, to, more):
+    """Makes a kernel's folder in the cache from its packages."""
     with tempfile.TemporaryDirectory(dir=to.parent, prefix='kernel-',
                                      ignore_cleanup_errors=True) as work:
         work = pathlib.Path(work)
-        _extract(package, work / 'all')
-        image = next((work / 'all/boot').glob('vmlinuz-*'))
-        version = image.name.removeprefix('vmlinuz-')
-        folder = next(p for p in (work / 'all/usr/lib/modules' / version,
-                                  work / 'all/lib/modules' / version)
-                      if p.is_dir())
+        for package in packages:
+            note(f'unpacking {package.name}')
+            _extract(package, work / 'all')
+        image, folder = _image(work / 'all')
         new = work / 'new'
         new.mkdir()
-        os.chmod(image, 0o644)
-        os.rename(image, new / 'vmlinuz')
         for number, (name, path) in enumerate(_resolve(folder, more)):
             (new / f'{number:02}-{name}.ko').write_bytes(_content(path))
+        os.chmod(image, 0o644)
+        os.rename(image, new / 'vmlinuz')
         try:
             os.rename(new, to)
         except OSError:
@@ -176,20 +216,24 @@ def _unpack(package, to, more):
                 raise
 
 
-def debian(more=()):
-    """Debian's kernel. more: names of further modules for it; the cache keeps
-    a folder per such list."""
+def debian(more=(), suite=None):
+    """Debian's kernel.
+
+    more: names of further modules for it; suite: another suite of the archive
+    than that of the base. The cache keeps a folder for each combination.
+    """
     cache = fetch.Cache.of_user()
     cache.folder.mkdir(parents=True, exist_ok=True)
-    suffix = '+'.join(['.kernel', *more])
-    folders = sorted(cache.folder.glob(f'linux-image-*{suffix}'),
+    suffix = '+'.join([f'.kernel@{suite}' if suite else '.kernel', *more])
+    folders = sorted(cache.folder.glob(f'linux-*{suffix}'),
                      key=lambda p: p.stat().st_mtime)
     if folders:
         folder = folders[-1]
     else:
-        package = _package(cache)
-        folder = cache.folder / (package.name.removesuffix('.deb') + suffix)
-        _unpack(package, folder, more)
+        packages = _packages(cache, suite)
+        folder = cache.folder / (packages[0].name.removesuffix('.deb')
+                                 + suffix)
+        _unpack(packages, folder, more)
     modules = [(p.name.partition('-')[2].removesuffix('.ko'), p)
                for p in sorted(folder.glob('*.ko'))]
     return Kernel(folder / 'vmlinuz', modules)

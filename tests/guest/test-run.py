@@ -5,10 +5,12 @@ it always ends, with everything that it started.
 """
 
 import hashlib
+import lzma
 import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import unittest
 
 import harness
 from harness import Guest, Root, User, for_each, run, wait_for
+from virtfs import kernel
 
 FAILED = 125
 # Seconds of processor time that a second, emulated ./boot may take
@@ -163,6 +166,21 @@ class Boot(unittest.TestCase):
                               stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=harness.LIMIT)
         return done.returncode, done.stdout, done.stderr
+
+    def test_kernel(self):
+        """--kernel, with the image among its modules, as in newer packages"""
+        known = kernel.debian()
+        share = harness.new_share(self.who)
+        folder = share / 'usr/lib/modules/1'
+        (folder / 'kernel').mkdir(parents=True)
+        shutil.copy(known.image, folder / 'vmlinuz')
+        for name, data in known.modules():
+            (folder / f'kernel/{name}.ko.xz').write_bytes(
+                lzma.compress(data, preset=0))
+        self.assertEqual(
+            self.boot('grep -c "^share /mnt/share 9p" /proc/mounts',
+                      '--kernel', folder / 'vmlinuz', share=share),
+            (0, b'1\n', ''))
 
     def test_bad_arguments(self):
         """Unknown arguments of QEMU end ./boot with QEMU's message"""
