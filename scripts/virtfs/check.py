@@ -170,6 +170,7 @@ def unit(_context):
     programs = [_program(t) for t in _meson_tests() if not _is_helper(t)]
     return [*programs, _unittest('tests/graft/test-graft.py', 300),
             _unittest('tests/bench/test-report.py', 60),
+            _unittest('tests/check/test-kernel.py', 300),
             _unittest('tests/check/test-runner.py', 300)]
 
 
