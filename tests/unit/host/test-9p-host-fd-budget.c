@@ -318,7 +318,7 @@ static void test_relieve(void)
 typedef struct Worker {
     AioContext *ctx;
     GThread *thread;
-    QemuEvent done;
+    QemuSemaphore done;
     void (*fn)(void *opaque);
     void *opaque;
     bool stop;
@@ -338,7 +338,7 @@ static void *worker_thread(void *opaque)
 static void worker_bh(void *opaque)
 {
     worker.fn(worker.opaque);
-    qemu_event_set(&worker.done);
+    qemu_sem_post(&worker.done);
 }
 
 /* Runs @fn in the worker, while this thread only waits. */
@@ -346,9 +346,8 @@ static void in_worker(void (*fn)(void *opaque), void *opaque)
 {
     worker.fn = fn;
     worker.opaque = opaque;
-    qemu_event_reset(&worker.done);
     aio_bh_schedule_oneshot(worker.ctx, worker_bh, NULL);
-    qemu_event_wait(&worker.done);
+    qemu_sem_wait(&worker.done);
 }
 
 static void worker_stop(void *opaque)
@@ -360,7 +359,7 @@ static void worker_begin(void)
 {
     worker.stop = false;
     worker.ctx = aio_context_new(&error_abort);
-    qemu_event_init(&worker.done, false);
+    qemu_sem_init(&worker.done, 0);
     worker.thread = g_thread_new("worker", worker_thread, NULL);
 }
 
@@ -368,7 +367,7 @@ static void worker_end(void)
 {
     in_worker(worker_stop, NULL);
     g_thread_join(worker.thread);
-    qemu_event_destroy(&worker.done);
+    qemu_sem_destroy(&worker.done);
     aio_context_unref(worker.ctx);
 }
 
