@@ -36,6 +36,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/sockets.h"
 #include "qemu/timer.h"
+#include "hw/9pfs/compat.h"
 #include "launch.h"
 
 #define HELPER_PROGRAM      "virtfs-proxy-helper"
@@ -358,8 +359,9 @@ static bool peer_connect(const char *path, bool wait, int *sock, Error **errp)
     }
     if (wait) {
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-    } else {
-        qemu_socket_set_nonblock(fd);
+    } else if (!qemu_set_blocking(fd, false, errp)) {
+        close(fd);
+        return false;
     }
     work.fd = fd;
     ret = proxy_launch_run(connect_work, &work);

@@ -35,6 +35,7 @@
 #include "qemu/module.h"
 #include "hw/qdev-properties.h"
 #include "hw/virtio/virtio-access.h"
+#include "hw/9pfs/compat.h"
 #include "hw/9pfs/virtio-9p.h"
 #include "migration/vmstate.h"
 #include "system/kvm.h"
@@ -395,7 +396,7 @@ static void virtio_9p_device_realize(DeviceState *dev, Error **errp)
         v->notify_bh = virtio_bh_new_guarded(dev, virtio_9p_notify_bh, v);
     }
     v->kick_bh = aio_bh_new(v->ctx, virtio_9p_kick_bh, v);
-    v->vm_state = qdev_add_vm_change_state_handler(dev, virtio_9p_vm_change, v);
+    v->vm_state = p9_add_vm_change_state_handler(dev, virtio_9p_vm_change, v);
     /*
      * With indirect descriptors each descriptor can be a request. To make a
      * coroutine that is not in the pool takes longer than most requests do.
