@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Grafts this tree onto a QEMU source tree and configures the result.
 
-usage: ./configure [--base=PATH] [--builddir=DIR] [--lean] [ARGUMENT..]
+usage: ./configure [--base=BASE] [--builddir=DIR] [--lean] [ARGUMENT..]
 
-  --base=PATH     QEMU {series}.x to graft onto: a source folder, which is
-                  copied and never changed, or a tarball. Default: the one that
-                  Debian {suite} distributes, fetched once into
+  --base=BASE     the QEMU to graft onto: a series, {names}; or a source
+                  folder, which is copied and never changed; or a tarball.
+                  Default: {default}. The source of a series is that which
+                  Debian distributes, fetched once into
                   {cache}
   --builddir=DIR  the build folder (default: build, in this tree); the grafted
                   source is beside it, in DIR.base/qemu
@@ -20,8 +21,8 @@ ninja -C DIR
 The steps: fetch the base and, if the machine's Meson is too old for the base,
 Meson (both are verified, and nothing is installed); unpack the base without the
 parts that this tree replaces; link this tree's files into place and make the
-edits of base/edits.toml; run the base's configure; link Debian's firmware
-images into DIR/qemu-bundle.
+edits of base/edits.toml, or list everything that does not fit; run the base's
+configure; link Debian's firmware images into DIR/qemu-bundle.
 """
 
 import os
@@ -34,6 +35,7 @@ import firmware
 import graft
 import modules
 import packages
+import series
 import unpack
 from fail import Fail, note, run
 
@@ -66,7 +68,8 @@ def arguments(argv):
                 raise Fail(f"{arg}: --{name} takes no value")
             own[name] = True
         elif not value:
-            raise Fail(f"--{name} needs a value: --{name}=PATH")
+            raise Fail(f"--{name} needs a value: --{name}="
+                       + {"base": "BASE", "builddir": "DIR"}[name])
         else:
             own[name] = value
     if "-h" in rest:
@@ -75,20 +78,17 @@ def arguments(argv):
 
 
 def unpack_base(spec, given, unpacked, fetcher):
-    """Unpack the base beside the build folder."""
+    """Unpack the base beside the build folder; returns its version."""
     without = spec["unpack"]["without"]
-    if given and os.path.isdir(given):
-        unpacked.from_folder(pathlib.Path(given).resolve(), spec["series"],
-                             without)
-        return
-    if given:
-        tarball = pathlib.Path(given)
-        if not tarball.is_file():
-            raise Fail(f"--base={given}: no such file or folder")
-        has = fetch.sha256(tarball)
-    else:
-        tarball, has = fetcher.tarball()
-    unpacked.from_tarball(tarball, has, spec["series"], without)
+    if not given or series.find(spec, given):
+        return unpacked.from_tarball(*fetcher.tarball(given), without)
+    if os.path.isdir(given):
+        return unpacked.from_folder(pathlib.Path(given).resolve(), without)
+    tarball = pathlib.Path(given)
+    if not tarball.is_file():
+        raise Fail(f"--base={given}: no such file or folder, and no series "
+                   f"that this tree knows ({' or '.join(series.names(spec))})")
+    return unpacked.from_tarball(tarball, fetch.sha256(tarball), without)
 
 
 def check_packages(rest):
@@ -119,8 +119,9 @@ def main(argv):
     cache = fetch.Cache.of_user()
     own, rest = arguments(argv)
     if own["help"]:
-        print(__doc__.format(series=spec["series"], suite=spec["suite"],
-                             cache=cache.folder).partition("\n\n")[2], end="")
+        print(__doc__.format(names=" or ".join(series.names(spec)),
+                             default=spec["default"], cache=cache.folder)
+              .partition("\n\n")[2], end="")
         return 0
     check_packages(rest)
     build = pathlib.Path(own["builddir"] or TREE / "build").absolute()
@@ -128,12 +129,11 @@ def main(argv):
     # Not inside the build folder, where Meson allows no source
     unpacked = unpack.Unpacked(build.with_name(build.name + ".base"))
     with fetch.Fetcher(spec, cache) as fetcher:
-        unpack_base(spec, own["base"], unpacked, fetcher)
+        version = unpack_base(spec, own["base"], unpacked, fetcher)
         python = modules.make(spec["module"], unpacked.home, fetcher)
     base = unpacked.root
-    graft.make_links(TREE, base, spec["link"], unpacked.links)
-    graft.make_edits(TREE, base, unpacked.pristine)
-    graft.order_option_files(base)
+    graft.make(TREE, unpacked, spec,
+               series.of_version(spec, version, own["base"] or base), version)
     done = subprocess.run([base / "configure",
                            *base_arguments(own, rest, python, base)],
                           cwd=build, check=False)

@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 import tomllib
 
+import series
 from fail import Fail, note
 
 # apt reads this after the machine's configuration. Settings such as proxies
@@ -117,16 +118,17 @@ class Cache:
 
 
 class Archive:
-    """The Debian archive, read by apt with private state."""
+    """A suite of the Debian archive, read by apt with private state."""
 
-    def __init__(self, spec, state):
+    def __init__(self, spec, suite, state):
         self.spec = spec
+        self.suite = suite
         self.state = state
         for tool, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg")):
             if not shutil.which(tool):
                 raise Fail(f"{tool} is needed to fetch the base (package "
-                           f"{package}); or give a QEMU {spec['series']}.x "
-                           "source tree or tarball: --base=PATH")
+                           f"{package}); or give a source tree or tarball "
+                           f"of QEMU {series.listed(spec)}: --base=PATH")
         if not os.path.exists(spec["keyring"]):
             raise Fail(f"{spec['keyring']} is missing: apt install "
                        "debian-archive-keyring")
@@ -147,11 +149,10 @@ class Archive:
         mirrors = machine_mirrors()
         said = [] if mirrors else ["apt's configuration names no mirror"]
         for mirror in mirrors:
-            note(f"reading the package lists of {self.spec['suite']} "
-                 f"from {mirror}")
+            note(f"reading the package lists of {self.suite} from {mirror}")
             (self.state / "sources.list").write_text(SOURCES.format(
                 keyring=self.spec["keyring"], arch=self.arch, mirror=mirror,
-                suite=self.spec["suite"]))
+                suite=self.suite))
             try:
                 self.apt("apt-get", "update")
                 return
@@ -159,11 +160,11 @@ class Archive:
                 said.append(str(e))
         raise Fail("cannot reach the Debian archive:\n"
                    + "\n".join(said)
-                   + f"\nWithout a network, give a QEMU {self.spec['series']}"
-                     ".x source tree or tarball: --base=PATH")
+                   + "\nWithout a network, give a source tree or tarball of "
+                     f"QEMU {series.listed(self.spec)}: --base=PATH")
 
-    def tarballs(self):
-        """(version, file name, sum) of each base tarball in the archive."""
+    def tarballs(self, name):
+        """(version, file name, sum) of each tarball of a series."""
         found = []
         text = self.apt("apt-cache", "showsrc", "--only-source", "qemu")
         for entry in text.split("\n\n"):
@@ -172,7 +173,7 @@ class Archive:
             orig = files and re.search(
                 r"(\w{64}) \d+ (qemu_([^_\s]+)\.orig\.tar\.\w+)$",
                 files[1], re.M)
-            if version and orig and in_series(orig[3], self.spec["series"]):
+            if version and orig and series.has(name, orig[3]):
                 found.append((version[1], orig[2], orig[1]))
         return found
 
@@ -200,11 +201,6 @@ def run(command, cwd=None):
         says = (done.stderr or done.stdout).strip()
         raise Fail(f"{command[0]} failed ({done.returncode}): {says}")
     return done.stdout
-
-
-def in_series(version, series):
-    """Whether an upstream version belongs to the series; suffixes are fine."""
-    return re.match(re.escape(series) + r"\.\d", version) is not None
 
 
 def machine_mirrors():
@@ -236,7 +232,7 @@ class Fetcher:
     def __init__(self, spec, cache):
         self.spec = spec
         self.cache = cache
-        self.archive = None
+        self.archives = {}      # by suite
         self.stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -245,9 +241,13 @@ class Fetcher:
     def __exit__(self, *_):
         self.stack.close()
 
-    def open_archive(self):
-        """The archive; its lists are read once."""
-        if not self.archive:
+    def open_archive(self, suite=None):
+        """The archive of a suite; its lists are read once.
+
+        suite: default: the one from which packages come
+        """
+        suite = suite or self.spec["suite"]
+        if suite not in self.archives:
             try:
                 self.cache.folder.mkdir(parents=True, exist_ok=True)
                 state = self.stack.enter_context(
@@ -255,29 +255,34 @@ class Fetcher:
                                                 prefix="apt-"))
             except OSError as e:
                 raise Fail(f"the cache folder: {e}") from None
-            self.archive = Archive(self.spec, pathlib.Path(state))
-        return self.archive
+            self.archives[suite] = Archive(self.spec, suite,
+                                           pathlib.Path(state))
+        return self.archives[suite]
 
-    def tarball(self):
-        """The path and sum of the base's tarball."""
-        for k in self.spec["known"]:
+    def tarball(self, name=None):
+        """The path and sum of the tarball of a known series.
+
+        name: default: the default series
+        """
+        wanted = series.find(self.spec, name)
+        for k in wanted["known"]:
             path = self.cache.get(k["file"], k["sha256"])
             if path:
                 return path, k["sha256"]
         for name, has in reversed(self.cache.sums().items()):
-            if name.startswith(f"qemu_{self.spec['series']}."):
+            if series.has(f"qemu_{wanted['name']}", name):
                 path = self.cache.get(name)
                 if path:
                     self.note_unknown(name)
                     return path, has
-        archive = self.open_archive()
-        offers = archive.tarballs()
+        archive = self.open_archive(wanted["suite"])
+        offers = archive.tarballs(wanted["name"])
         if not offers:
-            raise Fail(f"Debian {self.spec['suite']} no longer has a QEMU "
-                       f"{self.spec['series']}.x; give a source tree or "
+            raise Fail(f"Debian {wanted['suite']} no longer has a QEMU "
+                       f"{wanted['name']}.x; give a source tree or "
                        "tarball: --base=PATH")
-        version, name, want = choose(offers, self.spec["known"])
-        if want not in [k["sha256"] for k in self.spec["known"]]:
+        version, name, want = choose(offers, wanted["known"])
+        if want not in [k["sha256"] for k in wanted["known"]]:
             self.note_unknown(name)
         return self.cache.put(archive.fetch_tarball(version, name, want)), want
 

@@ -24,6 +24,13 @@ anchor that opens a block, such as the first line of a function or a struct,
 and the edit's other anchors then count only between that line and the next
 line that begins with '}'.
 
+An edit may be limited to some series of the base.  A piece then has an edit in
+at least one of them.
+
+Whatever of the base does not fit (an anchor, a file that is gone, a file in the
+way of a link) goes to one list of misfits, so that the user of another base
+sees everything at once.  If the list is not empty, the graft writes nothing.
+
 Every graft starts from the base's untouched text: before the first edit of a
 file, the graft puts a copy aside (in the folder "pristine").  It writes a file
 only if the text changes, so that grafting again causes no rebuild.
@@ -40,6 +47,8 @@ import tomllib
 
 from fail import Fail
 
+GUIDE = "docs/devel/virtfs-next-qemu.rst"
+
 PIECE = re.compile(r"\s*(?:#|//|/\*|\.\.|HXCOMM)\s*graft:\s*([\w-]+)"
                    r"\s*(?:\*/)?\s*")
 
@@ -55,11 +64,19 @@ class Edit:
     start: str = ""     # 'from' in the file: a region that is replaced
     until: str = ""
     within: str = ""    # the block in which the anchors above are searched
+    series: tuple = ()  # the series of the base that need the edit; (): all
 
     @classmethod
     def load(cls, table):
         """Make an edit from a table of edits.toml."""
         table = {"start" if k == "from" else k: v for k, v in table.items()}
+        only = table.get("series", ["all"])
+        if not isinstance(only, list) or not only or \
+                not all(isinstance(s, str) for s in only):
+            raise Fail(f"edits.toml: {table.get('file')}: 'series' needs a "
+                       "list of names")
+        if "series" in table:
+            table["series"] = tuple(only)
         try:
             edit = cls(**table)
         except TypeError as e:
@@ -100,10 +117,12 @@ def fragment(tree, file):
     return paths[0]
 
 
-def plan(tree):
-    """All edits of this tree: pairs of an edit and its piece, in order.
+def plan(tree, series=None):
+    """The edits for a series: pairs of an edit and its piece, in order.
 
-    Fail if the edits and the fragments' pieces do not match one to one.
+    series: default: the edits for all series
+    Fail if the edits and the fragments' pieces do not match one to one, in each
+    series.
     """
     with open(tree / "base/edits.toml", "rb") as f:
         edits = [Edit.load(t) for t in tomllib.load(f)["edit"]]
@@ -114,18 +133,20 @@ def plan(tree):
             cut[file] = pieces(path.read_text(encoding="utf-8"))
         except (OSError, Fail) as e:
             raise Fail(f"fragment {file}: {e}") from None
-    unused = {(f, n) for f in cut for n in cut[f]}
-    planned = []
+    used = {(f, n): [] for f in cut for n in cut[f]}
     for e in edits:
         if e.piece not in cut[e.file]:
             raise Fail(f"fragment {e.file}: has no piece '{e.piece}'")
-        if (e.file, e.piece) not in unused:
-            raise Fail(f"edits.toml: {e.file}: piece '{e.piece}' used twice")
-        unused.remove((e.file, e.piece))
-        planned.append((e, cut[e.file][e.piece]))
-    for file, name in sorted(unused):
+        for other in used[e.file, e.piece]:
+            if not (e.series and other.series) or \
+                    set(e.series) & set(other.series):
+                raise Fail(f"edits.toml: {e.file}: piece '{e.piece}' used "
+                           "twice")
+        used[e.file, e.piece].append(e)
+    for file, name in sorted(p for p in used if not used[p]):
         raise Fail(f"fragment {file}: no edit uses the piece '{name}'")
-    return planned
+    return [(e, cut[e.file][e.piece]) for e in edits
+            if not series or not e.series or series in e.series]
 
 
 def find(lines, anchor, file, block=None):
@@ -143,9 +164,7 @@ def find(lines, anchor, file, block=None):
         where = "" if len(block) == len(lines) else \
             f" in lines {block.start + 1} to {block.stop}"
         raise Fail(f"{file}: this anchor {says}{where}:\n    "
-                   + "\n    ".join(want)
-                   + "\n(this base differs from those that this tree knows;"
-                     " see base/edits.toml)")
+                   + "\n    ".join(want))
     return at[0], at[0] + len(want)
 
 
@@ -168,13 +187,22 @@ def apply(lines, edit, piece):
             raise Fail(f"{edit.file}: already contains the piece"
                        f" '{edit.piece}'; is the base a grafted tree?")
     block = block_of(lines, edit)
+    wrong = []
+    at = {}
+    for name in ("after", "before", "start", "until"):
+        anchor = getattr(edit, name)
+        try:
+            at[name] = anchor and find(lines, anchor, edit.file, block)
+        except Fail as e:
+            wrong.append(str(e))
+    if wrong:
+        raise Fail("\n".join(wrong))
     if edit.after:
-        first = last = find(lines, edit.after, edit.file, block)[1]
+        first = last = at["after"][1]
     elif edit.before:
-        first = last = find(lines, edit.before, edit.file, block)[0]
+        first = last = at["before"][0]
     else:
-        first = find(lines, edit.start, edit.file, block)[0]
-        last = find(lines, edit.until, edit.file, block)[0]
+        first, last = at["start"][0], at["until"][0]
         if last <= first:
             raise Fail(f"{edit.file}: piece '{edit.piece}': the anchor 'until'"
                        " comes before 'from'")
@@ -183,27 +211,35 @@ def apply(lines, edit, piece):
     return lines[:first] + piece + lines[last:]
 
 
-def make_edits(tree, base, pristine):
-    """Make all edits in base, from the untouched files in pristine."""
-    planned = plan(tree)
-    files = list(dict.fromkeys(e.file for e, _ in planned))
+def edit_texts(base, pristine, planned, misfits):
+    """The new texts of all files with edits, by file."""
     texts = {}
-    for file in files:
+    for file in dict.fromkeys(e.file for e, _ in planned):
+        kept = pristine / file
+        path = kept if kept.exists() else base / file
+        if not path.is_file():
+            misfits.append(f"{file}: the base has no such file")
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for edit, piece in planned:
+            if edit.file == file:
+                try:
+                    lines = apply(lines, edit, piece)
+                except Fail as e:
+                    misfits.append(str(e))
+        texts[file] = "\n".join(lines) + "\n"
+    return texts
+
+
+def make_edits(base, pristine, texts):
+    """Write edited files to base, and keep the untouched ones in pristine."""
+    for file, text in texts.items():
         kept = pristine / file
         if not kept.exists():
-            if not (base / file).is_file():
-                raise Fail(f"{file}: the base has no such file")
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(base / file, f"{kept}.new")
             os.replace(f"{kept}.new", kept)
-        lines = kept.read_text(encoding="utf-8").splitlines()
-        for edit, piece in planned:
-            if edit.file == file:
-                lines = apply(lines, edit, piece)
-        texts[file] = "\n".join(lines) + "\n"
-    # All edits apply: write the files
-    for file, text in texts.items():
-        write(base / file, text, pristine / file)
+        write(base / file, text, kept)
     for kept in sorted(pristine.rglob("*")):
         file = str(kept.relative_to(pristine))
         if kept.is_file() and file not in texts:
@@ -229,15 +265,22 @@ def wanted_links(tree, spec, fragments):
     return [p for p in dict.fromkeys(links) if p not in fragments]
 
 
-def make_links(tree, base, spec, record):
-    """Link this tree's files into base.
+def links_in_the_way(base, links, old, misfits):
+    """Find files of the base where this tree's links go.
 
-    record: the file that lists the links, so that the next run can remove
-    those that are no longer wanted.
+    old: the links of an earlier graft
     """
-    fragments = {e.file for e, _ in plan(tree)}
-    links = wanted_links(tree, spec, fragments)
-    old = json.loads(record.read_text()) if record.exists() else []
+    for path in links:
+        at = base / path
+        if at.is_symlink() and path in old:
+            continue
+        if at.is_symlink() or at.exists():
+            misfits.append(f"{path}: the base has its own; if this tree "
+                           "replaces it, add it to [unpack] in base/base.toml")
+
+
+def make_links(tree, base, links, old):
+    """Link this tree's files into base, in place of those of an old graft."""
     for path in old:
         if path not in links and (base / path).is_symlink():
             (base / path).unlink()
@@ -247,14 +290,41 @@ def make_links(tree, base, spec, record):
         if at.is_symlink():
             if os.readlink(at) == target:
                 continue
-            if path in old:
-                at.unlink()
-        if at.is_symlink() or at.exists():
-            raise Fail(f"{path}: the base has its own; if this tree replaces"
-                       " it, add it to [unpack] in base/base.toml")
+            at.unlink()
         at.parent.mkdir(parents=True, exist_ok=True)
         at.symlink_to(target)
-    record.write_text(json.dumps(links, indent=1) + "\n")
+
+
+def check(misfits, version):
+    """Fail with the list of misfits, unless it is empty."""
+    if misfits:
+        raise Fail(f"this tree does not fit QEMU {version}:\n"
+                   + "\n".join(misfits) + f"\nSee {GUIDE}.")
+
+
+def make(tree, unpacked, spec, series, version):
+    """Put this tree into the unpacked base: links and edits, or neither.
+
+    spec: base.toml; series: the one whose edits to make; version: the base's
+    """
+    misfits = [f"{pattern}: the base has no such file, so what this tree "
+               "replaces is elsewhere ([unpack] in base/base.toml)"
+               for pattern in unpacked.source().get("nothing_like", [])]
+    fragments = {e.file for e, _ in plan(tree)}
+    links = wanted_links(tree, spec["link"], fragments)
+    old = []
+    if unpacked.links.exists():
+        old = json.loads(unpacked.links.read_text())
+    links_in_the_way(unpacked.root, links, old, misfits)
+    texts = edit_texts(unpacked.root, unpacked.pristine, plan(tree, series),
+                       misfits)
+    check(misfits, version)
+    # Listed first, so that a run which is interrupted leaves nothing unknown
+    unpacked.links.write_text(json.dumps(sorted({*links, *old})) + "\n")
+    make_links(tree, unpacked.root, links, old)
+    unpacked.links.write_text(json.dumps(links, indent=1) + "\n")
+    make_edits(unpacked.root, unpacked.pristine, texts)
+    order_option_files(unpacked.root)
 
 
 def order_option_files(base):
@@ -269,8 +339,10 @@ def order_option_files(base):
 
 
 def excluded(path, patterns):
-    """Whether a path below the root matches a pattern or is below a match."""
+    """The first pattern that a path below the root, or a folder above it,
+    matches; or None."""
     parts = pathlib.PurePosixPath(path).parts
     heads = ["/".join(parts[:n + 1]) for n in range(len(parts))]
-    return any(h.count("/") == p.count("/") and fnmatch.fnmatchcase(h, p)
-               for h in heads for p in patterns)
+    return next((p for h in heads for p in patterns
+                 if h.count("/") == p.count("/")
+                 and fnmatch.fnmatchcase(h, p)), None)

@@ -15,18 +15,20 @@ import stat
 import tarfile
 
 import graft
+import series
 from fail import Fail, note
 
 
-def check_version(root, series, name):
-    """The version of the source in root, if it is one of the series."""
+def version_of(root, name):
+    """The version of the source in root."""
     try:
         version = (root / "VERSION").read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError):
         raise Fail(f"{name}: not a QEMU source tree (it has no VERSION)") \
             from None
-    if not version.startswith(series + "."):
-        raise Fail(f"{name}: this is QEMU {version}; {series}.x is needed")
+    if not series.numbers(version):
+        raise Fail(f"{name}: not a QEMU source tree (its VERSION is "
+                   f"{version!r})")
     return version
 
 
@@ -53,29 +55,41 @@ class Unpacked:
             shutil.rmtree(self.home)
         self.home.mkdir(parents=True)
 
-    def from_tarball(self, tarball, sha256, series, without):
-        """Unpack a tarball, unless it is the one already unpacked."""
-        if self.source().get("sha256") == sha256 and self.root.is_dir():
-            return
+    def from_tarball(self, tarball, sha256, without):
+        """Unpack a tarball, unless it is the one already unpacked.
+
+        Returns the version.
+        """
+        record = {"sha256": sha256, "without": without}
+        before = self.source()
+        if self.root.is_dir() and record.items() <= before.items():
+            return version_of(self.root, tarball)
         note(f"unpacking {tarball.name}")
         self.clear()
-        extract(tarball, self.root, without)
+        left_out = set()
+        extract(tarball, self.root, without, left_out)
         try:
-            check_version(self.root, series, tarball)
+            version = version_of(self.root, tarball)
         except Fail:
             self.clear()
             raise
-        self.stamp.write_text(json.dumps({"sha256": sha256}) + "\n")
+        record["nothing_like"] = sorted(set(without) - left_out)
+        self.stamp.write_text(json.dumps(record) + "\n")
+        return version
 
-    def from_folder(self, folder, series, without):
-        """Copy a source tree, or only the changes since the last copy."""
-        check_version(folder, series, folder)
+    def from_folder(self, folder, without):
+        """Copy a source tree, or only the changes since the last copy.
+
+        Returns the version.
+        """
+        version = version_of(folder, folder)
         before = self.source()
         if before.get("folder") != str(folder) or not self.root.is_dir():
             self.clear()
             before = {"files": []}
         note(f"copying from {folder}")
-        files = list(walk(folder, self.home, without))
+        left_out = set()
+        files = list(walk(folder, self.home, without, left_out))
         self.stamp.unlink(missing_ok=True)
         self.root.mkdir(exist_ok=True)
         for path in set(before["files"]) - set(files):
@@ -85,12 +99,19 @@ class Unpacked:
             kept = self.pristine / path
             to = kept if kept.exists() else self.root / path
             copy(folder / path, to)
-        self.stamp.write_text(json.dumps({"folder": str(folder),
-                                          "files": files}) + "\n")
+        self.stamp.write_text(json.dumps({
+            "folder": str(folder), "files": files,
+            "nothing_like": sorted(set(without) - left_out)}) + "\n")
+        return version
 
 
-def extract(tarball, to, without):
-    """Unpack the one top folder of a tarball to the folder named to."""
+def extract(tarball, to, without, left_out=None):
+    """Unpack the one top folder of a tarball to the folder named to.
+
+    without: patterns of files that stay out
+    left_out: a set that gets those patterns that match a file
+    """
+    left_out = set() if left_out is None else left_out
     to.mkdir(parents=True)
     try:
         with tarfile.open(tarball) as tar:
@@ -100,7 +121,10 @@ def extract(tarball, to, without):
                 if ".." in parts or member.name.startswith("/"):
                     raise Fail(f"{tarball}: bad name {member.name}")
                 path = "/".join(parts[1:])
-                if not path or graft.excluded(path, without):
+                pattern = graft.excluded(path, without)
+                if pattern:
+                    left_out.add(pattern)
+                if pattern or not path:
                     continue
                 if member.islnk():
                     member.linkname = member.linkname.partition("/")[2]
@@ -115,8 +139,17 @@ def extract(tarball, to, without):
         raise Fail(f"{tarball}: cannot unpack: {e}") from None
 
 
-def walk(folder, home, without):
-    """Yield files and links of a source tree, but no history or build."""
+def walk(folder, home, without, left_out):
+    """Yield files and links of a source tree, but no history or build.
+
+    without, left_out: see extract()
+    """
+    def stays_out(path):
+        pattern = graft.excluded(path, without)
+        if pattern:
+            left_out.add(pattern)
+        return bool(pattern)
+
     for at, folders, files in os.walk(folder):
         here = os.path.relpath(at, folder)
         below = "" if here == "." else here + "/"
@@ -124,14 +157,14 @@ def walk(folder, home, without):
         folders[:] = sorted(
             f for f in folders
             if f not in links and f != ".git"
-            and not graft.excluded(below + f, without)
+            and not stays_out(below + f)
             and not os.path.exists(f"{at}/{f}/build.ninja")
             and not os.path.exists(f"{at}/{f}/source.json")
             and not os.path.samefile(f"{at}/{f}", home))
         for name in sorted(files + links):
             mode = os.lstat(f"{at}/{name}").st_mode
             if (name != ".git" and (stat.S_ISREG(mode) or stat.S_ISLNK(mode))
-                    and not graft.excluded(below + name, without)):
+                    and not stays_out(below + name)):
                 yield below + name
 
 

@@ -5,6 +5,8 @@ boot.py       options of ./boot and its course
 check.py      options of ./check and its course
 debian.py     Debian packages: finds the missing ones, installs them
 build.py      runs configure and ninja when something is not built
+bases.py      builds with another QEMU, for ./check --base
+pristine.py   builds parts of the base as they are without this tree
 sanitize.py   builds with the compiler's sanitizers, for ./check --sanitize
 compiler.py   flags of the build, for compiling its files in other ways
 kernel.py     a Debian kernel and the modules that a share needs

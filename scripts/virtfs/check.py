@@ -14,8 +14,8 @@ import time
 
 from fail import Fail, note
 
-from . import TREE, build, debian, process, qtests, runner, sanitize, tap, \
-    testuser
+from . import TREE, bases, build, debian, process, qtests, runner, sanitize, \
+    tap, testuser
 
 BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
@@ -56,8 +56,13 @@ tiers:
   long      only when named: an hour of random input, and all planted faults;
             the tests, and some guests, on builds with sanitizers; a Debian
             with its root file system on 9p, guests that share a file, shares
-            made by Debian's QEMU, the patches for the base's source, built and
-            tested, and short runs of the benchmarks; needs 8 GB more
+            made by Debian's QEMU, ./check with the other series of QEMU, QEMU's
+            own tests of 9p on this device, the patches for the base's source,
+            built and tested, and short runs of the benchmarks; needs 12 GB
+            more
+
+With --base, ./check uses another QEMU, in a build folder of its own. BASE is
+what ./configure --base takes.
 
 With --sanitize, ./check uses a separate build with the compiler's sanitizers
 (address and undefined, or thread), and by default runs only the tiers that
@@ -168,7 +173,8 @@ def docs(_context):
 def unit(_context):
     """Meson's unit tests, and those of this tree's Python code."""
     programs = [_program(t) for t in _meson_tests() if not _is_helper(t)]
-    return [*programs, _unittest('tests/graft/test-graft.py', 300),
+    return [*programs, _unittest('tests/graft/test-base.py', 300),
+            _unittest('tests/graft/test-graft.py', 300),
             _unittest('tests/bench/test-report.py', 60),
             _unittest('tests/check/test-kernel.py', 300),
             _unittest('tests/check/test-runner.py', 300)]
@@ -292,6 +298,27 @@ def _long_sanitize():
             for names, more in runs]
 
 
+def _long_bases():
+    """./check with each series of the base except the default one, and for each
+    series the tests that concern the base itself"""
+    programs = []
+    for name in bases.others() if not bases.active() else []:
+        env = {n: v for n, v in os.environ.items() if n != 'VIRTFS_BUILD'}
+        programs.append(tap.Program(
+            f'check --base={name}',
+            [sys.executable, '-B', str(TREE / 'check'), f'--base={name}'],
+            'exitcode', 6 * 3600, env, str(TREE)))
+    for name in [None, *(bases.others() if not bases.active() else [])]:
+        more = bases.environment(name) if name else {}
+        for program in (
+                _script('tests/graft/long-own-qtests.py', 'tap', 2 * 3600),
+                _unittest('tests/graft/long-dist-patch.py', 4 * 3600)):
+            program.env.update(more)
+            program.name += f' with {name}' if name else ''
+            programs.append(program)
+    return programs
+
+
 def _guest_programs(context, pattern, limit):
     env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1',
            'TMPDIR': str(context.folder)}
@@ -313,7 +340,7 @@ def long(context):
         [*_long_fuzz(context.minutes), *_long_sanitize()]
     return [*sanitizers,
             *_guest_programs(context, 'long-*.py', 4 * 3600),
-            _unittest('tests/graft/long-dist-patch.py', 4 * 3600),
+            *([] if sanitize.active() else _long_bases()),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
 
@@ -400,11 +427,13 @@ def main(argv):
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog='./check', description=DESCRIPTION,
-        usage='./check [--sanitize=LIST] [--fuzz-minutes=N] [--guests=LIST] '
-        '[TIER...]',
+        usage='./check [--base=BASE] [--sanitize=LIST] [--fuzz-minutes=N] '
+        '[--guests=LIST] [TIER...]',
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('tiers', nargs='*', metavar='TIER',
                         help=', '.join(TIERS))
+    parser.add_argument('--base', metavar='BASE',
+                        help='the QEMU to build with: ' + bases.choices())
     parser.add_argument('--sanitize', metavar='LIST',
                         help='address,undefined or one of these, or thread')
     parser.add_argument('--fuzz-minutes', metavar='N', type=int,
@@ -420,6 +449,11 @@ def main(argv):
         if tier not in TIERS:
             parser.error(f'{tier}: no such tier; there are '
                          + ', '.join(TIERS))
+    if options.base is not None:
+        try:
+            bases.start(options.base, bases.without_option(argv))
+        except Fail as e:
+            parser.error(str(e))
     if options.sanitize is not None:
         try:
             sanitize.start(sanitize.parse(options.sanitize), [

@@ -26,13 +26,12 @@ Settings that QEMU needs:
 """
 
 import os
-import pathlib
 import re
 import sys
 
 from fail import Fail
 
-from . import TREE
+from . import TREE, bases
 
 NAMES = {'address': '--enable-asan', 'undefined': '--enable-ubsan',
          'thread': '--enable-tsan'}
@@ -50,7 +49,8 @@ OPTIONS = {
 THREAD_QTESTS = ('/iothread/',)
 
 # Variables that programs keep when they run as another user
-ENVIRONMENT = ('VIRTFS_SANITIZE', 'VIRTFS_BUILD', 'VIRTFS_CONFIGURE', *OPTIONS)
+ENVIRONMENT = ('VIRTFS_BASE', 'VIRTFS_SANITIZE', 'VIRTFS_BUILD',
+               'VIRTFS_CONFIGURE', *OPTIONS)
 
 REPORT = re.compile(
     r'^.*(?:(?:ERROR|WARNING): \w+Sanitizer|runtime error: ).*$', re.M)
@@ -85,10 +85,12 @@ def parse(text):
 
 def start(names, argv):
     """Replaces this process with a ./check for that build."""
-    folder = pathlib.Path(TREE, 'build-' + '-'.join(names))
+    folder = os.environ.get('VIRTFS_BUILD', '')
+    if bases.active() or not folder:
+        folder = '-'.join([folder or str(TREE / 'build'), *names])
     os.environ.update({
         'VIRTFS_SANITIZE': ','.join(names),
-        'VIRTFS_BUILD': os.environ.get('VIRTFS_BUILD') or str(folder),
+        'VIRTFS_BUILD': folder,
         'VIRTFS_CONFIGURE': ' '.join(
             [os.environ.get('VIRTFS_CONFIGURE', ''),
              *(NAMES[n] for n in names)]).strip(),

@@ -24,15 +24,10 @@ import time
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TREE / 'scripts'), str(TREE / 'base')]
 
-import configure as base                # noqa: E402
-import fetch                            # noqa: E402
-import modules                          # noqa: E402
-import unpack                           # noqa: E402
 import report                           # noqa: E402
-from virtfs import build, machine       # noqa: E402
+from virtfs import build, machine, pristine     # noqa: E402
 
-PRISTINE = build.BUILD.with_name('build-pristine')
-PRISTINE_QEMU = PRISTINE / 'qemu-system-x86_64'
+PRISTINE_QEMU = pristine.folder() / 'qemu-system-x86_64'
 DEBIAN = pathlib.Path('/usr/bin/qemu-system-x86_64')
 DEBIAN_HELPER = pathlib.Path('/usr/lib/qemu/virtfs-proxy-helper')
 VIRTIOFSD = pathlib.Path('/usr/lib/qemu/virtiofsd')
@@ -42,32 +37,8 @@ DEVICE = ('virtio-9p-pci,fsdev=bench,mount_tag=bench,addr=4,'
 
 
 def build_pristine():
-    """Builds the base's own QEMU unless it exists with these arguments."""
-    arguments = [a for a in base.LEAN if 'proxy-helper' not in a]
-    arguments.append('--enable-vhost-user')
-    stamp = PRISTINE / 'virtfs-configured'
-    if PRISTINE_QEMU.exists() and stamp.exists() and \
-            json.loads(stamp.read_text(encoding='utf-8')) == arguments:
-        return
-    spec = fetch.read_spec()
-    PRISTINE.mkdir(exist_ok=True)
-    home = unpack.Unpacked(PRISTINE.with_name(PRISTINE.name + '.base'))
-    with fetch.Fetcher(spec, fetch.Cache.of_user()) as fetcher:
-        tarball, has = fetcher.tarball()
-        home.from_tarball(tarball, has, spec['series'], [])
-        python = modules.make(spec['module'], home.home, fetcher)
-    # As in this tree's graft: the tarball comes without firmware images.
-    meson = home.root / 'pc-bios/meson.build'
-    text = meson.read_text(encoding='utf-8')
-    meson.write_text(text.replace('if unpack_edk2_blobs\n', 'if false\n', 1),
-                     encoding='utf-8')
-    for command, where in (
-            ([home.root / 'configure', *arguments, '--disable-download',
-              '--disable-install-blobs', f'--python={python}'], PRISTINE),
-            (['ninja', 'qemu-system-x86_64'], PRISTINE)):
-        subprocess.run(command, cwd=where, check=True,
-                       stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
-    stamp.write_text(json.dumps(arguments), encoding='utf-8')
+    """Builds the base's own QEMU."""
+    pristine.make([PRISTINE_QEMU.name])
 
 
 @dataclasses.dataclass

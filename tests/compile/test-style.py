@@ -80,9 +80,12 @@ NAMED_IN_FOLDER = (*NAMED_ALONE, 'build', 'json', 'inc', 'sh', 'txt', 'md')
 NOT_HERE = {
     'the base': (
         'docs/devel/tracing.rst', 'docs/interop/vhost-user.rst',
-        'hw/virtio/virtio-pci.c', 'include/qemu/throttle.h',
-        'migration/migration.c', 'scripts/meson-buildoptions.py',
-        'util/async.c', 'util/coroutine-ucontext.c', 'util/defer-call.c',
+        'hw/virtio/virtio-pci.c', 'include/block/aio.h',
+        'include/hw/virtio/virtio.h', 'include/qemu/osdep.h',
+        'include/qemu/sockets.h', 'include/qemu/throttle.h',
+        'include/system/runstate.h', 'migration/migration.c', 'pythondeps.toml',
+        'scripts/meson-buildoptions.py', 'util/async.c',
+        'util/coroutine-ucontext.c', 'util/defer-call.c',
     ),
     'the kernel': (
         'Documentation/arch/x86/boot.rst',

@@ -22,7 +22,7 @@ import fetch                            # noqa: E402
 import firmware                         # noqa: E402
 import modules                          # noqa: E402
 import unpack                           # noqa: E402
-from virtfs import build                # noqa: E402
+from virtfs import bases, build         # noqa: E402
 
 QTESTS = '/x86_64/pc/i440FX-pcihost/pci-bus-pc/pci-bus/virtio-9p-pci'
 
@@ -40,9 +40,11 @@ class DistPatch(unittest.TestCase):
         cls.root = cls.folder / 'qemu'
         spec = fetch.read_spec()
         with fetch.Fetcher(spec, fetch.Cache.of_user()) as fetcher:
-            unpack.extract(fetcher.tarball()[0], cls.root, [])
+            base = bases.active() or spec['default']
+            unpack.extract(fetcher.tarball(base)[0], cls.root, [])
             cls.python = modules.make(spec['module'], cls.folder, fetcher)
-        cls.run_in(cls.folder, TREE / 'base/dist-patch', cls.folder / 'series')
+        cls.run_in(cls.folder, TREE / 'base/dist-patch', f'--base={base}',
+                   cls.folder / 'series')
         cls.run_in(cls.root, 'git', 'init', '-q')
         for command in (['add', '--all', '--force'],
                         ['commit', '-q', '-m', 'base'],

@@ -1,33 +1,20 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Unit tests of the graft (base/*.py), on small trees that the tests make, and
-on this tree's own edits and fragments. They need only Python: no network and no
-base.
+"""Unit tests of the graft (base/graft.py), on small trees that the tests make,
+and on this tree's own edits and fragments. They need only Python: no network
+and no base.
 """
 
-import ast
-import hashlib
-import io
 import os
-import pathlib
-import subprocess
-import sys
-import tarfile
-import tempfile
 import textwrap
 import unittest
 
-TREE = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(TREE / "base"))
-sys.dont_write_bytecode = True
+from scratch import TREE, Scratch
 
-# pylint: disable=wrong-import-position
-import configure                                            # noqa: E402
+# pylint: disable=wrong-import-order
 import fetch                                                # noqa: E402
-import firmware                                             # noqa: E402
 import graft                                                # noqa: E402
-import modules                                              # noqa: E402
-import packages                                             # noqa: E402
+import series                                               # noqa: E402
 import unpack                                               # noqa: E402
 from fail import Fail                                       # noqa: E402
 
@@ -39,26 +26,6 @@ two and a half
 three
 four
 """
-
-
-class Scratch(unittest.TestCase):
-    """A test with a temporary folder."""
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
-
-    def put(self, path, text):
-        """Write a file in the folder; returns its path."""
-        file = self.dir / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text), encoding="utf-8")
-        return file
-
-    def get(self, path):
-        """The text of a file in the folder."""
-        return (self.dir / path).read_text(encoding="utf-8")
 
 
 class TestApply(unittest.TestCase):
@@ -116,6 +83,11 @@ class TestApply(unittest.TestCase):
         with self.assertRaisesRegex(Fail, "missing"):
             self.edit(**{"from": "two", "until": "five"})
 
+    def test_both_missing(self):
+        with self.assertRaisesRegex(Fail, r"(?s)missing:\s+five.*"
+                                    r"missing:\s+six"):
+            self.edit(**{"from": "five", "until": "six"})
+
     def test_until_twice(self):
         with self.assertRaisesRegex(Fail, "twice"):
             self.edit(**{"from": "two", "until": "three"})
@@ -127,7 +99,10 @@ class TestApply(unittest.TestCase):
     def test_bad_tables(self):
         for where in ({}, {"after": "a", "before": "b"}, {"from": "a"},
                       {"until": "a"}, {"aftre": "two"},
-                      {"from": "a", "until": "b", "after": "c"}):
+                      {"from": "a", "until": "b", "after": "c"},
+                      {"after": "two", "series": "10.0"},
+                      {"after": "two", "series": []},
+                      {"after": "two", "series": [10.0]}):
             with self.subTest(where), self.assertRaisesRegex(Fail, "f.c"):
                 self.edit(**where)
 
@@ -246,7 +221,7 @@ class TestPieces(unittest.TestCase):
         self.assertEqual(graft.pieces("graft: a\nint graft: b;\n"), {})
 
 
-class TestGraft(Scratch):
+class Graft(Scratch):
     """A tree, grafted onto a base."""
 
     def setUp(self):
@@ -259,17 +234,44 @@ class TestGraft(Scratch):
             after = "two"
             """)
         self.fragment("d/f.c", "/* graft: p */\nnew\n")
+        self.base = unpack.Unpacked(self.dir / "home")
+        self.base.root = self.dir / "base"
+        self.base.pristine = self.dir / "pristine"
+        self.base.home.mkdir()
+        self.put("base/meson_options.txt", "")
+        self.put("base/scripts/meson-buildoptions.sh", "")
         self.put("base/d/f.c", BASE)
-        self.args = [self.dir / d for d in ("tree", "base", "pristine")]
+        self.tree = self.dir / "tree"
 
     def fragment(self, path, text):
         """Write a fragment of the tree."""
         self.put(f"tree/base/fragments/{path}", text)
 
+    def graft(self, only="1.2", **spec):
+        """Graft the tree."""
+        graft.make(self.tree, self.base,
+                   {"link": {"folders": [], "files": []} | spec}, only, "1.2.3")
+
     def edits(self):
         """Make the edits; the text of the edited file."""
-        graft.make_edits(*self.args)
+        self.graft()
         return self.get("base/d/f.c")
+
+    def add_edit(self, text):
+        """Add an edit to the tree's list."""
+        with open(self.tree / "base/edits.toml", "a", encoding="utf-8") as f:
+            f.write('[[edit]]\nwhy = ""\n' + textwrap.dedent(text))
+
+    def links(self, **spec):
+        """Make links; the paths that are links in the base now."""
+        self.graft(**spec)
+        base = self.dir / "base"
+        return sorted(str(p.relative_to(base)) for p in base.rglob("*")
+                      if p.is_symlink())
+
+
+class TestGraft(Graft):
+    """The graft on a base that fits."""
 
     def test_again(self):
         want = BASE.replace("  two\n", "  two\nnew\n")
@@ -308,10 +310,7 @@ class TestGraft(Scratch):
                          0o755)
 
     def test_nothing_written_when_one_fails(self):
-        with open(self.dir / "tree/base/edits.toml", "a",
-                  encoding="utf-8") as f:
-            f.write('[[edit]]\nfile = "d/g.c"\npiece = "q"\nwhy = ""\n'
-                    'after = "nowhere"\n')
+        self.add_edit('file = "d/g.c"\npiece = "q"\nafter = "nowhere"\n')
         self.fragment("d/g.c", "// graft: q\nnew\n")
         self.put("base/d/g.c", BASE)
         with self.assertRaisesRegex(Fail, "d/g.c.*missing"):
@@ -357,14 +356,6 @@ class TestGraft(Scratch):
         with self.assertRaisesRegex(Fail, "d/f.c.*'p'.*twice"):
             self.edits()
 
-    def links(self, **spec):
-        """Make links; the paths that are links in the base now."""
-        graft.make_links(*self.args[:2], {"folders": [], "files": []} | spec,
-                         self.dir / "links.json")
-        base = self.dir / "base"
-        return sorted(str(p.relative_to(base)) for p in base.rglob("*")
-                      if p.is_symlink())
-
     def test_links(self):
         self.put("tree/d/f.c", self.get("tree/base/fragments/d/f.c"))
         (self.dir / "tree/base/fragments/d/f.c").unlink()
@@ -392,328 +383,81 @@ class TestGraft(Scratch):
         self.put("tree/whole/x.c", "x")
         self.links(folders=["whole"])
         (self.dir / "tree").rename(self.dir / "moved")
-        self.args[0] = self.dir / "moved"
+        self.tree = self.dir / "moved"
         self.links(folders=["whole"])
         self.assertEqual(self.get("base/whole/x.c"), "x")
 
 
-class TestUnpack(Scratch):
-    """The base's source, from folders and tarballs."""
+class TestMisfits(Graft):
+    """Series, and bases that do not fit."""
 
-    FILES = {"VERSION": "10.0.9\n", "a/x.c": "x", "fsdev/y.c": "y",
-             "hw/9pfs/deep/z.c": "z", "t/virtio-9p-a.c": "", "t/virtio-a.c": "",
-             "roms/fsdev/kept.c": ""}
-    WITHOUT = ["fsdev", "hw/9pfs", "t/virtio-9p*"]
-    LEFT = ["VERSION", "a/x.c", "roms/fsdev/kept.c", "t/virtio-a.c"]
+    def test_edits_of_a_series(self):
+        self.fragment("d/f.c", "// graft: p\nnew\n// graft: q\nold\n")
+        self.add_edit('file = "d/f.c"\npiece = "q"\nseries = ["1.0", "1.1"]\n'
+                      'after = "four"\n')
+        for only, there in (("1.0", True), ("1.2", False), ("1.1", True)):
+            self.graft(only)
+            self.assertEqual(self.get("base/d/f.c").endswith("four\nold\n"),
+                             there, only)
+            self.assertIn("two\nnew\n", self.get("base/d/f.c"))
 
-    def setUp(self):
-        super().setUp()
-        for path, text in self.FILES.items():
-            self.put(f"own/{path}", text)
-        self.base = unpack.Unpacked(self.dir / "build.base")
+    def test_anchors_by_series(self):
+        edits = self.get("tree/base/edits.toml")
+        self.put("tree/base/edits.toml", edits + 'series = ["1.0"]\n')
+        self.add_edit('file = "d/f.c"\npiece = "p"\nseries = ["1.2"]\n'
+                      'after = "four"\n')
+        self.graft("1.0")
+        self.assertIn("two\nnew\n", self.get("base/d/f.c"))
+        self.graft("1.2")
+        self.assertEqual(self.get("base/d/f.c"), BASE + "new\n")
 
-    def left(self):
-        """Files in the base."""
-        root = self.base.root
-        return sorted(str(p.relative_to(root)) for p in root.rglob("*")
-                      if not p.is_dir())
+    def test_twice_in_one_series(self):
+        edits = self.get("tree/base/edits.toml")
+        for one, two in (("", '["1.0"]'), ('["1.0"]', ""),
+                         ('["1.0", "1.2"]', '["1.2"]')):
+            with self.subTest(one=one, two=two):
+                self.put("tree/base/edits.toml", "".join(
+                    edits + (f"series = {s}\n" if s else "")
+                    for s in (one, two)))
+                with self.assertRaisesRegex(Fail, "d/f.c.*'p'.*twice"):
+                    self.edits()
 
-    def folder(self):
-        """Copy the base from the folder."""
-        self.base.from_folder(self.dir / "own", "10.0", self.WITHOUT)
-
-    def tarball(self, *extra):
-        """A tarball of the folder, and its sum."""
-        path = self.dir / "q.tar.xz"
-        with tarfile.open(path, "w:xz") as tar:
-            tar.add(self.dir / "own", "qemu-10.0.9")
-            for name in extra:
-                tar.addfile(tarfile.TarInfo(name), io.BytesIO())
-        return path, fetch.sha256(path)
-
-    def test_folder(self):
-        self.put("own/.git/config", "")
-        self.put("own/build/build.ninja", "")
-        self.folder()
-        self.assertEqual(self.left(), self.LEFT)
-
-    def test_folder_is_not_shared(self):
-        (self.dir / "own/link").symlink_to("VERSION")
-        self.folder()
-        (self.base.root / "a/x.c").write_text("changed")
-        self.assertEqual(self.get("own/a/x.c"), "x")
-        self.assertTrue((self.base.root / "link").is_symlink())
-
-    def test_folder_that_holds_the_build(self):
-        self.base = unpack.Unpacked(self.dir / "own/b.base")
-        self.folder()
-        self.folder()
-        self.assertEqual(self.left(), self.LEFT)
-
-    def test_folder_again(self):
-        self.folder()
-        kept = self.base.root / "a/x.c"
-        number = kept.stat().st_ino
-        self.put("own/t/virtio-a.c", "longer")
-        self.put("own/new.c", "")
-        (self.dir / "own/roms/fsdev/kept.c").unlink()
-        self.folder()
-        self.assertEqual(self.left(), ["VERSION", "a/x.c", "new.c",
-                                       "t/virtio-a.c"])
-        self.assertEqual((self.base.root / "t/virtio-a.c").read_text(),
-                         "longer")
-        self.assertEqual(kept.stat().st_ino, number, "copied for nothing")
-
-    def test_folder_changes_an_edited_file(self):
-        self.folder()
-        self.put("tree/base/edits.toml", """\
-            [[edit]]
-            file = "a/x.c"
-            piece = "p"
-            why = "because"
-            after = "x"
-            """)
-        self.put("tree/a/x.c", "// graft: p\nnew\n")
-        graft.make_edits(self.dir / "tree", self.base.root, self.base.pristine)
-        self.put("own/a/x.c", "w\nx\n")
-        self.folder()
-        graft.make_edits(self.dir / "tree", self.base.root, self.base.pristine)
-        self.assertEqual((self.base.root / "a/x.c").read_text(),
-                         "w\nx\nnew\n")
-
-    def test_wrong_version(self):
-        for version in ("9.2.4", "10.1.0", "10.00.1", "100.0.1", ""):
-            with self.subTest(version):
-                self.put("own/VERSION", version + "\n")
-                with self.assertRaisesRegex(Fail, "own: .*10.0.x"):
-                    self.folder()
-                with self.assertRaisesRegex(Fail, "q.tar.xz: .*10.0.x"):
-                    self.base.from_tarball(*self.tarball(), "10.0", [])
-                self.assertEqual(self.left(), [])
-
-    def test_no_source(self):
-        (self.dir / "own/VERSION").unlink()
-        with self.assertRaisesRegex(Fail, "own: not a QEMU source tree"):
-            self.folder()
-
-    def test_tarball(self):
-        self.base.from_tarball(*self.tarball(), "10.0", self.WITHOUT)
-        self.assertEqual(self.left(), self.LEFT)
-        (self.base.root / "a/x.c").write_text("kept")
-        self.base.from_tarball(*self.tarball(), "10.0", self.WITHOUT)
-        self.assertEqual((self.base.root / "a/x.c").read_text(), "kept")
-
-    def test_another_tarball(self):
-        self.base.from_tarball(*self.tarball(), "10.0", self.WITHOUT)
-        self.put("own/a/x.c", "other")
-        self.base.from_tarball(*self.tarball(), "10.0", self.WITHOUT)
-        self.assertEqual((self.base.root / "a/x.c").read_text(), "other")
-
-    def test_bad_names(self):
-        for name in ("qemu-10.0.9/../../evil", "/evil"):
-            with self.subTest(name), self.assertRaisesRegex(Fail, "bad name"):
-                self.base.from_tarball(*self.tarball(name), "10.0", [])
-        self.assertFalse((self.dir / "evil").exists())
-
-    def test_broken_tarball(self):
-        path, has = self.tarball()
-        path.write_bytes(path.read_bytes()[:-200])
-        with self.assertRaisesRegex(Fail, "q.tar.xz"):
-            self.base.from_tarball(path, has, "10.0", [])
-        self.assertEqual(self.base.source(), {})
-
-    def test_no_tarball(self):
-        path = self.put("q.tar", "no archive")
-        with self.assertRaisesRegex(Fail, "q.tar"):
-            self.base.from_tarball(path, "0", "10.0", [])
-
-
-class TestFetch(Scratch):
-    """The cache, and the choice of a version."""
-
-    KNOWN = [{"file": "qemu_10.0.13+ds.orig.tar.xz", "sha256": "13"},
-             {"file": "qemu_10.0.2+ds.orig.tar.xz", "sha256": "2"}]
-
-    def setUp(self):
-        super().setUp()
-        (self.dir / "cache").mkdir()
-        self.cache = fetch.Cache(self.dir / "cache")
-        self.sum = hashlib.sha256(b"text").hexdigest()
-
-    def test_sum(self):
-        file = self.put("f", "text")
-        fetch.check_sha256(file, self.sum)
-        file.write_text("texT")
-        with self.assertRaisesRegex(Fail, "f: .*SHA-256.*" + self.sum):
-            fetch.check_sha256(file, self.sum)
-
-    def test_cache(self):
-        self.assertIsNone(self.cache.get("f"))
-        path = self.cache.put(self.put("f", "text"))
-        self.assertEqual(self.cache.get("f"), path)
-        self.assertEqual(self.cache.get("f", self.sum), path)
-        self.assertEqual(self.cache.sums(), {"f": self.sum})
-
-    def test_cache_damaged(self):
-        path = self.cache.put(self.put("f", "text"))
-        path.write_text("texT")
-        self.assertIsNone(self.cache.get("f"))
-        self.assertIsNone(self.cache.get("f", self.sum))
-
-    def test_cache_of_another_sum(self):
-        self.cache.put(self.put("f", "text"))
-        self.assertIsNone(self.cache.get("f", "00"))
-
-    def test_series(self):
-        for version, is_in in (("10.0.13+ds", True), ("10.0.2", True),
-                               ("10.0~rc1", False), ("10.1.0+ds", False),
-                               ("10.00.1", False), ("110.0.1", False)):
-            self.assertEqual(fetch.in_series(version, "10.0"), is_in, version)
-
-    def test_prefers_known(self):
-        offers = [("1:10.0.14+ds-1", "qemu_10.0.14+ds.orig.tar.xz", "14"),
-                  ("1:10.0.2+ds-2", "qemu_10.0.2+ds.orig.tar.xz", "2"),
-                  ("1:10.0.13+ds-1", "qemu_10.0.13+ds.orig.tar.xz", "13")]
-        self.assertEqual(fetch.choose(offers, self.KNOWN), offers[2])
-        self.assertEqual(fetch.choose(offers[:2], self.KNOWN), offers[1])
-
-    def test_newest_of_unknown(self):
-        offers = [("a", "qemu_10.0.9+ds.orig.tar.xz", "9"),
-                  ("b", "qemu_10.0.14+ds.orig.tar.xz", "14"),
-                  ("c", "qemu_10.0.13+ds.orig.tar.xz", "not 13")]
-        self.assertEqual(fetch.choose(offers, self.KNOWN), offers[1])
-
-    def test_offline_with_cache(self):
-        spec = {"series": "10.0", "known": [{"file": "q", "sha256": self.sum}]}
-        path = self.cache.put(self.put("q", "text"))
-        with fetch.Fetcher(spec, self.cache) as fetcher:
-            self.assertEqual(fetcher.tarball(), (path, self.sum))
-            self.assertIsNone(fetcher.archive)
-
-    def test_accepted_before(self):
-        spec = {"series": "10.0", "known": self.KNOWN}
-        path = self.cache.put(self.put("qemu_10.0.99+ds.orig.tar.xz", "text"))
-        with fetch.Fetcher(spec, self.cache) as fetcher:
-            self.assertEqual(fetcher.tarball(), (path, self.sum))
-
-    def test_versions(self):
-        self.assertGreater(modules.numbers("1.10.0"), modules.numbers("1.5"))
-        self.assertGreater(modules.numbers("1.5.0rc1"), modules.numbers("1.4"))
-        self.assertLess(modules.numbers("1.4.99"), modules.numbers("1.5"))
-        self.assertLess(modules.numbers("0"), modules.numbers("1.5"))
-
-
-class TestRest(Scratch):
-    """Arguments, packages and firmware."""
-
-    def test_arguments(self):
-        own, rest = configure.arguments(
-            ["--base=/a=b", "--cc=ccache gcc", "--lean", "--builddir=x",
-             "--enable-kvm", "-Dfoo=bar"])
-        self.assertEqual(own, {"base": "/a=b", "builddir": "x", "lean": True,
-                               "help": False})
-        self.assertEqual(rest, ["--cc=ccache gcc", "--enable-kvm",
-                                "-Dfoo=bar"])
-
-    def test_bad_arguments(self):
-        for arg in ("--base", "--base=", "--builddir", "--lean=yes"):
-            with self.subTest(arg), self.assertRaisesRegex(Fail, arg):
-                configure.arguments([arg])
-
-    def test_packages(self):
-        listed = ("build a command:sh\nbuild b command:no-such-program|sh\n"
-                  "# comment\nbuild c command:no-such-program\n"
-                  f"build d file:{self.dir}/none\nbuild e python:no_such_one\n"
-                  "boot f command:no-such-program\n")
-        self.assertEqual(packages.missing(["build"], listed), ["c", "d", "e"])
-        self.assertEqual(packages.missing(["boot"], listed), ["f"])
-
-    def test_packages_list(self):
-        for line in packages.LIST.read_text(encoding="utf-8").splitlines():
-            words = line.partition("#")[0].split()
-            if words:
-                self.assertEqual(len(words), 3, line)
-                self.assertIn(words[0], ("build", "boot", "test", "long",
-                                         "bench"), line)
-                self.assertIn(words[2].partition(":")[0], packages.PROBES,
-                              line)
-
-    def test_firmware(self):
-        self.put("build/meson-info/intro-buildoptions.json", """\
-            [{"name": "prefix", "value": "/usr/local"},
-             {"name": "datadir", "value": "share"},
-             {"name": "qemu_suffix", "value": "qemu"}]
-            """)
-        data = "build/qemu-bundle/usr/local/share/qemu"
-        self.put("a/bios.bin", "a")
-        self.put("b/bios.bin", "b")
-        self.put("b/own.bin", "b")
-        self.put(f"{data}/own.bin", "the build's")
-        (self.dir / "b/none.bin").symlink_to("nowhere")
-        (self.dir / data / "old.bin").symlink_to("nowhere")
-        folders = [self.dir / "a", self.dir / "b", self.dir / "c"]
-        for _ in range(2):
-            firmware.link(self.dir / "build", folders)
-            self.assertEqual(sorted(os.listdir(self.dir / data)),
-                             ["bios.bin", "own.bin"])
-            self.assertEqual(self.get(f"{data}/bios.bin"), "a")
-            self.assertEqual(self.get(f"{data}/own.bin"), "the build's")
-        self.assertEqual(firmware.link(self.dir / "build", []), 0)
-
-
-class TestPython(Scratch):
-    """The commands with a Python that is too old, or without one."""
-
-    OLD = "import runpy, sys\nsys.version_info = (3, 10, 99)\n" \
-        "sys.argv = sys.argv[1:]\n" \
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-
-    def refuses(self, status, *command):
-        """Run a command that must refuse this Python; returns its message."""
-        done = subprocess.run(list(map(str, command)), capture_output=True,
-                              text=True, stdin=subprocess.DEVNULL,
-                              check=False)
-        self.assertEqual((done.returncode, done.stdout), (status, ""),
-                         done.stderr)
-        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
-        return done.stderr
-
-    def configure_with(self, python):
-        """A copy of ./configure that uses another Python."""
-        text = (TREE / "configure").read_text(encoding="utf-8")
-        self.assertEqual(text.count("python=/usr/bin/python3\n"), 1)
-        copy = self.put("configure", text.replace("/usr/bin/python3", python))
-        copy.chmod(0o755)
-        (self.dir / "base").symlink_to(TREE / "base")
-        return copy
-
-    def test_boot_and_check(self):
-        for name, status in (("boot", 125), ("check", 1)):
-            self.assertEqual(
-                self.refuses(status, sys.executable, "-B", "-c", self.OLD,
-                             TREE / name, "--help"),
-                f"./{name}: Python 3.11 or later is needed (Debian 12 and "
-                "later)\n")
-
-    def test_configure(self):
-        old = self.put("python3", f"#!/bin/sh\nshift\n"
-                       f"exec {sys.executable} -B -c \"{self.OLD}\" \"$@\"\n")
-        old.chmod(0o755)
-        self.assertEqual(
-            self.refuses(1, self.configure_with(str(old)), "--help"),
-            "configure: error: Python 3.11 or later is needed (Debian 12 and "
-            "later)\n")
-
-    def test_configure_without(self):
-        none = self.dir / "python3"
-        self.assertEqual(
-            self.refuses(1, self.configure_with(str(none)), "--help"),
-            f"configure: error: {none} is missing: apt install python3\n")
-
-    def test_readable_by_older_ones(self):
-        for name in ("boot", "check", "base/pyversion.py"):
-            ast.parse((TREE / name).read_text(encoding="utf-8"),
-                      feature_version=(3, 4))
+    def test_all_at_once(self):
+        """One list names everything that does not fit; nothing is written."""
+        self.fragment("d/f.c", "// graft: p\nnew\n// graft: q\n2\n"
+                      "// graft: r\n3\n")
+        self.fragment("d/gone.c", "// graft: s\n4\n")
+        self.put("tree/whole/x.c", "x")
+        self.put("tree/d/test-a.c", "a")
+        self.put("base/d/test-a.c", "the base's")
+        self.put("home/source.json", '{"nothing_like": ["hw/9pfs"]}')
+        self.add_edit('file = "d/f.c"\npiece = "q"\n'
+                      'from = "nowhere"\nuntil = "neither"\n')
+        self.add_edit('file = "d/f.c"\npiece = "r"\nbefore = "three"\n')
+        self.add_edit('file = "d/gone.c"\npiece = "s"\nafter = "x"\n')
+        self.add_edit('file = "d/gone.c"\npiece = "t"\nafter = "y"\n'
+                      'series = ["1.0"]\n')
+        self.fragment("d/gone.c", "// graft: s\n4\n// graft: t\n5\n")
+        with self.assertRaises(Fail) as caught:
+            self.graft(folders=["whole"], files=["d/test-*.c"])
+        self.assertEqual(str(caught.exception).splitlines(), [
+            "this tree does not fit QEMU 1.2.3:",
+            "hw/9pfs: the base has no such file, so what this tree replaces is "
+            "elsewhere ([unpack] in base/base.toml)",
+            "d/test-a.c: the base has its own; if this tree replaces it, add "
+            "it to [unpack] in base/base.toml",
+            "d/f.c: this anchor is missing:",
+            "    nowhere",
+            "d/f.c: this anchor is missing:",
+            "    neither",
+            "d/f.c: this anchor occurs twice or more:",
+            "    three",
+            "d/gone.c: the base has no such file",
+            f"See {graft.GUIDE}."])
+        self.assertEqual(self.get("base/d/f.c"), BASE)
+        self.assertEqual(self.get("base/d/test-a.c"), "the base's")
+        self.assertFalse((self.dir / "base/whole").exists())
+        self.assertFalse((self.dir / "pristine").exists())
 
 
 class TestThisTree(unittest.TestCase):
@@ -762,10 +506,37 @@ class TestThisTree(unittest.TestCase):
                                  for f in fragments), link)
 
     def test_known(self):
-        for k in self.spec["known"]:
-            self.assertRegex(k["sha256"], r"^[0-9a-f]{64}$")
-            self.assertTrue(fetch.in_series(k["file"].partition("_")[2],
-                                            self.spec["series"]))
+        names = series.names(self.spec)
+        self.assertIn(self.spec["default"], names)
+        self.assertEqual(names, sorted(names, key=series.numbers))
+        for one in self.spec["series"]:
+            self.assertTrue(one["known"], one)
+            for k in one["known"]:
+                self.assertRegex(k["sha256"], r"^[0-9a-f]{64}$")
+                self.assertTrue(series.has(one["name"],
+                                           k["file"].partition("_")[2]))
+
+    def test_series_of_edits(self):
+        """Edits name series that there are, and each has its plan."""
+        names = series.names(self.spec)
+        for edit, _ in graft.plan(TREE):
+            self.assertLessEqual(set(edit.series), set(names), edit)
+            self.assertNotEqual(set(edit.series), set(names), edit)
+        for name in names:
+            self.assertGreater(len(graft.plan(TREE, name)), 30)
+
+    def test_qapi_columns(self):
+        """QEMU 10.2 takes no longer ones, except in examples."""
+        example = False
+        path = TREE / "qapi/fsdev.json"
+        for number, line in enumerate(
+                path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.rstrip().endswith("::"):
+                example = True
+            elif not line.startswith("# ") or line[2:3].strip():
+                example = example and not line.strip("#")
+            if not example and line.startswith("#"):
+                self.assertLessEqual(len(line), 70, f"{path}:{number}")
 
 
 if __name__ == "__main__":
