@@ -222,9 +222,9 @@ def attack(context):
 
 def _temporary(stack, prefix, above=None):
     """A folder that is removed at the end, even if ./check is killed."""
-    folder = stack.enter_context(tempfile.TemporaryDirectory(
-        prefix=prefix, dir=above, ignore_cleanup_errors=True))
+    folder = tempfile.mkdtemp(prefix=prefix, dir=above)
     process.remove_after_end(folder)
+    stack.callback(process.remove, folder)
     return folder
 
 

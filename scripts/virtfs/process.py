@@ -60,13 +60,22 @@ def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
         start_new_session=True, preexec_fn=in_child, **who)
 
 
+# Tests leave files of subordinate ids, and folders that are very deep.
+_REMOVE = 'rm -rf -- "$1" || unshare --map-root-user --map-auto rm -rf -- "$1"'
+
+
+def remove(folder):
+    """Removes a folder of tests as far as this user can."""
+    subprocess.run(['sh', '-c', _REMOVE, 'sh', str(folder)], check=False,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def remove_after_end(folder):
     """Lets a process of its own remove a folder once this process has ended,
     even if it was killed: that process waits for the end of a pipe."""
     life, ours = os.pipe()
     watcher = subprocess.Popen(
-        ['sh', '-c', 'cat; rm -rf -- "$1" || unshare --map-root-user '
-         '--map-auto rm -rf -- "$1"', 'sh', str(folder)], stdin=life,
+        ['sh', '-c', 'cat; ' + _REMOVE, 'sh', str(folder)], stdin=life,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/',
         start_new_session=True)
     os.close(life)
