@@ -28,6 +28,9 @@ static void set_caps(Privilege keep, uint64_t caps)
     capng_clear(CAPNG_SELECT_ALL);
     if (keep == IDENTITY_SERVE) {
         ret = caps_add(caps);
+    } else if (keep == IDENTITY_MOUNTS) {
+        ret = capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+                           CAP_SYS_ADMIN);
     }
     if (ret < 0 || capng_apply(CAPNG_SELECT_CAPS) < 0) {
         fatal("cannot set the capabilities: %s", strerror(errno));

@@ -11,6 +11,7 @@
 /* How much of root's privilege a process keeps, in its user namespace */
 typedef enum Privilege {
     IDENTITY_NOTHING,
+    IDENTITY_MOUNTS,            /* to change the options of mounts */
     IDENTITY_SERVE,             /* to act on files for all their owners */
 } Privilege;
 

@@ -20,4 +20,7 @@ void landlock_server(int root, bool readonly);
 /* The same for a process that only removes files beneath @dir (-1: none). */
 void landlock_supervisor(int dir);
 
+/* The same for a process that opens nothing. */
+void landlock_nothing(void);
+
 #endif /* FSDEV_HELPER_LANDLOCK_H */

@@ -16,7 +16,8 @@
  *   stage_processes()  become the server process, with a supervisor beside it
  *                      (supervisor.c); if an ordinary user started the helper,
  *                      in a user namespace (userns.c)
- *   stage_sandbox()    leave the host: only the export is left (sandbox.c)
+ *   stage_sandbox()    leave the host: only the export is left (sandbox.c),
+ *                      with what the host mounts there later (mounts.c)
  *   stage_identity()   stop being root, keep five capabilities (identity.c)
  *   stage_seccomp()    allow only the export's files (landlock.c) and the
  *                      system calls of serving (seccomp.c)
@@ -36,6 +37,7 @@
 #include "listen.h"
 #include "log.h"
 #include "memory.h"
+#include "mounts.h"
 #include "options.h"
 #include "sandbox.h"
 #include "seccomp.h"
@@ -152,11 +154,18 @@ static uint32_t client_uid(const Options *o, const IdMaps *ids, uid_t starter)
 static void stage_sandbox(Start *s)
 {
     const Options *o = &s->options;
+    const int ours[] = {
+        s->socket, s->supervisor.tell, s->supervisor.alive,
+        s->supervisor.ready,
+    };
+    int mounts;
 
     /* Users and their numbers can still be looked up. */
     s->client = client_uid(o, &s->ids, s->starter);
 
-    s->config.root = sandbox_enter(o->sandbox, s->export, o->readonly);
+    s->config.root = sandbox_enter(o->sandbox, s->export, o->readonly, &mounts);
+    mounts_watch(o, mounts, s->config.root, s->supervisor.watcher, ours,
+                 G_N_ELEMENTS(ours));
     s->config.fd_prefix = "";
     s->config.own_mount = o->sandbox == SANDBOX_NAMESPACE;
 }

@@ -9,9 +9,11 @@
  *
  *  1. chdir to the export, and only then unshare the mount namespace: the
  *     kernel moves the working directory over into the copy.
- *  2. Make all mounts private, so that no change here reaches the host.
+ *  2. Make all mounts slaves of the host's, so that no change here reaches the
+ *     host, but what the host mounts and unmounts below the export comes and
+ *     goes here, too. Where the host's mounts are private, nothing does.
  *  3. Clone the mounts at the export, as a tree that is attached nowhere, and
- *     restrict it while it cannot be reached.
+ *     restrict it while it cannot be reached. For later mounts see mounts.h.
  *  4. Clone the directory /proc/self/fd in the same way, and keep it as the
  *     working directory. The magic links of our own descriptors work in it,
  *     but ".." does not lead to the rest of /proc, because the directory is
@@ -19,6 +21,8 @@
  *     of its own descriptors.
  *  5. Attach the tree over the export and make it the root. The old root then
  *     lies on top of it (pivot_root(2)); unmount that with all its contents.
+ *
+ * In the other sandboxes the mounts are the host's own.
  */
 #include "qemu/osdep.h"
 #include "sandbox.h"
@@ -87,14 +91,16 @@ static void try_unshare(int flag, const char *name)
     }
 }
 
+uint64_t sandbox_mount_attr(bool readonly)
+{
+    return MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+           (readonly ? MOUNT_ATTR_RDONLY : 0);
+}
+
 static void restrict_tree(int tree, bool readonly)
 {
-    uint64_t attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-
-    if (readonly) {
-        attr |= MOUNT_ATTR_RDONLY;
-    }
-    if (set_mounts(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, attr, 0) < 0) {
+    if (set_mounts(tree, "", AT_EMPTY_PATH | AT_RECURSIVE,
+                   sandbox_mount_attr(readonly), 0) < 0) {
         fatal("cannot restrict the export's mounts: %s%s",
               strerror(errno),
               errno == ENOSYS ? " (Linux 5.12 is needed)" : "");
@@ -207,10 +213,23 @@ int sandbox_clone_mapped(int dir, int userns)
     return tree;
 }
 
-int sandbox_enter(Sandbox sandbox, int export, bool readonly)
+/* Opens the list of this process' mounts, without /proc in its namespace. */
+static int open_list(int self)
 {
-    int fds, tree, root;
+    int mounts = openat(self, "mountinfo", O_RDONLY | O_CLOEXEC);
 
+    if (mounts < 0) {
+        fatal("/proc/self/mountinfo: %s", strerror(errno));
+    }
+    close(self);
+    return mounts;
+}
+
+int sandbox_enter(Sandbox sandbox, int export, bool readonly, int *mounts)
+{
+    int fds, tree, root, self;
+
+    *mounts = -1;
     if (sandbox != SANDBOX_NAMESPACE) {
         return enter_without_mounts(sandbox, export, readonly);
     }
@@ -231,18 +250,20 @@ int sandbox_enter(Sandbox sandbox, int export, bool readonly)
     try_unshare(CLONE_NEWUTS, "UTS");
     try_unshare(CLONE_NEWCGROUP, "cgroup");
 
-    if (set_mounts(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_PRIVATE) < 0) {
-        fatal("cannot make the mounts private: %s%s", strerror(errno),
+    if (set_mounts(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_SLAVE) < 0) {
+        fatal("cannot make the mounts the host's slaves: %s%s", strerror(errno),
               errno == ENOSYS ? " (Linux 5.12 is needed)" :
               errno == EINVAL ? " (the root directory is no mount point; "
                                 "--sandbox=chroot works without)" : "");
     }
     fds = open_tree_at(AT_FDCWD, "/proc/self/fd", OPEN_TREE_FLAGS);
-    if (fds < 0) {
+    self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fds < 0 || self < 0) {
         fatal("/proc/self/fd: %s", strerror(errno));
     }
     tree = clone_export(readonly);
     change_root(tree);
+    *mounts = open_list(self);
 
     root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) {

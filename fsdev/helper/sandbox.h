@@ -21,7 +21,8 @@ bool sandbox_parse(const char *name, Sandbox *sandbox);
  * SANDBOX_NAMESPACE moves this process into its own mount, network, IPC, UTS
  * and cgroup namespaces. The only file systems in it are a copy of the mounts
  * at @export, as the root directory: without devices and set-id programs, and
- * read-only if @readonly. Later mounts on the host do not appear in it. @export
+ * read-only if @readonly. What the host mounts and unmounts below the export
+ * later comes and goes, too, if the host's mounts are shared: mounts.h. @export
  * is an O_PATH descriptor, whose ownership passes.
  *
  * SANDBOX_CHROOT is for places without namespaces (a container, a chroot that
@@ -32,10 +33,14 @@ bool sandbox_parse(const char *name, Sandbox *sandbox);
  * The working directory becomes /proc/self/fd of this process, so
  * HostFs.fd_prefix is "" in every case.
  *
- * Returns an O_PATH descriptor of the export's root. Ends the process on
- * error.
+ * Returns an O_PATH descriptor of the export's root, and in *@mounts one of
+ * /proc/self/mountinfo, or -1 where the mounts are the host's. Ends the process
+ * on error.
  */
-int sandbox_enter(Sandbox sandbox, int export, bool readonly);
+int sandbox_enter(Sandbox sandbox, int export, bool readonly, int *mounts);
+
+/* What each mount of the export has: MOUNT_ATTR_* of mount_setattr(2) */
+uint64_t sandbox_mount_attr(bool readonly);
 
 /*
  * A mount of the directory @dir alone, attached nowhere, with the ids of the

@@ -25,6 +25,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+/* Linux 5.2; the headers may be older */
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE    0x8000
+#endif
+
 /* By name: names that libseccomp or the architecture lacks are left out. */
 static const char *const allowed[] = {
     /* accepting the connection, then messages; sendmsg passes descriptors */
@@ -74,6 +79,17 @@ static const char *const allowed_supervisor[] = {
     "write",
     /* freeing memory */
     "brk", "munmap", "madvise", "futex", "futex_time64",
+};
+
+/* The watcher's calls (mounts.h), besides mount_setattr(2) */
+static const char *const allowed_watcher[] = {
+    /* the list of mounts, and its changes */
+    "poll", "ppoll", "read", "lseek", "_llseek",
+    /* saying that it is there; a last line on stderr or for syslog */
+    "write", "sendto", "clock_gettime", "clock_gettime64", "gettimeofday",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall",
+    "gettid", "getpid", "exit", "exit_group",
+    "brk", "munmap", "mremap", "madvise", "futex", "futex_time64",
 };
 
 /* Calls that the C library tries, and can do without */
@@ -221,6 +237,19 @@ static void add_supervisor_rules(scmp_filter_ctx ctx, pid_t server, int dir,
     }
 }
 
+static void add_watcher_rules(scmp_filter_ctx ctx, int root)
+{
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(allowed_watcher); i++) {
+        rule(ctx, SCMP_ACT_ALLOW, allowed_watcher[i], 0, NULL);
+    }
+    allow_if(ctx, "mmap", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    allow_if(ctx, "mmap2", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    allow_if2(ctx, "mount_setattr", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)root),
+              SCMP_A2_32(SCMP_CMP_EQ, AT_EMPTY_PATH | AT_RECURSIVE));
+}
+
 /* A filter without rules, or NULL for no filter */
 static scmp_filter_ctx make_filter(SeccompMode mode)
 {
@@ -280,6 +309,16 @@ void seccomp_enter_supervisor(SeccompMode mode, pid_t server, int dir,
 
     if (ctx) {
         add_supervisor_rules(ctx, server, dir, name);
+        load_filter(ctx);
+    }
+}
+
+void seccomp_enter_watcher(SeccompMode mode, int root)
+{
+    scmp_filter_ctx ctx = make_filter(mode);
+
+    if (ctx) {
+        add_watcher_rules(ctx, root);
         load_filter(ctx);
     }
 }

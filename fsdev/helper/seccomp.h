@@ -30,4 +30,10 @@ void seccomp_enter(SeccompMode mode);
 void seccomp_enter_supervisor(SeccompMode mode, pid_t server, int dir,
                               const char *name);
 
+/*
+ * The same for the process that watches mounts: only the calls for reading
+ * their list, and for setting the options of those at @root.
+ */
+void seccomp_enter_watcher(SeccompMode mode, int root);
+
 #endif /* FSDEV_HELPER_SECCOMP_H */

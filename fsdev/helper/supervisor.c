@@ -11,7 +11,9 @@
 #include "identity.h"
 #include "landlock.h"
 #include "log.h"
+#include "mounts.h"
 #include "place.h"
+#include "process.h"
 #include "seccomp.h"
 #include <poll.h>
 #include <sched.h>
@@ -27,20 +29,6 @@ static void make_pipe(int fds[2])
     if (pipe2(fds, O_CLOEXEC) < 0) {
         fatal("cannot make a pipe: %s", strerror(errno));
     }
-}
-
-static pid_t make_process(void)
-{
-    /*
-     * Not fork(), after which ThreadSanitizer starts a thread of its own, and
-     * a process with threads can make no user namespace (unshare(2)).
-     */
-    pid_t pid = _Fork();
-
-    if (pid < 0) {
-        fatal("cannot make a process: %s", strerror(errno));
-    }
-    return pid;
 }
 
 static pid_t wait_for(pid_t pid, int *status)
@@ -82,7 +70,7 @@ static int become_daemon(void)
     pid_t pid;
 
     make_pipe(ready);
-    pid = make_process();
+    pid = process_fork();
     if (pid == 0) {
         close(ready[0]);
         setsid();
@@ -170,49 +158,76 @@ static G_NORETURN void end_like(int status)
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
-/* Waits for a signal or for @news. Returns the signal, or 0 for news. */
-static int wait_for_news(int signals, int news)
+/* What the supervisor waits for */
+typedef struct News {
+    int signals;
+    int server;                 /* a byte: a client connected; end: it ended */
+    int watcher;                /* a byte: there is one; end: it ended, or -1 */
+    bool watched;
+} News;
+
+/* Whether the process that watches mounts (mounts.h) is there no more */
+static bool watcher_lost(News *news)
+{
+    if (read_byte(news->watcher)) {
+        news->watched = true;
+        return false;
+    }
+    close(news->watcher);
+    news->watcher = -1;
+    return news->watched;
+}
+
+/*
+ * Waits for a signal, for the server or for the watcher. Returns the signal, or
+ * 0 for news of the server. Kills a server that has lost its watcher.
+ */
+static int wait_for_news(News *news, pid_t server)
 {
     struct signalfd_siginfo info;
     struct pollfd fds[] = {
-        { .fd = signals, .events = POLLIN },
-        { .fd = news, .events = POLLIN },
+        { .fd = news->signals, .events = POLLIN },
+        { .fd = news->server, .events = POLLIN },
+        { .fd = news->watcher, .events = POLLIN },
     };
 
-    while (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
-        if (errno != EINTR) {
-            fatal("poll: %s", strerror(errno));
+    do {
+        fds[2].fd = news->watcher;
+        while (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
+            if (errno != EINTR) {
+                fatal("poll: %s", strerror(errno));
+            }
         }
-    }
+        if (fds[2].revents && watcher_lost(news)) {
+            kill(server, SIGKILL);
+        }
+    } while (!fds[0].revents && !fds[1].revents);
     if ((fds[0].revents & POLLIN) &&
-        read(signals, &info, sizeof(info)) == sizeof(info)) {
+        read(news->signals, &info, sizeof(info)) == sizeof(info)) {
         return info.ssi_signo;
     }
     return 0;
 }
 
-/*
- * The supervisor's life. @news: a byte when a client has connected, end of file
- * when the server has ended.
- */
-static G_NORETURN void supervise(const Options *o, pid_t server, int news,
+/* The supervisor's life */
+static G_NORETURN void supervise(const Options *o, pid_t server, News *news,
                                  const sigset_t *wanted, SocketFile *file)
 {
-    int signals = signalfd(-1, wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     bool asked = false;
     int status = 0;
     int sig = 0;
 
-    if (signals < 0) {
+    news->signals = signalfd(-1, wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (news->signals < 0) {
         fatal("cannot make a signalfd: %s", strerror(errno));
     }
     landlock_supervisor(file->dir);
     seccomp_enter_supervisor(o->seccomp, server, file->dir, file->name);
     while (!asked) {
-        sig = wait_for_news(signals, news);
+        sig = wait_for_news(news, server);
         if (sig) {
             asked = true;
-        } else if (read_byte(news)) {
+        } else if (read_byte(news->server)) {
             listen_remove_file(file);
         } else {
             break;
@@ -282,7 +297,7 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
 {
     pid_t starter = getppid();
     sigset_t wanted, old;
-    int news[2], alive[2];
+    int news[2], alive[2], watcher[2];
     int pidfile = -1;
     unsigned i;
     pid_t pid;
@@ -300,33 +315,44 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
     sigprocmask(SIG_BLOCK, &wanted, &old);
     make_pipe(news);
     make_pipe(alive);
+    make_pipe(watcher);
 
     /* For children only: the supervisor stays in its namespace. */
     if (o->sandbox == SANDBOX_NAMESPACE && unshare(CLONE_NEWPID) < 0) {
         log_line(LOG_LEVEL_WARNING, "continuing without a PID namespace: %s",
                  strerror(errno));
     }
-    pid = make_process();
+    pid = process_fork();
     if (pid) {
+        News all = { .server = news[0], .watcher = watcher[0] };
+
         close(news[1]);
         close(alive[0]);
+        close(watcher[1]);
         close(fd);
-        close(export);
+        /*
+         * @export stays open: this process is still where the host's mounts
+         * are, so the host cannot unmount the export itself while the helper
+         * serves a copy of that mount.
+         */
+        mounts_hold(o, export);
         if (s->ready >= 0) {
             close(s->ready);
             dup2(STDIN_FILENO, STDERR_FILENO);
         }
         drop_privilege(o, starter);
-        supervise(o, pid, news[0], &wanted, file);
+        supervise(o, pid, &all, &wanted, file);
     }
 
     close(news[0]);
     close(alive[1]);
+    close(watcher[0]);
     if (pidfile >= 0) {
         close(pidfile);
     }
     s->tell = news[1];
     s->alive = alive[0];
+    s->watcher = watcher[1];
     if (file->dir >= 0) {
         close(file->dir);
         file->dir = -1;

@@ -6,8 +6,8 @@
  * The file server runs as the first process of its own PID namespace, so it
  * sees and can signal no other process. The process that the starter knows
  * cannot move into that namespace, so it stays outside as the *supervisor*.
- * The supervisor never touches the connection or the export, and has no
- * privilege. It
+ * The supervisor never touches the connection or the export (which it keeps
+ * open, so that the host cannot unmount it), and has no privilege. It
  *
  *   - ends when the server ends, with the same exit status or signal;
  *   - ends the server when a signal asks the supervisor to end (if the
@@ -17,7 +17,11 @@
  *     supervisor needs no privilege for it, see place_removable(); where that
  *     is not possible, the file stays.
  *
- * A daemon has a third process: the one that the starter ran waits until the
+ * If the host may mount more below the export, the server has a child that
+ * restricts such mounts (mounts.h). When that process ends, the supervisor ends
+ * the server.
+ *
+ * A daemon has another process: the one that the starter ran waits until the
  * server is ready and exits with 0, or with 1 if the server fails before.
  */
 #ifndef FSDEV_HELPER_SUPERVISOR_H
@@ -30,6 +34,7 @@
 typedef struct Supervisor {
     int tell;                   /* pipe to the supervisor */
     int alive;                  /* pipe that ends with the supervisor */
+    int watcher;                /* pipe to the supervisor: mounts_watch() */
     int ready;                  /* pipe to the process that the starter ran,
                                    or -1 */
 } Supervisor;
@@ -37,7 +42,7 @@ typedef struct Supervisor {
 /*
  * Forks as described. Returns in the server process only, in its PID namespace
  * and, if an ordinary user started the helper, its user namespace. *@ids gets
- * the id maps of the user namespace. The supervisor closes @fd and @export.
+ * the id maps of the user namespace. The supervisor closes @fd.
  */
 void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
                       IdMaps *ids, int fd, int export);

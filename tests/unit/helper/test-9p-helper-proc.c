@@ -251,7 +251,10 @@ static bool is_allowed(Run *r, bool supervisor, int fd, const char *target,
     if (supervisor) {
         /* Its signals; what it removes the socket's file from; the pidfile */
         g_assert_cmpint(g_stat(r->run, &run), ==, 0);
-        return g_str_equal(target, "anon_inode:[signalfd]") ||
+        g_assert_cmpint(g_stat(r->dir, &export), ==, 0);
+        /* The export, which the host must not unmount */
+        return (st->st_dev == export.st_dev && st->st_ino == export.st_ino) ||
+               g_str_equal(target, "anon_inode:[signalfd]") ||
                (r->way->how != BY_FD && st->st_dev == run.st_dev &&
                 st->st_ino == run.st_ino) ||
                (r->way->how == AS_DAEMON && g_str_has_suffix(target, "/pid"));
