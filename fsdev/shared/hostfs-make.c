@@ -328,8 +328,7 @@ int hostfs_create(const HostFs *hfs, int dir, const FsMakeArgs *make, int flags,
     if (ret < 0) {
         return ret;
     }
-    if (!makes_regular(make) || (flags & O_DIRECTORY) ||
-        (flags & O_ACCMODE) == O_ACCMODE) {
+    if (!makes_regular(make) || (flags & O_DIRECTORY)) {
         return -EINVAL;
     }
 

@@ -41,6 +41,8 @@ static int reopen(const HostFs *hfs, int node, int flags)
  * EPERM if the file is another user's (the guest's kernel knows its own users
  * and has allowed it), the second with EINVAL if the file system does not have
  * it. In both cases open(2) truncated nothing.
+ * An access mode of O_ACCMODE is Linux' own: it asks for both permissions, and
+ * the descriptor does neither.
  */
 int hostfs_open(const HostFs *hfs, int node, int flags)
 {
@@ -48,9 +50,6 @@ int hostfs_open(const HostFs *hfs, int node, int flags)
     int fd;
 
     flags &= HOSTFS_OPEN_FLAGS & ~(O_NOFOLLOW | O_NONBLOCK);
-    if ((flags & O_ACCMODE) == O_ACCMODE) {
-        return -EINVAL;
-    }
 
     /* The handle holds the inode, so its type cannot change before the open. */
     if (fstat(node, &st) < 0) {

@@ -81,6 +81,12 @@ FsNode *fs_node_ref(FsNode *node);
 void fs_node_unref(FsNode *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsNode, fs_node_unref)
 
+/* Whether a file that is open with these flags can be written and resized */
+static inline bool fs_file_flags_write(int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY || (flags & O_ACCMODE) == O_RDWR;
+}
+
 /* Initialises a driver's new file with one reference; takes one on @node. */
 void fs_file_init(FsFile *file, FsNode *node, int flags);
 FsFile *fs_file_ref(FsFile *file);

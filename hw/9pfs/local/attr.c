@@ -129,7 +129,7 @@ int coroutine_fn local_setattr(FsCall *call, FsNode *node, FsFile *file,
 {
     SetattrWork s = { .file = -1, .set = set };
 
-    if (file && (file->flags & O_ACCMODE) != O_RDONLY) {
+    if (file && fs_file_flags_write(file->flags)) {
         s.file = file_fd(file);
     }
     return local_run_held(&s.w, local_node(node), file_fd(file), setattr_work);

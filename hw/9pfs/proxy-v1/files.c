@@ -83,7 +83,7 @@ static int coroutine_fn file_accept(ProxyRequest *req, FsNode *node,
     if (!descriptor_good(node, fd, attr)) {
         ret = -ESTALE;
     } else if (flags & O_TRUNC) {
-        ret = (flags & O_ACCMODE) != O_RDONLY
+        ret = fs_file_flags_write(flags)
               ? host_pool_run(node->dev, empty_work, &fd)
               : proxy_v1_truncate(req, path, 0);
     }

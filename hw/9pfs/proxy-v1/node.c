@@ -315,21 +315,16 @@ int coroutine_fn proxy_v1_walk(FsCall *call, FsNode *dir,
  * Open files
  */
 
-static bool writable(const FsFile *file)
-{
-    return (file->flags & O_ACCMODE) != O_RDONLY;
-}
-
 FsFile *proxy_v1_any_file(FsNode *node, FsFile *file, bool write)
 {
     GSList *at;
 
-    if (file && (!write || writable(file))) {
+    if (file && (!write || fs_file_flags_write(file->flags))) {
         return file;
     }
     for (at = proxy_v1_node(node)->files; at; at = at->next) {
         file = at->data;
-        if (!write || writable(file)) {
+        if (!write || fs_file_flags_write(file->flags)) {
             return file;
         }
     }
