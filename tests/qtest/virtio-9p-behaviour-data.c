@@ -74,14 +74,13 @@ static void test_create(Test *t)
     ok(walk(t, ROOT, 1, ""));
     fails(create(t, 1, "d", P9C_O_RDONLY, 0644), EISDIR);
     fails(create(t, 1, "d", P9C_O_RDWR | P9C_O_EXCL, 0644), EEXIST);
-    /* An invalid access mode, an invalid group, an open directory */
-    fails(create(t, 1, "x", 3, 0644), EINVAL);
+    /* An invalid group, an open directory */
     fails(p9c_lcreate(t->c, 1, "x", P9C_O_RDWR, 0644, P9C_NOUID, NULL, NULL),
           EINVAL);
     ok(walk(t, ROOT, 3, ""));
     ok(open_fid(t, 3, P9C_O_DIRECTORY));
     fails(create(t, 3, "x", P9C_O_RDWR, 0644), EBADF);
-    fails(create(t, 99, "x", P9C_O_RDWR, 0644), EBADF);
+    fails(create(t, 99, "x", P9C_O_RDWR, 0644), ENOENT);
     g_assert_false(host_has(t, "x"));
     /* A file without permissions, written by the fid that made it */
     ok(create(t, 1, "locked", P9C_O_RDWR | P9C_O_EXCL, 0));
@@ -119,7 +118,67 @@ static void test_open(Test *t)
     ok(open_fid(t, 3, P9C_O_RDONLY));
     fails(p9c_write(t->c, 3, 0, "x", 1, NULL), EISDIR);
     fails(p9c_read(t->c, 3, 0, 1, buf, &n), EISDIR);
-    fails(open_fid(t, 99, P9C_O_RDONLY), EBADF);
+    fails(open_fid(t, 99, P9C_O_RDONLY), ENOENT);
+}
+
+static void does_nothing(Test *t, uint32_t fid)
+{
+    char byte;
+
+    fails(p9c_read(t->c, fid, 0, 1, &byte, NULL), EBADF);
+    fails(p9c_write(t->c, fid, 0, "x", 1, NULL), EBADF);
+}
+
+/*
+ * Linux' access mode 3 asks for the permission to read and to write, and the
+ * open file does neither. Everything else works.
+ */
+static void test_open_nothing(Test *t)
+{
+    P9CAttr a;
+
+    host_write(t, "f", "data");
+    host_mkdir(t, "d");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(open_fid(t, 1, P9C_O_ACCMODE));
+    does_nothing(t, 1);
+    ok(getattr(t, 1, &a));
+    g_assert_cmpuint(a.size, ==, 4);
+    ok(p9c_fsync(t->c, 1, false));
+    ok(set_mode(t, 1, 0640));
+    ok(setattr(t, 1, (P9CSetAttr) { .valid = P9C_SETATTR_SIZE, .size = 3 }));
+    host_is(t, "f", "dat");
+    /* It serves other fids as little, also once it has no name. */
+    ok(walk(t, ROOT, 2, "f"));
+    ok(open_fid(t, 2, P9C_O_RDONLY));
+    read_is(t, 2, 0, "dat");
+    ok(unlink_at(t, ROOT, "f", 0));
+    does_nothing(t, 1);
+    read_is(t, 2, 0, "dat");
+    ok(clunk(t, 1));
+
+    host_write(t, "f", "data");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(open_fid(t, 1, P9C_O_ACCMODE | P9C_O_TRUNC));
+    host_is(t, "f", "");
+    does_nothing(t, 1);
+    ok(walk(t, ROOT, 3, "d"));
+    fails(open_fid(t, 3, P9C_O_ACCMODE), EISDIR);
+    /* A new file, and one that is there */
+    ok(create(t, 3, "new", P9C_O_ACCMODE | P9C_O_EXCL, 0600));
+    does_nothing(t, 3);
+    host_mode_is(t, "d/new", S_IFREG | 0600);
+    ok(walk(t, ROOT, 4, "d"));
+    ok(create(t, 4, "new", P9C_O_ACCMODE, 0600));
+    does_nothing(t, 4);
+}
+
+static void test_open_nothing_readonly(Test *t)
+{
+    host_write(t, "f", "data");
+    ok(walk(t, ROOT, 1, "f"));
+    fails(open_fid(t, 1, P9C_O_ACCMODE), EROFS);
+    ok(open_fid(t, 1, P9C_O_RDONLY));
 }
 
 /* Holes, and offsets beyond 32 bits */
@@ -196,7 +255,7 @@ static void test_fsync(Test *t)
     ok(open_fid(t, 2, P9C_O_DIRECTORY));
     ok(p9c_fsync(t->c, 2, false));
     ok(p9c_fsync(t->c, 2, true));
-    fails(p9c_fsync(t->c, 99, false), EBADF);
+    fails(p9c_fsync(t->c, 99, false), ENOENT);
     /* Older clients do not send datasync. */
     ok(p9c_rpc(t->c, P9C_TFSYNC, PUT(U32(1)), NULL));
 }
@@ -354,6 +413,9 @@ const Case behaviour_data[] = {
     { "read-write", test_read_write, HAS_HOST },
     { "create", test_create, HAS_HOST },
     { "open", test_open, HAS_HOST },
+    { "open-nothing", test_open_nothing, HAS_HOST },
+    { "open-nothing-readonly", test_open_nothing_readonly, HAS_HOST,
+      CASE_ANYBODY, ",readonly=on" },
     { "sparse", test_sparse, HAS_HOST, CASE_ANYBODY },
     { "big", test_big, HAS_HOST, CASE_ANYBODY },
     { "fsync", test_fsync, HAS_HOST },

@@ -173,7 +173,7 @@ static void put_remove(Test *t, P9Call *call)
 
 static bool removed(Test *t)
 {
-    return !host_has(t, "gone") && clunk(t, FID_GONE) == EBADF;
+    return !host_has(t, "gone") && clunk(t, FID_GONE) == ENOENT;
 }
 
 static void put_setattr(Test *t, P9Call *call)
@@ -210,7 +210,7 @@ static bool xattr_set(Test *t)
 
     g_assert_true(is);
     ok(clunk(t, FID_NEW));
-    return clunk(t, FID_XATTR) == EBADF;
+    return clunk(t, FID_XATTR) == ENOENT;
 }
 
 static void put_xattrwalk(Test *t, P9Call *call)
@@ -515,11 +515,11 @@ static void assert_new(Test *t, unsigned descriptors)
 
     session(t);
     for (i = 1; i < FID_END; i++) {
-        fails(clunk(t, i), EBADF);
+        fails(clunk(t, i), ENOENT);
     }
-    fails(clunk(t, 100), EBADF);
-    fails(clunk(t, 200), EBADF);
-    fails(clunk(t, 201), EBADF);
+    fails(clunk(t, 100), ENOENT);
+    fails(clunk(t, 200), ENOENT);
+    fails(clunk(t, 201), ENOENT);
     assert_alive(t);
     if (descriptors) {
         p9_host_wait_descriptors(descriptors);

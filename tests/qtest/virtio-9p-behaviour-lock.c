@@ -150,6 +150,74 @@ static void test_lock_owners(Test *t)
     close(fd);
 }
 
+/* Who is in the way, for Linux' client: it asks with UNLCK. */
+static int in_clients_way(Test *t, uint32_t fid, uint32_t process,
+                          uint64_t start, uint64_t length)
+{
+    return in_the_way(t, fid, process, P9C_LOCK_UNLCK, start, length).type;
+}
+
+/*
+ * A client asks about the locks of others: it has found no obstacle among its
+ * own. If it has locks there all the same, the question is about reading.
+ */
+static void test_lock_client(Test *t)
+{
+    int fd = lock_setup(t);
+    P9CLock l = any_lock;
+    uint8_t status;
+
+    ok(walk(t, ROOT, 2, "f"));
+    ok(open_fid(t, 2, P9C_O_RDWR));
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_RDLCK, 10, 10), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(in_clients_way(t, 2, 200, 0, 0), ==, P9C_LOCK_UNLCK);
+    g_assert_cmpint(in_clients_way(t, 2, 200, 19, 1), ==, P9C_LOCK_UNLCK);
+    /* Two of its processes, and a third one */
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_RDLCK, 0, 0), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(in_clients_way(t, 1, 100, 0, 0), ==, P9C_LOCK_UNLCK);
+    g_assert_cmpint(in_clients_way(t, 2, 200, 0, 0), ==, P9C_LOCK_UNLCK);
+    g_assert_cmpint(in_clients_way(t, 2, 300, 0, 0), ==, P9C_LOCK_UNLCK);
+    /* Other questions have their usual answers. */
+    l = in_the_way(t, 2, 200, P9C_LOCK_WRLCK, 0, 0);
+    g_assert_cmpint(l.type, ==, P9C_LOCK_RDLCK);
+    g_assert_cmpuint(l.proc_id, ==, 100);
+    l = in_the_way(t, 2, 200, P9C_LOCK_RDLCK, 0, 0);
+    g_assert_cmpint(l.type, ==, P9C_LOCK_UNLCK);
+
+    /* The host's lock for reading is none for a reader, either. */
+    g_assert_cmpint(lock_as(t, 2, 200, P9C_LOCK_UNLCK, 0, 0), ==,
+                    P9C_LOCK_SUCCESS);
+    ok(host_lock(fd, F_RDLCK, 15, 20));
+    g_assert_cmpint(in_clients_way(t, 2, 200, 0, 0), ==, P9C_LOCK_UNLCK);
+    g_assert_cmpint(in_clients_way(t, 2, 200, 20, 1), ==, P9C_LOCK_RDLCK);
+    ok(host_lock(fd, F_WRLCK, 20, 15));
+    l = in_the_way(t, 2, 200, P9C_LOCK_UNLCK, 0, 0);
+    g_assert_cmpint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.start, ==, 20);
+    g_assert_cmpuint(l.length, ==, 15);
+    ok(host_lock(fd, F_UNLCK, 0, 0));
+
+    /* flock(2): the client keeps it apart, and the server does not know. */
+    g_assert_cmpint(lock_as(t, 1, 100, P9C_LOCK_WRLCK, 0, 0), ==,
+                    P9C_LOCK_SUCCESS);
+    g_assert_cmpint(in_clients_way(t, 2, 200, 5, 1), ==, P9C_LOCK_UNLCK);
+    /* Another client */
+    l = (P9CLock) { .type = P9C_LOCK_UNLCK, .proc_id = 200,
+                    .client_id = "another" };
+    ok(p9c_getlock(t->c, 2, &l));
+    g_assert_cmpint(l.type, ==, P9C_LOCK_WRLCK);
+    g_assert_cmpuint(l.proc_id, ==, 100);
+    g_assert_cmpstr(l.client_id, ==, any_lock.client_id);
+    g_free((char *)l.client_id);
+    l = (P9CLock) { .type = P9C_LOCK_RDLCK, .proc_id = 100,
+                    .client_id = "another" };
+    ok(p9c_lock(t->c, 2, &l, &status));
+    g_assert_cmpint(status, ==, P9C_LOCK_BLOCKED);
+    close(fd);
+}
+
 static P9Call *send_lock(Test *t, uint32_t fid)
 {
     P9Call *call = lock_call(t, fid);
@@ -206,7 +274,7 @@ static void test_lock_refused(Test *t)
     lock_fails(t, 1, (P9CLock) { .length = 1ull << 63 }, EINVAL);
     lock_fails(t, 1, (P9CLock) { .start = INT64_MAX, .length = 2 }, EINVAL);
     lock_fails(t, 1, (P9CLock) { .client_id = longer }, EINVAL);
-    lock_fails(t, 99, (P9CLock) { .type = 0 }, EBADF);
+    lock_fails(t, 99, (P9CLock) { .type = 0 }, ENOENT);
     /* A fid that is not open, and a directory */
     ok(walk(t, ROOT, 2, "f"));
     lock_fails(t, 2, (P9CLock) { .type = 0 }, EBADF);
@@ -332,6 +400,7 @@ static void test_lock_waiters(Test *t)
 const Case behaviour_lock[] = {
     { "lock", test_lock, HAS_HOST },
     { "lock-owners", test_lock_owners, HAS_HOST, CASE_ANYBODY },
+    { "lock-client", test_lock_client, HAS_HOST, CASE_ANYBODY },
     { "lock-wait", test_lock_wait, HAS_HOST, CASE_ANYBODY },
     { "lock-refused", test_lock_refused, HAS_HOST, CASE_ANYBODY },
     { "lock-waiters", test_lock_waiters, HAS_HOST, CASE_ANYBODY },

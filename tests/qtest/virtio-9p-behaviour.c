@@ -95,10 +95,10 @@ static const Target targets[] = {
 };
 
 static const Case *const subjects[] = {
-    behaviour_tree, behaviour_names, behaviour_rename, behaviour_data,
-    behaviour_lock, behaviour_attr, behaviour_xattr, behaviour_xattr_names,
-    behaviour_view, behaviour_share, behaviour_limits, behaviour_flush,
-    behaviour_host, behaviour_dotu, behaviour_dotu_stat,
+    behaviour_attach, behaviour_tree, behaviour_names, behaviour_rename,
+    behaviour_data, behaviour_lock, behaviour_attr, behaviour_xattr,
+    behaviour_xattr_names, behaviour_view, behaviour_share, behaviour_limits,
+    behaviour_flush, behaviour_host, behaviour_dotu, behaviour_dotu_stat,
 };
 
 static char *folders[G_N_ELEMENTS(targets)];

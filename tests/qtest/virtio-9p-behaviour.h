@@ -81,6 +81,7 @@ struct Case {
 };
 
 /* Cases by subject; each ends with one without a name. */
+extern const Case behaviour_attach[];
 extern const Case behaviour_tree[];
 extern const Case behaviour_names[];
 extern const Case behaviour_rename[];

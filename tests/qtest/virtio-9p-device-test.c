@@ -41,7 +41,7 @@ static void test_interrupt(void *obj, void *data, QGuestAllocator *alloc)
     p9c_submit(call);
     qvirtio_wait_queue_isr(global_qtest, v9p->vdev, v9p->vq, P9C_TIMEOUT_US);
     g_assert_true(p9c_is_done(call));
-    g_assert_cmpint(p9c_wait(call), ==, EBADF);
+    g_assert_cmpint(p9c_wait(call), ==, ENOENT);
     p9c_call_end(call);
     p9c_free(c);
 }
@@ -332,7 +332,7 @@ static void test_reset(void *obj, void *data, QGuestAllocator *alloc)
     /* Both the fids and the session are gone. */
     p9c_refused(p9c_getattr_call(c, P9C_ROOT), EPROTO);
     p9c_session(c);
-    p9c_refused(p9c_getattr_call(c, FID), EBADF);
+    p9c_refused(p9c_getattr_call(c, FID), ENOENT);
     synth_alive(c);
 
     /* The same with a flush */

@@ -151,7 +151,7 @@ static void test_tags(void *obj, void *data, QGuestAllocator *alloc)
     for (i = 0; i < 3; i++) {
         call = p9c_getattr_call(c, 999);
         p9c_call_set_tag(call, tag);
-        p9c_refused(call, EBADF);
+        p9c_refused(call, ENOENT);
     }
     synth_alive(c);
     p9c_free(c);

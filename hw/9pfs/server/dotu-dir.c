@@ -80,25 +80,64 @@ static int coroutine_fn dir_stat(P9Request *req, FsNode *dir, const char *name,
     return ret;
 }
 
+/*
+ * Puts the stat of @name into @buf, and returns its size: 0 if @name must not
+ * be listed. It lacks a link's target if that makes it longer than @max: such a
+ * link must not hide the other entries.
+ */
+static int coroutine_fn entry_stat(P9Request *req, P9Fid *fid,
+                                   const char *name, size_t max,
+                                   uint8_t buf[P9_STAT_MAX])
+{
+    MarshalWriter w;
+    int ret = 0;
+
+    marshal_writer_init(&w, buf, P9_STAT_MAX);
+    if (*name) {
+        ret = dir_stat(req, fid->node, name, &w, false);
+    }
+    if (ret == 0 && marshal_size(&w) > max) {
+        marshal_writer_init(&w, buf, P9_STAT_MAX);
+        ret = dir_stat(req, fid->node, name, &w, true);
+    }
+    if (ret < 0) {
+        return ret == -ENOENT ? 0 : ret;
+    }
+    return marshal_size(&w);
+}
+
+/*
+ * Linux' client fills a buffer with several Tread messages, each of which asks
+ * for what the one before left (p9_client_read()). So a count that is less than
+ * the last one may be such a rest, and too little for the next entry. Then the
+ * reply has 0 bytes, and the client asks again with an empty buffer. Any other
+ * count that is too little is an error, since 0 bytes would mean the end.
+ */
+static bool is_rest(const P9Fid *fid, uint64_t offset, uint32_t count)
+{
+    return offset != 0 && count < fid->dir_pos->count;
+}
+
 int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
                                uint32_t count)
 {
     g_autoptr(GString) names = g_string_new(NULL);
     DirBatch batch = { .names = names };
     uint8_t buf[P9_STAT_MAX];
-    MarshalWriter w;
     const char *name;
     uint64_t next;
     size_t done = 0;
     bool room = true;
+    bool rest;
     unsigned i;
-    int ret;
+    int size, ret;
 
     /* read(5): from the start, or from where the last read ended */
     if (offset != 0 && (!fid->dir_pos || offset != fid->dir_pos->end)) {
         return -EINVAL;
     }
     next = offset ? fid->dir_pos->next : 0;
+    rest = is_rest(fid, offset, count);
 
     do {
         g_string_truncate(names, 0);
@@ -115,29 +154,20 @@ int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
         }
         name = names->str;
         for (i = 0; i < batch.num && ret == 0 && room; i++) {
-            marshal_writer_init(&w, buf, sizeof(buf));
-            if (*name) {
-                ret = dir_stat(req, fid->node, name, &w, false);
-            }
-            /* A link too long for any reply must not hide the others. */
-            if (ret == 0 && done == 0 && marshal_size(&w) > count) {
-                marshal_writer_init(&w, buf, sizeof(buf));
-                ret = dir_stat(req, fid->node, name, &w, true);
-            }
-            if (ret == -ENOENT) {
-                ret = 0;
-            }
+            size = entry_stat(req, fid, name,
+                              done == 0 && !rest ? count : SIZE_MAX, buf);
+            ret = MIN(size, 0);
             if (ret == 0) {
-                room = marshal_size(&w) <= count - done;
+                room = size <= count - done;
             }
             if (ret == 0 && room) {
                 ret = p9_move_begin(req);
             }
             if (ret == 0 && room) {
                 iov_from_buf(req->in, req->in_num, P9_RREAD_HEADER + done,
-                             buf, marshal_size(&w));
+                             buf, size);
                 p9_move_end(req);
-                done += marshal_size(&w);
+                done += size;
                 next = batch.next[i];
             }
             name += strlen(name) + 1;
@@ -148,13 +178,15 @@ int coroutine_fn dotu_read_dir(P9Request *req, P9Fid *fid, uint64_t offset,
     if (ret < 0 && done == 0) {
         return ret;
     }
-    if (!room && done == 0) {
+    if (!room && done == 0 && !rest) {
         return -EINVAL;
     }
     if (!fid->dir_pos) {
         fid->dir_pos = g_new(P9DirPos, 1);
     }
-    *fid->dir_pos = (P9DirPos) { .end = offset + done, .next = next };
+    *fid->dir_pos = (P9DirPos) {
+        .end = offset + done, .next = next, .count = count,
+    };
     marshal_put_u32(&req->w, done);
     req->data = done;
     return 0;

@@ -167,7 +167,7 @@ static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
         return -ENOENT;
     }
     entry = fs_entry_get(s->fs, parent, name, node);
-    fid = p9_fid_new(s, dir->id, dir->uid, node, entry);
+    fid = p9_fid_new(s, dir->id, dir->attach, node, entry);
     fs_entry_put(entry);
     if (S_ISDIR(node->type)) {
         ret = p9_open_file(req, node, O_RDONLY, &fid->file);
@@ -197,9 +197,9 @@ static int coroutine_fn create_link(P9Request *req, P9Fid *dir,
     if (!get_number(extension, &end, &id) || !at_end(end)) {
         return -EINVAL;
     }
-    fid = p9_fid_get_attached(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_fid_get_attached(req->s, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     ret = p9_link_fid(req, fid, dir, name);
     if (ret < 0) {
@@ -294,7 +294,7 @@ static const char *stat_name(const P9Fid *fid)
 {
     const FsEntry *entry = fid->entry ?: fs_node_any_entry(fid->node);
 
-    if (fid->node == fid->s->fs->root) {
+    if (p9_fid_is_root(fid)) {
         return "/";
     }
     return entry ? entry->name : "";

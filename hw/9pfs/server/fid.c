@@ -39,14 +39,33 @@ void p9_fids_destroy(P9Server *s)
     g_hash_table_destroy(s->fids);
 }
 
-P9Fid *p9_fid_new(P9Server *s, uint32_t id, uint32_t uid,
+P9Attach *p9_attach_new(uint32_t uid, FsNode *root)
+{
+    P9Attach *attach = g_new(P9Attach, 1);
+
+    attach->refs = 1;
+    attach->uid = uid;
+    attach->root = fs_node_ref(root);
+    return attach;
+}
+
+void p9_attach_put(P9Attach *attach)
+{
+    if (--attach->refs == 0) {
+        fs_node_unref(attach->root);
+        g_free(attach);
+    }
+}
+
+P9Fid *p9_fid_new(P9Server *s, uint32_t id, P9Attach *attach,
                   FsNode *node, FsEntry *entry)
 {
     P9Fid *fid = g_new0(P9Fid, 1);
 
     fid->s = s;
     fid->id = id;
-    fid->uid = uid;
+    attach->refs++;
+    fid->attach = attach;
     fid->refs = 1;
     fid->clunked = true;        /* until it is in the table */
     fid->node = fs_node_ref(node);
@@ -76,6 +95,7 @@ void p9_fid_put(P9Fid *fid)
         fs_entry_put(fid->entry);
     }
     fs_node_unref(fid->node);
+    p9_attach_put(fid->attach);
     g_free(fid->dir_pos);
     g_free(fid);
 }
@@ -87,36 +107,34 @@ static P9Fid *fid_lookup(P9Server *s, uint32_t id)
     return g_hash_table_lookup(s->fids, &want);
 }
 
-P9Fid *p9_fid_get(P9Server *s, uint32_t id)
+int p9_fid_get(P9Server *s, uint32_t id, P9Fid **fid)
 {
-    P9Fid *fid = fid_lookup(s, id);
-
-    return fid ? p9_fid_ref(fid) : NULL;
+    *fid = fid_lookup(s, id);
+    if (!*fid) {
+        return -ENOENT;
+    }
+    p9_fid_ref(*fid);
+    return 0;
 }
 
-P9Fid *p9_fid_get_attached(P9Server *s, uint32_t id)
+int p9_fid_get_attached(P9Server *s, uint32_t id, P9Fid **fid)
 {
-    P9Fid *fid = fid_lookup(s, id);
+    int ret = p9_fid_get(s, id, fid);
 
-    return fid && !fid->xattr ? p9_fid_ref(fid) : NULL;
+    return ret == 0 && (*fid)->xattr ? -EBADF : ret;
 }
 
 int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
 {
-    *fid = p9_fid_get_attached(s, id);
-    if (!*fid) {
-        return -EBADF;
-    }
-    return S_ISDIR((*fid)->node->type) ? 0 : -ENOTDIR;
+    int ret = p9_fid_get_attached(s, id, fid);
+
+    return ret == 0 && !S_ISDIR((*fid)->node->type) ? -ENOTDIR : ret;
 }
 
 int p9_request_fid(P9Request *req, uint32_t id, P9Fid **fid)
 {
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    *fid = p9_fid_get_attached(req->s, id);
-    return *fid ? 0 : -EBADF;
+    return marshal_done(&req->r) ? p9_fid_get_attached(req->s, id, fid)
+                                 : -EINVAL;
 }
 
 int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid)
@@ -138,9 +156,14 @@ int coroutine_fn p9_open_file(P9Request *req, FsNode *node, int flags,
     return ret;
 }
 
+bool p9_fid_is_root(const P9Fid *fid)
+{
+    return fid->node == fid->attach->root || fid->node == fid->s->fs->root;
+}
+
 int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name)
 {
-    if (fid->node == fid->s->fs->root) {
+    if (p9_fid_is_root(fid)) {
         return -EBUSY;
     }
     if (!fid->entry || fid->entry->gone) {

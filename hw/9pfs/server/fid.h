@@ -16,7 +16,22 @@ typedef struct P9Xattr P9Xattr;
 typedef struct P9DirPos {
     uint64_t end;               /* in bytes */
     uint64_t next;              /* the driver's offset there */
+    uint32_t count;             /* how many bytes that Tread asked for */
 } P9DirPos;
+
+/*
+ * What a Tattach chose. All fids that the client walked to from its fid share
+ * it.
+ */
+typedef struct P9Attach {
+    uint32_t refs;
+    uint32_t uid;               /* who makes files: Tattach's n_uname */
+    FsNode *root;               /* holds a reference; ".." stays there */
+} P9Attach;
+
+P9Attach *p9_attach_new(uint32_t uid, FsNode *root);
+void p9_attach_put(P9Attach *attach);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Attach, p9_attach_put)
 
 /*
  * One fid. It stands for the same node and entry as long as it exists, and only
@@ -27,10 +42,10 @@ typedef struct P9DirPos {
 typedef struct P9Fid {
     P9Server *s;
     uint32_t id;
-    uint32_t refs;
-    uint32_t uid;               /* Tattach's n_uname */
-    bool clunked;               /* no longer in the table */
-    bool remove_on_clunk;       /* ORCLOSE of 9P2000.u */
+    uint32_t refs:30;
+    bool clunked:1;             /* no longer in the table */
+    bool remove_on_clunk:1;     /* ORCLOSE of 9P2000.u */
+    P9Attach *attach;           /* holds a reference */
     FsNode *node;               /* holds a reference */
     FsEntry *entry;             /* NULL: the root, or its name is not known */
     FsFile *file;               /* once open */
@@ -41,19 +56,24 @@ typedef struct P9Fid {
 
 /*
  * A fid that is not in the table yet, with one reference; takes references
- * on @node and on @entry, if there is one.
+ * on @attach, on @node and on @entry, if there is one.
  */
-P9Fid *p9_fid_new(P9Server *s, uint32_t id, uint32_t uid,
+P9Fid *p9_fid_new(P9Server *s, uint32_t id, P9Attach *attach,
                   FsNode *node, FsEntry *entry);
 P9Fid *p9_fid_ref(P9Fid *fid);
 void p9_fid_put(P9Fid *fid);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Fid, p9_fid_put)
 
-/* The fid @id with a reference for the caller, or NULL */
-P9Fid *p9_fid_get(P9Server *s, uint32_t id);
-/* The same for a fid of a file: NULL for an extended attribute as well */
-P9Fid *p9_fid_get_attached(P9Server *s, uint32_t id);
-/* The same for a fid of a directory: 0, -EBADF or -ENOTDIR */
+/*
+ * The fid @id with a reference for the caller: 0, or -ENOENT if there is no fid
+ * of that number. Every message answers ENOENT for such a fid, as QEMU's 9p
+ * server always did: Linux' client then looks the file's name up again. EBADF
+ * means that the fid is there, but that the message cannot use it.
+ */
+int p9_fid_get(P9Server *s, uint32_t id, P9Fid **fid);
+/* The same for a fid of a file: -EBADF for an extended attribute's */
+int p9_fid_get_attached(P9Server *s, uint32_t id, P9Fid **fid);
+/* The same for a fid of a directory: also -ENOTDIR */
 int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
 
 /*
@@ -67,10 +87,13 @@ int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid);
 int coroutine_fn p9_open_file(P9Request *req, FsNode *node, int flags,
                               FsFile **file);
 
+/* Whether the fid is the root of its Tattach, or of the export */
+bool p9_fid_is_root(const P9Fid *fid);
+
 /*
  * The name that a fid has now: 0 with a reference on the directory and a copy
- * of the name; -EBUSY for the root; -ENOENT if the fid has no name, or none
- * that is known.
+ * of the name; -EBUSY for a root; -ENOENT if the fid has no name, or none that
+ * is known.
  */
 int p9_fid_name(const P9Fid *fid, FsNode **dir, char **name);
 

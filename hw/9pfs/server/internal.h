@@ -8,7 +8,8 @@
  * reply. Handlers are grouped by subject. From top to bottom, the files are:
  *
  *   server.c      the server's life, and which handler a message has
- *   session.c     version, attach, flush, clunk
+ *   session.c     version, flush, clunk
+ *   attach.c      attach
  *   dotu.c        9P2000.u's own open, create, stat and wstat
  *   open.c        open and create of 9P2000.L, which dotu.c uses as well
  *   io.c          read, write, readdir, fsync

@@ -9,18 +9,21 @@
 #include "hw/9pfs/fs/throttle.h"
 
 /*
- * Whether the fid is an open file whose access mode is not @not_access: 0,
+ * Whether the fid is an open file with the access mode @access or O_RDWR: 0,
  * -EBADF, or -EISDIR for a directory
  */
-static int io_check(const P9Fid *fid, int not_access)
+static int io_check(const P9Fid *fid, int access)
 {
+    int mode;
+
     if (!fid->file) {
         return -EBADF;
     }
     if (S_ISDIR(fid->node->type)) {
         return -EISDIR;
     }
-    return (fid->file->flags & O_ACCMODE) == not_access ? -EBADF : 0;
+    mode = fid->file->flags & O_ACCMODE;
+    return mode == access || mode == O_RDWR ? 0 : -EBADF;
 }
 
 /*
@@ -42,9 +45,9 @@ int coroutine_fn p9_read(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_fid_get(req->s, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     if (offset > INT64_MAX) {
         return -EINVAL;
@@ -58,7 +61,7 @@ int coroutine_fn p9_read(P9Request *req)
                S_ISDIR(fid->node->type)) {
         return dotu_read_dir(req, fid, offset, count);
     } else {
-        ret = io_check(fid, O_WRONLY);
+        ret = io_check(fid, O_RDONLY);
         if (ret == 0 && count > 0) {
             ret = fs_throttle_wait(req->s->fs->throttle, &req->call, false,
                                    count);
@@ -140,9 +143,9 @@ int coroutine_fn p9_write(P9Request *req)
     if (count > req->s->msize - P9_TWRITE_HEADER) {
         return -EMSGSIZE;
     }
-    fid = p9_fid_get(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_fid_get(req->s, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     if (offset > INT64_MAX) {
         return -EINVAL;
@@ -154,7 +157,7 @@ int coroutine_fn p9_write(P9Request *req)
     if (fid->xattr) {
         ret = p9_xattr_write(req, fid, offset, count);
     } else {
-        ret = io_check(fid, O_RDONLY);
+        ret = io_check(fid, O_WRONLY);
         if (ret == 0 && count > 0) {
             ret = fs_throttle_wait(req->s->fs->throttle, &req->call, true,
                                    count);
@@ -181,6 +184,7 @@ int coroutine_fn p9_write(P9Request *req)
 typedef struct ReaddirFill {
     P9Request *req;
     uint64_t dev;
+    uint64_t up;                /* inode of ".." at a root; 0: as it is */
     size_t room;                /* for entries */
     size_t done;                /* bytes of entries, those in buf included */
     bool full;                  /* an entry did not fit */
@@ -204,10 +208,12 @@ static bool readdir_fill(void *opaque, const FsDirent *entry)
     ReaddirFill *fill = opaque;
     P9Server *s = fill->req->s;
     size_t size = DIRENT_HEADER + entry->namelen;
+    bool up = entry->namelen == 2 && !memcmp(entry->name, "..", 2);
+    uint64_t ino = up && fill->up ? fill->up : entry->ino;
     P9Qid qid = {
         .type = entry->type == DT_DIR ? P9_QTDIR :
                 entry->type == DT_LNK ? P9_QTSYMLINK : P9_QTFILE,
-        .path = p9_qid_path(&s->export->qids, fill->dev, entry->ino),
+        .path = p9_qid_path(&s->export->qids, fill->dev, ino),
     };
 
     if (size > fill->room - fill->done) {
@@ -231,7 +237,8 @@ static bool readdir_fill(void *opaque, const FsDirent *entry)
 
 /*
  * Treaddir fid[4] offset[8] count[4]: whole entries, at most count bytes.
- * -EINVAL if no entry fits, as getdents(2).
+ * -EINVAL if no entry fits, as getdents(2). ".." of a root is that root, as a
+ * Twalk of it is.
  */
 int coroutine_fn p9_readdir(P9Request *req)
 {
@@ -260,6 +267,7 @@ int coroutine_fn p9_readdir(P9Request *req)
 
     fill.req = req;
     fill.dev = fid->node->dev;
+    fill.up = p9_fid_is_root(fid) ? fid->node->ino : 0;
     fill.room = MIN(count, p9_request_room(req) - P9_RREADDIR_HEADER);
     fill.done = 0;
     fill.full = false;

@@ -67,9 +67,6 @@ typedef struct P9LockOwner {
     bool dropped;               /* no longer in the table */
     CoMutex mutex;              /* around one operation on the open file */
     GArray *ranges;             /* of P9LockRange; NULL before the first */
-    /* All its locks lie within these bytes; none if first > last. */
-    int64_t first;
-    int64_t last;
     QLIST_HEAD(, P9LockUse) uses;
 } P9LockOwner;
 
@@ -237,8 +234,6 @@ static int coroutine_fn owner_get(P9Request *req, const P9Fid *fid,
             o->file = file;
             o->refs = 1;
             qemu_co_mutex_init(&o->mutex);
-            o->first = 0;
-            o->last = -1;
             QLIST_INIT(&o->uses);
             g_hash_table_add(s->locks.owners, o);
             trace_p9_lock_owner_new(s, proc_id);
@@ -253,7 +248,7 @@ static int coroutine_fn owner_get(P9Request *req, const P9Fid *fid,
 static void owner_release(P9LockOwner *o)
 {
     o->busy--;
-    if (!o->dropped && o->busy == 0 && o->first > o->last) {
+    if (!o->dropped && o->busy == 0 && (!o->ranges || o->ranges->len == 0)) {
         owner_drop(o);
     }
     owner_put(o);
@@ -276,26 +271,19 @@ static void owner_add_use(P9LockOwner *o, P9Fid *fid)
     QLIST_INSERT_HEAD(&fid->locks, use, by_fid);
 }
 
-/* Records in which bytes all locks of the owner lie, after one of @type. */
-static void owner_record(P9LockOwner *o, short type,
-                         int64_t first, int64_t last)
+/* Whether the owner has locked some of these bytes */
+static bool owner_holds(const P9LockOwner *o, int64_t first, int64_t last)
 {
-    if (type != F_UNLCK) {
-        if (o->first > o->last) {
-            o->first = first;
-            o->last = last;
-        } else {
-            o->first = MIN(o->first, first);
-            o->last = MAX(o->last, last);
+    const P9LockRange *range;
+    unsigned i;
+
+    for (i = 0; o->ranges && i < o->ranges->len; i++) {
+        range = &g_array_index(o->ranges, P9LockRange, i);
+        if (range->first <= last && range->last >= first) {
+            return true;
         }
-    } else if (first <= o->first && last >= o->last) {
-        o->first = 0;
-        o->last = -1;
-    } else if (first <= o->first && last >= o->first) {
-        o->first = last + 1;
-    } else if (last >= o->last && first <= o->last) {
-        o->last = first - 1;
     }
+    return false;
 }
 
 /* Asks the host for the lock, once: 0, -EAGAIN or another error. */
@@ -393,11 +381,15 @@ static int lock_range(struct flock *lock, uint8_t type, uint64_t start,
     return 0;
 }
 
-/* The fid of a lock: 0, -EBADF, -EINVAL, or -ENOLCK without support. */
+/* The fid of a lock: also -EINVAL, and -ENOLCK without support. */
 static int lock_fid(P9Request *req, uint32_t id, P9Fid **fid)
 {
-    *fid = p9_fid_get_attached(req->s, id);
-    if (!*fid || !(*fid)->file) {
+    int ret = p9_fid_get_attached(req->s, id, fid);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (!(*fid)->file) {
         return -EBADF;
     }
     if (!S_ISREG((*fid)->node->type)) {
@@ -424,7 +416,6 @@ static int coroutine_fn lock_do(P9Request *req, P9Fid *fid, uint32_t proc_id,
     }
     ret = lock_place(req, fid, o, lock, last, block);
     if (ret == 0) {
-        owner_record(o, lock->l_type, lock->l_start, last);
         if (lock->l_type == F_UNLCK) {
             waiters_wake(req->s, fid->node);
         } else if (o->dropped) {
@@ -485,14 +476,30 @@ int coroutine_fn p9_lock(P9Request *req)
     return 0;
 }
 
+/* Whether @lock, up to @last, is one of the owner's ranges */
+static bool owner_has(const P9LockOwner *o, const struct flock *lock,
+                      int64_t last)
+{
+    const P9LockRange *range;
+    unsigned i;
+
+    for (i = 0; o->ranges && i < o->ranges->len; i++) {
+        range = &g_array_index(o->ranges, P9LockRange, i);
+        if (range->first == lock->l_start && range->last == last &&
+            range->type == lock->l_type) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * The owner of @lock, which is a result of F_OFD_GETLK. For a lock of an open
- * file the host gives the bytes, but not the holder. So this is the only other
- * owner that may have locked these bytes, or NULL if there are several, or
- * none because another guest or the host has the lock.
+ * file the host gives the range, but not the holder. So this is the only owner
+ * other than @self that has such a range, or NULL if there are several, or none
+ * because another guest or the host has the lock.
  */
-static P9LockOwner *lock_holder(P9Server *s, const FsNode *node,
-                                const P9LockOwner *self,
+static P9LockOwner *lock_holder(const P9LockOwner *self,
                                 const struct flock *lock)
 {
     P9LockOwner *found = NULL;
@@ -503,10 +510,9 @@ static P9LockOwner *lock_holder(P9Server *s, const FsNode *node,
     if (lock->l_pid > 0) {
         return NULL;            /* a POSIX lock of a process on the host */
     }
-    g_hash_table_iter_init(&iter, s->locks.owners);
+    g_hash_table_iter_init(&iter, self->s->locks.owners);
     while (g_hash_table_iter_next(&iter, (gpointer *)&o, NULL)) {
-        if (o != self && o->node == node &&
-            o->first <= last && o->last >= lock->l_start) {
+        if (o != self && o->node == self->node && owner_has(o, lock, last)) {
             if (found) {
                 return NULL;
             }
@@ -516,11 +522,66 @@ static P9LockOwner *lock_holder(P9Server *s, const FsNode *node,
     return found;
 }
 
+static bool owner_same_client(const P9LockOwner *a, const P9LockOwner *b)
+{
+    return !strcmp(a->client_id, b->client_id);
+}
+
+/* Whether another process of the same client has locked some of these bytes */
+static bool client_holds(const P9LockOwner *self, int64_t first, int64_t last)
+{
+    P9LockOwner *o;
+    GHashTableIter iter;
+
+    g_hash_table_iter_init(&iter, self->s->locks.owners);
+    while (g_hash_table_iter_next(&iter, (gpointer *)&o, NULL)) {
+        if (o != self && o->node == self->node &&
+            owner_same_client(o, self) && owner_holds(o, first, last)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Looks for a lock in the way of @lock, as F_GETLK does: @lock becomes that
+ * one, and *@holder its owner, or NULL if it is unknown. Otherwise the type
+ * becomes F_UNLCK.
+ *
+ * Linux' client sends F_UNLCK whatever the program asks about, and only if none
+ * of its own locks is in the way (v9fs_file_getlock()). So if it holds locks on
+ * these bytes, the program asks about a lock for reading, and only locks for
+ * writing can be in the way. If it holds none, any lock may be. A lock that it
+ * does hold has just ended there, or comes from flock(2), which the client
+ * keeps apart.
+ */
+static int coroutine_fn getlock_find(P9Request *req, P9LockOwner *self,
+                                     struct flock *lock, int64_t last,
+                                     P9LockOwner **holder)
+{
+    bool others = lock->l_type == F_UNLCK;
+    int ret;
+
+    if (others) {
+        lock->l_type = client_holds(self, lock->l_start, last) ? F_RDLCK
+                                                               : F_WRLCK;
+    }
+    *holder = NULL;
+    ret = p9_driver(req)->lock(&req->call, self->file, lock, true);
+    if (ret == 0 && lock->l_type != F_UNLCK) {
+        *holder = lock_holder(self, lock);
+        if (others && *holder && owner_same_client(*holder, self)) {
+            lock->l_type = F_UNLCK;
+        }
+    }
+    return ret;
+}
+
 /*
  * Tgetlock fid[4] type[1] start[8] length[8] proc_id[4] client_id[s]: replies
  * with the same members, describing a lock that conflicts, or with
  * P9_LOCK_TYPE_UNLCK if there is none. An unknown holder has proc_id 0 and an
- * empty client_id.
+ * empty client_id. A question with that type is getlock_find()'s.
  */
 int coroutine_fn p9_getlock(P9Request *req)
 {
@@ -553,19 +614,11 @@ int coroutine_fn p9_getlock(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    if (lock.l_type == F_UNLCK) {
-        /*
-         * Linux' client sends this type whatever the program asks about
-         * (v9fs_file_getlock()), so it means any lock that a writer meets.
-         */
-        lock.l_type = F_WRLCK;
-    }
-
     ret = owner_get(req, fid, proc_id, client_id, &self);
     if (ret < 0) {
         return ret;
     }
-    ret = p9_driver(req)->lock(&req->call, self->file, &lock, true);
+    ret = getlock_find(req, self, &lock, last, &holder);
     if (ret == 0) {
         if (lock.l_type == F_UNLCK) {
             type = P9_LOCK_TYPE_UNLCK;
@@ -574,7 +627,6 @@ int coroutine_fn p9_getlock(P9Request *req)
                                           : P9_LOCK_TYPE_WRLCK;
             start = lock.l_start;
             length = lock.l_len;
-            holder = lock_holder(req->s, fid->node, self, &lock);
             proc_id = holder ? holder->proc_id : 0;
             client_id = holder ? holder->client_id : "";
         }

@@ -22,7 +22,12 @@ typedef int coroutine_fn P9Handler(P9Request *req);
 /*
  * session.c
  */
-P9Handler p9_version, p9_attach, p9_flush, p9_clunk;
+P9Handler p9_version, p9_flush, p9_clunk;
+
+/*
+ * attach.c
+ */
+P9Handler p9_attach;
 
 /*
  * walk.c

@@ -29,7 +29,7 @@ int p9_make_init(FsMakeArgs *make, const P9Fid *dir, const char *name,
     memset(make, 0, sizeof(*make));
     make->name = name;
     make->mode = mode;
-    make->uid = dir->uid;
+    make->uid = dir->attach->uid;
     make->gid = gid;
     return 0;
 }
@@ -211,8 +211,8 @@ int coroutine_fn p9_link(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    fid = p9_fid_get_attached(req->s, id);
-    return fid ? p9_link_fid(req, fid, dir, name) : -EBADF;
+    ret = p9_fid_get_attached(req->s, id, &fid);
+    return ret < 0 ? ret : p9_link_fid(req, fid, dir, name);
 }
 
 int coroutine_fn p9_rename_name(P9Request *req,
@@ -357,14 +357,15 @@ int coroutine_fn p9_remove(P9Request *req)
 {
     g_autoptr(P9Fid) fid = NULL;
     uint32_t id;
+    int ret;
 
     id = marshal_get_u32(&req->r);
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_fid_get(req->s, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     p9_fid_remove(fid);
     req->must_answer = true;

@@ -43,25 +43,22 @@ static const struct {
 };
 
 /*
- * open(2) flags of the host for those of a message, without O_CREAT and O_EXCL;
- * -EINVAL for access mode 3.
+ * open(2) flags of the host for those of a message, without O_CREAT and O_EXCL.
+ * Access mode 3 is Linux' own: the file must allow reading and writing, and the
+ * open file does neither.
  */
-static int open_host_flags(uint32_t wire, int *host)
+static int open_host_flags(uint32_t wire)
 {
-    static const int access[] = { O_RDONLY, O_WRONLY, O_RDWR };
-    uint32_t mode = wire & WIRE_ACCMODE;
+    static const int access[] = { O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE };
+    int host = access[wire & WIRE_ACCMODE];
     unsigned i;
 
-    if (mode >= ARRAY_SIZE(access)) {
-        return -EINVAL;
-    }
-    *host = access[mode];
     for (i = 0; i < ARRAY_SIZE(open_flags); i++) {
         if ((wire & open_flags[i].wire) == open_flags[i].wire) {
-            *host |= open_flags[i].host;
+            host |= open_flags[i].host;
         }
     }
-    return 0;
+    return host;
 }
 
 /*
@@ -143,7 +140,7 @@ int coroutine_fn p9_lopen(P9Request *req)
 {
     g_autoptr(P9Fid) fid = NULL;
     uint32_t id, flags;
-    int host, ret;
+    int ret;
 
     id = marshal_get_u32(&req->r);
     flags = marshal_get_u32(&req->r);
@@ -154,11 +151,7 @@ int coroutine_fn p9_lopen(P9Request *req)
     if (fid->file) {
         return -EBADF;
     }
-    ret = open_host_flags(flags, &host);
-    if (ret < 0) {
-        return ret;
-    }
-    return p9_fid_open(req, fid, host);
+    return p9_fid_open(req, fid, open_host_flags(flags));
 }
 
 /*
@@ -226,7 +219,7 @@ int coroutine_fn p9_create_file(P9Request *req, P9Fid *dir,
     }
 
     entry = fs_entry_get(s->fs, dir->node, make->name, node);
-    fid = p9_fid_new(s, dir->id, dir->uid, node, entry);
+    fid = p9_fid_new(s, dir->id, dir->attach, node, entry);
     fs_entry_put(entry);
     fid->file = g_steal_pointer(&file);
     fid->remove_on_clunk = remove_on_clunk;
@@ -270,11 +263,7 @@ int coroutine_fn p9_lcreate(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    ret = open_host_flags(flags, &host);
-    if (ret < 0) {
-        return ret;
-    }
-    host &= ~O_DIRECTORY;
+    host = open_host_flags(flags) & ~O_DIRECTORY;
     if (flags & WIRE_EXCL) {
         host |= O_EXCL;
     }

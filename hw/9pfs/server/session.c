@@ -1,17 +1,13 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The session: version, attach, flush and clunk.
+ * The session: version, flush and clunk.
  */
 #include "qemu/osdep.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "messages.h"
 #include "hw/9pfs/trace.h"
-
-/* The user of a client that sends neither a number nor a name that means one */
-#define UID_NOBODY  65534
 
 /* How long Tflush waits for an operation that cannot be cancelled */
 #define FLUSH_PATIENCE_S    10
@@ -129,74 +125,6 @@ int coroutine_fn p9_version(P9Request *req)
     return 0;
 }
 
-/*
- * The owner of files that a fid makes. Linux sends the user's number for each
- * user, and no number where one attach serves all users (access=any). Then the
- * name counts, if it is root or a number.
- */
-static uint32_t attach_uid(uint32_t n_uname, const char *uname)
-{
-    unsigned int uid;
-
-    if (p9_id_valid(n_uname)) {
-        return n_uname;
-    }
-    if (!strcmp(uname, "root")) {
-        return 0;
-    }
-    if (qemu_strtoui(uname, NULL, 10, &uid) == 0 && p9_id_valid(uid)) {
-        return uid;
-    }
-    return UID_NOBODY;
-}
-
-/*
- * Tattach fid[4] afid[4] uname[s] aname[s] n_uname[4]. An export has one tree,
- * so aname, which would choose a tree, has no meaning here.
- */
-int coroutine_fn p9_attach(P9Request *req)
-{
-    P9Server *s = req->s;
-    FsNode *root = s->fs->root;
-    g_autoptr(P9Fid) fid = NULL;
-    uint32_t id, afid, n_uname;
-    const char *uname, *aname;
-    FsAttr attr;
-    P9Qid qid;
-    int ret;
-
-    id = marshal_get_u32(&req->r);
-    afid = marshal_get_u32(&req->r);
-    uname = marshal_get_str(&req->r, NULL);
-    aname = marshal_get_str(&req->r, NULL);
-    n_uname = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    trace_p9_attach(s, id, n_uname, uname, aname);
-    if (afid != P9_NOFID) {
-        return -EBADF;
-    }
-
-    /* The fid goes into the table first, which blocks migration. */
-    fid = p9_fid_new(s, id, attach_uid(n_uname, uname), root, NULL);
-    ret = p9_fid_insert(fid);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = p9_driver(req)->getattr(&req->call, root, NULL, &attr);
-    if (ret == 0 && req->detached) {
-        ret = -EINTR;
-    }
-    if (ret < 0) {
-        p9_fid_remove(fid);
-        return ret;
-    }
-    qid = p9_qid_make(&s->export->qids, &attr);
-    p9_put_qid(&req->w, &qid);
-    return 0;
-}
-
 static void flush_patience_over(void *opaque)
 {
     Patience *p = opaque;
@@ -259,14 +187,15 @@ int coroutine_fn p9_clunk(P9Request *req)
 {
     g_autoptr(P9Fid) fid = NULL;
     uint32_t id;
+    int ret;
 
     id = marshal_get_u32(&req->r);
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    fid = p9_fid_get(req->s, id);
-    if (!fid) {
-        return -EBADF;
+    ret = p9_fid_get(req->s, id, &fid);
+    if (ret < 0) {
+        return ret;
     }
     p9_fid_remove(fid);
     req->must_answer = true;

@@ -7,6 +7,9 @@
  * operation. If it does not find all of them, newfid is not made, and the reply
  * has the qids of those it found. The reply is an error only if the first name
  * is not found. The fid may be open: Linux walks from open fids, too.
+ *
+ * ".." at the root of the fid's Tattach stays there. A driver knows only the
+ * export's root, so the server looks after the other ones.
  */
 #include "qemu/osdep.h"
 #include "messages.h"
@@ -65,7 +68,7 @@ static unsigned walk_count_good(const WalkArgs *args, int *ret)
 static int coroutine_fn walk_bind(P9Server *s, P9Fid *from, uint32_t newid,
                                   FsNode *node, FsEntry *entry)
 {
-    g_autoptr(P9Fid) fid = p9_fid_new(s, newid, from->uid, node, entry);
+    g_autoptr(P9Fid) fid = p9_fid_new(s, newid, from->attach, node, entry);
 
     return from->id == newid ? p9_fid_replace(from, fid) : p9_fid_insert(fid);
 }
@@ -142,6 +145,72 @@ static void walk_reply(P9Request *req, const FsWalk *walk)
     }
 }
 
+static bool walk_goes_up(const char *const *names, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n && strcmp(names[i], ".."); i++) {
+        /* Look on. */
+    }
+    return i < n;
+}
+
+/*
+ * The driver's walk, name by name: ".." at @root stays there. The result is as
+ * that of FsDriver.walk.
+ */
+static int coroutine_fn walk_slowly(P9Request *req, FsNode *root, FsNode *from,
+                                    const char *const *names, unsigned n,
+                                    FsWalk *walk)
+{
+    g_autoptr(FsNode) at = fs_node_ref(from);
+    g_autoptr(FsNode) above = NULL;
+    FsWalk step;
+    int ret;
+
+    for (walk->walked = 0; walk->walked < n; walk->walked++) {
+        const char *name = names[walk->walked];
+
+        step.node = step.parent = NULL;
+        if (at == root && !strcmp(name, "..")) {
+            ret = p9_driver(req)->getattr(&req->call, at, NULL, &step.attr[0]);
+            step.node = fs_node_ref(at);
+        } else {
+            ret = p9_driver(req)->walk(&req->call, at, &name, 1, &step);
+        }
+        g_clear_pointer(&above, fs_node_unref);
+        fs_node_unref(at);
+        at = step.node;
+        above = step.parent;
+        if (ret == 0 && !at) {
+            ret = -EIO;
+        }
+        if (ret < 0) {
+            return ret;
+        }
+        walk->attr[walk->walked] = step.attr[0];
+    }
+    walk->node = g_steal_pointer(&at);
+    walk->parent = g_steal_pointer(&above);
+    return 0;
+}
+
+/* The driver's walk of names on behalf of a fid */
+static int coroutine_fn walk_run(P9Request *req, P9Fid *from,
+                                 const char *const *names, unsigned n,
+                                 FsWalk *walk)
+{
+    FsNode *root = from->attach->root;
+
+    walk->walked = 0;
+    walk->node = NULL;
+    walk->parent = NULL;
+    if (root != req->s->fs->root && walk_goes_up(names, n)) {
+        return walk_slowly(req, root, from->node, names, n, walk);
+    }
+    return p9_driver(req)->walk(&req->call, from->node, names, n, walk);
+}
+
 static int coroutine_fn walk_names(P9Request *req, P9Fid *from,
                                    const WalkArgs *args)
 {
@@ -171,11 +240,7 @@ static int coroutine_fn walk_names(P9Request *req, P9Fid *from,
         return -ENFILE;
     }
 
-    walk.walked = 0;
-    walk.node = NULL;
-    walk.parent = NULL;
-    ret = p9_driver(req)->walk(&req->call, from->node, args->names, good,
-                               &walk);
+    ret = walk_run(req, from, args->names, good, &walk);
     node = walk.node;
     parent = walk.parent;
     ret = req->detached ? -EINTR : walk_check_result(s->fs, &walk, good, ret);

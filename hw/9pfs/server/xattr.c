@@ -89,7 +89,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     }
 
     x = g_new0(P9Xattr, 1);
-    fid = p9_fid_new(s, newid, file->uid, file->node, NULL);
+    fid = p9_fid_new(s, newid, file->attach, file->node, NULL);
     fid->xattr = x;             /* and with it the slot */
     ret = p9_driver(req)->getxattr(&req->call, file->node,
                                    name_len ? name : NULL,
@@ -160,7 +160,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     x->value = g_malloc0(size);
     x->size = size;
     x->flags = flags;
-    fid = p9_fid_new(s, id, file->uid, file->node, file->entry);
+    fid = p9_fid_new(s, id, file->attach, file->node, file->entry);
     fid->xattr = x;             /* and with it the slot */
     return p9_fid_replace(file, fid);
 }

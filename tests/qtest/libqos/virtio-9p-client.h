@@ -97,6 +97,7 @@ enum {
 #define P9C_O_WRONLY        000000001u
 #define P9C_O_RDWR          000000002u
 #define P9C_O_CREAT         000000100u
+#define P9C_O_ACCMODE       000000003u
 #define P9C_O_EXCL          000000200u
 #define P9C_O_TRUNC         000001000u
 #define P9C_O_APPEND        000002000u
@@ -332,6 +333,8 @@ P9Call *p9c_write_call(P9Client *c, uint32_t fid, uint64_t offset,
 int p9c_version(P9Client *c, uint32_t msize, const char *version,
                 uint32_t *got_msize, char **got_version);
 int p9c_attach(P9Client *c, uint32_t fid, uint32_t uid, P9CQid *qid);
+int p9c_attach_name(P9Client *c, uint32_t fid, uint32_t uid,
+                    const char *aname, P9CQid *qid);
 int p9c_flush(P9Client *c, uint16_t oldtag);
 int p9c_clunk(P9Client *c, uint32_t fid);
 int p9c_remove(P9Client *c, uint32_t fid);

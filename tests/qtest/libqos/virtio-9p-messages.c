@@ -7,11 +7,18 @@
 #include "qemu/osdep.h"
 #include "virtio-9p-client.h"
 
-int p9c_attach(P9Client *c, uint32_t fid, uint32_t uid, P9CQid *qid)
+int p9c_attach_name(P9Client *c, uint32_t fid, uint32_t uid,
+                    const char *aname, P9CQid *qid)
 {
     return p9c_rpc(c, P9C_TATTACH,
-                   PUT(U32(fid), U32(P9C_NOFID), STR(""), STR(""), U32(uid)),
+                   PUT(U32(fid), U32(P9C_NOFID), STR(""), STR(aname),
+                       U32(uid)),
                    GET(TO_QID(qid)));
+}
+
+int p9c_attach(P9Client *c, uint32_t fid, uint32_t uid, P9CQid *qid)
+{
+    return p9c_attach_name(c, fid, uid, "", qid);
 }
 
 P9Call *p9c_flush_call(P9Client *c, uint16_t oldtag)
