@@ -178,6 +178,28 @@ static void append(char **arg)
     put(fd, arg[0], arg[1]);
 }
 
+static void show_error(const char *call, ssize_t ret)
+{
+    printf("%s %s\n", call, ret < 0 ? strerrorname_np(errno) : "works");
+}
+
+/* open-nothing FILE UID: as that user, Linux' access mode 3; makes the file */
+static void open_nothing(char **arg)
+{
+    char byte;
+    int fd;
+
+    if (setuid(atoi(arg[1])) < 0) {
+        die("setuid", arg[1]);
+    }
+    fd = xopen(arg[0], O_ACCMODE | O_CREAT, 0644);
+    show_error("read", read(fd, &byte, 1));
+    show_error("write", write(fd, "x", 1));
+    show_error("ftruncate", ftruncate(fd, 0));
+    show_error("fchmod", fchmod(fd, 0640));
+    show_stat(fd, arg[0]);
+}
+
 /* exclusive FILE: O_CREAT | O_EXCL */
 static void exclusive(char **arg)
 {
@@ -208,10 +230,9 @@ static void lock(char **arg)
     puts("locked");
 }
 
-/* locker FILE r|w START LENGTH: the result of F_GETLK */
-static void locker(char **arg)
+/* The result of F_GETLK for a lock as locker's */
+static void show_locker(int fd, char **arg)
 {
-    int fd = xopen(arg[0], O_RDWR, 0);
     struct flock fl;
 
     if (!set_lock(fd, arg[1], arg[2], arg[3], F_GETLK, &fl)) {
@@ -223,6 +244,24 @@ static void locker(char **arg)
         printf("%s %lld %lld\n", fl.l_type == F_WRLCK ? "write" : "read",
                (long long)fl.l_start, (long long)fl.l_len);
     }
+}
+
+/* locker FILE r|w START LENGTH: the result of F_GETLK */
+static void locker(char **arg)
+{
+    show_locker(xopen(arg[0], O_RDWR, 0), arg);
+}
+
+/* read-locker FILE r|w START LENGTH: the same, with a lock on all of FILE */
+static void read_locker(char **arg)
+{
+    int fd = xopen(arg[0], O_RDWR, 0);
+    struct flock fl;
+
+    if (!set_lock(fd, "r", "0", "0", F_SETLK, &fl)) {
+        die("lock", arg[0]);
+    }
+    show_locker(fd, arg);
 }
 
 /* For twenty minutes at most: another guest may have to boot first. */
@@ -509,8 +548,10 @@ static const struct {
     { "socket", 1, make_socket },
     { "append", 2, append },
     { "exclusive", 1, exclusive },
+    { "open-nothing", 2, open_nothing },
     { "lock", 4, lock },
     { "locker", 4, locker },
+    { "read-locker", 4, read_locker },
     { "hold", 6, hold },
     { "flock", 1, try_flock },
     { "hold-flock", 3, hold_flock },

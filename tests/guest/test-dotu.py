@@ -11,12 +11,20 @@ import harness
 from harness import GuestCase, Root, User, for_each, guest, local
 
 MANY = 300
+MORE = 3000
 U = ('--mount-options', 'version=9p2000.u')
 
 
 def _many(folder):
     for i in range(MANY):
         (folder / f'entry-{i:03}').write_text(str(i))
+
+
+def _more(folder):
+    (folder / 'd').mkdir()
+    for i in range(MORE):
+        # Names of many lengths: the rest of a message is never the same.
+        (folder / 'd' / (f'{i}-' + 'n' * (i * 7 % 60))).touch()
 
 
 def _tree(folder):
@@ -143,6 +151,27 @@ class DotU:
 @for_each(Root, User)
 class Proxy(DotU, GuestCase):
     options = U
+
+
+class Small:
+    """The smallest usual messages, and some larger than usual ones."""
+    who = Root
+
+    @guest('''ls d | wc -l; ls d | sort -u | wc -l; find d | wc -l; rm -rf d
+              echo $?; ls -A''', _more)
+    def test_more(self):
+        """A folder of 3,000 entries is listed, and removed"""
+        self.assertEqual(self.said.split(), [
+            str(MORE), str(MORE), str(MORE + 1), '0'])
+        self.assertEqual(os.listdir(self.folder), [])
+
+
+class Messages8K(Small, GuestCase):
+    options = ('--mount-options', 'version=9p2000.u,msize=8192')
+
+
+class Messages128K(Small, GuestCase):
+    options = local('passthrough', 'version=9p2000.u,msize=131072')
 
 
 class Local(DotU, GuestCase):

@@ -390,6 +390,21 @@ line" "$(printf '\\001\\377')"; ls | wc -l''')
                 self.assertEqual(
                     (self.folder / f'g{i}-{j}').read_text(), f'{i}-{j}\n')
 
+    @guest('''echo data >f; $TOOL open-nothing f 0; chmod 644 f
+              $TOOL open-nothing f 1000; chmod 622 f; $TOOL open-nothing f 1000
+              chmod 666 f; $TOOL open-nothing f 1000
+              mkdir d; $TOOL open-nothing d 0; $TOOL open-nothing new 0''')
+    def test_open_nothing(self):
+        """Access mode 3 needs both permissions, and allows nothing"""
+        nothing = ['read EBADF', 'write EBADF', 'ftruncate EINVAL']
+        self.assertEqual(self.said.splitlines(), [
+            *nothing, 'fchmod works', 'links 1 size 5 mode 640',
+            'open f: EACCES', 'open f: EACCES',
+            *nothing, 'fchmod EPERM', 'links 1 size 5 mode 666',
+            'open d: EISDIR',
+            *nothing, 'fchmod works', 'links 1 size 0 mode 640'])
+        self.assertEqual((self.folder / 'f').read_text(), 'data\n')
+
     @guest('df . | tail -n 1 | wc -w; stat -f -c %l .')
     def test_statfs(self):
         """The size of the file system, and its longest name"""

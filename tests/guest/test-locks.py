@@ -40,6 +40,18 @@ class OneGuest(GuestCase):
         self.assertEqual(self.said.splitlines(), [
             'locked', 'lock f: EAGAIN', 'released', 'locked'])
 
+    @guest('''touch f; $TOOL hold f r 10 0 held end &
+              while [ ! -e held ]; do usleep 50000; done
+              $TOOL read-locker f r 0 0; $TOOL locker f r 0 0
+              $TOOL locker f r 20 1; $TOOL locker f w 20 1
+              $TOOL read-locker f w 0 0; touch end; wait
+              $TOOL read-locker f w 0 0''')
+    def test_readers(self):
+        """A reader is not in the way of another one"""
+        self.assertEqual(self.said.splitlines(), [
+            'free', 'free', 'free', 'read 10 0', 'read 10 0', 'released',
+            'free'])
+
     @guest('''touch f; $TOOL hold f w 0 1 held end &
               while [ ! -e held ]; do usleep 50000; done
               (sleep 1; touch end) & $TOOL wait-lock f w 0 1; wait''')
