@@ -51,7 +51,7 @@ def without_option(argv):
 def environment(base):
     """The environment in which ./check uses a base."""
     spec = fetch.read_spec()
-    if series.find(spec, base):
+    if base in series.names(spec):
         if base == spec['default']:
             return {}
         name = base

@@ -177,6 +177,7 @@ def unit(_context):
             _unittest('tests/graft/test-graft.py', 300),
             _unittest('tests/bench/test-report.py', 60),
             _unittest('tests/check/test-kernel.py', 300),
+            _unittest('tests/check/test-bases.py', 60),
             _unittest('tests/check/test-runner.py', 300)]
 
 
