@@ -11,10 +11,18 @@
  * A thread that waits for QEMU to read the socket looks now and then at the
  * descriptors that have arrived meanwhile, without taking them (MSG_PEEK). If
  * QEMU's own end of the socket were among them, the socket would never end.
+ *
+ * QEMU has few descriptors unread at a time (unread.h). At that limit a thread
+ * waits until QEMU has read all. If one call has more, they leave in groups,
+ * with a byte each.
+ *
+ * A client that has shut down its sending end and does not read has gone, even
+ * if its process keeps the connection.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "channel-internal.h"
+#include "unread.h"
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -22,6 +30,10 @@
 #define SEND_TRIES      5000
 /* How long a thread waits for QEMU to read, until it looks at descriptors */
 #define LOOK_MS         100
+/* How long one that has nothing more to say may read nothing */
+#define IDLE_MS         300
+/* Between looks at whether it has read all */
+#define READ_MS         1
 
 void channel_ring_bell(Channel *c)
 {
@@ -63,13 +75,56 @@ static void look_at_fds(Channel *c)
     }
 }
 
+/* Each LOOK_MS that a thread waits for QEMU to read */
+static void look_at_reader(Channel *c)
+{
+    struct pollfd pfd = { .fd = c->fd, .events = POLLRDHUP };
+    int memory = unread_memory(c->fd);
+    int64_t now = g_get_monotonic_time();
+
+    if (memory != c->unread_memory || poll(&pfd, 1, 0) <= 0) {
+        c->unread_memory = memory;
+        c->idle = now;
+    } else if (now - c->idle >= IDLE_MS * 1000) {
+        channel_break(c, "the client sends no more and does not read");
+    }
+    look_at_fds(c);
+}
+
 /* Waits until QEMU has read some of what was sent, or has gone. */
 static void wait_for_reader(Channel *c)
 {
     struct pollfd pfd = { .fd = c->fd, .events = POLLOUT };
 
     if (poll(&pfd, 1, LOOK_MS) == 0) {
-        look_at_fds(c);
+        look_at_reader(c);
+    }
+}
+
+/*
+ * Waits until QEMU may be sent one of @n descriptors, or has gone. Returns how
+ * many.
+ */
+static unsigned wait_for_share(Channel *c, unsigned n)
+{
+    struct pollfd pfd = { .fd = c->fd };
+    int64_t look = g_get_monotonic_time() + LOOK_MS * 1000;
+
+    for (;;) {
+        if (c->unread + n > c->share / 2 && !unread_memory(c->fd)) {
+            c->unread = 0;
+        }
+        if (c->unread < c->share) {
+            return MIN(n, c->share - c->unread);
+        }
+        if (g_get_monotonic_time() >= look) {
+            look_at_reader(c);
+            look += LOOK_MS * 1000;
+        }
+        /* The peer's end, or ours: sendmsg(2) fails. */
+        if (poll(&pfd, 1, READ_MS) > 0) {
+            return n;
+        }
     }
 }
 
@@ -77,9 +132,8 @@ static void wait_for_reader(Channel *c)
  * Sends some with sendmsg(2), descriptors with the first byte. Returns the
  * bytes sent.
  *
- * RLIMIT_NOFILE bounds the descriptors that a user may have in flight through
- * all sockets of all processes (unix(7)). At that limit, waits a while until
- * some have arrived.
+ * Other processes of the user may have descriptors in flight, too, up to the
+ * limit for all (unix(7)). Then waits a while until some have arrived.
  */
 static ssize_t send_some(Channel *c, const void *buf, size_t size,
                          const int *fds, unsigned nfds)
@@ -124,6 +178,7 @@ bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
     const uint8_t *p = buf;
     bool ok = true;
     ssize_t len;
+    unsigned n;
     int ret;
 
     pthread_mutex_lock(&c->send);
@@ -138,14 +193,17 @@ bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
         }
     }
     while (size) {
-        len = send_some(c, p, size, fds, nfds);
+        n = nfds ? wait_for_share(c, nfds) : 0;
+        len = send_some(c, p, n < nfds ? 1 : size, fds, n);
         if (len < 0) {
             ok = false;
             break;
         }
+        c->unread += n;
         p += len;
         size -= len;
-        nfds = 0;
+        fds += n;
+        nfds -= n;
         if (c->rings) {
             qatomic_set(&c->rings->mem->socket, ++c->sent);
         }

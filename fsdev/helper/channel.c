@@ -20,6 +20,7 @@
 #include "channel-internal.h"
 #include "log.h"
 #include "received.h"
+#include "unread.h"
 #include "fsdev/shared/proto-v1.h"
 #include <poll.h>
 #include <sys/socket.h>
@@ -30,7 +31,9 @@ void channel_init(Channel *c, int fd)
 {
     const int zero = 0;
 
-    *c = (Channel) { .fd = fd, .buf = g_malloc(BUFFER_SIZE) };
+    *c = (Channel) {
+        .fd = fd, .buf = g_malloc(BUFFER_SIZE), .share = unread_begin(),
+    };
     pthread_mutex_init(&c->send, NULL);
     pthread_mutex_init(&c->state, NULL);
     proxy_pass_fds(fd, false);
@@ -73,7 +76,7 @@ void channel_close(Channel *c)
     while (c->n_seen) {
         close(c->seen[--c->n_seen]);
     }
-    close(c->fd);
+    unread_end(c->fd, c->share, c->unread);
 }
 
 /* Makes room at the end of the buffer. */

@@ -46,6 +46,10 @@ typedef struct Channel {
     int seen[PROXY_MAX_FDS];    /* likewise, before they were received; "send"
                                    guards them */
     unsigned n_seen;
+    unsigned share;             /* descriptors that may be unread (unread.h) */
+    unsigned unread;            /* those that may be; "send" guards it, and: */
+    int unread_memory;          /* at the last look at the reader */
+    int64_t idle;               /* since when it has read nothing, us */
     bool peeks;                 /* the kernel can look at the unreceived */
     int64_t deadline;           /* for the next byte, ms (monotonic); or 0 */
     ProxyRings *rings;          /* or NULL; constant while threads run. The
@@ -63,7 +67,8 @@ void channel_destroy(Channel *c);
 
 /*
  * After that: closes the socket and the refused descriptors, which may wait for
- * as long as the client or its file system likes.
+ * as long as the client or its file system likes. While the client has
+ * descriptors unread, the socket stays open (unread.h).
  */
 void channel_close(Channel *c);
 
@@ -111,8 +116,8 @@ void channel_skip(Channel *c, size_t size);
 
 /*
  * Sends @size bytes, of whole messages, with @nfds (up to PROXY_MAX_FDS)
- * descriptors that belong to them and stay the caller's. May block for as long
- * as QEMU does not read.
+ * descriptors that belong to them, up to three to a message, and stay the
+ * caller's. May block for as long as QEMU does not read.
  */
 bool channel_send(Channel *c, const void *buf, size_t size, const int *fds,
                   unsigned nfds);

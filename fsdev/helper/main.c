@@ -43,6 +43,7 @@
 #include "seccomp.h"
 #include "serve.h"
 #include "session.h"
+#include "unread.h"
 #include "userns.h"
 
 /* The results of the stages so far */
@@ -105,18 +106,23 @@ static uint32_t outer_pid(void)
     return strtoul(text, NULL, 10);
 }
 
-/* With all that decides how much memory the helper needs */
-static void limit_memory(Start *s)
+/* With all that decides how many files and how much memory it needs */
+static void limit_resources(Start *s)
 {
     MemoryNeeds needs = {
         .sessions = s->options.persist ? SESSIONS_MAX : 1,
     };
+    unsigned left;
 
     s->config.threads = s->options.threads;
     s->config.max_files = identity_limit_files(s->options.max_files);
+    left = unread_limit(s->config.max_files);
+    if (s->options.persist) {
+        s->config.max_left = left;
+    }
     serve_needs(&s->config, &needs);
     memory_limit(s->options.memory, &needs);
-    session_limit(needs.sessions);
+    session_limit(needs.sessions, left);
 }
 
 /* From here on, this is the server process. */
@@ -125,7 +131,7 @@ static void stage_processes(Start *s)
     supervisor_start(&s->supervisor, &s->options, &s->file, &s->ids,
                      s->socket, s->export);
     s->config.pid = outer_pid();
-    limit_memory(s);
+    limit_resources(s);
     userns_enter_as_root(&s->ids, s->config.pid);
 }
 

@@ -19,8 +19,10 @@
 #include "fsdev/shared/proto.h"
 #include "log.h"
 #include <linux/fs.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -111,6 +113,7 @@ static const unsigned fcntl_commands[] = {
 
 static const unsigned long ioctl_requests[] = {
     FS_IOC_GETVERSION,
+    SIOCOUTQ,                   /* whether the client has read all */
 };
 
 static const unsigned prctl_options[] = {

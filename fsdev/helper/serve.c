@@ -555,7 +555,8 @@ static void run_threads(Server *s)
 static unsigned max_handles(const ServeConfig *config)
 {
     unsigned others = FILES_FIXED + FILES_PER_THREAD * config->threads +
-                      FILES_PER_RESERVE * reserve_threads(config);
+                      FILES_PER_RESERVE * reserve_threads(config) +
+                      config->max_left;
 
     return MAX(config->max_files, others + FILES_FIXED) - others;
 }

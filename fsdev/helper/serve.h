@@ -22,6 +22,7 @@ typedef struct ServeConfig {
     bool readonly;
     unsigned threads;
     unsigned max_files;         /* limit of open files */
+    unsigned max_left;          /* of them, connections that are over */
     uint32_t pid;               /* of this process, as the starter sees it */
     const IdMaps *ids;
     unsigned hello_ms;          /* limit of the time until HELLO; 0: none */

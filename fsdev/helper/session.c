@@ -11,6 +11,7 @@
 #include "qemu/osdep.h"
 #include "session.h"
 #include "log.h"
+#include "unread.h"
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,8 @@
 #define GRACE_MS        100
 /* How long the next one waits for room until a line in the log says so */
 #define WARN_MS         1000
+/* How often it looks at descriptors that earlier clients have not received */
+#define LOOK_MS         50
 
 typedef struct Session {
     ServeConfig config;
@@ -31,6 +34,7 @@ static GMutex lock;             /* guards the flags, and: */
 static GCond changed;
 static unsigned n_sessions;
 static unsigned sessions_max = SESSIONS_MAX;
+static unsigned left_max = SESSIONS_MAX;
 
 /* ServeConfig.before_close */
 static void session_done(void *opaque)
@@ -64,26 +68,37 @@ static void *session_thread(void *opaque)
     return NULL;
 }
 
-void session_limit(unsigned most)
+void session_limit(unsigned most, unsigned left)
 {
     sessions_max = most;
+    left_max = left;
+}
+
+/* How many earlier clients keep the next one waiting; 0: none does. */
+static unsigned in_the_way(void)
+{
+    unsigned left = n_sessions + unread_left();
+
+    return n_sessions >= sessions_max || left >= left_max ? left : 0;
 }
 
 static void wait_for_room(void)
 {
-    int64_t until = g_get_monotonic_time() + WARN_MS * 1000;
+    int64_t now = g_get_monotonic_time();
+    int64_t warn = now + WARN_MS * 1000;
+    bool warned = false;
+    unsigned n;
 
     g_mutex_lock(&lock);
-    while (n_sessions >= sessions_max &&
-           g_cond_wait_until(&changed, &lock, until)) {
-        /* A session that has ended still frees its memory. */
-    }
-    if (n_sessions >= sessions_max) {
-        log_line(LOG_LEVEL_WARNING, "waiting: %u earlier clients left "
-                 "requests or descriptors that do not end", n_sessions);
-    }
-    while (n_sessions >= sessions_max) {
-        g_cond_wait(&changed, &lock);
+    /* A session that has ended still frees its memory. */
+    while ((n = in_the_way()) > 0) {
+        if (now >= warn && !warned) {
+            log_line(LOG_LEVEL_WARNING, "waiting: %u earlier clients left "
+                     "requests or descriptors that do not end", n);
+            warned = true;
+        }
+        g_cond_wait_until(&changed, &lock, now + LOOK_MS * 1000);
+        now = g_get_monotonic_time();
     }
     n_sessions++;
     g_mutex_unlock(&lock);

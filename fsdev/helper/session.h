@@ -4,7 +4,8 @@
  * One client after another, of which none can keep the helper from the next.
  *
  * A client can leave behind what waits: requests that hang in a file system,
- * and descriptors whose close(2) takes as long as the client wished. A session
+ * descriptors whose close(2) takes as long as the client wished, and such as it
+ * was sent and has not received. A session
  * serves each client in threads of its own. The helper turns to the next client
  * when a session ends, or when its client has gone and the session does not end
  * soon. Such a session finishes its requests, then frees all that it has.
@@ -23,8 +24,11 @@
 /* A client that has connected must send its HELLO within this time. */
 #define SESSION_HELLO_MS 15000
 
-/* Before the first session: there is memory for @most at a time. */
-void session_limit(unsigned most);
+/*
+ * Before the first session: there is memory for @most at a time, and there are
+ * descriptors for @left that are left behind.
+ */
+void session_limit(unsigned most, unsigned left);
 
 /*
  * Serves the connected socket @fd, which passes. Returns once the helper can
