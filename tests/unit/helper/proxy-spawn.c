@@ -8,9 +8,11 @@
 #include <grp.h>
 #include <pwd.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -95,6 +97,56 @@ static G_NORETURN void run_child(const char *const *args, uid_t uid, int sock,
     _exit(127);
 }
 
+/* Waits for the end of @process, or ends it at the end of file of @alive. */
+static G_NORETURN void watch(int process, int alive)
+{
+    struct pollfd fds[] = {
+        { .fd = process, .events = POLLIN },
+        { .fd = alive, .events = POLLIN },
+    };
+
+    while (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
+        /* again */
+    }
+    if (!fds[0].revents) {
+        syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+    }
+    _exit(0);
+}
+
+/*
+ * A test that fails ends this program at once, and may leave the helper to
+ * itself, with the pipe from which another program reads what the test says. A
+ * signal at the parent's end would not do: the helper's change of user cancels
+ * it. So another process waits for both, and is not this one's child.
+ */
+static void end_with_this_program(pid_t pid)
+{
+    static int alive[2];
+    static pid_t owner;
+    int process = syscall(SYS_pidfd_open, pid, 0);
+    pid_t between;
+
+    g_assert_cmpint(process, >=, 0);
+    if (owner != getpid()) {
+        owner = getpid();
+        g_assert_cmpint(pipe2(alive, O_CLOEXEC), ==, 0);
+    }
+    between = fork();
+    if (between == 0) {
+        if (fork() == 0) {
+            /* Not one of this program's files stays open here. */
+            dup2(process, 0);
+            dup2(alive[0], 1);
+            close_range(2, UINT_MAX, 0);
+            watch(0, 1);
+        }
+        _exit(0);
+    }
+    close(process);
+    g_assert_cmpint(waitpid(between, NULL, 0), ==, between);
+}
+
 pid_t pc_spawn(const char *const *args, uid_t uid, int sock, int output)
 {
     pid_t pid = fork();
@@ -103,6 +155,7 @@ pid_t pc_spawn(const char *const *args, uid_t uid, int sock, int output)
     if (pid == 0) {
         run_child(args, uid, sock, output);
     }
+    end_with_this_program(pid);
     return pid;
 }
 

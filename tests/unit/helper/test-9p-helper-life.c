@@ -8,6 +8,7 @@
 #include "start-fixture.h"
 #include "proxy-proc.h"
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -336,6 +337,38 @@ static void test_export_renamed(void)
     g_free(dir);
 }
 
+/*
+ * A test program that fails does not end its helpers. They end with it, and
+ * nothing holds its output open, for which the caller would wait.
+ */
+static void test_tester_killed(void)
+{
+    char *run = make_dir(PC_NOBODY);
+    char *dir = make_dir(PC_NOBODY);
+    g_autofree char *path = g_build_filename(run, "sock", NULL);
+    const char *args[] = { "-n", "-p", dir, "-s", path, "--persist", NULL };
+    struct pollfd pfd = { .events = POLLIN };
+    int output[2];
+    pid_t pid;
+    char byte;
+
+    g_assert_cmpint(pipe2(output, O_CLOEXEC), ==, 0);
+    pid = fork();
+    if (pid == 0) {
+        pc_spawn(args, PC_NOBODY, -1, output[1]);
+        wait_for_file(path, true);
+        raise(SIGKILL);
+    }
+    close(output[1]);
+    g_assert_cmpint(pc_wait(pid), ==, PC_KILLED(SIGKILL));
+    pfd.fd = output[0];
+    g_assert_cmpint(poll(&pfd, 1, 10 * 1000), ==, 1);
+    g_assert_cmpint(read(output[0], &byte, 1), ==, 0);
+    close(output[0]);
+    pf_remove_dir(run);
+    pf_remove_dir(dir);
+}
+
 int main(int argc, char **argv)
 {
     sf_init(&argc, &argv);
@@ -347,6 +380,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-start/daemon/fd", test_daemon_fd);
     g_test_add_func("/9p-helper-start/ends-together", test_ends_together);
     g_test_add_func("/9p-helper-start/starter-killed", test_starter_killed);
+    g_test_add_func("/9p-helper-start/tester-killed", test_tester_killed);
     g_test_add_func("/9p-helper-start/inherited-files", test_inherited_files);
     g_test_add_func("/9p-helper-start/export-renamed", test_export_renamed);
     return sf_run();
