@@ -17,13 +17,15 @@
  * directory need no update, because an entry refers to its directory's node.
  */
 #include "qemu/osdep.h"
+#include "block/aio.h"
+#include "call.h"
 #include "export.h"
 #include "node.h"
 
 void fs_nodes_init(FsNodes *nodes)
 {
     QSIMPLEQ_INIT(&nodes->dying);
-    qemu_co_queue_init(&nodes->renamed);
+    QTAILQ_INIT(&nodes->waiting);
 }
 
 void fs_nodes_destroy(FsNodes *nodes)
@@ -410,6 +412,31 @@ FsEntry *fs_node_where(FsNode *node)
  * Renames
  */
 
+/* A coroutine that waits until a change of names is over */
+typedef struct FsRenameWait {
+    FsExport *fs;
+    Coroutine *co;
+    int ret;                    /* 0: it is in the list */
+    QTAILQ_ENTRY(FsRenameWait) next;
+} FsRenameWait;
+
+static void rename_wake(FsRenameWait *w, int ret)
+{
+    QTAILQ_REMOVE(&w->fs->nodes.waiting, w, next);
+    w->ret = ret;
+    aio_co_wake(w->co);
+}
+
+/* FsCall.on_cancel */
+static void rename_cancel(FsCall *call, void *opaque)
+{
+    FsRenameWait *w = opaque;
+
+    if (!w->ret) {
+        rename_wake(w, -EINTR);
+    }
+}
+
 bool fs_entries_current(const FsExport *fs)
 {
     return !fs->nodes.renaming;
@@ -423,7 +450,9 @@ void fs_names_begin(FsExport *fs)
 void coroutine_fn fs_names_end(FsExport *fs)
 {
     fs->nodes.renaming--;
-    qemu_co_queue_restart_all(&fs->nodes.renamed);
+    while (!QTAILQ_EMPTY(&fs->nodes.waiting)) {
+        rename_wake(QTAILQ_FIRST(&fs->nodes.waiting), 1);
+    }
 }
 
 void fs_rename_begin(FsRename *r, FsNode *olddir, const char *oldname,
@@ -490,11 +519,26 @@ void coroutine_fn fs_rename_end(FsRename *r, int ret)
     r->olddir = NULL;
 }
 
-bool coroutine_fn fs_rename_wait(FsExport *fs)
+int coroutine_fn fs_rename_wait(FsExport *fs)
 {
+    FsRenameWait w = { .fs = fs, .co = qemu_coroutine_self() };
+    FsCall *call;
+
     if (!fs->nodes.renaming) {
-        return false;
+        return 0;
     }
-    qemu_co_queue_wait(&fs->nodes.renamed, NULL);
-    return true;
+    call = fs_call_self();
+    if (call && call->cancelled) {
+        return -EINTR;
+    }
+    QTAILQ_INSERT_TAIL(&fs->nodes.waiting, &w, next);
+    if (call) {
+        call->on_cancel = rename_cancel;
+        call->on_cancel_opaque = &w;
+    }
+    qemu_coroutine_yield();
+    if (call) {
+        call->on_cancel = NULL;
+    }
+    return w.ret;
 }

@@ -46,7 +46,7 @@ typedef struct FsNodes {
     QSIMPLEQ_HEAD(, FsNode) dying;  /* while nodes are being freed */
     bool freeing;
     unsigned renaming;          /* renames under way */
-    CoQueue renamed;            /* woken when a rename is over */
+    QTAILQ_HEAD(, FsRenameWait) waiting;    /* until a rename is over */
     uint64_t open_files;
     uint64_t alive;             /* nodes, in the table or not */
 } FsNodes;
@@ -167,10 +167,11 @@ void coroutine_fn fs_names_end(FsExport *fs);
 
 /*
  * A lookup by entry failed. Waits until a change of names is over and returns
- * true, so that another try is worthwhile; returns false at once when none is
- * under way.
+ * 1, so that another try is worthwhile; returns 0 at once when none is under
+ * way. -EINTR: the coroutine's call was cancelled. The change may depend on a
+ * file server or a helper that does not answer.
  */
-bool coroutine_fn fs_rename_wait(FsExport *fs);
+int coroutine_fn fs_rename_wait(FsExport *fs);
 
 /*
  * When the inode was made, in nanoseconds since 1970, or 0 if @attr does not

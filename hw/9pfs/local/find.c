@@ -255,22 +255,27 @@ static void coroutine_fn find_take(LocalNode *n, int fd)
 }
 
 /*
- * The way ended at step @f->failed with @ret. Returns whether there may be
+ * The way ended at step @f->failed with *@ret. Returns whether there may be
  * another way.
  */
-static bool coroutine_fn find_again(Find *f, int ret)
+static bool coroutine_fn find_again(Find *f, int *ret)
 {
     FindStep *s;
+    int waited;
 
     if (f->failed == (int)f->steps->len) {
         /* The handle did not work; another round may have dropped it. */
         g_clear_pointer(&f->start->saved_handle, g_free);
         return true;
     }
-    if (ret != -ENOENT && ret != -ENOTDIR && ret != -ESTALE) {
+    if (*ret != -ENOENT && *ret != -ENOTDIR && *ret != -ESTALE) {
         return false;
     }
-    if (fs_rename_wait(f->lf->fs)) {
+    waited = fs_rename_wait(f->lf->fs);
+    if (waited < 0) {
+        *ret = waited;
+        return false;
+    } else if (waited) {
         return true;
     }
     s = &g_array_index(f->steps, FindStep, f->failed);
@@ -304,7 +309,7 @@ static int coroutine_fn find_node(LocalNode *n)
         ret = local_run(f.start->node.dev, HOST_WAIT_POOL, find_work, &f);
         again = false;
         if (ret < 0) {
-            again = find_again(&f, ret);
+            again = find_again(&f, &ret);
         } else if (f.steps->len == 0) {
             find_take(n, f.fd);
         } else {

@@ -47,16 +47,17 @@ static int coroutine_fn hold_name(LocalHold *hold, LocalNode *n)
 }
 
 /*
- * Ends the hold. Returns whether to try again after the model returned @ret:
+ * Ends the hold. Returns whether to try again after the model returned *@ret:
  * after -ESTALE, because the name may have changed. If the name has not changed
  * here, the host renamed the file, and the next hold does without a name.
  */
-static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int ret)
+static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int *ret)
 {
-    bool stale = ret == -ESTALE && hold->name && ++hold->tries < HOLD_TRIES;
+    bool stale = *ret == -ESTALE && hold->name && ++hold->tries < HOLD_TRIES;
     FsEntry *entry = fs_node_where(&n->node);
     bool changed = !entry || !hold->dir ||
                    !fs_entry_is(entry, &hold->dir->node, hold->name);
+    int waited;
 
     if (hold->node) {
         local_node_unpin(hold->node);
@@ -66,10 +67,16 @@ static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int ret)
         fs_node_unref(&hold->dir->node);
     }
     g_free(hold->name);
-    if (stale && !fs_rename_wait(n->node.fs) && !changed) {
+    if (!stale) {
+        return false;
+    }
+    waited = fs_rename_wait(n->node.fs);
+    if (waited < 0) {
+        *ret = waited;
+    } else if (!waited && !changed) {
         hold->nameless = true;
     }
-    return stale;
+    return waited >= 0;
 }
 
 /*
@@ -96,7 +103,7 @@ static int coroutine_fn hold_begin(LocalHold *hold, LocalNode *n, int file)
     if (lf->host.model->needs_name && !hold->nameless) {
         ret = hold_name(hold, n);
         if (ret < 0 && ret != -ESTALE) {
-            hold_end(hold, n, ret);
+            hold_end(hold, n, &ret);
             return ret;
         }
     }
@@ -136,6 +143,6 @@ int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
         add_wait(w->hold.dir, w->hold.name, &wait, &dev);
         add_wait(w->dir, w->name, &wait, &dev);
         ret = local_run(dev, wait, func, w);
-    } while (hold_end(&w->hold, n, ret));
+    } while (hold_end(&w->hold, n, &ret));
     return ret;
 }

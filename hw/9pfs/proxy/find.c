@@ -321,10 +321,11 @@ static int coroutine_fn entry_find(FsEntry *entry, void *opaque)
     if ((ret == 0 && node == entry->node) || !fs_entry_is(entry, dir, name)) {
         ret = 0;                /* found, or renamed since: look again */
     } else if (ret == 0 || ret == -ENOENT || ret == -ENOTDIR) {
-        if (!fs_rename_wait(fs)) {
+        ret = fs_rename_wait(fs);
+        if (ret == 0) {
             fs_entry_gone(entry);
         }
-        ret = 0;
+        ret = MIN(ret, 0);
     }
     if (node) {
         fs_node_unref(node);

@@ -78,9 +78,13 @@ int coroutine_fn proxy_rename(FsCall *call, FsNode *olddir,
     while (proxy_node_try(&t, &ret)) {
         ret = rename_once(call, olddir, oldname, newdir, newname, victim, &r);
     }
-    if (node && ret == -ENOENT && t.t.doubt &&
-        proxy_name_is(call, newdir, newname, node)) {
-        ret = 0;                /* an earlier try did it */
+    if (node && ret == -ENOENT && t.t.doubt) {
+        /* Nor must this lookup wait for it. */
+        fs_rename_end(&r, -EAGAIN);
+        if (proxy_name_is(call, newdir, newname, node)) {
+            ret = 0;            /* an earlier try did it */
+            fs_rename_begin(&r, olddir, oldname, newdir, newname);
+        }
     }
     fs_rename_end(&r, ret);
     return ret;

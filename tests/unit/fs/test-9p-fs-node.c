@@ -8,6 +8,7 @@
 #include "qapi/error.h"
 #include "qemu/coroutine.h"
 #include "qemu/main-loop.h"
+#include "hw/9pfs/fs/call.h"
 #include "hw/9pfs/fs/export.h"
 
 /* Too deep for a stack of 8 MiB with a frame per level */
@@ -247,7 +248,8 @@ static void test_deep(void)
 
 typedef struct Waiter {
     FsExport *fs;
-    bool waited;
+    FsCall call;
+    int waited;
     bool done;
 } Waiter;
 
@@ -255,7 +257,9 @@ static void coroutine_fn wait_co(void *opaque)
 {
     Waiter *waiter = opaque;
 
+    fs_call_begin(&waiter->call);
     waiter->waited = fs_rename_wait(waiter->fs);
+    fs_call_end(&waiter->call);
     waiter->done = true;
 }
 
@@ -273,7 +277,7 @@ static void test_rename_wait(void)
     setup(&fs);
     qemu_coroutine_enter(qemu_coroutine_create(wait_co, &idle));
     g_assert_true(idle.done);
-    g_assert_false(idle.waited);
+    g_assert_cmpint(idle.waited, ==, 0);
 
     fs_names_begin(&fs);
     fs_names_begin(&fs);
@@ -284,11 +288,46 @@ static void test_rename_wait(void)
     while (!busy.done) {
         main_loop_wait(false);
     }
-    g_assert_true(busy.waited);
+    g_assert_cmpint(busy.waited, ==, 1);
     g_assert_false(fs_entries_current(&fs));
     qemu_coroutine_enter(qemu_coroutine_create(end_co, &fs));
     g_assert_true(fs_entries_current(&fs));
     finish(&fs);
+}
+
+/* A call that is cancelled before, during, or after the change of names */
+static void test_rename_cancel(void)
+{
+    enum { BEFORE, DURING, AFTER, WHEN_END };
+    FsExport fs;
+    unsigned when;
+
+    for (when = BEFORE; when < WHEN_END; when++) {
+        Waiter waiter = { .fs = &fs }, other = { .fs = &fs };
+
+        setup(&fs);
+        fs_names_begin(&fs);
+        if (when == BEFORE) {
+            fs_call_cancel(&waiter.call);
+        }
+        qemu_coroutine_enter(qemu_coroutine_create(wait_co, &other));
+        qemu_coroutine_enter(qemu_coroutine_create(wait_co, &waiter));
+        if (when == DURING) {
+            fs_call_cancel(&waiter.call);
+        }
+        g_assert_true(waiter.done == (when != AFTER));
+        g_assert_false(other.done);
+        qemu_coroutine_enter(qemu_coroutine_create(end_co, &fs));
+        if (when == AFTER) {
+            fs_call_cancel(&waiter.call);
+        }
+        while (!waiter.done || !other.done) {
+            main_loop_wait(false);
+        }
+        g_assert_cmpint(waiter.waited, ==, when == AFTER ? 1 : -EINTR);
+        g_assert_cmpint(other.waited, ==, 1);
+        finish(&fs);
+    }
 }
 
 static void coroutine_fn rename_end_co(void *opaque)
@@ -354,6 +393,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fs/node/circle", test_circle);
     g_test_add_func("/fs/node/deep", test_deep);
     g_test_add_func("/fs/node/rename-wait", test_rename_wait);
+    g_test_add_func("/fs/node/rename-cancel", test_rename_cancel);
     g_test_add_func("/fs/node/rename-same", test_rename_same);
     g_test_add_func("/fs/node/born", test_born);
     return g_test_run();

@@ -209,7 +209,9 @@ static void coroutine_fn op_entry(void *opaque)
 {
     DriverOp *op = opaque;
 
+    fs_call_begin(&op->call);
     op->run(op);
+    fs_call_end(&op->call);
     op->done = 1;
 }
 

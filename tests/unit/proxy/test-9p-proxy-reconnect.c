@@ -501,6 +501,73 @@ static void test_doubt_directory(void)
 }
 
 /*
+ * A name is not there, because a rename may have moved it whose reply does not
+ * come. The operation waits for that, and can be cancelled.
+ */
+static void test_cancel_during_rename(void)
+{
+    DriverOp rename = { .names = { "a", "b" } }, op = { };
+    FsNode *node;
+    uint32_t tag;
+    Test t;
+
+    setup(&t, FSDEV_ON_DISCONNECT_WAIT);
+    node = walk(&t, t.d.fs.root, PROXY_ROOT_HANDLE, "x", &file_attr, 6);
+    lose(&t);
+    reconnect(&t);
+    rename.dir = t.d.fs.root;
+    op_start(&rename, run_rename, t.d.fs.root);
+    tag = expect(&t, PROXY_RENAME, PROXY_ROOT_HANDLE);
+    op_start(&op, run_getattr, node);
+    answer_walk(&t, PROXY_ROOT_HANDLE, ENOENT, NULL, 0);
+    while (aio_poll(qemu_get_aio_context(), false)) {
+        /* the reply */
+    }
+    g_assert_false(op.done);
+    cancel(&op);
+    g_assert_true(op.done);
+    g_assert_cmpint(op.ret, ==, -EINTR);
+    reply(&t, PROXY_RENAME, tag, 0, NULL, 0);
+    g_assert_cmpint(op_wait(&rename), ==, 0);
+    fs_node_unref(node);
+    finish(&t);
+}
+
+/*
+ * The second helper does not find the old name, and the third one does not find
+ * the directory: to look for it does not wait for this very rename.
+ */
+static void test_rename_lost_twice(void)
+{
+    DriverOp op = { .names = { "x", "y" } };
+    FsNode *dir, *node;
+    FsEntry *entry;
+    Test t;
+
+    setup(&t, FSDEV_ON_DISCONNECT_WAIT);
+    dir = walk(&t, t.d.fs.root, PROXY_ROOT_HANDLE, "d", &dir_attr, 5);
+    node = walk(&t, dir, 5, "x", &file_attr, 6);
+    entry = fs_entry_get(&t.d.fs, dir, "x", node);
+    op.dir = dir;
+    op_start(&op, run_rename, dir);
+    expect(&t, PROXY_RENAME, 5);
+    lose(&t);
+    reconnect(&t);
+    answer_walk(&t, PROXY_ROOT_HANDLE, 0, &dir_attr, 50);
+    reply(&t, PROXY_RENAME, expect(&t, PROXY_RENAME, 50), ENOENT, NULL, 0);
+    expect(&t, PROXY_WALK, 50);
+    lose(&t);
+    reconnect(&t);
+    answer_walk(&t, PROXY_ROOT_HANDLE, ENOENT, NULL, 0);
+    g_assert_cmpint(op_wait(&op), ==, -ENOENT);
+    g_assert_true(fs_entry_is(entry, dir, "x"));
+    fs_entry_put(entry);
+    fs_node_unref(node);
+    fs_node_unref(dir);
+    finish(&t);
+}
+
+/*
  * A real helper
  */
 
@@ -605,6 +672,10 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-reconnect/wait", test_wait);
     g_test_add_func("/proxy-reconnect/doubt", test_doubt);
     g_test_add_func("/proxy-reconnect/doubt-directory", test_doubt_directory);
+    g_test_add_func("/proxy-reconnect/cancel-during-rename",
+                    test_cancel_during_rename);
+    g_test_add_func("/proxy-reconnect/rename-lost-twice",
+                    test_rename_lost_twice);
     g_test_add_func("/proxy-reconnect/forbidden-call", test_forbidden_call);
     ret = g_test_run();
     driver_folder_remove();
