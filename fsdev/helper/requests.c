@@ -10,7 +10,6 @@
  */
 #include "qemu/osdep.h"
 #include "requests.h"
-#include "qemu/atomic.h"
 #include <sys/xattr.h>
 
 /* handle[8] count[4] */
@@ -285,10 +284,16 @@ static int do_statfs(Request *rq)
     return ret;
 }
 
-/* Whether so many files wait to be closed that no more may be opened */
-static bool closes_wait(HelperExport *export)
+/*
+ * For @ret of opening a file, which had a place: passes it on, with the place
+ * if there is no file.
+ */
+static int opened(Request *rq, int ret)
 {
-    return qatomic_read(&export->n_to_close) == REQUEST_TO_CLOSE;
+    if (ret < 0) {
+        to_close_unreserve(rq->export->to_close);
+    }
+    return ret;
 }
 
 static int do_open(Request *rq)
@@ -301,10 +306,13 @@ static int do_open(Request *rq)
         return malformed(rq);
     }
     node = use(rq, handle);
-    if (node >= 0 && closes_wait(rq->export)) {
+    if (node < 0) {
+        return node;
+    }
+    if (!to_close_reserve(rq->export->to_close)) {
         return -EAGAIN;
     }
-    fd = node < 0 ? node : hostfs_open(&rq->export->fs, node, flags);
+    fd = opened(rq, hostfs_open(&rq->export->fs, node, flags));
     if (fd < 0) {
         return fd;
     }
@@ -348,12 +356,16 @@ static int do_create(Request *rq)
     if (handles_full(rq->export->handles)) {
         return -EMFILE;         /* nothing was made, so QEMU may retry */
     }
+    if (!to_close_reserve(rq->export->to_close)) {
+        return -EAGAIN;
+    }
 
-    fd = hostfs_create(&rq->export->fs, dir, &make, flags, &node, &attr);
+    fd = opened(rq, hostfs_create(&rq->export->fs, dir, &make, flags, &node,
+                                  &attr));
     if (fd < 0) {
         return fd;
     }
-    ret = give(rq, node, &attr, &new);
+    ret = opened(rq, give(rq, node, &attr, &new));
     if (ret < 0) {
         close(fd);
         return ret;
@@ -562,85 +574,17 @@ int request_execute(Request *rq, unsigned type)
     return ret;
 }
 
-static bool add_to_close(HelperExport *export, int fd, uint64_t dev)
-{
-    bool room;
-
-    pthread_mutex_lock(&export->close_lock);
-    room = export->n_to_close < REQUEST_TO_CLOSE;
-    if (room) {
-        export->to_close[export->n_to_close] = (ToClose) { fd, dev };
-        qatomic_set(&export->n_to_close, export->n_to_close + 1);
-    }
-    pthread_mutex_unlock(&export->close_lock);
-    return room;
-}
-
-/* Takes a file that waits, and a thread of the budget for it. -1: none now */
-static int take_to_close(HelperExport *export, uint64_t *dev)
-{
-    unsigned i;
-    int fd = -1;
-
-    pthread_mutex_lock(&export->close_lock);
-    for (i = 0; i < export->n_to_close && fd < 0; i++) {
-        if (thread_budget_take(export->budget, export->to_close[i].dev)) {
-            fd = export->to_close[i].fd;
-            *dev = export->to_close[i].dev;
-            qatomic_set(&export->n_to_close, export->n_to_close - 1);
-            export->to_close[i] = export->to_close[export->n_to_close];
-        }
-    }
-    pthread_mutex_unlock(&export->close_lock);
-    return fd;
-}
-
-/*
- * To close a file may ask its server, so it needs a thread of the budget. If
- * the file system has its share, the file waits: each request that ends later
- * tries again.
- */
-static void close_opened(HelperExport *export, int fd, uint64_t dev)
-{
-    if (thread_budget_take(export->budget, dev)) {
-        close(fd);
-        thread_budget_put(export->budget, dev);
-    } else if (!add_to_close(export, fd, dev)) {
-        close(fd);              /* opened before the list was full */
-    }
-}
-
-static void close_waiting(HelperExport *export)
-{
-    uint64_t dev = 0;
-    int fd;
-
-    while (qatomic_read(&export->n_to_close) &&
-           (fd = take_to_close(export, &dev)) >= 0) {
-        close(fd);
-        thread_budget_put(export->budget, dev);
-    }
-}
-
 void request_finish(Request *rq)
 {
     unsigned i;
 
     if (rq->opened >= 0) {
-        close_opened(rq->export, rq->opened, rq->dev);
+        to_close_file(rq->export->to_close, rq->opened, rq->dev);
         rq->opened = -1;
     }
     for (i = 0; i < rq->nused; i++) {
         handles_put(rq->export->handles, rq->used[i]);
     }
     rq->nused = 0;
-    close_waiting(rq->export);
-}
-
-void requests_end(HelperExport *export)
-{
-    while (export->n_to_close) {
-        close(export->to_close[--export->n_to_close].fd);
-    }
-    pthread_mutex_destroy(&export->close_lock);
+    to_close_waiting(rq->export->to_close);
 }

@@ -7,33 +7,20 @@
 #define FSDEV_HELPER_REQUESTS_H
 
 #include "handles.h"
-#include <pthread.h>
+#include "to-close.h"
 #include "fsdev/shared/hostfs.h"
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/thread-budget.h"
 
-/* Open files that stay open while their file system does not answer */
-#define REQUEST_TO_CLOSE        64
-
-typedef struct ToClose {
-    int fd;
-    uint64_t dev;
-} ToClose;
-
-/*
- * The export that all requests work on; constant while they run, except for
- * the files to close.
- */
+/* The export that all requests work on; constant while they run */
 typedef struct HelperExport {
     HostFs fs;
     Handles *handles;
     ThreadBudget *budget;       /* of threads that file systems may hold */
+    ToClose *to_close;          /* all files that were opened for QEMU */
     bool again;                 /* QEMU does again what failed with EAGAIN */
     bool donate;                /* send O_PATH descriptors with nodes */
     uint64_t mount;             /* the root's, our own mount; 0: no ADOPT */
-    pthread_mutex_t close_lock; /* guards the rest; held only to look */
-    ToClose to_close[REQUEST_TO_CLOSE];
-    unsigned n_to_close;        /* may be read without the lock: atomic */
 } HelperExport;
 
 /* Handles that one request may use: two of its own, two that it gives out */
@@ -81,9 +68,6 @@ int request_adopt(Request *rq, int fd);
 
 /* Releases the reply's resources, once the reply is sent. */
 void request_finish(Request *rq);
-
-/* No thread is left: closes what still waits for it. */
-void requests_end(HelperExport *export);
 
 /* Writes the root's node and attributes for HELLO's reply. */
 int request_root(Request *rq);

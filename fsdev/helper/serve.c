@@ -61,6 +61,10 @@
 /* Descriptors that the work of each may have open, of FILES_PART at most */
 #define FILES_PER_RESERVE 4
 #define FILES_PART      8
+/* Files that were opened for QEMU and are not yet closed here */
+#define OPENED_PART     32
+#define OPENED_MIN      16
+#define OPENED_MAX      128
 /* Until the next try of what another process, or a file system, holds up */
 #define AGAIN_MS        10
 
@@ -507,19 +511,30 @@ static unsigned reserve_threads(const ServeConfig *config)
                  RESERVE_THREADS);
 }
 
+/* Places for open files until they are closed */
+static unsigned opened_places(const ServeConfig *config)
+{
+    return CLAMP(config->max_files / OPENED_PART, OPENED_MIN, OPENED_MAX);
+}
+
 /*
- * One for all sessions: a client that has gone may have left threads behind in
- * the kernel, and they count for the next clients, too.
+ * One budget for all sessions: a client that has gone may have left threads
+ * behind in the kernel, and they count for the next clients, too. So do the
+ * files that wait for being closed.
  */
-static ThreadBudget *shared_budget(const ServeConfig *config)
+static void share_budget(Server *s)
 {
     static ThreadBudget *budget;
+    static ToClose *to_close;
+    unsigned threads = s->config->threads + reserve_threads(s->config);
 
-    if (g_once_init_enter(&budget)) {
-        g_once_init_leave(&budget, thread_budget_new(config->threads +
-                                                     reserve_threads(config)));
+    if (g_once_init_enter(&to_close)) {
+        budget = thread_budget_new(threads);
+        g_once_init_leave(&to_close,
+                          to_close_new(budget, opened_places(s->config)));
     }
-    return budget;
+    s->export.budget = budget;
+    s->export.to_close = to_close;
 }
 
 static void run_threads(Server *s)
@@ -532,8 +547,7 @@ static void run_threads(Server *s)
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, SERVE_STACK_SIZE);
-    pthread_mutex_init(&s->export.close_lock, NULL);
-    s->export.budget = shared_budget(s->config);
+    share_budget(s);
     for (n = 1; n < threads; n++) {
         ret = pthread_create(&ids[n], &attr, serve_thread, s);
         if (ret) {
@@ -547,7 +561,7 @@ static void run_threads(Server *s)
         pthread_join(ids[i], NULL);
     }
     batch_finish(s->batch);
-    requests_end(&s->export);
+    to_close_waiting(s->export.to_close);
     pthread_attr_destroy(&attr);
 }
 
@@ -556,7 +570,7 @@ static unsigned max_handles(const ServeConfig *config)
 {
     unsigned others = FILES_FIXED + FILES_PER_THREAD * config->threads +
                       FILES_PER_RESERVE * reserve_threads(config) +
-                      config->max_left;
+                      opened_places(config) + config->max_left;
 
     return MAX(config->max_files, others + FILES_FIXED) - others;
 }

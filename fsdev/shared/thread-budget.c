@@ -17,6 +17,7 @@ typedef struct Share {
 
 struct ThreadBudget {
     pthread_mutex_t lock;       /* held only to count */
+    void (*left)(void);         /* or NULL */
     unsigned free;
     unsigned n;
     Share shares[];             /* as many as threads */
@@ -35,6 +36,11 @@ ThreadBudget *thread_budget_new(unsigned threads)
     pthread_mutex_init(&b->lock, NULL);
     b->free = threads;
     return b;
+}
+
+void thread_budget_on_cross(ThreadBudget *b, void (*left)(void))
+{
+    b->left = left;
 }
 
 void thread_budget_free(ThreadBudget *b)
@@ -125,6 +131,9 @@ bool thread_budget_cross(uint64_t dev)
         }
         take_locked(b, current.dev);
         pthread_mutex_unlock(&b->lock);
+        if (ok && b->left) {
+            b->left();
+        }
     }
     return ok;
 }

@@ -28,6 +28,12 @@ ThreadBudget *thread_budget_new(unsigned threads);
 /* No thread is taken. */
 void thread_budget_free(ThreadBudget *b);
 
+/*
+ * @left is called whenever work has come from one file system to another, in
+ * its thread: other work on the first one may have a thread now.
+ */
+void thread_budget_on_cross(ThreadBudget *b, void (*left)(void));
+
 /* Takes a thread for work on @dev. False if @dev has its share. */
 bool thread_budget_take(ThreadBudget *b, uint64_t dev);
 void thread_budget_put(ThreadBudget *b, uint64_t dev);

@@ -116,6 +116,7 @@ void host_pool_init(void)
     qemu_mutex_init(&pool.lock);
     QTAILQ_INIT(&pool.queue);
     pool.budget = thread_budget_new(POOL_THREADS);
+    thread_budget_on_cross(pool.budget, pool_start_queued);
     if (g_file_get_contents("/proc/sys/fs/lease-break-time", &text, NULL,
                             NULL)) {
         seconds = g_ascii_strtoull(text, NULL, 10);

@@ -10,6 +10,7 @@
 #include "block/thread-pool.h"
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
+#include "fsdev/shared/thread-budget.h"
 #include "hw/9pfs/fs/call.h"
 #include "hw/9pfs/host/pool.h"
 
@@ -124,6 +125,49 @@ static void test_hung(void)
     }
 }
 
+/* Work that comes to another file system, when it may */
+static int crossing_work(void *opaque)
+{
+    int *may = opaque;
+
+    qatomic_inc(&working);
+    while (!qatomic_read(may)) {
+        g_usleep(100);
+    }
+    g_assert_true(thread_budget_cross(OTHER));
+    g_mutex_lock(&gate);
+    g_mutex_unlock(&gate);
+    qatomic_dec(&working);
+    return 0;
+}
+
+/*
+ * The share that it leaves is there for what waits, although no work ends. When
+ * two threads have crossed, half of the free ones are enough for one more.
+ */
+static void test_cross(void)
+{
+    Job jobs[SHARE];
+    int may = 0;
+    unsigned i;
+
+    g_mutex_lock(&gate);
+    host_pool_post(HUNG, crossing_work, &may);
+    host_pool_post(HUNG, crossing_work, &may);
+    for (i = 0; i < SHARE; i++) {
+        start(&jobs[i], HUNG);
+    }
+    wait_working(SHARE);
+    qatomic_set(&may, 1);
+    wait_working(SHARE + 1);
+    g_mutex_unlock(&gate);
+    for (i = 0; i < SHARE; i++) {
+        wait_for(&jobs[i]);
+        g_assert_cmpint(jobs[i].ret, ==, 7);
+    }
+    wait_working(0);
+}
+
 /* Work that no coroutine waits for */
 static int posted_work(void *opaque)
 {
@@ -193,6 +237,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qemu_init_main_loop(&error_abort);
     g_test_add_func("/9p/host-pool/hung", test_hung);
+    g_test_add_func("/9p/host-pool/cross", test_cross);
     g_test_add_func("/9p/host-pool/post", test_post);
     g_test_add_func("/9p/host-pool/again", test_again);
     return g_test_run();
