@@ -21,6 +21,8 @@
  * already, the helper exchanges the two (RENAME_EXCHANGE) and inspects the old
  * file in the private directory. It removes a leftover, and puts anything else
  * back. So two helpers that start at once cannot take each other's file away.
+ * Another process may change the name meanwhile, too: the helper removes no
+ * file but its own and a leftover.
  */
 #include "qemu/osdep.h"
 #include "place.h"
@@ -34,6 +36,8 @@
 
 #define MAX_LINKS       40
 #define ACL_NAME        "system.posix_acl_access"
+/* Tries to put a file back, while another process makes and removes others */
+#define PUT_BACK_TRIES  64
 
 /* A way to a directory, of which a part has been walked */
 typedef struct Way {
@@ -49,13 +53,39 @@ static bool is_trusted(uint32_t uid)
            (uid == userns_unmapped_uid() && userns_is_partial());
 }
 
+/*
+ * Whether the system knows another user than @uid in the group @gid. Root's
+ * group often has such users.
+ */
+static bool has_other_members(gid_t gid, uid_t uid)
+{
+    struct group *group = getgrgid(gid);
+    struct passwd *user;
+    bool found = false;
+    char **name;
+
+    for (name = group ? group->gr_mem : NULL; name && *name; name++) {
+        user = getpwnam(*name);
+        if (!user || user->pw_uid != uid) {
+            return true;
+        }
+    }
+    setpwent();
+    while (!found && (user = getpwent())) {
+        found = user->pw_gid == gid && user->pw_uid != uid;
+    }
+    endpwent();
+    return found;
+}
+
 /* Whether a group that may write has no other members than the owner */
 static bool is_own_group(int fd, const struct stat *st)
 {
     g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
 
     return st->st_gid == st->st_uid &&
-           getxattr(link, ACL_NAME, NULL, 0) < 0;
+           getxattr(link, ACL_NAME, NULL, 0) < 0 &&
+           !has_other_members(st->st_gid, st->st_uid);
 }
 
 /* Takes note of whose the step @fd is. */
@@ -258,7 +288,25 @@ static const char *why_not_replace(const Place *p, const PlaceFile *file,
     return why;
 }
 
-/* Moves the file from @private to its place. NULL, or the error. */
+/* Puts the file in @private back. Whatever has the name takes its place. */
+static void put_back(const Place *p, int private)
+{
+    unsigned tries;
+
+    for (tries = 0; tries < PUT_BACK_TRIES; tries++) {
+        if (renameat2(private, PLACE_PRIVATE, p->dir, p->name,
+                      RENAME_EXCHANGE) == 0 || errno != ENOENT ||
+            renameat2(private, PLACE_PRIVATE, p->dir, p->name,
+                      RENAME_NOREPLACE) == 0 || errno != EEXIST) {
+            return;
+        }
+    }
+}
+
+/*
+ * Moves the file from @private to its place. NULL, or the error. A file that it
+ * leaves in @private without an error is a leftover.
+ */
 static const char *move(const Place *p, const PlaceFile *file, int private)
 {
     const char *why;
@@ -281,9 +329,20 @@ static const char *move(const Place *p, const PlaceFile *file, int private)
     }
     why = why_not_replace(p, file, private, PLACE_PRIVATE);
     if (why) {
-        renameat2(private, PLACE_PRIVATE, p->dir, p->name, RENAME_EXCHANGE);
+        put_back(p, private);
     }
     return why;
+}
+
+/* Whether nothing but @made is left in @private */
+static bool has_only(int private, const struct stat *made)
+{
+    struct stat st;
+
+    if (fstatat(private, PLACE_PRIVATE, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return true;
+    }
+    return st.st_dev == made->st_dev && st.st_ino == made->st_ino;
 }
 
 /* Makes the private directory; its descriptor, and its name in @name. */
@@ -316,21 +375,31 @@ static int make_private(const Place *p, char *name, size_t size)
 
 void place_put(Place *p, const PlaceFile *file, void *opaque)
 {
+    g_autofree char *parent = g_path_get_dirname(p->path);
+    struct stat made = { 0 };
     const char *why;
     char name[32];
     int private;
+    bool keep;
 
     place_act_as_owner(p);
     private = make_private(p, name, sizeof(name));
     why = file->make(p, private, opaque);
+    fstatat(private, PLACE_PRIVATE, &made, AT_SYMLINK_NOFOLLOW);
     if (!why) {
         why = move(p, file, private);
     }
-    unlinkat(private, PLACE_PRIVATE, 0);
+    keep = why && !has_only(private, &made);
+    if (!keep) {
+        unlinkat(private, PLACE_PRIVATE, 0);
+    }
     close(private);
     unlinkat(p->dir, name, AT_REMOVEDIR);
     place_act_as_starter(p);
-    if (why) {
+    if (keep) {
+        fatal("--%s %s: %s; another process' file of that name is now %s/%s/%s",
+              p->option, p->path, why, parent, name, PLACE_PRIVATE);
+    } else if (why) {
         fatal("--%s %s: %s", p->option, p->path, why);
     }
 }

@@ -657,7 +657,8 @@ static void expect_good(const char *what, unsigned round)
     }
 }
 
-static void take_leases(ProxyFixture *f, int leases[LEASES])
+/* False, and the test is skipped, if the file system has no leases. */
+static bool take_leases(ProxyFixture *f, int leases[LEASES])
 {
     unsigned i;
 
@@ -669,8 +670,13 @@ static void take_leases(ProxyFixture *f, int leases[LEASES])
         leases[i] = open(path, O_RDONLY | O_CLOEXEC);
         if (fcntl(leases[i], F_SETLEASE, F_RDLCK) < 0) {
             g_test_skip("this file system has no leases");
+            do {
+                close(leases[i]);
+            } while (i-- > 0);
+            return false;
         }
     }
+    return true;
 }
 
 static void test_kind(ProxyFixture *f, gconstpointer opaque)
@@ -690,8 +696,10 @@ static void test_kind(ProxyFixture *f, gconstpointer opaque)
     }
     pid = start_helper(f, -1);
     serve_good();
-    if (kind->leases) {
-        take_leases(f, leases);
+    if (kind->leases && !take_leases(f, leases)) {
+        stop_helper(pid);
+        g_clear_pointer(&socket_path, g_free);
+        return;
     }
     for (i = 0; i < ROUNDS; i++) {
         run_bad(f, kind->come, NULL, 0);

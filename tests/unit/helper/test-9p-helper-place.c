@@ -8,6 +8,8 @@
 #include "start-fixture.h"
 #include "proxy-proc.h"
 #include <glib/gstdio.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 
 #define ATTACKER        7003
@@ -33,13 +35,26 @@ static unsigned count_names(const char *path)
     return n;
 }
 
+static void wait_until_gone(const char *path)
+{
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
+    struct stat st;
+
+    while (lstat(path, &st) == 0) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
 /* Ends a daemon. Whether its zombie is gone is its new parent's affair. */
 static void end_helper(pid_t pid)
 {
+    gint64 end = g_get_monotonic_time() + PC_TIMEOUT * G_USEC_PER_SEC;
     g_autofree char *state = NULL;
 
     kill(pid, SIGTERM);
     do {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(1000);
         g_free(state);
         state = pp_status(pid, "State");
@@ -129,9 +144,7 @@ static void test_socket_places(void)
             c = pc_new(pc_connect(path), 0);
             pc_hello(c, 0);
             /* The supervisor removes it, without any capability. */
-            while (lstat(path, &st) == 0) {
-                g_usleep(1000);
-            }
+            wait_until_gone(path);
             pc_close(c);
         }
         sf_end();
@@ -173,6 +186,78 @@ static void test_pidfile_places(void)
             g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
             end_helper(atoi(text));
         }
+        sf_end();
+    }
+}
+
+/* The helper sees @text as the file @name of the system. */
+static void cover(const char *name, const char *text)
+{
+    g_autofree char *path = sf_in_top("cover");
+
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    g_assert_cmpint(chmod(path, 0644), ==, 0);
+    g_assert_cmpint(mount(path, name, NULL, MS_BIND, NULL), ==, 0);
+    g_assert_cmpint(unlink(path), ==, 0);
+}
+
+/* A group that may write and has the number of the directory's owner */
+static void test_group_members(void)
+{
+    static const struct {
+        const char *dir;
+        const char *passwd;
+        const char *group;
+        const char *why;
+    } cases[] = {
+        { "root-group", "", "", NULL },
+        { "root-group", "", "root:x:0:\n", NULL },
+        { "root-group", "", "root:x:0:root\n", NULL },
+        { "root-group", "root2:x:0:0::/:/bin/sh\n", "root:x:0:root2\n", NULL },
+        { "root-group", "other:x:7004:7004::/:/bin/sh\n",
+          "root:x:0:root,other\n", "group 0 may change names" },
+        { "root-group", "other:x:7004:0::/:/bin/sh\n", "root:x:0:\n",
+          "group 0 may change names" },
+        { "root-group", "", "root:x:0:gone\n", "group 0 may change names" },
+        { "their-group", "they:x:7003:7003::/:/bin/sh\n", "they:x:7003:they\n",
+          NULL },
+        { "their-group", "other:x:7004:7004::/:/bin/sh\n",
+          "they:x:7003:other\n", "group 7003 may change names" },
+        { "their-group", "other:x:7004:7003::/:/bin/sh\n", "",
+          "group 7003 may change names" },
+    };
+    unsigned i;
+
+    if (skip_unless_root()) {
+        return;
+    }
+    if (unshare(CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        g_test_skip("cannot make a mount namespace");
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *passwd = g_strconcat("root:x:0:0::/root:/bin/sh\n",
+                                              cases[i].passwd, NULL);
+        g_autofree char *path = NULL;
+        const char *args[] = { "-p", NULL, "-s", NULL, "-u", "7003", NULL };
+
+        sf_begin();
+        put_dirs();
+        cover("/etc/passwd", passwd);
+        cover("/etc/group", cases[i].group);
+        g_test_message("%u", i);
+        path = g_build_filename(sf_top, cases[i].dir, "sock", NULL);
+        args[1] = sf_export;
+        args[3] = path;
+        if (cases[i].why) {
+            expect_error(args, -1, cases[i].why);
+        } else {
+            g_assert_cmpint(pc_run(args, PC_NOBODY, -1, NULL), ==, 0);
+            pc_close(pc_new(pc_connect(path), 0));
+        }
+        umount2("/etc/group", MNT_DETACH);
+        umount2("/etc/passwd", MNT_DETACH);
         sf_end();
     }
 }
@@ -232,9 +317,7 @@ static void test_user_places(void)
             c = pc_new(pc_connect(path), 0);
             g_assert_cmpint(seteuid(0), ==, 0);
             pc_hello(c, 0);
-            while (lstat(path, &st) == 0) {
-                g_usleep(1000);
-            }
+            wait_until_gone(path);
             pc_close(c);
         }
         sf_end();
@@ -351,6 +434,7 @@ int main(int argc, char **argv)
     sf_init(&argc, &argv);
 
     g_test_add_func("/9p-helper-start/place/socket", test_socket_places);
+    g_test_add_func("/9p-helper-start/place/group", test_group_members);
     g_test_add_func("/9p-helper-start/place/user", test_user_places);
     g_test_add_func("/9p-helper-start/place/pidfile", test_pidfile_places);
     g_test_add_func("/9p-helper-start/place/pidfile/leftovers",

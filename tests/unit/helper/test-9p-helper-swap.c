@@ -160,6 +160,7 @@ static bool takes_path(uint64_t nr)
 
 typedef struct Trace {
     pid_t first;                /* the process that was started */
+    void (*on_exchange)(struct Trace *t);   /* or NULL: instead of attacks */
     unsigned at;                /* attack at this call */
     bool made;                  /* the private directory is there */
     bool told;                  /* to end */
@@ -177,6 +178,14 @@ static void see_call(Trace *t, pid_t pid)
     if (info.entry.nr == SYS_accept4 && !t->told) {
         t->told = true;
         kill(t->first, SIGTERM);
+        return;
+    }
+    if (t->on_exchange) {
+        if (info.entry.nr == SYS_renameat2 &&
+            (info.entry.args[4] & RENAME_EXCHANGE)) {
+            t->on_exchange(t);
+            t->calls++;
+        }
         return;
     }
     if (!takes_path(info.entry.nr)) {
@@ -268,6 +277,92 @@ static void test_attack_steps(gconstpointer pidfile)
     g_assert_cmpint(n, >=, 8);
 }
 
+/*
+ * A leftover pid file that another process comes to hold after the helper has
+ * looked at it, and that process' own changes of the name while the helper puts
+ * the file back.
+ */
+static struct {
+    enum { STAYS, REMOVES, REPLACES, CHANGES_END } changes;
+    int held;                   /* the pid file */
+    char *path;
+    char *other;
+} meanwhile;
+
+static void change_meanwhile(Trace *t)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+    if (t->calls == 0) {
+        g_assert_cmpint(fcntl(meanwhile.held, F_OFD_SETLK, &lock), ==, 0);
+    } else if (t->calls == 1 && meanwhile.changes == REMOVES) {
+        g_assert_cmpint(unlink(meanwhile.path), ==, 0);
+    } else if (t->calls == 1 && meanwhile.changes == REPLACES) {
+        g_assert_cmpint(rename(meanwhile.other, meanwhile.path), ==, 0);
+    }
+}
+
+/* How many names below @dir the file @st has */
+static unsigned count_links(const char *dir, const struct stat *st)
+{
+    GDir *d = g_dir_open(dir, 0, NULL);
+    const char *name;
+    struct stat is;
+    unsigned n = 0;
+
+    while (d && (name = g_dir_read_name(d))) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+
+        g_assert_cmpint(lstat(path, &is), ==, 0);
+        n += is.st_dev == st->st_dev && is.st_ino == st->st_ino;
+        n += S_ISDIR(is.st_mode) ? count_links(path, st) : 0;
+    }
+    g_clear_pointer(&d, g_dir_close);
+    return n;
+}
+
+/* The helper removes neither the file that is held nor the one put there. */
+static void test_put_back(void)
+{
+    for (meanwhile.changes = STAYS; meanwhile.changes < CHANGES_END;
+         meanwhile.changes++) {
+        Trace t = { .on_exchange = change_meanwhile };
+        g_autofree char *sock = NULL;
+        struct stat held, other, now;
+
+        sf_begin();
+        sock = sf_in_top("sock");
+        meanwhile.path = sf_in_top("pid");
+        meanwhile.other = sf_in_top("other");
+        g_assert_true(g_file_set_contents(meanwhile.other, "2\n", -1, NULL));
+        g_assert_cmpint(lstat(meanwhile.other, &other), ==, 0);
+        meanwhile.held = open(meanwhile.path, O_CREAT | O_RDWR | O_CLOEXEC,
+                              0600);
+        g_assert_cmpint(fstat(meanwhile.held, &held), ==, 0);
+        t.first = fork();
+        if (t.first == 0) {
+            int null = open("/dev/null", O_WRONLY);
+
+            dup2(null, STDERR_FILENO);
+            ptrace(PTRACE_TRACEME, 0, 0, 0);
+            raise(SIGSTOP);
+            execl(pc_helper(), pc_helper(), "-n", "-p", sf_export, "-s", sock,
+                  "--pidfile", meanwhile.path, NULL);
+            _exit(127);
+        }
+        follow(&t);
+        g_assert_cmpuint(t.calls, ==, 2);
+        g_assert_cmpint(lstat(meanwhile.path, &now), ==, 0);
+        g_assert_cmpuint(now.st_ino, ==, held.st_ino);
+        g_assert_cmpuint(count_links(sf_top, &held), ==, 1);
+        g_assert_cmpuint(count_links(sf_top, &other), ==, 1);
+        close(meanwhile.held);
+        g_free(meanwhile.path);
+        g_free(meanwhile.other);
+        sf_end();
+    }
+}
+
 /* The attacker as a process of its own, as fast as it can */
 static void test_attack_race(void)
 {
@@ -317,6 +412,7 @@ int main(int argc, char **argv)
                          test_attack_steps);
     g_test_add_data_func("/9p-helper-start/swap/steps/pidfile", "pidfile",
                          test_attack_steps);
+    g_test_add_func("/9p-helper-start/swap/put-back", test_put_back);
     g_test_add_func("/9p-helper-start/swap/race", test_attack_race);
     return sf_run();
 }
