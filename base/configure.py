@@ -22,7 +22,7 @@ The steps: fetch the base and, if the machine's Meson is too old for the base,
 Meson (both are verified, and nothing is installed); unpack the base without the
 parts that this tree replaces; link this tree's files into place and make the
 edits of base/edits.toml, or list everything that does not fit; run the base's
-configure; link Debian's firmware images into DIR/qemu-bundle.
+configure; link the folders of Debian's firmware into DIR/qemu-bundle.
 """
 
 import os
@@ -107,7 +107,7 @@ def base_arguments(own, rest, python, base):
     args = LEAN[:] if own["lean"] else []
     args.append("--disable-download")
     if not (base / "pc-bios/bios.bin").exists():
-        args.append("--disable-install-blobs")
+        args += ["--disable-install-blobs", firmware.ARGUMENT]
     if not any(a.startswith("--python=") for a in rest):
         args.append(f"--python={python}")
     return args + rest
@@ -140,9 +140,10 @@ def main(argv):
     if done.returncode:
         raise Fail("the base's configure failed; see above and "
                    f"{build}/meson-logs/meson-log.txt")
-    if firmware.link(build) == 0:
-        note("notice: no firmware images found; to run the emulator: "
-             "apt install seabios qemu-system-data ipxe-qemu")
+    firmware.link(build)
+    names = packages.missing(["run"])
+    if names:
+        note("notice: to run the emulator: apt install " + " ".join(names))
     note(f"now: ninja -C {os.path.relpath(build)}")
     return 0
 

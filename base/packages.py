@@ -66,7 +66,7 @@ def missing(purposes, text=None):
     names = set()
     for line in (text or LIST.read_text(encoding="utf-8")).splitlines():
         words = line.partition("#")[0].split()
-        if words and words[0] in purposes:
+        if words and not set(purposes).isdisjoint(words[0].split(",")):
             _, package, probe = words
             kind, _, arg = probe.partition(":")
             if not PROBES[kind](arg):

@@ -230,7 +230,7 @@ def main(argv):
             signal.signal(number, _on_signal)
     try:
         options = _options(argv)
-        debian.need(['boot'])
+        debian.need(['run', 'boot'])
         build.emulator()
         mark = f'@virtfs-{secrets.token_hex(16)}@ '
         if options.share is not None or options.driver == 'synth':

@@ -14,8 +14,8 @@ import time
 
 from fail import Fail, note
 
-from . import TREE, bases, build, debian, process, qtests, runner, sanitize, \
-    tap, testuser
+from . import TREE, bases, build, debian, hosts as systems, process, qtests, \
+    runner, sanitize, tap, testuser
 
 BUILD = build.BUILD
 QOS_TEST = 'tests/qtest/qos-test'
@@ -28,6 +28,11 @@ FUZZ_MINUTES = 60               # for all of them in ./check long
 # Seconds for a share of the qtests: many times the need of the longest
 QTEST_LIMIT = 1200
 ATTACK_LIMIT = 600
+HOST_LIMIT = 4 * 3600
+# The Debian on which ./check builds and tests without being asked to, and the
+# qtests that run there
+HOST = 'trixie-gcc'
+HOST_QTESTS = ['synth', 'proxy', 'local/mapped-xattr', 'local/passthrough']
 # What ./check long boots under AddressSanitizer
 SANITIZED_GUESTS = ['test-links', 'test-hotplug']
 # Tiers whose programs can run together, and the number that runs at once
@@ -52,9 +57,15 @@ tiers:
             programs; for root, once as root and once as an ordinary user
   fuzz      some seconds of random input for each parser that a hostile peer
             reaches, and four planted faults that it must find; needs clang
+  hosts     the tree builds, ./boot works, and the tiers unit, helper and qtest
+            pass on Debian 12, Debian 13 and testing, with gcc and clang of
+            each, in a folder made by debootstrap; for root only. Unless it is
+            named: Debian 13 with gcc, and of its qtests those of synth,
+            proxy, and local with mapped-xattr and passthrough
   guest     a Linux guest works on a share, and the host checks the result
   long      only when named: an hour of random input, and all planted faults;
-            the tests, and some guests, on builds with sanitizers; a Debian
+            the tests, and some guests, on builds with sanitizers; the rest of
+            the tier hosts, and README.md's commands on fresh systems; a Debian
             with its root file system on 9p, guests that share a file, shares
             made by Debian's QEMU, ./check with the other series of QEMU, QEMU's
             own tests of 9p on this device, the patches for the base's source,
@@ -82,6 +93,9 @@ class Context:
         self.folder = pathlib.Path(folder)
         self.minutes = options.fuzz_minutes
         self.guests = options.guests
+        self.qtests = options.qtests
+        self.hosts = options.hosts
+        self.tiers = options.tiers
         self.folder.chmod(0o755)
         self.user = testuser.TestUser()
         (self.folder / 'tmp').mkdir()
@@ -247,11 +261,13 @@ def qtest(context):
     env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU)}
     env.pop('QTEST_QEMU_IMG', None)
     program = str(BUILD / QOS_TEST)
-    tests = [t for t in qtests.listed(program, env, context.folder)
-             if sanitize.suits(t)]
+    every = qtests.listed(program, env, context.folder)
+    tests = [t for t in every if sanitize.suits(t)]
+    if context.qtests:
+        tests = qtests.chosen(tests, context.qtests)
     folder = pathlib.Path(_memory_folder(context.stack))
     programs = []
-    for path, share in qtests.shares(tests):
+    for path, share in qtests.shares(tests, every=every):
         cwd = folder / str(len(programs))
         cwd.mkdir()
         programs.append(tap.Program(
@@ -320,6 +336,34 @@ def _long_bases():
     return programs
 
 
+def _host_program(name, *options):
+    """Work on another Debian"""
+    program = _script('tests/check/debian-host.py', 'tap', HOST_LIMIT,
+                      name, *options)
+    program.name = f'{name} {"".join(options[:1])}'.strip()
+    return program
+
+
+def hosts(context):
+    """This tree on other Debians; a part of them, unless they are named."""
+    if sanitize.active():
+        raise Fail('the other Debians have builds of their own: run them '
+                   'without --sanitize')
+    if 'hosts' not in context.tiers and not context.hosts:
+        return [_host_program(HOST, '--qtests=' + ','.join(HOST_QTESTS))]
+    return [_host_program(f'{suite}-{compiler}') for suite, compiler in map(
+        systems.parse, context.hosts or systems.names())]
+
+
+def _long_hosts(context):
+    """What ./check leaves out of the tier hosts, and fresh systems."""
+    named = 'hosts' in context.tiers
+    return [*(_host_program(name) for name in systems.names()
+              if not named and name != HOST),
+            *(_host_program(f'{suite}-gcc', '--fresh')
+              for suite in ('bookworm', 'trixie'))]
+
+
 def _guest_programs(context, pattern, limit):
     env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1',
            'TMPDIR': str(context.folder)}
@@ -336,9 +380,9 @@ def guest(context):
 
 def long(context):
     """The programs that take long."""
-    debian.need(['long', 'bench'])
     sanitizers = [] if sanitize.active() else \
-        [*_long_fuzz(context.minutes), *_long_sanitize()]
+        [*_long_fuzz(context.minutes), *_long_sanitize(),
+         *_long_hosts(context)]
     return [*sanitizers,
             *_guest_programs(context, 'long-*.py', 4 * 3600),
             *([] if sanitize.active() else _long_bases()),
@@ -347,7 +391,7 @@ def long(context):
 
 TIERS = {'style': style, 'warnings': warnings, 'docs': docs, 'unit': unit,
          'helper': helper, 'qtest': qtest, 'attack': attack,
-         'fuzz': fuzz, 'guest': guest, 'long': long}
+         'fuzz': fuzz, 'hosts': hosts, 'guest': guest, 'long': long}
 
 
 def _default_tiers(sanitizers):
@@ -356,7 +400,8 @@ def _default_tiers(sanitizers):
         return ['unit', 'helper', 'qtest']
     if sanitizers:
         return ['unit', 'helper', 'qtest', 'attack', 'guest']
-    return [t for t in TIERS if t != 'long']
+    return [t for t in TIERS if t != 'long'
+            and not (t == 'hosts' and bases.active())]
 
 
 def _show(report):
@@ -424,12 +469,26 @@ def _run(tiers, options):
     return done
 
 
+def _purposes(tiers):
+    """The purposes of the packages that the tiers need"""
+    more = ['bench', *(t for t in TIERS if t != 'docs')] \
+        if 'long' in tiers else []
+    return ['build', 'run', 'boot', *tiers, *more]
+
+
+def _write(path, done):
+    """Writes all results to a file."""
+    lines = ('\t'.join(' '.join(word.split()) for word in (
+        r.outcome, tier, program, r.name, r.why)) for tier, program, r in done)
+    pathlib.Path(path).write_text(''.join(f'{li}\n' for li in lines),
+                                  encoding='utf-8')
+
+
 def main(argv):
     """Runs the command; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog='./check', description=DESCRIPTION,
-        usage='./check [--base=BASE] [--sanitize=LIST] [--fuzz-minutes=N] '
-        '[--guests=LIST] [TIER...]',
+        usage='./check [OPTION...] [TIER...]',
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('tiers', nargs='*', metavar='TIER',
                         help=', '.join(TIERS))
@@ -441,9 +500,16 @@ def main(argv):
                         default=FUZZ_MINUTES,
                         help='for all fuzzers of the tier long (default: '
                         f'{FUZZ_MINUTES})')
-    parser.add_argument('--guests', metavar='LIST', default=[],
-                        type=lambda text: text.split(','),
-                        help='of the tier guest, only these programs')
+    for name, text in (
+            ('guests', 'of the tier guest, only these programs'),
+            ('qtests', 'of the tier qtest, only tests whose paths have one of '
+             'these words, such as synth or local/none'),
+            ('hosts', 'of the tier hosts, only these, such as trixie-clang')):
+        parser.add_argument(f'--{name}', metavar='LIST', default=[],
+                            type=lambda text: text.split(','), help=text)
+    parser.add_argument('--results', metavar='FILE',
+                        help='also write a line for each test there: outcome, '
+                        'tier, program, test and reason, with tabs')
     options = parser.parse_args(argv)
     tiers = options.tiers or _default_tiers(sanitize.active())
     for tier in tiers:
@@ -458,8 +524,9 @@ def main(argv):
     if options.sanitize is not None:
         try:
             sanitize.start(sanitize.parse(options.sanitize), [
-                *options.tiers, *(['--guests=' + ','.join(options.guests)]
-                                  if options.guests else [])])
+                *options.tiers,
+                *(f'--{name}=' + ','.join(getattr(options, name))
+                  for name in ('guests', 'qtests') if getattr(options, name))])
         except Fail as e:
             parser.error(str(e))
     start = time.monotonic()
@@ -468,7 +535,7 @@ def main(argv):
             # Leave through the code that cleans up
             signal.signal(number, lambda n, _: sys.exit(128 + n))
     try:
-        debian.need(['build', 'boot', 'test'])
+        debian.need(_purposes(tiers))
         build.configure()
         # Each set of targets has a stamp of its own
         every = set(TIERS) - {'long'} <= set(tiers)
@@ -484,6 +551,8 @@ def main(argv):
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    if options.results:
+        _write(options.results, done)
     skipped = [(t, p, r) for t, p, r in done if r.outcome == tap.SKIP]
     if skipped:
         print('skipped:')

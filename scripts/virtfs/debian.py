@@ -1,12 +1,20 @@
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Installs the Debian packages that base/packages lists for a purpose."""
+"""Installs the Debian packages that base/packages lists for a purpose.
+
+usage: debian.py PURPOSE...
+"""
 
 import os
+import pathlib
 import subprocess
 import sys
 
+if __name__ == '__main__':
+    sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[2] / 'base')]
+
 import packages                         # base/packages.py
-from fail import Fail, note
+from fail import Fail, note, run
 
 
 def need(purposes):
@@ -39,3 +47,7 @@ def _apt(*arguments):
                    env={**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'},
                    stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(),
                    check=False)
+
+
+if __name__ == '__main__':
+    run(need, sys.argv[1:])

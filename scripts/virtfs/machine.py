@@ -20,12 +20,10 @@ import socket
 import stat
 import subprocess
 
+import firmware                         # base/firmware.py
 from fail import Fail
 
 from . import build, process
-
-# The folders in which Debian's seabios and qemu-system-data install firmware
-FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu')
 
 UNPRIVILEGED = 'nobody'
 
@@ -162,7 +160,7 @@ class Machine:
             argv += ['-accel', 'kvm', '-cpu', 'host']
         else:
             argv += ['-accel', 'tcg,thread=multi', '-cpu', 'max']
-        for folder in FIRMWARE:
+        for folder in firmware.FOLDERS:     # for QEMUs of any build
             argv += ['-L', folder]
         argv += [
             '-kernel', f'/proc/self/fd/{self._open(image)}',

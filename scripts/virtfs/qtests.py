@@ -40,9 +40,16 @@ def listed(program, env, folder):
     return tests
 
 
-def _split(path, tests, most):
+def chosen(tests, words):
+    """The tests whose paths have one of the words, as whole elements"""
+    return [t for t in tests
+            if any(f'/{w.strip("/")}/' in f'{t}/' for w in words)]
+
+
+def _split(path, tests, every, most):
     """Divides the tests at a path and below into shares."""
     if path in tests or (len(tests) <= most and
+                         len(tests) == len(every) and
                          NODES.intersection(path.split('/'))):
         return [(path, tests)]
     below = {}
@@ -50,7 +57,9 @@ def _split(path, tests, most):
         name = test[len(path) + 1:].partition('/')[0]
         below.setdefault(f'{path}/{name}', []).append(test)
     return [share for p, those in below.items()
-            for share in _split(p, those, most)]
+            for share in _split(p, those, [t for t in every
+                                           if t.startswith(p + '/')
+                                           or t == p], most)]
 
 
 def _weight(share):
@@ -59,6 +68,10 @@ def _weight(share):
     return bool(SLOW.intersection(path.split('/'))), len(tests)
 
 
-def shares(tests, most=MOST):
-    """(path, tests at it and below) of all shares, the longest ones first"""
-    return sorted(_split('', tests, most), key=_weight, reverse=True)
+def shares(tests, most=MOST, every=None):
+    """(path, tests at it and below) of all shares, the longest ones first
+
+    every: all tests, if some of them shall not run
+    """
+    return sorted(_split('', tests, every or tests, most), key=_weight,
+                  reverse=True)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A whole Debian system for guests that have their root file system on 9p.
+"""Whole Debian systems: for guests that have their root file system on 9p, and
+for tests on other releases than this machine's (hosts.py).
 
-debootstrap makes it once, from the mirror that the machine's apt uses. The
-cache keeps it as an archive (tar). Each guest gets an unpacked copy, in the
+debootstrap makes them once, from the mirror that the machine's apt uses. The
+cache keeps them as archives (tar). Each guest gets an unpacked copy, in the
 form in which the share's driver and its user keep owners:
 
   real()       as root: files have the owners that the guest sees
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 
 import fetch                            # base/fetch.py
 from fail import Fail, note
@@ -41,14 +43,17 @@ _WITHOUT = ('./dev/*', './proc/*', './sys/*', './run/*',
             './var/cache/apt/*.bin', './var/cache/apt/archives/*.deb',
             './var/lib/apt/lists/*_*')
 
+# Seconds for which the cache keeps a system of a suite that changes every day
+_FRESH = 7 * 24 * 3600
+
 
 # A user's PATH may lack the folders of mke2fs and of debootstrap's tools
 _ENVIRONMENT = {**os.environ, 'LC_ALL': 'C',
                 'PATH': '/usr/sbin:/usr/bin:/sbin:/bin'}
 
 
-def _bootstrap(to):
-    """Makes the system in a new folder."""
+def _bootstrap(to, suite, names):
+    """Makes a system with these packages in a new folder."""
     keyring = fetch.read_spec()['keyring']
     for program in ('debootstrap', '/usr/sbin/debootstrap'):
         if shutil.which(program):
@@ -57,10 +62,10 @@ def _bootstrap(to):
         raise Fail('debootstrap is not installed')
     said = ["apt's configuration names no mirror of the Debian archive"]
     for mirror in fetch.machine_mirrors():
-        note(f'making a Debian system ({SUITE}) from {mirror}')
+        note(f'making a Debian system ({suite}) from {mirror}')
         done = subprocess.run(
             [program, '--variant=minbase', f'--keyring={keyring}',
-             '--include=' + ','.join(PACKAGES), SUITE, to, mirror],
+             '--include=' + ','.join(names), suite, to, mirror],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             env=_ENVIRONMENT)
         if done.returncode == 0:
@@ -72,13 +77,20 @@ def _bootstrap(to):
     raise Fail('debootstrap failed:\n' + '\n'.join(said[-10:]))
 
 
-def archive():
-    """Makes the archive unless the cache has it; returns its path."""
+def archive(suite=SUITE, names=PACKAGES, kind='', prepare=None, inputs=()):
+    """Makes an archive unless the cache has it; returns its path.
+
+    kind: a name for archives of which the cache keeps one; prepare: a function
+    that changes the new system before it is archived; inputs: what its changes
+    depend on
+    """
     cache = fetch.Cache.of_user()
-    key = hashlib.sha256(repr((PACKAGES, _WITHOUT)).encode()).hexdigest()[:8]
-    name = f'rootfs-{SUITE}-{key}.tar'
+    about = (names, _WITHOUT, *inputs)
+    key = hashlib.sha256(repr(about).encode()).hexdigest()[:8]
+    name = f'rootfs-{suite}{kind}-{key}.tar'
     path = cache.get(name)
-    if path:
+    if path and (suite not in ('testing', 'sid') or
+                 path.stat().st_mtime > time.time() - _FRESH):
         return path
     if os.geteuid() != 0:
         raise Fail('only root can make the Debian system '
@@ -88,10 +100,15 @@ def archive():
                                      ignore_cleanup_errors=True) as work:
         work = pathlib.Path(work)
         try:
-            _bootstrap(work / 'root')
+            _bootstrap(work / 'root', suite, names)
+            if prepare:
+                prepare(work / 'root')
             subprocess.run(['tar', '--numeric-owner', '-C', work / 'root',
                             *(f'--exclude={w}' for w in _WITHOUT),
                             '-cf', work / name, '.'], check=True)
+            for old in cache.folder.glob(f'rootfs-{suite}{kind}-*.tar'):
+                if len(old.name) == len(name):
+                    old.unlink()
             return cache.put(work / name)
         except subprocess.CalledProcessError as e:
             raise Fail(str(e)) from None

@@ -24,6 +24,7 @@ import time
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TREE / 'scripts'), str(TREE / 'base')]
 
+import firmware                         # noqa: E402
 import report                           # noqa: E402
 from virtfs import build, machine, pristine     # noqa: E402
 
@@ -31,7 +32,7 @@ PRISTINE_QEMU = pristine.folder() / 'qemu-system-x86_64'
 DEBIAN = pathlib.Path('/usr/bin/qemu-system-x86_64')
 DEBIAN_HELPER = pathlib.Path('/usr/lib/qemu/virtfs-proxy-helper')
 VIRTIOFSD = pathlib.Path('/usr/lib/qemu/virtiofsd')
-FIRMWARE = [word for folder in machine.FIRMWARE for word in ('-L', folder)]
+FIRMWARE = [word for folder in firmware.FOLDERS for word in ('-L', folder)]
 DEVICE = ('virtio-9p-pci,fsdev=bench,mount_tag=bench,addr=4,'
           'disable-modern=on,disable-legacy=off')
 

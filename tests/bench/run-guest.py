@@ -96,7 +96,7 @@ def main():
     known = {w.name: w for w in works.WORKS}
     options = _parser(known).parse_args()
     try:
-        debian.need(['build', 'boot', 'bench'])
+        debian.need(['build', 'run', 'boot', 'bench'])
         build.configure()
         build.emulator()
         peers.build_pristine()

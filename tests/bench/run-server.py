@@ -73,7 +73,7 @@ def main():
                         help='time per kind of work, peer and round (default: '
                         '%(default)s)')
     options = parser.parse_args()
-    debian.need(['build', 'test', 'bench'])
+    debian.need(['build', 'run', 'bench'])
     build.configure()
     build.build(['qemu-system-x86_64', 'fsdev/virtfs-proxy-helper',
                  str(P9LOAD.relative_to(build.BUILD))], name='bench')

@@ -90,6 +90,7 @@ class DistPatch(unittest.TestCase):
         out.mkdir()
         self.run_in(out, self.root / 'configure', *configure.LEAN,
                     '--disable-download', '--disable-install-blobs',
+                    firmware.ARGUMENT,
                     f'--python={self.python}')
         firmware.link(out)
         self.run_in(out, 'ninja', 'qemu-system-x86_64',

@@ -348,7 +348,7 @@ class TestRest(Scratch):
         listed = ("build a command:sh\nbuild b command:no-such-program|sh\n"
                   "# comment\nbuild c command:no-such-program\n"
                   f"build d file:{self.dir}/none\nbuild e python:no_such_one\n"
-                  "boot f command:no-such-program\n")
+                  "run,boot f command:no-such-program\n")
         self.assertEqual(packages.missing(["build"], listed), ["c", "d", "e"])
         self.assertEqual(packages.missing(["boot"], listed), ["f"])
 
@@ -357,32 +357,42 @@ class TestRest(Scratch):
             words = line.partition("#")[0].split()
             if words:
                 self.assertEqual(len(words), 3, line)
-                self.assertIn(words[0], ("build", "boot", "test", "long",
-                                         "bench"), line)
+                self.assertLessEqual(set(words[0].split(",")), {
+                    "build", "run", "boot", "bench", "clang", "unit",
+                    "helper", "attack", "warnings", "guest", "fuzz", "hosts",
+                    "docs", "long"}, line)
                 self.assertIn(words[2].partition(":")[0], packages.PROBES,
                               line)
 
     def test_firmware(self):
-        self.put("build/meson-info/intro-buildoptions.json", """\
-            [{"name": "prefix", "value": "/usr/local"},
-             {"name": "datadir", "value": "share"},
-             {"name": "qemu_suffix", "value": "qemu"}]
-            """)
-        data = "build/qemu-bundle/usr/local/share/qemu"
-        self.put("a/bios.bin", "a")
-        self.put("b/bios.bin", "b")
-        self.put("b/own.bin", "b")
-        self.put(f"{data}/own.bin", "the build's")
-        (self.dir / "b/none.bin").symlink_to("nowhere")
-        (self.dir / data / "old.bin").symlink_to("nowhere")
+        """Images are found that come after configure, in every folder."""
+        build = self.dir / "build"
         folders = [self.dir / "a", self.dir / "b", self.dir / "c"]
+        bundle = [build / "qemu-bundle" / str(f).lstrip("/") for f in folders]
+        self.put("b/own.bin", "Debian's")
+        self.put("b/bios.bin", "b")
+        # Meson has made this one, and the user has built nothing else
+        bundle[1].mkdir(parents=True)
+        (bundle[1] / "own.bin").write_text("the build's")
         for _ in range(2):
-            firmware.link(self.dir / "build", folders)
-            self.assertEqual(sorted(os.listdir(self.dir / data)),
+            firmware.link(build, folders)
+            self.put("a/late.bin", "a")
+            self.assertEqual((bundle[0] / "late.bin").read_text(), "a")
+            self.assertEqual(sorted(os.listdir(bundle[1])),
                              ["bios.bin", "own.bin"])
-            self.assertEqual(self.get(f"{data}/bios.bin"), "a")
-            self.assertEqual(self.get(f"{data}/own.bin"), "the build's")
-        self.assertEqual(firmware.link(self.dir / "build", []), 0)
+            self.assertEqual((bundle[1] / "own.bin").read_text(),
+                             "the build's")
+            self.assertEqual(os.readlink(bundle[2]), str(folders[2]))
+
+    def test_firmware_argument(self):
+        """The base looks in Debian's folders if it has no images itself."""
+        own, rest = configure.arguments(["--lean"])
+        args = configure.base_arguments(own, rest, "python3", self.dir)
+        self.assertIn("--firmwarepath=share/qemu-firmware:/usr/share/seabios:"
+                      "/usr/share/qemu:/usr/lib/ipxe/qemu", args)
+        self.put("pc-bios/bios.bin", "")
+        args = configure.base_arguments(own, rest, "python3", self.dir)
+        self.assertNotIn(firmware.ARGUMENT, args)
 
 
 class TestPython(Scratch):
