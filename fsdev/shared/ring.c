@@ -139,7 +139,8 @@ int proxy_ring_make_memory(void)
     return fd;
 }
 
-static int map_memory(ProxyRingMemory **mem, int fd)
+/* Returns NULL, and an error as -errno, if the memory is not fit. */
+static ProxyRingMemory *map_memory(int fd, int *error)
 {
     int seals = fcntl(fd, F_GET_SEALS);
     struct stat st;
@@ -147,24 +148,25 @@ static int map_memory(ProxyRingMemory **mem, int fd)
 
     if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 ||
         st.st_size != sizeof(ProxyRingMemory)) {
-        return -EINVAL;
+        *error = -EINVAL;
+        return NULL;
     }
     map = mmap(NULL, sizeof(ProxyRingMemory), PROT_READ | PROT_WRITE,
                MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) {
-        return -errno;
+        *error = -errno;
+        return NULL;
     }
-    *mem = map;
-    return 0;
+    return map;
 }
 
 int proxy_rings_new(ProxyRings **rings, int memory, int bell, int their_bell)
 {
-    ProxyRingMemory *mem;
-    int ret = map_memory(&mem, memory);
+    int error = 0;
+    ProxyRingMemory *mem = map_memory(memory, &error);
 
-    if (ret < 0) {
-        return ret;
+    if (!mem) {
+        return error;
     }
     *rings = g_new0(ProxyRings, 1);
     (*rings)->mem = mem;

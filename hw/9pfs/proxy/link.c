@@ -276,20 +276,22 @@ static void link_cancel(FsCall *call, void *opaque)
 /* False if the call was cancelled. */
 static bool coroutine_fn link_wait(ProxyLink *l, FsCall *call)
 {
-    LinkWaiter w = {
-        .link = l, .call = call, .co = qemu_coroutine_self(),
-    };
+    g_autofree LinkWaiter *w = NULL;
 
     if (call->cancelled) {
         return false;
     }
-    QTAILQ_INSERT_TAIL(&l->waiters, &w, next);
+    w = g_new0(LinkWaiter, 1);
+    w->link = l;
+    w->call = call;
+    w->co = qemu_coroutine_self();
+    QTAILQ_INSERT_TAIL(&l->waiters, w, next);
     call->on_cancel = link_cancel;
-    call->on_cancel_opaque = &w;
-    while (!w.done) {
+    call->on_cancel_opaque = w;
+    while (!w->done) {
         qemu_coroutine_yield();
     }
-    return !w.cancelled;
+    return !w->cancelled;
 }
 
 bool coroutine_fn proxy_try(ProxyTry *t, int *ret)
