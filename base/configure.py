@@ -11,7 +11,8 @@ usage: ./configure [--base=BASE] [--builddir=DIR] [--lean] [ARGUMENT..]
   --builddir=DIR  the build folder (default: build, in this tree); the grafted
                   source is beside it, in DIR.base/qemu
   --lean          only the parts that 9p needs: the x86_64 system emulator with
-                  TCG, VirtFS and virtfs-proxy-helper
+                  KVM and TCG, VirtFS and virtfs-proxy-helper; no graphical
+                  display, no network for guests
   --help          this text
 
 All other arguments go to the base's configure, which runs in DIR; for a list
@@ -47,6 +48,7 @@ LEAN = [
     "--disable-docs",
     "--enable-system",
     "--enable-tcg",
+    "--enable-kvm",
     "--enable-virtfs",
     "--enable-virtfs-proxy-helper",
     "--enable-attr",

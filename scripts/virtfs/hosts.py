@@ -155,13 +155,7 @@ class System:
 
     def run(self, argv, **more):
         """Runs a command in the system: (status, what it printed)."""
-        child = process.spawn(self.command(argv, **more),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            out = child.communicate()[0]
-        finally:
-            process.end(child)
-        return child.returncode, out.decode(errors='replace')
+        return process.output(self.command(argv, **more))
 
 
 def folder(stack):

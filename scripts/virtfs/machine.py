@@ -28,16 +28,25 @@ from . import build, process
 UNPRIVILEGED = 'nobody'
 
 
-def accelerator(wanted, groups, as_nobody):
+def _has_kvm(program):
+    """Whether a QEMU was built with KVM"""
+    said = subprocess.run([program, '-accel', 'help'], capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL, check=False)
+    return 'kvm' in said.stdout.split()
+
+
+def accelerator(wanted, groups, as_nobody, program):
     """'kvm' or 'tcg'. groups: a list that receives the groups that QEMU needs
-    if it runs as nobody."""
+    if it runs as nobody; program: that QEMU."""
     why = None
     try:
         with open('/proc/cpuinfo', encoding='ascii', errors='replace') as f:
             flags = f.read().split()
     except OSError:
         flags = []
-    if 'vmx' not in flags and 'svm' not in flags:
+    if wanted != 'tcg' and not _has_kvm(program):
+        why = f'{program} was built without KVM'
+    elif 'vmx' not in flags and 'svm' not in flags:
         why = 'the processor shows neither vmx nor svm'
     else:
         try:
@@ -75,7 +84,8 @@ class Machine:
         self._fds = []                  # for QEMU; closed here when it runs
         self.as_root = os.geteuid() == 0 and options.driver != 'local'
         groups = []
-        self.accel = accelerator(options.accel, groups, self.as_root)
+        self.accel = accelerator(options.accel, groups, self.as_root,
+                                 self._program)
         self.console, console = socket.socketpair()
         self.out, out = socket.socketpair()
         self.err, err = socket.socketpair()

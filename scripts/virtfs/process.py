@@ -60,6 +60,17 @@ def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
         start_new_session=True, preexec_fn=in_child, **who)
 
 
+def output(argv, env=None):
+    """Runs a child: (status, what it wrote to stdout and stderr)."""
+    child = spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                  env=env)
+    try:
+        said = child.communicate()[0]
+    finally:
+        end(child)
+    return child.returncode, said.decode(errors='replace')
+
+
 # Tests leave files of subordinate ids, and folders that are very deep.
 _REMOVE = 'rm -rf -- "$1" || unshare --map-root-user --map-auto rm -rf -- "$1"'
 

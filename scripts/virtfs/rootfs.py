@@ -31,7 +31,7 @@ import time
 import fetch                            # base/fetch.py
 from fail import Fail, note
 
-from . import TREE
+from . import TREE, process
 
 SUITE = 'bookworm'
 PACKAGES = ('acl', 'attr', 'fio', 'gcc', 'git', 'libc6-dev', 'make', 'sqlite3',
@@ -63,16 +63,15 @@ def _bootstrap(to, suite, names):
     said = ["apt's configuration names no mirror of the Debian archive"]
     for mirror in fetch.machine_mirrors():
         note(f'making a Debian system ({suite}) from {mirror}')
-        done = subprocess.run(
+        status, out = process.output(
             [program, '--variant=minbase', f'--keyring={keyring}',
-             '--include=' + ','.join(names), suite, to, mirror],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+             '--include=' + ','.join(names), suite, str(to), mirror],
             env=_ENVIRONMENT)
-        if done.returncode == 0:
+        if status == 0:
             # The guest has no network
             pathlib.Path(to, 'etc/apt/sources.list').write_text('')
             return
-        said = (done.stdout + done.stderr).splitlines()
+        said = out.splitlines()
         shutil.rmtree(to, ignore_errors=True)
     raise Fail('debootstrap failed:\n' + '\n'.join(said[-10:]))
 
@@ -98,6 +97,7 @@ def archive(suite=SUITE, names=PACKAGES, kind='', prepare=None, inputs=()):
     cache.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix='rootfs-',
                                      ignore_cleanup_errors=True) as work:
+        process.remove_after_end(work)
         work = pathlib.Path(work)
         try:
             _bootstrap(work / 'root', suite, names)
