@@ -24,7 +24,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / 'scripts'))
 
 # pylint: disable=wrong-import-position
-from virtfs import debian, hosts                            # noqa: E402
+from virtfs import debian, hosts, tap                       # noqa: E402
 from virtfs.hosts import BUILD_INSIDE, CACHE_INSIDE, TREE_INSIDE  # noqa: E402
 
 TIERS = ['unit', 'helper', 'qtest']
@@ -111,6 +111,13 @@ class Host:
         self.boot('root', TREE_INSIDE)
         self.boot('an ordinary user', TREE_INSIDE, USER, **self.add_user())
 
+    def readme(self):
+        """README.md's other commands"""
+        _, said = self.run(TREE_INSIDE, ['tests/guest/test-readme.py'])
+        for result in tap.parse_tap(said):
+            self.report.add(result.outcome != tap.FAIL, result.name, said,
+                            result.why if result.outcome == tap.SKIP else None)
+
     def tests(self, folder, tiers, options=(), **env):
         """./check, whose results become ours"""
         status, said = self.run(folder, [
@@ -183,6 +190,7 @@ def main(argv):
                 host.tests('/srv/fresh', FRESH_TIERS, VIRTFS_BUILD=None)
             else:
                 host.boots()
+                host.readme()
                 host.tests(TREE_INSIDE, TIERS, [f'--qtests={options.qtests}']
                            if options.qtests else [])
             host.warnings()

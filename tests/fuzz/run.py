@@ -100,7 +100,7 @@ def compile_flags(command):
     words, flags = compiler.split(command)
     wrapper = [w for w in words if pathlib.Path(w).name == 'ccache']
     return wrapper, [f for f in compiler.for_clang(flags, DROPPED)
-                     if f not in ('-Werror', '-O2', '-O0', '-O1', '-O3')]
+                     if f not in ('-O2', '-O0', '-O1', '-O3')]
 
 
 def link_flags(build):
@@ -187,7 +187,7 @@ def write_rules(build, folder, variants):
 
     for program, variant in variants.items():
         name = variant.fuzzer
-        own = ['-iquote', str(TREE), '-Werror']
+        own = ['-iquote', str(TREE)]
         prefix = ''
         if variant.includes:
             own = ['-iquote', str(variant.includes), *own, *(

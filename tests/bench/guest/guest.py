@@ -20,7 +20,7 @@ import time
 import peers
 import works
 from fail import Fail
-from virtfs import boot, kernel, machine, process, rootfs
+from virtfs import boot, build, kernel, machine, process, rootfs
 from virtfs.qmp import Qmp
 
 # crc32c_generic is for ext4, whose module does not name it as a dependency
@@ -42,7 +42,7 @@ class Common:
     def __init__(self):
         self.kernel = kernel.debian(MODULES)
         self.disk = rootfs.image()
-        self.accel = machine.accelerator('auto', [], False)
+        self.accel = machine.accelerator('auto', [], False, build.QEMU)
         mark = f'@virtfs-{secrets.token_hex(16)}@ '
         command = 'exec bash -c ' + shlex.quote(works.agent())
         self.initramfs = boot.initial_files(
@@ -213,6 +213,6 @@ def says():
     """A line that describes the guests"""
     image = kernel.debian(MODULES).image.parent.name
     version = image.removeprefix('linux-image-').partition('_')[0]
-    accel = machine.accelerator('auto', [], False)
+    accel = machine.accelerator('auto', [], False, build.QEMU)
     return (f'Linux {version}, Debian {rootfs.SUITE}, one processor under '
             f'{accel.upper()}, {MEMORY}')
