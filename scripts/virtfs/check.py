@@ -190,9 +190,8 @@ def unit(_context):
     return [*programs, _unittest('tests/graft/test-base.py', 300),
             _unittest('tests/graft/test-graft.py', 300),
             _unittest('tests/bench/test-report.py', 60),
-            _unittest('tests/check/test-kernel.py', 300),
-            _unittest('tests/check/test-bases.py', 60),
-            _unittest('tests/check/test-runner.py', 300)]
+            *(_unittest(path.relative_to(TREE), 300) for path in sorted(
+                (TREE / 'tests/check').glob('test-*.py')))]
 
 
 def _for_users(context, make):

@@ -91,6 +91,9 @@ class System:
             self.path(path).mkdir(exist_ok=True)
         self.path('/etc/apt/apt.conf.d/90machine').write_text(
             _apt_settings(), encoding='utf-8')
+        # The system is only for tests: nothing must survive a power failure
+        self.path('/etc/dpkg/dpkg.cfg.d/90machine').write_text(
+            'force-unsafe-io\n', encoding='ascii')
         self.path('/etc/apt/sources.list').write_text(''.join(
             f'deb {mirror} {suite} main\n'
             for mirror in fetch.machine_mirrors()[:1]), encoding='ascii')

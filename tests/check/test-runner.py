@@ -249,6 +249,19 @@ class Shares(unittest.TestCase):
                             or all(t.startswith(path + '/t')
                                    for t in tests), path)
 
+    def test_chosen(self):
+        """Chosen tests run, and no others, for any size of a share."""
+        for words in (['proxy'], ['local/none', 'nop'], ['t1'], ['proxy/t3']):
+            tests = qtests.chosen(self.TESTS, words)
+            self.assertEqual(tests, [
+                t for t in self.TESTS if any(f'/{w}/' in t + '/'
+                                             for w in words)])
+            for most in 1, 5, 1000:
+                run = [t for path, share in qtests.shares(
+                    sorted(tests), most, self.TESTS)
+                    for t in self.chosen(path, self.TESTS)]
+                self.assertEqual(sorted(run), sorted(tests), words)
+
     def test_longest_first(self):
         """The longest shares come first, to keep all processors busy."""
         slow = f'{TABLE}/reconnect'
