@@ -11,7 +11,8 @@ import shlex
 
 # Options that only gcc knows, by their beginning
 _GCC_ONLY = ('-fno-semantic-interposition', '-fconserve-stack', '-mcx16',
-             '-fanalyzer', '-fzero-call-used-regs', '-ftrivial-auto-var-init')
+             '-fanalyzer', '-fzero-call-used-regs', '-ftrivial-auto-var-init',
+             '-fzero-init-padding-bits')
 # Options that name output, each with the number of arguments it takes
 _OUTPUT = {'-o': 1, '-c': 0, '-MD': 0, '-MQ': 1, '-MF': 1}
 

@@ -60,7 +60,7 @@ static void expect_unknown(ProxyFixture *f, uint64_t handle)
 static void expect_is(ProxyFixture *f, uint64_t handle, const char *name)
 {
     struct stat st;
-    uint64_t ino;
+    uint64_t ino = 0;
 
     pf_stat(f, name, &st);
     g_assert_cmpint(getattr(f, handle, &ino), ==, 0);
