@@ -462,7 +462,10 @@ def _run(tiers, options):
                     _show(report)
                     done += [(tier, report.program.name, r)
                              for r in report.results]
-            if all(r.outcome == tap.SKIP for _, _, r in done[before:]):
+            # An ordinary user's ./check cannot have this tier
+            optional = tier == 'hosts' and tier not in options.tiers
+            if not optional and \
+                    all(r.outcome == tap.SKIP for _, _, r in done[before:]):
                 print(f'  FAILED  no test of the tier {tier} ran')
                 done.append((tier, tier, tap.Result('tests', tap.FAIL)))
     return done
