@@ -475,7 +475,9 @@ def _purposes(tiers):
     """The purposes of the packages that the tiers need"""
     more = ['bench', *(t for t in TIERS if t != 'docs')] \
         if 'long' in tiers else []
-    return ['build', 'run', 'boot', *tiers, *more]
+    # Only root can use what the tier hosts needs
+    return [p for p in ('build', 'run', 'boot', *tiers, *more)
+            if p != 'hosts' or os.geteuid() == 0]
 
 
 def _write(path, done):
