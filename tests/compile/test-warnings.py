@@ -31,7 +31,6 @@ COMPILERS = {
 }
 
 MODEL = 'test-9p-proxy-driver.c'
-OTHERS = ('tests/fuzz/*.c', 'tests/guest/*.c')
 
 
 def compile_commands(build):
@@ -45,11 +44,13 @@ def compile_commands(build):
             seen.setdefault(path, c)
     for path, c in sorted(seen.items()):
         yield path, c['directory'], [*compiler.split(c)[1], c['file']]
-    # Programs that other builds compile: with the flags of a unit test
+    # Programs that others compile: the fuzzers with a unit test's flags
     model = next(c for path, c in seen.items() if path.name == MODEL)
-    for path in sorted(p for other in OTHERS for p in TREE.glob(other)):
+    for path in sorted(TREE.glob('tests/fuzz/*.c')):
         yield path, model['directory'], [
             *compiler.split(model)[1], '-iquote', str(TREE), str(path)]
+    for path in sorted(TREE.glob('tests/guest/*.c')):
+        yield path, str(TREE), ['-O2', '-Wall', '-Wextra', str(path)]
 
 
 def check(name, folder, flags):
