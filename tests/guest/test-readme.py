@@ -20,7 +20,7 @@ import bare
 import harness
 from harness import TREE, Root, User, run
 from virtfs import build, debian
-from virtfs.qmp import Qmp
+from virtfs.qmp import Fail, Qmp
 
 SHELL = './boot --share DIR'
 RUN = "./boot --share DIR --run 'chown 1234:4321 file; stat -c %u:%g file'"
@@ -38,7 +38,7 @@ LOCAL = ('-virtfs local,mount_tag=share,path=DIR,'
 # machine that names none, network cards, displays, accelerators
 OTHERS = ['', '-M pc', '-M q35', '-nic none', '-nodefaults', '-device e1000e',
           '-device rtl8139', '-device virtio-net-pci', '-device ne2k_pci',
-          '-device pcnet', '-device vmxnet3', '-device eepro100',
+          '-device pcnet', '-device vmxnet3', '-device i82559er',
           '-vga std', '-vga cirrus', '-vga virtio', '-vga vmware',
           '-device ramfb', '-device bochs-display', '-device isa-vga',
           '-display none', '-nographic', '-accel tcg', '-smp 2 -m 256M']
@@ -80,9 +80,11 @@ class Readme(unittest.TestCase):
             try:
                 harness.wait_for('the monitor', lambda: monitor.exists()
                                  or qemu.poll() is not None)
-                said.seek(0)
-                self.assertIsNone(qemu.poll(), f'{text}\n{said.read()}')
-                qmp = Qmp(monitor, harness.LIMIT)
+                try:
+                    qmp = Qmp(monitor, harness.LIMIT)
+                except (OSError, Fail):
+                    said.seek(0)
+                    self.fail(f'{text}: {qemu.wait()}\n{said.read()}')
                 self.assertTrue(qmp('query-status')['running'])
                 self.assertEqual([f['id'] for f in qmp('query-fsdevs')],
                                  ['share'])
