@@ -14,6 +14,10 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path]\n"
     "       [,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "       [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
+    "       [,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map]\n"
+    "       [,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none]\n"
+    "       [,threads=n][,rlimit-nofile=n][,memory-limit=size]\n"
+    "       [,log-level=error|warning|info|debug][,syslog=on|off]\n"
     "       [,multidevs=remap|forbid|warn]\n"
     "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
     "       [,throttling.LIMIT=value]...\n"
@@ -28,7 +32,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
 SRST
 ``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
-``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
 ``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
     Define an export: files that a guest can mount over 9p. A device
@@ -109,7 +113,8 @@ SRST
         With every model and driver, the guest can use the extended
         attributes ``user.*`` except ``user.virtfs.*``, and POSIX ACLs
         (except with ``mapped-file``). It neither sees nor sets others,
-        such as ``security.capability`` and ``trusted.*``. A guest that
+        such as ``security.capability`` (unless ``modcaps=+setfcap``
+        serves it) and ``trusted.*``. A guest that
         writes to a program of the host or changes its owner takes the
         program's file capabilities away.
 
@@ -171,6 +176,68 @@ SRST
         A repeated request to make a directory, for instance, may then
         find the directory there, and fail with EEXIST. ``wait`` needs
         ``reconnect``. (``proxy`` only)
+
+    ``user=user``, ``group=group``
+        The user and the group that the helper serves as, by name or
+        number, which must not be root's. Only a helper that root starts
+        can do so, so root must run QEMU. The default is a user of its
+        own. An export on a network file system whose server decides by
+        user ids needs a user whom that server knows. These options, and
+        those that follow up to ``syslog``, are options of
+        virtfs-proxy-helper with the same names
+        (:doc:`/tools/virtfs-proxy-helper`). They are for a helper that
+        QEMU starts, also for each one that it starts for ``reconnect``.
+        (``proxy`` only, and only with ``path``)
+
+    ``modcaps=changes``
+        Serve with more or fewer capabilities than the usual ones: names
+        with ``+`` or ``-`` before each, separated by colons. With
+        ``+mknod`` the guest can make device files. With ``+setfcap`` the
+        guest can give programs of the export capabilities
+        (:manpage:`setcap(8)`), as package managers do. If an ordinary user
+        runs QEMU, or with ``uid-map``, such a program has the capabilities
+        in the guest, and on the host only in user namespaces of the
+        helper's id 0. If root runs QEMU, the host's users who can
+        run the program have them, too. (``proxy`` with ``path``)
+
+    ``uid-map=map``, ``gid-map=map``
+        Serve in a user namespace in which only certain ids exist. *map* is
+        *INSIDE*:*OUTSIDE*:*COUNT*: the guest's *COUNT* ids from *INSIDE* on
+        are the host's from *OUTSIDE* on. Separate several ranges with
+        commas, which are written twice here:
+        ``uid-map=0:1000:1,,1:100000:65536``. (``proxy`` with ``path``)
+
+    ``sandbox=namespace|chroot|none``
+        How the helper is confined. The default is ``namespace``; the
+        others are for containers in which the helper cannot make
+        namespaces. (``proxy`` with ``path``)
+
+    ``seccomp=kill|trap|log|none``
+        What happens on a system call that the helper does not need. The
+        default is ``kill``; the others are for finding out what a filter
+        lacks. (``proxy`` with ``path``)
+
+    ``threads=n``
+        How many requests the helper works on at a time, 1 to 64. The
+        default is 4. (``proxy`` with ``path``)
+
+    ``rlimit-nofile=n``
+        How many files the helper may have open, 256 to 1048576. The default
+        is as many as the system allows. (``proxy`` with ``path``)
+
+    ``memory-limit=size``
+        How much memory the helper may use, for instance ``512M`` or ``2G``.
+        The default is what it can need. A limit that is too small is an
+        error that names the least one. (``proxy`` with ``path``)
+
+    ``log-level=error|warning|info|debug``
+        What the helper logs. The default is ``warning``. (``proxy`` with
+        ``path``)
+
+    ``syslog=on|off``
+        With ``on`` the helper logs to :manpage:`syslog(3)` once it is
+        ready. The default is ``off``: it logs to QEMU's standard error,
+        which is lost with ``-daemonize``. (``proxy`` with ``path``)
 
     ``writeout=immediate``
         Start writing the guest's data to the host's storage with each
@@ -253,6 +320,10 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id]\n"
     "        [,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "        [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
+    "        [,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map]\n"
+    "        [,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none]\n"
+    "        [,threads=n][,rlimit-nofile=n][,memory-limit=size]\n"
+    "        [,log-level=error|warning|info|debug][,syslog=on|off]\n"
     "        [,multidevs=remap|forbid|warn]\n"
     "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
     "        [,throttling.LIMIT=value]...\n"
@@ -265,7 +336,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
 SRST
 ``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
 ``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it in one option. All

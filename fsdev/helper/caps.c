@@ -1,67 +1,21 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The capabilities that the helper may serve with: see caps.h.
+ * Capabilities for libcap-ng: see caps.h.
  */
 #include "qemu/osdep.h"
 #include "caps.h"
 #include <cap-ng.h>
-#include <linux/capability.h>
-
-static const struct {
-    const char *name;           /* as in --modcaps, capabilities(7) */
-    unsigned cap;
-    bool usual;
-} known_caps[] = {
-    { "chown", CAP_CHOWN, true },
-    { "dac_override", CAP_DAC_OVERRIDE, true },
-    { "dac_read_search", CAP_DAC_READ_SEARCH, true },
-    { "fowner", CAP_FOWNER, true },
-    { "fsetid", CAP_FSETID, true },
-    { "mknod", CAP_MKNOD, false },
-    { "setfcap", CAP_SETFCAP, false },
-};
-
-uint64_t caps_usual(void)
-{
-    uint64_t caps = 0;
-    unsigned i;
-
-    for (i = 0; i < G_N_ELEMENTS(known_caps); i++) {
-        if (known_caps[i].usual) {
-            caps |= 1ull << known_caps[i].cap;
-        }
-    }
-    return caps;
-}
-
-bool caps_modify(uint64_t *caps, const char *change)
-{
-    unsigned i;
-
-    if (*change != '+' && *change != '-') {
-        return false;
-    }
-    for (i = 0; i < G_N_ELEMENTS(known_caps); i++) {
-        if (!g_ascii_strcasecmp(change + 1, known_caps[i].name)) {
-            uint64_t bit = 1ull << known_caps[i].cap;
-
-            *caps = *change == '+' ? *caps | bit : *caps & ~bit;
-            return true;
-        }
-    }
-    return false;
-}
 
 int caps_add(uint64_t caps)
 {
     int ret = 0;
-    unsigned i;
+    unsigned cap;
 
-    for (i = 0; i < G_N_ELEMENTS(known_caps) && ret == 0; i++) {
-        if (caps & 1ull << known_caps[i].cap) {
+    for (cap = 0; cap < 64 && ret == 0; cap++) {
+        if (caps & 1ull << cap) {
             ret = capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-                               known_caps[i].cap);
+                               cap);
         }
     }
     return ret;

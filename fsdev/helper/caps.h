@@ -1,38 +1,12 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The capabilities that the helper may serve with, as bits by number.
- *
- *   CHOWN            give files to the guest's users
- *   DAC_OVERRIDE     act for every owner, whatever the modes say: the guest
- *                    has checked its users' access
- *   DAC_READ_SEARCH  the same for reading files and searching directories
- *   FOWNER           chmod, utimes, sticky directories, for every owner
- *   FSETID           keep set-id bits over a write or chmod
- *
- * and, if --modcaps asks for them:
- *
- *   MKNOD            make device nodes (the helper's mount does not open them,
- *                    but other mounts of the directory may)
- *   SETFCAP          of no use: security.capability is not served
- *
- * None of the first five lets a process leave its mount namespace, become
- * root, trace or signal another process, load code into the kernel, or make a
- * device node.
+ * Capabilities (fsdev/shared/caps.h) for libcap-ng.
  */
 #ifndef FSDEV_HELPER_CAPS_H
 #define FSDEV_HELPER_CAPS_H
 
 #include "qemu/osdep.h"
-
-/* The five of above */
-uint64_t caps_usual(void);
-
-/*
- * Applies "+NAME" or "-NAME" to *@caps. False if @change is neither, or if the
- * helper never serves with that capability.
- */
-bool caps_modify(uint64_t *caps, const char *change);
 
 /* Adds @caps to the sets that libcap-ng will apply. Returns its result. */
 int caps_add(uint64_t caps);

@@ -8,7 +8,9 @@
  * the text stays on one line and cannot control a terminal.
  */
 #include "qemu/osdep.h"
+#include "fsdev/shared/proto.h"
 #include "log.h"
+#include <sys/socket.h>
 #include <syslog.h>
 
 static const struct {
@@ -23,6 +25,7 @@ static const struct {
 
 static LogLevel wanted = LOG_LEVEL_WARNING;
 static bool to_syslog;
+static int client = -1;         /* a socket, for fatal() */
 
 bool log_set_level(const char *name)
 {
@@ -79,6 +82,28 @@ void log_line(LogLevel level, const char *fmt, ...)
     va_end(ap);
 }
 
+/* The message of a helper that cannot start: see proto.h */
+static void G_GNUC_PRINTF(1, 0) tell_client(const char *fmt, va_list ap)
+{
+    char buf[PROXY_FAILURE_MAX];
+    const size_t start = PROXY_HEADER_SIZE + sizeof(uint32_t);
+    uint32_t error = GUINT32_TO_LE(EIO);
+    ProxyHeader h = { .type = PROXY_HELLO | PROXY_REPLY };
+
+    vsnprintf(buf + start, sizeof(buf) - start, fmt, ap);
+    h.size = start + strlen(buf + start);
+    proxy_header_put(&h, buf);
+    memcpy(buf + PROXY_HEADER_SIZE, &error, sizeof(error));
+    if (proxy_send_fds(client, buf, h.size, NULL, 0, MSG_DONTWAIT) < 0) {
+        return;                 /* the client is gone */
+    }
+}
+
+void log_tell_client(int fd)
+{
+    client = fd;
+}
+
 void fatal(const char *fmt, ...)
 {
     va_list ap;
@@ -86,6 +111,11 @@ void fatal(const char *fmt, ...)
     va_start(ap, fmt);
     put_line(LOG_LEVEL_ERROR, fmt, ap);
     va_end(ap);
+    if (client >= 0) {
+        va_start(ap, fmt);
+        tell_client(fmt, ap);
+        va_end(ap);
+    }
     exit(EXIT_FAILURE);
 }
 

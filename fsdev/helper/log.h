@@ -30,6 +30,12 @@ void log_line(LogLevel level, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 /* Logs an error and ends this process with status 1. */
 G_NORETURN void fatal(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 
+/*
+ * fatal() sends its line to the client, too, who is connected to @fd and has
+ * not been read yet; -1: no longer.
+ */
+void log_tell_client(int fd);
+
 /* Connects to syslog, while its socket is still in reach. */
 void log_open_syslog(void);
 

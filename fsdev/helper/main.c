@@ -30,6 +30,7 @@
  * A stage that fails ends the process.
  */
 #include "qemu/osdep.h"
+#include "fsdev/shared/caps.h"
 #include "fsdev/shared/proto.h"
 #include "identity.h"
 #include "landlock.h"
@@ -207,6 +208,7 @@ static int serve_clients(Start *s)
 static int stage_serve(Start *s)
 {
     s->config.readonly = s->options.readonly;
+    s->config.file_caps = caps_have_setfcap(s->options.caps);
     s->config.ids = &s->ids;
     s->config.process_ends = true;
 

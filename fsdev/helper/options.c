@@ -10,9 +10,9 @@
 #include "qemu/osdep.h"
 #include "options.h"
 #include "activation.h"
-#include "caps.h"
 #include "log.h"
 #include "userns.h"
+#include "fsdev/shared/caps.h"
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
@@ -239,18 +239,12 @@ static void check_socket_path(const char *path)
 
 static void modify_caps(Options *o, const char *value)
 {
-    g_auto(GStrv) changes = g_strsplit(value, ":", -1);
-    unsigned i;
+    g_autofree char *why = caps_change(&o->caps, value);
 
-    if (!changes[0]) {
-        fatal("--modcaps: its value is empty");
-    }
-    for (i = 0; changes[i]; i++) {
-        if (!caps_modify(&o->caps, changes[i])) {
-            fatal("--modcaps %s: '%s' is not + or - with one of chown, "
-                  "dac_override, dac_read_search, fowner, fsetid, mknod, "
-                  "setfcap", value, changes[i]);
-        }
+    if (why && !*value) {
+        fatal("--modcaps: %s", why);
+    } else if (why) {
+        fatal("--modcaps %s: %s", value, why);
     }
 }
 
@@ -436,6 +430,7 @@ static bool set_connection(Options *o, int opt, const char *value)
             fatal("--fd %s: not the number of a descriptor", value);
         }
         o->fd = number;
+        log_tell_client(number);
         return true;
     case 's':
         check_socket_path(value);

@@ -10,17 +10,8 @@
 #include "qemu/osdep.h"
 #include "sandbox.h"
 #include "seccomp.h"
+#include "fsdev/shared/helper-limits.h"
 #include "fsdev/shared/idmap.h"
-
-#define THREADS_DEFAULT         4
-#define THREADS_MAX             64
-
-/* Open files: fewer leave no room for a client, more have no use */
-#define FILES_MIN               256
-#define FILES_MAX               (1024 * 1024)
-
-/* MiB */
-#define MEMORY_MAX              (1024 * 1024)
 
 /* No such id given */
 #define NO_ID                   ((uint32_t)-1)

@@ -492,6 +492,7 @@ static bool answer_hello(Server *s, uint32_t flags)
     marshal_put_u32(&rq.out, PROXY_VERSION);
     marshal_put_u32(&rq.out, PROXY_FEATURE_RING |
                     (config->readonly ? PROXY_FEATURE_READONLY : 0) |
+                    (config->file_caps ? PROXY_FEATURE_FILE_CAPS : 0) |
                     (s->export.mount ? PROXY_FEATURE_ADOPT : 0));
     marshal_put_u32(&rq.out, PROXY_MAX_MESSAGE);
     marshal_put_u32(&rq.out, MAX_IN_FLIGHT);
@@ -602,6 +603,7 @@ int serve(int fd, const ServeConfig *config)
     }
     s.export.fs.readonly = config->readonly;
     s.export.fs.guest_xattrs = true;
+    s.export.fs.file_caps = config->file_caps;
     if (config->own_mount && hostfs_place(s.export.fs.root, &place) == 0) {
         s.export.mount = place.mount;
     }
@@ -612,6 +614,7 @@ int serve(int fd, const ServeConfig *config)
     recv_token_init(&s.recv_token);
     s.batch = batch_new();
 
+    log_tell_client(-1);
     if (channel_hello(&s.channel, config->hello_ms, &version, &flags)) {
         log_line(LOG_LEVEL_INFO, "a client connected, protocol version %u",
                  version);

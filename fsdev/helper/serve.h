@@ -20,6 +20,7 @@ typedef struct ServeConfig {
     const char *fd_prefix;      /* see HostFs */
     bool own_mount;             /* root's mount is the helper's alone */
     bool readonly;
+    bool file_caps;             /* serve security.capability */
     unsigned threads;
     unsigned max_files;         /* limit of open files */
     unsigned max_left;          /* of them, connections that are over */

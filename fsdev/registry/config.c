@@ -16,6 +16,7 @@
 #define STRING(key, text) { .name = key, .type = QEMU_OPT_STRING, .help = text }
 #define NUMBER(key, text) { .name = key, .type = QEMU_OPT_NUMBER, .help = text }
 #define BOOL(key, text)   { .name = key, .type = QEMU_OPT_BOOL, .help = text }
+#define SIZE(key, text)   { .name = key, .type = QEMU_OPT_SIZE, .help = text }
 
 #define LIMIT(what, unit)                                               \
     NUMBER("throttling." what, "limit in " unit " per second"),         \
@@ -38,6 +39,18 @@
     STRING("ring", "on, off or auto: messages through shared memory"),  \
     STRING("on-disconnect", "eio or wait, without a helper"),    \
     NUMBER("reconnect", "seconds between attempts to reconnect"), \
+    STRING("user", "user that the helper serves as"),                        \
+    STRING("group", "group that the helper serves as"),                      \
+    STRING("modcaps", "changes of the helper's capabilities"),               \
+    STRING("uid-map", "ranges of user ids in the guest and on the host"),    \
+    STRING("gid-map", "ranges of group ids"),                                \
+    STRING("sandbox", "namespace, chroot or none, for the helper"),          \
+    STRING("seccomp", "kill, trap, log or none, for the helper"),            \
+    NUMBER("threads", "requests that the helper works on at a time"),        \
+    NUMBER("rlimit-nofile", "files that the helper may have open"),          \
+    SIZE("memory-limit", "memory that the helper may use"),                  \
+    STRING("log-level", "error, warning, info or debug, for the helper"),    \
+    BOOL("syslog", "the helper logs to syslog"),                             \
     BOOL("readonly", "refuse every change by the guest"),               \
     NUMBER("fmode", "host's mode of new files"),                        \
     NUMBER("dmode", "host's mode of new directories"),                  \

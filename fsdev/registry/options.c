@@ -118,6 +118,9 @@ static Error *explain_choice(const QDict *dict, Error *err)
         { "multidevs", &FsdevMultidevs_lookup },
         { "writeout", &FsdevWriteout_lookup },
         { "on-disconnect", &FsdevOnDisconnect_lookup },
+        { "sandbox", &FsdevHelperSandbox_lookup },
+        { "seccomp", &FsdevHelperSeccomp_lookup },
+        { "log-level", &FsdevHelperLogLevel_lookup },
     };
     Error *better = NULL;
     unsigned i, j;

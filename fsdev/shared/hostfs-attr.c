@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
+#include "xattr-names.h"
 #include <sys/xattr.h>
 
 static struct timespec get_time(const struct statx_timestamp *t)
@@ -72,7 +73,7 @@ int hostfs_drop_capability(const HostFs *hfs, int node)
     HostFdName name;
     int ret;
 
-    if (getxattr(hostfs_fd_name(hfs, node, name), "security.capability", NULL,
+    if (getxattr(hostfs_fd_name(hfs, node, name), FS_XATTR_CAPS, NULL,
                  0) < 0) {
         return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -errno;
     }

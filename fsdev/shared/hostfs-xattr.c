@@ -15,7 +15,7 @@
 
 static int check_name(const HostFs *hfs, const char *name)
 {
-    return hfs->guest_xattrs ? fs_xattr_name_check(name) : 0;
+    return hfs->guest_xattrs ? fs_xattr_name_check(name, hfs->file_caps) : 0;
 }
 
 /* xattr(7): reading a user.* attribute needs permission to read the file. */
@@ -53,7 +53,7 @@ static ssize_t list_for_guest(const HostFs *hfs, int node,
     if (len < 0) {
         return len;
     }
-    len = fs_xattr_list_filter(all, len);
+    len = fs_xattr_list_filter(all, len, hfs->file_caps);
     if (size == 0) {
         return len;
     }

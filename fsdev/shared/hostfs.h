@@ -49,6 +49,7 @@ typedef struct HostFs {
      * For the helper.
      */
     bool guest_xattrs;
+    bool file_caps;             /* security.capability is one of these */
 } HostFs;
 
 /*

@@ -63,6 +63,8 @@
  *                pid[4] node attr, then idmap (uids), idmap (gids), with
  *                idmap = n[2] n*(inside[4] outside[4] count[4])
  *                n = 0: ids are the host's own
+ *                A helper that cannot start sends, instead, and before it has
+ *                read HELLO: R error[4] reason, a text to the message's end
  *  FORGET      T n[2] n*(handle[8] count[4])              no reply
  *  ADOPT       T handle[8], and one O_PATH descriptor     no reply
  *  WALK        T handle[8] n[2] n*name[s]
@@ -141,6 +143,9 @@
 #define PROXY_KERNEL_ERRNO      512
 #define PROXY_MAX_ERRNO         4095
 
+/* The message with the reason why a helper cannot start, at most */
+#define PROXY_FAILURE_MAX       1024
+
 /* HELLO flags of QEMU */
 #define PROXY_HELLO_NO_DONATE   (1u << 0)
 /* It does again what failed with EAGAIN; otherwise the helper does so. */
@@ -150,6 +155,7 @@
 #define PROXY_FEATURE_READONLY  (1u << 0)   /* its export is read-only */
 #define PROXY_FEATURE_ADOPT     (1u << 1)   /* it has ADOPT */
 #define PROXY_FEATURE_RING      (1u << 2)   /* it has RING */
+#define PROXY_FEATURE_FILE_CAPS (1u << 3)   /* it serves security.capability */
 
 typedef enum ProxyType {
     PROXY_HELLO = 1,

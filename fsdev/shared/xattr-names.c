@@ -9,7 +9,7 @@
 
 #define USER    "user."
 
-int fs_xattr_name_check(const char *name)
+int fs_xattr_name_check(const char *name, bool file_caps)
 {
     size_t len = strlen(name);
 
@@ -19,13 +19,16 @@ int fs_xattr_name_check(const char *name)
     if (!strcmp(name, FS_ACL_ACCESS) || !strcmp(name, FS_ACL_DEFAULT)) {
         return 0;
     }
+    if (file_caps && !strcmp(name, FS_XATTR_CAPS)) {
+        return 0;
+    }
     /* Something must follow the dot. A host's server may ignore case. */
     return g_str_has_prefix(name, USER) && name[strlen(USER)] &&
            g_ascii_strncasecmp(name, FS_XATTR_VIEW, strlen(FS_XATTR_VIEW))
            ? 0 : -EOPNOTSUPP;
 }
 
-size_t fs_xattr_list_filter(char *list, size_t len)
+size_t fs_xattr_list_filter(char *list, size_t len, bool file_caps)
 {
     size_t done = 0;
     size_t at = 0;
@@ -38,7 +41,7 @@ size_t fs_xattr_list_filter(char *list, size_t len)
             break;
         }
         n = end + 1 - (list + at);
-        if (fs_xattr_name_check(list + at) == 0) {
+        if (fs_xattr_name_check(list + at, file_caps) == 0) {
             memmove(list + done, list + at, n);
             done += n;
         }

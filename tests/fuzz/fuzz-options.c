@@ -78,7 +78,8 @@ static void make_text(GByteArray *to, GRand *r)
         "fsdriver", "id", "path", "security_model", "mount_tag", "readonly",
         "multidevs", "writeout", "fmode", "dmode", "max_xattr", "socket",
         "sock_fd", "helper", "protocol", "ring", "reconnect", "throttling",
-        "throttling.bps-total", "on-disconnect", "other",
+        "throttling.bps-total", "on-disconnect", "modcaps", "uid-map",
+        "memory-limit", "threads", "sandbox", "syslog", "other",
     };
     static const char *const texts[] = {
         "local", "synth", "proxy", "a", "none", "mapped-file", "on", "0", "-1",
@@ -119,7 +120,9 @@ const FuzzGrammar *fuzz_grammar(uint8_t setup)
         "passthrough", "readonly", "noreadonly", "readonly=on", "=", ",", ",,",
         "multidevs=", "remap", "forbid", "writeout=immediate", "socket=",
         "sock_fd=", "helper=", "protocol=", "donate=off", "ring=auto",
-        "on-disconnect=", "wait", "reconnect=", "fmode=", "dmode=0700",
+        "on-disconnect=", "wait", "reconnect=", "modcaps=", "+setfcap", "user=",
+        "uid-map=", "0:1:1", "seccomp=", "memory-limit=", "1M", "log-level=",
+        "fmode=", "dmode=0700",
         "max_xattr=", "max-fids=", "throttling.bps-total=",
         "throttling.iops-read-max=", "throttling.", "mount_tag=", "-1", "0",
         "18446744073709551615", "18446744073709551616", "1e999", "help", "?",

@@ -245,6 +245,25 @@ static const WrongCase wrong_cases[] = {
     { "-virtfs", "proxy,mount_tag=a,path=/,reconnect=-1", "'reconnect'" },
     { "-virtfs", "proxy,mount_tag=a,path=/,donate=maybe", "'donate'" },
     { "-virtfs", "proxy,mount_tag=a,path=/,ring=maybe", "'ring'" },
+    /* fsdev-helper-options-test.c has all for a helper that QEMU starts. */
+    { "-virtfs", "proxy,mount_tag=a,path=/,modcaps=chown",
+      "modcaps 'chown': 'chown' is not + or - with one of" },
+    { "-fsdev", "proxy,id=a,path=/,threads=65",
+      "threads '65': must be from 1 to 64" },
+    { "-fsdev", "proxy,id=a,path=/,threads=many", "'threads'" },
+    { "-fsdev", "proxy,id=a,path=/,memory-limit=512",
+      "memory-limit '512': must be a whole number of MiB, for instance 512M" },
+    { "-virtfs", "proxy,mount_tag=a,path=/,sandbox=jail",
+      "'sandbox' does not accept value 'jail', only: namespace, chroot, none" },
+    { "-fsdev", "proxy,id=a,path=/,seccomp=off", "'seccomp' does not accept "
+      "value 'off', only: kill, trap, log, none" },
+    { "-fsdev", "proxy,id=a,path=/,log-level=all", "'log-level' does not "
+      "accept value 'all', only: error, warning, info, debug" },
+    { "-fsdev", "proxy,id=a,path=/,uid-map=1:1:1,,0:0:1,,9:9:x",
+      "'9:9:x' is not INSIDE:OUTSIDE:COUNT" },
+    { "-virtfs", "proxy,mount_tag=a,socket=s,rlimit-nofile=300",
+      "rlimit-nofile '300' and socket 's' exclude each other" },
+    { "-fsdev", LOCAL("none") ",modcaps=+mknod", "'modcaps' is unexpected" },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "-fsdev", "proxy,id=a,path=.,protocol=1,ring=on",
       "ring=on: there is no ring in protocol version 1" },
@@ -454,6 +473,13 @@ static const struct {
       "donate=off,ring=on,readonly,reconnect=5,on-disconnect=wait,"
       "multidevs=forbid,max_xattr=7,max-open-files=9,max-fids=9,"
       "throttling.bps-total=10", "b", "a" },
+    { "-virtfs proxy,mount_tag=b,id=a,path=.,modcaps=+mknod:-chown,"
+      "sandbox=namespace,seccomp=log,threads=2,rlimit-nofile=300,"
+      "memory-limit=1G,log-level=error,syslog=off", "b", "a" },
+    { "-virtfs '{\"fsdriver\":\"proxy\",\"mount_tag\":\"a\","
+      "\"path\":\".\",\"modcaps\":\"+setfcap\",\"seccomp\":\"kill\","
+      "\"threads\":64,\"rlimit-nofile\":256,\"log-level\":\"warning\","
+      "\"memory-limit\":1073741824,\"syslog\":true}'", "a", "a" },
     { "-fsdev '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
       "\"writeout\":\"immediate\",\"donate\":false,\"readonly\":true,"
       "\"ring\":\"on\",\"reconnect\":5,\"on-disconnect\":\"wait\","
@@ -491,7 +517,13 @@ static void test_config(void *obj, void *data, QGuestAllocator *alloc)
         "  readonly = \"on\"\n  throttling.bps-total = \"1000\"\n"
         "[device]\n  driver = \"virtio-9p-pci\"\n  fsdev = \"a\"\n"
         "  mount_tag = \"b\"\n"
-        "[virtfs]\n  fsdriver = \"synth\"\n  mount_tag = \"c\"\n";
+        "[virtfs]\n  fsdriver = \"synth\"\n  mount_tag = \"c\"\n"
+#ifdef CONFIG_VIRTFS_PROXY_HELPER
+        "[fsdev \"d\"]\n  fsdriver = \"proxy\"\n  path = \".\"\n"
+        "  modcaps = \"+mknod\"\n  memory-limit = \"1G\"\n"
+        "  threads = \"2\"\n  seccomp = \"log\"\n  syslog = \"off\"\n"
+#endif
+        ;
     static const struct {
         const char *text;
         const char *says;
@@ -540,7 +572,9 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
         "fsdriver", "path", "security_model", "readonly", "writeout", "fmode",
         "dmode", "multidevs", "max_xattr", "max-open-files", "max-fids",
         "socket", "sock_fd", "helper", "donate", "ring", "reconnect",
-        "on-disconnect", "protocol",
+        "on-disconnect", "protocol", "user", "group", "modcaps", "uid-map",
+        "gid-map", "sandbox", "seccomp", "threads", "rlimit-nofile",
+        "memory-limit", "log-level", "syslog",
         "throttling.bps-total", "throttling.iops-write-max-length",
         "throttling.iops-size",
     };

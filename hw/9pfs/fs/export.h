@@ -67,6 +67,7 @@ struct FsExport {
     unsigned users;             /* devices on it */
 
     bool readonly;
+    bool file_caps;             /* guests may use security.capability */
     uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
     uint32_t max_open_files;    /* 0: as many as there are descriptors */
     uint32_t max_fids;          /* 0: FS_FIDS_MAX */
@@ -81,6 +82,7 @@ struct FsExport {
      */
     void (*hurry)(void *opaque);
     void *hurry_opaque;
+    bool hurried;               /* also if there was no hurry to call yet */
     /*
      * Notified with an FsHelperEvent when the driver's helper is lost, and when
      * another one replaces it. All zero is empty.

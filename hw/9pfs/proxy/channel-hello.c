@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include "qapi/error.h"
+#include "qemu/bswap.h"
 #include "channel-internal.h"
 
 /* A helper that QEMU starts sets up its sandbox before it answers */
@@ -28,6 +29,52 @@ static void hello_unknown(ProxyChannel *ch, Error **errp)
     error_setg(errp, "%s", ch->codec->unknown);
 }
 
+/*
+ * Whether a helper that cannot start has said why (proto.h), which it does
+ * before it knows the version of the protocol; with that as the error.
+ */
+static bool hello_failure(ProxyChannel *ch, Error **errp)
+{
+    const size_t head = PROXY_HEADER_SIZE + sizeof(uint32_t);
+    const char *at = (const char *)ch->in.buf + ch->in.start;
+    size_t len = ch->in.end - ch->in.start;
+    g_autofree char *text = NULL;
+    g_autofree char *valid = NULL;
+    ProxyHeader h;
+    char *p;
+
+    if (len < head) {
+        return false;
+    }
+    proxy_header_get(&h, at);
+    if (h.type != (PROXY_HELLO | PROXY_REPLY) || h.tag || h.nfds ||
+        h.size <= head || h.size > PROXY_FAILURE_MAX || len < h.size ||
+        ldl_le_p(at + PROXY_HEADER_SIZE) == 0) {
+        return false;
+    }
+    text = g_strndup(at + head, h.size - head);
+    for (p = text; *p; p++) {
+        *p = g_ascii_iscntrl(*p) ? '?' : *p;
+    }
+    valid = g_utf8_make_valid(text, -1);
+    error_setg(errp, "%s", valid);
+    ch->told = true;
+    return true;
+}
+
+bool proxy_channel_told(const ProxyChannel *ch)
+{
+    return ch->told;
+}
+
+/* The helper has closed the socket. It may have said why, even before. */
+static void hello_end(ProxyChannel *ch, Error **errp)
+{
+    if (proxy_recv(ch) < 0 || !hello_failure(ch, errp)) {
+        hello_closed(ch, errp);
+    }
+}
+
 bool proxy_hello_send(ProxyChannel *ch, const void *buf, size_t size,
                       Error **errp)
 {
@@ -37,7 +84,7 @@ bool proxy_hello_send(ProxyChannel *ch, const void *buf, size_t size,
         n = send(ch->fd, buf, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) {
-        hello_closed(ch, errp);
+        hello_end(ch, errp);
         return false;
     } else if (n != (ssize_t)size) {
         error_setg_errno(errp, n < 0 ? errno : EIO,
@@ -66,7 +113,9 @@ bool proxy_hello_wait(ProxyChannel *ch, const ProxyRequest *req, Error **errp)
             continue;
         }
         n = proxy_recv(ch);
-        if (n == 0 || n == -ECONNRESET) {
+        if (n > 0 && hello_failure(ch, errp)) {
+            return false;
+        } else if (n == 0 || n == -ECONNRESET) {
             hello_closed(ch, errp);
             return false;
         } else if (n == -EPROTO) {

@@ -80,6 +80,7 @@ struct ProxyChannel {
     const ProxyCodec *codec;
     int fd;                     /* -1 once broken */
     bool broken;
+    bool told;                  /* the helper said why it cannot start */
     bool ended;                 /* all requests failed, @lost was called */
     char *why;
     QEMUBH *broken_bh;

@@ -89,6 +89,8 @@ ProxyChannel *proxy_channel_new(AioContext *ctx, const char *id, int fd,
 ProxyChannel *proxy_channel_prepare(AioContext *ctx, const char *id, int fd);
 bool proxy_channel_greet(ProxyChannel *ch, bool donate, OnOffAuto ring,
                          Error **errp);
+/* After a failure: whether its error is what the helper itself said */
+bool proxy_channel_told(const ProxyChannel *ch);
 void proxy_channel_serve(ProxyChannel *ch);
 void proxy_channel_hurry(ProxyChannel *ch);
 

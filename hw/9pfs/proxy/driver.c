@@ -26,11 +26,16 @@
 #include "launch.h"
 #include "ops.h"
 
-/* Gives the root its handle and descriptor from the helper's HELLO. */
-static void root_take(ProxyFs *ps, ProxyNode *root, ProxyHello *hello)
+/*
+ * Gives the root its handle and descriptor from the helper's HELLO, and the
+ * export what the helper serves.
+ */
+static void root_take(FsExport *fs, ProxyNode *root, ProxyHello *hello)
 {
+    ProxyFs *ps = fs->priv;
     HostPlace at;
 
+    fs->file_caps = hello->features & PROXY_FEATURE_FILE_CAPS;
     ps->mount = 0;
     if (hello->root_fd >= 0 && hostfs_place(hello->root_fd, &at) == 0 &&
         (hello->features & PROXY_FEATURE_ADOPT)) {
@@ -52,7 +57,7 @@ static void proxy_open_root(FsExport *fs)
     ProxyHello *hello = proxy_channel_hello(proxy_link_channel(ps->link));
     ProxyNode *root = proxy_node_new(fs, &hello->root);
 
-    root_take(ps, root, hello);
+    root_take(fs, root, hello);
     if (root->path_fd.fd >= 0) {
         host_dev_set(&ps->devs, root->path_fd.fd, root->node.dev);
     }
@@ -76,7 +81,7 @@ static bool proxy_reconnected(FsExport *fs, ProxyHello *hello, Error **errp)
     if (hello->features & PROXY_FEATURE_READONLY) {
         fs->readonly = true;
     }
-    root_take(ps, root, hello);
+    root_take(fs, root, hello);
     ps->handles_max = 0;
     return true;
 }
@@ -85,11 +90,13 @@ static bool proxy_reconnected(FsExport *fs, ProxyHello *hello, Error **errp)
 static bool open_failed(FsExport *fs, ProxyChannel *channel, ProxyPeer *peer,
                         Error **errp)
 {
+    bool told = channel && proxy_channel_told(channel);
+
     if (channel) {
         proxy_channel_free(channel);
     }
     if (peer) {
-        proxy_launch_failed(peer, errp);
+        proxy_launch_failed(peer, told, errp);
     }
     host_fds_remove_export(fs);
     fs_export_release(fs);
@@ -151,6 +158,9 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     g.channel = channel;
     fs->hurry = greet_hurry;
     fs->hurry_opaque = channel;
+    if (fs->hurried) {
+        greet_hurry(channel);
+    }
     proxy_launch_run(greet_work, &g);
     fs->hurry = NULL;
     if (!g.ok) {
@@ -223,6 +233,9 @@ static void proxy_query(FsExport *fs, FsdevInfo *info)
     }
     if (hello->features & PROXY_FEATURE_READONLY) {
         add_feature(helper, FSDEV_HELPER_FEATURE_READONLY);
+    }
+    if (hello->features & PROXY_FEATURE_FILE_CAPS) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_FILE_CAPS);
     }
     info->helper = helper;
     info->descriptors = host_fds_info();

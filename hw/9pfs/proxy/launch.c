@@ -38,6 +38,7 @@
 #include "qemu/timer.h"
 #include "hw/9pfs/compat.h"
 #include "launch.h"
+#include "launch-options.h"
 
 #define HELPER_PROGRAM      "virtfs-proxy-helper"
 /* Descriptors in the helper */
@@ -269,8 +270,8 @@ static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
                        bool readonly, bool wait, int *sock, Error **errp)
 {
     g_autofree char *program = NULL;
-    const char *argv[8];
-    int sv[2], n = 0;
+    g_auto(GStrv) argv = NULL;
+    int sv[2];
 
     /* Later the helper itself notices it, and this thread need not wait. */
     if (wait && !check_directory(opts->path, errp)) {
@@ -280,22 +281,12 @@ static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
     if (!program) {
         return false;
     }
-    argv[n++] = program;
-    argv[n++] = "-n";
-    argv[n++] = "-p";
-    argv[n++] = opts->path;
-    argv[n++] = "-f";
-    argv[n++] = stringify(HELPER_SOCKET);
-    if (readonly) {
-        argv[n++] = "--readonly";
-    }
-    argv[n] = NULL;
-
+    argv = proxy_options_argv(opts, program, HELPER_SOCKET, readonly);
     if (qemu_socketpair(AF_UNIX, SOCK_STREAM, 0, sv) < 0) {
         error_setg_errno(errp, errno, "cannot make a socket for the helper");
         return false;
     }
-    peer->pid = helper_fork(program, (char *const *)argv, sv[1], errp);
+    peer->pid = helper_fork(program, argv, sv[1], errp);
     close(sv[1]);
     if (peer->pid < 0) {
         close(sv[0]);
@@ -509,66 +500,13 @@ static bool peer_take(ProxyPeer *peer, const char *value, int *sock,
     return true;
 }
 
-static bool check_options(const FsdevProxyOptions *opts, Error **errp)
-{
-    static const char *const keys[] = { "path", "socket", "sock_fd" };
-    const char *values[] = { opts->path, opts->socket, opts->sock_fd };
-    int i, given = -1;
-
-    for (i = 0; i < ARRAY_SIZE(keys); i++) {
-        if (!values[i]) {
-            continue;
-        }
-        if (given >= 0) {
-            error_setg(errp, "%s '%s' and %s '%s' exclude each other",
-                       keys[given], values[given], keys[i], values[i]);
-            return false;
-        }
-        given = i;
-    }
-    if (opts->sock_fd && opts->reconnect) {
-        error_setg(errp, "reconnect '%" PRIu32 "' and sock_fd '%s' exclude "
-                   "each other: QEMU cannot make that connection again",
-                   opts->reconnect, opts->sock_fd);
-        return false;
-    }
-    if (opts->on_disconnect == FSDEV_ON_DISCONNECT_WAIT && !opts->reconnect) {
-        error_setg(errp, "on-disconnect 'wait' requires reconnect; otherwise "
-                   "the wait would never end");
-        return false;
-    }
-    if (given < 0) {
-        error_setg(errp, "one of path, socket and sock_fd is needed");
-        return false;
-    }
-    if (opts->has_protocol && opts->protocol != 1 && opts->protocol != 2) {
-        error_setg(errp, "protocol '%d': must be 1 or 2",
-                   (int)opts->protocol);
-        return false;
-    }
-#ifndef CONFIG_VIRTFS_PROXY_V1
-    if (opts->has_protocol && opts->protocol == 1) {
-        error_setg(errp, "protocol '1': this build of QEMU has no protocol "
-                   "version 1");
-        return false;
-    }
-#endif
-    if (opts->helper && !opts->path) {
-        error_setg(errp, "helper '%s' and %s '%s' exclude each other: "
-                   "that helper is already running", opts->helper,
-                   keys[given], values[given]);
-        return false;
-    }
-    return true;
-}
-
 static ProxyPeer *launch(const char *id, const FsdevProxyOptions *opts,
                          bool readonly, bool wait, int *sock, Error **errp)
 {
     ProxyPeer *peer;
     bool ok;
 
-    if (!check_options(opts, errp)) {
+    if (!proxy_options_check(opts, errp)) {
         return NULL;
     }
     peer = g_new0(ProxyPeer, 1);
@@ -610,7 +548,7 @@ static int wait_end(void *opaque)
     return RETRY_ON_EINTR(poll(&pfd, 1, EXIT_TIMEOUT_MS)) > 0 ? 0 : -ETIMEDOUT;
 }
 
-void proxy_launch_failed(ProxyPeer *peer, Error **errp)
+void proxy_launch_failed(ProxyPeer *peer, bool told, Error **errp)
 {
     ERRP_GUARD();
     if (peer->pidfd >= 0) {
@@ -628,7 +566,7 @@ void proxy_launch_failed(ProxyPeer *peer, Error **errp)
             return;
         }
         RETRY_ON_EINTR(waitpid(peer->pid, &status, 0));
-        if (status) {
+        if (status && !told) {
             g_autofree char *text = status_text(status);
 
             error_free(*errp);
@@ -640,7 +578,8 @@ void proxy_launch_failed(ProxyPeer *peer, Error **errp)
             return;
         }
     }
-    error_prepend(errp, "%s: ", peer->how);
+    error_prepend(errp, told ? "%s failed to start: " : "%s: ",
+                  peer->how);
     peer_free(peer);
 }
 

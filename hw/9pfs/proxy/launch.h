@@ -29,11 +29,12 @@ ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
 /*
  * Call it after HELLO failed with *@errp, when the socket is closed. Adds the
  * option that led to the helper to the error; if QEMU started the helper and it
- * failed, the error becomes how the helper ended. Waits until the helper has
+ * failed, the error becomes how the helper ended, unless the helper @told the
+ * error (proxy_channel_told()). Waits until the helper has
  * ended, or kills it after some seconds; a coroutine yields for that time.
  * Frees @peer.
  */
-void proxy_launch_failed(ProxyPeer *peer, Error **errp);
+void proxy_launch_failed(ProxyPeer *peer, bool told, Error **errp);
 
 /*
  * Runs @fn, which may wait, in a thread of the pool if the caller is a

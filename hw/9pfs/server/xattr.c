@@ -76,7 +76,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    ret = name_len ? fs_xattr_name_check(name) : 0;
+    ret = name_len ? fs_xattr_name_check(name, s->export->fs->file_caps) : 0;
     if (ret < 0) {
         return ret;
     }
@@ -101,7 +101,8 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
         return ret;
     }
     if (!name_len) {
-        x->size = fs_xattr_list_filter((char *)x->value, x->size);
+        x->size = fs_xattr_list_filter((char *)x->value, x->size,
+                                       s->export->fs->file_caps);
     }
     ret = p9_fid_insert(fid);
     if (ret < 0) {
@@ -140,7 +141,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     if (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)) {
         return -EINVAL;
     }
-    ret = fs_xattr_name_check(name);
+    ret = fs_xattr_name_check(name, s->export->fs->file_caps);
     if (ret < 0) {
         return ret;
     }

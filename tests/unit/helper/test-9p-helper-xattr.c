@@ -27,6 +27,9 @@ static const char *const refused[] = {
     "user", "User.x", "USER.virtfs.x", " user.x", ".",
 };
 
+/* File capabilities: refused[0], served by a helper with SETFCAP */
+static bool serves_capability;
+
 static const char *const served[] = {
     "user.x", "user.virtfs", "user.virtfsx", "user.security.capability",
 };
@@ -156,6 +159,26 @@ static void test_refused(ProxyFixture *f, const Version *v, const char *path,
     }
 }
 
+/* The helper gets and removes what the host has set, as root alone can. */
+static void test_capability(ProxyFixture *f, const Version *v,
+                            const char *path)
+{
+    bool there = host_set(path, refused[0]);
+    char list[1024];
+
+    g_assert_cmpint(there, ==, geteuid() == 0);
+    if (there) {
+        g_assert_cmpint(v->get(f, refused[0]), >=, 0);
+        g_assert_cmpuint(v->list(f, list, sizeof(list)), >,
+                         sizeof("security.capability"));
+        g_assert_cmpint(v->remove(f, refused[0]), ==, 0);
+    }
+    g_assert_cmpint(v->get(f, refused[0]), ==, -ENODATA);
+    /* The kernel looks at the value. */
+    g_assert_cmpint(v->set(f, refused[0]), ==, -EINVAL);
+    g_assert_cmpint(getxattr(path, refused[0], NULL, 0), ==, -1);
+}
+
 static void test_list(ProxyFixture *f, const Version *v)
 {
     char list[1024];
@@ -187,8 +210,11 @@ static void test_names(ProxyFixture *f, const Version *v)
         return;
     }
     g_assert_cmpint(chown(path, -1, -1), ==, 0);
-    for (i = 0; i < G_N_ELEMENTS(refused); i++) {
+    for (i = serves_capability; i < G_N_ELEMENTS(refused); i++) {
         test_refused(f, v, path, refused[i]);
+    }
+    if (serves_capability) {
+        test_capability(f, v, path);
     }
     for (i = 0; i < G_N_ELEMENTS(served); i++) {
         g_test_message("'%s'", served[i]);
@@ -217,8 +243,13 @@ static void test_names(ProxyFixture *f, const Version *v)
     g_assert_cmpint(v->remove(f, ""), ==, -ERANGE);
 }
 
-static void test_version_2(ProxyFixture *f, gconstpointer opaque)
+static const char *const usual[] = { NULL };
+/* All capabilities that a user can give a helper */
+static const char *const setfcap[] = { "--modcaps=+setfcap", NULL };
+
+static void test_version_2(ProxyFixture *f, gconstpointer options)
 {
+    serves_capability = options == setfcap;
     test_names(f, &version_2);
 }
 
@@ -228,17 +259,17 @@ static void test_version_1(ProxyFixture *f, gconstpointer options)
         g_test_skip("the helper has no protocol version 1");
         return;
     }
+    serves_capability = options == setfcap;
     f->c = pc_start(f->dir, PC_NOBODY, options);
     test_names(f, &version_1);
 }
 
 int main(int argc, char **argv)
 {
-    /* With all capabilities that a user can give a helper */
-    static const char *const options[] = { "--modcaps=+setfcap", NULL };
-
     pf_init(&argc, &argv, "/9p/helper/xattr");
-    pf_add("version-2", options, test_version_2);
-    pf_add_made("version-1", options, test_version_1);
+    pf_add("version-2", usual, test_version_2);
+    pf_add("version-2/setfcap", setfcap, test_version_2);
+    pf_add_made("version-1", usual, test_version_1);
+    pf_add_made("version-1/setfcap", setfcap, test_version_1);
     return g_test_run();
 }

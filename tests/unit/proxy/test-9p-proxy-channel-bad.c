@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qapi/error.h"
 #include "channel-fixture.h"
 #include <netinet/in.h>
 #include <sys/eventfd.h>
@@ -250,6 +251,77 @@ static void test_strange_fd(const void *opaque)
     channel_finish(&t);
 }
 
+/*
+ * A helper that cannot start
+ */
+
+static const struct {
+    const char *text;           /* or NULL: as long as can be */
+    const char *says;           /* or NULL: as text */
+    uint32_t error;
+    uint16_t type;
+    uint32_t tag;
+    int size_add;               /* to the size that it says */
+} failures[] = {
+    { "--path x: No such file", NULL, EIO },
+    { "two\nlines\x1b[m\x7f", "two?lines?[m?", EIO },
+    { "\xff", "\xef\xbf\xbd", EIO },
+    { "x", NULL, 0xffffffff },
+    { NULL, NULL, EIO },
+    { "", "protocol version", EIO },
+    { "x", "malformed|closed|version", 0 },
+    { "x", "closed|unknown|version", EIO, PROXY_GETATTR },
+    { "x", "closed|unknown|version", EIO, 0, 7 },
+    { "x", "closed|unknown|version", EIO, 0, 0, 1 },
+    { "x", "closed|unknown|version", EIO, 0, 0, 2000 },
+    { "x", "closed|unknown|version", EIO, 0, 0, -8 },
+};
+
+static void test_failure(const void *opaque)
+{
+    const typeof(failures[0]) *f = opaque;
+    const size_t head = PROXY_HEADER_SIZE + 4;
+    g_autofree char *longest = g_strnfill(PROXY_FAILURE_MAX - head, 'x');
+    const char *text = f->text ?: longest;
+    const char *says = f->says ?: text;
+    g_auto(GStrv) either = g_strsplit(says, "|", -1);
+    uint8_t buf[PROXY_FAILURE_MAX] = { };
+    bool told = !f->size_add && !f->type && !f->tag && f->error && *text;
+    size_t size = head + strlen(text);
+    ProxyChannel *ch;
+    Error *err = NULL;
+    bool found = false;
+    int sv[2], i;
+
+    stl_le_p(buf, size + f->size_add);
+    stw_le_p(buf + 4, f->type ?: PROXY_HELLO | PROXY_REPLY);
+    stl_le_p(buf + 8, f->tag);
+    stl_le_p(buf + PROXY_HEADER_SIZE, f->error);
+    memcpy(buf + head, text, strlen(text));
+    /* It is gone before QEMU greets it, or while QEMU waits. */
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
+                    ==, 0);
+    g_assert_cmpint(send(sv[1], buf, size, MSG_NOSIGNAL), ==, size);
+    shutdown(sv[1], SHUT_WR);
+    if (told) {
+        close(sv[1]);
+    }
+    ch = proxy_channel_prepare(channel_ctx, "test", sv[0]);
+    g_assert_false(proxy_channel_greet(ch, true, ON_OFF_AUTO_AUTO, &err));
+    for (i = 0; either[i]; i++) {
+        found |= strstr(error_get_pretty(err), either[i]) != NULL;
+    }
+    if (!found || (told && strcmp(error_get_pretty(err), says))) {
+        g_error("'%s' instead of '%s'", error_get_pretty(err), says);
+    }
+    g_assert_cmpint(proxy_channel_told(ch), ==, told);
+    error_free(err);
+    proxy_channel_free(ch);
+    if (!told) {
+        close(sv[1]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int i;
@@ -270,6 +342,12 @@ int main(int argc, char **argv)
                                                 bad_replies[i].name);
 
         g_test_add_data_func(path, &bad_replies[i], test_bad_reply);
+    }
+    for (i = 0; i < ARRAY_SIZE(failures); i++) {
+        g_autofree char *path = g_strdup_printf("/proxy-channel/failure/%d",
+                                                i);
+
+        g_test_add_data_func(path, &failures[i], test_failure);
     }
     return g_test_run();
 }

@@ -39,39 +39,47 @@ static void test_check(void)
 
     for (i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_test_message("'%s'", cases[i].name);
-        g_assert_cmpint(fs_xattr_name_check(cases[i].name), ==, cases[i].ret);
+        g_assert_cmpint(fs_xattr_name_check(cases[i].name, false), ==,
+                        cases[i].ret);
+        /* File capabilities are one name more. */
+        g_assert_cmpint(fs_xattr_name_check(cases[i].name, true), ==,
+                        g_str_equal(cases[i].name, FS_XATTR_CAPS)
+                        ? 0 : cases[i].ret);
     }
-    g_assert_cmpint(fs_xattr_name_check(name), ==, -ERANGE);
+    g_assert_cmpint(fs_xattr_name_check(name, false), ==, -ERANGE);
     memcpy(name, "user.", 5);
-    g_assert_cmpint(fs_xattr_name_check(name), ==, -ERANGE);
+    g_assert_cmpint(fs_xattr_name_check(name, false), ==, -ERANGE);
     name[FS_XATTR_NAME_MAX] = '\0';
-    g_assert_cmpint(fs_xattr_name_check(name), ==, 0);
+    g_assert_cmpint(fs_xattr_name_check(name, false), ==, 0);
     memcpy(name, "trust", 5);
-    g_assert_cmpint(fs_xattr_name_check(name), ==, -EOPNOTSUPP);
+    g_assert_cmpint(fs_xattr_name_check(name, false), ==, -EOPNOTSUPP);
 }
 
-static void filter(const char *list, size_t len,
+static void filter(bool file_caps, const char *list, size_t len,
                    const char *expected, size_t expected_len)
 {
     /* Exactly as long, for the sanitizer */
     g_autofree char *copy = g_memdup2(list, len);
 
-    g_assert_cmpuint(fs_xattr_list_filter(copy, len), ==, expected_len);
+    g_assert_cmpuint(fs_xattr_list_filter(copy, len, file_caps), ==,
+                     expected_len);
     g_assert_cmpmem(copy, expected_len, expected, expected_len);
 }
 
 #define FILTER(list, expected) \
-    filter(list, sizeof(list) - 1, expected, sizeof(expected) - 1)
+    filter(false, list, sizeof(list) - 1, expected, sizeof(expected) - 1)
 
 static void test_list(void)
 {
-    filter(NULL, 0, NULL, 0);
+    filter(false, NULL, 0, NULL, 0);
     FILTER("user.a\0", "user.a\0");
     FILTER("security.capability\0", "");
     FILTER("security.capability\0user.a\0trusted.b\0system.posix_acl_access\0"
            "user.virtfs.uid\0user.virtfs\0",
            "user.a\0system.posix_acl_access\0user.virtfs\0");
     FILTER("user.a\0user.virtfs.uid\0user.b\0", "user.a\0user.b\0");
+    filter(true, FS_XATTR_CAPS "\0security.x", sizeof(FS_XATTR_CAPS) + 11,
+           FS_XATTR_CAPS, sizeof(FS_XATTR_CAPS));
     /* Lists that no kernel returns, but that a helper might send */
     FILTER("\0\0\0", "");
     FILTER("\0user.a\0\0", "user.a\0");
