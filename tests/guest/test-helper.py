@@ -4,11 +4,13 @@
 
 import os
 import signal
+import subprocess
 import sys
 import unittest
 
 import harness
 from harness import Guest, Root, User, for_each, wait_for
+from virtfs import build, qmp                               # noqa: E402
 
 HELPER = 'virtfs-proxy-he'      # as the kernel shortens it
 
@@ -102,6 +104,32 @@ class HelperKilled(unittest.TestCase):
             (share / 'end').touch()
             self.assertEqual(guest.wait(), 0)
             self.assertEqual(guest.stdout(), b'over\n')
+
+
+class Daemon(unittest.TestCase):
+    """A QEMU that has left its working directory starts another helper."""
+
+    def test_relative_path(self):
+        """path= without a leading slash, reconnect= and -daemonize"""
+        above = harness.new_share(Root())
+        (above / 'share').mkdir()
+        (above / 'helper').symlink_to(build.HELPER)
+        subprocess.run(
+            [build.QEMU, '-machine', 'none', '-nodefaults', '-display', 'none',
+             '-daemonize', '-pidfile', above / 'pid',
+             '-qmp', f'unix:{above}/qmp,server=on,wait=off',
+             '-fsdev', 'proxy,id=a,path=share,helper=./helper,reconnect=1'],
+            cwd=above, check=True, timeout=harness.LIMIT)
+        monitor = qmp.Qmp(above / 'qmp', 60 * harness.sanitize.patience())
+        try:
+            helper = monitor('query-fsdevs')[0]['helper']
+            os.kill(helper['process'], signal.SIGKILL)
+            monitor.wait('FSDEV_HELPER_FOUND', id='a')
+            self.assertNotEqual(helper['process'], monitor(
+                'query-fsdevs')[0]['helper']['process'])
+        finally:
+            monitor('quit')
+            monitor.close()
 
 
 if __name__ == '__main__':

@@ -323,6 +323,17 @@ bool coroutine_fn proxy_try(ProxyTry *t, int *ret)
  * The link
  */
 
+/* A daemon leaves its working directory after the first helper has started. */
+static void make_absolute(char **name)
+{
+    if (*name && **name != '/') {
+        g_autofree char *cwd = g_get_current_dir();
+        g_autofree char *old = *name;
+
+        *name = g_build_filename(cwd, old, NULL);
+    }
+}
+
 ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
                           bool readonly, ProxyPeer *peer,
                           ProxyChannel *channel,
@@ -337,6 +348,9 @@ ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
     QTAILQ_INIT(&l->waiters);
     if (opts->reconnect) {
         l->opts = QAPI_CLONE(FsdevProxyOptions, opts);
+        make_absolute(&l->opts->path);
+        make_absolute(&l->opts->helper);
+        make_absolute(&l->opts->socket);
         l->readonly = readonly;
         l->wait = opts->on_disconnect == FSDEV_ON_DISCONNECT_WAIT;
         l->tried_ms = now_ms();
