@@ -111,6 +111,7 @@ static void on_shutdown(Notifier *notifier, void *data)
         return;
     }
     QTAILQ_FOREACH(record, &records, next) {
+        record->fs.hurried = true;
         if (record->fs.hurry) {
             record->fs.hurry(record->fs.hurry_opaque);
         }
