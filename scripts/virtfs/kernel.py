@@ -133,10 +133,19 @@ def _folders(image, version):
             yield above / lib / version
 
 
+def _cached(folder):
+    """A kernel in a folder of the cache."""
+    modules = [(p.name.partition('-')[2].removesuffix('.ko'), p)
+               for p in sorted(folder.glob('*.ko'))]
+    return Kernel(folder / 'vmlinuz', modules)
+
+
 def given(image):
     """The user's kernel, with its modules, which may be unpacked beside it or
-    installed."""
+    installed; or one from the cache."""
     given_path = pathlib.Path(image).absolute()
+    if list(given_path.parent.glob('00-*.ko')):
+        return _cached(given_path.parent)
     image = given_path.resolve()
     version = _version(image)
     for folder in (*_folders(image, version), *_folders(given_path, version)):
@@ -234,6 +243,4 @@ def debian(more=(), suite=None):
         folder = cache.folder / (packages[0].name.removesuffix('.deb')
                                  + suffix)
         _unpack(packages, folder, more)
-    modules = [(p.name.partition('-')[2].removesuffix('.ko'), p)
-               for p in sorted(folder.glob('*.ko'))]
-    return Kernel(folder / 'vmlinuz', modules)
+    return _cached(folder)
