@@ -66,7 +66,8 @@ tiers:
   long      only when named: an hour of random input, and all planted faults;
             the tests, and some guests, on builds with sanitizers; the rest of
             the tier hosts, and README.md's commands on fresh systems; a Debian
-            with its root file system on 9p, guests that share a file, shares
+            with its root file system on 9p, guests that share a file, kernels
+            of Debian's suites and what their 9p clients can, shares
             made by Debian's QEMU, ./check with the other series of QEMU, QEMU's
             own tests of 9p on this device, the patches for the base's source,
             built and tested, and short runs of the benchmarks; needs 12 GB
