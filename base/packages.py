@@ -34,7 +34,7 @@ def has_header(path):
     """Whether the compiler finds a header."""
     cc = compiler()
     if not cc:
-        return True         # report the missing compiler only
+        return False        # one list names all that may be missing
     return subprocess.run([*cc, "-E", "-x", "c", "-"], text=True,
                           input=f"#include <{path}>\n", capture_output=True,
                           check=False).returncode == 0
@@ -45,7 +45,7 @@ def has_library(name):
     tool = os.environ.get("PKG_CONFIG") or shutil.which("pkg-config") \
         or shutil.which("pkgconf")
     if not tool:
-        return True         # report the missing pkg-config only
+        return False
     done = subprocess.run([tool, "--exists", name], check=False)
     return done.returncode == 0
 

@@ -230,7 +230,9 @@ def main(argv):
             signal.signal(number, _on_signal)
     try:
         options = _options(argv)
-        debian.need(['run', 'boot'])
+        # One list, not another one after the first is installed
+        debian.need(['run', 'boot', *([] if build.QEMU.exists() else
+                                      ['build'])])
         build.emulator()
         mark = f'@virtfs-{secrets.token_hex(16)}@ '
         if options.share is not None or options.driver == 'synth':

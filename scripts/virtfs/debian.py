@@ -32,8 +32,6 @@ def need(purposes):
             updated = True
         _apt('install', '-y', '--no-install-recommends', *missing)
         before, missing = missing, packages.missing(purposes)
-        # Without a compiler the missing libraries cannot be found, so more
-        # packages may be missing now
         if set(before) & set(missing):
             raise Fail('these Debian packages could not be installed: '
                        + ' '.join(missing))
