@@ -40,14 +40,14 @@ ROWS = {
     'allocate': '``fallocate``',
     'direct': '``open`` with ``O_DIRECT``',
     'map': 'shared writable memory of a file, ``cache=none``',
-    'mapmmap': 'the same, ``cache=mmap``',
-    'maploose': 'the same, ``cache=loose``',
+    'mapmmap': 'shared writable memory, ``cache=mmap``',
+    'maploose': 'shared writable memory, ``cache=loose``',
     'stale': 'a name whose file the host has replaced, while a program '
              'has the old one open, ``cache=none``',
     'again': 'reading from the start of an open file that the host has '
              'truncated to nothing',
     'quota': 'the host says EDQUOT, ``cache=none``',
-    'quotaloose': 'the same, ``cache=loose``',
+    'quotaloose': 'the host says EDQUOT, ``cache=loose``',
     'sleep': 'the share after the guest slept (S3)',
 }
 
@@ -258,6 +258,7 @@ class _Suite(unittest.TestCase):
         table = _table()
         column = list(SUITES).index(self.suite)
         self.assertEqual(set(self.client.answers), set(ROWS))
+        self.assertEqual(set(table) - {'What'}, set(ROWS.values()))
         for name, text in ROWS.items():
             with self.subTest(text):
                 self.assertEqual(self.client.answers[name],
