@@ -330,7 +330,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off]\n"
     "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
     "        [,throttling.LIMIT=value]...\n"
-    "                -fsdev and a virtio-9p-pci device for it at once\n",
+    "                -fsdev and a virtio-9p device for it at once\n",
     QEMU_ARCH_ALL)
 
 SRST
@@ -339,7 +339,8 @@ SRST
 ``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
   \
 ``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
-    Define an export and a virtio-9p-pci device for it in one option. All
+    Define an export and a virtio-9p-pci device for it (on s390x, a
+    virtio-9p-ccw device) in one option. All
     options of ``-fsdev`` have the same meaning here, and there is one
     more:
 

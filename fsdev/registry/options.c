@@ -8,7 +8,7 @@
  * once, so an error names its option. fsdev_create_all() makes the exports
  * later, together with those of sections in files of -readconfig (config.c),
  * which QEMU has read by then. -virtfs is -fsdev with mount_tag: the parser
- * takes that key out and adds a virtio-9p-pci device with it, like -device.
+ * takes that key out and adds a virtio-9p device with it, like -device.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -180,13 +180,16 @@ static bool fsdev_take(QDict *dict, bool json, Error **errp)
     return true;
 }
 
-/* Like -device virtio-9p-pci,fsdev=@id,mount_tag=@tag */
+/*
+ * Like -device virtio-9p,fsdev=@id,mount_tag=@tag: the name is an alias of the
+ * device on the target's main bus, virtio-9p-pci or virtio-9p-ccw.
+ */
 static void add_device(const char *id, const char *tag)
 {
     QemuOpts *device = qemu_opts_create(qemu_find_opts("device"), NULL, 0,
                                         &error_abort);
 
-    qemu_opt_set(device, "driver", "virtio-9p-pci", &error_abort);
+    qemu_opt_set(device, "driver", "virtio-9p", &error_abort);
     qemu_opt_set(device, "fsdev", id, &error_abort);
     qemu_opt_set(device, "mount_tag", tag, &error_abort);
 }

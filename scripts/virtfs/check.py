@@ -70,8 +70,8 @@ tiers:
             of Debian's suites and what their 9p clients can, shares
             made by Debian's QEMU, ./check with the other series of QEMU, QEMU's
             own tests of 9p on this device, the patches for the base's source,
-            built and tested, and short runs of the benchmarks; needs 12 GB
-            more
+            built and tested, short runs of the benchmarks, and builds and
+            guests of other processors; needs 22 GB more
 
 With --base, ./check uses another QEMU, in a build folder of its own. BASE is
 what ./configure --base takes.
@@ -261,8 +261,8 @@ def qtest(context):
     env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU)}
     env.pop('QTEST_QEMU_IMG', None)
     program = str(BUILD / QOS_TEST)
-    every = qtests.listed(program, env, context.folder)
-    tests = [t for t in every if sanitize.suits(t)]
+    every = qtests.listed(program, env, context.folder, qtests.BUSES)
+    tests = [t for t in every if sanitize.suits(t) and qtests.brief(t)]
     if context.qtests:
         tests = qtests.chosen(tests, context.qtests)
     folder = pathlib.Path(_memory_folder(context.stack))
@@ -378,6 +378,11 @@ def guest(context):
             if not context.guests or p.name in context.guests]
 
 
+def _long_targets():
+    """The builds for other targets and with all features, with their tests"""
+    return [_script('tests/compile/long-targets.py', 'tap', 8 * 3600)]
+
+
 def long(context):
     """The programs that take long."""
     sanitizers = [] if sanitize.active() else \
@@ -386,6 +391,7 @@ def long(context):
     return [*sanitizers,
             *_guest_programs(context, 'long-*.py', 4 * 3600),
             *([] if sanitize.active() else _long_bases()),
+            *([] if sanitize.active() else _long_targets()),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
 

@@ -19,7 +19,15 @@ MOST = 128
 # Tests that take long, because they wait for a new helper or start a QEMU
 SLOW = {'reconnect', 'virtio-9p-pci-tests'}
 
-NODES = {'virtio-9p', 'virtio-9p-pci', 'virtio-9p-device'}
+# Of the tests on virtio-mmio, those that ./check runs: one export of each
+# driver, and each way in which requests reach the device
+BRIEF = ('synth', 'proxy', 'local/mapped-xattr', 'eventfd', 'iothread/synth',
+         'iothread/proxy')
+
+# Both buses of the emulator for x86_64
+BUSES = ('virtio-9p-pci', 'virtio-9p-device')
+
+NODES = {'virtio-9p', 'virtio-9p-pci', 'virtio-9p-device', 'virtio-9p-ccw'}
 
 
 def parse(text):
@@ -29,15 +37,27 @@ def parse(text):
     return sorted({p for p in paths if NODES.intersection(p.split('/')[:-1])})
 
 
-def listed(program, env, folder):
-    """All 9p tests of qos-test"""
+def listed(program, env, folder, buses=()):
+    """All 9p tests of qos-test; there must be some on each of these buses."""
     said = subprocess.run([program, '-m', 'slow', '-l'], env=env, cwd=folder,
                           capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=120, check=False)
     tests = parse(said.stdout)
     if not tests:
         raise Fail(f'{program} -l lists no 9p test\n{said.stderr}')
+    for bus in buses:
+        if not any(bus in t.split('/') for t in tests):
+            raise Fail(f'{program} -l lists no 9p test on the bus {bus}: the '
+                       'emulator lacks a machine with it')
     return tests
+
+
+def brief(test):
+    """Whether ./check runs a test. It runs all on PCI, and on virtio-mmio those
+    of some exports: the bus does not know what is exported. ./check long runs
+    all."""
+    _, mmio, rest = test.partition('/virtio-9p-device/')
+    return not mmio or any(f'-tests/{name}/' in rest for name in BRIEF)
 
 
 def chosen(tests, words):

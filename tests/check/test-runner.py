@@ -15,6 +15,7 @@ sys.path.insert(0, str(TREE / 'scripts'))
 
 # pylint: disable=wrong-import-position
 from virtfs import qtests, runner, tap                      # noqa: E402
+import fail                                                 # noqa: E402
 
 LIMIT = 60                      # seconds, for programs that end at once
 
@@ -261,6 +262,30 @@ class Shares(unittest.TestCase):
                     sorted(tests), most, self.TESTS)
                     for t in self.chosen(path, self.TESTS)]
                 self.assertEqual(sorted(run), sorted(tests), words)
+
+    def test_brief(self):
+        """./check leaves out tests on virtio-mmio only."""
+        below = '/virtio-9p/virtio-9p-tests/'
+        for name, runs in (('proxy/a', True), ('synth/a', True),
+                           ('iothread/proxy/a', True), ('proxy-v1/a', False),
+                           ('local/none/a', False), ('local/proxy', False),
+                           ('iothread/local/none/a', False)):
+            self.assertEqual(qtests.brief('/x86_64/microvm/virtio-9p-device'
+                                          + below + name), runs, name)
+            self.assertTrue(qtests.brief('/x86_64/pc/virtio-9p-pci' + below
+                                         + name))
+
+    def test_bus_missing(self):
+        """An emulator without a bus is an error, not fewer tests."""
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder, 'qos-test')
+            program.write_text(f'#!/bin/sh\necho {TABLE}/proxy/t\n')
+            program.chmod(0o755)
+            found = qtests.listed(str(program), None, folder,
+                                  ('virtio-9p-pci',))
+            self.assertEqual(found, [f'{TABLE}/proxy/t'])
+            with self.assertRaisesRegex(fail.Fail, 'virtio-9p-device'):
+                qtests.listed(str(program), None, folder, qtests.BUSES)
 
     def test_longest_first(self):
         """The longest shares come first, to keep all processors busy."""

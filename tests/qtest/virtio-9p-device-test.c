@@ -356,6 +356,22 @@ static void *with_eventfd(GString *cmd_line, void *arg)
     return arg;
 }
 
+/* The config space and the rings have the guest's byte order. */
+static void *with_legacy(GString *cmd_line, void *arg)
+{
+    qvirtio_9p_set_property(cmd_line, "disable-modern=on,disable-legacy=off");
+    return arg;
+}
+
+static void run_legacy(void *obj, void *data, QGuestAllocator *alloc)
+{
+    const QVirtio9PTest *test = data;
+    QVirtio9PPCI *pci = obj;
+
+    g_assert_false(pci->v9p.vdev->features & (1ull << VIRTIO_F_VERSION_1));
+    test->function(&pci->v9p, NULL, alloc);
+}
+
 static void register_tests(void)
 {
     static const QVirtio9PTest tests[] = {
@@ -370,14 +386,18 @@ static void register_tests(void)
         { NULL }
     };
     QOSGraphTestOptions eventfd = { .before = with_eventfd };
+    QOSGraphTestOptions legacy = { .before = with_legacy };
     const QVirtio9PTest *test;
 
     qvirtio_9p_add_tests("synth", "virtio-9p", tests, NULL);
     for (test = tests; test->name; test++) {
         g_autofree char *name = g_strdup_printf("eventfd/device/%s",
                                                 test->name);
+        g_autofree char *old = g_strdup_printf("legacy/%s", test->name);
 
         qos_add_test(name, "virtio-9p", test->function, &eventfd);
+        legacy.arg = (void *)test;
+        qos_add_test(old, "virtio-9p-pci", run_legacy, &legacy);
     }
     qos_add_test("synth/kick", "virtio-9p", test_direct_kick, NULL);
     qos_add_test("eventfd/device/kick", "virtio-9p", test_eventfd_kick,

@@ -1,9 +1,10 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The virtio-9p device in libqos' graph: virtio-9p-device on a virtio bus and
- * virtio-9p-pci on a PCI bus both produce "virtio-9p". A test gets it started,
- * with its one queue.
+ * The virtio-9p device in libqos' graph: virtio-9p-device on a virtio bus
+ * (virtio-mmio) and virtio-9p-pci on a PCI bus both produce "virtio-9p". A test
+ * gets it started, with its one queue. virtio-9p-ccw produces nothing, because
+ * libqos cannot drive it (see s390-ccw-machine.c).
  *
  * A device needs an export to exist, so the command line always has one: of the
  * synth driver, unless a test puts another in its place.
@@ -210,6 +211,15 @@ void qvirtio_9p_pci_free(QVirtio9PPCI *dev)
     g_free(dev);
 }
 
+/*
+ * virtio-9p-ccw
+ */
+
+static void *ccw_create(void *bus, QGuestAllocator *alloc, void *arg)
+{
+    return g_new0(QOSGraphObject, 1);
+}
+
 static void virtio_9p_register(void)
 {
     QPCIAddress addr = { .devfn = QPCI_DEVFN(4, 0) };
@@ -220,6 +230,11 @@ static void virtio_9p_register(void)
     qos_node_consumes("virtio-9p-device", "virtio-bus", &opts);
     qos_node_produces("virtio-9p-device", "virtio");
     qos_node_produces("virtio-9p-device", "virtio-9p");
+    /* The machine's object has this bus, but only "arm/virt" shows it. */
+    qos_node_contains("aarch64/virt", "virtio-mmio", NULL);
+
+    qos_node_create_driver("virtio-9p-ccw", ccw_create);
+    qos_node_consumes("virtio-9p-ccw", "ccw-bus", &opts);
 
     opts.extra_device_opts = DEVICE_OPTS ",addr=04.0";
     add_qpci_address(&opts, &addr);
