@@ -32,6 +32,7 @@ APT_CONF = """\
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
 #clear APT::Default-Release;
+APT::Architecture "{arch}";
 APT::Architectures {{ "{arch}"; }};
 APT::Sandbox::User "";
 APT::Update::Error-Mode "any";
@@ -120,7 +121,7 @@ class Cache:
 class Archive:
     """A suite of the Debian archive, read by apt with private state."""
 
-    def __init__(self, spec, suite, state):
+    def __init__(self, spec, suite, state, arch=None):
         self.spec = spec
         self.suite = suite
         self.state = state
@@ -132,7 +133,7 @@ class Archive:
         if not os.path.exists(spec["keyring"]):
             raise Fail(f"{spec['keyring']} is missing: apt install "
                        "debian-archive-keyring")
-        self.arch = run(["dpkg", "--print-architecture"]).strip()
+        self.arch = arch or run(["dpkg", "--print-architecture"]).strip()
         for name in ("cache/archives/partial", "state", "lists/partial"):
             (state / name).mkdir(parents=True)
         (state / "apt.conf").write_text(
@@ -227,11 +228,15 @@ def choose(offers, known):
 
 
 class Fetcher:
-    """Gets files from the cache, or else from the archive."""
+    """Gets files from the cache, or else from the archive.
 
-    def __init__(self, spec, cache):
+    arch: of binary packages; None: this machine's
+    """
+
+    def __init__(self, spec, cache, arch=None):
         self.spec = spec
         self.cache = cache
+        self.arch = arch
         self.archives = {}      # by suite
         self.stack = contextlib.ExitStack()
 
@@ -256,7 +261,7 @@ class Fetcher:
             except OSError as e:
                 raise Fail(f"the cache folder: {e}") from None
             self.archives[suite] = Archive(self.spec, suite,
-                                           pathlib.Path(state))
+                                           pathlib.Path(state), self.arch)
         return self.archives[suite]
 
     def tarball(self, name=None):
@@ -293,8 +298,9 @@ class Fetcher:
 
     def package(self, package):
         """The path of a binary package."""
+        ends = (f"_{self.arch}.deb", "_all.deb") if self.arch else ".deb"
         for name in reversed(self.cache.sums()):
-            if name.startswith(package + "_"):
+            if name.startswith(package + "_") and name.endswith(ends):
                 path = self.cache.get(name)
                 if path:
                     return path

@@ -12,6 +12,7 @@ compiler.py   flags of the build, for compiling its files in other ways
 kernel.py     a Debian kernel and the modules that a share needs
 initramfs.py, guest-init    the guest's initial file system, its first process
 rootfs.py     a Debian system for guests with their root file system on 9p
+target.py     the processors of guests
 machine.py    QEMU's command line, and the users that QEMU and the helper run as
 session.py    the guest while it runs: its output, its end
 qmp.py        QEMU's monitor for programs

@@ -13,7 +13,8 @@ import tempfile
 
 from fail import Fail, message, note
 
-from . import build, debian, initramfs, kernel, machine, sanitize, session
+from . import build, debian, initramfs, kernel, machine, sanitize, session, \
+    target
 
 # Exit status when ./boot itself fails
 FAILED = 125
@@ -85,7 +86,10 @@ def _parser():
         help="use this kernel instead of Debian's; ./boot looks for its "
         'modules where its package has them')
     add('--qemu', metavar='FILE',
-        help='use this qemu-system-x86_64 instead of the one built here')
+        help='use this QEMU instead of the one built here')
+    add('--target', choices=tuple(target.TARGETS), default='x86_64',
+        help="the guest's processor (default: x86_64); the build folder, or "
+        '--qemu, must have the emulator of that name')
     add('--helper', metavar='FILE',
         help='use this virtfs-proxy-helper instead of the one built here')
     add('--accel', choices=('auto', 'kvm', 'tcg'), default='auto',
@@ -104,6 +108,9 @@ def _options(argv):
         own, rest = argv[:at], argv[at + 1:]
     options = _parser().parse_args(own)
     options.qemu_arguments = rest
+    options.target = target.TARGETS[options.target]
+    if options.target.foreign and options.kernel:
+        raise Fail('--kernel: only for the target x86_64')
     if not 0 < len(options.tag.encode()) <= TAG_MAX or \
             re.search(r'[\0-\x20]', options.tag):
         raise Fail(f'--tag {options.tag!r}: a tag has 1 to {TAG_MAX} bytes '
@@ -145,16 +152,17 @@ def _options(argv):
     return options
 
 
-def initial_files(guest_kernel, settings, command):
-    """The guest's complete initial file system, as bytes."""
+def initial_files(guest_kernel, settings, command, programs=None):
+    """The guest's complete initial file system, as bytes. programs: a folder
+    with those of another processor (target.py)."""
     cache = kernel.fetch.Cache.of_user().folder
     cache.mkdir(parents=True, exist_ok=True)
-    path = cache / f'guest-{initramfs.key(guest_kernel)}.cpio'
+    path = cache / f'guest-{initramfs.key(guest_kernel, programs)}.cpio'
     try:
         common = path.read_bytes()
         os.utime(path)
     except FileNotFoundError:
-        common = initramfs.common(guest_kernel)
+        common = initramfs.common(guest_kernel, programs)
         with tempfile.NamedTemporaryFile(dir=cache, delete=False) as f:
             f.write(common)
         os.replace(f.name, path)
@@ -177,13 +185,15 @@ def _boot(options, mark):
     settings = {
         'MARK': mark, 'TAG': options.tag, 'MOUNT_OPTIONS': mount_options,
         'INTERACTIVE': 'yes' if interactive else '',
+        'CONSOLE': options.target.console,
         'TERM': os.environ.get('TERM', 'vt100'),
         'ROWS': rows, 'COLUMNS': columns,
     }
     guest_kernel = kernel.given(options.kernel) if options.kernel \
-        else kernel.debian()
+        else options.target.kernel()
     archive = initial_files(guest_kernel, settings,
-                            os.fsencode(options.run or ''))
+                            os.fsencode(options.run or ''),
+                            options.target.programs())
     guest = machine.Machine(options, guest_kernel.image, archive)
     said = session.Session(guest, mark.encode(), interactive)
     try:

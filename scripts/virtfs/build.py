@@ -25,6 +25,10 @@ BUILD = pathlib.Path(os.environ.get('VIRTFS_BUILD')
                      or TREE / 'build').absolute()
 ARGUMENTS = ('--lean', *shlex.split(os.environ.get('VIRTFS_CONFIGURE', '')))
 
+# The build of other targets, and its targets
+OTHERS = TREE / 'build-targets'
+TARGETS = ('x86_64', 'i386', 'aarch64', 'riscv64', 's390x', 'ppc64')
+
 QEMU = BUILD / 'qemu-system-x86_64'
 HELPER = BUILD / 'fsdev/virtfs-proxy-helper'
 
@@ -96,17 +100,17 @@ def configure():
             _configure()
 
 
-def _configure():
-    stamp = BUILD / 'virtfs-configured'
-    ready = (BUILD / 'build.ninja').exists()
+def _configure(folder=BUILD, arguments=ARGUMENTS):
+    stamp = folder / 'virtfs-configured'
+    ready = (folder / 'build.ninja').exists()
     if ready and not stamp.exists():
         return                  # the user configured it, with other arguments
-    key = _configure_key(ARGUMENTS)
+    key = _configure_key(arguments)
     if ready and stamp.read_text() == key:
         return
     debian.need(['build'])
     note('configuring')
-    _run([TREE / 'configure', f'--builddir={BUILD}', *ARGUMENTS],
+    _run([TREE / 'configure', f'--builddir={folder}', *arguments],
          './configure')
     stamp.write_text(key)
 
@@ -151,6 +155,31 @@ def _nothing_to_do(targets):
     said = subprocess.run(['ninja', '-C', BUILD, '-n', *targets],
                           cwd=TREE, capture_output=True, text=True)
     return 'no work to do' in said.stdout
+
+
+def qemu(target):
+    """The emulator of a target, which must be built."""
+    program = QEMU.with_name(f'qemu-system-{target.name}')
+    if not program.exists():
+        raise Fail(f'{program} is missing: ./configure --lean '
+                   f'--target-list={target.name}-softmmu, or name an emulator '
+                   'with --qemu')
+    return program
+
+
+def other(folder, arguments, targets):
+    """Builds ninja's targets in another folder, with arguments for
+    ./configure."""
+    with _locked(folder):
+        _configure(folder, arguments)
+        _run(['ninja', '-C', folder, *targets], 'the build')
+
+
+def lean(*targets):
+    """Builds ninja's targets in the folder OTHERS, for all TARGETS."""
+    debian.need(['targets'])
+    names = ','.join(f'{name}-softmmu' for name in TARGETS)
+    other(OTHERS, ('--lean', f'--target-list={names}'), targets)
 
 
 def emulator():

@@ -92,9 +92,9 @@ def _read(path):
         return f.read()
 
 
-def _which(name):
-    for folder in ('/usr/bin', '/bin'):
-        path = os.path.join(folder, name)
+def _which(name, root=None):
+    for folder in ('usr/bin', 'bin'):
+        path = os.path.join(root or '/', folder, name)
         if os.access(path, os.X_OK):
             return path
     raise Fail(f'{name} is not installed')
@@ -111,10 +111,33 @@ def _libraries(program):
     return re.findall(r'(/\S+) \(0x', out.stdout)
 
 
-def common(kernel):
+def _add_programs(archive):
+    """Adds this machine's programs, with their libraries."""
+    programs = [('bin/busybox', _which('busybox')), ('bin/dash', SHELL)]
+    programs += [('usr/bin/' + tool, _which(tool)) for tool in TOOLS]
+    for name, path in programs:
+        archive.file(name, _read(path), 0o755)
+        for library in _libraries(path):
+            archive.file(library, _read(library), 0o755)
+
+
+def _add_foreign(archive, root):
+    """Adds the programs of another processor, and all libraries of their
+    packages; ldd runs only this machine's programs."""
+    archive.file('bin/busybox', _read(_which('busybox', root)), 0o755)
+    archive.file('bin/dash', _read(_which('dash', root)), 0o755)
+    for tool in TOOLS:
+        archive.file('usr/bin/' + tool, _read(_which(tool, root)), 0o755)
+    for where in ('usr/lib/*/*.so*', 'usr/*/lib/*.so*'):
+        for path in sorted(root.glob(where)):
+            archive.file(f'lib/{path.name}', _read(path), 0o755)
+
+
+def common(kernel, root=None):
     """The archive that all guests of a kernel share.
 
-    Returns bytes. kernel: see kernel.Kernel.
+    Returns bytes. kernel: see kernel.Kernel; root: a folder with the programs,
+    if they are not this machine's.
     """
     archive = Archive()
     for folder in ('dev', 'proc', 'sys', 'tmp', 'run', 'mnt/share', 'root',
@@ -128,16 +151,12 @@ def common(kernel):
     archive.file('etc/guest-shell', GUEST_SHELL)
     archive.file('init', _read(GUEST_INIT), 0o755)
 
-    busybox = _which('busybox')
-    programs = [('bin/busybox', busybox), ('bin/dash', SHELL)]
-    programs += [('usr/bin/' + tool, _which(tool)) for tool in TOOLS]
-    for name, path in programs:
-        archive.file(name, _read(path), 0o755)
-        for library in _libraries(path):
-            archive.file(library, _read(library), 0o755)
-
+    if root:
+        _add_foreign(archive, root)
+    else:
+        _add_programs(archive)
     archive.link('bin/sh', 'dash')
-    applets = subprocess.run([busybox, '--list'], capture_output=True,
+    applets = subprocess.run([_which('busybox'), '--list'], capture_output=True,
                              text=True, check=True).stdout.split()
     for applet in applets:
         archive.link('bin/' + applet, 'busybox')
@@ -151,9 +170,9 @@ def common(kernel):
     return archive.bytes()
 
 
-def key(kernel):
+def key(kernel, root=None):
     """What the common archive depends on, as a name for it in the cache."""
-    digest = hashlib.sha256(kernel.identity().encode())
+    digest = hashlib.sha256(f'{kernel.identity()}\n{root}'.encode())
     for path in (_which('busybox'), GUEST_INIT, os.path.abspath(__file__),
                  SHELL, *map(_which, TOOLS)):
         st = os.stat(path)

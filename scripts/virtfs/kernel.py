@@ -27,8 +27,6 @@ import zlib
 import fetch                            # base/fetch.py
 from fail import Fail, note
 
-PACKAGE = 'linux-image-amd64'
-
 # The modules that the guest uses; each module names the others that it needs.
 WANTED = ('virtio_pci', 'virtio_console', '9p', '9pnet_virtio')
 
@@ -158,25 +156,40 @@ def given(image):
     return Kernel(image, [])
 
 
-def _packages(cache, suite):
+def _older(archive, arch):
+    """The names of all kernels' packages of a suite, the newest first."""
+    names = archive.apt('apt-cache', 'pkgnames', 'linux-image-').split()
+    found = [n for n in names if re.fullmatch(
+        rf'linux-image-\d[\d.-]*(\+deb\d+)?-{arch}', n)]
+    return sorted(found, reverse=True,
+                  key=lambda n: [int(d) for d in re.findall(r'\d+', n)])
+
+
+def _packages(cache, suite, arch):
     """The paths of a Debian kernel's packages, cached or fetched."""
     spec = fetch.read_spec()
     with fetch.Fetcher({**spec, 'suite': suite or spec['suite']},
-                       cache) as fetcher:
+                       cache, arch) as fetcher:
         archive = fetcher.open_archive()
 
         def needs(package, kinds):
             said = archive.apt('apt-cache', 'depends', package)
             return re.findall(rf'Depends: (linux-(?:{kinds})-\d\S+)', said)
 
-        images = needs(PACKAGE, 'image')
+        images = needs(f'linux-image-{arch}', 'image')
         if not images:
-            raise Fail(f'the Debian archive has no {PACKAGE}')
-        parts = needs(images[0], 'base|binary|modules')
-        return [fetcher.package(p) for p in parts or images[:1]]
+            raise Fail(f'the Debian archive has no linux-image-{arch}')
+        # A mirror may lack the newest one of an architecture for a while
+        for image in dict.fromkeys([*images[:1], *_older(archive, arch)]):
+            parts = needs(image, 'base|binary|modules')
+            try:
+                return [fetcher.package(p) for p in parts or [image]]
+            except Fail as e:
+                note(e)
+        raise Fail(f'cannot fetch a kernel for {arch}')
 
 
-def _extract(package, to):
+def extract(package, to):
     """Extracts all files. dpkg-deb has child processes, which must not keep
     writing after an interruption of this function."""
     child = subprocess.Popen(['dpkg-deb', '-x', package, to],
@@ -210,7 +223,7 @@ def _unpack(packages, to, more):
         work = pathlib.Path(work)
         for package in packages:
             note(f'unpacking {package.name}')
-            _extract(package, work / 'all')
+            extract(package, work / 'all')
         image, folder = _image(work / 'all')
         new = work / 'new'
         new.mkdir()
@@ -225,21 +238,24 @@ def _unpack(packages, to, more):
                 raise
 
 
-def debian(more=(), suite=None):
+def debian(more=(), suite=None, arch='amd64'):
     """Debian's kernel.
 
     more: names of further modules for it; suite: another suite of the archive
-    than that of the base. The cache keeps a folder for each combination.
+    than that of the base; arch: Debian's name of the processor. The cache keeps
+    a folder for each combination.
     """
     cache = fetch.Cache.of_user()
     cache.folder.mkdir(parents=True, exist_ok=True)
     suffix = '+'.join([f'.kernel@{suite}' if suite else '.kernel', *more])
+    if arch != 'amd64':
+        suffix += f'.{arch}'
     folders = sorted(cache.folder.glob(f'linux-*{suffix}'),
                      key=lambda p: p.stat().st_mtime)
     if folders:
         folder = folders[-1]
     else:
-        packages = _packages(cache, suite)
+        packages = _packages(cache, suite, arch)
         folder = cache.folder / (packages[0].name.removesuffix('.deb')
                                  + suffix)
         _unpack(packages, folder, more)

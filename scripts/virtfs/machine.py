@@ -80,7 +80,7 @@ class Machine:
 
     def __init__(self, options, image, initramfs):
         self.qemu = self.helper = None
-        self._program = options.qemu or build.QEMU
+        self._program = options.qemu or build.qemu(options.target)
         self._fds = []                  # for QEMU; closed here when it runs
         self.as_root = os.geteuid() == 0 and options.driver != 'local'
         groups = []
@@ -159,10 +159,12 @@ class Machine:
         return self._keep(ours)
 
     def _command(self, options, image, initramfs, console, out, err, log):
+        target = options.target
         argv = [
-            'qemu-system-x86_64',
-            '-name', 'virtfs-boot,process=qemu-system-x86',
-            '-M', 'q35', '-m', options.memory,
+            f'qemu-system-{target.name}',
+            # At most 15 bytes
+            '-name', f'virtfs-boot,process=qemu-system-{target.name[:3]}',
+            '-M', target.machine, '-m', options.memory,
             '-nodefaults', '-no-user-config', '-nic', 'none',
             '-display', 'none', '-no-reboot',
         ]
@@ -175,17 +177,17 @@ class Machine:
         argv += [
             '-kernel', f'/proc/self/fd/{self._open(image)}',
             '-initrd', f'/proc/self/fd/{self._memory(initramfs)}',
-            '-append', 'console=ttyS0 quiet panic=-1 random.trust_cpu=on '
-            + options.append,
+            '-append', f'console={target.console} quiet panic=-1 '
+            f'random.trust_cpu=on {options.append}',
             '-chardev', f'socket,id=boot.console,fd={console}',
             '-serial', 'chardev:boot.console',
-            '-device', 'virtio-serial-pci,id=boot.ports',
+            '-device', f'virtio-serial-{target.bus},id=boot.ports',
             '-chardev', f'socket,id=boot.out,fd={out}',
             '-device', 'virtserialport,chardev=boot.out,name=guest.out',
             '-chardev', f'socket,id=boot.err,fd={err}',
             '-device', 'virtserialport,chardev=boot.err,name=guest.err',
             '-fsdev', self._fsdev(options, log),
-            '-device', 'virtio-9p-pci,fsdev=share,mount_tag='
+            '-device', f'virtio-9p-{target.bus},fsdev=share,mount_tag='
             + _value(options.tag),
         ]
         return argv + options.qemu_arguments
