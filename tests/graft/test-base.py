@@ -360,7 +360,7 @@ class TestRest(Scratch):
                 self.assertLessEqual(set(words[0].split(",")), {
                     "build", "run", "boot", "bench", "clang", "unit",
                     "helper", "attack", "warnings", "guest", "fuzz", "hosts",
-                    "docs", "long"}, line)
+                    "docs", "long", "targets", "full"}, line)
                 self.assertIn(words[2].partition(":")[0], packages.PROBES,
                               line)
 

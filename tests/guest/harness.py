@@ -46,12 +46,12 @@ LIMIT = 420 * sanitize.patience()
 
 # The programs that run in the guest
 
-def tool():
+def tool(compiler='gcc'):
     """Builds guest-tool, linked statically: its path."""
     source = HERE / 'guest-tool.c'
-    program = pathlib.Path(_work(), 'guest-tool')
+    program = pathlib.Path(_work(), f'guest-tool-{compiler}')
     if not program.exists():
-        subprocess.run(['gcc', '-O2', '-Wall', '-Wextra',
+        subprocess.run([compiler, '-O2', '-Wall', '-Wextra',
                         '-static', '-o', program, source], check=True)
         program.chmod(0o755)
     return program
@@ -103,6 +103,7 @@ class User:
 
     name = 'rootless'
     real_owners = False
+    folders = ()                # of the cache, beside that of the kernel
     _user = None
     _home = None
 
@@ -120,15 +121,23 @@ class User:
     def command(self, argv):
         return self.user.command(argv)
 
+    @classmethod
+    def need(cls, *folders):
+        """Gives the user's cache further folders, before guests that need
+        them."""
+        User.folders = tuple({*User.folders, *folders})
+        User._home = None
+
     def environment(self):
         if not self.user.other:
             return dict(os.environ)
         if User._home is None:
-            # Its cache has the kernel of root's ./boot.
+            # Its cache has what root's ./boot needs.
             cache = kernel.fetch.Cache.of_user().folder
             home = pathlib.Path(tempfile.mkdtemp(dir=_work()))
-            image = kernel.debian().image.parent
-            shutil.copytree(image, home / cache.name / image.name)
+            for folder in (kernel.debian().image.parent, *User.folders):
+                shutil.copytree(folder, home / cache.name / folder.name,
+                                symlinks=True)
             for path in [home, *home.rglob('*')]:
                 self.give(path)
             User._home = home
@@ -315,6 +324,7 @@ class GuestCase(unittest.TestCase):
     who = Root
     options = ()                # for ./boot
     qemu = ()                   # further arguments for QEMU
+    compiler = 'gcc'            # for the guest's processor
     limit = LIMIT               # for each method's script
     wanted = None               # names of methods; None: all
     # The message for tests whose script never ran
@@ -335,7 +345,7 @@ class GuestCase(unittest.TestCase):
         if why:
             raise unittest.SkipTest(why)
         cls.share = new_share(cls.host)
-        shutil.copy(tool(), cls.share / 'guest-tool')
+        shutil.copy(tool(cls.compiler), cls.share / 'guest-tool')
         mark = f'=={secrets.token_hex(8)}=='
         parts = ['export TOOL=/tmp/guest-tool; cp guest-tool $TOOL']
         for name, method in cls.methods():

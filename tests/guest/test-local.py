@@ -76,6 +76,7 @@ class Models(GuestCase):
 
     options = local('mapped-xattr')
     models = MODELS
+    bus = 'pci'                 # of the devices
 
     @classmethod
     def setUpClass(cls):
@@ -94,7 +95,8 @@ class Models(GuestCase):
             cls.qemu += [
                 '-fsdev', f'local,id={model},path={share},'
                 f'security_model={model},throttling.iops-total=100000',
-                '-device', f'virtio-9p-pci,fsdev={model},mount_tag={model}']
+                '-device',
+                f'virtio-9p-{cls.bus},fsdev={model},mount_tag={model}']
         super().setUpClass()
 
     @classmethod
