@@ -480,7 +480,8 @@ def _run(tiers, options):
 
 def _purposes(tiers):
     """The purposes of the packages that the tiers need"""
-    more = ['bench', *(t for t in TIERS if t != 'docs')] \
+    more = ['bench', 'targets', 'full',
+            *(t for t in TIERS if t != 'docs')] \
         if 'long' in tiers else []
     # Only root can use what the tier hosts needs
     return [p for p in ('build', 'run', 'boot', *tiers, *more)

@@ -66,8 +66,8 @@ def _programs(folder, target, cwd, only):
     env.pop('QTEST_QEMU_IMG', None)
     listed = qtests.listed(program, env, cwd, BUSES[target])
     tests = [t for t in listed if only in t]
-    for number, (path, share) in enumerate(qtests.shares(
-            tests, others=set(listed) - set(tests))):
+    for number, (path, share) in enumerate(qtests.shares(tests,
+                                                         every=listed)):
         inside = pathlib.Path(cwd, f'{target}-{number}')
         inside.mkdir()
         yield tap.Program(
