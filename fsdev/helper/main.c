@@ -209,6 +209,7 @@ static int stage_serve(Start *s)
 {
     s->config.readonly = s->options.readonly;
     s->config.file_caps = caps_have_setfcap(s->options.caps);
+    s->config.in_userns = userns_entered();
     s->config.ids = &s->ids;
     s->config.process_ends = true;
 

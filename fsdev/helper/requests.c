@@ -542,6 +542,34 @@ static int do_removexattr(Request *rq)
            hostfs_removexattr(&rq->export->fs, node, name);
 }
 
+static int do_write(Request *rq)
+{
+    uint64_t handle = marshal_get_u64(&rq->in);
+    uint32_t flags = marshal_get_u32(&rq->in);
+    uint64_t offset = marshal_get_u64(&rq->in);
+    uint32_t size = marshal_get_u32(&rq->in);
+    const void *data = marshal_get_bytes(&rq->in, size);
+    ssize_t len;
+    int node;
+
+    if (!marshal_done(&rq->in)) {
+        return malformed(rq);
+    }
+    node = use(rq, handle);
+    if (node < 0) {
+        return node;
+    }
+    if (size > PROXY_WRITE_MAX) {
+        return -EINVAL;
+    }
+    len = hostfs_write(&rq->export->fs, node, flags, data, size, offset);
+    if (len < 0) {
+        return len;
+    }
+    marshal_put_u32(&rq->out, len);
+    return 0;
+}
+
 int request_execute(Request *rq, unsigned type)
 {
     static int (*const functions[PROXY_TYPE_END])(Request *rq) = {
@@ -559,6 +587,7 @@ int request_execute(Request *rq, unsigned type)
         [PROXY_GETXATTR] = do_getxattr,
         [PROXY_SETXATTR] = do_setxattr,
         [PROXY_REMOVEXATTR] = do_removexattr,
+        [PROXY_WRITE] = do_write,
     };
 
     int ret;

@@ -48,7 +48,7 @@ static const char *const allowed[] = {
     "lseek", "_llseek",
     /* changing inodes */
     "fchownat", "fchmodat", "fchmodat2", "fchmod", "utimensat",
-    "utimensat_time64", "ftruncate", "ftruncate64",
+    "utimensat_time64", "ftruncate", "ftruncate64", "pwrite64",
     "setxattr", "removexattr",
     /* changing directories */
     "mkdirat", "mknodat", "symlinkat", "linkat", "renameat", "renameat2",

@@ -490,7 +490,7 @@ static bool answer_hello(Server *s, uint32_t flags)
 
     start_request(&rq, s, w, 0);
     marshal_put_u32(&rq.out, PROXY_VERSION);
-    marshal_put_u32(&rq.out, PROXY_FEATURE_RING |
+    marshal_put_u32(&rq.out, PROXY_FEATURE_RING | PROXY_FEATURE_WRITE |
                     (config->readonly ? PROXY_FEATURE_READONLY : 0) |
                     (config->file_caps ? PROXY_FEATURE_FILE_CAPS : 0) |
                     (s->export.mount ? PROXY_FEATURE_ADOPT : 0));
@@ -604,6 +604,7 @@ int serve(int fd, const ServeConfig *config)
     s.export.fs.readonly = config->readonly;
     s.export.fs.guest_xattrs = true;
     s.export.fs.file_caps = config->file_caps;
+    s.export.fs.loses_set_id = config->in_userns;
     if (config->own_mount && hostfs_place(s.export.fs.root, &place) == 0) {
         s.export.mount = place.mount;
     }

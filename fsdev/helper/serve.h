@@ -21,6 +21,7 @@ typedef struct ServeConfig {
     bool own_mount;             /* root's mount is the helper's alone */
     bool readonly;
     bool file_caps;             /* serve security.capability */
+    bool in_userns;             /* the process is in a user namespace */
     unsigned threads;
     unsigned max_files;         /* limit of open files */
     unsigned max_left;          /* of them, connections that are over */

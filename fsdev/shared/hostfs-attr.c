@@ -203,6 +203,7 @@ int hostfs_setattr(const HostFs *hfs, int node, int file, const FsSetAttr *set)
     bool mtime = valid & FS_SET_MTIME;
     bool atime_set = valid & FS_SET_ATIME_SET;
     bool mtime_set = valid & FS_SET_MTIME_SET;
+    HostSetId set_id = { };
     int ret = 0;
 
     if ((valid & ~FS_SET_ALL) ||
@@ -214,8 +215,12 @@ int hostfs_setattr(const HostFs *hfs, int node, int file, const FsSetAttr *set)
         return -EROFS;
     }
 
-    if (valid & FS_SET_SIZE) {
+    if (valid & (FS_SET_SIZE | FS_SET_MODE | FS_SET_UID | FS_SET_GID)) {
+        ret = hostfs_set_id_begin(hfs, node, &set_id);
+    }
+    if (ret == 0 && (valid & FS_SET_SIZE)) {
         ret = set_size(hfs, node, file, set->size);
+        hostfs_set_id_keep(hfs, node, &set_id);
     }
     if (ret == 0 && (valid & (FS_SET_UID | FS_SET_GID))) {
         ret = hostfs_set_owner(hfs, node,
@@ -225,6 +230,7 @@ int hostfs_setattr(const HostFs *hfs, int node, int file, const FsSetAttr *set)
     if (ret == 0 && (valid & FS_SET_MODE)) {
         ret = change_mode(hfs, node, set->mode);
     }
+    hostfs_set_id_end(&set_id);
     if (ret == 0 && (atime || mtime)) {
         struct timespec times[2] = {
             new_time(atime, atime_set, &set->atime),

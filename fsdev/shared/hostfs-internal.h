@@ -51,6 +51,22 @@ int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid);
 int hostfs_set_mode(const HostFs *hfs, int node, uint32_t mode);
 
 /*
+ * Around a change of a file's content that must not take its set-id bits away,
+ * and around changes of its mode and owner. With HostFs.loses_set_id, one of
+ * these at a time works on the inode of @node. hostfs_set_id_keep() puts bits
+ * back that have gone since the begin; call it only after a change of content.
+ */
+typedef struct HostSetId {
+    bool held;
+    mode_t mode;
+    FsClaim claim;
+} HostSetId;
+
+int hostfs_set_id_begin(const HostFs *hfs, int node, HostSetId *s);
+void hostfs_set_id_keep(const HostFs *hfs, int node, const HostSetId *s);
+void hostfs_set_id_end(HostSetId *s);
+
+/*
  * For HostFs.own_access (hostfs-access.c): an inode that an operation acts on,
  * and the bits of S_IRWXU that it needs there.
  */

@@ -46,8 +46,9 @@ static int reopen(const HostFs *hfs, int node, int flags)
  */
 int hostfs_open(const HostFs *hfs, int node, int flags)
 {
+    HostSetId set_id = { };
     struct stat st;
-    int fd;
+    int fd, ret;
 
     flags &= HOSTFS_OPEN_FLAGS & ~(O_NOFOLLOW | O_NONBLOCK);
 
@@ -76,6 +77,10 @@ int hostfs_open(const HostFs *hfs, int node, int flags)
         return -EROFS;
     }
 
+    ret = flags & O_TRUNC ? hostfs_set_id_begin(hfs, node, &set_id) : 0;
+    if (ret < 0) {
+        return ret;
+    }
     fd = reopen(hfs, node, flags);
     if (fd == -EPERM && (flags & O_NOATIME)) {
         flags &= ~O_NOATIME;
@@ -84,7 +89,39 @@ int hostfs_open(const HostFs *hfs, int node, int flags)
     if (fd == -EINVAL && (flags & O_DIRECT)) {
         fd = reopen(hfs, node, flags & ~O_DIRECT);
     }
+    if (fd >= 0) {
+        hostfs_set_id_keep(hfs, node, &set_id);
+    }
+    hostfs_set_id_end(&set_id);
     return fd;
+}
+
+ssize_t hostfs_write(const HostFs *hfs, int node, int flags, const void *buf,
+                     size_t size, uint64_t offset)
+{
+    HostSetId set_id;
+    ssize_t len;
+    int fd, ret;
+
+    if (offset > INT64_MAX || size > INT64_MAX - offset) {
+        return -EFBIG;
+    }
+    fd = hostfs_open(hfs, node,
+                     O_WRONLY | (flags & (O_APPEND | O_DSYNC | O_SYNC)));
+    if (fd < 0) {
+        return fd;
+    }
+    ret = hostfs_set_id_begin(hfs, node, &set_id);
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    len = RETRY_ON_EINTR(pwrite(fd, buf, size, offset));
+    len = len < 0 ? -errno : len;
+    hostfs_set_id_keep(hfs, node, &set_id);
+    hostfs_set_id_end(&set_id);
+    close(fd);
+    return len;
 }
 
 /*

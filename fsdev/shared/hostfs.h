@@ -50,6 +50,12 @@ typedef struct HostFs {
      */
     bool guest_xattrs;
     bool file_caps;             /* security.capability is one of these */
+    /*
+     * This process is in a user namespace: the kernel takes set-id bits away
+     * when it writes to a file or truncates one, whatever its capabilities.
+     * hostfs puts them back. For the helper.
+     */
+    bool loses_set_id;
 } HostFs;
 
 /*
@@ -169,6 +175,14 @@ int hostfs_statfs(int node, FsStatfs *st);
  * kernel has asked it to give that up; try again in a while.
  */
 int hostfs_open(const HostFs *hfs, int node, int flags);
+
+/*
+ * pwrite(2) to a regular file, which keeps its set-id bits, as far as this
+ * process may (CAP_FSETID). Of @flags, O_APPEND, O_DSYNC and O_SYNC count.
+ * Returns the bytes written. -EAGAIN as hostfs_open().
+ */
+ssize_t hostfs_write(const HostFs *hfs, int node, int flags, const void *buf,
+                     size_t size, uint64_t offset);
 
 /*
  * Makes make->name in @dir, with owner and mode, and opens it. The object first

@@ -69,6 +69,7 @@ const ProxyTypeInfo *proxy_type_info(unsigned type)
         [PROXY_REMOVEXATTR] = { "REMOVEXATTR" },
         [PROXY_ADOPT] = { "ADOPT", PROXY_TYPE_NO_REPLY, .nfds = 1 },
         [PROXY_RING] = { "RING", PROXY_TYPE_ONCE, .nfds = PROXY_RING_FDS },
+        [PROXY_WRITE] = { "WRITE" },
     };
 
     return type < PROXY_TYPE_END && info[type].name ? &info[type] : NULL;

@@ -99,6 +99,11 @@
  *                replies without descriptors that fit into it; the others go
  *                through the socket. A byte in the first pipe wakes the
  *                helper, one in the second wakes QEMU.
+ *  WRITE       T handle[8] flags[4] offset[8] size[4] data[size]
+ *              R written[4]
+ *                pwrite(2) to a regular file, which keeps its set-id bits, as
+ *                O_APPEND, O_DSYNC and O_SYNC in flags say. Helpers with
+ *                PROXY_FEATURE_WRITE have it. QEMU itself writes to others.
  */
 #ifndef FSDEV_SHARED_PROTO_H
 #define FSDEV_SHARED_PROTO_H
@@ -115,7 +120,10 @@
 #define PROXY_HEADER_SIZE       12
 #define PROXY_REPLY             0x8000u
 
-/* A message holds at most one xattr value and two names beside its header. */
+/*
+ * A message holds at most one xattr value and two names beside its header, or
+ * the data of a WRITE.
+ */
 #define PROXY_MAX_MESSAGE       (128 * 1024)
 /* SCM_MAX_FD of Linux: descriptors in one sendmsg(2) */
 #define PROXY_MAX_FDS           253
@@ -125,6 +133,8 @@
 #define PROXY_RING_FDS          3
 /* References given back in one FORGET */
 #define PROXY_FORGET_MAX        1024
+/* Bytes in one WRITE */
+#define PROXY_WRITE_MAX         (64 * 1024)
 /* Ranges in an id map: as many as /proc/PID/uid_map has (user_namespaces(7)) */
 #define PROXY_IDMAP_MAX         340
 
@@ -156,6 +166,7 @@
 #define PROXY_FEATURE_ADOPT     (1u << 1)   /* it has ADOPT */
 #define PROXY_FEATURE_RING      (1u << 2)   /* it has RING */
 #define PROXY_FEATURE_FILE_CAPS (1u << 3)   /* it serves security.capability */
+#define PROXY_FEATURE_WRITE     (1u << 4)   /* it has WRITE */
 
 typedef enum ProxyType {
     PROXY_HELLO = 1,
@@ -176,6 +187,7 @@ typedef enum ProxyType {
     PROXY_REMOVEXATTR,
     PROXY_ADOPT,
     PROXY_RING,
+    PROXY_WRITE,
     PROXY_TYPE_END
 } ProxyType;
 

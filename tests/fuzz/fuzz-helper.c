@@ -331,7 +331,7 @@ static void check_replies(const GByteArray *got)
 /* The fields of requests, from PROXY_FORGET and PROXY_V1_OPEN on */
 static const char *const fields2[] = {
     "2h4", "hw", "h", "h4444884848", "h", "h", "h4", "hs4444", "hs4448s",
-    "hhs", "hshs", "hs1h", "h1x", "hx4d", "hx", "h", "",
+    "hhs", "hshs", "hs1h", "h1x", "hx4d", "hx", "h", "", "h48d",
 };
 static const char *const fields1[] = {
     "s4", "s4444", "44s48", "44s4", "44ss", "ss", "s", "s4", "s", "s4",

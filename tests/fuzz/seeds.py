@@ -196,7 +196,7 @@ DESCRIPTOR, POKE = 4, 16
 # From 2 on, as in fsdev/shared/proto.h and fsdev/shared/proto-v1.h
 V2_TYPES = ['FORGET', 'WALK', 'GETATTR', 'SETATTR', 'READLINK', 'STATFS',
             'OPEN', 'CREATE', 'MAKE', 'LINK', 'RENAME', 'UNLINK', 'GETXATTR',
-            'SETXATTR', 'REMOVEXATTR', 'ADOPT', 'RING']
+            'SETXATTR', 'REMOVEXATTR', 'ADOPT', 'RING', 'WRITE']
 V1_TYPES = ['OPEN', 'CREATE', 'MKNOD', 'MKDIR', 'SYMLINK', 'LINK', 'LSTAT',
             'READLINK', 'STATFS', 'CHMOD', 'CHOWN', 'TRUNCATE', 'UTIME',
             'RENAME', 'REMOVE', 'LGETXATTR', 'LLISTXATTR', 'LSETXATTR',
@@ -235,6 +235,7 @@ def helper_seeds():
         r('GETXATTR', u64(2), u8(0), s('user.a'))
         r('GETXATTR', u64(2), u8(1), s(''))
         r('REMOVEXATTR', u64(2), s('user.a'))
+        r('WRITE', u64(2), u32(0o2000), u64(1), u32(3), b'abc')
         r('STATFS', u64(2))
         r('FORGET', u16(1), u64(2), u32(1))
         yield f'v2-{word}-file', r.data

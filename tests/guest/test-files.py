@@ -102,6 +102,30 @@ class Files(GuestCase):
         for name, mode in (('w', 0o777), ('t', 0o777), ('d/f', 0o755)):
             self.assert_mode(self.folder / name, mode)
 
+    @guest('''work() {
+                  for m in 4755 2755 6755 6644 2600; do
+                      echo text >$m; chown 65534:65534 $m; chmod $m $m
+                      for w in "echo more >>$m" ": >$m" \\
+                              "echo more | dd of=$m conv=notrunc"; do
+                          "$@" "$w" 2>/dev/null
+                          echo "$m $w: $(stat -c %a $m)"; chmod $m $m
+                      done
+                  done
+              }
+              for who in root nobody; do
+                  mkdir -m 777 /tmp/$who $who
+                  (cd /tmp/$who; work su -s /bin/sh $who -c) >$who.disk
+                  (cd $who; work su -s /bin/sh $who -c) >$who.share
+                  diff $who.disk $who.share && wc -l <$who.share
+              done
+              cat root.share''')
+    def test_set_id_as_a_disk(self):
+        """Writes by root and by the owner leave set-id bits as on a disk"""
+        lines = self.said.splitlines()
+        self.assertEqual(lines[:2], ['15', '15'], self.said)
+        for line in lines[2:]:
+            self.assertEqual(line.split()[0], line.split()[-1])
+
     @guest('''mkdir d; chown 0:77 d; chmod 2775 d; touch d/f; mkdir d/s
               stat -c %g d/f d/s; stat -c %a d/s''')
     def test_set_gid_folder(self):

@@ -67,6 +67,8 @@ typedef struct HostIo {
     size_t left;
     size_t done;
     int error;                  /* of the last system call in the pool */
+    bool plain;                 /* write only to files without set-id bits */
+    bool set_id;                /* result: it has some */
 } HostIo;
 
 static void host_io_advance(HostIo *io, size_t n)
@@ -107,6 +109,14 @@ static ssize_t host_io_once(HostIo *io, int rwf, size_t *want)
     }
     host_io_advance(io, ret);
     return ret;
+}
+
+/* Just before a write: the mode may have changed since the file was opened. */
+static bool host_io_has_set_id(const HostIo *io)
+{
+    struct stat st;
+
+    return fstat(io->f->fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID));
 }
 
 static bool host_io_at_end(HostIo *io)
@@ -159,6 +169,10 @@ static int host_io_work(void *opaque)
     ssize_t n = 0;
 
     while (io->left) {
+        if (io->plain && host_io_has_set_id(io)) {
+            io->set_id = true;
+            break;
+        }
         n = host_io_once(io, 0, &want);
         if (n <= 0) {
             break;
@@ -296,9 +310,10 @@ static void coroutine_fn host_io_pool(FsCall *call, HostIo *io)
     qemu_vfree(own.iov_base);
 }
 
+/* @set_id: NULL, or as host_file_write_plain() */
 static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
                                          const struct iovec *iov, int niov,
-                                         uint64_t offset)
+                                         uint64_t offset, bool *set_id)
 {
     HostIo io = {
         .f = container_of(file, HostFile, file),
@@ -307,6 +322,7 @@ static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
         .niov = niov,
         .offset = offset,
         .left = iov_size(iov, niov),
+        .plain = set_id,
     };
     bool direct = io.f->direct;
     ssize_t ret;
@@ -334,6 +350,9 @@ static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
     } else {
         host_io_pool(call, &io);
     }
+    if (set_id) {
+        *set_id = io.set_id && !io.done && io.error >= 0;
+    }
     return io.error < 0 && !io.done ? io.error : (ssize_t)io.done;
 }
 
@@ -341,12 +360,19 @@ ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,
                                     const struct iovec *iov, int niov,
                                     uint64_t offset)
 {
-    return host_file_io(call, file, false, iov, niov, offset);
+    return host_file_io(call, file, false, iov, niov, offset, NULL);
 }
 
 ssize_t coroutine_fn host_file_write(FsCall *call, FsFile *file,
                                      const struct iovec *iov, int niov,
                                      uint64_t offset)
 {
-    return host_file_io(call, file, true, iov, niov, offset);
+    return host_file_io(call, file, true, iov, niov, offset, NULL);
+}
+
+ssize_t coroutine_fn host_file_write_plain(FsCall *call, FsFile *file,
+                                           const struct iovec *iov, int niov,
+                                           uint64_t offset, bool *set_id)
+{
+    return host_file_io(call, file, true, iov, niov, offset, set_id);
 }

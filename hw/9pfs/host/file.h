@@ -75,6 +75,14 @@ ssize_t coroutine_fn host_file_read(FsCall *call, FsFile *file,
 ssize_t coroutine_fn host_file_write(FsCall *call, FsFile *file,
                                      const struct iovec *iov, int niov,
                                      uint64_t offset);
+/*
+ * As host_file_write(), but does not write to a file with set-id bits, which
+ * this process' write(2) would take away: then *@set_id is true, and nothing
+ * was written.
+ */
+ssize_t coroutine_fn host_file_write_plain(FsCall *call, FsFile *file,
+                                           const struct iovec *iov, int niov,
+                                           uint64_t offset, bool *set_id);
 int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
                                    FsDirFill *fill, void *opaque);
 int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync);

@@ -175,10 +175,18 @@ int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
                                const FsSetAttr *set)
 {
     g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, node);
-    int ret;
+    bool set_id = (set->valid & FS_SET_MODE) && S_ISREG(node->type) &&
+                  (set->mode & (S_ISUID | S_ISGID));
+    int ret = set_id ? proxy_set_id_begin(call, node) : 0;
 
+    if (ret < 0) {
+        return ret;
+    }
     while (proxy_node_try(&t, &ret)) {
         ret = setattr_once(call, node, set);
+    }
+    if (set_id) {
+        proxy_set_id_end(node);
     }
     return ret;
 }

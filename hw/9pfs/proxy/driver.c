@@ -9,7 +9,8 @@
  * message whatever needs no privilege and does not wait: attributes, link
  * targets and statfs (attr.c), names that the kernel has in its cache (find.c),
  * and, on file systems in memory, opening files (files.c) and most extended
- * attributes (attr.c). QEMU also does all I/O on open files (host/file.c).
+ * attributes (attr.c). QEMU also does I/O on open files (host/file.c), but for
+ * writes to files with set-id bits (write.c).
  * Everything else is one message and its reply, laid out in
  * fsdev/shared/proto.h. A node without a descriptor needs messages for
  * everything.
@@ -292,7 +293,7 @@ static const FsDriver proxy_driver = {
     .rename = proxy_rename,
     .unlink = proxy_unlink,
     .read = host_file_read,
-    .write = host_file_write,
+    .write = proxy_write,
     .readdir = host_file_readdir,
     .fsync = host_file_fsync,
     .lock = host_file_lock,

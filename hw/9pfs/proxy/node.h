@@ -38,6 +38,9 @@ struct ProxyNode {
     uint32_t pins:19;           /* operations that use the handle */
     uint32_t refused:1;         /* the helper did not adopt path_fd */
     bool new_fd;                /* path_fd's file system may be a new one */
+    /* QEMU's own writes, and changes of the mode that set set-id bits */
+    uint16_t writes;
+    uint16_t set_ids;
     uint32_t helper_epoch;      /* of the helper that has the handle: link.h */
     uint64_t born;              /* time of the inode's birth, or 0 */
     HostFd path_fd;             /* O_PATH descriptor, or none */

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The proxy driver's operations (FsDriver): attr.c, files.c, names.c; find.c
- * has the walk. Most are a loop over their half x_once(), which asks the helper
- * at most once; see ProxyNodeTry in node.h.
+ * The proxy driver's operations (FsDriver): attr.c, files.c, names.c, write.c;
+ * find.c has the walk. Most are a loop over their half x_once(), which asks the
+ * helper at most once; see ProxyNodeTry in node.h.
  */
 #ifndef HW_9PFS_PROXY_OPS_H
 #define HW_9PFS_PROXY_OPS_H
@@ -42,6 +42,22 @@ int coroutine_fn proxy_create(FsCall *call, FsNode *dir,
 int coroutine_fn proxy_make(FsCall *call, FsNode *dir, const FsMakeArgs *make,
                             FsAttr *attr);
 void proxy_file_free(FsFile *file);
+
+/*
+ * write.c
+ */
+
+ssize_t coroutine_fn proxy_write(FsCall *call, FsFile *file,
+                                 const struct iovec *iov, int niov,
+                                 uint64_t offset);
+
+/*
+ * Around a change that gives the node set-id bits: lets no write of QEMU's own
+ * run meanwhile, which could take them away. -EINTR if the call was cancelled;
+ * then there is nothing to end.
+ */
+int coroutine_fn proxy_set_id_begin(FsCall *call, FsNode *node);
+void proxy_set_id_end(FsNode *node);
 
 /*
  * names.c

@@ -443,6 +443,12 @@ void pc_put_request(ProxyClient *c, unsigned type, const PcArgs *args)
     case PROXY_REMOVEXATTR:
         marshal_put_str(w, args->name);
         break;
+    case PROXY_WRITE:
+        marshal_put_u32(w, args->flags);
+        marshal_put_u64(w, 0);
+        marshal_put_u32(w, 2);
+        marshal_put_bytes(w, "ab", 2);
+        break;
     }
 }
 

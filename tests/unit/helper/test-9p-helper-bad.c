@@ -30,6 +30,7 @@ static void put_good_payload(ProxyClient *c, unsigned type)
         [PROXY_SETXATTR] = { .name = "user.x" },
         [PROXY_REMOVEXATTR] = { .name = "user.x" },
         [PROXY_ADOPT] = { .handle = PROXY_ADOPTED | 1 },
+        [PROXY_WRITE] = { .flags = O_APPEND },
     };
     PcArgs its = args[type];
 

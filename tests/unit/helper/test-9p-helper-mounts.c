@@ -489,7 +489,7 @@ int main(int argc, char **argv)
     unsigned i, j;
     int ret;
 
-    pf_init(&argc, &argv, "helper-mounts");
+    pf_init(&argc, &argv, "/helper-mounts");
     tmp = pf_new_dir(g_get_tmp_dir(), PC_NOBODY);
     for (i = 0; i < G_N_ELEMENTS(starters); i++) {
         for (j = 0; j < G_N_ELEMENTS(cases); j++) {

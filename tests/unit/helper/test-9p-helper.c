@@ -22,7 +22,8 @@ static void test_hello(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(f->c->root_attr.ino, ==, st.st_ino);
     g_assert_cmpint(f->c->root_attr.dev, ==, st.st_dev);
     g_assert_cmpint(f->c->features, ==,
-                    PROXY_FEATURE_ADOPT | PROXY_FEATURE_RING);
+                    PROXY_FEATURE_ADOPT | PROXY_FEATURE_RING |
+                    PROXY_FEATURE_WRITE);
     g_assert_cmpint(f->c->root_fd, >=, 0);
     g_assert_cmpint(fstat(f->c->root_fd, &donated), ==, 0);
     g_assert_cmpint(donated.st_ino, ==, st.st_ino);
