@@ -25,6 +25,7 @@
 #include "qemu/stats64.h"
 #include "fd-budget.h"
 #include "fd-limit.h"
+#include "pool.h"
 
 /* How many host_fds_relieve() closes */
 #define RELIEVE             64
@@ -305,7 +306,7 @@ void host_fd_drop(HostFd *h)
     } else {
         count_handles(share(), -1);
     }
-    close(h->fd);
+    host_pool_close(h->fd);
     h->fd = -1;
 }
 

@@ -122,7 +122,8 @@ void host_file_free(FsFile *file)
     HostFile *f = host_file(file);
 
     if (!f->remote && ((file->flags & O_ACCMODE) == O_RDONLY ||
-                       f->wait == HOST_WAIT_NEVER)) {
+                       f->wait == HOST_WAIT_NEVER) &&
+        !host_is_unnamed(f->fd)) {
         close_work(GINT_TO_POINTER(f->fd));
     } else {
         if (f->locked && !f->remote) {

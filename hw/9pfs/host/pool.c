@@ -18,6 +18,7 @@
 #include "fsdev/shared/thread-budget.h"
 #include "hw/9pfs/fs/call.h"
 #include "pool.h"
+#include <sys/sysmacros.h>
 
 /*
  * Twice as many as the pool of block devices has: the first file system that
@@ -239,6 +240,43 @@ void host_pool_post(uint64_t dev, ThreadPoolFunc *func, void *opaque)
     job->opaque = opaque;
     if (pool_enter(job)) {
         pool_push(job);
+    }
+}
+
+static int close_work(void *opaque)
+{
+    close(GPOINTER_TO_INT(opaque));
+    return 0;
+}
+
+/* Also tells the file system's number, in *@dev. */
+static bool look_at_names(int fd, uint64_t *dev)
+{
+    struct statx stx;
+    int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+
+    if (statx(fd, "", flags, STATX_NLINK, &stx) < 0) {
+        return false;
+    }
+    *dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+    return stx.stx_nlink == 0;
+}
+
+bool host_is_unnamed(int fd)
+{
+    uint64_t dev;
+
+    return look_at_names(fd, &dev);
+}
+
+void host_pool_close(int fd)
+{
+    uint64_t dev;
+
+    if (look_at_names(fd, &dev)) {
+        host_pool_post(dev, close_work, GINT_TO_POINTER(fd));
+    } else {
+        close(fd);
     }
 }
 

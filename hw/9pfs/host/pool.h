@@ -40,6 +40,15 @@ int coroutine_fn host_pool_run_always(uint64_t dev, ThreadPoolFunc *func,
 void host_pool_post(uint64_t dev, ThreadPoolFunc *func, void *opaque);
 
 /*
+ * Whether the inode of @fd has no name any more. Then the last close(2) frees
+ * what the file holds, which takes longer the larger it is. Asks no server.
+ */
+bool host_is_unnamed(int fd);
+
+/* Closes an O_PATH descriptor: here, or in a thread if that may be the last. */
+void host_pool_close(int fd);
+
+/*
  * Another process holds what an operation needs (-EAGAIN), a lease or the
  * file system's share of threads. Sleeps, longer each time. False if that took
  * longer than the kernel lets a lease hold up an open, or the request was

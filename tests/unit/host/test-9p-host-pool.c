@@ -12,6 +12,7 @@
 #include "qemu/main-loop.h"
 #include "fsdev/shared/thread-budget.h"
 #include "hw/9pfs/fs/call.h"
+#include "hw/9pfs/host/fd-budget.h"
 #include "hw/9pfs/host/pool.h"
 
 #define HUNG        1000
@@ -199,6 +200,52 @@ static void test_post(void)
     }
 }
 
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/*
+ * The last descriptor of a file that has a name is closed at once. Without a
+ * name, a thread closes it; here all that it may have are at work.
+ */
+static void test_close(void)
+{
+    g_autofree char *path = NULL;
+    struct stat st;
+    unsigned i, named;
+
+    for (named = 0; named < 2; named++) {
+        int file = g_file_open_tmp("test-9p-pool-XXXXXX", &path, NULL);
+        int fd = open(path, O_PATH | O_CLOEXEC);
+        HostFd h;
+
+        g_assert_cmpint(fstat(fd, &st), ==, 0);
+        close(file);
+        if (!named) {
+            g_assert_cmpint(unlink(path), ==, 0);
+        }
+        g_mutex_lock(&gate);
+        for (i = 0; i < SHARE; i++) {
+            host_pool_post(st.st_dev, hung_work, NULL);
+        }
+        wait_working(SHARE);
+        host_fd_init(&h, NULL);
+        host_fd_set(&h, fd);
+        fd = h.fd;
+        host_fd_drop(&h);
+        g_assert_cmpint(h.fd, ==, -1);
+        g_assert_true(is_open(fd) == !named);
+        g_mutex_unlock(&gate);
+        while (is_open(fd)) {
+            g_usleep(100);      /* the test times out */
+        }
+        wait_working(0);
+        unlink(path);
+        g_free(g_steal_pointer(&path));
+    }
+}
+
 /* The rest of a try that fails until it is cancelled */
 static void coroutine_fn again_entry(void *opaque)
 {
@@ -239,6 +286,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p/host-pool/hung", test_hung);
     g_test_add_func("/9p/host-pool/cross", test_cross);
     g_test_add_func("/9p/host-pool/post", test_post);
+    g_test_add_func("/9p/host-pool/close", test_close);
     g_test_add_func("/9p/host-pool/again", test_again);
     return g_test_run();
 }
