@@ -11,6 +11,7 @@ The environment may name another build folder (VIRTFS_BUILD) and arguments for
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import shlex
@@ -180,6 +181,31 @@ def lean(*targets):
     debian.need(['targets'])
     names = ','.join(f'{name}-softmmu' for name in TARGETS)
     other(OTHERS, ('--lean', f'--target-list={names}'), targets)
+
+
+def install(folder, umask=-1):
+    """Does what "ninja install" with DESTDIR does, but builds nothing that is
+    not installed, such as tests. Returns the prefix below the folder.
+
+    umask: that of the user who installs
+    """
+    info = {name: json.loads((BUILD / f'meson-info/intro-{name}.json')
+                             .read_text(encoding='utf-8'))
+            for name in ('targets', 'buildoptions')}
+    build([os.path.relpath(path, BUILD) for target in info['targets']
+           if target['installed'] for path in target['filename']],
+          name='install')
+    with _locked(BUILD):
+        done = subprocess.run(
+            [BUILD / 'pyvenv/bin/meson', 'install', '--no-rebuild', '-C',
+             BUILD, '--destdir', folder], cwd=TREE, stdin=subprocess.DEVNULL,
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            umask=umask)
+    if done.returncode:
+        raise Fail(f'meson install failed:\n{done.stdout[-4000:]}')
+    prefix = next(o['value'] for o in info['buildoptions']
+                  if o['name'] == 'prefix')
+    return pathlib.Path(folder, prefix.lstrip('/'))
 
 
 def emulator():

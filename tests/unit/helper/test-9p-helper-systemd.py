@@ -16,7 +16,7 @@ import unittest
 
 UNITS = pathlib.Path(__file__).resolve().parents[3] / 'contrib/systemd'
 NAME = 'virtfs-proxy-helper@'
-INSTALLED = '/usr/libexec/virtfs-proxy-helper'
+INSTALLED = '@LIBEXECDIR@/virtfs-proxy-helper'
 HELPER = os.environ['VIRTFS_PROXY_HELPER']
 # "9PX2", the size of the payload, version 2, no flags
 HELLO = struct.pack('=IIII', 0x32585039, 8, 2, 0)
