@@ -19,7 +19,7 @@ Settings that QEMU needs:
 - ThreadSanitizer knows QEMU's coroutines as fibers, but not memory fences (gcc
   warns about that with -Wtsan). Fragments of the base in base/fragments/util
   tell it what the thread pool and waits for an IOThread order, and
-  tsan-glib-locks.h does so for GLib's locks. The file tsan-suppressions
+  fsdev/shared/tsan-locks.h does so for GLib's locks. The file tsan-suppressions
   excludes reports about the base alone, each with its reason.
 - thread runs no guest: the emulated processors race on the guest's memory, as
   guests themselves do. Of the qtests it runs those with an IOThread.
@@ -35,8 +35,7 @@ from fail import Fail
 from . import TREE, bases
 
 NAMES = {'address': '--enable-asan', 'undefined': '--enable-ubsan',
-         'thread': '--enable-tsan --extra-cflags=-include'
-                   f'{TREE}/scripts/virtfs/tsan-glib-locks.h'}
+         'thread': '--enable-tsan'}
 
 OPTIONS = {
     'ASAN_OPTIONS': 'detect_leaks=0:detect_stack_use_after_return=1:'

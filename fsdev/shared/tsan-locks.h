@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tells ThreadSanitizer what GLib's locks order. GLib has no sanitizer, and
- * its locks are futexes of its own. sanitize.py has the compiler include this
- * file first in all of a build's files.
+ * its locks are futexes of its own. In a build with ThreadSanitizer the
+ * compiler includes this file at the start of each C file (meson.build).
  */
-#ifndef VIRTFS_TSAN_GLIB_LOCKS_H
-#define VIRTFS_TSAN_GLIB_LOCKS_H
+#ifndef FSDEV_SHARED_TSAN_LOCKS_H
+#define FSDEV_SHARED_TSAN_LOCKS_H
 
 /* As the base defines them for itself */
 #define GLIB_VERSION_MIN_REQUIRED GLIB_VERSION_2_66
@@ -60,4 +60,4 @@ static inline gboolean tsan_cond_wait_until(GCond *cond, GMutex *mutex,
 #define g_cond_wait tsan_cond_wait
 #define g_cond_wait_until tsan_cond_wait_until
 
-#endif /* VIRTFS_TSAN_GLIB_LOCKS_H */
+#endif /* FSDEV_SHARED_TSAN_LOCKS_H */
