@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "proxy-fixture.h"
 #include "proxy-proc.h"
+#include <glib/gstdio.h>
 #include <linux/loop.h>
 #include <poll.h>
 #include <sched.h>
