@@ -181,6 +181,39 @@ static void test_open_nothing_readonly(Test *t)
     ok(open_fid(t, 1, P9C_O_RDONLY));
 }
 
+static gint64 read_end(Test *t, uint32_t fid, uint64_t offset, unsigned times)
+{
+    gint64 start = g_get_monotonic_time();
+    unsigned i;
+
+    for (i = 0; i < times; i++) {
+        read_is(t, fid, offset, "");
+    }
+    return g_get_monotonic_time() - start;
+}
+
+/*
+ * A client that reads at the end of a file for ever gets its replies late; it
+ * still gets data that come.
+ */
+static void test_read_end(Test *t)
+{
+    host_write(t, "f", "data");
+    ok(walk(t, ROOT, 1, "f"));
+    ok(open_fid(t, 1, P9C_O_RDWR));
+    read_end(t, 1, 4, 1000);
+    g_assert_cmpint(read_end(t, 1, 4, 20), >=, 20 * 10 * 1000);
+    ok(walk(t, ROOT, 2, "f"));
+    ok(open_fid(t, 2, P9C_O_RDONLY));
+    read_is(t, 2, 0, "data");
+    read_is(t, 1, 1, "ata");
+    read_end(t, 1, 4, 1001);
+    write_all(t, 1, 4, "more");
+    read_is(t, 1, 4, "more");
+    ok(clunk(t, 1));
+    assert_alive(t);
+}
+
 /* Holes, and offsets beyond 32 bits */
 static void test_sparse(Test *t)
 {
@@ -413,6 +446,7 @@ const Case behaviour_data[] = {
     { "read-write", test_read_write, HAS_HOST },
     { "create", test_create, HAS_HOST },
     { "open", test_open, HAS_HOST },
+    { "read-end", test_read_end, HAS_HOST, CASE_ANYBODY },
     { "open-nothing", test_open_nothing, HAS_HOST },
     { "open-nothing-readonly", test_open_nothing_readonly, HAS_HOST,
       CASE_ANYBODY, ",readonly=on" },

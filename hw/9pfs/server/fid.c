@@ -96,7 +96,7 @@ void p9_fid_put(P9Fid *fid)
     }
     fs_node_unref(fid->node);
     p9_attach_put(fid->attach);
-    g_free(fid->dir_pos);
+    g_free(fid->dir_pos);       /* or fid->empty */
     g_free(fid);
 }
 

@@ -19,6 +19,12 @@ typedef struct P9DirPos {
     uint32_t count;             /* how many bytes that Tread asked for */
 } P9DirPos;
 
+/* Treads of a file that found its end at one offset, one after the other */
+typedef struct P9EmptyReads {
+    uint64_t offset;
+    unsigned times;
+} P9EmptyReads;
+
 /*
  * What a Tattach chose. All fids that the client walked to from its fid share
  * it.
@@ -50,7 +56,10 @@ typedef struct P9Fid {
     FsEntry *entry;             /* NULL: the root, or its name is not known */
     FsFile *file;               /* once open */
     P9Xattr *xattr;             /* the fid is an extended attribute */
-    P9DirPos *dir_pos;          /* of a directory in 9P2000.u that was read */
+    union {
+        P9DirPos *dir_pos;      /* of a directory in 9P2000.u that was read */
+        P9EmptyReads *empty;    /* of a file that was read to its end */
+    };
     QLIST_HEAD(, P9LockUse) locks;
 } P9Fid;
 

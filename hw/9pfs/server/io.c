@@ -27,6 +27,81 @@ static int io_check(const P9Fid *fid, int access)
 }
 
 /*
+ * Linux 6.12 and others ask for the same bytes again and again, if the file
+ * ends before the size that the guest's kernel remembers: the host has
+ * truncated it, or its size is a lie, as in sysfs. While replies come at once,
+ * that process of the guest cannot even be killed. So after many empty replies
+ * at one offset the server waits before the next one. That spares the
+ * processor, and a signal now finds the process waiting for a reply, gives that
+ * up, and ends the loop. A program that polls for new data hardly notices.
+ */
+#define EMPTY_READS_MAX     1000
+#define EMPTY_READ_WAIT_NS  (10 * SCALE_MS)
+
+/* Waits if the Tread repeats many that were empty: 0 or -EINTR. */
+static int coroutine_fn read_calm(P9Request *req, const P9Fid *fid,
+                                  uint64_t offset)
+{
+    const P9EmptyReads *empty = fid->empty;
+
+    if (!empty || empty->offset != offset || empty->times < EMPTY_READS_MAX) {
+        return 0;
+    }
+    return fs_call_sleep(&req->call, EMPTY_READ_WAIT_NS) ? 0 : -EINTR;
+}
+
+/* Counts the Tread, which has read @done bytes, if it was empty. */
+static void read_count(P9Fid *fid, uint64_t offset, size_t done)
+{
+    P9EmptyReads *empty = fid->empty;
+
+    if (done) {
+        if (empty) {
+            empty->times = 0;
+        }
+        return;
+    }
+    if (!empty) {
+        empty = fid->empty = g_new0(P9EmptyReads, 1);
+    }
+    if (empty->offset != offset) {
+        *empty = (P9EmptyReads) { .offset = offset };
+    }
+    if (empty->times < EMPTY_READS_MAX) {
+        empty->times++;
+    }
+}
+
+static ssize_t coroutine_fn read_file(P9Request *req, P9Fid *fid,
+                                      uint64_t offset, uint32_t count)
+{
+    struct iovec *iov;
+    unsigned num;
+    ssize_t ret = io_check(fid, O_RDONLY);
+
+    if (ret < 0 || count == 0) {
+        return ret;
+    }
+    ret = read_calm(req, fid, offset);
+    if (ret == 0) {
+        ret = fs_throttle_wait(req->s->fs->throttle, &req->call, false, count);
+    }
+    if (ret == 0) {
+        ret = p9_move_begin(req);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    iov = p9_request_in_iov(req, P9_RREAD_HEADER, count, &num);
+    ret = p9_driver(req)->read(&req->call, fid->file, iov, num, offset);
+    p9_move_end(req);
+    if (ret >= 0) {
+        read_count(fid, offset, ret);
+    }
+    return ret;
+}
+
+/*
  * Tread fid[4] offset[8] count[4]. As pread(2): -EINVAL for an offset that no
  * file can have. 9P2000.u reads directories with it as well.
  */
@@ -35,8 +110,6 @@ int coroutine_fn p9_read(P9Request *req)
     g_autoptr(P9Fid) fid = NULL;
     uint32_t id, count;
     uint64_t offset;
-    struct iovec *iov;
-    unsigned num;
     ssize_t ret;
 
     id = marshal_get_u32(&req->r);
@@ -61,20 +134,7 @@ int coroutine_fn p9_read(P9Request *req)
                S_ISDIR(fid->node->type)) {
         return dotu_read_dir(req, fid, offset, count);
     } else {
-        ret = io_check(fid, O_RDONLY);
-        if (ret == 0 && count > 0) {
-            ret = fs_throttle_wait(req->s->fs->throttle, &req->call, false,
-                                   count);
-        }
-        if (ret == 0 && count > 0) {
-            ret = p9_move_begin(req);
-        }
-        if (ret == 0 && count > 0) {
-            iov = p9_request_in_iov(req, P9_RREAD_HEADER, count, &num);
-            ret = p9_driver(req)->read(&req->call, fid->file, iov, num,
-                                       offset);
-            p9_move_end(req);
-        }
+        ret = read_file(req, fid, offset, count);
     }
     if (ret < 0) {
         return ret;
