@@ -222,8 +222,11 @@ static int get_walk(ProxyRequest *req, const char *const *names, unsigned n,
         return ret;
     }
     walk->walked = walked;
-    /* The reply has no error for this; the server needs only the number. */
-    return walked < n ? -ENOENT : 0;
+    if (walked == n) {
+        return 0;
+    }
+    /* The reply has no error for the name that was not found. */
+    return S_ISDIR(walk->attr[walked - 1].mode) ? -ENOENT : -ENOTDIR;
 }
 
 /* Makes nodes from the walk's reply. */
