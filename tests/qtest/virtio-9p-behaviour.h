@@ -173,12 +173,12 @@ struct stat host_stat(Test *t, const char *name);
 bool host_has(Test *t, const char *name);
 
 /*
- * A file's owner, mode and device number as the host stores them: those of the
- * host's inode, or of the guest's view where the target keeps one.
+ * A file's owner, mode, device number and links as the host stores them: those
+ * of the host's inode, or of the guest's view where the target keeps one.
  */
 typedef struct HostView {
     uint32_t uid, gid, mode;
-    uint64_t rdev;
+    uint64_t rdev, nlink;
 } HostView;
 
 HostView host_view(Test *t, const char *name);
