@@ -16,7 +16,7 @@ SCRIPT = '''
 exec 3<f; touch opened
 while [ ! -e cut ]; do usleep 50000; done
 timeout -s KILL 5 cat <&3 >/dev/null
-echo alive; cat f
+echo alive
 '''
 
 
@@ -36,7 +36,7 @@ class End(unittest.TestCase):
             os.truncate(share / 'f', 10)
             (share / 'cut').touch()
             self.assertEqual(running.wait(120), 0, running.stderr())
-            self.assertEqual(running.stdout(), b'alive\n0123456789')
+            self.assertEqual(running.stdout(), b'alive\n')
 
 
 if __name__ == '__main__':
