@@ -12,9 +12,9 @@ import subprocess
 
 from fail import Fail
 
-# The size of a share. Programs with smaller shares end more evenly, but each
-# program starts a QEMU of its own, and another one per table.
-MOST = 128
+# The size of a share: all tests of an export fit. Programs with smaller shares
+# end more evenly, but each starts a QEMU of its own, and another one per table.
+MOST = 256
 
 # Tests that take long, because they wait for a new helper or start a QEMU
 SLOW = {'reconnect', 'virtio-9p-pci-tests'}
