@@ -29,6 +29,7 @@
 #include "qemu/bswap.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/serve.h"
+#include "fsdev/helper/unread.h"
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/proto-v1.h"
 #include "fsdev/shared/ring.h"
@@ -435,6 +436,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_byte_array_unref(p.got_ring);
     close(p.fd);
     close(root);
+    /* What the client left unread has gone with its end. */
+    g_assert_cmpuint(unread_left(), ==, 0);
     fuzz_check_fds();
     return 0;
 }
