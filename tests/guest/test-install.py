@@ -29,6 +29,8 @@ PROGRAMS = ['bin/qemu-system-x86_64', 'libexec/virtfs-proxy-helper',
             'share/qemu/virtfs-launcher']
 UNITS = [f'lib/systemd/system/virtfs-proxy-helper@.{kind}'
          for kind in ('service', 'socket')]
+# The ends of names of source files, which assertions print
+SOURCES = (b'.c', b'.h', b'.inc')
 HELPER = 'libexec/virtfs-proxy-helper'
 GUEST = 'echo x >f; chown 12:34 f; stat -c %u:%g f'
 SAYS = ['12:34', 'exit 0']
@@ -77,8 +79,7 @@ class Install(unittest.TestCase):
                 stat.S_IMODE((self.top / path).stat().st_mode), 0o644)
 
     def test_no_build_folder(self):
-        """No file names the build folder, except by names of source files,
-        which assertions print"""
+        """No file names the build folder, except by names of source files"""
         places = [os.fsencode(p) for p in (
             build.BUILD, build.BUILD.with_name(build.BUILD.name + '.base'),
             harness.TREE)]
@@ -95,7 +96,7 @@ class Install(unittest.TestCase):
                                check=True)
                 data = copy.read_bytes()
             self.assertEqual([name for name in named.findall(data)
-                              if not name.endswith((b'.c', b'.h'))], [], path)
+                              if not name.endswith(SOURCES)], [], path)
 
     def test_units(self):
         """The units name the helper where it is installed"""

@@ -31,6 +31,7 @@ RECONNECT = PATH + ',reconnect=5,on-disconnect=wait'
 MOUNT = 'mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 share /mnt'
 FSTAB = ('share  /mnt  9p  trans=virtio,version=9p2000.L,msize=512000,'
          'cache=none,nofail  0  0')
+SETFCAP = PATH + ',modcaps=+setfcap'
 REMOVE = 'unshare --map-auto --map-root-user rm -r DIR/of-a-guest-user'
 SERVE = 'virtfs-proxy-helper -p DIR -s SOCKET -u USER'
 CONNECT = '|qemu_system| ... -virtfs proxy,mount_tag=share,socket=SOCKET'
@@ -143,8 +144,8 @@ class Manual(unittest.TestCase):
 
     def test_all(self):
         """Every example has a test"""
-        known = {PATH, RECONNECT, MOUNT, FSTAB, REMOVE, SERVE, CONNECT, LOCAL,
-                 MAN_ROOT, MAN_USER, UNIT, ROOT}
+        known = {PATH, RECONNECT, SETFCAP, MOUNT, FSTAB, REMOVE, SERVE, CONNECT,
+                 LOCAL, MAN_ROOT, MAN_USER, UNIT, ROOT}
         self.assertEqual({*bare.blocks(GUIDE), *bare.blocks(HELPER)}, known)
 
     def test_path(self):
@@ -159,6 +160,11 @@ class Manual(unittest.TestCase):
         """The same, with options for the loss of the helper"""
         self.need(self.user)
         self.run_qemu(RECONNECT, self.user)
+
+    def test_setfcap(self):
+        """The same, with an option for the helper"""
+        self.need(self.user)
+        self.run_qemu(SETFCAP, self.user)
 
     def test_socket(self):
         """Root starts the helper"""
