@@ -6,6 +6,7 @@ Each child asks the kernel to kill it when its parent ends for any reason
 the terminal reaches only the parent, which then ends its children in order.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -15,6 +16,9 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+# Signals at which a program of this tree ends, and its children with it
+_ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 _watchers = []                  # of remove_after_end()
 
@@ -33,6 +37,17 @@ class Identity:
         self.groups = list(groups)
 
 
+@contextlib.contextmanager
+def whole():
+    """Around a start of a child and the note that it runs: a signal that ends
+    this process comes before or after, so that no child is forgotten."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
           stdout=None, stderr=None, env=None, cwd=None):
     """Starts a child; with an identity, as that user and irrevocably.
@@ -42,6 +57,7 @@ def spawn(argv, executable=None, identity=None, pass_fds=(), stdin=None,
     parent = os.getpid()
 
     def in_child():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)     # of whole()
         # This runs after the change of user, which clears the death signal
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

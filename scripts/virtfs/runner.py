@@ -98,7 +98,8 @@ def run(programs, at_once=1):
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
-                running.append(_Running(waiting.popleft()))
+                with process.whole():
+                    running.append(_Running(waiting.popleft()))
             one = _wait(running)
             one.end()
             running.remove(one)

@@ -51,7 +51,7 @@ def alive(pid):
     """Whether a process exists and is not a zombie"""
     try:
         stat = pathlib.Path(f'/proc/{pid}/stat').read_text(encoding='ascii')
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):     # before or in read()
         return False
     return stat.rpartition(')')[2].split()[0] != 'Z'
 
