@@ -59,6 +59,24 @@ new-l 0:4711
 g 5:5
 ''')
 
+    # QEMU writes to the files itself, as it always did with version 1, and the
+    # host's kernel takes the bits from a writer without CAP_FSETID. The old
+    # QEMU lets the helper cut them.
+    helper_cuts = False
+
+    @guest(files.Files.test_set_id_as_a_disk.script)
+    def test_set_id_as_a_disk(self):
+        """Writes take the set-id bits that the host's kernel takes"""
+        after = {'4755': '755', '2755': '755', '6755': '755', '6644': '2644',
+                 '2600': '2600'}
+        lines = self.said.splitlines()
+        of_root = lines[lines.index('15') + 1:]
+        self.assertEqual(len(of_root), 15, self.said)
+        for line in of_root:
+            mode = line.split()[0]
+            kept = self.helper_cuts and ' : >' in line
+            self.assertEqual(line.split()[-1], mode if kept else after[mode])
+
     @guest(SECOND)
     def test_socket(self):
         """A share with a socket file"""
@@ -83,6 +101,7 @@ class OldHelper(interop.OldHelper, Files):
 
 class OldQemu(interop.OldQemu, Files):
     __test_me__ = True
+    helper_cuts = True
 
 
 if __name__ == '__main__':
