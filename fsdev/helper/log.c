@@ -25,7 +25,7 @@ static const struct {
 
 static LogLevel wanted = LOG_LEVEL_WARNING;
 static bool to_syslog;
-static int client = -1;         /* a socket, for fatal() */
+static gint client = -1;        /* a socket, for fatal(); atomic */
 
 bool log_set_level(const char *name)
 {
@@ -83,7 +83,8 @@ void log_line(LogLevel level, const char *fmt, ...)
 }
 
 /* The message of a helper that cannot start: see proto.h */
-static void G_GNUC_PRINTF(1, 0) tell_client(const char *fmt, va_list ap)
+static void G_GNUC_PRINTF(2, 0) tell_client(int fd, const char *fmt,
+                                            va_list ap)
 {
     char buf[PROXY_FAILURE_MAX];
     const size_t start = PROXY_HEADER_SIZE + sizeof(uint32_t);
@@ -94,26 +95,27 @@ static void G_GNUC_PRINTF(1, 0) tell_client(const char *fmt, va_list ap)
     h.size = start + strlen(buf + start);
     proxy_header_put(&h, buf);
     memcpy(buf + PROXY_HEADER_SIZE, &error, sizeof(error));
-    if (proxy_send_fds(client, buf, h.size, NULL, 0, MSG_DONTWAIT) < 0) {
+    if (proxy_send_fds(fd, buf, h.size, NULL, 0, MSG_DONTWAIT) < 0) {
         return;                 /* the client is gone */
     }
 }
 
 void log_tell_client(int fd)
 {
-    client = fd;
+    g_atomic_int_set(&client, fd);
 }
 
 void fatal(const char *fmt, ...)
 {
+    int fd = g_atomic_int_get(&client);
     va_list ap;
 
     va_start(ap, fmt);
     put_line(LOG_LEVEL_ERROR, fmt, ap);
     va_end(ap);
-    if (client >= 0) {
+    if (fd >= 0) {
         va_start(ap, fmt);
-        tell_client(fmt, ap);
+        tell_client(fd, fmt, ap);
         va_end(ap);
     }
     exit(EXIT_FAILURE);
