@@ -224,6 +224,8 @@ int main(int argc, char **argv)
 {
     Start s = { 0 };
 
+    /* Each write says what it does if the reader is gone. */
+    signal(SIGPIPE, SIG_IGN);
     stage_options(&s, argc, argv);
     stage_files(&s);
     stage_processes(&s);

@@ -19,6 +19,7 @@
 #include "process.h"
 #include "sandbox.h"
 #include "seccomp.h"
+#include "fsdev/shared/hostfs.h"
 #include <linux/mount.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -109,6 +110,21 @@ static bool look(int mounts, bool readonly, Found *found)
     return true;
 }
 
+/*
+ * Opens a mount point without asking a file server: on the way to it there may
+ * be one that does not answer. Before Linux 5.12 the kernel cannot.
+ */
+static int open_held(int export, const char *below)
+{
+    int fd = hostfs_open_cached(export, below);
+
+    if (fd == -EINVAL || fd == -ENOSYS) {
+        return openat(export, below, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    }
+    errno = fd < 0 ? -fd : errno;
+    return fd;
+}
+
 /* Opens the directory or file at @place, which is below @export's @path. */
 static void hold(int export, const char *path, const char *place)
 {
@@ -118,7 +134,7 @@ static void hold(int export, const char *path, const char *place)
     if (strncmp(place, path, len) || place[len] != '/' || !place[len + 1]) {
         return;
     }
-    fd = openat(export, place + len + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    fd = open_held(export, place + len + 1);
     high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, HOLD_FIRST);
     if (fd >= 0) {
         close(fd);
@@ -195,7 +211,7 @@ static G_NORETURN void watch(int mounts, int root, bool readonly)
 }
 
 static G_NORETURN void become_watcher(const Options *o, int mounts, int root,
-                                      int tell, pid_t server)
+                                      int ready, pid_t server)
 {
     if (o->syslog || !o->foreground) {
         log_use_syslog();
@@ -212,9 +228,7 @@ static G_NORETURN void become_watcher(const Options *o, int mounts, int root,
     }
     landlock_nothing();
     seccomp_enter_watcher(o->seccomp, root);
-    if (write(tell, "", 1) != 1) {
-        _exit(EXIT_FAILURE);
-    }
+    process_tell(ready);
     watch(mounts, root, o->readonly);
 }
 
@@ -223,20 +237,29 @@ void mounts_watch(const Options *o, int mounts, int root, int tell,
 {
     pid_t server = getpid();
     Found found = { };
+    int ready[2];
     unsigned i;
 
     if (mounts >= 0 && !look(mounts, o->readonly, &found)) {
         fatal("cannot read the list of mounts: %s", strerror(errno));
     }
     if (found.follows) {
+        process_pipe(ready);
         if (process_fork() == 0) {
+            close(ready[0]);
             for (i = 0; i < n; i++) {
                 if (others[i] >= 0) {
                     close(others[i]);
                 }
             }
-            become_watcher(o, mounts, root, tell, server);
+            become_watcher(o, mounts, root, ready[1], server);
         }
+        close(ready[1]);
+        if (!process_told(ready[0])) {
+            fatal("the process that restricts later mounts has ended");
+        }
+        close(ready[0]);
+        process_tell(tell);
     }
     if (mounts >= 0) {
         close(mounts);

@@ -28,9 +28,10 @@ void mounts_hold(const Options *o, int export);
  * Starts the process that restricts later mounts, if the host can make any that
  * reach this namespace. @mounts is a descriptor of /proc/PID/mountinfo, opened
  * with the export as the root directory, or -1; @root one of the export's
- * root. The process holds @tell, to which it writes a byte once it is ready,
- * and none of the @n descriptors @others (or -1). It ends with this process.
- * Ownership of @mounts and @tell passes.
+ * root. Returns when the process is ready, and has then written a byte to
+ * @tell, which the process holds as long as it lives; it holds none of the @n
+ * descriptors @others (or -1). It ends with this process, and this one ends if
+ * it does not come that far. Ownership of @mounts and @tell passes.
  */
 void mounts_watch(const Options *o, int mounts, int root, int tell,
                   const int *others, unsigned n);

@@ -19,3 +19,30 @@ pid_t process_fork(void)
     }
     return pid;
 }
+
+void process_pipe(int fds[2])
+{
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        fatal("cannot make a pipe: %s", strerror(errno));
+    }
+}
+
+void process_tell(int fd)
+{
+    ssize_t ret;
+
+    do {
+        ret = write(fd, "", 1);
+    } while (ret < 0 && errno == EINTR);
+}
+
+bool process_told(int fd)
+{
+    ssize_t ret;
+    char c;
+
+    do {
+        ret = read(fd, &c, 1);
+    } while (ret < 0 && errno == EINTR);
+    return ret == 1;
+}

@@ -4,7 +4,8 @@
  * The helper's processes: see supervisor.h.
  *
  * No wait in this file outlives the process that it waits for: every pipe has
- * one writer, so the death of that writer is the pipe's end of file.
+ * one writer, so the death of that writer is the pipe's end of file
+ * (process.h).
  */
 #include "qemu/osdep.h"
 #include "supervisor.h"
@@ -24,13 +25,6 @@
 /* Signals that ask the supervisor to end */
 static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 
-static void make_pipe(int fds[2])
-{
-    if (pipe2(fds, O_CLOEXEC) < 0) {
-        fatal("cannot make a pipe: %s", strerror(errno));
-    }
-}
-
 static pid_t wait_for(pid_t pid, int *status)
 {
     pid_t ret;
@@ -41,27 +35,6 @@ static pid_t wait_for(pid_t pid, int *status)
     return ret;
 }
 
-static void write_byte(int fd)
-{
-    ssize_t ret;
-
-    do {
-        ret = write(fd, "", 1);
-    } while (ret < 0 && errno == EINTR);
-}
-
-/* Whether a byte came before the end of the file. */
-static bool read_byte(int fd)
-{
-    ssize_t ret;
-    char c;
-
-    do {
-        ret = read(fd, &c, 1);
-    } while (ret < 0 && errno == EINTR);
-    return ret == 1;
-}
-
 /* Leaves the terminal and the starter behind; returns in the daemon only. */
 static int become_daemon(void)
 {
@@ -69,7 +42,7 @@ static int become_daemon(void)
     int status;
     pid_t pid;
 
-    make_pipe(ready);
+    process_pipe(ready);
     pid = process_fork();
     if (pid == 0) {
         close(ready[0]);
@@ -77,7 +50,7 @@ static int become_daemon(void)
         return ready[1];
     }
     close(ready[1]);
-    if (read_byte(ready[0])) {
+    if (process_told(ready[0])) {
         _exit(EXIT_SUCCESS);
     }
     wait_for(pid, &status);     /* the child logged the reason */
@@ -169,7 +142,7 @@ typedef struct News {
 /* Whether the process that watches mounts (mounts.h) is there no more */
 static bool watcher_lost(News *news)
 {
-    if (read_byte(news->watcher)) {
+    if (process_told(news->watcher)) {
         news->watched = true;
         return false;
     }
@@ -227,7 +200,7 @@ static G_NORETURN void supervise(const Options *o, pid_t server, News *news,
         sig = wait_for_news(news, server);
         if (sig) {
             asked = true;
-        } else if (read_byte(news->server)) {
+        } else if (process_told(news->server)) {
             listen_remove_file(file);
         } else {
             break;
@@ -286,7 +259,6 @@ static void set_server_signals(const sigset_t *old)
         sigaction(end_signals[i], &action, NULL);
     }
     action.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, &action, NULL);
     /* A size above RLIMIT_FSIZE is an error for the guest, not our end. */
     sigaction(SIGXFSZ, &action, NULL);
     sigprocmask(SIG_SETMASK, old, NULL);
@@ -313,9 +285,9 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
         sigaddset(&wanted, end_signals[i]);
     }
     sigprocmask(SIG_BLOCK, &wanted, &old);
-    make_pipe(news);
-    make_pipe(alive);
-    make_pipe(watcher);
+    process_pipe(news);
+    process_pipe(alive);
+    process_pipe(watcher);
 
     /* For children only: the supervisor stays in its namespace. */
     if (o->sandbox == SANDBOX_NAMESPACE && unshare(CLONE_NEWPID) < 0) {
@@ -333,9 +305,10 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
         /*
          * @export stays open: this process is still where the host's mounts
          * are, so the host cannot unmount the export itself while the helper
-         * serves a copy of that mount.
+         * serves a copy of that mount. The server waits with its copies.
          */
         mounts_hold(o, export);
+        process_tell(alive[1]);
         if (s->ready >= 0) {
             close(s->ready);
             dup2(STDIN_FILENO, STDERR_FILENO);
@@ -347,6 +320,9 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
     close(news[0]);
     close(alive[1]);
     close(watcher[0]);
+    if (!process_told(alive[0])) {
+        _exit(EXIT_FAILURE);    /* the supervisor logged the reason */
+    }
     if (pidfile >= 0) {
         close(pidfile);
     }
@@ -379,12 +355,12 @@ void supervisor_tell_ready(Supervisor *s)
     if (s->ready >= 0) {
         log_use_syslog();
         dup2(STDIN_FILENO, STDERR_FILENO);
-        write_byte(s->ready);
+        process_tell(s->ready);
         close(s->ready);
     }
 }
 
 void supervisor_tell_connected(Supervisor *s)
 {
-    write_byte(s->tell);
+    process_tell(s->tell);
 }

@@ -33,7 +33,8 @@
 /* The server's connection to the other processes. */
 typedef struct Supervisor {
     int tell;                   /* pipe to the supervisor */
-    int alive;                  /* pipe that ends with the supervisor */
+    int alive;                  /* pipe that ends with the supervisor; before,
+                                   a byte: it holds the mounts (mounts.h) */
     int watcher;                /* pipe to the supervisor: mounts_watch() */
     int ready;                  /* pipe to the process that the starter ran,
                                    or -1 */

@@ -185,6 +185,11 @@ int hostfs_step_up(const HostFs *hfs, int dir, const HostKnown *known,
     return ret < 0 ? ret : fd;
 }
 
+int hostfs_open_cached(int dir, const char *path)
+{
+    return hostfs_open_handle(dir, path, RESOLVE_CACHED);
+}
+
 /*
  * -EAGAIN also if only hostfs_lookup() can find out: before Linux 5.12,
  * RESOLVE_CACHED is EINVAL, and we may be able to add missing permissions.

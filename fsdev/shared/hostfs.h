@@ -126,6 +126,12 @@ typedef enum HostWait {
 int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
 
+/*
+ * A handle of @path below @dir, if the kernel has all of it in its cache; else
+ * -EAGAIN. -EINVAL before Linux 5.12. Does not wait.
+ */
+int hostfs_open_cached(int dir, const char *path);
+
 /* Whether something is mounted on @name in @dir. Waits for @dir's own only. */
 bool hostfs_is_mount(int dir, const char *name);
 

@@ -60,6 +60,7 @@ typedef struct Case {
     MountTest *test;
     bool private;
     const char *option;         /* of the helper, or NULL */
+    bool starting;              /* the test begins before the helper is ready */
 } Case;
 
 static char *tmp;               /* holds the folders of all tests */
@@ -176,6 +177,25 @@ static int reach(Host *h, const char *path, PcNode *node)
     return ret;
 }
 
+/* Starts the helper, which has not answered yet. */
+static void start(Host *h)
+{
+    const char *options[8] = { h->option };
+    unsigned n = h->option ? 1 : 0;
+    unsigned i;
+
+    for (i = 0; h->starter->options[i]; i++) {
+        options[n++] = h->starter->options[i];
+    }
+    h->c = pc_start(h->export, h->starter->uid, options);
+}
+
+static void hello(Host *h)
+{
+    pc_hello(h->c, 0);
+    h->server = h->c->server_pid;
+}
+
 /* A mount that is there from the start */
 static void test_early(Host *h)
 {
@@ -276,6 +296,33 @@ static void test_private(Host *h)
     host_umounts(h, ".");
 }
 
+/* The same while the helper starts, and its supervisor is slow */
+static void test_private_starting(Host *h)
+{
+    gint64 end = g_get_monotonic_time() + SOON_US;
+    pid_t server;
+    int i, ret = -EBUSY;
+
+    do {
+        server = pp_child(h->c->pid);
+    } while (!server && g_get_monotonic_time() < end);
+    g_assert_cmpint(kill(h->c->pid, SIGSTOP), ==, 0);
+    g_assert_cmpint(server, >, 0);
+    /* Time for the server to make its copies, if it does that now */
+    for (i = 0; i < 300 && !pp_other_namespace(server, "net"); i++) {
+        g_usleep(1000);
+    }
+    g_usleep(20 * 1000);
+    if (pp_other_namespace(server, "mnt")) {
+        ret = host_umount(h, "early");
+    }
+    g_assert_cmpint(kill(h->c->pid, SIGCONT), ==, 0);
+    g_assert_cmpint(ret, ==, -EBUSY);
+    hello(h);
+    g_assert_cmpint(reach(h, "early/inside", NULL), ==, 0);
+    g_assert_cmpint(host_umount(h, "early"), ==, -EBUSY);
+}
+
 /* In the other sandboxes the mounts are the host's, but for --readonly. */
 static void test_chroot(Host *h)
 {
@@ -327,6 +374,24 @@ static void test_watcher_dies(Host *h)
     h->c = NULL;
 }
 
+/* The same for one that dies before it is ready */
+static void test_watcher_dies_early(Host *h)
+{
+    gint64 end = g_get_monotonic_time() + SOON_US;
+    struct pollfd gone = { .fd = h->c->fd };    /* POLLHUP */
+    pid_t server, watcher;
+
+    do {
+        server = pp_child(h->c->pid);
+        watcher = server ? pp_child(server) : 0;
+    } while (!watcher && g_get_monotonic_time() < end);
+    g_assert_cmpint(watcher, >, 0);
+    g_assert_cmpint(kill(watcher, SIGKILL), ==, 0);
+    g_assert_cmpint(poll(&gone, 1, PC_TIMEOUT * 1000), ==, 1);
+    g_assert_cmpint(pc_close(h->c), !=, 0);
+    h->c = NULL;
+}
+
 /* A file system on a block device: unused after umount(2), as mkfs(8) checks */
 static void test_disk(Host *h)
 {
@@ -361,20 +426,6 @@ static void test_disk(Host *h)
     host_umounts(h, "late");
     again = open(dev, O_RDWR | O_EXCL | O_CLOEXEC);
     g_assert_cmpint(again, >=, 0);
-}
-
-static void start(Host *h)
-{
-    const char *options[8] = { h->option };
-    unsigned n = h->option ? 1 : 0;
-    unsigned i;
-
-    for (i = 0; h->starter->options[i]; i++) {
-        options[n++] = h->starter->options[i];
-    }
-    h->c = pc_start(h->export, h->starter->uid, options);
-    pc_hello(h->c, 0);
-    h->server = h->c->server_pid;
 }
 
 static void make_dir(const Host *h, const char *path)
@@ -424,6 +475,9 @@ static void child(const Starter *starter, const Case *c)
     }
     host_mount(&h, "early");
     start(&h);
+    if (!c->starting) {
+        hello(&h);
+    }
     c->test(&h);
     if (h.c) {
         g_assert_cmpint(pc_close(h.c), ==, 0);
@@ -470,7 +524,10 @@ static const Case cases[] = {
     { "device", test_device },
     { "disk", test_disk },
     { "watcher-dies", test_watcher_dies },
+    { "watcher-dies-early", test_watcher_dies_early, .starting = true },
     { "private", test_private, .private = true },
+    { "private-starting", test_private_starting, .private = true,
+      .starting = true },
     { "chroot", test_chroot, .option = "--sandbox=chroot" },
     { "none", test_chroot, .option = "--sandbox=none" },
 };
