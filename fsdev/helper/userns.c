@@ -9,7 +9,9 @@
  * map the ranges that the administrator assigned. Both must run outside the
  * namespace and name the process inside. So the helper forks a child first.
  * The child waits until the namespace exists, runs both programs, and reports
- * by its exit status.
+ * by its exit status. What it and the programs print comes from the helper, so
+ * that they say nothing once the helper has ended: no signal ends a set-uid
+ * program with its parent.
  *
  * Root needs no programs: the child writes the maps itself. In that case only
  * the server enters the namespace. The supervisor stays outside, where the
@@ -20,6 +22,7 @@
 #include "qemu/osdep.h"
 #include "userns.h"
 #include "log.h"
+#include "process.h"
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>
@@ -165,6 +168,13 @@ static void find_ranges(const IdMaps *wanted, IdMaps *ids)
     }
 }
 
+/* A child of this process that maps its ids */
+typedef struct Mapper {
+    pid_t pid;
+    int go;                     /* pipe to it: a byte when it may begin */
+    int said;                   /* pipe with what it prints */
+} Mapper;
+
 /* Runs newuidmap(1) or newgidmap(1), which prints its own errors. */
 static bool run_mapper(const char *tool, pid_t target, const ProxyIdRange *map,
                        unsigned n)
@@ -227,26 +237,25 @@ static bool write_map(const char *file, pid_t target, const ProxyIdRange *map,
 }
 
 /*
- * Forks a child that maps the ids of this process, @target, once it gets a
- * byte on *@go: by itself if it is root's, otherwise with the set-uid programs.
- * The child exits with 0 when both maps are written.
+ * Forks a child that maps the ids of this process, @target, once it may begin:
+ * by itself if it is root's, otherwise with the set-uid programs. The child
+ * exits with 0 when both maps are written.
  */
-static pid_t start_mapper(const IdMaps *ids, pid_t target, bool root, int *go)
+static void start_mapper(Mapper *m, const IdMaps *ids, pid_t target, bool root)
 {
-    int fds[2];
-    char c;
-    pid_t pid;
+    int go[2], said[2];
 
-    if (pipe2(fds, O_CLOEXEC) < 0) {
-        fatal("cannot make a pipe: %s", strerror(errno));
-    }
-    pid = fork();
-    if (pid < 0) {
+    process_pipe(go);
+    process_pipe(said);
+    m->pid = fork();
+    if (m->pid < 0) {
         fatal("cannot make a process: %s", strerror(errno));
     }
-    if (pid == 0) {
-        close(fds[1]);
-        if (read(fds[0], &c, 1) != 1) {
+    if (m->pid == 0) {
+        close(go[1]);
+        close(said[0]);
+        dup2(said[1], STDERR_FILENO);
+        if (!process_told(go[0])) {
             _exit(EXIT_FAILURE);
         }
         if (root ? write_map("uid_map", target, ids->uid, ids->n_uid) &&
@@ -257,18 +266,35 @@ static pid_t start_mapper(const IdMaps *ids, pid_t target, bool root, int *go)
         }
         _exit(EXIT_FAILURE);
     }
-    close(fds[0]);
-    *go = fds[1];
-    return pid;
+    close(go[0]);
+    close(said[1]);
+    m->go = go[1];
+    m->said = said[0];
 }
 
-static bool finish_mapper(pid_t pid, int go)
+/* Prints what comes from a pipe, up to its end. */
+static void pass_on(int from)
+{
+    char text[1024];
+    ssize_t n;
+
+    while ((n = RETRY_ON_EINTR(read(from, text, sizeof(text)))) > 0) {
+        if (write(STDERR_FILENO, text, n) < 0) {
+            continue;           /* stderr is gone, but the writer goes on */
+        }
+    }
+}
+
+/* Lets the child begin, and waits for its end. Whether it has mapped the ids */
+static bool finish_mapper(const Mapper *m)
 {
     int status;
-    bool sent = write(go, "", 1) == 1;
 
-    close(go);
-    return waitpid(pid, &status, 0) == pid && sent && WIFEXITED(status) &&
+    process_tell(m->go);
+    close(m->go);
+    pass_on(m->said);
+    close(m->said);
+    return waitpid(m->pid, &status, 0) == m->pid && WIFEXITED(status) &&
            WEXITSTATUS(status) == 0;
 }
 
@@ -348,18 +374,17 @@ int userns_make(const IdMaps *ids)
 
 void userns_enter_as_root(const IdMaps *ids, uint32_t pid)
 {
-    pid_t mapper;
-    int go;
+    Mapper mapper;
 
     if (entered || !ids->n_uid) {
         return;
     }
-    mapper = start_mapper(ids, pid, true, &go);
+    start_mapper(&mapper, ids, pid, true);
     if (unshare(CLONE_NEWUSER) < 0) {
         fatal("cannot make a user namespace for --uid-map and --gid-map: %s",
               userns_why(errno));
     }
-    if (!finish_mapper(mapper, go)) {
+    if (!finish_mapper(&mapper)) {
         fatal("--uid-map and --gid-map: the kernel refuses the maps");
     }
     become_inner_root();
@@ -372,8 +397,7 @@ void userns_enter(const IdMaps *wanted, IdMaps *ids)
     g_autofree char *newuidmap = g_find_program_in_path("newuidmap");
     g_autofree char *newgidmap = g_find_program_in_path("newgidmap");
     const char *lack = NULL;
-    pid_t mapper = 0;
-    int go = -1;
+    Mapper mapper = { .pid = 0 };
 
     *ids = *wanted;
     if (userns_is_root()) {
@@ -398,14 +422,14 @@ void userns_enter(const IdMaps *wanted, IdMaps *ids)
         alone = true;
     }
     if (!alone) {
-        mapper = start_mapper(ids, getpid(), false, &go);
+        start_mapper(&mapper, ids, getpid(), false);
     }
 
     if (unshare(CLONE_NEWUSER) < 0) {
         fatal("cannot make a user namespace for an ordinary user's helper: %s",
               userns_why(errno));
     }
-    if (mapper && !finish_mapper(mapper, go)) {
+    if (mapper.pid && !finish_mapper(&mapper)) {
         lack = "newuidmap or newgidmap failed";
         alone = true;
     }

@@ -427,6 +427,98 @@ static void test_root_maps(void)
     pf_remove_dir(dir);
 }
 
+/*
+ * Starts the helper of an ordinary user with a script in place of newuidmap(1)
+ * and newgidmap(1), which are in @dir.
+ */
+static pid_t start_with_mapper(const char *dir, const char *script, int output)
+{
+    static const char *const programs[] = { "newuidmap", "newgidmap" };
+    const char *args[] = {
+        "-n", "-p", dir, "-f", "3", "--uid-map=0:300000:9",
+        "--gid-map=0:300000:9", NULL
+    };
+    g_autofree char *path = g_strdup(g_getenv("PATH"));
+    g_autofree char *first = g_strdup_printf("%s:%s", dir, path);
+    unsigned i;
+    int fds[2];
+    pid_t pid;
+
+    for (i = 0; i < G_N_ELEMENTS(programs); i++) {
+        g_autofree char *file = g_build_filename(dir, programs[i], NULL);
+
+        g_assert_true(g_file_set_contents(file, script, -1, NULL));
+        g_assert_cmpint(chmod(file, 0755), ==, 0);
+    }
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+                    ==, 0);
+    g_setenv("PATH", first, true);
+    pid = pc_spawn(args, geteuid() ? PC_NOBODY : LONELY_UID, fds[1], output);
+    g_setenv("PATH", path, true);
+    close(fds[0]);
+    close(fds[1]);
+    return pid;
+}
+
+/* How such a helper ends, and what its processes print; *@text: g_free */
+static int run_with_mapper(const char *script, char **text)
+{
+    char *dir = make_dir(geteuid() ? PC_NOBODY : LONELY_UID);
+    char buf[1024];
+    size_t len = 0;
+    ssize_t n;
+    int ret, out[2];
+    pid_t pid;
+
+    if (geteuid() == 0 && skip_unless_userns(dir)) {
+        pf_remove_dir(dir);
+        return -1;
+    }
+    g_assert_cmpint(pipe2(out, O_CLOEXEC), ==, 0);
+    pid = start_with_mapper(dir, script, out[1]);
+    close(out[1]);
+    ret = pc_wait(pid);
+    while ((n = read(out[0], buf + len, sizeof(buf) - len)) > 0) {
+        len += n;
+    }
+    close(out[0]);
+    *text = g_strndup(buf, len);
+    pf_remove_dir(dir);
+    return ret;
+}
+
+/* What the programs print comes before the helper's own line. */
+static void test_rootless_mapper_fails(void)
+{
+    g_autofree char *text = NULL;
+    int ret = run_with_mapper("#!/bin/sh\necho no luck >&2\nexit 1\n", &text);
+
+    if (text) {
+        g_assert_cmpint(ret, ==, 1);
+        g_assert_true(g_str_has_prefix(text,
+                                       "no luck\nvirtfs-proxy-helper: "));
+        g_assert_nonnull(strstr(text, "newuidmap or newgidmap failed"));
+    }
+}
+
+/* The helper is killed while they run: they find it gone, and say nothing. */
+static void test_rootless_mapper_late(void)
+{
+    g_autofree char *text = NULL;
+    int ret = run_with_mapper("#!/bin/sh\n"
+                              "kill -KILL $1\n"
+                              "while kill -0 $1 2>/dev/null; do\n"
+                              "    sleep 0.01\n"
+                              "done\n"
+                              "echo $1 is gone >&2\n"
+                              "exit 1\n", &text);
+
+    if (text) {
+        g_assert_cmpint(ret, ==, PC_KILLED(SIGKILL));
+        g_assert_cmpstr(text, ==, "");
+    }
+}
+
 static void test_rootless_alone(void)
 {
     ProxyClient *c;
@@ -668,6 +760,10 @@ int main(int argc, char **argv)
                     test_rootless_readonly);
     g_test_add_func("/9p-helper-start/rootless/alone", test_rootless_alone);
     g_test_add_func("/9p-helper-start/rootless/subids", test_rootless_subids);
+    g_test_add_func("/9p-helper-start/rootless/mapper-fails",
+                    test_rootless_mapper_fails);
+    g_test_add_func("/9p-helper-start/rootless/mapper-late",
+                    test_rootless_mapper_late);
     g_test_add_func("/9p-helper-start/rootless/maps", test_rootless_maps);
     g_test_add_func("/9p-helper-start/rootless/forbidden",
                     test_rootless_forbidden);
