@@ -29,7 +29,6 @@ typedef struct HelperExport {
 typedef struct Request {
     HelperExport *export;
     MarshalReader in;
-    MarshalReader again;        /* the same from the start */
     MarshalWriter out;          /* the reply's payload after error[4] */
     bool malformed;             /* the payload's form breaks the protocol: the
                                    caller must end the channel */

@@ -145,7 +145,6 @@ static void start_request(Request *rq, Server *s, Worker *w, size_t in_size)
     marshal_reader_init(&rq->in, w->in, in_size);
     marshal_writer_init(&rq->out, w->out + REPLY_START,
                         sizeof(w->out) - REPLY_START);
-    rq->again = rq->in;
     rq->malformed = false;
     rq->nfds = 0;
     rq->opened = -1;
@@ -310,7 +309,7 @@ static int execute_again(Server *s, Request *rq, unsigned type)
 
     while (ret == -EAGAIN && channel_ended(&s->channel) == CHANNEL_OPEN &&
            poll(NULL, 0, AGAIN_MS) == 0) {
-        rq->in = first.again;
+        marshal_read_again(&rq->in);
         rq->nused = 0;
         marshal_cut(&rq->out, 0);
         ret = request_execute(rq, type);

@@ -12,9 +12,16 @@
 
 void marshal_reader_init(MarshalReader *r, void *buf, size_t size)
 {
-    r->pos = buf;
+    r->start = r->pos = buf;
     r->end = size ? r->pos + size : r->pos;
     r->bad = false;
+    r->again = false;
+}
+
+void marshal_read_again(MarshalReader *r)
+{
+    r->pos = r->start;
+    r->again = true;
 }
 
 /* The next @size bytes, or NULL and a bad reader. */
@@ -65,11 +72,33 @@ uint64_t marshal_get_u64(MarshalReader *r)
     return get_le(r, 8);
 }
 
+/* A string that was read before: a byte of its length, the text, and a NUL */
+static const char *get_str_again(MarshalReader *r, size_t *len)
+{
+    const uint8_t *length = take(r, 1);
+    const uint8_t *nul = length ? memchr(r->pos, '\0', r->end - r->pos) : NULL;
+    size_t size = nul ? nul - r->pos : 0;
+
+    if (len) {
+        *len = size;
+    }
+    if (!nul) {
+        r->bad = true;
+        return "";
+    }
+    return (const char *)take(r, size + 1);
+}
+
 const char *marshal_get_str(MarshalReader *r, size_t *len)
 {
-    size_t size = marshal_get_u16(r);
-    uint8_t *bytes = take(r, size);
+    uint8_t *bytes;
+    size_t size;
 
+    if (r->again) {
+        return get_str_again(r, len);
+    }
+    size = marshal_get_u16(r);
+    bytes = take(r, size);
     if (bytes && size && memchr(bytes, '\0', size)) {
         r->bad = true;
         bytes = NULL;

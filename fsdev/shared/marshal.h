@@ -12,7 +12,8 @@
  *
  * The reader makes strings NUL-terminated in place: a string moves down one
  * byte over its own length, which frees the last byte. So it allocates nothing,
- * and strings live as long as the buffer.
+ * and strings live as long as the buffer. The length is lost by that, so only
+ * marshal_read_again() reads a message a second time.
  */
 #ifndef FSDEV_SHARED_MARSHAL_H
 #define FSDEV_SHARED_MARSHAL_H
@@ -20,9 +21,11 @@
 #include "qemu/osdep.h"
 
 typedef struct MarshalReader {
+    uint8_t *start;
     uint8_t *pos;
     uint8_t *end;
     bool bad;
+    bool again;                 /* strings are NUL-terminated already */
 } MarshalReader;
 
 typedef struct MarshalWriter {
@@ -33,6 +36,13 @@ typedef struct MarshalWriter {
 } MarshalWriter;
 
 void marshal_reader_init(MarshalReader *r, void *buf, size_t size);
+
+/*
+ * Goes back to the start of a message that was read whole. The same reads then
+ * give the same.
+ */
+void marshal_read_again(MarshalReader *r);
+
 uint8_t marshal_get_u8(MarshalReader *r);
 uint16_t marshal_get_u16(MarshalReader *r);
 uint32_t marshal_get_u32(MarshalReader *r);

@@ -5,14 +5,18 @@
  * request delays no other, idle threads sleep, and FORGETs keep their order.
  *
  * The slow request is the truncation of a file on which the test has a lease
- * (fcntl(2)): it waits until the test gives the lease up.
+ * (fcntl(2)): it waits until the test gives the lease up. More of them than a
+ * file system may hold up need one that does not answer.
  */
 #include "qemu/osdep.h"
 #include <fcntl.h>
 #include <sys/socket.h>
 #include "proxy-fixture.h"
+#include "../shared/hung-fuse.h"
 
 #define SLOW_FILES      3
+/* What one file system may hold: a third of 52 threads */
+#define HUNG_MAX        17
 
 /* Requests that leave together */
 typedef struct Together {
@@ -290,6 +294,67 @@ static void test_forget_order(ProxyFixture *f, gconstpointer opaque)
     }
 }
 
+/*
+ * Requests with names that a file system which holds its share of the threads
+ * keeps from beginning. The helper does them again until it can.
+ */
+static void test_again(ProxyFixture *f, gconstpointer opaque)
+{
+    static const unsigned types[] = {
+        PROXY_WALK, PROXY_CREATE, PROXY_MAKE, PROXY_LINK, PROXY_RENAME,
+        PROXY_UNLINK, PROXY_GETXATTR, PROXY_SETXATTR, PROXY_REMOVEXATTR,
+    };
+    g_autofree char *at = g_build_filename(f->dir, "hung", NULL);
+    PcArgs args = { .name = "dir", .other_name = "inner", .mode = 0644 };
+    unsigned seen[PROXY_TYPE_END] = { };
+    HungFuse *fuse;
+    ProxyHeader h;
+    unsigned i;
+
+    g_assert_cmpint(mkdir(at, 0755), ==, 0);
+    fuse = hung_fuse_start_or_skip(at);
+    if (!fuse) {
+        return;
+    }
+    f->c = pc_open(f->dir, opaque);
+    args.handle = args.other = node_of(f, "hung");
+    hung_fuse_hang(fuse, FUSE_GETATTR, HUNG_ALL);
+    for (i = 0; i < HUNG_MAX; i++) {
+        pc_put_request(f->c, PROXY_GETATTR, &args);
+        pc_send(f->c, PROXY_GETATTR);
+    }
+    g_assert_true(hung_fuse_wait(fuse, HUNG_MAX));
+    for (i = 0; i < G_N_ELEMENTS(types); i++) {
+        pc_put_request(f->c, types[i], &args);
+        pc_send(f->c, types[i]);
+    }
+    g_usleep(50 * 1000);
+    expect_silence(f);
+
+    hung_fuse_answer(fuse);
+    for (i = 0; i < HUNG_MAX + G_N_ELEMENTS(types); i++) {
+        int ret = pc_receive(f->c, &h);
+
+        h.type &= ~PROXY_REPLY;
+        g_assert_cmpint(h.type, <, PROXY_TYPE_END);
+        seen[h.type]++;
+        if (h.type == PROXY_GETATTR || h.type == PROXY_WALK) {
+            g_assert_cmpint(ret, ==, 0);
+        }
+        if (h.type == PROXY_WALK) {
+            g_assert_cmpuint(marshal_get_u16(&f->c->in), ==, 2);
+        }
+        while (f->c->nfds) {
+            close(f->c->fds[--f->c->nfds]);
+        }
+    }
+    g_assert_cmpuint(seen[PROXY_GETATTR], ==, HUNG_MAX);
+    for (i = 0; i < G_N_ELEMENTS(types); i++) {
+        g_assert_cmpuint(seen[types[i]], ==, 1);
+    }
+    hung_fuse_end(fuse);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const two[] = { "--threads=2", NULL };
@@ -303,6 +368,7 @@ int main(int argc, char **argv)
     pf_add("slow/two-threads", two, test_slow);
     pf_add("slow/many", four, test_slow_many);
     pf_add("idle", many, test_idle);
+    pf_add_made("again", four, test_again);
     pf_add("forget-order", many, test_forget_order);
     pf_add("forget-order/two-threads", two, test_forget_order);
     return g_test_run();

@@ -18,6 +18,7 @@
 #define OPCODES         64
 #define WAITING_MAX     256
 #define REQUEST_MAX     (128 * 1024)
+#define PATIENCE        10      /* seconds */
 
 typedef struct Shared {
     int ready;                  /* 1: mounted; -errno: not */
@@ -446,7 +447,7 @@ unsigned hung_fuse_count(HungFuse *h, unsigned opcode)
 
 bool hung_fuse_wait(HungFuse *h, unsigned n)
 {
-    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
 
     while (hung_fuse_waiting(h) < n) {
         if (g_get_monotonic_time() > end) {
@@ -455,4 +456,47 @@ bool hung_fuse_wait(HungFuse *h, unsigned n)
         g_usleep(1000);
     }
     return true;
+}
+
+struct HungWatch {
+    HungFuse *h;
+    GThread *thread;
+    gint done;
+    gint late;
+};
+
+static gpointer watch_thread(gpointer opaque)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
+    HungWatch *w = opaque;
+
+    while (!g_atomic_int_get(&w->done)) {
+        if (g_get_monotonic_time() > end) {
+            g_atomic_int_set(&w->late, 1);
+            hung_fuse_answer(w->h);
+            break;
+        }
+        g_usleep(1000);
+    }
+    return NULL;
+}
+
+HungWatch *hung_fuse_watch(HungFuse *h)
+{
+    HungWatch *w = g_new0(HungWatch, 1);
+
+    w->h = h;
+    w->thread = g_thread_new("watch", watch_thread, w);
+    return w;
+}
+
+bool hung_fuse_in_time(HungWatch *w)
+{
+    bool in_time;
+
+    g_atomic_int_set(&w->done, 1);
+    g_thread_join(w->thread);
+    in_time = !w->late;
+    g_free(w);
+    return in_time;
 }

@@ -60,4 +60,13 @@ unsigned hung_fuse_count(HungFuse *h, unsigned opcode);
 /* Waits until @n requests wait; false if that takes more than ten seconds */
 bool hung_fuse_wait(HungFuse *h, unsigned n);
 
+/*
+ * Around what must not wait for the server. If it does, the server answers
+ * after ten seconds, and hung_fuse_in_time() returns false.
+ */
+typedef struct HungWatch HungWatch;
+
+HungWatch *hung_fuse_watch(HungFuse *h);
+bool hung_fuse_in_time(HungWatch *w);
+
 #endif

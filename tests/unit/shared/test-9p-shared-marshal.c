@@ -114,6 +114,54 @@ static void test_strings(void)
     g_assert_cmpuint(len[3], ==, 4);
 }
 
+/* A second and a third time, among other things; also in a part of it */
+static void test_strings_again(void)
+{
+    g_autofree char *longest = g_strnfill(UINT16_MAX, 'x');
+    g_autofree uint8_t *whole = g_malloc(UINT16_MAX + 32);
+    g_autofree uint8_t *buf = NULL;
+    MarshalWriter w;
+    MarshalReader r;
+    size_t size, len;
+    unsigned i;
+
+    marshal_writer_init(&w, whole, UINT16_MAX + 32);
+    marshal_put_u64(&w, 0);
+    marshal_put_str(&w, "one");
+    marshal_put_str(&w, "");
+    marshal_put_str(&w, longest);
+    marshal_put_u32(&w, 7);
+    size = marshal_size(&w);
+    buf = exact_copy(whole, size);
+    marshal_reader_init(&r, buf, size);
+    for (i = 0; i < 3; i++) {
+        g_assert_cmpuint(marshal_get_u64(&r), ==, 0);
+        g_assert_cmpstr(marshal_get_str(&r, &len), ==, "one");
+        g_assert_cmpuint(len, ==, 3);
+        g_assert_cmpstr(marshal_get_str(&r, &len), ==, "");
+        g_assert_cmpuint(len, ==, 0);
+        g_assert_cmpstr(marshal_get_str(&r, &len), ==, longest);
+        g_assert_cmpuint(len, ==, UINT16_MAX);
+        g_assert_cmpuint(marshal_get_u32(&r), ==, 7);
+        g_assert_true(marshal_done(&r));
+        marshal_read_again(&r);
+    }
+
+    /* A read that was not there before goes past no end. */
+    buf[size - 1] = 1;
+    g_assert_cmpuint(marshal_get_u64(&r), ==, 0);
+    for (i = 0; i < 3; i++) {
+        marshal_get_str(&r, NULL);
+    }
+    g_assert_cmpuint(marshal_get_u8(&r), ==, 7);
+    g_assert_cmpuint(marshal_get_u16(&r), ==, 0);
+    g_assert_cmpstr(marshal_get_str(&r, &len), ==, "");
+    g_assert_cmpuint(len, ==, 0);
+    g_assert_false(marshal_ok(&r));
+    marshal_read_again(&r);
+    g_assert_false(marshal_ok(&r));
+}
+
 static void test_string_nul(void)
 {
     static const uint8_t text[] = { 3, 0, 'a', 'b', 'c' };
@@ -593,6 +641,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p/marshal/integers", test_integers);
     g_test_add_func("/9p/marshal/bad-sticks", test_bad_sticks);
     g_test_add_func("/9p/marshal/strings", test_strings);
+    g_test_add_func("/9p/marshal/strings-again", test_strings_again);
     g_test_add_func("/9p/marshal/string-nul", test_string_nul);
     g_test_add_func("/9p/marshal/string-longest", test_string_longest);
     g_test_add_func("/9p/marshal/bytes", test_bytes);
