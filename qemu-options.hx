@@ -9,6 +9,7 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "       passthrough|none[,fmode=fmode][,dmode=dmode][,writeout=immediate]\n"
     "       [,readonly=on|off][,multidevs=remap|forbid|warn]\n"
     "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "       [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
     "       [,throttling.LIMIT=value]...\n"
     "                export a host directory with QEMU's own privileges\n"
     "-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path]\n"
@@ -20,21 +21,23 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "       [,log-level=error|warning|info|debug][,syslog=on|off]\n"
     "       [,multidevs=remap|forbid|warn]\n"
     "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "       [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
     "       [,throttling.LIMIT=value]...\n"
     "                export a host directory through virtfs-proxy-helper\n"
     "-fsdev synth,id=id[,readonly=on|off]\n"
     "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "       [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
     "       [,throttling.LIMIT=value]...\n"
     "                export a synthetic tree, for tests\n"
     "                LIMIT: {bps|iops}-{total|read|write}[-max[-length]] or iops-size\n",
     QEMU_ARCH_ALL)
 
 SRST
-``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
-``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
-``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
     Define an export: files that a guest can mount over 9p. A device
     shows the export to the guest, for instance
     ``-device virtio-9p-pci,fsdev=id,mount_tag=tag``; on machines without
@@ -282,6 +285,38 @@ SRST
         knows the files in its cache of names, and the open ones. The figures
         of memory are in :ref:`virtfs-security`.
 
+    ``migration=off|names|handles|auto``
+        Whether a guest that has mounted the export can be migrated and
+        saved, and how the destination finds the guest's files again. The
+        section *Migration and snapshots* of :ref:`virtfs` says more.
+
+        ``auto``
+            Like ``handles`` if that is possible, otherwise like
+            ``names``. This is the default.
+
+        ``handles``
+            By file handles of the host (:manpage:`name_to_handle_at(2)`),
+            and by name where a file has none. This also finds files that
+            were renamed on the host, and files that are open but have no
+            name any more. It is an error if QEMU may not open file
+            handles (it must be root) or the directory's file system has
+            none. (``local`` only)
+
+        ``names``
+            By their names in the directory.
+
+        ``off``
+            Not at all: migrating and saving the guest is an error while
+            it has the export mounted.
+
+    ``on-missing=fail|stale``
+        What to do if one of the guest's files is not found. With
+        ``fail`` the migration fails, with an error that names the
+        file; but it goes on without a file that the guest has removed and
+        no program has open. With ``stale`` the guest runs on, and gets
+        ESTALE if it uses the file. The default is ``fail`` when a migration comes in, and
+        ``stale`` for ``loadvm``. Not with ``migration=off``.
+
     ``throttling.bps-total=b``, ``throttling.bps-read=r``, ``throttling.bps-write=w``
         How many bytes of file data the guest may read and write together,
         read, or write per second; ``0``, the default, means any number.
@@ -316,6 +351,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "        [,writeout=immediate][,readonly=on|off]\n"
     "        [,multidevs=remap|forbid|warn]\n"
     "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "        [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
     "        [,throttling.LIMIT=value]...\n"
     "-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id]\n"
     "        [,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
@@ -326,19 +362,21 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "        [,log-level=error|warning|info|debug][,syslog=on|off]\n"
     "        [,multidevs=remap|forbid|warn]\n"
     "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "        [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
     "        [,throttling.LIMIT=value]...\n"
     "-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off]\n"
     "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
+    "        [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
     "        [,throttling.LIMIT=value]...\n"
     "                -fsdev and a virtio-9p device for it at once\n",
     QEMU_ARCH_ALL)
 
 SRST
-``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
-``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,throttling.LIMIT=value]``
+``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it (on s390x, a
     virtio-9p-ccw device) in one option. All
     options of ``-fsdev`` have the same meaning here, and there is one

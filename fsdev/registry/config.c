@@ -57,6 +57,8 @@
     NUMBER("max_xattr", "xattrs that a guest may have open at once"),        \
     NUMBER("max-open-files", "files that a guest may have open at once"),    \
     NUMBER("max-fids", "files that a guest may know at once"),               \
+    STRING("migration", "off, names, handles or auto"),                      \
+    STRING("on-missing", "fail or stale, after a migration"),                \
     LIMIT("bps-total", "bytes"),                                        \
     LIMIT("bps-read", "bytes"),                                         \
     LIMIT("bps-write", "bytes"),                                        \

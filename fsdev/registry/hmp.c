@@ -66,6 +66,10 @@ static void print_fsdev(Monitor *mon, const FsdevInfo *info)
         monitor_printf(mon, ", iothread %s", info->iothread);
     }
     monitor_printf(mon, "\n");
+    if (!info->migratable) {
+        monitor_printf(mon, "  cannot be migrated while mounted: %s\n",
+                       info->migration_blocker);
+    }
     if (info->helper) {
         print_helper(mon, info->helper);
     }

@@ -121,6 +121,8 @@ static Error *explain_choice(const QDict *dict, Error *err)
         { "sandbox", &FsdevHelperSandbox_lookup },
         { "seccomp", &FsdevHelperSeccomp_lookup },
         { "log-level", &FsdevHelperLogLevel_lookup },
+        { "migration", &FsdevMigration_lookup },
+        { "on-missing", &FsdevOnMissing_lookup },
     };
     Error *better = NULL;
     unsigned i, j;

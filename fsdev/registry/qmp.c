@@ -41,6 +41,7 @@ static FsdevInfo *query_fsdev(FsdevRecord *record)
     FsdevInfo *info = g_new0(FsdevInfo, 1);
     FsdevQuery query = { .fs = fs, .info = info };
     const FsdevOptions *opts = record->opts;
+    const char *why_not;
 
     info->id = g_strdup(fs->id);
     info->fsdriver = opts->fsdriver;
@@ -54,6 +55,12 @@ static FsdevInfo *query_fsdev(FsdevRecord *record)
         break;
     default:
         break;
+    }
+    why_not = fs_export_why_not_saved(fs);
+    info->migratable = !why_not;
+    if (why_not) {
+        info->migration_blocker = g_strdup_printf("fsdev '%s' %s", fs->id,
+                                                  why_not);
     }
     info->devices = fsdev_devices(fs);
     info->iothread = g_strdup(fs->ctx_owner);

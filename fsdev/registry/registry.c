@@ -127,6 +127,22 @@ static void record_free(FsdevRecord *record)
     g_free(record);
 }
 
+static bool check_migration(const FsdevOptions *opts, Error **errp)
+{
+    if (opts->has_on_missing && opts->has_migration &&
+        opts->migration == FSDEV_MIGRATION_OFF) {
+        error_setg(errp, "on-missing=%s: not with migration=off",
+                   FsdevOnMissing_str(opts->on_missing));
+        return false;
+    }
+    if (opts->has_migration && opts->migration == FSDEV_MIGRATION_HANDLES &&
+        opts->fsdriver != FSDEV_DRIVER_LOCAL) {
+        error_setg(errp, "migration=handles: only with the local driver");
+        return false;
+    }
+    return true;
+}
+
 bool fsdev_add(const FsdevOptions *opts, Error **errp)
 {
     const FsDriver *driver = fs_driver_find(opts->fsdriver);
@@ -153,6 +169,9 @@ bool fsdev_add(const FsdevOptions *opts, Error **errp)
                    opts->max_fids, FS_FIDS_MAX);
         return false;
     }
+    if (!check_migration(opts, errp)) {
+        return false;
+    }
     if (!driver) {
         error_setg(errp, "driver '%s' is not in this QEMU binary",
                    FsdevDriver_str(opts->fsdriver));
@@ -171,6 +190,10 @@ bool fsdev_add(const FsdevOptions *opts, Error **errp)
     fs->max_fids = opts->has_max_fids ? opts->max_fids : FS_FIDS_MAX;
     fs->multidevs = opts->has_multidevs ? opts->multidevs
                                         : FSDEV_MULTIDEVS_REMAP;
+    fs->migration = opts->has_migration ? opts->migration
+                                        : FSDEV_MIGRATION_AUTO;
+    fs->has_on_missing = opts->has_on_missing;
+    fs->on_missing = opts->on_missing;
     if (!shutdown_notifier.node.le_prev) {
         qemu_register_shutdown_notifier(&shutdown_notifier);
     }

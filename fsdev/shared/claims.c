@@ -21,23 +21,19 @@ static bool is_claimed(const FsClaims *c, const FsClaim *own)
     return false;
 }
 
-bool fs_claims_take(FsClaims *c, FsClaim *own, bool wait)
+void fs_claims_take(FsClaims *c, FsClaim *own)
 {
-    bool taken;
-
     g_mutex_lock(&c->lock);
-    while (is_claimed(c, own) && wait) {
+    while (is_claimed(c, own)) {
         c->waiting++;
         g_cond_wait(&c->fewer, &c->lock);
         c->waiting--;
     }
-    taken = !is_claimed(c, own);
-    for (; taken && own; own = own->more) {
+    for (; own; own = own->more) {
         own->next = c->all;
         c->all = own;
     }
     g_mutex_unlock(&c->lock);
-    return taken;
 }
 
 void fs_claims_drop(FsClaims *c, FsClaim *own)

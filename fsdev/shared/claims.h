@@ -29,10 +29,9 @@ typedef struct FsClaims {
 
 /*
  * Claims the inodes of @own, a list by FsClaim.more, which may name an inode
- * twice. If another owner has one of them, waits for that, or returns false
- * unless @wait.
+ * twice. Waits as long as another owner has one of them.
  */
-bool fs_claims_take(FsClaims *c, FsClaim *own, bool wait);
+void fs_claims_take(FsClaims *c, FsClaim *own);
 void fs_claims_drop(FsClaims *c, FsClaim *own);
 
 #endif /* FSDEV_SHARED_CLAIMS_H */

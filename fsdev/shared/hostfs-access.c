@@ -21,10 +21,12 @@
  * operation claims its inodes, all at once, and waits for those who have one of
  * them. A lasting change of a mode claims its inode, too (hostfs_access_lock).
  * Work on other inodes goes on, whatever a claimed one waits for: no lock is
- * held over a call on a file system. Reading attributes does not wait: hostfs
- * publishes the added bits, under a number that changes with them, and hides
- * them from the result. Other processes on the host see the bits and the
- * changed ctime.
+ * held over a call on a file system. All inodes of an operation are on one
+ * mount, so who waits for a claim waits for no other file system's server.
+ *
+ * Reading attributes does not wait: hostfs publishes the added bits, under a
+ * number that changes with them, and hides them from the result. Other
+ * processes on the host see the bits and the changed ctime.
  *
  * If this process dies within the operation, the inode keeps the bits: its
  * owner has the permissions that the operation needed.
@@ -75,7 +77,7 @@ static void claim(HostAccess *access, unsigned n)
         }
         access[i].claim = (FsClaim) { .dev = place.dev, .ino = place.ino };
     }
-    fs_claims_take(&claims, claims_of(access, n), true);
+    fs_claims_take(&claims, claims_of(access, n));
 }
 
 static void unclaim(HostAccess *access, unsigned n)

@@ -63,6 +63,11 @@ int hostfs_getattr(int fd, FsAttr *attr)
     return hostfs_getattr_flags(fd, 0, attr);
 }
 
+int hostfs_peek(int fd, FsAttr *attr)
+{
+    return hostfs_getattr_flags(fd, AT_STATX_DONT_SYNC, attr);
+}
+
 /*
  * The kernel takes file capabilities away at each chown(2), even at one that
  * changes no id. Without any there is nothing to do, so that set-id bits stay.

@@ -83,23 +83,27 @@ typedef struct HostAccess {
 /*
  * For the loop around an operation that returned @ret: whether to repeat it,
  * because it has the permissions now. If it got some, the next call takes them
- * back.
+ * back. With HostFs.at_once, -EACCES becomes -EAGAIN.
  *
  *     HostAccess access[] = { { .fd = dir, .bits = S_IXUSR } };
  *     do {
  *         ret = operation(dir);
- *     } while (hostfs_access_again(hfs, ret, access, 1));
+ *     } while (hostfs_access_again(hfs, &ret, access, 1));
  *
  * The loop may make system calls, but not call other functions of hostfs.
  */
 bool hostfs_access_retry(const HostFs *hfs, int ret, HostAccess *access,
                          unsigned n);
 
-static inline bool hostfs_access_again(const HostFs *hfs, int ret,
+static inline bool hostfs_access_again(const HostFs *hfs, int *ret,
                                        HostAccess *access, unsigned n)
 {
-    return hfs->own_access && (ret == -EACCES || access->held) &&
-           hostfs_access_retry(hfs, ret, access, n);
+    if (hfs->at_once && *ret == -EACCES) {
+        *ret = -EAGAIN;
+        return false;
+    }
+    return hfs->own_access && (*ret == -EACCES || access->held) &&
+           hostfs_access_retry(hfs, *ret, access, n);
 }
 
 /* Around a lasting change of the mode of @access's inode; bits do not matter */

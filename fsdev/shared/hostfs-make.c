@@ -33,6 +33,7 @@
 #include "qemu/osdep.h"
 #include "acl.h"
 #include "hostfs-internal.h"
+#include <linux/openat2.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -87,7 +88,7 @@ static int stat_name(const HostFs *hfs, int dir, const char *name,
         ret = statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT |
                     AT_STATX_DONT_SYNC, STATX_BASIC_STATS, stx) < 0
               ? -errno : 0;
-    } while (hostfs_access_again(hfs, ret, access, 1));
+    } while (hostfs_access_again(hfs, &ret, access, 1));
     return ret;
 }
 
@@ -123,7 +124,7 @@ static int remove_name(const HostFs *hfs, int dir, const char *name,
 
     do {
         ret = unlinkat(dir, name, rmdir ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
-    } while (hostfs_access_again(hfs, ret, access, 1));
+    } while (hostfs_access_again(hfs, &ret, access, 1));
     return ret;
 }
 
@@ -213,7 +214,7 @@ static int make_regular(const HostFs *hfs, int dir, const FsMakeArgs *make,
         fd = openat(dir, make->name, (flags & ~O_DIRECT) | O_CREAT | O_EXCL |
                     O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(hfs, fd, access, 1));
+    } while (hostfs_access_again(hfs, &fd, access, 1));
     if (fd < 0) {
         return fd;
     }
@@ -259,7 +260,7 @@ int hostfs_create_unnamed(const HostFs *hfs, int dir, uint32_t mode,
     do {
         fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(hfs, fd, access, 1));
+    } while (hostfs_access_again(hfs, &fd, access, 1));
     if (fd == -EPERM && fstat(dir, &st) == 0 && st.st_nlink == 0) {
         return -ENOENT;         /* ext4's EPERM for a removed directory */
     }
@@ -382,7 +383,7 @@ static int make_bare(const HostFs *hfs, int dir, const FsMakeArgs *make)
 
     do {
         ret = make_once(dir, make);
-    } while (hostfs_access_again(hfs, ret, access, 1));
+    } while (hostfs_access_again(hfs, &ret, access, 1));
     return ret;
 }
 
@@ -492,7 +493,7 @@ int hostfs_link(const HostFs *hfs, int node, int dir, const char *name)
     do {
         ret = linkat(AT_FDCWD, link, dir, name, AT_SYMLINK_FOLLOW) < 0 ?
               -errno : 0;
-    } while (hostfs_access_again(hfs, ret, access, 1));
+    } while (hostfs_access_again(hfs, &ret, access, 1));
     return ret;
 }
 
@@ -506,7 +507,9 @@ static int rename_widened(const HostFs *hfs, int olddir, const char *oldname,
     HostAccess access[] = {
         { .fd = olddir, .bits = S_IWUSR | S_IXUSR },
         { .fd = newdir, .bits = S_IWUSR | S_IXUSR },
-        { .fd = hostfs_lookup(hfs, olddir, oldname, 0), .bits = S_IWUSR },
+        /* No rename(2) moves what is mounted on a name. */
+        { .fd = hostfs_lookup(hfs, olddir, oldname, RESOLVE_NO_XDEV),
+          .bits = S_IWUSR },
     };
     struct stat st;
     int ret = -EACCES;
@@ -516,13 +519,28 @@ static int rename_widened(const HostFs *hfs, int olddir, const char *oldname,
         close(access[2].fd);
         access[2].fd = -1;
     }
-    while (hostfs_access_again(hfs, ret, access, G_N_ELEMENTS(access))) {
+    while (hostfs_access_again(hfs, &ret, access, G_N_ELEMENTS(access))) {
         ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
     }
     if (access[2].fd >= 0) {
         close(access[2].fd);
     }
     return ret;
+}
+
+/*
+ * What rename(2) says of two directories on different mounts, which have other
+ * servers: 0 or -EXDEV. Does not wait.
+ */
+static int check_mounts(int olddir, int newdir)
+{
+    HostPlace from, to;
+    int ret = hostfs_place(olddir, &from);
+
+    if (ret == 0) {
+        ret = hostfs_place(newdir, &to);
+    }
+    return ret == 0 && from.mount != to.mount ? -EXDEV : ret;
 }
 
 int hostfs_rename(const HostFs *hfs, int olddir, const char *oldname,
@@ -541,6 +559,11 @@ int hostfs_rename(const HostFs *hfs, int olddir, const char *oldname,
     }
     ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
     if (ret == -EACCES && hfs->own_access) {
+        /* A claim of one must not wait for the server of the other. */
+        ret = check_mounts(olddir, newdir);
+        if (ret < 0) {
+            return ret;
+        }
         ret = rename_widened(hfs, olddir, oldname, newdir, newname);
     }
     return ret;

@@ -26,7 +26,7 @@ static int reopen(const HostFs *hfs, int node, int flags)
     do {
         fd = openat(AT_FDCWD, name, flags | O_CLOEXEC | O_NOCTTY);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(hfs, fd, access, 1));
+    } while (hostfs_access_again(hfs, &fd, access, 1));
     if (fd >= 0 && (flags & O_NONBLOCK)) {
         fcntl(fd, F_SETFL, flags & ~(O_NONBLOCK | O_ACCMODE | O_TRUNC));
     }

@@ -32,7 +32,7 @@ int hostfs_set_id_begin(const HostFs *hfs, int node, HostSetId *s)
         return 0;
     }
     s->claim = (FsClaim) { .dev = st.st_dev, .ino = st.st_ino };
-    fs_claims_take(&set_id_claims, &s->claim, true);
+    fs_claims_take(&set_id_claims, &s->claim);
     s->held = true;
     if (fstat(node, &st) < 0) {
         hostfs_set_id_end(s);

@@ -46,7 +46,7 @@ static int open_above(const HostFs *hfs, int dir)
     do {
         fd = openat(dir, "..", HOSTFS_HANDLE_FLAGS | O_DIRECTORY);
         fd = fd < 0 ? -errno : fd;
-    } while (hostfs_access_again(hfs, fd, access, 1));
+    } while (hostfs_access_again(hfs, &fd, access, 1));
     return fd;
 }
 
@@ -194,17 +194,10 @@ int hostfs_open_cached(int dir, const char *path)
  * -EAGAIN also if only hostfs_lookup() can find out: before Linux 5.12,
  * RESOLVE_CACHED is EINVAL, and we may be able to add missing permissions.
  */
-static int lookup_without_waiting(const HostFs *hfs, int dir, const char *name,
-                                  HostWait wait)
+static int lookup_without_waiting(const HostFs *hfs, int dir, const char *name)
 {
-    int fd = -EXDEV;
+    int fd = hostfs_open_cached(dir, name);
 
-    if (wait == HOST_WAIT_NEVER) {
-        fd = hostfs_open_handle(dir, name, RESOLVE_NO_XDEV);
-    }
-    if (fd == -EXDEV) {
-        fd = hostfs_open_handle(dir, name, RESOLVE_CACHED);
-    }
     return fd == -EINVAL || (fd == -EACCES && hfs->own_access) ? -EAGAIN : fd;
 }
 
@@ -241,7 +234,7 @@ static int walk_down(const HostFs *hfs, int dir, const char *name,
     }
     return wait == HOST_WAIT_POOL ?
            lookup_and_cross(hfs, dir, name) :
-           lookup_without_waiting(hfs, dir, name, wait);
+           lookup_without_waiting(hfs, dir, name);
 }
 
 /*

@@ -24,7 +24,7 @@ static ssize_t get_xattr(const HostFs *hfs, int node, const char *name,
 {
     HostAccess access[] = { { .fd = node, .bits = S_IRUSR } };
     HostFdName link;
-    ssize_t len;
+    int len;
 
     hostfs_fd_name(hfs, node, link);
     size = MIN(size, FS_XATTR_MAX);
@@ -35,7 +35,7 @@ static ssize_t get_xattr(const HostFs *hfs, int node, const char *name,
             len = listxattr(link, buf, size);
         }
         len = len < 0 ? -errno : len;
-    } while (hostfs_access_again(hfs, len, access, 1));
+    } while (hostfs_access_again(hfs, &len, access, 1));
     return len;
 }
 
@@ -96,7 +96,7 @@ int hostfs_setxattr(const HostFs *hfs, int node, const char *name,
     hostfs_fd_name(hfs, node, link);
     do {
         ret = setxattr(link, name, value, size, flags) < 0 ? -errno : 0;
-    } while (hostfs_access_again(hfs, ret, access, 1));
+    } while (hostfs_access_again(hfs, &ret, access, 1));
     return ret;
 }
 
@@ -116,6 +116,6 @@ int hostfs_removexattr(const HostFs *hfs, int node, const char *name)
     hostfs_fd_name(hfs, node, link);
     do {
         ret = removexattr(link, name) < 0 ? -errno : 0;
-    } while (hostfs_access_again(hfs, ret, access, 1));
+    } while (hostfs_access_again(hfs, &ret, access, 1));
     return ret;
 }

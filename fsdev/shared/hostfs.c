@@ -81,7 +81,7 @@ int hostfs_lookup(const HostFs *hfs, int dir, const char *name,
     do {
         fd = hostfs_open_handle(dir, name, resolve);
     } while ((fd == -EAGAIN && --tries) ||
-             hostfs_access_again(hfs, fd, access, 1));
+             hostfs_access_again(hfs, &fd, access, 1));
     return fd;
 }
 

@@ -44,6 +44,8 @@ typedef struct HostFs {
      * permissions there (hostfs-access.c).
      */
     bool own_access;
+    /* For threads that must not wait: -EAGAIN in place of own_access */
+    bool at_once;
     /*
      * The names of xattrs come from a peer: only those of xattr-names.h exist.
      * For the helper.
@@ -117,11 +119,11 @@ typedef enum HostWait {
 
 /*
  * One step of a walk: a handle of @name in @dir, with its attributes. ".." is
- * as in hostfs_walk_known(). @wait is about @dir's own file system. With
- * HOST_WAIT_TRY_FIRST it finds only names in the kernel's cache (openat2(2),
- * RESOLVE_CACHED); with HOST_WAIT_NEVER that holds for names on other file
- * systems. -EAGAIN: the caller must try again with HOST_WAIT_POOL, or later if
- * it was that: another file system has its share of threads (thread-budget.h).
+ * as in hostfs_walk_known(). @wait is about @dir's own file system: without
+ * HOST_WAIT_POOL, it finds only names in the kernel's cache (openat2(2),
+ * RESOLVE_CACHED). -EAGAIN: the caller must try again with HOST_WAIT_POOL, or
+ * later if it was that: another file system has its share of threads
+ * (thread-budget.h).
  */
 int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
@@ -147,6 +149,12 @@ int hostfs_generation(const HostFs *hfs, int node, uint64_t *gen);
 
 /* The attributes of a handle or an open file */
 int hostfs_getattr(int fd, FsAttr *attr);
+
+/*
+ * The same, as far as the kernel has them at hand: type, device and inode are
+ * right, others may be older. Does not wait.
+ */
+int hostfs_peek(int fd, FsAttr *attr);
 
 /*
  * Makes the change in the order size, owner, mode, times; an error leaves

@@ -149,6 +149,7 @@ class Device:
         while not self.free:
             self._take(time.monotonic() + LIMIT)
         slot = self.free.pop()
+        self.done.pop(slot, None)       # nobody has waited for it
         at = self.buffers + slot * 2 * MSIZE
         message = struct.pack('<IBH', 7 + len(payload), kind,
                               slot if tag is None else tag) + payload
@@ -192,6 +193,12 @@ class Device:
         while slot not in self.done:
             self._take(end)
         return self.done.pop(slot)
+
+    def drain(self, limit=LIMIT):
+        """Waits until every message has a reply."""
+        end = time.monotonic() + limit
+        while self.seen != self.put:
+            self._take(end)
 
     def call(self, kind, payload=b'', limit=LIMIT):
         """Sends a message: the payload of its reply. Error for Rlerror."""

@@ -46,7 +46,9 @@ typedef struct FsNode {
     uint32_t refs;
     uint16_t type;              /* S_IFMT bits, as the guest sees it */
     uint8_t gen_state;          /* FsGenState */
-    bool detached;              /* not in the table: fs_node_detach() */
+    bool detached:1;            /* not in the table: fs_node_detach() */
+    /* From a migration, and its driver has not found it yet */
+    bool restored:1;
     uint64_t gen;
     /* Of node.c alone */
     QLIST_HEAD(, FsEntry) names;    /* entries that mean it and are not gone */
@@ -59,7 +61,27 @@ typedef struct FsFile {
     FsNode *node;               /* holds a reference */
     int flags;                  /* open(2) flags it was opened with */
     uint32_t refs;
+    int fsync_error;            /* -errno: the next fsync's, once; see settle */
 } FsFile;
+
+/* name_to_handle_at(2)'s MAX_HANDLE_SZ */
+#define FS_HANDLE_MAX   128
+
+/*
+ * How another process finds an inode again, beside its names, which are
+ * entries
+ */
+typedef struct FsNodeState {
+    uint64_t dev;
+    uint64_t ino;
+    uint16_t type;              /* S_IFMT bits */
+    uint8_t gen_state;          /* FsGenState */
+    uint64_t gen;
+    uint64_t born;              /* fs_attr_born(), or 0 */
+    int handle_type;            /* of name_to_handle_at(2) */
+    uint16_t handle_size;       /* bytes; 0: there is no handle */
+    uint8_t handle[FS_HANDLE_MAX];
+} FsNodeState;
 
 /* Result of FsDriver.walk. The nodes are references for the caller. */
 typedef struct FsWalk {
@@ -177,6 +199,30 @@ typedef struct FsDriver {
                                  const void *value, size_t size, int flags);
     int coroutine_fn (*removexattr)(FsCall *call, FsNode *node,
                                     const char *name);
+
+    /*
+     * Fills in what only the driver knows of @node, born and the handle, in
+     * @state, which has all else. Must not yield. NULL if a guest with a
+     * session on such an export does not migrate, for the reason in
+     * why_not_saved (fs_export_why_not_saved()).
+     */
+    void (*save_node)(FsNode *node, FsNodeState *state);
+    const char *why_not_saved;
+    /*
+     * A new node, with a reference for the caller, of an inode that is not in
+     * the table and not the root. @state comes from a stream, and only its type
+     * and sizes are checked. The node has no descriptor: the driver finds the
+     * inode when it is used first, by the handle or by the node's entry, which
+     * the caller sets (fs_node_set_where()). -ESTALE is what operations return
+     * if it is not there, or is another one (born, gen). NULL if the export
+     * cannot have such an inode. Must not yield.
+     */
+    FsNode *(*restore_node)(FsExport *fs, const FsNodeState *state);
+    /*
+     * NULL, or makes sure that other hosts see what was written to @file,
+     * before the session goes on at one of them: 0 or -errno.
+     */
+    int coroutine_fn (*settle)(FsCall *call, FsFile *file);
 
     /*
      * NULL, or adds the driver's own members to @info, which is new: helper and

@@ -20,6 +20,7 @@ bool fs_export_init(FsExport *fs, const FsdevOptions *opts, Error **errp)
         }
     }
     fs->ctx = qemu_get_aio_context();
+    fs->closing = g_atomic_rc_box_new0(unsigned);
     fs_nodes_init(&fs->nodes);
     return true;
 }
@@ -28,6 +29,7 @@ void fs_export_release(FsExport *fs)
 {
     fs_nodes_destroy(&fs->nodes);
     g_clear_pointer(&fs->dirs, g_free);     /* no directory is open */
+    g_clear_pointer(&fs->closing, g_atomic_rc_box_release);
     if (fs->server) {
         fs->server->free(fs->server);
         fs->server = NULL;
@@ -68,6 +70,17 @@ int fs_export_admit_dev(FsExport *fs, uint64_t dev)
                       "root" : "");
     }
     return fs->multidevs == FSDEV_MULTIDEVS_FORBID ? -EXDEV : 0;
+}
+
+const char *fs_export_why_not_saved(const FsExport *fs)
+{
+    if (fs->migration == FSDEV_MIGRATION_OFF) {
+        return "has migration=off";
+    }
+    if (fs->driver->save_node) {
+        return NULL;
+    }
+    return fs->driver->why_not_saved ?: "has a driver that cannot do it";
 }
 
 void fs_export_query(FsExport *fs, FsdevInfo *info)

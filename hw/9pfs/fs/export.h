@@ -73,9 +73,18 @@ struct FsExport {
     uint32_t max_fids;          /* 0: FS_FIDS_MAX */
     FsdevMultidevs multidevs;
     bool multidevs_warned;      /* that there are several */
+    FsdevMigration migration;
+    bool has_on_missing;
+    FsdevOnMissing on_missing;
     uint32_t opening;           /* between fs_export_open_begin() and end */
     struct FsThrottle *throttle;    /* NULL: no limits */
     struct HostDirs *dirs;      /* host/file.c's; NULL before the first */
+    /*
+     * A count, in a g_atomic_rc_box, of files that are being closed in threads:
+     * then what was written to them goes to a file server. aio_wait_kick()
+     * follows a change.
+     */
+    unsigned *closing;
     /*
      * Set by the driver while its open waits for a peer: makes the open fail
      * soon. Main thread.
@@ -125,6 +134,18 @@ bool fs_export_full(const FsExport *fs);
  */
 int fs_export_open_begin(FsExport *fs);
 void fs_export_open_end(FsExport *fs);
+
+/*
+ * Why a guest that has a session on the export can be neither saved nor
+ * migrated: the end of a sentence that begins with the export. NULL if it can.
+ * Any thread.
+ */
+const char *fs_export_why_not_saved(const FsExport *fs);
+
+static inline bool fs_export_migrates(const FsExport *fs)
+{
+    return !fs_export_why_not_saved(fs);
+}
 
 /*
  * Adds to @info, which is new, the counters of the export, its server and its

@@ -62,12 +62,22 @@ void fs_nodes_each(const FsNodes *nodes, void (*fn)(FsNode *, void *opaque),
  * Nodes
  */
 
+guint fs_inode_hash(uint64_t dev, uint64_t ino)
+{
+    static gsize factor;
+
+    if (g_once_init_enter(&factor)) {
+        g_once_init_leave(&factor, (gsize)g_random_int() << 32 |
+                                   g_random_int() | 1);
+    }
+    return ((ino ^ (dev << 32 | dev >> 32)) * (uint64_t)factor) >> 32;
+}
+
 static guint node_hash(gconstpointer key)
 {
     const FsNode *node = key;
-    uint64_t h = node->ino ^ (node->dev << 32 | node->dev >> 32);
 
-    return h ^ h >> 32;
+    return fs_inode_hash(node->dev, node->ino);
 }
 
 static gboolean node_equal(gconstpointer a, gconstpointer b)
@@ -101,11 +111,25 @@ void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr)
     node->refs = 1;
     node->gen_state = FS_GEN_UNKNOWN;
     node->detached = false;
+    node->restored = false;
     QLIST_INIT(&node->names);
     node->where = NULL;
     added = g_hash_table_add(fs->nodes.nodes, node);
     assert(added);
     fs->nodes.alive++;
+}
+
+void fs_node_init_restored(FsNode *node, FsExport *fs,
+                           const FsNodeState *state)
+{
+    const FsAttr attr = {
+        .dev = state->dev, .ino = state->ino, .mode = state->type,
+    };
+
+    fs_node_init(node, fs, &attr);
+    node->gen_state = state->gen_state;
+    node->gen = state->gen;
+    node->restored = true;
 }
 
 void fs_node_detach(FsNode *node)
@@ -162,6 +186,7 @@ void fs_file_init(FsFile *file, FsNode *node, int flags)
     file->node = fs_node_ref(node);
     file->flags = flags;
     file->refs = 1;
+    file->fsync_error = 0;
     node->fs->nodes.open_files++;
 }
 
@@ -354,7 +379,12 @@ static bool cut_circle(FsNode *node, FsNode *dir)
 
 void fs_node_init_where(FsNode *node, FsEntry *entry)
 {
-    node->where = entry;
+    if (node->where) {
+        /* A lookup was quicker, and may have found files below. */
+        fs_node_set_where(node, entry);
+    } else {
+        node->where = entry;
+    }
 }
 
 void fs_node_set_where(FsNode *node, FsEntry *entry)
@@ -406,6 +436,30 @@ FsEntry *fs_node_where(FsNode *node)
         }
     }
     return node->where && !node->where->gone ? node->where : NULL;
+}
+
+char *fs_node_path(FsNode *node, size_t max)
+{
+    g_autofree char *buf = g_malloc(max + 1);
+    size_t at = max;
+    FsEntry *entry;
+    size_t len;
+
+    buf[at] = '\0';
+    while (node != node->fs->root) {
+        entry = fs_node_where(node);
+        len = entry ? strlen(entry->name) : 0;
+        if (!entry || len + (at < max) > at) {
+            return NULL;
+        }
+        if (at < max) {
+            buf[--at] = '/';
+        }
+        at -= len;
+        memcpy(buf + at, entry->name, len);
+        node = entry->parent;
+    }
+    return g_strdup(buf + at);
 }
 
 /*

@@ -55,6 +55,12 @@ void fs_nodes_init(FsNodes *nodes);
 /* Frees the tables; no node and no entry is in them. */
 void fs_nodes_destroy(FsNodes *nodes);
 
+/*
+ * A hash of an inode's numbers, for tables. It differs from process to process,
+ * so nobody can choose numbers that are alike in it.
+ */
+guint fs_inode_hash(uint64_t dev, uint64_t ino);
+
 size_t fs_nodes_count(const FsNodes *nodes);
 size_t fs_nodes_count_entries(const FsNodes *nodes);
 
@@ -70,6 +76,13 @@ FsNode *fs_node_find(FsExport *fs, uint64_t dev, uint64_t ino);
  * table, which has none for the inode.
  */
 void fs_node_init(FsNode *node, FsExport *fs, const FsAttr *attr);
+
+/*
+ * The same for a node of a migration: FsDriver.restore_node. The driver clears
+ * node->restored if it looks at that when it has found the inode.
+ */
+void fs_node_init_restored(FsNode *node, FsExport *fs,
+                           const FsNodeState *state);
 
 /*
  * Takes the node out of the table: its inode no longer exists, and another
@@ -134,6 +147,13 @@ FsEntry *fs_node_where(FsNode *node);
 void fs_node_set_where(FsNode *node, FsEntry *entry);
 /* The same for a new node, which is the parent of no other. */
 void fs_node_init_where(FsNode *node, FsEntry *entry);
+
+/*
+ * The node's path from the root, as entries say it: "dir/file"; "" is the
+ * root's. New memory (g_free), or NULL if a name is not known or it has more
+ * than @max bytes.
+ */
+char *fs_node_path(FsNode *node, size_t max);
 
 /*
  * Whether entries say where files are now. During a rename they do not, until

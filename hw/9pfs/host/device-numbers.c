@@ -52,6 +52,9 @@ static const uint32_t remote_types[] = {
     0xbacbacbc,     /* VMware's shared folders */
     0x786f4256,     /* VirtualBox' */
     0x0187,         /* autofs */
+    /* These stand on others, of any type. */
+    0x794c7630,     /* overlay */
+    0xf15f,         /* eCryptfs */
 };
 
 /* The same of file systems whose files are only in memory */
@@ -59,6 +62,15 @@ static const uint32_t memory_types[] = {
     TMPFS_MAGIC,
     RAMFS_MAGIC,
 };
+
+/* The same of file systems that keep the target of a short link in its inode */
+static const uint32_t inode_link_types[] = {
+    EXT4_SUPER_MAGIC,
+    XFS_SUPER_MAGIC,
+};
+
+/* Bytes of such a target and its end, for which ext4 has room */
+#define INODE_LINK_MAX  60
 
 static bool is_one_of(uint32_t type, const uint32_t *types, unsigned n)
 {
@@ -100,16 +112,33 @@ HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev)
 
 HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work)
 {
-    switch (host_dev_kind(devs, dev)) {
-    case HOST_DEV_MEMORY:
-        return HOST_WAIT_NEVER;
-    case HOST_DEV_STORAGE:
-        return work == HOST_WORK_STAT ? HOST_WAIT_NEVER :
-               work == HOST_WORK_LOOKUP ? HOST_WAIT_TRY_FIRST :
-               HOST_WAIT_POOL;
-    default:
+    HostDevKind kind = host_dev_kind(devs, dev);
+
+    if (kind == HOST_DEV_REMOTE || work == HOST_WORK_ANY) {
         return HOST_WAIT_POOL;
     }
+    if (work == HOST_WORK_LOOKUP) {
+        return HOST_WAIT_TRY_FIRST;
+    }
+    return work == HOST_WORK_STAT || kind == HOST_DEV_MEMORY ?
+           HOST_WAIT_NEVER : HOST_WAIT_POOL;
+}
+
+HostWait host_link_wait(const HostDevs *devs, uint64_t dev, int fd)
+{
+    HostWait wait = host_dev_wait(devs, dev, HOST_WORK_STAT);
+    struct statfs fs;
+    struct stat st;
+
+    if (wait == HOST_WAIT_NEVER &&
+        host_dev_kind(devs, dev) == HOST_DEV_STORAGE &&
+        (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0 ||
+         !is_one_of(fs.f_type, inode_link_types,
+                    ARRAY_SIZE(inode_link_types)) ||
+         st.st_size >= INODE_LINK_MAX || st.st_blocks != 0)) {
+        wait = HOST_WAIT_POOL;
+    }
+    return wait;
 }
 
 int coroutine_fn host_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
@@ -210,9 +239,8 @@ static void forget_mounts(HostDevs *devs)
     }
 }
 
-static int kind_work(void *opaque)
+HostDevKind host_dev_ask(int fd)
 {
-    int fd = GPOINTER_TO_INT(opaque);
     struct statfs st;
 
     if (fstatfs(fd, &st) < 0 ||
@@ -223,9 +251,14 @@ static int kind_work(void *opaque)
            ? HOST_DEV_MEMORY : HOST_DEV_STORAGE;
 }
 
+static int kind_work(void *opaque)
+{
+    return host_dev_ask(GPOINTER_TO_INT(opaque));
+}
+
 void host_dev_set(HostDevs *devs, int fd, uint64_t dev)
 {
-    host_dev_note(devs, dev, kind_work(GINT_TO_POINTER(fd)));
+    host_dev_note(devs, dev, host_dev_ask(fd));
 }
 
 HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev)

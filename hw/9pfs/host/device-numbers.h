@@ -18,13 +18,16 @@ typedef enum HostDevKind {
     HOST_DEV_REMOTE,
     /*
      * The kernel has at hand all that it knows of an inode that is open
-     * (statx(2), readlink(2)) and of the file system (statfs(2)); the rest
-     * waits for storage.
+     * (statx(2)) and of the file system (statfs(2)); the rest waits for
+     * storage.
      */
     HOST_DEV_STORAGE,
     /*
      * Files are only in memory: work waits for nothing but memory, like the
-     * guest's own.
+     * guest's own, and locks of inodes. A process that may read a directory or
+     * write to a file can hold such a lock as long as it likes: the kernel
+     * moves data from or to the process's memory under it, which may be that of
+     * a file whose server does not answer.
      */
     HOST_DEV_MEMORY,
 } HostDevKind;
@@ -50,13 +53,20 @@ void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind);
 
 /* Kinds of work on an inode that is held */
 typedef enum HostWork {
-    HOST_WORK_STAT,             /* statx(2), readlink(2), statfs(2) */
+    HOST_WORK_STAT,             /* statx(2), statfs(2) */
+    HOST_WORK_READ,             /* open(2) that changes nothing, getxattr(2) */
     HOST_WORK_LOOKUP,           /* a name in a directory */
-    HOST_WORK_ANY,
+    HOST_WORK_ANY,              /* also takes the inode's lock */
 } HostWork;
 
 /* Whether @work on @dev may wait */
 HostWait host_dev_wait(const HostDevs *devs, uint64_t dev, HostWork work);
+
+/*
+ * Whether readlink(2) of @fd, a symbolic link on @dev, may wait. On storage the
+ * kernel has only short targets at hand, and not on every file system.
+ */
+HostWait host_link_wait(const HostDevs *devs, uint64_t dev, int fd);
 
 /*
  * Runs @func(@opaque), work on @dev: here with HOST_WAIT_NEVER, else in the
@@ -71,6 +81,9 @@ int coroutine_fn host_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
  * long as the export: so no other file system gets the number. May block.
  */
 void host_dev_set(HostDevs *devs, int fd, uint64_t dev);
+
+/* The kind of the file system of @fd. May block. */
+HostDevKind host_dev_ask(int fd);
 
 /*
  * Finds it out in the thread pool, unless the kind is known for the mount of

@@ -21,10 +21,10 @@
  * client. If the host refuses a read or write with EINVAL, it is done again
  * without O_DIRECT, as is all later I/O on that open file.
  *
- * On a file system in memory (device-numbers.h) nothing waits, although it has
- * no RWF_NOWAIT: all of this happens here, and so do the operations below. Only
- * reads and writes that are long enough to hold other requests up go to the
- * pool, where other processors may work on them.
+ * On a file system in memory (device-numbers.h) reads do not wait, although it
+ * has no RWF_NOWAIT: they happen here. Only reads that are long enough to hold
+ * other requests up go to the pool, where other processors may work on them.
+ * Writes take the inode's lock, so they go to the pool as on all file systems.
  *
  * The pool moves data through memory of its own, because a request may end
  * while its thread is still in the kernel: the guest's memory may have other
@@ -37,7 +37,7 @@
 #include "qemu/memalign.h"
 #include "file.h"
 
-/* Bytes that one read or write copies at once, on a file system in memory */
+/* Bytes that one read copies at once, on a file system in memory */
 #define SHORT_MAX           (1024 * 1024)
 /* A read of this size goes to another thread if there are other requests. */
 #define SHARE_MIN           (128 * 1024)
@@ -340,7 +340,8 @@ static ssize_t coroutine_fn host_file_io(FsCall *call, FsFile *file, bool write,
         if (io.left) {
             host_io_pool(call, &io);
         }
-    } else if (io.f->wait == HOST_WAIT_NEVER && io.left <= SHORT_MAX) {
+    } else if (!write && io.f->wait == HOST_WAIT_NEVER &&
+               io.left <= SHORT_MAX) {
         host_io_work(&io);
         if (host_io_refused(&io, direct)) {
             host_io_work(&io);

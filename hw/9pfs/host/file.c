@@ -8,8 +8,9 @@
  * All other operations may wait for storage or for a file server, and run in
  * the thread pool: fsync(2), getdents64(2) and OFD locks (F_OFD_SETLK itself
  * never waits for another lock, but on a network file system it asks the
- * server). Work in the pool cannot be given up: a cancelled call waits until it
- * is done and returns its result.
+ * server). On a file system in memory only getdents64(2) may wait: it takes the
+ * directory's lock (device-numbers.h). Work in the pool cannot be given up: a
+ * cancelled call waits until it is done and returns its result.
  *
  * close(2) of a file that was open for writing may write back, and on a remote
  * file system every close(2) may ask the server. The pool does it as well, so
@@ -26,8 +27,7 @@
  * again, as rewinddir(3) does.
  *
  * If the types that the guest sees are not the host's, the work that reads a
- * block replaces them. That takes more system calls for each entry, so the
- * thread pool does it, on file systems in memory, too.
+ * block replaces them.
  *
  * The directory above the export's root is none of the guest's: there, ".." has
  * the root's own inode number.
@@ -108,11 +108,38 @@ int host_file_fd(const FsFile *file)
     return container_of(file, HostFile, file)->fd;
 }
 
-static int close_work(void *opaque)
+static void close_file(int fd)
 {
-    close(GPOINTER_TO_INT(opaque));
+    close(fd);
     host_files_remove();
+}
+
+/* A file whose data may go to a server as it closes */
+typedef struct SlowClose {
+    int fd;
+    unsigned *closing;          /* FsExport.closing, with a reference */
+} SlowClose;
+
+static int slow_close_work(void *opaque)
+{
+    g_autofree SlowClose *c = opaque;
+
+    close_file(c->fd);
+    qatomic_dec(c->closing);
+    aio_wait_kick();
+    g_atomic_rc_box_release(c->closing);
     return 0;
+}
+
+static void slow_close(const HostFile *f)
+{
+    const FsNode *node = f->file.node;
+    SlowClose *c = g_new(SlowClose, 1);
+
+    c->fd = f->fd;
+    c->closing = g_atomic_rc_box_acquire(node->fs->closing);
+    qatomic_inc(c->closing);
+    host_pool_post(node->dev, slow_close_work, c);
 }
 
 static void host_dir_free(HostFile *f);
@@ -124,22 +151,45 @@ void host_file_free(FsFile *file)
     if (!f->remote && ((file->flags & O_ACCMODE) == O_RDONLY ||
                        f->wait == HOST_WAIT_NEVER) &&
         !host_is_unnamed(f->fd)) {
-        close_work(GINT_TO_POINTER(f->fd));
+        close_file(f->fd);
     } else {
         if (f->locked && !f->remote) {
             struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
             fcntl(f->fd, F_OFD_SETLK, &all);
         }
-        host_pool_post(file->node->dev, close_work, GINT_TO_POINTER(f->fd));
+        slow_close(f);
     }
     host_dir_free(f);
     g_free(f);
 }
 
 /*
- * Generation, fsync and locks
+ * Attributes, generation, fsync and locks
  */
+
+typedef struct HostGetattr {
+    int fd;
+    FsAttr *attr;
+} HostGetattr;
+
+static int getattr_work(void *opaque)
+{
+    HostGetattr *work = opaque;
+
+    return hostfs_getattr(work->fd, work->attr);
+}
+
+int coroutine_fn host_file_getattr(FsFile *file, HostWait wait, FsAttr *attr)
+{
+    HostGetattr work = { .fd = host_file_fd(file), .attr = attr };
+    int ret;
+
+    fs_file_ref(file);
+    ret = host_run(file->node->dev, wait, getattr_work, &work);
+    fs_file_unref(file);
+    return ret;
+}
 
 typedef struct HostGeneration {
     int fd;
@@ -190,6 +240,11 @@ int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync)
 
     return host_run(file->node->dev, f->wait,
                     datasync ? fdatasync_work : fsync_work, f);
+}
+
+int coroutine_fn host_file_settle(FsCall *call, FsFile *file)
+{
+    return host_file(file)->remote ? host_file_fsync(call, file, false) : 0;
 }
 
 typedef struct HostLock {
@@ -377,7 +432,6 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
                                       void *opaque)
 {
     HostDirRead rd = { .f = f, .dir = dir };
-    HostWait wait = f->entry_type ? HOST_WAIT_POOL : f->wait;
     int ret, got;
 
     if (offset != dir->next || (offset == 0 && dir->len > 0)) {
@@ -396,7 +450,7 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
             dir->buf = g_malloc(HOST_DIR_BLOCK);
         }
         fs_call_memory_put(call);
-        ret = host_run(f->file.node->dev, wait, readdir_work, &rd);
+        ret = host_pool_run(f->file.node->dev, readdir_work, &rd);
         got = fs_call_memory_get(call);
         dir->pos = dir->len = 0;
         if (ret < 0) {

@@ -32,7 +32,11 @@ typedef struct HostFile {
     int fd;
     bool remote;                /* a server may never answer */
     bool writeout;              /* start writing back with every write */
-    HostWait wait;              /* of work on it: NEVER or POOL */
+    /*
+     * NEVER or POOL: of reads that are not long, and of work that takes no lock
+     * of the inode
+     */
+    HostWait wait;
     bool direct;                /* O_DIRECT is on */
     /*
      * Of reads; if wait is NEVER, only of long ones: TRY_FIRST, or POOL where
@@ -64,6 +68,9 @@ void host_file_set_entry_type(FsFile *file, HostEntryType *type, void *opaque);
 /* The descriptor; the file keeps its ownership. */
 int host_file_fd(const FsFile *file);
 
+/* The attributes of the open file; @wait: of HOST_WORK_STAT */
+int coroutine_fn host_file_getattr(FsFile *file, HostWait wait, FsAttr *attr);
+
 /* FsDriver.generation of an inode that is open as @file */
 int coroutine_fn host_file_generation(FsFile *file, uint64_t *gen);
 
@@ -86,6 +93,8 @@ ssize_t coroutine_fn host_file_write_plain(FsCall *call, FsFile *file,
 int coroutine_fn host_file_readdir(FsCall *call, FsFile *file, uint64_t offset,
                                    FsDirFill *fill, void *opaque);
 int coroutine_fn host_file_fsync(FsCall *call, FsFile *file, bool datasync);
+/* Other hosts see only what the file server has: fsync(2) on remote ones. */
+int coroutine_fn host_file_settle(FsCall *call, FsFile *file);
 int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
                                 struct flock *lock, bool test);
 

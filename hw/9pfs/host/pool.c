@@ -271,9 +271,10 @@ bool host_is_unnamed(int fd)
 
 void host_pool_close(int fd)
 {
-    uint64_t dev;
+    int flags = fcntl(fd, F_GETFL);
+    uint64_t dev = 0;
 
-    if (look_at_names(fd, &dev)) {
+    if (look_at_names(fd, &dev) || !(flags & O_PATH)) {
         host_pool_post(dev, close_work, GINT_TO_POINTER(fd));
     } else {
         close(fd);

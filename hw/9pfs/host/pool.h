@@ -45,7 +45,10 @@ void host_pool_post(uint64_t dev, ThreadPoolFunc *func, void *opaque);
  */
 bool host_is_unnamed(int fd);
 
-/* Closes an O_PATH descriptor: here, or in a thread if that may be the last. */
+/*
+ * Closes a descriptor: here, or in a thread if close(2) may take long. An open
+ * file's may ask a server; for an O_PATH descriptor see host_is_unnamed().
+ */
 void host_pool_close(int fd);
 
 /*

@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The local driver's operations on an inode's attributes and on a link's
- * target. On most file systems the kernel has them at hand (HOST_WORK_STAT).
- * Where the security model needs no name, the export's thread then reads them
- * itself.
+ * target. On most file systems the kernel has attributes at hand
+ * (HOST_WORK_STAT), but not what a mapped model keeps beside them, nor every
+ * target (host_link_wait()). Where the security model needs no name, the
+ * export's thread reads what is at hand itself.
  */
 #include "qemu/osdep.h"
 #include "hw/9pfs/host/file.h"
@@ -35,12 +36,11 @@ static int getattr_work(void *opaque)
     return local_inode_getattr(g->w.host, &g->w.hold.inode, g->attr);
 }
 
-/* A descriptor on which HOST_WORK_STAT does not wait; -EAGAIN: there is none */
-static int coroutine_fn stat_fd(LocalNode *n)
+int coroutine_fn local_now_fd(LocalNode *n, HostWork work)
 {
     int ret;
 
-    if (local_wait(n, HOST_WORK_STAT) != HOST_WAIT_NEVER) {
+    if (local_wait(n, work) != HOST_WAIT_NEVER) {
         return -EAGAIN;
     }
     ret = local_node_find(n);
@@ -48,7 +48,7 @@ static int coroutine_fn stat_fd(LocalNode *n)
         return ret;
     }
     /* On the way it may have shown that the file system is another one. */
-    return local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER ?
+    return local_wait(n, work) == HOST_WAIT_NEVER ?
            host_fd_use(&n->path_fd) : -EAGAIN;
 }
 
@@ -57,6 +57,7 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
 {
     LocalNode *n = local_node(node);
     LocalFs *lf = local_fs(node);
+    HostWork work = local_view_work(lf);
     int fd = file_fd(file);
     int ret = -EAGAIN;
 
@@ -64,12 +65,12 @@ int coroutine_fn local_getattr(FsCall *call, FsNode *node, FsFile *file,
         LocalInode inode = { .dir = -1, .kept = -1 };
 
         if (fd < 0 || n->path_fd.fd >= 0) {
-            ret = inode.handle = stat_fd(n);
-        } else if (local_wait(n, HOST_WORK_STAT) == HOST_WAIT_NEVER) {
+            ret = inode.handle = local_now_fd(n, work);
+        } else if (local_wait(n, work) == HOST_WAIT_NEVER) {
             ret = inode.handle = fd;
         }
         if (ret >= 0) {
-            ret = local_inode_getattr(&lf->host, &inode, attr);
+            ret = local_inode_getattr(&lf->now, &inode, attr);
         }
     }
     if (ret == -EAGAIN) {
@@ -162,9 +163,13 @@ int coroutine_fn local_readlink(FsCall *call, FsNode *node,
     }
     /* In a mapped share a link is a file that must be opened and read. */
     if (lf->host.model == &local_model_passthrough) {
-        ret = stat_fd(n);
-        if (ret != -EAGAIN) {
-            return ret < 0 ? ret : hostfs_readlink(ret, buf, size);
+        ret = local_now_fd(n, HOST_WORK_STAT);
+        if (ret < 0 && ret != -EAGAIN) {
+            return ret;
+        }
+        if (ret >= 0 &&
+            host_link_wait(&lf->devs, node->dev, ret) == HOST_WAIT_NEVER) {
+            return hostfs_readlink(ret, buf, size);
         }
     }
     return local_run_held(&r.w, n, -1, readlink_work);
@@ -186,7 +191,7 @@ int coroutine_fn local_statfs(FsCall *call, FsNode *node, FsStatfs *st)
 {
     StatfsWork s = { .st = st };
     LocalNode *n = local_node(node);
-    int fd = stat_fd(n);
+    int fd = local_now_fd(n, HOST_WORK_STAT);
 
     if (fd != -EAGAIN) {
         return fd < 0 ? fd : hostfs_statfs(fd, st);

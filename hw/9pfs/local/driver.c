@@ -13,7 +13,7 @@
  * pinned descriptors. The export's thread does the others itself: it looks a
  * name up if the kernel has it in its cache (walk.c), and it stats an open
  * inode, on file systems that need no server for this. On file systems in
- * memory (host/device-numbers.h) it does almost everything.
+ * memory (host/device-numbers.h) it also opens files and reads attributes.
  */
 #include "qemu/osdep.h"
 #include "block/thread-pool.h"
@@ -67,7 +67,7 @@ static unsigned char entry_type(void *opaque, int dir, const char *name,
 }
 
 typedef struct OpenWork {
-    const LocalHost *host;
+    const HostFs *host;
     int handle;
     int flags;
 } OpenWork;
@@ -76,7 +76,28 @@ static int open_work(void *opaque)
 {
     OpenWork *o = opaque;
 
-    return hostfs_open(&o->host->host, o->handle, o->flags);
+    return hostfs_open(o->host, o->handle, o->flags);
+}
+
+/* Opens the file here, if that does not wait: the descriptor, or -errno. */
+static int coroutine_fn open_now(LocalNode *n, int flags)
+{
+    int fd = flags & O_TRUNC ? -EAGAIN : local_now_fd(n, HOST_WORK_READ);
+
+    return fd < 0 ? fd
+                  : hostfs_open(&local_fs(&n->node)->now.host, fd, flags);
+}
+
+static int coroutine_fn open_in_pool(LocalNode *n, int flags)
+{
+    OpenWork o = { .host = &local_fs(&n->node)->host.host, .flags = flags };
+    int ret = o.handle = local_node_pin(n);
+
+    if (ret >= 0) {
+        ret = local_run(n->node.dev, open_work, &o);
+        local_node_unpin(n);
+    }
+    return ret;
 }
 
 static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
@@ -84,8 +105,7 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
 {
     LocalNode *n = local_node(node);
     LocalFs *lf = local_fs(node);
-    OpenWork o = { .host = &lf->host, .flags = flags };
-    HostDevKind kind = host_dev_kind(&lf->devs, node->dev);
+    HostDevKind kind;
     int ret;
 
     /* On the host any type may be a regular file: see hostfs_open() */
@@ -99,16 +119,16 @@ static int coroutine_fn local_open_file(FsCall *call, FsNode *node, int flags,
     if (ret < 0) {
         return ret;
     }
-    ret = o.handle = local_node_pin(n);
-    if (ret >= 0) {
-        ret = local_run(node->dev, local_wait(n, HOST_WORK_ANY), open_work,
-                        &o);
-        local_node_unpin(n);
+    ret = open_now(n, flags);
+    if (ret == -EAGAIN || ret == -EMFILE) {
+        ret = open_in_pool(n, flags);
     }
     if (ret < 0) {
         host_files_remove();
         return ret;
     }
+    /* On the way it may have shown that the file system is another one. */
+    kind = host_dev_kind(&lf->devs, node->dev);
     *file = host_file_new(node, ret, flags, lf->writeout, kind);
     if (lf->host.model->hides_types) {
         host_file_set_entry_type(*file, entry_type, &lf->host);
@@ -170,11 +190,9 @@ typedef struct XattrWork {
 } XattrWork;
 
 /* Puts the value into x->result and returns its length, or -errno. */
-static int getxattr_work(void *opaque)
+static int get_value(XattrWork *x, const LocalHost *host,
+                     const LocalInode *inode)
 {
-    XattrWork *x = opaque;
-    const LocalHost *host = x->w.host;
-    const LocalInode *inode = &x->w.hold.inode;
     unsigned tries = XATTR_TRIES;
     ssize_t len = XATTR_FIRST;
 
@@ -194,13 +212,32 @@ static int getxattr_work(void *opaque)
     return len < 0 ? len : -ERANGE;
 }
 
+static int getxattr_work(void *opaque)
+{
+    XattrWork *x = opaque;
+
+    return get_value(x, x->w.host, &x->w.hold.inode);
+}
+
 static int coroutine_fn local_getxattr(FsCall *call, FsNode *node,
                                        const char *name,
                                        uint8_t **value, size_t *size)
 {
+    const LocalHost *now = &local_fs(node)->now;
+    LocalInode inode = { .dir = -1, .kept = -1 };
+    LocalNode *n = local_node(node);
     XattrWork x = { .name = name };
-    int ret = local_run_held(&x.w, local_node(node), -1, getxattr_work);
+    int ret = -EAGAIN;
 
+    if (!now->model->needs_name) {
+        ret = inode.handle = local_now_fd(n, HOST_WORK_READ);
+    }
+    if (ret >= 0) {
+        ret = get_value(&x, now, &inode);
+    }
+    if (ret == -EAGAIN) {
+        ret = local_run_held(&x.w, n, -1, getxattr_work);
+    }
     if (ret < 0) {
         return ret;
     }
@@ -282,6 +319,19 @@ static bool set_mode(const FsdevLocalOptions *o, const char *option,
     return true;
 }
 
+static void handles_error(int ret, const FsdevLocalOptions *o, Error **errp)
+{
+    if (ret == -EPERM) {
+        error_setg(errp, "migration=handles: QEMU may not open file handles, "
+                   "for which it must be root (CAP_DAC_READ_SEARCH)");
+    } else if (ret == -EOPNOTSUPP) {
+        error_setg(errp, "migration=handles: the file system of path '%s' "
+                   "has no file handles", o->path);
+    } else {
+        error_setg_errno(errp, -ret, "migration=handles: path '%s'", o->path);
+    }
+}
+
 /*
  * Opens the directory and the model, and fills in @attr of the directory. Any
  * thread, which may be late: the export may have gone. Returns a descriptor, or
@@ -330,7 +380,13 @@ static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
         return -1;
     }
     host_dev_set(&lf->devs, fd, attr->dev);
-    local_probe_handles(lf);
+    ret = local_handles_probe(&lf->handles, &lf->host);
+    if (ret < 0 && lf->migration == FSDEV_MIGRATION_HANDLES) {
+        handles_error(ret, o, errp);
+        close(fd);
+        hostfs_destroy(host);
+        return -1;
+    }
     return fd;
 }
 
@@ -342,9 +398,7 @@ static void local_close_directory(LocalFs *lf)
 
 static void local_fs_free(LocalFs *lf)
 {
-    if (lf->mount_fd >= 0) {
-        close(lf->mount_fd);
-    }
+    local_handles_close(&lf->handles);
     host_devs_destroy(&lf->devs);
     g_free(lf);
 }
@@ -461,7 +515,8 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     lf->host.fmode = FMODE_DEFAULT;
     lf->host.dmode = DMODE_DEFAULT;
     lf->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
-    lf->mount_fd = -1;
+    lf->handles.mount_fd = -1;
+    lf->migration = fs->migration;
 
     host_pool_init();
     host_fds_add_export(fs);
@@ -477,6 +532,8 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
         }
         return false;
     }
+    lf->now = lf->host;
+    lf->now.host.at_once = true;
     return true;
 }
 
@@ -541,6 +598,9 @@ static const FsDriver local_driver = {
     .getxattr = local_getxattr,
     .setxattr = local_setxattr,
     .removexattr = local_removexattr,
+    .save_node = local_save_node,
+    .restore_node = local_restore_node,
+    .settle = host_file_settle,
     .query = local_query,
     .detach = local_detach,
     .enter = local_enter,

@@ -24,6 +24,10 @@
  * numbers of deleted files. Otherwise the node is stale, and the error is
  * ESTALE, as on any network file system in Linux.
  *
+ * Of a node that a migration brought, neither name nor handle is trusted: only
+ * the thread pool looks for it, and finds it only where a walk of the guest
+ * would, with the type that it had.
+ *
  * A name may be wrong. The host may rename files without QEMU's knowledge. And
  * while a rename by the guest is under way, the old and the new name may both
  * be wrong: a lookup that fails waits for the rename and tries again
@@ -42,6 +46,7 @@ typedef struct FindStep {
     FsEntry *entry;             /* a reference */
     LocalNode *node;            /* the node it must be; a reference */
     uint64_t born;              /* or 0 */
+    bool restored;              /* FsNode.restored */
     char *name;                 /* the entry's name at the start */
     FsNode *parent;             /* likewise; only to compare: no reference */
 } FindStep;
@@ -51,6 +56,7 @@ typedef struct Find {
     LocalFs *lf;
     LocalNode *start;           /* a reference; pinned if it is open */
     struct file_handle *saved_handle;   /* copy of the start's; or NULL */
+    bool foreign;               /* it came with a migration */
     GArray *steps;              /* FindStep, from the target up */
     /* Results of find_work() */
     int failed;                 /* a step's index; steps->len: start; or -1 */
@@ -97,6 +103,7 @@ static bool find_gather(Find *f, LocalNode *n)
             return false;
         }
         s.born = local_node_born(n);
+        s.restored = n->node.restored;
         s.entry = fs_entry_ref(entry);
         s.node = local_node(fs_node_ref(&n->node));
         s.name = g_strdup(entry->name);
@@ -109,32 +116,59 @@ static bool find_gather(Find *f, LocalNode *n)
     if (n->path_fd.fd >= 0) {
         host_fd_pin(&n->path_fd);
     } else {
-        f->saved_handle = g_memdup2(n->saved_handle, sizeof(*n->saved_handle) +
-                                    n->saved_handle->handle_bytes);
+        f->saved_handle = local_handle_copy(n->saved_handle);
+        f->foreign = n->node.restored;
     }
     return true;
+}
+
+/* Whether a restored node's inode has the type that it had for the guest */
+static bool has_type(const LocalNode *n, const FsAttr *attr)
+{
+    return (attr->mode & S_IFMT) == n->node.type;
 }
 
 /* In the thread pool: opens the start by its file handle, or -errno. */
 static int find_open_handle(Find *f)
 {
-    int fd = open_by_handle_at(f->lf->mount_fd, f->saved_handle,
-                               O_PATH | O_CLOEXEC);
     FsAttr attr;
-    int ret;
+    int fd = local_handle_open(&f->lf->handles, f->saved_handle, f->foreign,
+                               &attr);
 
-    if (fd < 0) {
-        return -errno;
+    if (fd >= 0 && (!local_node_is(f->start, 0, &attr) ||
+                    (f->foreign && !has_type(f->start, &attr)))) {
+        close(fd);
+        return -ESTALE;
     }
-    ret = hostfs_getattr(fd, &attr);
-    if (ret == 0 && !local_node_is(f->start, 0, &attr)) {
+    return fd;
+}
+
+/* In the thread pool: opens the step's node in @dir, or -errno. */
+static int find_open_step(const Find *f, const FindStep *s, int dir)
+{
+    const LocalHost *host = &f->lf->host;
+    LocalInode inode = { .dir = dir, .name = s->name, .kept = -1 };
+    FsAttr attr;
+    int ret = 0;
+
+    inode.handle = hostfs_step(&host->host, dir, s->name, HOST_WAIT_POOL,
+                               &attr);
+    if (inode.handle < 0) {
+        return inode.handle;
+    }
+    if (s->restored) {
+        /* Also refuses names that the model hides. */
+        ret = host->model->getattr(host, &inode, &attr);
+    }
+    if (ret == 0 && (!local_node_is(s->node, s->born, &attr) ||
+                     (s->restored && !has_type(s->node, &attr)))) {
         ret = -ESTALE;
     }
     if (ret < 0) {
-        close(fd);
+        close(inode.handle);
         return ret;
     }
-    return fd;
+    return inode.handle;
 }
 
 static int find_work(void *opaque)
@@ -142,7 +176,6 @@ static int find_work(void *opaque)
     Find *f = opaque;
     int above = -1;             /* the directory of cur, if opened here */
     int start, cur, i;
-    FsAttr attr;
 
     if (f->saved_handle) {
         start = find_open_handle(f);
@@ -157,13 +190,8 @@ static int find_work(void *opaque)
     cur = start;
     for (i = f->steps->len - 1; i >= 0; i--) {
         FindStep *s = &g_array_index(f->steps, FindStep, i);
-        int fd = hostfs_step(&f->lf->host.host, cur, s->name, HOST_WAIT_POOL,
-                             &attr);
+        int fd = find_open_step(f, s, cur);
 
-        if (fd >= 0 && !local_node_is(s->node, s->born, &attr)) {
-            close(fd);
-            fd = -ESTALE;
-        }
         if (above >= 0) {
             close(above);
         }
@@ -204,7 +232,8 @@ static int coroutine_fn find_try_step(FsEntry *entry, void *opaque)
     FsAttr attr;
     int fd;
 
-    if (local_wait(dir, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
+    if (n->node.restored ||
+        local_wait(dir, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
         return -EAGAIN;
     }
     fd = hostfs_step(&local_fs(&n->node)->host.host, host_fd_use(&dir->path_fd),
@@ -215,7 +244,7 @@ static int coroutine_fn find_try_step(FsEntry *entry, void *opaque)
     if (!local_node_is(n, local_node_born(n), &attr) ||
         !host_dev_known_at(&local_fs(&n->node)->devs, fd, attr.dev)) {
         /* Let the thread pool decide. */
-        close(fd);
+        host_pool_close(fd);
         return -EAGAIN;
     }
     host_fd_pin(&n->path_fd);
@@ -252,6 +281,26 @@ static void coroutine_fn find_take(LocalNode *n, int fd)
     } else if (fd >= 0) {
         close(fd);
     }
+}
+
+/*
+ * Takes over @fd for the node of that step, or -1. Returns false if the kind of
+ * the node's file system, and so its time of birth, was not known when the way
+ * was gathered: then look again.
+ */
+static bool coroutine_fn find_take_step(Find *f, unsigned step, int fd)
+{
+    FindStep *s = &g_array_index(f->steps, FindStep, step);
+
+    if (fd >= 0 && s->restored) {
+        host_dev_learn(&f->lf->devs, fd, s->node->node.dev);
+        if (local_node_born(s->node) != s->born) {
+            host_pool_close(fd);
+            return false;
+        }
+    }
+    find_take(s->node, fd);
+    return true;
 }
 
 /*
@@ -306,18 +355,20 @@ static int coroutine_fn find_node(LocalNode *n)
             find_end(&f);
             return -ESTALE;
         }
-        ret = local_run(f.start->node.dev, HOST_WAIT_POOL, find_work, &f);
+        ret = local_run(f.start->node.dev, find_work, &f);
         again = false;
         if (ret < 0) {
             again = find_again(&f, &ret);
         } else if (f.steps->len == 0) {
             find_take(n, f.fd);
         } else {
-            find_take(n, f.fd);
+            again = !find_take_step(&f, 0, f.fd);
             /* Keep the directory open, too, for other names in it. */
-            find_take(f.steps->len > 1
-                      ? g_array_index(f.steps, FindStep, 1).node
-                      : f.start, f.parent_fd);
+            if (f.steps->len > 1) {
+                find_take_step(&f, 1, f.parent_fd);
+            } else {
+                find_take(f.start, f.parent_fd);
+            }
         }
         find_end(&f);
         if (n->path_fd.fd >= 0) {

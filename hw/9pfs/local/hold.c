@@ -113,23 +113,10 @@ static int coroutine_fn hold_begin(LocalHold *hold, LocalNode *n, int file)
     return 0;
 }
 
-/* Takes a directory of the work into account, too. */
-static void add_wait(const LocalNode *dir, const char *name, HostWait *wait,
-                     uint64_t *dev)
-{
-    HostWait more = dir ? local_wait_name(dir, name) : HOST_WAIT_NEVER;
-
-    if (more > *wait) {
-        *wait = more;
-        *dev = dir->node.dev;
-    }
-}
-
 int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
                                 ThreadPoolFunc *func)
 {
-    HostWait wait;
-    uint64_t dev;
+    LocalNode *slow;
     int ret;
 
     w->host = &local_fs(&n->node)->host;
@@ -138,11 +125,8 @@ int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
         if (ret < 0) {
             return ret;
         }
-        wait = local_wait(n, HOST_WORK_ANY);
-        dev = n->node.dev;
-        add_wait(w->hold.dir, w->hold.name, &wait, &dev);
-        add_wait(w->dir, w->name, &wait, &dev);
-        ret = local_run(dev, wait, func, w);
+        slow = local_node_slower(local_node_slower(n, w->hold.dir), w->dir);
+        ret = local_run(slow->node.dev, func, w);
     } while (hold_end(&w->hold, n, &ret));
     return ret;
 }

@@ -23,15 +23,13 @@ typedef struct LocalHold {
 typedef struct LocalWork {
     LocalHold hold;
     const LocalHost *host;
-    LocalNode *dir;             /* pinned; the work names something there; */
-    const char *name;           /* or NULL */
+    LocalNode *dir;             /* pinned, or NULL; also of the work */
 } LocalWork;
 
 /*
- * Holds @n and runs @func(@w), in the thread pool if the work may wait for one
- * of the file systems that it touches. @file
- * is an open descriptor to use if the node has none, or -1. *@w is zero except
- * for the operation's own fields.
+ * Holds @n and runs @func(@w) in the thread pool. @file is an open descriptor
+ * to use if the node has none, or -1. *@w is zero except for the operation's
+ * own fields.
  */
 int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
                                 ThreadPoolFunc *func);
@@ -42,9 +40,21 @@ static inline bool local_hidden(const LocalFs *lf, const char *name)
     return lf->host.model->reserved(name);
 }
 
+/* What LocalModel.getattr does besides: a mapped model reads a view. */
+static inline HostWork local_view_work(const LocalFs *lf)
+{
+    return lf->host.model->hides_types ? HOST_WORK_READ : HOST_WORK_STAT;
+}
+
 /* The attributes of an inode as the guest sees them. Any thread; may block. */
 int local_inode_getattr(const LocalHost *host, const LocalInode *inode,
                         FsAttr *attr);
+
+/*
+ * A descriptor of @n, valid until the coroutine yields, on which this thread
+ * may do @work, with LocalFs.now; -EAGAIN: the work may wait
+ */
+int coroutine_fn local_now_fd(LocalNode *n, HostWork work);
 
 /* FsDriver operations, as fs/driver.h describes them */
 int coroutine_fn local_walk(FsCall *call, FsNode *dir,

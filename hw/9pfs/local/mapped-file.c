@@ -96,14 +96,15 @@ static int claim_view(const LocalHost *lh, const LocalInode *inode,
     if (mounted && dir.dev != host->dev) {
         /* It has no other name with the same metadata. */
         local_keys_add(k, dir.dev, dir.ino, shared);
-        return local_keys_claim(k);
+        local_keys_claim(k);
+        return 0;
     }
     local_keys_add(k, host->dev, host->ino, shared);
     if (inode->name) {
         local_keys_add(k, dir.dev, dir.ino, true);
     }
-    ret = local_keys_claim(k);
-    if (ret == 0 && inode->name && !mounted) {
+    local_keys_claim(k);
+    if (inode->name && !mounted) {
         ret = check_name(lh, inode, host);
         if (ret < 0) {
             local_keys_drop(k);
@@ -282,9 +283,7 @@ static int make_new(const LocalHost *lh, int dir, const FsMakeArgs *make,
         ret = local_keys_add_handle(&k, dir, false);
     }
     if (ret == 0) {
-        ret = local_keys_claim(&k);
-    }
-    if (ret == 0) {
+        local_keys_claim(&k);
         ret = make_claimed(lh, dir, make, flags, fd, attr);
         local_keys_drop(&k);
     }
@@ -349,9 +348,7 @@ static int mapped_link(const LocalHost *lh, const LocalInode *inode,
     local_keys_add(&k, to.dev, to.ino, false);
     ret = inode->name ? local_keys_add_handle(&k, inode->dir, true) : 0;
     if (ret == 0) {
-        ret = local_keys_claim(&k);
-    }
-    if (ret == 0) {
+        local_keys_claim(&k);
         ret = link_claimed(lh, inode, &attr, dir, name);
         local_keys_drop(&k);
     }

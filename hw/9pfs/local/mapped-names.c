@@ -174,9 +174,7 @@ static int rename_once(const LocalHost *lh, int olddir, const char *oldname,
         ret = look_at_target(lh, newdir, newname, &k, t);
     }
     if (ret == 0) {
-        ret = local_keys_claim(&k);
-    }
-    if (ret == 0) {
+        local_keys_claim(&k);
         ret = rename_claimed(lh, olddir, oldname, newdir, newname, t);
         local_keys_drop(&k);
     }
@@ -285,9 +283,7 @@ static int unlink_once(const LocalHost *lh, int dir, const char *name,
         ret = look_at_target(lh, dir, name, &k, t);
     }
     if (ret == 0) {
-        ret = local_keys_claim(&k);
-    }
-    if (ret == 0) {
+        local_keys_claim(&k);
         ret = unlink_claimed(lh, dir, name, rmdir, expect, t);
         local_keys_drop(&k);
     }

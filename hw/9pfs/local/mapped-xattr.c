@@ -42,7 +42,10 @@ static int claim_view(const LocalInode *inode, LocalKeys *k)
 
     *k = (LocalKeys) { };
     ret = local_keys_add_handle(k, inode->handle, false);
-    return ret < 0 ? ret : local_keys_claim(k);
+    if (ret == 0) {
+        local_keys_claim(k);
+    }
+    return ret;
 }
 
 static bool mapped_reserved(const char *name)

@@ -9,7 +9,6 @@
  * no effect.
  */
 #include "qemu/osdep.h"
-#include "qemu/coroutine.h"
 #include "mapped.h"
 
 /* Rounds in which the host may make and remove the file that a guest opens */
@@ -40,10 +39,9 @@ int local_keys_add_handle(LocalKeys *k, int fd, bool shared)
     return ret;
 }
 
-int local_keys_claim(LocalKeys *k)
+void local_keys_claim(LocalKeys *k)
 {
-    return fs_claims_take(&claims, &k->key[k->n - 1], !qemu_in_coroutine())
-           ? 0 : -EAGAIN;
+    fs_claims_take(&claims, &k->key[k->n - 1]);
 }
 
 void local_keys_drop(LocalKeys *k)

@@ -36,12 +36,8 @@ typedef struct LocalKeys {
 void local_keys_add(LocalKeys *k, uint64_t dev, uint64_t ino, bool shared);
 int local_keys_add_handle(LocalKeys *k, int fd, bool shared);
 
-/*
- * If another thread has one of the inodes, a coroutine, which must not wait,
- * gets -EAGAIN: call this before anything is done; local_run_once() goes on in
- * the thread pool.
- */
-int local_keys_claim(LocalKeys *k);
+/* Waits for another thread that has one of the inodes. */
+void local_keys_claim(LocalKeys *k);
 void local_keys_drop(LocalKeys *k);
 
 /* LocalView.valid */

@@ -50,7 +50,11 @@ struct LocalModel {
      * means the inode, and return -ESTALE when it does not.
      */
     bool needs_name;
-    /* Whether the guest may see another type than the host's d_type */
+    /*
+     * Whether the model keeps a view beside the file, which may be slower to
+     * read than the host's attributes; so the guest may see another type than
+     * the host's d_type.
+     */
     bool hides_types;
 
     /*

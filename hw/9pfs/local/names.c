@@ -10,7 +10,6 @@
  * (LocalModel.keep).
  */
 #include "qemu/osdep.h"
-#include "qemu/coroutine.h"
 #include "hw/9pfs/host/file.h"
 #include "local.h"
 
@@ -55,8 +54,7 @@ int coroutine_fn local_create(FsCall *call, FsNode *dir,
     }
     ret = m.dir = local_node_pin(d);
     if (ret >= 0) {
-        ret = local_run(dir->dev, local_wait_name(d, make->name), create_work,
-                        &m);
+        ret = local_run(dir->dev, create_work, &m);
         local_node_unpin(d);
     }
     if (ret < 0) {
@@ -91,7 +89,7 @@ int coroutine_fn local_make(FsCall *call, FsNode *dir,
     if (ret < 0) {
         return ret;
     }
-    ret = local_run(dir->dev, local_wait_name(d, make->name), make_work, &m);
+    ret = local_run(dir->dev, make_work, &m);
     local_node_unpin(d);
     local_dir_changed(d);
     return ret;
@@ -126,7 +124,6 @@ int coroutine_fn local_link(FsCall *call, FsNode *node,
         return ret;
     }
     l.w.dir = d;
-    l.w.name = name;
     ret = local_run_held(&l.w, local_node(node), -1, link_work);
     local_node_unpin(d);
     if (ret == 0) {
@@ -176,23 +173,14 @@ static void coroutine_fn victim_hold(Victim *v, LocalNode *dir,
 
 /*
  * Before the name goes; @dir: an O_PATH descriptor. Any thread; may block.
- * -EAGAIN: local_run_once() calls again. Without what is kept under the name,
- * the name goes all the same.
+ * Without what is kept under the name, the name goes all the same.
  */
-static int victim_keep(Victim *v, const LocalHost *host, int dir)
+static void victim_keep(Victim *v, const LocalHost *host, int dir)
 {
-    if (v->keep && v->kept < 0) {
+    if (v->keep) {
         v->inode.dir = dir;
         v->kept = host->model->keep(host, &v->inode);
-        return v->kept == -EAGAIN && qemu_in_coroutine() ? -EAGAIN : 0;
     }
-    return 0;
-}
-
-/* Whether the work may wait for the victim's own file system */
-static HostWait victim_wait(const Victim *v)
-{
-    return v->n ? local_wait(v->n, HOST_WORK_ANY) : HOST_WAIT_NEVER;
 }
 
 static void victim_release(Victim *v, LocalNode *dir, const char *name,
@@ -204,7 +192,7 @@ static void victim_release(Victim *v, LocalNode *dir, const char *name,
     if (gone) {
         local_node_unnamed(v->n, dir, name, v->kept);
     } else if (v->kept >= 0) {
-        close(v->kept);
+        host_pool_close(v->kept);
     }
     local_node_unpin(v->n);
     fs_node_unref(&v->n->node);
@@ -223,9 +211,7 @@ static int rename_work(void *opaque)
 {
     RenameWork *r = opaque;
 
-    if (victim_keep(&r->over, r->host, r->newdir) < 0) {
-        return -EAGAIN;
-    }
+    victim_keep(&r->over, r->host, r->newdir);
     return r->host->model->rename(r->host, r->olddir, r->oldname,
                                   r->newdir, r->newname);
 }
@@ -258,8 +244,7 @@ int coroutine_fn local_rename(FsCall *call,
         .host = &lf->host, .oldname = oldname, .newname = newname,
     };
     FsRename rename = { };
-    HostWait wait, more;
-    LocalNode *moved;
+    LocalNode *moved, *slow;
     int ret;
 
     if (local_hidden(lf, oldname)) {
@@ -273,10 +258,8 @@ int coroutine_fn local_rename(FsCall *call,
         return ret;
     }
     fs_rename_begin(&rename, olddir, oldname, newdir, newname);
-    wait = MAX(local_wait_name(to, newname), victim_wait(&r.over));
-    more = local_wait_name(from, oldname);
-    ret = local_run_once(more < wait ? newdir->dev : olddir->dev,
-                         MAX(more, wait), rename_work, &r);
+    slow = local_node_slower(local_node_slower(from, to), r.over.n);
+    ret = host_pool_run(slow->node.dev, rename_work, &r);
     moved = local_node_named(from, oldname);
     if (ret == 0) {
         local_dir_changed(from);
@@ -306,9 +289,7 @@ static int unlink_work(void *opaque)
 {
     UnlinkWork *u = opaque;
 
-    if (victim_keep(&u->victim, u->host, u->dir) < 0) {
-        return -EAGAIN;
-    }
+    victim_keep(&u->victim, u->host, u->dir);
     return u->host->model->unlink(u->host, u->dir, u->name, u->rmdir,
                                   u->expect);
 }
@@ -345,9 +326,8 @@ int coroutine_fn local_unlink(FsCall *call, FsNode *dir,
      * the name is gone already and the entry is not.
      */
     fs_names_begin(lf->fs);
-    ret = local_run_once(dir->dev, MAX(local_wait_name(d, name),
-                                       victim_wait(&u.victim)),
-                         unlink_work, &u);
+    ret = host_pool_run(local_node_slower(d, u.victim.n)->node.dev,
+                        unlink_work, &u);
     if (ret == 0) {
         local_dir_changed(d);
     }

@@ -48,13 +48,13 @@ void local_node_unnamed(LocalNode *n, LocalNode *dir, const char *name,
     }
     if (fs_node_where(&n->node)) {
         if (kept >= 0) {
-            close(kept);
+            host_pool_close(kept);
         }
         return;
     }
     host_fd_keep(&n->path_fd);
     if (kept >= 0 && (n->kept >= 0 || host_files_add() < 0)) {
-        close(kept);
+        host_pool_close(kept);
     } else if (kept >= 0) {
         n->kept = kept;
     }
@@ -97,52 +97,6 @@ bool local_node_is(const LocalNode *n, uint64_t born, const FsAttr *attr)
            (!born || !fs_attr_born(attr) || fs_attr_born(attr) == born);
 }
 
-/* The file handle of @fd, or NULL if there is none in the root's mount */
-static struct file_handle *get_file_handle(LocalFs *lf, int fd)
-{
-    union {
-        struct file_handle fh;
-        char space[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-    } u;
-    int mount_id;
-
-    u.fh.handle_bytes = MAX_HANDLE_SZ;
-    if (lf->mount_fd < 0 ||
-        name_to_handle_at(fd, "", &u.fh, &mount_id, AT_EMPTY_PATH) < 0 ||
-        mount_id != lf->mount_id) {
-        return NULL;
-    }
-    return g_memdup2(&u, sizeof(u.fh) + u.fh.handle_bytes);
-}
-
-void local_probe_handles(LocalFs *lf)
-{
-    g_autofree struct file_handle *handle = NULL;
-    struct file_handle none = { .handle_bytes = 0 };
-    int fd;
-
-    lf->mount_fd = -1;
-    /* There is no room for the handle: the call returns only the mount. */
-    if (name_to_handle_at(lf->host.host.root, "", &none, &lf->mount_id,
-                          AT_EMPTY_PATH) == 0 || errno != EOVERFLOW) {
-        return;
-    }
-    lf->mount_fd = openat(lf->host.host.root, ".",
-                          O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (lf->mount_fd < 0) {
-        return;
-    }
-    handle = get_file_handle(lf, lf->host.host.root);
-    fd = handle ? open_by_handle_at(lf->mount_fd, handle, O_PATH | O_CLOEXEC)
-                : -1;
-    if (fd < 0) {
-        close(lf->mount_fd);
-        lf->mount_fd = -1;
-    } else {
-        close(fd);
-    }
-}
-
 /*
  * The budget is about to close the descriptor: saves the inode's file handle,
  * or keeps the descriptor if neither a handle nor a name leads to the inode.
@@ -156,7 +110,8 @@ static void node_evict(HostFd *h)
               &stx) == 0 && stx.stx_nlink == 0 && host_fd_keep(h)) {
         return;
     }
-    n->saved_handle = get_file_handle(local_fs(&n->node), h->fd);
+    n->saved_handle = local_handle_get(&local_fs(&n->node)->handles,
+                                       h->fd);
     if (!n->saved_handle && !fs_node_any_entry(&n->node)) {
         host_fd_keep(h);
     }
@@ -166,6 +121,7 @@ void local_node_set_fd(LocalNode *n, int fd)
 {
     host_fd_set(&n->path_fd, fd);
     g_clear_pointer(&n->saved_handle, g_free);
+    n->node.restored = false;
 }
 
 /*
@@ -192,13 +148,56 @@ LocalNode *local_node_root(LocalFs *lf, int fd, const FsAttr *attr)
     return n;
 }
 
+/* Whether migrations bring file handles */
+static bool uses_handles(const LocalFs *lf)
+{
+    return lf->migration == FSDEV_MIGRATION_HANDLES ||
+           lf->migration == FSDEV_MIGRATION_AUTO;
+}
+
+FsNode *local_restore_node(FsExport *fs, const FsNodeState *state)
+{
+    LocalFs *lf = fs->priv;
+    LocalNode *n = g_new0(LocalNode, 1);
+
+    host_fd_init(&n->path_fd, node_evict);
+    n->kept = -1;
+    n->born = state->born;
+    if (uses_handles(lf)) {
+        n->saved_handle = local_handle_restore(&lf->handles, state);
+    }
+    fs_node_init_restored(&n->node, fs, state);
+    return &n->node;
+}
+
+void local_save_node(FsNode *node, FsNodeState *state)
+{
+    LocalNode *n = local_node(node);
+    LocalFs *lf = local_fs(node);
+    g_autofree struct file_handle *handle = NULL;
+
+    state->born = n->born;
+    /* Where the model keeps the view open, the inode alone is not enough. */
+    if (!uses_handles(lf) || n->kept >= 0) {
+        return;
+    }
+    if (n->path_fd.fd >= 0) {
+        handle = local_handle_get(&lf->handles, n->path_fd.fd);
+    } else if (n->saved_handle) {
+        handle = local_handle_copy(n->saved_handle);
+    }
+    if (handle) {
+        local_handle_save(handle, state);
+    }
+}
+
 void local_node_free(FsNode *node)
 {
     LocalNode *n = local_node(node);
 
     host_fd_drop(&n->path_fd);
     if (n->kept >= 0) {
-        close(n->kept);
+        host_pool_close(n->kept);
         host_files_remove();
     }
     g_free(n->saved_handle);
@@ -269,32 +268,22 @@ LocalNode *local_node_accept(LocalFs *lf, int fd, const FsAttr *attr,
  * Running
  */
 
-HostWait local_wait_name(const LocalNode *dir, const char *name)
+LocalNode *local_node_slower(LocalNode *a, LocalNode *b)
 {
-    HostWait wait = local_wait(dir, HOST_WORK_ANY);
+    const HostDevs *devs = &local_fs(&a->node)->devs;
 
-    return wait == HOST_WAIT_NEVER && hostfs_is_mount(dir->path_fd.fd, name)
-           ? HOST_WAIT_POOL : wait;
+    return b && host_dev_kind(devs, b->node.dev) <
+                host_dev_kind(devs, a->node.dev) ? b : a;
 }
 
-int coroutine_fn local_run_once(uint64_t dev, HostWait wait,
-                                ThreadPoolFunc *func, void *opaque)
-{
-    int ret = host_run(dev, wait, func, opaque);
-
-    return ret == -EAGAIN && wait == HOST_WAIT_NEVER
-           ? host_run(dev, HOST_WAIT_POOL, func, opaque) : ret;
-}
-
-int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
-                           void *opaque)
+int coroutine_fn local_run(uint64_t dev, ThreadPoolFunc *func, void *opaque)
 {
     unsigned tries = RUN_TRIES;
     HostAgain again = { };
     int ret;
 
     do {
-        ret = local_run_once(dev, wait, func, opaque);
+        ret = host_pool_run(dev, func, opaque);
     } while ((ret == -EMFILE && --tries && host_fds_relieve()) ||
              (ret == -EAGAIN && host_again(&again, &ret)));
     return ret;

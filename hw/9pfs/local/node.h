@@ -12,15 +12,16 @@
 #include "hw/9pfs/fs/export.h"
 #include "hw/9pfs/host/device-numbers.h"
 #include "hw/9pfs/host/fd-budget.h"
+#include "handle.h"
 #include "model.h"
 
 typedef struct LocalFs {
     FsExport *fs;
     LocalHost host;
+    LocalHost now;              /* the same, for work in the export's thread */
     bool writeout;
-    /* A descriptor in the root's mount for open_by_handle_at(2), or -1 */
-    int mount_fd;
-    int mount_id;
+    LocalHandles handles;
+    FsdevMigration migration;
     uint32_t changes;           /* counts changes of names */
     HostDevs devs;
 } LocalFs;
@@ -28,7 +29,10 @@ typedef struct LocalFs {
 typedef struct LocalNode {
     FsNode node;
     HostFd path_fd;             /* O_PATH */
-    /* name_to_handle_at(2), while the descriptor is closed; or NULL */
+    /*
+     * name_to_handle_at(2), while the descriptor is closed; or NULL. Foreign
+     * if node.restored (handle.h)
+     */
     struct file_handle *saved_handle;
     uint64_t born;              /* ns, tells reused numbers apart; or 0 */
     int kept;                   /* LocalInode.kept, or -1 */
@@ -48,13 +52,14 @@ static inline LocalFs *local_fs(const FsNode *node)
 
 /*
  * Makes the export's root a node; takes over @fd. The caller first finds out
- * with local_probe_handles() whether the driver can use file handles.
+ * with local_handles_probe() whether the driver can use file handles.
  */
 LocalNode *local_node_root(LocalFs *lf, int fd, const FsAttr *attr);
-void local_probe_handles(LocalFs *lf);
 
-/* FsDriver.node_free */
+/* FsDriver operations, as fs/driver.h describes them */
 void local_node_free(FsNode *node);
+void local_save_node(FsNode *node, FsNodeState *state);
+FsNode *local_restore_node(FsExport *fs, const FsNodeState *state);
 
 /*
  * Returns the node for the inode of @fd, with a reference for the caller, and
@@ -118,26 +123,15 @@ static inline HostWait local_wait(const LocalNode *n, HostWork work)
     return host_dev_wait(&local_fs(&n->node)->devs, n->node.dev, work);
 }
 
-/*
- * Whether work on the name @name in @dir, which is pinned, may wait: another
- * file system than the directory's may be mounted there.
- */
-HostWait local_wait_name(const LocalNode *dir, const char *name);
+/* That of two nodes (@b may be NULL) whose file system may take longer */
+LocalNode *local_node_slower(LocalNode *a, LocalNode *b);
 
 /*
- * Runs @func(@opaque) as host_run() does, and a second time, in the thread
- * pool, if it must not wait and fails with -EAGAIN: another thread has what it
- * needs (local_keys_claim()), and it has done nothing.
+ * Runs @func(@opaque), work on the file system @dev, in the thread pool; and
+ * again if it fails with -EMFILE and some descriptors can be closed, or with
+ * -EAGAIN: another process has a lease (hostfs_open()), or a file system its
+ * share of threads. In both cases @func has done nothing.
  */
-int coroutine_fn local_run_once(uint64_t dev, HostWait wait,
-                                ThreadPoolFunc *func, void *opaque);
-
-/*
- * The same, and again if it fails with -EMFILE and some descriptors can be
- * closed, or with -EAGAIN: another process has a lease (hostfs_open()), or a
- * file system its share of threads. In both cases @func has done nothing.
- */
-int coroutine_fn local_run(uint64_t dev, HostWait wait, ThreadPoolFunc *func,
-                           void *opaque);
+int coroutine_fn local_run(uint64_t dev, ThreadPoolFunc *func, void *opaque);
 
 #endif /* HW_9PFS_LOCAL_NODE_H */

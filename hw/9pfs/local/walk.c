@@ -4,8 +4,8 @@
  * The local driver's walk: from name to name.
  *
  * The export's thread looks a name up without waiting if the kernel has it in
- * its cache. From the first name that is not in the cache, the walk continues
- * in the thread pool.
+ * its cache, unless the security model has to read more than that. From the
+ * first name that is not in the cache, the walk continues in the thread pool.
  *
  * The pool's answer may be out of date: another request of the guest may change
  * a directory after the pool found a name in it and before the export's thread
@@ -112,35 +112,35 @@ static int coroutine_fn step_try(LocalWalk *w, const char *name, FsAttr *attr)
     LocalInode inode = { .dir = -1, .kept = -1 };
     LocalNode *dir = walk_at(w);
     LocalFs *lf = w->lf;
-    HostWait wait;
+    HostWork work = local_view_work(lf);
     int ret;
 
     if (lf->host.model->needs_name ||
-        local_wait(dir, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
+        local_wait(dir, HOST_WORK_LOOKUP) == HOST_WAIT_POOL ||
+        local_wait(dir, work) == HOST_WAIT_POOL) {
         return -EAGAIN;
     }
     ret = local_node_find(dir);
     if (ret < 0) {
         return ret;
     }
-    wait = local_wait(dir, HOST_WORK_LOOKUP);
-    if (wait == HOST_WAIT_POOL) {
+    if (local_wait(dir, HOST_WORK_LOOKUP) == HOST_WAIT_POOL) {
         return -EAGAIN;
     }
-    inode.handle = hostfs_step(&lf->host.host, host_fd_use(&dir->path_fd), name,
-                               wait, attr);
+    inode.handle = hostfs_step(&lf->now.host, host_fd_use(&dir->path_fd), name,
+                               HOST_WAIT_TRY_FIRST, attr);
     if (inode.handle < 0) {
         /* In the thread pool, local_run() makes room for descriptors. */
         return inode.handle == -EMFILE ? -EAGAIN : inode.handle;
     }
-    if (host_dev_learn(&lf->devs, inode.handle, attr->dev) >=
-        HOST_DEV_STORAGE) {
-        ret = lf->host.model->getattr(&lf->host, &inode, attr);
+    host_dev_learn(&lf->devs, inode.handle, attr->dev);
+    if (host_dev_wait(&lf->devs, attr->dev, work) == HOST_WAIT_NEVER) {
+        ret = lf->host.model->getattr(&lf->now, &inode, attr);
     } else {
         ret = -EAGAIN;
     }
     if (ret < 0) {
-        close(inode.handle);
+        host_pool_close(inode.handle);
         return ret;
     }
     walk_step(w, local_node_accept(lf, inode.handle, attr, dir, name,
@@ -173,7 +173,7 @@ static int coroutine_fn steps_run(LocalWalk *w, const char *const *names,
     w->waited = true;
     ret = s.from = local_node_pin(from);
     if (ret >= 0) {
-        ret = local_run(from->node.dev, HOST_WAIT_POOL, steps_work, &s);
+        ret = local_run(from->node.dev, steps_work, &s);
         local_node_unpin(from);
     }
     for (i = 0; i < s.walked; i++) {

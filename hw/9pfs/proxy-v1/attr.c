@@ -13,12 +13,14 @@
 #include "node.h"
 
 /* Attributes of an open file, with the ids that the helper reports */
-static int file_getattr(FsFile *file, FsAttr *attr)
+static int coroutine_fn file_getattr(FsFile *file, FsAttr *attr)
 {
     ProxyV1Node *n = proxy_v1_node(file->node);
-    int ret = hostfs_getattr(host_file_fd(file), attr);
+    ProxyV1Fs *ps = proxy_v1_fs(file->node);
+    HostWait wait = host_dev_wait(&ps->devs, file->node->dev, HOST_WORK_STAT);
+    int ret = host_file_getattr(file, wait, attr);
 
-    if (ret == 0 && proxy_v1_fs(file->node)->other_ids) {
+    if (ret == 0 && ps->other_ids) {
         attr->uid = n->uid;
         attr->gid = n->gid;
     }

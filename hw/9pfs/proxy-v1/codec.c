@@ -109,7 +109,7 @@ static ProxyRequest *proxy_v1_take(ProxyChannel *ch, ProxyStream *in)
 /* ProxyCodec.discard */
 static void proxy_v1_discard(ProxyChannel *ch, ProxyRequest *req)
 {
-    proxy_close_fds(req->fds, req->nfds);
+    proxy_close_files(req->fds, req->nfds);
 }
 
 static const ProxyCodec proxy_v1_codec = {
@@ -286,7 +286,7 @@ int coroutine_fn proxy_v1_descriptor(ProxyRequest *req, ProxyV1Type type)
         return -EMFILE;
     }
     if (value >= 0 || req->nfds) {
-        proxy_close_fds(req->fds, req->nfds);
+        proxy_close_files(req->fds, req->nfds);
         proxy_break(req->ch, "the helper sent a malformed reply to a request "
                     "of type %d", type);
         return -EIO;

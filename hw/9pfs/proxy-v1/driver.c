@@ -127,6 +127,7 @@ static const FsDriver proxy_v1_driver = {
     .getxattr = proxy_v1_get_xattr,
     .setxattr = proxy_v1_set_xattr,
     .removexattr = proxy_v1_remove_xattr,
+    .why_not_saved = "has a helper that speaks only protocol version 1",
     .query = proxy_v1_query,
     .helper_process = proxy_v1_process,
     .detach = proxy_v1_detach,

@@ -29,14 +29,14 @@
 static bool descriptor_good(FsNode *node, int fd, const FsAttr *attr)
 {
     int flags = fcntl(fd, F_GETFL);
-    struct stat st;
+    FsAttr is;
 
-    if (flags < 0 || (flags & O_PATH) || fstat(fd, &st) < 0 ||
-        st.st_dev != node->dev || st.st_ino != node->ino ||
-        (st.st_mode & S_IFMT) != node->type) {
+    if (flags < 0 || (flags & O_PATH) || hostfs_peek(fd, &is) < 0 ||
+        is.dev != node->dev || is.ino != node->ino ||
+        (is.mode & S_IFMT) != node->type) {
         return false;
     }
-    if (st.st_uid != attr->uid || st.st_gid != attr->gid) {
+    if (is.uid != attr->uid || is.gid != attr->gid) {
         proxy_v1_fs(node)->other_ids = true;
     }
     return true;
@@ -88,7 +88,7 @@ static int coroutine_fn file_accept(ProxyRequest *req, FsNode *node,
               : proxy_v1_truncate(req, path, 0);
     }
     if (ret < 0) {
-        close(fd);
+        host_pool_close(fd);
         return ret;
     }
     set_own_flags(fd, flags);
@@ -256,7 +256,7 @@ static int coroutine_fn create_once(ProxyRequest *req, FsNode *dir,
         ret = proxy_v1_lstat(req, path, attr);
     }
     if (ret < 0) {
-        close(fd);
+        host_pool_close(fd);
         return ret;
     }
     *node = proxy_v1_node_accept(dir, make->name, attr);

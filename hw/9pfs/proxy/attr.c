@@ -28,11 +28,16 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
     int fd = proxy_node_use_fd(node);
     int ret;
 
-    if (fd < 0 && file &&
-        (!proxy_node_has_handle(node) ||
-         host_dev_wait(&ps->devs, node->dev, HOST_WORK_STAT) ==
-         HOST_WAIT_NEVER)) {
-        fd = host_file_fd(file);
+    if (fd < 0 && file) {
+        HostWait wait = host_dev_wait(&ps->devs, node->dev, HOST_WORK_STAT);
+
+        if (wait == HOST_WAIT_NEVER || !proxy_node_has_handle(node)) {
+            ret = host_file_getattr(file, wait, attr);
+            if (ret == 0) {
+                proxy_attr_inside(ps, attr);
+            }
+            return ret;
+        }
     }
     if (fd < 0) {
         fd = proxy_node_get_fd(node);
@@ -86,7 +91,8 @@ static int coroutine_fn readlink_once(FsCall *call, FsNode *node,
     int fd = proxy_node_get_fd(node);
     int ret;
 
-    if (fd >= 0) {
+    if (fd >= 0 && host_link_wait(&proxy_fs(node)->devs, node->dev, fd) ==
+                   HOST_WAIT_NEVER) {
         return hostfs_readlink(fd, buf, size);
     }
 

@@ -151,6 +151,11 @@ void proxy_dispatch(ProxyChannel *ch, ProxyStream *in);
 /* Closes those that are not -1. Any thread. */
 void proxy_close_fds(int *fds, unsigned n);
 /*
+ * The same for descriptors of files that the helper sent and nobody uses: does
+ * not wait for their servers.
+ */
+void proxy_close_files(const int *fds, unsigned n);
+/*
  * The same for what may be anything, in a thread of its own: close(2) may wait
  * for as long as the helper likes.
  */

@@ -23,6 +23,7 @@
 #include "qemu/atomic.h"
 #include "qemu/defer-call.h"
 #include "qemu/error-report.h"
+#include "hw/9pfs/host/pool.h"
 #include "channel-internal.h"
 #include "hw/9pfs/trace.h"
 
@@ -50,6 +51,13 @@ void proxy_close_fds(int *fds, unsigned n)
         if (fds[i] >= 0) {
             close(fds[i]);
         }
+    }
+}
+
+void proxy_close_files(const int *fds, unsigned n)
+{
+    while (n--) {
+        host_pool_close(fds[n]);
     }
 }
 
@@ -119,7 +127,7 @@ static void proxy_disconnect(ProxyChannel *ch)
         ch->fd = -1;
         g_clear_pointer(&ch->rings, proxy_rings_free);
     }
-    proxy_close_fds(ch->in.fds, ch->in.nfds);
+    proxy_close_files(ch->in.fds, ch->in.nfds);
     ch->in.nfds = 0;
     proxy_close_fds(ch->out_fds, ch->n_out_fds);
     ch->n_out_fds = 0;
@@ -426,7 +434,7 @@ void proxy_channel_free(ProxyChannel *ch)
         g_free(ch->slots[i]);   /* was abandoned */
     }
     if (ch->hello.root_fd >= 0) {
-        close(ch->hello.root_fd);
+        host_pool_close(ch->hello.root_fd);
     }
     qemu_bh_delete(ch->broken_bh);
     qemu_bh_delete(ch->ring_bh);

@@ -103,7 +103,7 @@ int proxy_finish(ProxyRequest *req)
     if (marshal_done(&req->r) && rest == 0) {
         return 0;
     }
-    proxy_close_fds(req->fds + req->fds_taken, rest);
+    proxy_close_files(req->fds + req->fds_taken, rest);
     req->fds_taken = req->nfds;
     proxy_break(req->ch, "the helper sent a malformed %s reply",
                 proxy_type_name(req->type));
@@ -300,7 +300,7 @@ static void proxy_discard(ProxyChannel *ch, ProxyRequest *req)
     unsigned attrs = 0;
     FsAttr attr;
 
-    proxy_close_fds(req->fds, req->nfds);
+    proxy_close_files(req->fds, req->nfds);
     if (req->type == PROXY_WALK) {
         attrs = MIN(marshal_get_u16(r), FS_WALK_MAX);
     } else if (req->type == PROXY_CREATE) {

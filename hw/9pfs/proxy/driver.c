@@ -52,7 +52,8 @@ static void root_take(FsExport *fs, ProxyNode *root, ProxyHello *hello)
     ps->handles = 1;
 }
 
-static void proxy_open_root(FsExport *fs)
+/* @kind: of the root's file system */
+static void proxy_open_root(FsExport *fs, HostDevKind kind)
 {
     ProxyFs *ps = fs->priv;
     ProxyHello *hello = proxy_channel_hello(proxy_link_channel(ps->link));
@@ -60,7 +61,7 @@ static void proxy_open_root(FsExport *fs)
 
     root_take(fs, root, hello);
     if (root->path_fd.fd >= 0) {
-        host_dev_set(&ps->devs, root->path_fd.fd, root->node.dev);
+        host_dev_note(&ps->devs, root->node.dev, kind);
     }
     fs->root = &root->node;
 }
@@ -108,6 +109,7 @@ typedef struct Greeting {
     const FsdevProxyOptions *opts;
     ProxyChannel *channel;
     int version;
+    HostDevKind kind;           /* of the root's file system */
     bool ok;
     Error *err;
 } Greeting;
@@ -117,6 +119,7 @@ static int greet_work(void *opaque)
 {
     Greeting *g = opaque;
     const FsdevProxyOptions *o = g->opts;
+    int root;
 
     g->version = proxy_v1_version(o, g->channel, &g->err);
     if (g->version == 1) {
@@ -125,6 +128,8 @@ static int greet_work(void *opaque)
         g->ok = proxy_channel_greet(g->channel, !o->has_donate || o->donate,
                                     o->has_ring ? o->ring : ON_OFF_AUTO_AUTO,
                                     &g->err);
+        root = g->ok ? proxy_channel_hello(g->channel)->root_fd : -1;
+        g->kind = root < 0 ? HOST_DEV_REMOTE : host_dev_ask(root);
     }
     return 0;
 }
@@ -183,7 +188,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     if (proxy_channel_hello(channel)->features & PROXY_FEATURE_READONLY) {
         fs->readonly = true;
     }
-    proxy_open_root(fs);
+    proxy_open_root(fs, g.kind);
     return true;
 }
 
@@ -300,6 +305,9 @@ static const FsDriver proxy_driver = {
     .getxattr = proxy_getxattr,
     .setxattr = proxy_setxattr,
     .removexattr = proxy_removexattr,
+    .save_node = proxy_save_node,
+    .restore_node = proxy_restore_node,
+    .settle = host_file_settle,
     .query = proxy_query,
     .helper_process = proxy_process,
     .detach = proxy_detach,

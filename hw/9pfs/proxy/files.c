@@ -21,30 +21,30 @@ static int coroutine_fn file_accept(FsNode *node, int fd, int flags,
     HostDevKind kind;
     int fl = fcntl(fd, F_GETFL);
     int held = proxy_node(node)->path_fd.fd;
-    struct stat st, own;
+    FsAttr is, own;
 
-    if (fl < 0 || (fl & O_PATH) || fstat(fd, &st) < 0 ||
-        !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) ||
-        (st.st_mode & S_IFMT) != node->type) {
+    if (fl < 0 || (fl & O_PATH) || hostfs_peek(fd, &is) < 0 ||
+        !(S_ISREG(is.mode) || S_ISDIR(is.mode)) ||
+        (is.mode & S_IFMT) != node->type) {
         goto bad;
     }
     /*
      * An overlay may give an inode a new number when a process first opens it
      * for writing. The node's own descriptor then shows the new number, too.
      */
-    if ((st.st_dev != node->dev || st.st_ino != node->ino) &&
-        (held < 0 || fstat(held, &own) < 0 ||
-         st.st_dev != own.st_dev || st.st_ino != own.st_ino)) {
+    if ((is.dev != node->dev || is.ino != node->ino) &&
+        (held < 0 || hostfs_peek(held, &own) < 0 ||
+         is.dev != own.dev || is.ino != own.ino)) {
         goto bad;
     }
-    kind = host_dev_learn(&ps->devs, fd, st.st_dev);
+    kind = host_dev_learn(&ps->devs, fd, is.dev);
     *file = host_file_new(node, fd, flags, ps->writeout, kind);
     return 0;
 
 bad:
     error_report_once("fsdev '%s': the helper opened the wrong file",
                       node->fs->id);
-    close(fd);
+    host_pool_close(fd);
     return -EIO;
 }
 
@@ -162,7 +162,7 @@ static int coroutine_fn create_once(FsCall *call, FsNode *dir,
     }
     ret = proxy_node_accept(dir->fs, &nr, attr, node);
     if (ret < 0) {
-        close(fd);
+        host_pool_close(fd);
         goto fail;
     }
     proxy_node_named(*node, dir, make->name);

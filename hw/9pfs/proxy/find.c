@@ -5,8 +5,9 @@
  *
  * Theory of operation. QEMU looks names up itself, in directories of which it
  * has descriptors, as long as it may and the lookup does not wait. The rest of
- * a walk is one message to the helper; with reconnect=, one message per two
- * names, so that every node learns its name.
+ * a walk goes to the helper, two names a message, so that every node learns its
+ * name; or all in one message if no names are needed, because the guest does
+ * not migrate and there is no reconnect=.
  *
  * A helper may go away and another one take its place (link.h). A handle
  * belongs to one helper. A node with an earlier helper's handle gets a new one
@@ -15,7 +16,8 @@
  * lead to the node's inode. No helper adopts descriptors on an earlier helper's
  * mount. Nodes remember their names for this purpose. They also need them when
  * the helper has no descriptors left for handles: then unused nodes lose their
- * handles, and QEMU finds them again in the same way.
+ * handles, and QEMU finds them again in the same way. Nodes that a migration
+ * brought have no handle either.
  *
  * If the budget closed a node's descriptor, QEMU makes it again, also by name,
  * from the nearest directory with a descriptor and without the helper.
@@ -74,7 +76,7 @@ int coroutine_fn proxy_node_nowait_fd(FsNode *node)
     ProxyFs *ps = proxy_fs(node);
     int fd = proxy_node_lookup_fd(node);
 
-    return host_dev_wait(&ps->devs, node->dev, HOST_WORK_ANY) ==
+    return host_dev_wait(&ps->devs, node->dev, HOST_WORK_READ) ==
            HOST_WAIT_NEVER ? fd : -1;
 }
 
@@ -104,14 +106,14 @@ static int coroutine_fn step_in_qemu(FsNode *dir, const char *name,
         return fd == -ENOENT || fd == -ENOTDIR ? fd : -EAGAIN;
     }
     if (host_dev_learn(&ps->devs, fd, attr->dev) < HOST_DEV_STORAGE) {
-        close(fd);
+        host_pool_close(fd);
         return -EAGAIN;
     }
     proxy_attr_inside(ps, attr);
     known = proxy_node_known(dir->fs, attr);
     if (known && known->type != (attr->mode & S_IFMT)) {
         fs_node_unref(known);
-        close(fd);
+        host_pool_close(fd);
         return -EAGAIN;         /* proxy_node_accept() reports that */
     }
     n = known ? proxy_node(known) : proxy_node_new(dir->fs, attr);
@@ -419,8 +421,10 @@ static int coroutine_fn walk_piece(FsCall *call, FsNode *dir,
 int coroutine_fn proxy_walk(FsCall *call, FsNode *dir,
                             const char *const *names, unsigned n, FsWalk *walk)
 {
-    /* A reply names two nodes; all need names if helpers may change. */
-    unsigned piece_max = proxy_link_reconnects(proxy_fs(dir)->link) ? 2 : n;
+    /* A reply has two nodes. All need names if the helper may change. */
+    bool names_needed = proxy_link_reconnects(proxy_fs(dir)->link) ||
+                        fs_export_migrates(dir->fs);
+    unsigned piece_max = names_needed ? 2 : n;
     FsWalker w;
     int ret = 0;
 

@@ -36,6 +36,9 @@ int coroutine_fn proxy_link(FsCall *call, FsNode *node, FsNode *dir,
     if (ret == -EEXIST && t.t.doubt && proxy_name_is(call, dir, name, node)) {
         ret = 0;                /* an earlier try did it */
     }
+    if (ret == 0) {
+        proxy_node_named(node, dir, name);
+    }
     return ret;
 }
 

@@ -262,11 +262,11 @@ void proxy_attr_inside(const ProxyFs *ps, FsAttr *attr)
 static bool donation_good(int fd, const FsAttr *attr)
 {
     int flags = fcntl(fd, F_GETFL);
-    struct stat st;
+    FsAttr own;
 
-    return flags >= 0 && (flags & O_PATH) && fstat(fd, &st) == 0 &&
-           st.st_dev == attr->dev && st.st_ino == attr->ino &&
-           (st.st_mode & S_IFMT) == (attr->mode & S_IFMT);
+    return flags >= 0 && (flags & O_PATH) && hostfs_peek(fd, &own) == 0 &&
+           own.dev == attr->dev && own.ino == attr->ino &&
+           (own.mode & S_IFMT) == (attr->mode & S_IFMT);
 }
 
 /*
@@ -289,13 +289,13 @@ void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
         return;
     }
     if (n->path_fd.fd >= 0) {
-        close(fd);
+        host_pool_close(fd);
         return;
     }
     if (!donation_good(fd, attr)) {
         error_report_once("fsdev '%s': the helper passed a descriptor for "
                           "the wrong file; ignoring it", n->node.fs->id);
-        close(fd);
+        host_pool_close(fd);
         return;
     }
     n->new_fd = true;
@@ -340,7 +340,7 @@ void proxy_get_node(ProxyRequest *req, ProxyNodeReply *nr)
 void proxy_close_fd(int fd)
 {
     if (fd >= 0) {
-        close(fd);
+        host_pool_close(fd);
     }
 }
 
@@ -379,16 +379,36 @@ FsNode *proxy_node_known(FsExport *fs, const FsAttr *attr)
     return found;
 }
 
-ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
+static ProxyNode *node_alloc(FsExport *fs, uint64_t born)
 {
     ProxyFs *ps = fs->priv;
     ProxyNode *n = g_new0(ProxyNode, 1);
 
     n->helper_epoch = proxy_link_epoch(ps->link) - 1;
-    n->born = fs_attr_born(attr);
+    n->born = born;
     host_fd_init(&n->path_fd, path_fd_evict);
+    return n;
+}
+
+ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
+{
+    ProxyNode *n = node_alloc(fs, fs_attr_born(attr));
+
     fs_node_init(&n->node, fs, attr);
     return n;
+}
+
+void proxy_save_node(FsNode *node, FsNodeState *state)
+{
+    state->born = proxy_node(node)->born;
+}
+
+FsNode *proxy_restore_node(FsExport *fs, const FsNodeState *state)
+{
+    ProxyNode *n = node_alloc(fs, state->born);
+
+    fs_node_init_restored(&n->node, fs, state);
+    return &n->node;
 }
 
 /* A node without a handle takes the reply's. */

@@ -81,8 +81,10 @@ const ProxyHello *proxy_hello_of(const ProxyFs *ps);
 /* A new node without a handle, with a reference for the caller */
 ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr);
 
-/* FsDriver.node_free */
+/* FsDriver operations, as fs/driver.h describes them */
 void proxy_node_free(FsNode *node);
+void proxy_save_node(FsNode *node, FsNodeState *state);
+FsNode *proxy_restore_node(FsExport *fs, const FsNodeState *state);
 
 /* The node of the inode with @attr, with a reference; NULL if there is none */
 FsNode *proxy_node_known(FsExport *fs, const FsAttr *attr);
@@ -119,7 +121,7 @@ int coroutine_fn proxy_node_get_fd(FsNode *node);
 /* The same for a lookup: -1 also while there is no helper that adopts. */
 int coroutine_fn proxy_node_lookup_fd(FsNode *node);
 
-/* The same for any work: -1 except on file systems in memory. */
+/* The same for HOST_WORK_READ: -1 except on file systems in memory. */
 int coroutine_fn proxy_node_nowait_fd(FsNode *node);
 
 /* Translates the ids in the kernel's attributes into the guest's. */

@@ -424,6 +424,17 @@ static void synth_node_free(FsNode *node)
     g_free(n);
 }
 
+/* FsDriver.save_node: numbers are the same in each process. */
+static void synth_save_node(FsNode *node, FsNodeState *state)
+{
+}
+
+/* FsDriver.restore_node: all nodes are in the table already. */
+static FsNode *synth_restore_node(FsExport *fs, const FsNodeState *state)
+{
+    return NULL;
+}
+
 static void synth_add_qtest(FsExport *fs, SynthNode *root)
 {
     static const struct {
@@ -516,6 +527,8 @@ static const FsDriver synth_driver = {
     .getxattr = synth_getxattr,
     .setxattr = synth_setxattr,
     .removexattr = synth_removexattr,
+    .save_node = synth_save_node,
+    .restore_node = synth_restore_node,
 };
 
 static void synth_driver_init(void)

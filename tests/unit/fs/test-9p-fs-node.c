@@ -382,6 +382,43 @@ static void test_born(void)
     g_assert_cmpuint(fs_attr_born(&attr), ==, 2000000003);
 }
 
+static void path_is(FsNode *node, size_t max, const char *want)
+{
+    g_autofree char *path = fs_node_path(node, max);
+
+    g_assert_cmpstr(path, ==, want);
+}
+
+static void test_path(void)
+{
+    FsNode *dir, *node, *alone;
+    FsEntry *a, *b;
+    FsExport fs;
+
+    setup(&fs);
+    dir = make_node(&fs, 2, S_IFDIR);
+    node = make_node(&fs, 3, S_IFREG);
+    alone = make_node(&fs, 4, S_IFREG);
+    a = fs_entry_get(&fs, fs.root, "dir", dir);
+    b = fs_entry_get(&fs, dir, "file", node);
+    path_is(fs.root, 0, "");
+    path_is(dir, 3, "dir");
+    path_is(dir, 2, NULL);
+    path_is(node, 8, "dir/file");
+    path_is(node, 7, NULL);
+    path_is(node, 4, NULL);
+    path_is(node, 100, "dir/file");
+    path_is(alone, 100, NULL);
+    fs_entry_gone(a);
+    path_is(node, 100, NULL);
+    fs_entry_put(b);
+    fs_entry_put(a);
+    fs_node_unref(alone);
+    fs_node_unref(node);
+    fs_node_unref(dir);
+    finish(&fs);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -396,5 +433,6 @@ int main(int argc, char **argv)
     g_test_add_func("/fs/node/rename-cancel", test_rename_cancel);
     g_test_add_func("/fs/node/rename-same", test_rename_same);
     g_test_add_func("/fs/node/born", test_born);
+    g_test_add_func("/fs/node/path", test_path);
     return g_test_run();
 }

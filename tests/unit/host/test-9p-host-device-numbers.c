@@ -17,12 +17,16 @@ static void test_wait(void)
 {
     static const struct {
         uint64_t dev;
-        HostWait stat, lookup, any;
+        HostWait stat, read, lookup, any;
     } expected[] = {
-        { REMOTE, HOST_WAIT_POOL, HOST_WAIT_POOL, HOST_WAIT_POOL },
-        { STORAGE, HOST_WAIT_NEVER, HOST_WAIT_TRY_FIRST, HOST_WAIT_POOL },
-        { MEMORY, HOST_WAIT_NEVER, HOST_WAIT_NEVER, HOST_WAIT_NEVER },
-        { UNKNOWN, HOST_WAIT_POOL, HOST_WAIT_POOL, HOST_WAIT_POOL },
+        { REMOTE, HOST_WAIT_POOL, HOST_WAIT_POOL, HOST_WAIT_POOL,
+          HOST_WAIT_POOL },
+        { STORAGE, HOST_WAIT_NEVER, HOST_WAIT_POOL, HOST_WAIT_TRY_FIRST,
+          HOST_WAIT_POOL },
+        { MEMORY, HOST_WAIT_NEVER, HOST_WAIT_NEVER, HOST_WAIT_TRY_FIRST,
+          HOST_WAIT_POOL },
+        { UNKNOWN, HOST_WAIT_POOL, HOST_WAIT_POOL, HOST_WAIT_POOL,
+          HOST_WAIT_POOL },
     };
     HostDevs devs = { };
     unsigned i;
@@ -35,6 +39,8 @@ static void test_wait(void)
 
         g_assert_cmpint(host_dev_wait(&devs, dev, HOST_WORK_STAT), ==,
                         expected[i].stat);
+        g_assert_cmpint(host_dev_wait(&devs, dev, HOST_WORK_READ), ==,
+                        expected[i].read);
         g_assert_cmpint(host_dev_wait(&devs, dev, HOST_WORK_LOOKUP), ==,
                         expected[i].lookup);
         g_assert_cmpint(host_dev_wait(&devs, dev, HOST_WORK_ANY), ==,

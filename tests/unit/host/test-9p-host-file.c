@@ -11,6 +11,7 @@
 #include "block/aio.h"
 #include "qapi/error.h"
 #include "qemu/iov.h"
+#include "qemu/atomic.h"
 #include "qemu/main-loop.h"
 #include "qemu/memalign.h"
 #include "file-fixture.h"
@@ -76,6 +77,14 @@ static void at_once(Job *job, void coroutine_fn (*run)(Job *job))
     g_assert_true(job->done);
 }
 
+/* In another thread */
+static void elsewhere(Job *job, void coroutine_fn (*run)(Job *job))
+{
+    job_start(job, run);
+    g_assert_false(job->done);
+    job_wait(job);
+}
+
 static void test_in_memory(void)
 {
     FsFile *file = open_file_on(HOST_DEV_MEMORY, "m", O_RDWR | O_CREAT, true);
@@ -85,7 +94,7 @@ static void test_in_memory(void)
     Job job = { .file = file, .iov = &iov, .niov = 1 };
     Job lock = { .file = file, .lock = { .l_type = F_WRLCK } };
 
-    at_once(&job, run_write);
+    elsewhere(&job, run_write);
     g_assert_cmpint(job.ret, ==, 3);
     at_once(&job, run_read);
     g_assert_cmpint(job.ret, ==, 3);
@@ -104,7 +113,7 @@ static void test_in_memory(void)
         .names = g_ptr_array_new_with_free_func(g_free),
         .nexts = g_array_new(false, false, sizeof(uint64_t)),
     };
-    at_once(&job, run_readdir);
+    elsewhere(&job, run_readdir);
     g_assert_cmpint(job.ret, ==, 0);
     g_assert_cmpuint(job.names->len, ==, 1);
     g_ptr_array_free(job.names, true);
@@ -320,6 +329,83 @@ static void test_cold(void)
     fs_file_unref(file);
 }
 
+static void coroutine_fn run_settle(Job *job)
+{
+    job->ret = host_file_settle(&job->call, job->file);
+}
+
+/* What was written goes to a file server, and stays where there is none. */
+static void test_settle(void)
+{
+    static const HostDevKind kinds[] = {
+        HOST_DEV_REMOTE, HOST_DEV_STORAGE, HOST_DEV_MEMORY,
+    };
+    unsigned i;
+    int p[2];
+
+    g_assert_cmpint(pipe(p), ==, 0);
+    for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+        FsFile *file = open_file_on(kinds[i], "s", O_RDWR | O_CREAT, false);
+        Job job = { .file = file };
+
+        job_start(&job, run_settle);
+        job_wait(&job);
+        g_assert_cmpint(job.ret, ==, 0);
+        /* fsync(2) fails, if anything calls it. */
+        g_assert_cmpint(dup2(p[1], container_of(file, HostFile, file)->fd),
+                        >=, 0);
+        job_start(&job, run_settle);
+        job_wait(&job);
+        g_assert_cmpint(job.ret, ==,
+                        kinds[i] == HOST_DEV_REMOTE ? -EINVAL : 0);
+        fs_file_unref(file);
+    }
+    close(p[0]);
+    close(p[1]);
+}
+
+/* A descriptor whose close(2) takes @seconds: a peer reads nothing. */
+static int slow_descriptor(int seconds, int *peer)
+{
+    struct linger linger = { .l_onoff = 1, .l_linger = seconds };
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    socklen_t len = sizeof(addr);
+    g_autofree char *data = g_malloc0(65536);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    *peer = socket(AF_INET, SOCK_STREAM, 0);
+    g_assert_cmpint(bind(*peer, (struct sockaddr *)&addr, len), ==, 0);
+    g_assert_cmpint(listen(*peer, 1), ==, 0);
+    getsockname(*peer, (struct sockaddr *)&addr, &len);
+    g_assert_cmpint(connect(fd, (struct sockaddr *)&addr, len), ==, 0);
+    while (send(fd, data, 65536, MSG_DONTWAIT) > 0) {
+        /* more */
+    }
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    return fd;
+}
+
+/* The count of closes under way, for which a migration waits */
+static void test_closing(void)
+{
+    FsFile *file = open_file_on(HOST_DEV_REMOTE, "c", O_RDWR | O_CREAT, false);
+    gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    int peer, fd = slow_descriptor(1, &peer);
+
+    g_assert_cmpint(dup2(fd, host_file_fd(file)), >=, 0);
+    close(fd);
+    g_assert_cmpuint(qatomic_read(export.closing), ==, 0);
+    fs_file_unref(file);
+    g_assert_cmpuint(qatomic_read(export.closing), ==, 1);
+    while (qatomic_read(export.closing)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    close(peer);
+}
+
 static void test_errors(void)
 {
     FsFile *file = open_file("e", O_RDONLY | O_CREAT, false);
@@ -369,6 +455,8 @@ int main(int argc, char **argv)
     g_test_add_func("/hostfile/cold", test_cold);
     g_test_add_func("/hostfile/direct", test_direct);
     g_test_add_func("/hostfile/direct-many", test_direct_many);
+    g_test_add_func("/hostfile/settle", test_settle);
+    g_test_add_func("/hostfile/closing", test_closing);
     g_test_add_func("/hostfile/errors", test_errors);
     g_test_add_func("/hostfile/lock", test_lock);
     return file_fixture_run();

@@ -41,31 +41,51 @@ void set_kind(Test *t, HostDevKind kind)
     host_dev_note(&local_fs(t->fs.root)->devs, t->fs.root->dev, kind);
 }
 
-void setup_model(Test *t, FsdevSecurityModel model)
+/* Opens the export of @dir, which @t takes over. */
+static void open_export(Test *t, char *dir, FsdevSecurityModel model,
+                        FsdevMigration migration)
 {
     FsdevOptions opts = {
         .fsdriver = FSDEV_DRIVER_LOCAL,
         .id = (char *)"test",
-        .u.local = { .security_model = model },
+        .u.local = { .security_model = model, .path = dir },
     };
 
     *t = (Test) {
-        .dir = g_strdup_printf("%s/%u", folder, folders++),
+        .dir = dir,
         .fs = { .id = (char *)"test", .driver = local,
-                .multidevs = FSDEV_MULTIDEVS_REMAP },
+                .multidevs = FSDEV_MULTIDEVS_REMAP, .migration = migration },
     };
-    g_assert_cmpint(mkdir(t->dir, 0755), ==, 0);
     t->fd = open(t->dir, O_RDONLY | O_DIRECTORY);
     g_assert_cmpint(t->fd, >=, 0);
-    opts.u.local.path = t->dir;
     g_assert_true(local->open(&t->fs, &opts, &error_abort));
     g_assert_nonnull(t->fs.root);
-    if (only_names && local_fs(t->fs.root)->mount_fd >= 0) {
-        close(local_fs(t->fs.root)->mount_fd);
-        local_fs(t->fs.root)->mount_fd = -1;
+    if (only_names && local_fs(t->fs.root)->handles.mount_fd >= 0) {
+        close(local_fs(t->fs.root)->handles.mount_fd);
+        local_fs(t->fs.root)->handles.mount_fd = -1;
     }
     /* Whatever the current folder is on: at_once() is for the other case. */
     set_kind(t, HOST_DEV_STORAGE);
+}
+
+void setup_migration(Test *t, FsdevSecurityModel model,
+                     FsdevMigration migration)
+{
+    char *dir = g_strdup_printf("%s/%u", folder, folders++);
+
+    g_assert_cmpint(mkdir(dir, 0755), ==, 0);
+    open_export(t, dir, model, migration);
+}
+
+void setup_again(Test *t, const Test *first, FsdevSecurityModel model,
+                 FsdevMigration migration)
+{
+    open_export(t, g_strdup(first->dir), model, migration);
+}
+
+void setup_model(Test *t, FsdevSecurityModel model)
+{
+    setup_migration(t, model, FSDEV_MIGRATION_OFF);
 }
 
 void setup(Test *t)
@@ -73,17 +93,22 @@ void setup(Test *t)
     setup_model(t, FSDEV_SECURITY_MODEL_PASSTHROUGH);
 }
 
-void finish(Test *t)
+void finish_again(Test *t)
 {
-    g_autofree char *rm = g_strdup_printf("rm -rf '%s'", t->dir);
-
     g_assert_cmpuint(fs_nodes_count(&t->fs.nodes), ==, 1);
     g_assert_cmpuint(fs_nodes_count_entries(&t->fs.nodes), ==, 0);
     local->close(&t->fs);
     g_assert_null(t->fs.root);
     close(t->fd);
-    g_assert_cmpint(system(rm), ==, 0);
     g_free(t->dir);
+}
+
+void finish(Test *t)
+{
+    g_autofree char *rm = g_strdup_printf("rm -rf '%s'", t->dir);
+
+    finish_again(t);
+    g_assert_cmpint(system(rm), ==, 0);
 }
 
 void put_file(Test *t, const char *name)
@@ -414,7 +439,7 @@ static void by_file_handle(gconstpointer test)
     few_fds();
     only_names = false;
     setup(&t);
-    if (local_fs(t.fs.root)->mount_fd < 0) {
+    if (local_fs(t.fs.root)->handles.mount_fd < 0) {
         g_test_skip("needs CAP_DAC_READ_SEARCH, and a file system with file "
                     "handles");
         finish(&t);

@@ -27,6 +27,13 @@ typedef struct Test {
 
 void setup(Test *t);
 void setup_model(Test *t, FsdevSecurityModel model);
+/* The same with an option of migrations */
+void setup_migration(Test *t, FsdevSecurityModel model,
+                     FsdevMigration migration);
+/* Another export of the directory of @first, for finish_again() */
+void setup_again(Test *t, const Test *first, FsdevSecurityModel model,
+                 FsdevMigration migration);
+void finish_again(Test *t);
 /* Everything that the test had must be freed: only the root is left. */
 void finish(Test *t);
 /* From now on the share counts as one on a file system of that kind. */

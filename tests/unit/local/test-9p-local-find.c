@@ -184,7 +184,7 @@ static void test_rename_behind(void)
     bool memo;
 
     setup(&t);
-    memo = local_fs(t.fs.root)->mount_fd >= 0;
+    memo = local_fs(t.fs.root)->handles.mount_fd >= 0;
     put_dir(&t, "a");
     put_file(&t, "a/f");
     ino = ino_of(&t, "a/f");
@@ -227,7 +227,7 @@ static void test_rename_stale(void)
     bool memo;
 
     setup(&t);
-    memo = local_fs(t.fs.root)->mount_fd >= 0;
+    memo = local_fs(t.fs.root)->handles.mount_fd >= 0;
     put_file(&t, "f");
     put_file(&t, "over");
     put_dir(&t, "dir");

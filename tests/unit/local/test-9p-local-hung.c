@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Tests of the local driver with a file system that does not answer below an
- * export in memory: the export's thread must not wait for it, whether it finds
- * it in place of one in memory that had the same device number, or by a name.
+ * export: the export's thread must not wait for it, whether it finds it by a
+ * name, or in place of one in memory that had the same device number, or takes
+ * it for one on storage.
  */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
@@ -13,7 +14,7 @@
 
 /* Mounts until the number comes again: others mount, too. */
 #define TRIES           100
-/* Seconds after which the server answers a thread that waits for it */
+/* Seconds for an operation to reach the server */
 #define PATIENCE        10
 
 static dev_t dev_of(const char *path)
@@ -52,39 +53,14 @@ static HungFuse *mount_as(const char *path, dev_t dev)
     return NULL;
 }
 
-typedef struct Watch {
-    HungFuse *h;
-    gint done;
-    gint late;
-} Watch;
-
-static gpointer watch_thread(gpointer opaque)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE * G_USEC_PER_SEC;
-    Watch *w = opaque;
-
-    while (!g_atomic_int_get(&w->done)) {
-        if (g_get_monotonic_time() > end) {
-            g_atomic_int_set(&w->late, 1);
-            hung_fuse_answer(w->h);
-            break;
-        }
-        g_usleep(1000);
-    }
-    return NULL;
-}
-
 /* Starts the operation, which must not hold this thread up. */
 static void start_in_time(Op *op, void coroutine_fn (*run)(Op *op),
                           HungFuse *h)
 {
-    Watch w = { .h = h };
-    GThread *thread = g_thread_new("watch", watch_thread, &w);
+    HungWatch *w = hung_fuse_watch(h);
 
     op_start(op, run);
-    g_atomic_int_set(&w.done, 1);
-    g_thread_join(thread);
-    g_assert_cmpint(w.late, ==, 0);
+    g_assert_true(hung_fuse_in_time(w));
 }
 
 static void test_remount(void)
@@ -126,6 +102,63 @@ static void test_remount(void)
         hung_fuse_end(h);
         g_assert_cmpint(op_wait(&op), <, 0);
         fs_node_unref(again);
+    }
+    g_assert_cmpint(rmdir(path), ==, 0);
+    finish(&t);
+}
+
+/*
+ * What a disk may be slow to read, with a file system that counts as one on
+ * storage: the kernel has names and attributes, but no targets and no views.
+ */
+static const struct SlowDisk {
+    const char *path;
+    FsdevSecurityModel model;
+    unsigned opcode;
+    void coroutine_fn (*run)(Op *op);
+    const char *node;
+    const char *name;           /* for a walk */
+} slow_disks[] = {
+    { "/9p/local/hung/storage/readlink", FSDEV_SECURITY_MODEL_PASSTHROUGH,
+      FUSE_READLINK, run_readlink, "there/link" },
+    { "/9p/local/hung/storage/getattr", FSDEV_SECURITY_MODEL_MAPPED_XATTR,
+      FUSE_GETXATTR, run_getattr, "there/file" },
+    { "/9p/local/hung/storage/walk", FSDEV_SECURITY_MODEL_MAPPED_XATTR,
+      FUSE_GETXATTR, run_walk, "there", "file" },
+};
+
+static void test_slow_disk(gconstpointer opaque)
+{
+    const struct SlowDisk *d = opaque;
+    g_autofree char *path = NULL;
+    uint8_t buf[16];
+    HungFuse *h;
+    Test t;
+    Op op = { .names = { d->name }, .n = 1, .value = buf,
+              .size = sizeof(buf) };
+
+    setup_model(&t, d->model);
+    path = g_strconcat(t.dir, "/there", NULL);
+    put_dir(&t, "there");
+    h = hung_fuse_start_or_skip(path);
+    if (h) {
+        hung_fuse_cache(h, 60);
+        host_dev_note(&local_fs(t.fs.root)->devs, dev_of(path),
+                      HOST_DEV_STORAGE);
+        fs_node_unref(walk(&t, "there/file"));
+        op.node = walk(&t, d->node);
+        hung_fuse_hang(h, d->opcode, HUNG_ALL);
+        start_in_time(&op, d->run, h);
+        g_assert_false(op.done);
+        g_assert_true(hung_fuse_wait(h, 1));
+        hung_fuse_answer(h);
+        g_assert_cmpint(op_wait(&op), ==, 0);
+        if (op.walk.node) {
+            fs_node_unref(op.walk.parent);
+            fs_node_unref(op.walk.node);
+        }
+        fs_node_unref(op.node);
+        hung_fuse_end(h);
     }
     g_assert_cmpint(rmdir(path), ==, 0);
     finish(&t);
@@ -340,6 +373,10 @@ static void add_tests(void)
 {
     unsigned i;
 
+    for (i = 0; i < G_N_ELEMENTS(slow_disks); i++) {
+        g_test_add_data_func(slow_disks[i].path, &slow_disks[i],
+                             test_slow_disk);
+    }
     for (i = 0; i < G_N_ELEMENTS(views); i++) {
         g_test_add_data_func(views[i].path, &views[i], test_view);
     }

@@ -116,7 +116,7 @@ void channel_finish(ChannelTest *t)
     if (t->peer >= 0) {
         peer_close(&t->peer);
     }
-    g_assert_cmpint(open_fds(), ==, t->fds_before);
+    expect_open_fds(t->fds_before);
 }
 
 static void coroutine_fn call_entry(void *opaque)

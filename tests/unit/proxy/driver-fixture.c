@@ -120,7 +120,7 @@ void driver_test_finish(DriverTest *t)
     if (t->peer >= 0) {
         close(t->peer);
     }
-    g_assert_cmpint(open_fds(), ==, t->fds_before);
+    expect_open_fds(t->fds_before);
 }
 
 void driver_wait_number(const unsigned *number, unsigned want)

@@ -35,6 +35,16 @@ int open_fds(void)
     return n;
 }
 
+void expect_open_fds(int n)
+{
+    int ms;
+
+    for (ms = 0; open_fds() != n && ms < PEER_PATIENCE_MS; ms++) {
+        g_usleep(1000);
+    }
+    g_assert_cmpint(open_fds(), ==, n);
+}
+
 void peer_send(int peer, const void *buf, size_t size, const int *fds,
                unsigned nfds)
 {

@@ -25,6 +25,8 @@ extern ProxyRings *peer_rings;
 
 /* How many descriptors this process has open */
 int open_fds(void);
+/* That must be so many, as soon as threads have closed some. */
+void expect_open_fds(int n);
 
 void peer_send(int peer, const void *buf, size_t size, const int *fds,
                unsigned nfds);

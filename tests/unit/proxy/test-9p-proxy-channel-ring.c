@@ -51,7 +51,7 @@ static void test_ring_greeting(void)
             g_assert_cmpstr(error_get_pretty(err), ==, cases[i].says);
             error_free(err);
             peer_close(&t.peer);
-            g_assert_cmpint(open_fds(), ==, t.fds_before);
+            expect_open_fds(t.fds_before);
         } else {
             bool ring = cases[i].asked && !cases[i].error;
 
@@ -116,7 +116,7 @@ static void test_ring_bad_answer(void)
         g_assert_nonnull(err);
         error_free(err);
         peer_close(&t.peer);
-        g_assert_cmpint(open_fds(), ==, t.fds_before);
+        expect_open_fds(t.fds_before);
     }
 }
 
@@ -520,7 +520,7 @@ static void test_ring_echo(const void *opaque)
     proxy_channel_free(t.ch);
     g_thread_join(thread);
     peer_close(&t.peer);
-    g_assert_cmpint(open_fds(), ==, t.fds_before);
+    expect_open_fds(t.fds_before);
     aio_context_set_poll_params(channel_ctx, 0, 0, 0, &error_abort);
     channel_allow_polling(false);
 }

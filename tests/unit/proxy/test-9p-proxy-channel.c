@@ -68,7 +68,7 @@ static void hello_fails(const void *buf, size_t size, const char *error)
     }
     error_free(err);
     close(t.peer);
-    g_assert_cmpint(open_fds(), ==, t.fds_before);
+    expect_open_fds(t.fds_before);
 }
 
 static void test_hello_bad(void)
@@ -338,7 +338,7 @@ static void test_abandon(void)
     peer_reply(&t, PROXY_GETATTR, h.tag, 0, 8);
     channel_call_wait(&c[i]);
     g_assert_cmpuint(c[i].answer, ==, 8);
-    g_assert_cmpint(open_fds(), ==, before);
+    expect_open_fds(before);
 
     /* An error, and then the end with the rest still abandoned */
     peer_reply(&t, PROXY_CREATE, last, ENOSPC, 0);

@@ -15,6 +15,8 @@
 #include "qemu/module.h"
 #include "qemu/sockets.h"
 #include "fsdev/shared/hostfs.h"
+#include "hw/9pfs/proxy/node.h"
+#include "../shared/hung-fuse.h"
 #include "driver-fixture.h"
 
 static void fd_attr(int fd, FsAttr *attr)
@@ -355,7 +357,7 @@ static void test_open(void)
         int fds = open_fds();
 
         g_assert_cmpint(open_node(&t, node, &file, bad[i]), ==, -EIO);
-        g_assert_cmpint(open_fds(), ==, fds);
+        expect_open_fds(fds);
         close(bad[i]);
     }
     t.fds_before -= ARRAY_SIZE(bad);
@@ -367,6 +369,135 @@ static void test_open(void)
     driver_test_finish(&t);
     close(fd);
     close(good);
+}
+
+/*
+ * A file server that does not answer: QEMU's thread does not ask it what it
+ * should know of the helper's descriptors, or to close them.
+ */
+
+typedef struct Hung {
+    DriverTest t;
+    char *path;
+    HungFuse *fuse;
+    FsNode *node;
+    int fd;                     /* of the node */
+} Hung;
+
+static int hung_fd(const Hung *h, const char *name, int flags)
+{
+    g_autofree char *path = g_build_filename(h->path, name, NULL);
+    int fd = open(path, flags);
+
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+/*
+ * A node of @name on the file system, whose attributes the kernel does not
+ * keep. False if the test is skipped.
+ */
+static bool hung_setup(Hung *h, const char *name)
+{
+    HungWatch *w;
+    FsAttr attr;
+
+    setup(&h->t, true);
+    h->path = in_folder("hung");
+    g_assert_cmpint(mkdir(h->path, 0755), ==, 0);
+    h->fuse = hung_fuse_start_or_skip(h->path);
+    if (!h->fuse) {
+        g_assert_cmpint(rmdir(h->path), ==, 0);
+        g_free(h->path);
+        driver_test_finish(&h->t);
+        return false;
+    }
+    h->fd = hung_fd(h, name, O_PATH | O_NOFOLLOW);
+    fd_attr(h->fd, &attr);
+    hung_fuse_hang(h->fuse, FUSE_GETATTR, HUNG_ALL);
+    w = hung_fuse_watch(h->fuse);
+    g_assert_cmpint(walk(&h->t, &h->node, &attr, 7, h->fd), ==, 0);
+    g_assert_true(hung_fuse_in_time(w));
+    return true;
+}
+
+static void hung_finish(Hung *h)
+{
+    hung_fuse_answer(h->fuse);
+    fs_node_unref(h->node);
+    close(h->fd);
+    hung_fuse_end(h->fuse);
+    driver_test_finish(&h->t);
+    g_assert_cmpint(rmdir(h->path), ==, 0);
+    g_free(h->path);
+}
+
+static void test_hung_open(void)
+{
+    int good, other;
+    HungWatch *w;
+    FsFile *file;
+    Hung h;
+
+    if (!hung_setup(&h, "file")) {
+        return;
+    }
+    good = hung_fd(&h, "file", O_RDWR);
+    w = hung_fuse_watch(h.fuse);
+    g_assert_cmpint(open_node(&h.t, h.node, &file, good), ==, 0);
+    g_assert_true(hung_fuse_in_time(w));
+    fs_file_unref(file);
+
+    other = hung_fd(&h, "other", O_RDWR);
+    hung_fuse_hang(h.fuse, FUSE_FLUSH, HUNG_ALL);
+    w = hung_fuse_watch(h.fuse);
+    g_assert_cmpint(open_node(&h.t, h.node, &file, other), ==, -EIO);
+    g_assert_true(hung_fuse_in_time(w));
+    g_assert_true(hung_fuse_wait(h.fuse, 1));
+    hung_fuse_answer(h.fuse);
+    close(good);
+    close(other);
+    hung_finish(&h);
+}
+
+static void coroutine_fn run_readlink(DriverOp *op)
+{
+    op->ret = proxy->readlink(&op->call, op->node, (char *)op->value,
+                              op->size);
+}
+
+/* On storage, a link's target may be slow to read: the helper reads it. */
+static void test_slow_link(void)
+{
+    uint8_t reply[PROXY_HEADER_SIZE + 64];
+    ProxyHeader head = { .type = PROXY_READLINK | PROXY_REPLY };
+    char target[16];
+    DriverOp op = { .value = target, .size = sizeof(target) };
+    MarshalWriter w;
+    HungWatch *watch;
+    Hung h;
+
+    if (!hung_setup(&h, "link")) {
+        return;
+    }
+    hung_fuse_answer(h.fuse);
+    host_dev_note(&proxy_fs(h.node)->devs, h.node->dev, HOST_DEV_STORAGE);
+    hung_fuse_hang(h.fuse, FUSE_READLINK, HUNG_ALL);
+    watch = hung_fuse_watch(h.fuse);
+    op_start(&op, run_readlink, h.node);
+    g_assert_true(hung_fuse_in_time(watch));
+
+    head.tag = expect(&h.t, PROXY_READLINK);
+    marshal_writer_init(&w, reply, sizeof(reply));
+    marshal_reserve(&w, PROXY_HEADER_SIZE);
+    marshal_put_u32(&w, 0);
+    marshal_put_str(&w, "target");
+    head.size = marshal_size(&w);
+    proxy_header_put(&head, reply);
+    peer_send(h.t.peer, reply, head.size, NULL, 0);
+    g_assert_cmpint(op_wait(&op), ==, 0);
+    g_assert_cmpstr(target, ==, "target");
+    hung_finish(&h);
 }
 
 /*
@@ -388,7 +519,7 @@ static void launch_fails(FsdevProxyOptions *o, const char *error)
         g_error("'%s' instead of '%s'", error_get_pretty(err), error);
     }
     error_free(err);
-    g_assert_cmpint(open_fds(), ==, fds);
+    expect_open_fds(fds);
     /* No process is left */
     g_assert_cmpint(waitpid(-1, NULL, WNOHANG), ==, -1);
     g_assert_cmpint(errno, ==, ECHILD);
@@ -541,6 +672,8 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-driver/other-handle", test_other_handle);
     g_test_add_func("/proxy-driver/type", test_type);
     g_test_add_func("/proxy-driver/open", test_open);
+    g_test_add_func("/proxy-driver/hung-open", test_hung_open);
+    g_test_add_func("/proxy-driver/slow-link", test_slow_link);
     g_test_add_func("/proxy-driver/options", test_options);
     g_test_add_func("/proxy-driver/start", test_start);
     g_test_add_func("/proxy-driver/socket", test_socket);

@@ -6,6 +6,7 @@
  * than prefixes, and then memory is bounded.
  */
 #include "qemu/osdep.h"
+#include "qemu/bitmap.h"
 #include "hw/9pfs/server/qid.h"
 #include "hw/9pfs/server/wire.h"
 
@@ -226,6 +227,97 @@ static void test_make(void)
     p9_qid_map_destroy(&map);
 }
 
+/* A map that is restored */
+typedef struct Restored {
+    P9QidMap map;
+    unsigned long *used[2];     /* numbers of prefixes and of singles */
+} Restored;
+
+static void restored_init(Restored *to)
+{
+    memset(to, 0, sizeof(*to));
+    to->used[false] = bitmap_new(P9_QID_PREFIXES);
+    to->used[true] = bitmap_new(P9_QID_SINGLES);
+}
+
+static void restored_free(Restored *to)
+{
+    g_free(to->used[false]);
+    g_free(to->used[true]);
+    p9_qid_map_destroy(&to->map);
+}
+
+static bool restore(Restored *to, bool single, uint64_t dev, uint64_t ino,
+                    uint32_t value)
+{
+    return p9_qid_map_restore(&to->map, single, dev, ino, value,
+                              to->used[single]);
+}
+
+static void restore_one(void *opaque, bool single, uint64_t dev, uint64_t ino,
+                        uint32_t value)
+{
+    g_assert_true(restore(opaque, single, dev, ino, value));
+}
+
+/* A saved map goes on elsewhere with the same numbers. */
+static void test_restore(void)
+{
+    P9QidMap from = { };
+    Restored to;
+    uint64_t first[4];
+    unsigned i;
+
+    restored_init(&to);
+    for (i = 0; i < P9_QID_PREFIXES; i++) {
+        p9_qid_path(&from, i, 1);
+    }
+    for (i = 0; i < 4; i++) {
+        first[i] = p9_qid_path(&from, i * (P9_QID_PREFIXES - 1), 77);
+    }
+    g_assert_true(p9_qid_map_restore_next(&to.map, from.next_prefix,
+                                          from.next_single));
+    p9_qid_map_each(&from, restore_one, &to);
+    for (i = 0; i < 4; i++) {
+        g_assert_cmphex(p9_qid_path(&to.map, i * (P9_QID_PREFIXES - 1), 77),
+                        ==, first[i]);
+    }
+    /* A new one is as new there as here. */
+    g_assert_cmphex(p9_qid_path(&from, 1ull << 40, 5), ==,
+                    p9_qid_path(&to.map, 1ull << 40, 5));
+    p9_qid_map_destroy(&from);
+    restored_free(&to);
+}
+
+/* Numbers that cannot be, or are other inodes' */
+static void test_restore_bad(void)
+{
+    Restored to;
+
+    restored_init(&to);
+    g_assert_false(p9_qid_map_restore_next(&to.map, P9_QID_PREFIXES, 0));
+    g_assert_false(p9_qid_map_restore_next(&to.map, 0, P9_QID_SINGLES + 1));
+    g_assert_cmphex(p9_qid_path(&to.map, 1, 5), ==, 5);
+    set_bit(0, to.used[false]);
+    g_assert_true(p9_qid_map_restore_next(&to.map, 3, 1));
+    g_assert_true(restore(&to, false, 1, 0, 0));
+    g_assert_false(restore(&to, false, 1, 0, 1));
+    g_assert_false(restore(&to, false, 2, 0, 0));
+    g_assert_false(restore(&to, false, 2, 0, 3));
+    g_assert_false(restore(&to, false, 2, 1ull << 16, 1));
+    g_assert_true(restore(&to, false, 2, 0, 1));
+    /* A number of the same stream's, which has but one */
+    g_assert_false(restore(&to, false, 3, 0, 1));
+    g_assert_true(restore(&to, false, 3, 0, 2));
+    g_assert_false(restore(&to, true, 3, 1ull << 63, 1));
+    g_assert_true(restore(&to, true, 3, 1ull << 63, 0));
+    g_assert_false(restore(&to, true, 3, 1ull << 62, 0));
+    /* A map with fewer numbers takes none back. */
+    g_assert_true(p9_qid_map_restore_next(&to.map, 0, 0));
+    g_assert_cmphex(p9_qid_path(&to.map, 9, 5), ==, 5 | 3ull << 48);
+    restored_free(&to);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -236,5 +328,7 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-qid/exhausted", test_exhausted);
     g_test_add_func("/9p-qid/bound", test_bound);
     g_test_add_func("/9p-qid/make", test_make);
+    g_test_add_func("/9p-qid/restore", test_restore);
+    g_test_add_func("/9p-qid/restore-bad", test_restore_bad);
     return g_test_run();
 }

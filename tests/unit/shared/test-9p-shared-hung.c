@@ -13,7 +13,8 @@ static HungFuse *mount_hung(Fixture *f)
 {
     g_autofree char *path = g_strconcat(f->dir, "/export/fuse", NULL);
 
-    g_assert_cmpint(mkdirat(f->export, "fuse", 0755), ==, 0);
+    g_assert_cmpint(mkdirat(f->export, "fuse", 0777), ==, 0);
+    g_assert_cmpint(fchmodat(f->export, "fuse", 0777, 0), ==, 0);
     return hung_fuse_start_or_skip(path);
 }
 
@@ -141,11 +142,60 @@ static void test_change(Fixture *f)
     g_assert_cmpint(unlinkat(f->export, "fuse", AT_REMOVEDIR), ==, 0);
 }
 
+/*
+ * Renames from a directory that its owner may not use, to the file system that
+ * does not answer, or of that itself: it is not asked, so what needs the same
+ * directory does not wait.
+ */
+static HungFuse *for_child;
+
+static void rename_child(Fixture *f)
+{
+    HungFuse *h = for_child;
+    HungWatch *w;
+    FsAttr attr;
+    int from, to, fd;
+    int across, mounted;
+
+    f->fs.own_access = true;
+    g_assert_cmpint(mkdirat(f->export, "from", 0700), ==, 0);
+    put_file(f->export, "from/file", "text");
+    from = node_of(f, "from");
+    to = node_of(f, "fuse");
+    g_assert_cmpint(fchmodat(f->export, "from", 0, 0), ==, 0);
+    g_assert_cmpint(fchmodat(f->export, ".", 0, 0), ==, 0);
+
+    hung_fuse_hang(h, FUSE_GETATTR, HUNG_ALL);
+    w = hung_fuse_watch(h);
+    across = hostfs_rename(&f->fs, from, "file", to, "file");
+    mounted = hostfs_rename(&f->fs, f->fs.root, "fuse", from, "fuse");
+    fd = hostfs_step(&f->fs, from, "file", HOST_WAIT_POOL, &attr);
+    g_assert_true(hung_fuse_in_time(w));
+    assert_error(across, EXDEV);
+    assert_error(mounted, EBUSY);
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    close(from);
+    close(to);
+}
+
+static void test_rename(Fixture *f)
+{
+    for_child = mount_hung(f);
+    if (for_child) {
+        as_user(f, rename_child);
+        hung_fuse_end(for_child);
+        g_assert_cmpint(fchmodat(f->export, ".", 0755, 0), ==, 0);
+        g_assert_cmpint(unlinkat(f->export, "fuse", AT_REMOVEDIR), ==, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 
     hostfs_test("hung/server", test_server);
     hostfs_test("hung/change", test_change);
+    hostfs_test("hung/rename", test_rename);
     return g_test_run();
 }
