@@ -25,6 +25,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(V9fsVirtioState, VIRTIO_9P)
 #define VIRTIO_9P_TAKE_MAX  128
 
 struct P9Server;
+typedef struct V9fsLoad V9fsLoad;
 
 struct V9fsVirtioState {
     VirtIODevice parent_obj;
@@ -35,6 +36,7 @@ struct V9fsVirtioState {
     bool direct;                /* whether kicks are direct, as decided */
     AioContext *ctx;            /* the IOThread's, or the main loop's */
     VMChangeStateEntry *vm_state;
+    V9fsLoad *load;             /* its state, on its way in (migrate-load.c) */
 
     /* Of the export's thread, which is that of ctx */
     VirtQueue *vq;

@@ -83,6 +83,20 @@ static const WrongCase wrong_cases[] = {
       "max-open-files=0: it must be at least 1" },
     { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'max-open-files': 0}",
       "max-open-files=0: it must be at least 1" },
+    { "-fsdev", "synth,id=a,migration=on",
+      "'migration' does not accept value 'on', only: off, names, handles, "
+      "auto" },
+    { "-fsdev", "synth,id=a,on-missing=ignore",
+      "'on-missing' does not accept value 'ignore', only: fail, stale" },
+    { "-fsdev", LOCAL("none") ",migration=off,on-missing=stale",
+      "on-missing=stale: not with migration=off" },
+    { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'migration': 'off', "
+      "'on-missing': 'fail'}", "on-missing=fail: not with migration=off" },
+    { "-fsdev", "synth,id=a,migration=handles",
+      "migration=handles: only with the local driver" },
+    { "-fsdev", "local,id=a,path=/proc,security_model=none,migration=handles",
+      "migration=handles: the file system of path '/proc' has no file "
+      "handles" },
     { "-fsdev", "synth,id=a", "id 'a' is already in use", true },
     { "-fsdev", "{", "JSON parse error" },
     { "-fsdev", "{}", "'fsdriver' is missing" },
@@ -188,6 +202,9 @@ static const WrongCase wrong_cases[] = {
       "'mount_tag' must be a string" },
     { "-virtfs", "synth,mount_tag=a,path=/", "'path' is unexpected" },
     { "-virtfs", "synth,mount_tag=a,max-fids=0", "max-fids=0: it must be" },
+    { "-virtfs", "synth,mount_tag=a,migration=handles",
+      "migration=handles: only with the local driver" },
+    { "-virtfs", "synth,mount_tag=a,on-missing=", "'on-missing' does not" },
     { "-virtfs", "synth,mount_tag=a,max-open-files=0",
       "max-open-files=0: it must be" },
     { "-virtfs", "{'fsdriver': 'synth', 'mount_tag': 'a', 'colour': 1}",
@@ -269,6 +286,10 @@ static const WrongCase wrong_cases[] = {
       "ring=on: there is no ring in protocol version 1" },
 #endif
 
+    /* Before QEMU starts a helper */
+    { "-fsdev", "proxy,id=a,path=/,migration=handles",
+      "migration=handles: only with the local driver" },
+
     { "-device", "virtio-9p-pci,mount_tag=a", "'fsdev' is missing" },
     { "-device", "virtio-9p-pci,mount_tag=a,fsdev=b",
       "there is no fsdev with id 'b'" },
@@ -309,18 +330,41 @@ static void become_nobody(gpointer opaque)
     }
 }
 
-/* A folder that QEMU has no permission for, and one below that */
-static void test_denied(void *obj, void *data, QGuestAllocator *alloc)
+/* QEMU, as an ordinary user, must refuse @arg and say @expected at the end. */
+static void assert_nobody_told(const char *arg, const char *expected)
 {
-    bool root = geteuid() == 0;
-    g_autofree char *folder = g_strdup("/tmp/qtest-9p-options-XXXXXX");
-    g_autofree char *below = NULL;
     /* The user nobody may not reach its path, but can open it as this. */
     int qemu = open(getenv("QTEST_QEMU_BINARY"), O_RDONLY);
     g_autofree char *program = g_strdup_printf("/proc/self/fd/%d", qemu);
-    unsigned i;
+    const char *argv[] = {
+        "timeout", "30", program, "-accel", "qtest", "-machine", "none",
+        "-display", "none", "-nodefaults", "-fsdev", arg, NULL,
+    };
+    g_autofree char *err = NULL;
+    GError *error = NULL;
+    int status;
 
     g_assert_cmpint(qemu, >=, 0);
+    g_spawn_sync("/", (char **)argv, NULL,
+                 G_SPAWN_SEARCH_PATH | G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
+                 geteuid() == 0 ? become_nobody : NULL, NULL, NULL, &err,
+                 &status, &error);
+    g_assert_no_error(error);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
+        !g_str_has_suffix(err, expected)) {
+        g_error("wait status 0x%x: \"%s\" was expected, not\n%s",
+                status, expected, err);
+    }
+    close(qemu);
+}
+
+/* A folder that QEMU has no permission for, and one below that */
+static void test_denied(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *folder = g_strdup("/tmp/qtest-9p-options-XXXXXX");
+    g_autofree char *below = NULL;
+    unsigned i;
+
     g_assert_nonnull(g_mkdtemp(folder));
     below = g_build_filename(folder, "below", NULL);
     g_assert_cmpint(mkdir(below, 0755), ==, 0);
@@ -331,29 +375,28 @@ static void test_denied(void *obj, void *data, QGuestAllocator *alloc)
             i ? "passthrough" : "mapped-xattr", below);
         g_autofree char *expected = g_strdup_printf(
             ": -fsdev %s: path '%s': Permission denied\n", arg, below);
-        const char *argv[] = {
-            "timeout", "30", program, "-accel", "qtest", "-machine", "none",
-            "-display", "none", "-nodefaults", "-fsdev", arg, NULL,
-        };
-        g_autofree char *err = NULL;
-        GError *error = NULL;
-        int status;
 
-        g_spawn_sync("/", (char **)argv, NULL,
-                     G_SPAWN_SEARCH_PATH | G_SPAWN_LEAVE_DESCRIPTORS_OPEN,
-                     root ? become_nobody : NULL, NULL, NULL, &err, &status,
-                     &error);
-        g_assert_no_error(error);
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
-            !g_str_has_suffix(err, expected)) {
-            g_error("wait status 0x%x: \"%s\" was expected, not\n%s",
-                    status, expected, err);
-        }
+        assert_nobody_told(arg, expected);
     }
     g_assert_cmpint(chmod(folder, 0700), ==, 0);
     g_assert_cmpint(rmdir(below), ==, 0);
     g_assert_cmpint(rmdir(folder), ==, 0);
-    close(qemu);
+}
+
+/* Only root can open file handles. */
+static void test_handles(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const char arg[] = LOCAL("none") ",migration=handles";
+    struct file_handle none = { };
+    int mount;
+    bool has = name_to_handle_at(AT_FDCWD, "/", &none, &mount, 0) < 0 &&
+               errno == EOVERFLOW;
+
+    assert_nobody_told(arg, has ? "migration=handles: QEMU may not open file "
+                       "handles, for which it must be root "
+                       "(CAP_DAC_READ_SEARCH)\n"
+                       : "migration=handles: the file system of path '/' has "
+                       "no file handles\n");
 }
 
 /* QEMU may not start the helper, as under libvirt */
@@ -429,17 +472,21 @@ static const struct {
     { "-virtfs '{\"fsdriver\":\"synth\",\"mount_tag\":\"t\"}'",
       "t", "t" },
     { "-virtfs synth,mount_tag=a -virtfs synth,mount_tag=b", "b", "b" },
+    { "-fsdev synth,id=a,migration=off "
+      "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
+    { "-virtfs synth,mount_tag=a,migration=names,on-missing=fail", "a", "a" },
 
     /* All options of local, in their traditional spelling */
     { "-fsdev local,security_model=mapped,writeout=immediate,readonly,"
       "fmode=0644,dmode=0755,multidevs=remap,id=a,path=.,max_xattr=0,"
-      "max-open-files=1,max-fids=4194304 "
+      "max-open-files=1,max-fids=4194304,migration=auto,on-missing=stale "
       "-device virtio-9p-pci,id=b,fsdev=a,mount_tag=b", "b", "a" },
     { "-fsdev local,id=a,path=.,security_model=mapped-file,fmode=0x1a4,"
       "dmode=493,noreadonly,multidevs=warn "
       "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
     { "-virtfs local,path=.,mount_tag=b,security_model=none,id=a,"
-      "readonly=off,multidevs=forbid", "b", "a" },
+      "readonly=off,multidevs=forbid,migration=names,on-missing=fail",
+      "b", "a" },
     { "-virtfs local,path=.,mount_tag=b,security_model=mapped-xattr,"
       "readonly,writeout=immediate,fmode=0600,dmode=0700", "b", "b" },
     { "-virtfs fsdriver=local,path=.,mount_tag=b,"
@@ -467,12 +514,13 @@ static const struct {
     /* All options that go with a helper that QEMU starts */
     { "-fsdev proxy,id=a,path=.,writeout=immediate,donate=off,readonly,"
       "ring=on,reconnect=5,on-disconnect=wait,multidevs=forbid,max_xattr=7,"
-      "max-open-files=4294967295,max-fids=1,throttling.bps-total=10 "
+      "max-open-files=4294967295,max-fids=1,throttling.bps-total=10,"
+      "migration=names,on-missing=stale "
       "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
     { "-virtfs proxy,mount_tag=b,id=a,path=.,writeout=immediate,"
       "donate=off,ring=on,readonly,reconnect=5,on-disconnect=wait,"
       "multidevs=forbid,max_xattr=7,max-open-files=9,max-fids=9,"
-      "throttling.bps-total=10", "b", "a" },
+      "throttling.bps-total=10,migration=auto,on-missing=fail", "b", "a" },
     { "-virtfs proxy,mount_tag=b,id=a,path=.,modcaps=+mknod:-chown,"
       "sandbox=namespace,seccomp=log,threads=2,rlimit-nofile=300,"
       "memory-limit=1G,log-level=error,syslog=off", "b", "a" },
@@ -485,6 +533,7 @@ static const struct {
       "\"ring\":\"on\",\"reconnect\":5,\"on-disconnect\":\"wait\","
       "\"multidevs\":\"forbid\",\"max_xattr\":7,"
       "\"max-open-files\":9,\"max-fids\":9,"
+      "\"migration\":\"names\",\"on-missing\":\"stale\","
       "\"throttling\":{\"bps-total\":10}}' "
       "-device virtio-9p-pci,fsdev=a,mount_tag=b", "b", "a" },
     { "-virtfs '{\"fsdriver\":\"proxy\",\"id\":\"a\",\"path\":\".\","
@@ -515,6 +564,7 @@ static void test_config(void *obj, void *data, QGuestAllocator *alloc)
         "[fsdev \"a\"]\n  fsdriver = \"local\"\n  path = \".\"\n"
         "  security_model = \"mapped-file\"\n  fmode = \"0640\"\n"
         "  readonly = \"on\"\n  throttling.bps-total = \"1000\"\n"
+        "  migration = \"names\"\n  on-missing = \"stale\"\n"
         "[device]\n  driver = \"virtio-9p-pci\"\n  fsdev = \"a\"\n"
         "  mount_tag = \"b\"\n"
         "[virtfs]\n  fsdriver = \"synth\"\n  mount_tag = \"c\"\n"
@@ -536,6 +586,9 @@ static void test_config(void *obj, void *data, QGuestAllocator *alloc)
         { "[fsdev \"a\"]\n  fsdriver = \"synth\"\n"
           "  throttling.bps-total = \"1\"\n"
           "  throttling.bps-read = \"1\"\n", "throttling.bps-read" },
+        { "[fsdev \"a\"]\n  fsdriver = \"synth\"\n"
+          "  migration = \"off\"\n  on-missing = \"stale\"\n",
+          "on-missing=stale: not with migration=off" },
         { "[virtfs]\n  fsdriver = \"synth\"\n", "'mount_tag' is missing" },
     };
     g_autofree char *name = g_strdup("qtest-9p-options-XXXXXX");
@@ -574,7 +627,7 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
         "socket", "sock_fd", "helper", "donate", "ring", "reconnect",
         "on-disconnect", "protocol", "user", "group", "modcaps", "uid-map",
         "gid-map", "sandbox", "seccomp", "threads", "rlimit-nofile",
-        "memory-limit", "log-level", "syslog",
+        "memory-limit", "log-level", "syslog", "migration", "on-missing",
         "throttling.bps-total", "throttling.iops-write-max-length",
         "throttling.iops-size",
     };
@@ -625,6 +678,7 @@ static void register_tests(void)
 {
     qos_add_test("options/wrong", "virtio-9p", test_wrong, NULL);
     qos_add_test("options/denied", "virtio-9p", test_denied, NULL);
+    qos_add_test("options/handles", "virtio-9p", test_handles, NULL);
     qos_add_test("options/sandbox", "virtio-9p", test_sandbox, NULL);
     qos_add_test("options/help", "virtio-9p", test_help, NULL);
     qos_add_test("options/right", "virtio-9p", test_right, NULL);

@@ -356,6 +356,67 @@ static void test_add_hung(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_end(&t);
 }
 
+/*
+ * Migration
+ */
+
+#define MIGRATE "{'execute': 'migrate', 'arguments': {" \
+                "'uri': 'exec:cat > /dev/null'}}"
+
+/* An export that does not migrate blocks migration while it is mounted. */
+static void test_blocker(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *text = NULL;
+    QDict *info;
+    Test t;
+
+    fsdev_start(&t, "-fsdev synth,id=not,migration=off -fsdev synth,id=may");
+    info = fsdev_query(&t, "may");
+    g_assert_true(qdict_get_bool(info, "migratable"));
+    g_assert_false(qdict_haskey(info, "migration-blocker"));
+    qobject_unref(info);
+    info = fsdev_query(&t, "not");
+    g_assert_false(qdict_get_bool(info, "migratable"));
+    g_assert_cmpstr(qdict_get_str(info, "migration-blocker"), ==,
+                    "fsdev 'not' has migration=off");
+    qobject_unref(info);
+    text = qtest_hmp(t.m.qts, "info fsdev");
+    g_assert_nonnull(strstr(text, "not: synth\r\n  devices: none\r\n"
+                            "  cannot be migrated while mounted: "
+                            "fsdev 'not' has migration=off\r\n"));
+    g_assert_nonnull(strstr(text, "may: synth\r\n  devices: none\r\n"
+                            "  fids "));
+
+    fsdev_plug(&t, "not");
+    fsdev_refused(&t, MIGRATE, "virtio-9p: the guest has mounted fsdev 'not', "
+                  "which has migration=off; unmount it in the guest first");
+    ok(p9c_clunk(t.c, ROOT));
+    qtest_qmp_assert_success(t.m.qts, MIGRATE);
+    qtest_qmp_eventwait(t.m.qts, "STOP");
+    p9c_free(t.c);
+    qvirtio_9p_pci_free(t.dev);
+    fsdev_end(&t);
+}
+
+/* With -only-migratable, only the others can be mounted. */
+static void test_only_migratable(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *version = NULL;
+    uint32_t msize;
+    Test t;
+
+    fsdev_start(&t, "-only-migratable -fsdev synth,id=not,migration=off "
+                "-fsdev synth,id=may");
+    fsdev_plug(&t, "may");
+    fsdev_unplug_in_order(&t);
+
+    fsdev_plug_only(&t, "not");
+    ok(p9c_version(t.c, P9C_MSIZE, P9C_VERSION, &msize, &version));
+    fails(p9c_attach(t.c, ROOT, 0, NULL), EBUSY);
+    fsdev_unplug_in_order(&t);
+    fsdev_end(&t);
+}
+
 static void register_tests(void)
 {
     qos_add_test("qmp/add-hung", "virtio-9p-pci", test_add_hung, NULL);
@@ -364,6 +425,9 @@ static void register_tests(void)
     qos_add_test("qmp/nameless", "virtio-9p-pci", test_nameless, NULL);
     qos_add_test("qmp/schema", "virtio-9p-pci", test_schema, NULL);
     qos_add_test("qmp/hotplug-local", "virtio-9p-pci", test_hotplug_local,
+                 NULL);
+    qos_add_test("qmp/blocker", "virtio-9p-pci", test_blocker, NULL);
+    qos_add_test("qmp/only-migratable", "virtio-9p-pci", test_only_migratable,
                  NULL);
     qos_add_test("qmp/trace", "virtio-9p-pci", test_trace, NULL);
 #ifdef CONFIG_VIRTFS_PROXY_HELPER

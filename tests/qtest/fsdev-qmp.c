@@ -46,13 +46,18 @@ void fsdev_del(Test *t, const char *id)
                              "'id': %s}}", id);
 }
 
-void fsdev_plug(Test *t, const char *fsdev)
+void fsdev_plug_only(Test *t, const char *fsdev)
 {
     qtest_qmp_device_add(t->m.qts, "virtio-9p-pci", "share0",
                          "{'fsdev': %s, 'mount_tag': 'tag', 'addr': %s}",
                          fsdev, stringify(SLOT));
     t->dev = qvirtio_9p_pci_new(t->m.bus, &t->m.alloc, QPCI_DEVFN(SLOT, 0));
     t->c = p9c_new(&t->dev->v9p);
+}
+
+void fsdev_plug(Test *t, const char *fsdev)
+{
+    fsdev_plug_only(t, fsdev);
     p9c_session(t->c);
 }
 

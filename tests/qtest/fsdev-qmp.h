@@ -31,6 +31,8 @@ void fsdev_del(Test *t, const char *id);
 
 /* Plugs a device for that fsdev and begins a session with it. */
 void fsdev_plug(Test *t, const char *fsdev);
+/* The same without a session */
+void fsdev_plug_only(Test *t, const char *fsdev);
 /* Removes the device whatever its guest is doing with it. */
 void fsdev_unplug(Test *t);
 /* The same after the guest has ended its session */

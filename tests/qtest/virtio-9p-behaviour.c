@@ -38,14 +38,16 @@ struct Target {
 };
 
 #define HAS_PROXY   (HAS_HOST | HAS_XATTRS | HAS_SAME | HAS_HELPER | \
-                     HAS_HANDLES)
+                     HAS_HANDLES | HAS_MOVES)
+/* What version 1 of the channel lacks */
+#define HAS_PROXY_V1 (HAS_PROXY & ~(HAS_HANDLES | HAS_MOVES))
 #define HAS_PASS    (HAS_HOST | HAS_XATTRS | HAS_ACLS | HAS_SAME | HAS_LOCAL | \
-                     HAS_HANDLES)
+                     HAS_HANDLES | HAS_MOVES)
 #define HAS_MAPPED  (HAS_HOST | HAS_XATTRS | HAS_OWNERS | HAS_DEVICES | \
-                     HAS_LOCAL | HAS_HANDLES)
+                     HAS_LOCAL | HAS_HANDLES | HAS_MOVES)
 
 static const Target targets[] = {
-    { "synth", NULL, 0 },
+    { "synth", NULL, HAS_MOVES },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "proxy", "proxy,path=%s", HAS_PROXY, HAS_OWNERS | HAS_ACLS },
     /* Without donated descriptors QEMU sends a message for everything. */
@@ -55,16 +57,16 @@ static const Target targets[] = {
     { "proxy-socket", "proxy,path=%s,ring=off,donate=off",
       HAS_PROXY | HAS_EVENTFD, HAS_OWNERS | HAS_ACLS },
 #ifdef CONFIG_VIRTFS_PROXY_V1
-    { "proxy-v1", "proxy,path=%s,protocol=1", HAS_PROXY & ~HAS_HANDLES,
+    { "proxy-v1", "proxy,path=%s,protocol=1", HAS_PROXY_V1,
       HAS_OWNERS | HAS_ACLS },
 #endif
 #endif
     { "local/passthrough", "local,path=%s,security_model=passthrough",
-      HAS_PASS, HAS_OWNERS | HAS_DEVICES },
+      HAS_PASS, HAS_OWNERS | HAS_DEVICES | HAS_BY_HANDLE },
     { "local/none", "local,path=%s,security_model=none",
-      HAS_PASS | HAS_EVENTFD, HAS_OWNERS | HAS_DEVICES },
+      HAS_PASS | HAS_EVENTFD, HAS_OWNERS | HAS_DEVICES | HAS_BY_HANDLE },
     { "local/mapped-xattr", "local,path=%s,security_model=mapped-xattr",
-      HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS },
+      HAS_MAPPED | HAS_VIEW_XATTR | HAS_ACLS, HAS_BY_HANDLE },
     { "local/mapped-file", "local,path=%s,security_model=mapped-file",
       HAS_MAPPED | HAS_VIEW_FILE },
     { "local/mapped", "local,path=%s,security_model=mapped",
@@ -81,15 +83,15 @@ static const Target targets[] = {
     { "user/mapped-file", "local,path=%s,security_model=mapped-file",
       HAS_MAPPED | HAS_VIEW_FILE | HAS_USER },
     /* The device runs in an IOThread. */
-    { "iothread/synth", NULL, HAS_IOTHREAD },
+    { "iothread/synth", NULL, HAS_IOTHREAD | HAS_MOVES },
     { "iothread/local", "local,path=%s,security_model=passthrough",
-      HAS_PASS | HAS_IOTHREAD, HAS_OWNERS | HAS_DEVICES },
+      HAS_PASS | HAS_IOTHREAD, HAS_OWNERS | HAS_DEVICES | HAS_BY_HANDLE },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "iothread/proxy", "proxy,path=%s", HAS_PROXY | HAS_IOTHREAD,
       HAS_OWNERS | HAS_ACLS },
 #ifdef CONFIG_VIRTFS_PROXY_V1
     { "iothread/proxy-v1", "proxy,path=%s,protocol=1",
-      (HAS_PROXY & ~HAS_HANDLES) | HAS_IOTHREAD, HAS_OWNERS | HAS_ACLS },
+      HAS_PROXY_V1 | HAS_IOTHREAD, HAS_OWNERS | HAS_ACLS },
 #endif
 #endif
 };
@@ -99,6 +101,7 @@ static const Case *const subjects[] = {
     behaviour_data, behaviour_lock, behaviour_attr, behaviour_xattr,
     behaviour_xattr_names, behaviour_view, behaviour_share, behaviour_limits,
     behaviour_flush, behaviour_host, behaviour_dotu, behaviour_dotu_stat,
+    behaviour_move, behaviour_move_lock, behaviour_move_missing,
 };
 
 static char *folders[G_N_ELEMENTS(targets)];

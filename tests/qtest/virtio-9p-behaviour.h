@@ -41,6 +41,10 @@ enum {
     HAS_IOTHREAD = 1 << 14,     /* the device has one */
     HAS_EVENTFD = 1 << 15,      /* kicks come by eventfd, as with KVM */
 
+    HAS_MOVES = 1 << 16,        /* the guest can go on in another QEMU */
+
+    HAS_BY_HANDLE = 1 << 17,    /* QEMU finds an inode by its file handle */
+
     HAS_VIEW = 1 << 12,         /* one of HAS_VIEW_*; never of a target */
 };
 
@@ -97,6 +101,9 @@ extern const Case behaviour_flush[];
 extern const Case behaviour_host[];
 extern const Case behaviour_dotu[];
 extern const Case behaviour_dotu_stat[];
+extern const Case behaviour_move[];
+extern const Case behaviour_move_lock[];
+extern const Case behaviour_move_missing[];
 
 bool has(const Test *t, unsigned what);
 

@@ -25,3 +25,11 @@ void p9_machine_end(P9Machine *m)
     qtest_quit(m->qts);
     global_qtest = m->old;
 }
+
+void p9_machine_move(P9Machine *m, QTestState *to)
+{
+    qtest_quit(m->qts);
+    m->qts = to;
+    m->bus->qts = to;
+    global_qtest = to;
+}

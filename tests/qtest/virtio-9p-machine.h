@@ -19,4 +19,7 @@ typedef struct P9Machine {
 void p9_machine_start(P9Machine *m, const char *options);
 void p9_machine_end(P9Machine *m);
 
+/* The guest goes on in @to, and its old QEMU ends. */
+void p9_machine_move(P9Machine *m, QTestState *to);
+
 #endif

@@ -67,6 +67,26 @@ void p9_server_reset(P9Server *s);
 void p9_server_stop(P9Server *s);
 void p9_server_cont(P9Server *s);
 
+/*
+ * Brings all requests to rest, so that they can be saved, while the VM stands
+ * still: asks those that still run to end. One that did nothing yet starts
+ * again at p9_server_cont(), here or where the VM goes on; the others get their
+ * replies then. Waits for some seconds. Returns false with an error that names
+ * the fsdev and a request that does not end; all go on with p9_server_cont().
+ * Main thread, or one with the big lock.
+ */
+bool p9_server_park(P9Server *s, Error **errp);
+
+/*
+ * Calls @fn for each request, all at rest, in the order in which they are to
+ * be restored. With @reply NULL, the request starts again. Else its reply has
+ * @total bytes: the first @reply_size at @reply, and the others in guest
+ * memory. 0 bytes mean that the guest flushed the request. As above.
+ */
+typedef void P9SaveRequest(void *opaque, void *elem, const void *reply,
+                           size_t reply_size, size_t total);
+void p9_server_save_requests(P9Server *s, P9SaveRequest *fn, void *opaque);
+
 /* The pointer given to p9_server_new() */
 void *p9_server_opaque(P9Server *s);
 
@@ -80,6 +100,15 @@ P9Request *p9_request_new(P9Server *s);
 void p9_request_submit(P9Request *req, void *elem,
                        struct iovec *out, unsigned out_num,
                        struct iovec *in, unsigned in_num, bool more);
+/*
+ * As p9_request_submit(), for a request that was saved: it stays at rest until
+ * p9_server_cont(). @parked: it starts again then. Else its reply, of @total
+ * bytes, is in guest memory.
+ */
+void p9_request_restore(P9Request *req, void *elem,
+                        struct iovec *out, unsigned out_num,
+                        struct iovec *in, unsigned in_num,
+                        bool parked, size_t total);
 void *p9_request_elem(P9Request *req);
 P9Server *p9_request_server(P9Request *req);
 void p9_request_free(P9Request *req);

@@ -170,7 +170,7 @@ static int coroutine_fn create_bind(P9Request *req, P9Fid *dir,
     fid = p9_fid_new(s, dir->id, dir->attach, node, entry);
     fs_entry_put(entry);
     if (S_ISDIR(node->type)) {
-        ret = p9_open_file(req, node, O_RDONLY, &fid->file);
+        ret = p9_open_file(&req->call, node, O_RDONLY, &fid->file);
         if (ret < 0) {
             return ret;
         }
@@ -205,7 +205,7 @@ static int coroutine_fn create_link(P9Request *req, P9Fid *dir,
     if (ret < 0) {
         return ret;
     }
-    req->must_answer = true;
+    p9_request_commit(req);
     return create_bind(req, dir, name, fid->node->dev, fid->node->ino);
 }
 
@@ -285,7 +285,7 @@ int coroutine_fn p9_create(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    req->must_answer = true;
+    p9_request_commit(req);
     return create_bind(req, dir, name, attr.dev, attr.ino);
 }
 
@@ -446,7 +446,7 @@ static int coroutine_fn wstat_sync(P9Request *req, P9Fid *fid)
     if (!S_ISREG(fid->node->type) && !S_ISDIR(fid->node->type)) {
         return 0;
     }
-    ret = p9_open_file(req, fid->node, O_RDONLY, &file);
+    ret = p9_open_file(&req->call, fid->node, O_RDONLY, &file);
     if (ret < 0) {
         return ret;
     }
@@ -522,7 +522,9 @@ int coroutine_fn p9_wstat(P9Request *req)
         }
     }
     if (rename) {
-        req->must_answer = set.valid != 0;
+        if (set.valid) {
+            p9_request_commit(req);
+        }
         ret = p9_rename_name(req, dir, oldname, dir, st.name);
     }
     return ret;

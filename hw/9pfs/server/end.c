@@ -5,6 +5,7 @@
  * that end before their coroutines do.
  */
 #include "qemu/osdep.h"
+#include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "end.h"
 #include "trace.h"
@@ -39,14 +40,19 @@ static uint64_t p9_request_count(P9Request *req, bool error)
     return ns;
 }
 
+bool p9_request_is_flushed(const P9Request *req, int ret)
+{
+    return req->s->resetting ||
+           (ret == -EINTR && req->cancel_sent && !req->must_answer);
+}
+
 void p9_request_end(P9Request *req, int ret)
 {
     P9Server *s = req->s;
     size_t len = 0;
     uint64_t ns;
 
-    if (!s->resetting &&
-        !(ret == -EINTR && req->cancel_sent && !req->must_answer)) {
+    if (!p9_request_is_flushed(req, ret)) {
         len = p9_reply_write(req, &ret);
         if (len == 0) {
             p9_request_broken(req, "no room for a 9p error reply");
@@ -106,6 +112,13 @@ bool p9_request_give_up(P9Request *req)
     }
     return (req->s->detached < P9_DETACHED_MAX || req->s->resetting) &&
            p9_request_detach(req);
+}
+
+void p9_server_late(P9Server *s)
+{
+    if (--s->detached == 0 && s->freed) {
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), s->destroy, s);
+    }
 }
 
 unsigned p9_requests_give_up(P9Server *s)

@@ -20,6 +20,12 @@ const char *p9_request_name(const P9Request *req);
 /* The transport itself is broken (P9TransportOps). */
 void p9_request_broken(P9Request *req, const char *why);
 
+/*
+ * Whether a request that ends with @ret has no reply: the guest flushed it, or
+ * reset the device.
+ */
+bool p9_request_is_flushed(const P9Request *req, int ret);
+
 /* Replies with the handler's result, and gives the request back. */
 void p9_request_end(P9Request *req, int ret);
 
@@ -31,5 +37,11 @@ void p9_request_end(P9Request *req, int ret);
 bool p9_request_give_up(P9Request *req);
 /* The same for all requests; their number */
 unsigned p9_requests_give_up(P9Server *s);
+
+/*
+ * A coroutine that s->detached counts has ended. The last one of a server that
+ * was freed has it destroyed.
+ */
+void p9_server_late(P9Server *s);
 
 #endif /* HW_9PFS_SERVER_END_H */

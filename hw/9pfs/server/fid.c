@@ -117,9 +117,16 @@ int p9_fid_get(P9Server *s, uint32_t id, P9Fid **fid)
     return 0;
 }
 
-int p9_fid_get_attached(P9Server *s, uint32_t id, P9Fid **fid)
+int p9_fid_get_found(P9Server *s, uint32_t id, P9Fid **fid)
 {
     int ret = p9_fid_get(s, id, fid);
+
+    return ret == 0 && (*fid)->lost ? -ESTALE : ret;
+}
+
+int p9_fid_get_attached(P9Server *s, uint32_t id, P9Fid **fid)
+{
+    int ret = p9_fid_get_found(s, id, fid);
 
     return ret == 0 && (*fid)->xattr ? -EBADF : ret;
 }
@@ -142,16 +149,16 @@ int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid)
     return marshal_done(&req->r) ? p9_fid_get_dir(req->s, id, fid) : -EINVAL;
 }
 
-int coroutine_fn p9_open_file(P9Request *req, FsNode *node, int flags,
+int coroutine_fn p9_open_file(FsCall *call, FsNode *node, int flags,
                               FsFile **file)
 {
-    FsExport *fs = req->s->fs;
+    FsExport *fs = node->fs;
     int ret = fs_export_open_begin(fs);
 
     if (ret < 0) {
         return ret;
     }
-    ret = fs->driver->open_file(&req->call, node, flags, file);
+    ret = fs->driver->open_file(call, node, flags, file);
     fs_export_open_end(fs);
     return ret;
 }
@@ -180,9 +187,9 @@ int p9_fid_check_new(P9Server *s, uint32_t id)
 }
 
 /*
- * Fids do not migrate: the destination could not find open files, locks and
- * unlinked files again. A device without fids has no state to move besides its
- * queue. So the first fid blocks migration, and the last one to go unblocks it.
+ * Where fids do not migrate (fs_export_migrates()), a device without fids has
+ * no state to move besides its queue. So the first fid blocks migration, and
+ * the last one to go unblocks it.
  *
  * Only the main thread may block and unblock. The request that makes the first
  * fid moves to the main thread and back, and then looks for changes in the
@@ -205,8 +212,9 @@ static int coroutine_fn fids_block_migration(P9Server *s)
     int ret;
 
     error_setg(&blocker,
-               "virtio-9p: the guest has mounted fsdev '%s'; unmount it in "
-               "the guest first", s->fs->id);
+               "virtio-9p: the guest has mounted fsdev '%s', which %s; "
+               "unmount it in the guest first", s->fs->id,
+               fs_export_why_not_saved(s->fs));
     aio_co_reschedule_self(qemu_get_aio_context());
     ret = migrate_add_blocker(&blocker, &err);
     aio_co_reschedule_self(s->ctx);
@@ -243,6 +251,16 @@ static int fid_check_room(P9Server *s, uint32_t id)
     return ret;
 }
 
+static void fid_add(P9Fid *fid)
+{
+    P9Server *s = fid->s;
+
+    trace_p9_fid_insert(s, fid->id, fid->node->dev, fid->node->ino);
+    fid->clunked = false;
+    g_hash_table_add(s->fids, p9_fid_ref(fid));
+    s->export->fids++;
+}
+
 int coroutine_fn p9_fid_insert(P9Fid *fid)
 {
     P9Server *s = fid->s;
@@ -252,7 +270,7 @@ int coroutine_fn p9_fid_insert(P9Fid *fid)
     if (ret < 0) {
         return ret;
     }
-    while (!s->migration_blocker) {
+    while (!s->migration_blocker && !fs_export_migrates(s->fs)) {
         /* Other requests may run before this returns. */
         ret = fids_block_migration(s);
         if (ret == 0) {
@@ -263,11 +281,18 @@ int coroutine_fn p9_fid_insert(P9Fid *fid)
             return ret;
         }
     }
-    trace_p9_fid_insert(s, fid->id, fid->node->dev, fid->node->ino);
-    fid->clunked = false;
-    g_hash_table_add(s->fids, p9_fid_ref(fid));
-    s->export->fids++;
+    fid_add(fid);
     return 0;
+}
+
+int p9_fid_restore(P9Fid *fid)
+{
+    int ret = fid_check_room(fid->s, fid->id);
+
+    if (ret == 0) {
+        fid_add(fid);
+    }
+    return ret;
 }
 
 int p9_fid_replace(P9Fid *old, P9Fid *fid)

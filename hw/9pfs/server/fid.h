@@ -48,8 +48,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Attach, p9_attach_put)
 typedef struct P9Fid {
     P9Server *s;
     uint32_t id;
-    uint32_t refs:30;
+    uint32_t refs:29;
     bool clunked:1;             /* no longer in the table */
+    bool lost:1;                /* its file was not found after a migration */
     bool remove_on_clunk:1;     /* ORCLOSE of 9P2000.u */
     P9Attach *attach;           /* holds a reference */
     FsNode *node;               /* holds a reference */
@@ -80,6 +81,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(P9Fid, p9_fid_put)
  * means that the fid is there, but that the message cannot use it.
  */
 int p9_fid_get(P9Server *s, uint32_t id, P9Fid **fid);
+/*
+ * The same without lost fids: -ESTALE. All messages but Tclunk and Tremove call
+ * it, or one of those below.
+ */
+int p9_fid_get_found(P9Server *s, uint32_t id, P9Fid **fid);
 /* The same for a fid of a file: -EBADF for an extended attribute's */
 int p9_fid_get_attached(P9Server *s, uint32_t id, P9Fid **fid);
 /* The same for a fid of a directory: also -ENOTDIR */
@@ -93,7 +99,7 @@ int p9_request_fid(P9Request *req, uint32_t id, P9Fid **fid);
 int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid);
 
 /* FsDriver.open_file, within the export's max_open_files */
-int coroutine_fn p9_open_file(P9Request *req, FsNode *node, int flags,
+int coroutine_fn p9_open_file(FsCall *call, FsNode *node, int flags,
                               FsFile **file);
 
 /* Whether the fid is the root of its Tattach, or of the export */
@@ -116,6 +122,12 @@ int p9_fid_check_new(P9Server *s, uint32_t id);
  * (-only-migratable).
  */
 int coroutine_fn p9_fid_insert(P9Fid *fid);
+
+/*
+ * The same, without a coroutine, for a session that is loaded: its export
+ * migrates, so its fids do not block that.
+ */
+int p9_fid_restore(P9Fid *fid);
 
 /* Puts @fid in the place of @old; -EBADF if @old was clunked before. */
 int p9_fid_replace(P9Fid *old, P9Fid *fid);

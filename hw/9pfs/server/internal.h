@@ -7,6 +7,9 @@
  * of its message type, which parses the rest, calls the driver, and builds the
  * reply. Handlers are grouped by subject. From top to bottom, the files are:
  *
+ *   state-save.c  a session on its way to another process
+ *   state-load.c, state-find.c, state-records.c, state-fids.c
+ *                 the other way: all of it, finding its files, its records
  *   server.c      the server's life, and which handler a message has
  *   session.c     version, flush, clunk
  *   attach.c      attach
@@ -21,7 +24,10 @@
  *   fid.c, xattr.c, lock.c, lock-ranges.c
  *                 fids, and the extended attributes and byte range locks that
  *                 belong to them, with the messages about these
+ *   lock-state.c  the locks of a session that goes on elsewhere
+ *   jobs.c        driver operations without a request
  *   end.c         the end of requests
+ *   park.c        requests at rest: saved with the VM, and restored
  *   request.c     buffers, replies and lists of requests
  *   export.c, qid.c, trace.c
  *                 state of the export, qids, messages as text for tracing
@@ -41,6 +47,7 @@
 #define HW_9PFS_SERVER_INTERNAL_H
 
 #include "fsdev/shared/marshal.h"
+#include "qemu/notify.h"
 #include "qemu/queue.h"
 #include "qom/object.h"
 #include "block/aio.h"
@@ -98,6 +105,13 @@ struct P9Request {
      * handler returns: the request gets its reply even if it was cancelled.
      */
     bool must_answer;
+    /*
+     * Requests at rest: see park.c
+     */
+    bool park_sent;             /* p9_server_park() asked it to end */
+    bool at_rest;               /* parked, or in s->held */
+    bool parked;                /* did nothing: starts again with the VM */
+    size_t restored;            /* bytes of the reply that was loaded, or 0 */
 
     MarshalReader r;            /* the message after its header */
     MarshalWriter w;            /* the reply after its header */
@@ -135,12 +149,15 @@ struct P9Server {
     uint32_t msize;             /* 0: no version agreed on */
     P9Dialect dialect;          /* of the session */
     bool resetting;
+    unsigned resets;            /* so far */
     bool stopped;               /* the VM: guest memory must not change */
 
     unsigned under_way;         /* requests; the main thread reads it */
+    unsigned running;           /* those not at rest; likewise */
     unsigned moving;            /* moves of data under way; likewise */
-    unsigned detached;          /* requests whose coroutines still run */
+    unsigned detached;          /* coroutines of requests and jobs given up */
     bool freed;                 /* the last of them destroys the server */
+    QEMUBHFunc *destroy;        /* with this, in the main thread */
     Object *keep;               /* what has the thread of ctx until then */
     QTAILQ_HEAD(, P9Request) requests;  /* under way, oldest first */
     QLIST_HEAD(, P9Request) tags[P9_TAG_LISTS];
@@ -149,8 +166,9 @@ struct P9Server {
     QSIMPLEQ_HEAD(, P9Request) held;    /* ended while the VM is stopped */
 
     GHashTable *fids;
-    Error *migration_blocker;   /* while there are fids */
+    Error *migration_blocker;   /* while there are fids that cannot migrate */
     P9LockTable locks;
+    NotifierWithReturn migrated;
 };
 
 static inline const FsDriver *p9_driver(const P9Request *req)

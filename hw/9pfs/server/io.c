@@ -118,7 +118,7 @@ int coroutine_fn p9_read(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = p9_fid_get(req->s, id, &fid);
+    ret = p9_fid_get_found(req->s, id, &fid);
     if (ret < 0) {
         return ret;
     }
@@ -203,7 +203,7 @@ int coroutine_fn p9_write(P9Request *req)
     if (count > req->s->msize - P9_TWRITE_HEADER) {
         return -EMSGSIZE;
     }
-    ret = p9_fid_get(req->s, id, &fid);
+    ret = p9_fid_get_found(req->s, id, &fid);
     if (ret < 0) {
         return ret;
     }
@@ -376,5 +376,11 @@ int coroutine_fn p9_fsync(P9Request *req)
     if (!fid->file) {
         return -EBADF;
     }
-    return p9_driver(req)->fsync(&req->call, fid->file, datasync);
+    ret = p9_driver(req)->fsync(&req->call, fid->file, datasync);
+    if (ret == 0) {
+        /* As fsync(2): an error of earlier writes is reported once. */
+        ret = fid->file->fsync_error;
+        fid->file->fsync_error = 0;
+    }
+    return ret;
 }

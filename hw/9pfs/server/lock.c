@@ -39,7 +39,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/timer.h"
-#include "lock-ranges.h"
+#include "lock-owner.h"
 #include "messages.h"
 #include "hw/9pfs/trace.h"
 
@@ -48,35 +48,6 @@
 #define WAIT_TOTAL_NS   (30 * NANOSECONDS_PER_SECOND)
 #define WAIT_FIRST_NS   (10 * SCALE_MS)
 #define WAIT_MOST_NS    (200 * SCALE_MS)
-
-/* Limit of owners: each has a host descriptor */
-#define OWNERS_MAX      4096
-/* Limit of locked ranges, of all owners together */
-#define RANGES_MAX      16384
-/* Linux sends its node name, which has at most 64 bytes. */
-#define CLIENT_ID_MAX   255
-
-typedef struct P9LockOwner {
-    P9Server *s;
-    FsNode *node;               /* holds a reference */
-    uint32_t proc_id;
-    char *client_id;
-    FsFile *file;
-    uint32_t refs;              /* one while it is in the table */
-    uint32_t busy;              /* operations that use it now */
-    bool dropped;               /* no longer in the table */
-    CoMutex mutex;              /* around one operation on the open file */
-    GArray *ranges;             /* of P9LockRange; NULL before the first */
-    QLIST_HEAD(, P9LockUse) uses;
-} P9LockOwner;
-
-/* An owner has placed a lock through a fid. */
-struct P9LockUse {
-    P9LockOwner *owner;
-    P9Fid *fid;
-    QLIST_ENTRY(P9LockUse) by_owner;
-    QLIST_ENTRY(P9LockUse) by_fid;
-};
 
 struct P9LockWaiter {
     const FsNode *node;
@@ -107,6 +78,7 @@ void p9_locks_init(P9LockTable *locks)
     QLIST_INIT(&locks->waiters);
     locks->waiting = 0;
     locks->ranges = 0;
+    locks->retake = NULL;
 }
 
 void p9_locks_destroy(P9LockTable *locks)
@@ -114,8 +86,8 @@ void p9_locks_destroy(P9LockTable *locks)
     g_hash_table_destroy(locks->owners);
 }
 
-static P9LockOwner *owner_find(P9Server *s, FsNode *node, uint32_t proc_id,
-                               const char *client_id)
+P9LockOwner *p9_lock_owner_find(P9Server *s, FsNode *node, uint32_t proc_id,
+                                const char *client_id)
 {
     P9LockOwner want = {
         .node = node, .proc_id = proc_id, .client_id = (char *)client_id,
@@ -124,7 +96,24 @@ static P9LockOwner *owner_find(P9Server *s, FsNode *node, uint32_t proc_id,
     return g_hash_table_lookup(s->locks.owners, &want);
 }
 
-static void owner_put(P9LockOwner *o)
+P9LockOwner *p9_lock_owner_new(P9Server *s, FsNode *node, uint32_t proc_id,
+                               const char *client_id)
+{
+    P9LockOwner *o = g_new0(P9LockOwner, 1);
+
+    o->s = s;
+    o->node = fs_node_ref(node);
+    o->proc_id = proc_id;
+    o->client_id = g_strdup(client_id);
+    o->refs = 1;
+    qemu_co_mutex_init(&o->mutex);
+    QLIST_INIT(&o->uses);
+    g_hash_table_add(s->locks.owners, o);
+    trace_p9_lock_owner_new(s, proc_id);
+    return o;
+}
+
+void p9_lock_owner_put(P9LockOwner *o)
 {
     if (--o->refs) {
         return;
@@ -134,7 +123,9 @@ static void owner_put(P9LockOwner *o)
         o->s->locks.ranges -= o->ranges->len;
         g_array_unref(o->ranges);
     }
-    fs_file_unref(o->file);
+    if (o->file) {
+        fs_file_unref(o->file);
+    }
     fs_node_unref(o->node);
     g_free(o->client_id);
     g_free(o);
@@ -154,8 +145,7 @@ static void waiters_wake(P9Server *s, const FsNode *node)
     }
 }
 
-/* Ends the owner. Its locks end with the last reference to its open file. */
-static void owner_drop(P9LockOwner *o)
+void p9_lock_owner_drop(P9LockOwner *o)
 {
     P9Server *s = o->s;
     FsNode *node = fs_node_ref(o->node);
@@ -168,7 +158,7 @@ static void owner_drop(P9LockOwner *o)
         QLIST_REMOVE(use, by_fid);
         g_free(use);
     }
-    owner_put(o);
+    p9_lock_owner_put(o);
     waiters_wake(s, node);
     fs_node_unref(node);
 }
@@ -178,26 +168,22 @@ void p9_locks_drop_fid(P9Fid *fid)
     P9LockUse *use;
 
     while ((use = QLIST_FIRST(&fid->locks))) {
-        owner_drop(use->owner);
+        p9_lock_owner_drop(use->owner);
     }
 }
 
-/*
- * Opens the file for an owner: for both reading and writing if possible, since
- * locks of both kinds may follow, else as the fid is open.
- */
-static int coroutine_fn lock_open(P9Request *req, const P9Fid *fid,
-                                  FsFile **file)
+int coroutine_fn p9_lock_open(FsCall *call, FsNode *node, int access,
+                              FsFile **file)
 {
-    int access = fid->file->flags & O_ACCMODE;
     int ret = -EROFS;
 
-    if (!req->s->fs->readonly) {
-        ret = p9_open_file(req, fid->node, O_RDWR, file);
+    if (!node->fs->readonly) {
+        ret = p9_open_file(call, node, O_RDWR, file);
     }
     if ((ret == -EACCES || ret == -EPERM || ret == -EROFS ||
-         ret == -ETXTBSY) && access != O_RDWR) {
-        ret = p9_open_file(req, fid->node, access, file);
+         ret == -ETXTBSY) && access != O_RDWR &&
+        (access == O_RDONLY || !node->fs->readonly)) {
+        ret = p9_open_file(call, node, access, file);
     }
     return ret;
 }
@@ -212,31 +198,23 @@ static int coroutine_fn owner_get(P9Request *req, const P9Fid *fid,
     FsFile *file;
     int ret;
 
-    o = owner_find(s, fid->node, proc_id, client_id);
+    o = p9_lock_owner_find(s, fid->node, proc_id, client_id);
     if (!o) {
-        if (g_hash_table_size(s->locks.owners) >= OWNERS_MAX) {
+        if (g_hash_table_size(s->locks.owners) >= P9_LOCK_OWNERS_MAX) {
             return -ENOLCK;
         }
-        ret = lock_open(req, fid, &file);
+        ret = p9_lock_open(&req->call, fid->node,
+                           fid->file->flags & O_ACCMODE, &file);
         if (ret < 0) {
             return ret;
         }
-        o = owner_find(s, fid->node, proc_id, client_id);
+        o = p9_lock_owner_find(s, fid->node, proc_id, client_id);
         if (o) {
             /* Another request was quicker. */
             fs_file_unref(file);
         } else {
-            o = g_new0(P9LockOwner, 1);
-            o->s = s;
-            o->node = fs_node_ref(fid->node);
-            o->proc_id = proc_id;
-            o->client_id = g_strdup(client_id);
+            o = p9_lock_owner_new(s, fid->node, proc_id, client_id);
             o->file = file;
-            o->refs = 1;
-            qemu_co_mutex_init(&o->mutex);
-            QLIST_INIT(&o->uses);
-            g_hash_table_add(s->locks.owners, o);
-            trace_p9_lock_owner_new(s, proc_id);
         }
     }
     o->refs++;
@@ -249,16 +227,16 @@ static void owner_release(P9LockOwner *o)
 {
     o->busy--;
     if (!o->dropped && o->busy == 0 && (!o->ranges || o->ranges->len == 0)) {
-        owner_drop(o);
+        p9_lock_owner_drop(o);
     }
-    owner_put(o);
+    p9_lock_owner_put(o);
 }
 
-static void owner_add_use(P9LockOwner *o, P9Fid *fid)
+void p9_lock_owner_add_use(P9LockOwner *o, P9Fid *fid)
 {
     P9LockUse *use;
 
-    /* The shorter list: at most OWNERS_MAX */
+    /* The shorter list: at most P9_LOCK_OWNERS_MAX */
     QLIST_FOREACH(use, &fid->locks, by_fid) {
         if (use->owner == o) {
             return;
@@ -300,7 +278,7 @@ static int coroutine_fn lock_try(P9Request *req, P9LockOwner *o,
     before = o->ranges ? o->ranges->len : 0;
     after = p9_lock_ranges_after(o->ranges, lock->l_type, lock->l_start, last);
     if (after->len > before &&
-        locks->ranges + (after->len - before) > RANGES_MAX) {
+        locks->ranges + (after->len - before) > P9_LOCK_RANGES_MAX) {
         ret = -ENOLCK;
     } else {
         /* Counted at once, as others may run meanwhile */
@@ -407,7 +385,7 @@ static int coroutine_fn lock_do(P9Request *req, P9Fid *fid, uint32_t proc_id,
     int ret;
 
     if (lock->l_type == F_UNLCK &&
-        !owner_find(req->s, fid->node, proc_id, client_id)) {
+        !p9_lock_owner_find(req->s, fid->node, proc_id, client_id)) {
         return 0;
     }
     ret = owner_get(req, fid, proc_id, client_id, &o);
@@ -422,10 +400,10 @@ static int coroutine_fn lock_do(P9Request *req, P9Fid *fid, uint32_t proc_id,
             /* The file was closed during the wait; the lock ends with it. */
             ret = -EBADF;
         } else if (fid->clunked || req->detached) {
-            owner_drop(o);
+            p9_lock_owner_drop(o);
             ret = -EBADF;
         } else {
-            owner_add_use(o, fid);
+            p9_lock_owner_add_use(o, fid);
         }
     }
     owner_release(o);
@@ -455,7 +433,7 @@ int coroutine_fn p9_lock(P9Request *req)
     length = marshal_get_u64(&req->r);
     proc_id = marshal_get_u32(&req->r);
     client_id = marshal_get_str(&req->r, &client_id_len);
-    if (!marshal_done(&req->r) || client_id_len > CLIENT_ID_MAX) {
+    if (!marshal_done(&req->r) || client_id_len > P9_LOCK_CLIENT_ID_MAX) {
         return -EINVAL;
     }
     ret = lock_fid(req, id, &fid);
@@ -603,7 +581,7 @@ int coroutine_fn p9_getlock(P9Request *req)
     length = marshal_get_u64(&req->r);
     proc_id = marshal_get_u32(&req->r);
     client_id = marshal_get_str(&req->r, &client_id_len);
-    if (!marshal_done(&req->r) || client_id_len > CLIENT_ID_MAX) {
+    if (!marshal_done(&req->r) || client_id_len > P9_LOCK_CLIENT_ID_MAX) {
         return -EINVAL;
     }
     ret = lock_fid(req, id, &fid);

@@ -16,6 +16,8 @@ typedef struct P9LockTable {
     QLIST_HEAD(, P9LockWaiter) waiters;
     unsigned waiting;
     unsigned ranges;            /* locked ranges of all owners */
+    bool leaving;               /* shared, for a session that goes elsewhere */
+    struct P9Retake *retake;    /* takes locks back; or NULL */
 } P9LockTable;
 
 void p9_locks_init(P9LockTable *locks);

@@ -14,8 +14,8 @@
 
 /*
  * Handles one message: returns 0 with the reply in req->w, or -errno. A handler
- * returns -EINTR for a cancelled request only if it did nothing, or sets
- * must_answer.
+ * returns -EINTR for a cancelled request only if it did nothing, and may run
+ * again then, or has called p9_request_commit().
  */
 typedef int coroutine_fn P9Handler(P9Request *req);
 
@@ -38,6 +38,13 @@ P9Handler p9_walk;
  * open.c
  */
 P9Handler p9_lopen, p9_lcreate;
+
+/*
+ * open(2) flags of the host for those of a message, without O_CREAT and O_EXCL,
+ * and the other way
+ */
+int p9_open_host_flags(uint32_t wire);
+uint32_t p9_open_wire_flags(int host);
 
 /* Rlopen's and Rlcreate's iounit */
 uint32_t p9_iounit(const P9Server *s);

@@ -338,6 +338,9 @@ int coroutine_fn p9_remove_fid(P9Request *req, const P9Fid *fid)
     g_autofree char *name = NULL;
     int ret;
 
+    if (fid->lost) {
+        return -ESTALE;
+    }
     if (req->s->fs->readonly) {
         return -EROFS;
     }
@@ -368,6 +371,6 @@ int coroutine_fn p9_remove(P9Request *req)
         return ret;
     }
     p9_fid_remove(fid);
-    req->must_answer = true;
+    p9_request_commit(req);
     return fid->xattr ? -EBADF : p9_remove_fid(req, fid);
 }

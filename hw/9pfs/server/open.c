@@ -43,11 +43,10 @@ static const struct {
 };
 
 /*
- * open(2) flags of the host for those of a message, without O_CREAT and O_EXCL.
  * Access mode 3 is Linux' own: the file must allow reading and writing, and the
  * open file does neither.
  */
-static int open_host_flags(uint32_t wire)
+int p9_open_host_flags(uint32_t wire)
 {
     static const int access[] = { O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE };
     int host = access[wire & WIRE_ACCMODE];
@@ -59,6 +58,22 @@ static int open_host_flags(uint32_t wire)
         }
     }
     return host;
+}
+
+uint32_t p9_open_wire_flags(int host)
+{
+    static const uint32_t access[] = {
+        [O_RDONLY] = 0, [O_WRONLY] = 1, [O_RDWR] = 2, [O_ACCMODE] = 3,
+    };
+    uint32_t wire = access[host & O_ACCMODE];
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(open_flags); i++) {
+        if ((host & open_flags[i].host) == open_flags[i].host) {
+            wire |= open_flags[i].wire;
+        }
+    }
+    return wire;
 }
 
 /*
@@ -114,7 +129,7 @@ int coroutine_fn p9_fid_open(P9Request *req, P9Fid *fid, int flags)
         return -EROFS;
     }
 
-    ret = p9_open_file(req, fid->node, flags, &file);
+    ret = p9_open_file(&req->call, fid->node, flags, &file);
     if (ret < 0) {
         return ret;
     }
@@ -151,7 +166,7 @@ int coroutine_fn p9_lopen(P9Request *req)
     if (fid->file) {
         return -EBADF;
     }
-    return p9_fid_open(req, fid, open_host_flags(flags));
+    return p9_fid_open(req, fid, p9_open_host_flags(flags));
 }
 
 /*
@@ -263,7 +278,7 @@ int coroutine_fn p9_lcreate(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    host = open_host_flags(flags) & ~O_DIRECTORY;
+    host = p9_open_host_flags(flags) & ~O_DIRECTORY;
     if (flags & WIRE_EXCL) {
         host |= O_EXCL;
     }

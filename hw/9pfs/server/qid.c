@@ -19,6 +19,8 @@
  * path is 1 in 180,000.
  */
 #include "qemu/osdep.h"
+#include "qemu/bitops.h"
+#include "hw/9pfs/fs/node.h"
 #include "qid.h"
 #include "wire.h"
 
@@ -37,10 +39,8 @@ typedef struct QidKey {
 static guint qid_key_hash(gconstpointer p)
 {
     const QidKey *key = p;
-    uint64_t h = (key->dev * 0x9e3779b97f4a7c15ull) ^ key->ino;
 
-    h *= 0x9e3779b97f4a7c15ull;
-    return h >> 32;
+    return fs_inode_hash(key->dev, key->ino);
 }
 
 static gboolean qid_key_equal(gconstpointer pa, gconstpointer pb)
@@ -49,6 +49,26 @@ static gboolean qid_key_equal(gconstpointer pa, gconstpointer pb)
     const QidKey *b = pb;
 
     return a->dev == b->dev && a->ino == b->ino;
+}
+
+/* @table is NULL before the first key. */
+static QidKey *qid_key_find(GHashTable *table, const QidKey *want)
+{
+    return table ? g_hash_table_lookup(table, want) : NULL;
+}
+
+static QidKey *qid_key_add(GHashTable **table, const QidKey *want,
+                           uint64_t value)
+{
+    QidKey *key = g_memdup2(want, sizeof(*want));
+
+    if (!*table) {
+        *table = g_hash_table_new_full(qid_key_hash, qid_key_equal, g_free,
+                                       NULL);
+    }
+    key->value = value;
+    g_hash_table_add(*table, key);
+    return key;
 }
 
 void p9_qid_map_destroy(P9QidMap *map)
@@ -71,18 +91,12 @@ static uint64_t qid_path_single(P9QidMap *map, uint64_t dev, uint64_t ino)
     QidKey want = { .dev = dev, .ino = ino };
     QidKey *key;
 
-    if (!map->singles) {
-        map->singles = g_hash_table_new_full(qid_key_hash, qid_key_equal,
-                                             g_free, NULL);
-    }
-    key = g_hash_table_lookup(map->singles, &want);
+    key = qid_key_find(map->singles, &want);
     if (!key) {
         if (map->next_single == P9_QID_SINGLES) {
             return HASHED | qid_mix(qid_mix(dev) + ino);
         }
-        key = g_memdup2(&want, sizeof(want));
-        key->value = map->next_single++;
-        g_hash_table_add(map->singles, key);
+        key = qid_key_add(&map->singles, &want, map->next_single++);
     }
     return ((uint64_t)PREFIX_SINGLES << LOWER_BITS) | key->value;
 }
@@ -93,19 +107,13 @@ uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino)
     QidKey want = { .dev = dev, .ino = upper };
     QidKey *key;
 
-    if (!map->prefixes) {
-        map->prefixes = g_hash_table_new_full(qid_key_hash, qid_key_equal,
-                                              g_free, NULL);
-    }
     if (!map->last_valid || map->last_dev != dev || map->last_upper != upper) {
-        key = g_hash_table_lookup(map->prefixes, &want);
+        key = qid_key_find(map->prefixes, &want);
         if (!key) {
             if (map->next_prefix == PREFIX_SINGLES) {
                 return qid_path_single(map, dev, ino);
             }
-            key = g_memdup2(&want, sizeof(want));
-            key->value = map->next_prefix++;
-            g_hash_table_add(map->prefixes, key);
+            key = qid_key_add(&map->prefixes, &want, map->next_prefix++);
         }
         map->last_dev = dev;
         map->last_upper = upper;
@@ -113,6 +121,55 @@ uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino)
         map->last_valid = true;
     }
     return ((uint64_t)map->last_prefix << LOWER_BITS) | (ino & LOWER_MASK);
+}
+
+static void qid_keys_each(GHashTable *table, bool single, P9QidVisit *visit,
+                          void *opaque)
+{
+    GHashTableIter iter;
+    QidKey *key;
+
+    if (table) {
+        g_hash_table_iter_init(&iter, table);
+        while (g_hash_table_iter_next(&iter, (gpointer *)&key, NULL)) {
+            visit(opaque, single, key->dev, key->ino, key->value);
+        }
+    }
+}
+
+void p9_qid_map_each(const P9QidMap *map, P9QidVisit *visit, void *opaque)
+{
+    qid_keys_each(map->prefixes, false, visit, opaque);
+    qid_keys_each(map->singles, true, visit, opaque);
+}
+
+bool p9_qid_map_restore_next(P9QidMap *map, uint32_t prefix, uint32_t single)
+{
+    if (prefix > PREFIX_SINGLES || single > P9_QID_SINGLES) {
+        return false;
+    }
+    map->next_prefix = MAX(map->next_prefix, prefix);
+    map->next_single = MAX(map->next_single, single);
+    return true;
+}
+
+bool p9_qid_map_restore(P9QidMap *map, bool single, uint64_t dev, uint64_t ino,
+                        uint32_t value, unsigned long *used)
+{
+    GHashTable **table = single ? &map->singles : &map->prefixes;
+    uint64_t next = single ? map->next_single : map->next_prefix;
+    QidKey want = { .dev = dev, .ino = ino };
+    QidKey *key = qid_key_find(*table, &want);
+
+    if (key) {
+        return key->value == value;
+    }
+    if (value >= next || (!single && ino >> (64 - LOWER_BITS)) ||
+        test_and_set_bit(value, used)) {
+        return false;
+    }
+    qid_key_add(table, &want, value);
+    return true;
 }
 
 /*

@@ -41,6 +41,22 @@ void p9_qid_map_destroy(P9QidMap *map);
  */
 uint64_t p9_qid_path(P9QidMap *map, uint64_t dev, uint64_t ino);
 
+/* One member of the map; @ino is only its upper bits unless @single. */
+typedef void P9QidVisit(void *opaque, bool single, uint64_t dev, uint64_t ino,
+                        uint32_t value);
+void p9_qid_map_each(const P9QidMap *map, P9QidVisit *visit, void *opaque);
+
+/*
+ * Takes over the numbers of a saved map: first next, which returns false if
+ * they are too large, then its members. @used is a bitmap of the numbers that
+ * the map has for members of that kind, and gets @value. Returns false if that
+ * is not below the next number, or is in use for other inodes, or these have
+ * another.
+ */
+bool p9_qid_map_restore_next(P9QidMap *map, uint32_t prefix, uint32_t single);
+bool p9_qid_map_restore(P9QidMap *map, bool single, uint64_t dev, uint64_t ino,
+                        uint32_t value, unsigned long *used);
+
 /* The qid of the object with attributes @attr */
 P9Qid p9_qid_make(P9QidMap *map, const FsAttr *attr);
 

@@ -171,6 +171,10 @@ void p9_request_enter(P9Request *req, void *elem,
     req->detached = false;
     req->moving = false;
     req->must_answer = false;
+    req->park_sent = false;
+    req->at_rest = false;
+    req->parked = false;
+    req->restored = 0;
     req->waits_cont = false;
     req->data = 0;
     memset(&req->call, 0, sizeof(req->call));
@@ -181,6 +185,16 @@ void p9_request_enter(P9Request *req, void *elem,
     s->export->in_flight++;
     QTAILQ_INSERT_TAIL(&s->requests, req, next);
     p9_count_add(&s->under_way, 1);
+    p9_count_add(&s->running, 1);
+}
+
+/* @req does not run any more. */
+static void p9_request_rest(P9Request *req)
+{
+    if (!req->at_rest) {
+        req->at_rest = true;
+        p9_count_add(&req->s->running, -1);
+    }
 }
 
 void p9_request_leave(P9Request *req)
@@ -191,6 +205,7 @@ void p9_request_leave(P9Request *req)
     }
     req->s->export->in_flight--;
     QTAILQ_REMOVE(&req->s->requests, req, next);
+    p9_request_rest(req);
     p9_count_add(&req->s->under_way, -1);
 }
 
@@ -222,6 +237,20 @@ void p9_request_cancel(P9Request *req)
         req->cancel_sent = true;
         fs_call_cancel(&req->call);
     }
+}
+
+void p9_request_commit(P9Request *req)
+{
+    req->must_answer = true;
+    if (!req->cancel_sent) {
+        req->call.cancelled = false;
+    }
+}
+
+bool p9_request_must_restart(const P9Request *req, int ret)
+{
+    return ret == -EINTR && req->park_sent && !req->cancel_sent &&
+           !req->must_answer;
 }
 
 /*
@@ -320,12 +349,16 @@ static size_t p9_reply_error(P9Request *req, int ret, uint8_t *type)
     return P9_HEADER_SIZE + marshal_size(&req->w);
 }
 
-size_t p9_reply_write(P9Request *req, int *ret)
+size_t p9_reply_build(P9Request *req, int *ret, size_t *head)
 {
     size_t size = P9_HEADER_SIZE + marshal_size(&req->w);
     size_t total = size + req->data;
     uint8_t type = req->type + 1;
 
+    if (req->restored) {
+        *head = 0;
+        return req->restored;
+    }
     if (*ret >= 0 &&
         (!marshal_fits(&req->w) || total > p9_request_room(req))) {
         *ret = -EMSGSIZE;
@@ -339,7 +372,18 @@ size_t p9_reply_write(P9Request *req, int *ret)
     stl_le_p(req->reply, total);
     req->reply[4] = type;
     stw_le_p(req->reply + 5, req->tag);
-    iov_from_buf(req->in, req->in_num, 0, req->reply, size);
+    *head = size;
+    return total;
+}
+
+size_t p9_reply_write(P9Request *req, int *ret)
+{
+    size_t head;
+    size_t total = p9_reply_build(req, ret, &head);
+
+    if (total) {
+        iov_from_buf(req->in, req->in_num, 0, req->reply, head);
+    }
     return total;
 }
 
@@ -413,7 +457,12 @@ bool p9_request_hold(P9Request *req, int ret)
     if (!s->stopped || s->resetting) {
         return false;
     }
-    req->held_ret = ret;
-    QSIMPLEQ_INSERT_TAIL(&s->held, req, held_next);
+    if (p9_request_must_restart(req, ret)) {
+        req->parked = true;
+    } else {
+        req->held_ret = ret;
+        QSIMPLEQ_INSERT_TAIL(&s->held, req, held_next);
+    }
+    p9_request_rest(req);
     return true;
 }

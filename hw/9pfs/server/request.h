@@ -42,6 +42,19 @@ P9Request *p9_request_find(P9Server *s, uint16_t tag);
 /* Asks the request's operation to stop. It may end at once. */
 void p9_request_cancel(P9Request *req);
 
+/*
+ * The handler has done something that the client must learn about, so the
+ * request gets its reply. If only p9_server_park() asked it to stop, it goes
+ * on.
+ */
+void p9_request_commit(P9Request *req);
+
+/*
+ * Whether a request that ended with @ret did nothing, because p9_server_park()
+ * asked it to stop: it must start again.
+ */
+bool p9_request_must_restart(const P9Request *req, int ret);
+
 /* Bytes that the whole reply may have */
 size_t p9_request_room(const P9Request *req);
 
@@ -61,10 +74,14 @@ struct iovec *p9_request_in_iov(P9Request *req, size_t offset, size_t bytes,
 void p9_reply_reserve(P9Request *req, size_t size);
 
 /*
- * Writes the reply to guest memory, and returns its size. *@ret is the result
- * of the handler; it changes if the reply becomes an error after all. Returns 0
- * when not even an error fits.
+ * Completes the reply in req->reply, and returns its size; *@head gets the
+ * number of bytes in req->reply, and the others are in guest memory already.
+ * *@ret is the result of the handler; it changes if the reply becomes an error
+ * after all. Returns 0 when not even an error fits. It may be called again.
  */
+size_t p9_reply_build(P9Request *req, int *ret, size_t *head);
+
+/* The same, and writes the reply to guest memory. */
 size_t p9_reply_write(P9Request *req, int *ret);
 
 /* The errno that a reply gives to the client, whatever @ret of a driver is */
@@ -84,12 +101,13 @@ void p9_moves_wake(P9Server *s);
 
 /*
  * Returns whether the reply of a finished request must wait, because the VM is
- * stopped. If so, puts the request into s->held with @ret, its result.
+ * stopped. If so, the request is at rest: in s->held with @ret, its result, or
+ * parked, if it must start again.
  */
 bool p9_request_hold(P9Request *req, int ret);
 
 /*
- * Waits until *@count, which is s->under_way or s->moving, is 0. Returns false
+ * Waits until *@count, one of the counts in P9Server, is 0. Returns false
  * if that takes longer than @seconds (0: no limit). Main thread, or the
  * export's thread; it serves its other events while it waits.
  */

@@ -29,7 +29,10 @@
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
+#include "migration/misc.h"
+#include "lock-state.h"
 #include "messages.h"
+#include "park.h"
 #include "trace.h"
 #include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
@@ -114,7 +117,7 @@ static void coroutine_fn p9_request_finish(P9Request *req, int ret)
     p9_request_end(req, ret);
 }
 
-static void p9_server_destroy(void *opaque);
+static void coroutine_fn p9_request_restart(P9Request *req);
 
 /* The coroutine of a detached request has ended. */
 static void p9_request_late(P9Request *req)
@@ -123,9 +126,7 @@ static void p9_request_late(P9Request *req)
 
     trace_p9_late(s->fs->id, req->tag, p9_request_name(req));
     p9_request_destroy(req);
-    if (--s->detached == 0 && s->freed) {
-        aio_bh_schedule_oneshot(qemu_get_aio_context(), p9_server_destroy, s);
-    }
+    p9_server_late(s);
 }
 
 static void coroutine_fn p9_request_co(void *opaque)
@@ -138,7 +139,13 @@ static void coroutine_fn p9_request_co(void *opaque)
     fs_call_end(&req->call);
     if (req->detached) {
         p9_request_late(req);
-    } else if (!p9_request_hold(req, ret)) {
+    } else if (p9_request_hold(req, ret)) {
+        /* Their replies come after this one, which is in line now. */
+        qemu_co_queue_restart_all(&req->flushers);
+    } else if (p9_request_must_restart(req, ret)) {
+        /* The VM goes on, because another request did not end. */
+        p9_request_restart(req);
+    } else {
         p9_request_finish(req, ret);
     }
 }
@@ -236,6 +243,17 @@ void p9_request_submit(P9Request *req, void *elem,
     qemu_coroutine_enter(qemu_coroutine_create(p9_request_co, req));
 }
 
+/* Handles a request again that did nothing. It is the newest then. */
+static void coroutine_fn p9_request_restart(P9Request *req)
+{
+    P9Server *s = req->s;
+
+    p9_request_leave(req);
+    p9_request_submit(req, req->elem, req->out, req->out_num,
+                      req->in, req->in_num, false);
+    qemu_co_queue_restart_all(&s->ended);
+}
+
 /*
  * Stopping the VM
  */
@@ -260,14 +278,26 @@ static void coroutine_fn p9_release_co(void *opaque)
 {
     P9Server *s = opaque;
     P9Request *req;
+    const P9Op *op;
 
     while ((req = QSIMPLEQ_FIRST(&s->held))) {
         QSIMPLEQ_REMOVE_HEAD(&s->held, held_next);
+        if (req->restored) {
+            op = p9_op(req->type);
+            req->name = op ? op->name : NULL;
+        }
         p9_request_finish(req, req->held_ret);
+    }
+    while ((req = p9_request_first_parked(s))) {
+        if (s->resetting) {
+            p9_request_finish(req, -EINTR);
+        } else {
+            p9_request_restart(req);
+        }
     }
 }
 
-/* Sends the replies that were held back. */
+/* Sends the replies that were held back, and starts parked requests again. */
 static void p9_server_release(P9Server *s)
 {
     qemu_coroutine_enter(qemu_coroutine_create(p9_release_co, s));
@@ -278,6 +308,7 @@ static void p9_stop_end(void *opaque)
     P9Server *s = opaque;
 
     s->stopped = false;
+    p9_locks_cont(s);
     p9_server_release(s);
     p9_moves_wake(s);
 }
@@ -332,8 +363,10 @@ static void p9_reset_end(void *opaque)
 {
     P9Server *s = opaque;
 
+    p9_locks_reset(s);
     p9_fids_clear(s);
     s->resetting = false;
+    s->resets++;
 }
 
 void p9_server_reset(P9Server *s)
@@ -352,27 +385,16 @@ void p9_server_reset(P9Server *s)
  * From new to free
  */
 
-P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
-                        const P9TransportOps *ops, void *opaque, Error **errp)
+/* A migration from here has ended. Main thread, as the next. */
+static int p9_server_migrated(NotifierWithReturn *notifier, MigrationEvent *e,
+                              Error **errp)
 {
-    P9Server *s;
-
-    if (!fs_export_join(fs, ctx, owner, errp)) {
-        return NULL;
+    if (e->type == MIG_EVENT_PRECOPY_DONE) {
+        p9_locks_release(container_of(notifier, P9Server, migrated));
     }
-    s = g_new0(P9Server, 1);
-    s->fs = fs;
-    s->export = p9_export_get(fs);
-    s->ops = ops;
-    s->opaque = opaque;
-    s->ctx = ctx;
-    p9_requests_init(s);
-    p9_fids_init(s);
-    p9_locks_init(&s->locks);
-    return s;
+    return 0;
 }
 
-/* Main thread */
 static void p9_server_destroy(void *opaque)
 {
     P9Server *s = opaque;
@@ -388,6 +410,28 @@ static void p9_server_destroy(void *opaque)
     }
 }
 
+P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
+                        const P9TransportOps *ops, void *opaque, Error **errp)
+{
+    P9Server *s;
+
+    if (!fs_export_join(fs, ctx, owner, errp)) {
+        return NULL;
+    }
+    s = g_new0(P9Server, 1);
+    s->fs = fs;
+    s->export = p9_export_get(fs);
+    s->ops = ops;
+    s->opaque = opaque;
+    s->ctx = ctx;
+    s->destroy = p9_server_destroy;
+    p9_requests_init(s);
+    p9_fids_init(s);
+    p9_locks_init(&s->locks);
+    migration_add_notifier(&s->migrated, p9_server_migrated);
+    return s;
+}
+
 static void p9_free_begin(void *opaque)
 {
     P9Server *s = opaque;
@@ -397,6 +441,8 @@ static void p9_free_begin(void *opaque)
 
 void p9_server_free(P9Server *s, Object *keep)
 {
+    /* Not later: another server's notifier may wait while this one is freed. */
+    migration_remove_notifier(&s->migrated);
     p9_server_reset(s);
     if (keep) {
         s->keep = object_ref(keep);

@@ -97,12 +97,16 @@ int coroutine_fn p9_version(P9Request *req)
     }
     /* It waits for older requests, so no two Tversion wait for each other. */
     patience_start(&patience, req, VERSION_PATIENCE_S, version_patience_over);
-    while (QTAILQ_FIRST(&s->requests) != req && !req->detached) {
+    while (QTAILQ_FIRST(&s->requests) != req && !req->detached &&
+           !req->park_sent) {
         qemu_co_queue_wait(&s->ended, NULL);
     }
     timer_del(&patience.timer);
     if (req->detached) {
         return -EINTR;          /* it is not in the list any more */
+    }
+    if (QTAILQ_FIRST(&s->requests) != req) {
+        return -EINTR;          /* the older ones stay until it starts again */
     }
     p9_fids_clear(s);
 
@@ -198,7 +202,7 @@ int coroutine_fn p9_clunk(P9Request *req)
         return ret;
     }
     p9_fid_remove(fid);
-    req->must_answer = true;
+    p9_request_commit(req);
     if (fid->remove_on_clunk) {
         return p9_remove_fid(req, fid);
     }

@@ -227,6 +227,9 @@ int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid)
     if (!x->name) {
         return 0;
     }
+    if (fid->lost) {
+        return -ESTALE;
+    }
     if (x->size == 0 && x->flags == XATTR_REPLACE) {
         return driver->removexattr(&req->call, fid->node, x->name);
     }
@@ -235,4 +238,55 @@ int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid)
     }
     return driver->setxattr(&req->call, fid->node, x->name,
                             x->value, x->size, x->flags);
+}
+
+/*
+ * named[1] name[s] flags[4] size[4] filled[4] value[size]. The name is that of
+ * an attribute to be set.
+ */
+void p9_xattr_save(const P9Fid *fid, MarshalWriter *w)
+{
+    const P9Xattr *x = fid->xattr;
+
+    marshal_put_u8(w, x->name != NULL);
+    marshal_put_str(w, x->name ?: "");
+    marshal_put_u32(w, x->flags);
+    marshal_put_u32(w, x->size);
+    marshal_put_u32(w, x->filled);
+    marshal_put_bytes(w, x->value, x->size);
+}
+
+/* Whether a client may have made such a fid here, with Txattrcreate */
+static bool xattr_may_set(const P9Fid *fid, const char *name, uint32_t flags)
+{
+    const FsExport *fs = fid->s->fs;
+
+    return !fs->readonly && fs->driver->setxattr && fs->driver->removexattr &&
+           !(flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)) &&
+           fs_xattr_name_check(name, fs->file_caps) == 0;
+}
+
+bool p9_xattr_load(P9Fid *fid, MarshalReader *r)
+{
+    uint8_t named = marshal_get_u8(r);
+    const char *name = marshal_get_str(r, NULL);
+    uint32_t flags = marshal_get_u32(r);
+    uint32_t size = marshal_get_u32(r);
+    uint32_t filled = marshal_get_u32(r);
+    const void *value = marshal_get_bytes(r, size);
+    P9Xattr *x;
+
+    if (!marshal_done(r) || named > 1 || size > FS_XATTR_MAX || filled > size ||
+        (named && !xattr_may_set(fid, name, flags)) ||
+        xattr_reserve(fid->s->export) < 0) {
+        return false;
+    }
+    x = g_new0(P9Xattr, 1);
+    x->name = named ? g_strdup(name) : NULL;
+    x->value = g_memdup2(value, size);
+    x->size = size;
+    x->filled = filled;
+    x->flags = flags;
+    fid->xattr = x;             /* and with it the slot */
+    return true;
 }

@@ -37,7 +37,6 @@
 #include "hw/virtio/virtio-access.h"
 #include "hw/9pfs/compat.h"
 #include "hw/9pfs/virtio-9p.h"
-#include "migration/vmstate.h"
 #include "system/kvm.h"
 #include "system/runstate.h"
 #include "standard-headers/linux/virtio_9p.h"
@@ -45,6 +44,7 @@
 #include "hw/9pfs/server/9p.h"
 #include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
+#include "migrate.h"
 
 /* Descriptors. virtio_add_queue() of QEMU 10.0.13 makes 1024 in any case. */
 #define QUEUE_SIZE      128
@@ -291,6 +291,7 @@ static void virtio_9p_reset(VirtIODevice *vdev)
 {
     V9fsVirtioState *v = VIRTIO_9P(vdev);
 
+    virtio_9p_load_drop(v);
     fs_context_run(v->ctx, virtio_9p_reset_begin, v);
     p9_server_reset(v->server);
     fs_context_run(v->ctx, virtio_9p_reset_end, v);
@@ -421,6 +422,7 @@ static void virtio_9p_device_unrealize(DeviceState *dev)
     V9fsVirtioState *v = VIRTIO_9P(dev);
 
     qemu_del_vm_change_state_handler(v->vm_state);
+    virtio_9p_load_drop(v);
     fs_context_run(v->ctx, virtio_9p_reset_begin, v);
     p9_server_free(v->server, v->iothread ? OBJECT(v->iothread) : NULL);
     v->server = NULL;
@@ -435,14 +437,12 @@ static void virtio_9p_device_unrealize(DeviceState *dev)
     virtio_cleanup(vdev);
 }
 
-/*
- * A device that the guest has not mounted has no state besides its queue. While
- * there are fids, the server blocks migration.
- */
+/* The session is in the middle of what all virtio devices have: migrate.c. */
 static const VMStateDescription virtio_9p_vmstate = {
     .name = "virtio-9p",
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = virtio_9p_pre_save,
     .fields = (const VMStateField[]) { VMSTATE_VIRTIO_DEVICE,
                                        VMSTATE_END_OF_LIST() },
 };
@@ -471,6 +471,8 @@ static void virtio_9p_class_init(ObjectClass *oc, void *data)
     virtio->stop_ioeventfd = virtio_9p_stop_ioeventfd;
     virtio->get_config = virtio_9p_get_config;
     virtio->get_features = virtio_9p_get_features;
+    virtio->vmsd = &virtio_9p_session_vmstate;
+    virtio->post_load = virtio_9p_post_load;
 
     device->vmsd = &virtio_9p_vmstate;
     device_class_set_props(device, virtio_9p_props);

@@ -134,6 +134,11 @@ void p9c_free(P9Client *c)
     g_free(c);
 }
 
+void p9c_moved(P9Client *c)
+{
+    c->qts = global_qtest;
+}
+
 bool p9c_needs_reset(P9Client *c)
 {
     QVirtioDevice *vdev = c->v9p->vdev;

@@ -203,6 +203,12 @@ void p9c_free(P9Client *c);
  */
 void p9c_reset(P9Client *c);
 
+/*
+ * The guest goes on in another QEMU, which is global_qtest by now: with its
+ * memory, its session and all calls in flight.
+ */
+void p9c_moved(P9Client *c);
+
 /* Tversion of @version with @msize, and Tattach of P9C_ROOT as @uid */
 void p9c_session_version(P9Client *c, const char *version, uint32_t msize,
                          uint32_t uid);
