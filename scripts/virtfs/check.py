@@ -23,7 +23,8 @@ QOS_TEST = 'tests/qtest/qos-test'
 FUZZ_MODEL = 'tests/unit/test-9p-proxy-driver'
 FUZZ_SECONDS = 6                # for each fuzzer
 # Planted faults that ./check finds; ./check long finds all
-FUZZ_PLANTED = ['walk-names', 'helper-length', 'mapped-acl', 'ring-fetch']
+FUZZ_PLANTED = ['walk-names', 'helper-length', 'mapped-acl', 'ring-fetch',
+                'state-entry', 'del-in-use']
 FUZZ_MINUTES = 60               # for all of them in ./check long
 # Seconds for a share of the qtests: many times the need of the longest
 QTEST_LIMIT = 1200
@@ -32,7 +33,7 @@ HOST_LIMIT = 4 * 3600
 # The Debian on which ./check builds and tests without being asked to, and the
 # qtests that run there
 HOST = 'trixie-gcc'
-HOST_QTESTS = ['synth', 'proxy', 'local/mapped-xattr', 'local/passthrough']
+HOST_QTESTS = ['synth', 'virtio-9p-tests/proxy']
 # What ./check long boots under AddressSanitizer
 SANITIZED_GUESTS = ['test-links', 'test-hotplug']
 # Tiers whose programs can run together, and the number that runs at once
@@ -56,12 +57,12 @@ tiers:
   attack    attacks by a hostile guest, client, QEMU or host user, on the real
             programs; for root, once as root and once as an ordinary user
   fuzz      some seconds of random input for each parser that a hostile peer
-            reaches, and four planted faults that it must find; needs clang
+            reaches, and five planted faults that it must find; needs clang
   hosts     the tree builds, ./boot works, and the tiers unit, helper and qtest
             pass on Debian 12, Debian 13 and testing, with gcc and clang of
             each, in a folder made by debootstrap; for root only. Unless it is
-            named: Debian 13 with gcc, and of its qtests those of synth,
-            proxy, and local with mapped-xattr and passthrough
+            named: Debian 13 with gcc, and of its qtests those of synth
+            and proxy
   guest     a Linux guest works on a share, and the host checks the result
   long      only when named: an hour of random input, and all planted faults;
             the tests, and some guests, on builds with sanitizers; the rest of
@@ -329,6 +330,7 @@ def _long_bases():
         more = bases.environment(name) if name else {}
         for program in (
                 _script('tests/graft/long-own-qtests.py', 'tap', 2 * 3600),
+                _script('tests/graft/long-streams.py', 'tap', 2 * 3600),
                 _unittest('tests/graft/long-dist-patch.py', 4 * 3600)):
             program.env.update(more)
             program.name += f' with {name}' if name else ''

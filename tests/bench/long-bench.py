@@ -115,7 +115,8 @@ class Bench(unittest.TestCase):
             seen.setdefault((r['peer'], r['part']), []).append(r)
         self.assertEqual(set(seen), {
             (peer, part) for peer in ('local', 'proxy')
-            for part in ('fids', 'readdir', 'depth', 'guests', 'limit')})
+            for part in ('fids', 'readdir', 'depth', 'guests', 'limit',
+                         'migrate')})
         for (peer, part), of_it in seen.items():
             for r in of_it:
                 for key in {'walk', 'getattr_any', 'entry'} & set(r):
@@ -130,9 +131,12 @@ class Bench(unittest.TestCase):
                 'readdir': ('size', 2 * [1000, 10000, 20000]),
                 'depth': ('depth', [16, 64, 256, 1000]),
                 'guests': ('guests', [1, 8]),
+                'migrate': ('fids', [1000, 10000, 20000]),
                 'limit': ('error', ['Too many open files in system'])}[part]
             self.assertEqual([r[what] for r in of_it], want, (peer, part))
         self.assertEqual(len(table.split('Too many open files')), 3)
+        for r in seen['local', 'migrate'] + seen['proxy', 'migrate']:
+            self.assertGreater(r['bytes'], r['fids'], r)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ BYTES = 400                             # per idle fid with its node
 # Members of a result that the tables need; COSTS have parts
 KEPT = ('part', 'peer', 'round', 'kind', 'fids', 'size', 'count', 'depth',
         'guests', 'error', 'seconds', 'qemu_kib', 'qemu_bytes', 'helper_kib',
-        'helper_bytes')
+        'helper_bytes', 'bytes', 'save', 'load')
 COSTS = ('walk', 'getattr_new', 'getattr_any', 'clunk', 'entry')
 
 
@@ -142,6 +142,25 @@ class Scale:
                  for says, key in (('QEMU', 'qemu_kib'),
                                    ('helper', 'helper_kib'))])
 
+    def migrations(self):
+        """The section on saved and loaded fids"""
+        numbers = self.values('fids', part='migrate')
+        if not numbers:
+            return
+        yield from section('Migration', [
+            'By number of fids, each on its own file: what they add to the '
+            'guest that is saved to a file, and loaded.'])
+        yield from table(
+            ['', *(f'{n:,}' for n in numbers)],
+            [[f'``{peer}``, {says}',
+              *(form.format(self.middle(key, part='migrate', peer=peer, fids=n)
+                            / (n if key == 'bytes' else 1))
+                for n in numbers)]
+             for peer in self.peers
+             for says, key, form in (('bytes for each', 'bytes', '{:.0f}'),
+                                     ('seconds to save', 'save', '{:.2f}'),
+                                     ('seconds to load', 'load', '{:.2f}'))])
+
     def limits(self):
         """The section on the most fids"""
         results = self.of(part='limit')
@@ -169,6 +188,7 @@ class Scale:
             'Requests in flight', ['By number of requests in flight, with '
                                    '2,000 fids.'], 'depth', part='depth')
         yield from self.guests()
+        yield from self.migrations()
         yield from self.limits()
 
     @staticmethod

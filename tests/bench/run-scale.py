@@ -4,20 +4,24 @@
 
 Messages go straight into the virtqueue, without a guest (server/p9scale.c):
 with a thousand to a million fids, in directories of as many entries, with up to
-a thousand requests in flight, and to 64 QEMUs, each with its own helper.
+a thousand requests in flight, and to 64 QEMUs, each with its own helper. Then a
+guest with many fids goes from one QEMU to another.
 
 The results go into a folder as JSON and a table (report_scale.py).
 """
 
 import json
+import pathlib
 import resource
 import subprocess
 import sys
 import tempfile
+import time
 
 import peers
 import report
 from virtfs import build, debian
+from virtfs.qmp import Qmp
 
 P9SCALE = build.BUILD / 'tests/bench/server/p9scale'
 PEERS = ['local', 'proxy', 'proxy-nodonate']
@@ -25,6 +29,9 @@ FEW = 2000                              # fids in the parts depth and guests
 DEPTHS = [16, 64, 256, 1000]
 BYTES = [512, 65000]                    # per Treaddir
 ENTRIES = 100000                        # to read at least
+MOVED = 100000                          # fids at most in the part migrate
+MEMORY = 160 << 20                      # bytes of a guest, as in p9scale.c
+LIMIT = 300                             # seconds for a migration
 MESSAGES = {'walk': 'Twalk', 'getattr_new': 'Tgetattr of the newest fids',
             'getattr_any': 'Tgetattr of any fids', 'clunk': 'Tclunk'}
 
@@ -34,18 +41,22 @@ def fits(peer):
     return peer.qemu == build.QEMU
 
 
+def command(peer, share):
+    """QEMU's command with that share"""
+    fsdev = peer.fsdev
+    if peer.helper:
+        fsdev += f',path={share},helper={build.HELPER}'
+    return [peer.qemu, *peers.FIRMWARE, *peer.arguments, '-fsdev',
+            fsdev + ',id=bench', '-device', peers.DEVICE + peer.properties]
+
+
 class Machines:
     """Started QEMUs, which execute orders"""
 
-    def __init__(self, peer, share, number=1):
-        fsdev = peer.fsdev
-        if peer.helper:
-            fsdev += f',path={share},helper={build.HELPER}'
+    def __init__(self, peer, share, number=1, more=()):
         # pylint: disable=consider-using-with
         self.load = subprocess.Popen(
-            [P9SCALE, str(number), peer.accel, peer.qemu, *peers.FIRMWARE,
-             *peer.arguments, '-fsdev', fsdev + ',id=bench',
-             '-device', peers.DEVICE + peer.properties],
+            [P9SCALE, str(number), peer.accel, *command(peer, share), *more],
             text=True, bufsize=1, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE)
 
@@ -135,7 +146,68 @@ def limit(peer, share):
         yield machine.order('limit', share.sizes[0])
 
 
-PARTS = {part.__name__: part for part in (fids, readdir, depth, guests, limit)}
+def monitored(path):
+    """Arguments for a monitor at that path"""
+    return '-qmp', f'unix:{path},server=on,wait=off'
+
+
+def connected(path):
+    """The monitor, once it is there"""
+    end = time.monotonic() + LIMIT
+    while not path.exists():
+        if time.monotonic() > end:
+            raise RuntimeError(f'no monitor {path}')
+        time.sleep(0.01)
+    return Qmp(path, LIMIT)
+
+
+def transfer(qmp, name, path):
+    """Saves or loads a guest: the seconds until that is over"""
+    start = time.monotonic()
+    qmp(name, uri=f'file:{path}')
+    while (now := qmp('query-migrate')).get('status') != 'completed':
+        if now.get('status') == 'failed' or time.monotonic() > start + LIMIT:
+            raise RuntimeError(f'{name}: {now}')
+        time.sleep(0.002)
+    return time.monotonic() - start
+
+
+def moved(peer, share, number):
+    """Bytes and seconds of a guest with that number of fids"""
+    with tempfile.TemporaryDirectory(prefix='virtfs-scale-') as folder:
+        state, one, two = (pathlib.Path(folder, n) for n in ('s', '1', '2'))
+        size = next(s for s in share.sizes if s >= number)
+        with Machines(peer, share.path, more=monitored(one)) as machine:
+            machine.order('hold', size, number)
+            qmp = connected(one)
+            qmp('cont')
+            save = transfer(qmp, 'migrate', state)
+            qmp.close()
+        with subprocess.Popen(
+                [*command(peer, share.path), '-machine',
+                 'pc,memory-backend=ram', '-accel', peer.accel, '-object',
+                 f'memory-backend-memfd,id=ram,size={MEMORY}', '-m',
+                 f'{MEMORY >> 20}', '-S', '-nodefaults', '-no-user-config',
+                 '-display', 'none', '-incoming', 'defer', *monitored(two)],
+                stdin=subprocess.DEVNULL) as qemu:
+            try:
+                load = transfer(connected(two), 'migrate-incoming', state)
+            finally:
+                qemu.terminate()
+        return state.stat().st_size, save, load
+
+
+def migrate(peer, share):
+    """What it costs to save and to load fids, beyond the rest of a guest"""
+    rest = moved(peer, share, 1)
+    for number in [s for s in share.sizes if s <= MOVED]:
+        size, save, load = (value - other for value, other in
+                            zip(moved(peer, share, number), rest))
+        yield {'fids': number, 'bytes': size, 'save': save, 'load': load}
+
+
+PARTS = {part.__name__: part for part in (fids, readdir, depth, guests, limit,
+                                          migrate)}
 
 
 def measure(options, parts):

@@ -271,6 +271,10 @@ class Scale(unittest.TestCase):
                      'walk': self.cost(us), 'qemu_kib': 20480,
                      'helper_kib': 1024 + 512 * number}
                     for guests, us in ((1, 4), (64, 5))]
+                results += [
+                    {**who, 'part': 'migrate', 'fids': n, 'bytes': 50 * n,
+                     'save': 0.5 + number, 'load': 2.0 * n / 1000}
+                    for n in (1000, 10000)]
             results.append({'peer': peer, 'round': 0, 'part': 'limit',
                             'fids': 4194304, 'error': 'Some error',
                             'qemu_kib': 1048576, 'seconds': 12.3})
@@ -322,6 +326,15 @@ class Scale(unittest.TestCase):
         self.assertEqual(row(text, '``proxy``, 512 bytes'),
                          ['20.0', '1.00 (1.00-2.00)', '1.50 (0.80-2.00)'])
         self.assertEqual(row(text, '``proxy``, 65,000 bytes')[0], '10.0')
+
+    def test_migrations(self):
+        """What fids add to a guest's state"""
+        text = self.section('Migration')
+        self.assertEqual(row(text, '``local``, bytes for each'), ['50', '50'])
+        self.assertEqual(row(text, '``local``, seconds to save'),
+                         ['1.50', '1.50'])
+        self.assertEqual(row(text, '``proxy``, seconds to load'),
+                         ['2.00', '20.00'])
 
     def test_guests(self):
         """Costs and memory"""

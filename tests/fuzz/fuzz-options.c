@@ -79,11 +79,13 @@ static void make_text(GByteArray *to, GRand *r)
         "multidevs", "writeout", "fmode", "dmode", "max_xattr", "socket",
         "sock_fd", "helper", "protocol", "ring", "reconnect", "throttling",
         "throttling.bps-total", "on-disconnect", "modcaps", "uid-map",
-        "memory-limit", "threads", "sandbox", "syslog", "other",
+        "memory-limit", "threads", "sandbox", "syslog", "migration",
+        "on-missing", "other",
     };
     static const char *const texts[] = {
         "local", "synth", "proxy", "a", "none", "mapped-file", "on", "0", "-1",
         "0777", "immediate", "forbid", "/", "", "99999999999999999999", "1e3",
+        "off", "names", "handles", "stale",
     };
     static const char *const others[] = {
         "null", "true", "5", "-1", "1.5", "[]", "[\"a\", \"b\"]", "{}",
@@ -122,7 +124,7 @@ const FuzzGrammar *fuzz_grammar(uint8_t setup)
         "sock_fd=", "helper=", "protocol=", "donate=off", "ring=auto",
         "on-disconnect=", "wait", "reconnect=", "modcaps=", "+setfcap", "user=",
         "uid-map=", "0:1:1", "seccomp=", "memory-limit=", "1M", "log-level=",
-        "fmode=", "dmode=0700",
+        "fmode=", "dmode=0700", "migration=", "handles", "on-missing=", "fail",
         "max_xattr=", "max-fids=", "throttling.bps-total=",
         "throttling.iops-read-max=", "throttling.", "mount_tag=", "-1", "0",
         "18446744073709551615", "18446744073709551616", "1e999", "help", "?",

@@ -38,6 +38,8 @@ THREADS = ['t0', 't1']
 # Seconds for one answer, and for what has no guest that would help
 ANSWER = 30 * sanitize.patience()
 COMMANDS = 60                   # of a round
+# Memory that is freed is overwritten, so that nobody can go on with it
+ENVIRONMENT = {**os.environ, 'MALLOC_PERTURB_': '90'}
 
 
 class Round:
@@ -62,7 +64,7 @@ class Round:
                  '-chardev', f'socket,id=mon,fd={theirs.fileno()}',
                  '-mon', 'chardev=mon,mode=control'],
                 pass_fds=[theirs.fileno()], stdout=self.output,
-                stderr=self.output)
+                stderr=self.output, env=ENVIRONMENT)
         self.qmp = Qmp(ours, ANSWER)
 
     def pick(self, *choices):
@@ -97,7 +99,10 @@ class Round:
                 {'readonly': True}, {'max_xattr': 0}, {'fmode': 0o7777777},
                 {'throttling': {'bps-total': 1 << 20}},
                 {'throttling': {'iops-read': -1}}, {'multidevs': 'forbid'},
-                {'multidevs': 3}, {'writeout': 'immediate'}))
+                {'multidevs': 3}, {'writeout': 'immediate'},
+                {'migration': 'off'}, {'migration': 'handles'},
+                {'migration': 'names', 'on-missing': 'stale'},
+                {'migration': 'off', 'on-missing': 'fail'}))
         return some
 
     def device(self):
@@ -211,7 +216,7 @@ def one(seed, options):
     round failed."""
     with tempfile.TemporaryDirectory(prefix='virtfs-fuzz-qmp-') as folder:
         os.chmod(folder, 0o755)
-        this = Round(seed, options.build / 'qemu-system-x86_64',
+        this = Round(seed, options.qemu,
                      options.build / 'fsdev/virtfs-proxy-helper', folder)
         why = None
         try:
@@ -235,6 +240,8 @@ def main(argv):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', type=pathlib.Path, default=TREE / 'build',
                         help='a built folder')
+    parser.add_argument('--qemu', type=pathlib.Path,
+                        help='the QEMU to test (default: the one in BUILD)')
     parser.add_argument('--seconds', type=int, default=600,
                         help='for all rounds (default: 600)')
     parser.add_argument('--commands', type=int, default=COMMANDS,
@@ -243,6 +250,7 @@ def main(argv):
                         help='one round with these random numbers')
     options = parser.parse_args(argv)
     options.build = options.build.resolve()
+    options.qemu = options.qemu or options.build / 'qemu-system-x86_64'
     end = time.monotonic() + options.seconds
     seed = int.from_bytes(os.urandom(4), 'little') \
         if options.seed is None else options.seed

@@ -27,6 +27,7 @@
 #include "hw/9pfs/server/9p.h"
 #include "hw/9pfs/server/wire.h"
 #include "migration/blocker.h"
+#include "migration/misc.h"
 #include "mutate.h"
 #include "server-host.h"
 
@@ -52,6 +53,7 @@
 /* How long one message may keep the others waiting */
 #define PATIENCE_US     2000
 
+#ifndef FUZZ_STATE
 static const uint8_t types[] = {
     P9_TSTATFS, P9_TLOPEN, P9_TLCREATE, P9_TSYMLINK, P9_TMKNOD, P9_TRENAME,
     P9_TREADLINK, P9_TGETATTR, P9_TSETATTR, P9_TXATTRWALK, P9_TXATTRCREATE,
@@ -77,6 +79,7 @@ static const char *const type_fields[ARRAY_SIZE(types)] = {
     "fnw", "f1", "fs41s", "fo4", "fod", "f",
     "f", "f", "fD",
 };
+#endif
 
 typedef struct Message {
     struct iovec *out;
@@ -114,6 +117,16 @@ void migrate_del_blocker(Error **reasonp)
 {
     error_free(*reasonp);
     *reasonp = NULL;
+}
+
+/* No migration runs, so nothing notifies of one. */
+void migration_add_notifier(NotifierWithReturn *notify,
+                            MigrationNotifyFunc func)
+{
+}
+
+void migration_remove_notifier(NotifierWithReturn *notify)
+{
 }
 
 /*
@@ -231,6 +244,7 @@ static void send_message(P9Server *s, uint8_t type, uint16_t tag,
     send_bytes(s, bytes, P9_HEADER_SIZE + size, MSIZE, MSIZE);
 }
 
+#ifndef FUZZ_STATE
 static void send_record(P9Server *s, const FuzzRecord *rec)
 {
     size_t room = rec->flags & SMALL_ROOM ? rec->id * 4 : MSIZE;
@@ -256,6 +270,7 @@ static void send_record(P9Server *s, const FuzzRecord *rec)
     }
     send_bytes(s, bytes, size, room, piece);
 }
+#endif
 
 /* Starts a session as a client does: the version, and fid 0 for the root. */
 static void start(P9Server *s, bool dotu)
@@ -321,6 +336,7 @@ static void end_export(FsExport *fs)
     fs->driver->close(fs);
 }
 
+#ifndef FUZZ_STATE
 /*
  * What the mutator knows
  */
@@ -392,6 +408,8 @@ const FuzzGrammar *fuzz_grammar(uint8_t setup)
     return &grammar;
 }
 
+#endif
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     folder = fuzz_folder();
@@ -401,6 +419,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
+#ifndef FUZZ_STATE
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     FuzzInput in = { data, size };
@@ -431,3 +450,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_check_fds();
     return 0;
 }
+#endif

@@ -4,10 +4,11 @@
 
 Each file tests/fuzz/planted/NAME.patch plants one fault: it is a patch of this
 tree's sources, and its first lines say what the fault is, which fuzzer finds
-it, and which words are in the sanitizer's report. This program applies each
-patch to copies of the files, builds the fuzzer with these, and runs it from the
-seeds alone. A test passes if the fuzzer stops with that report before its time
-is over. A patch that does not apply is a failure: adapt it to the source.
+it, and which words are in the report. This program applies each patch to copies
+of the files, builds the fuzzer, or QEMU for fuzz-qmp, with these, and runs the
+fuzzer from the seeds alone. A test passes if the fuzzer stops with that report
+before its time is over. A patch that does not apply is a failure: adapt it to
+the source.
 """
 
 import argparse
@@ -20,11 +21,13 @@ import sys
 import tempfile
 import time
 
+import relink
 import run
 from run import Fail, HERE, TREE
 
 PATCHES = HERE / 'planted'
 FIELD = re.compile(r'^(Fuzzer|Report): (.+)$', re.M)
+QMP = 'fuzz-qmp'
 TOUCHED = re.compile(r'^\+\+\+ b/(\S+)', re.M)
 
 
@@ -46,7 +49,7 @@ class Planted:
         if set(head) != {'Fuzzer', 'Report'} or not files:
             raise Fail(f'{patch}: needs lines "Fuzzer: ..." and "Report: ..." '
                        'before the patch')
-        if head['Fuzzer'] not in run.FUZZERS:
+        if head['Fuzzer'] not in (*run.FUZZERS, QMP):
             raise Fail(f'{patch}: there is no fuzzer {head["Fuzzer"]}')
         return cls(patch.stem, patch, head['Fuzzer'], head['Report'], files)
 
@@ -64,8 +67,8 @@ class Planted:
             raise Fail(f'{self.patch} does not apply to this tree:\n'
                        f'{done.stdout}{done.stderr}')
 
-    def variant(self, folder):
-        """The fuzzer with the patched files, for run.make()"""
+    def flat(self, folder):
+        """Puts the patched files into one folder: {path in this tree: file}"""
         flat = {}
         for file in self.files:
             # The folder's name becomes a part of the object's name.
@@ -73,20 +76,51 @@ class Planted:
             copy.parent.mkdir(exist_ok=True)
             shutil.copyfile(folder / file, copy)
             flat[file] = copy
+        return flat
+
+    def variant(self, folder):
+        """The fuzzer with the patched files, for run.make()"""
+        flat = self.flat(folder)
         included = any(file in run.INCLUDED.get(self.fuzzer, ())
                        for file in self.files)
         return run.Variant(self.fuzzer, flat, folder if included else None)
 
 
+def build(planted, copies, folder, options):
+    """Builds what the fuzzer runs; returns the program."""
+    if planted.fuzzer == QMP:
+        return relink.qemu(options.build, copies, planted.flat(copies))
+    run.make(options.build, folder, {planted.name: planted.variant(copies)})
+    return folder / planted.name
+
+
+def fuzz_qmp(program, options):
+    """Runs the fuzzer of QMP; returns its exit status and its output."""
+    done = subprocess.run(
+        [sys.executable, '-B', HERE / f'{QMP}.py', '--build', options.build,
+         '--qemu', program, '--seconds', str(options.seconds)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False)
+    return done.returncode, done.stdout
+
+
 def find(planted, program, out, options):
     """Runs the fuzzer; returns (seconds, why it is a failure or None)."""
     start = time.monotonic()
+    if planted.fuzzer == QMP:
+        status, said = fuzz_qmp(program, options)
+        return judge(planted, start, status, said, said)
     with tempfile.TemporaryDirectory(prefix='corpus-', dir=out) as fresh:
         status, said = run.fuzz(program, planted.fuzzer, options.seconds,
                                 out, options.seed, pathlib.Path(fresh))
+    return judge(planted, start, status, said, run.summary(said))
+
+
+def judge(planted, start, status, said, summary):
+    """(seconds, why it is a failure or None) of a run since @start"""
     seconds = time.monotonic() - start
     if not status:
-        return seconds, 'the fuzzer found nothing: ' + run.summary(said)
+        return seconds, f'the fuzzer found nothing: {summary}'
     if not re.search(planted.report, said):
         return seconds, (f'the output does not have "{planted.report}":\n'
                          + '\n'.join(said.splitlines()[-60:]))
@@ -100,9 +134,8 @@ def test(planted, folder, out, options):
         planted.apply(copies)
         if options.apply:
             return 'applies', None
-        run.make(options.build, folder,
-                 {planted.name: planted.variant(copies)})
-        seconds, why = find(planted, folder / planted.name, out, options)
+        program = build(planted, copies, folder, options)
+        seconds, why = find(planted, program, out, options)
         return f'{planted.fuzzer}, {seconds:.1f} s', why
     except (Fail, OSError) as e:
         return planted.fuzzer, str(e)

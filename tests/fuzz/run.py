@@ -48,6 +48,7 @@ COROUTINE = 'libqemuutil.a.p/util_coroutine-ucontext.c.o'
 PARTS = {
     'fuzz-server': ['server-host'],
     'fuzz-mapped': ['server-host'],
+    'fuzz-state': ['server-host'],
     'fuzz-channel': ['channel-operations', 'channel-helper'],
     'fuzz-ring': ['channel-operations'],
 }
@@ -57,6 +58,7 @@ FUZZERS = {
     'fuzz-channel': [SERVER, SHARED, COROUTINE],
     'fuzz-helper': [HELPER, SHARED],
     'fuzz-mapped': [SERVER, SHARED, COROUTINE],
+    'fuzz-state': [SERVER, SHARED, COROUTINE],
     'fuzz-ring': [SERVER, HELPER, SHARED, COROUTINE],
     'fuzz-options': [SERVER, SHARED, REGISTRY, COROUTINE],
 }

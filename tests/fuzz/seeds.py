@@ -468,6 +468,110 @@ def ring_seeds():
 
 
 #
+# fuzz-state
+#
+
+STATES = ['SESSION', 'DEVICE', 'QID_NEXT', 'QID_PREFIX', 'QID_SINGLE', 'NODE',
+          'ENTRY', 'ATTACH', 'FID', 'XATTR', 'LOCK_OWNER', 'LOCK_RANGE',
+          'LOCK_USE', 'END']
+OCCUPIED, SNAPSHOT, STALE = 0x08, 0x10, 0x20
+# Of fuzz_populate(), by the numbers that stand for inode numbers
+PLACES = [('', 0o040000), ('f', 0o100000), ('d', 0o040000), ('g', 0o100000),
+          ('e', 0o040000), ('l', 0o120000), ('o', 0o120000), ('p', 0o010000)]
+NONE_KNOWN = 0xffffffff
+DIALECT_L, DIALECT_U = 1, 2
+
+
+class State:
+    """The records of a session"""
+
+    def __init__(self, setup, msize=8192, dialect=DIALECT_L):
+        self.data = u8(setup)
+        self('SESSION', u32(1), u8(dialect), u32(msize))
+        self('DEVICE', u64(0), s(''))
+        self('QID_NEXT', u32(2), u32(2))
+        self('QID_PREFIX', u32(0), u64(0), u32(1))
+        self('QID_SINGLE', u32(0), u64(99), u32(1))
+        self.node(0)
+
+    def __call__(self, name, *body, flags=TOGETHER):
+        self.data += record(STATES.index(name), 0, flags, *body)
+        return self
+
+    def node(self, place, handle=b''):
+        """NODE"""
+        return self('NODE', u32(0), u64(place), u32(PLACES[place][1]), u8(0),
+                    u8(0), u64(0), u64(0), u32(len(handle) and 1),
+                    u16(len(handle)), handle)
+
+    def entry(self, parent, node, name, flags=1):
+        """ENTRY"""
+        return self('ENTRY', u32(parent), u32(node), u8(flags), s(name))
+
+    def fid(self, number, node, entry, flags=0, *more):
+        """FID"""
+        return self('FID', u32(number), u32(0), u32(node), u32(entry),
+                    u8(flags), *more)
+
+    def tree(self):
+        """All files and their names, and the mount"""
+        for place in range(1, len(PLACES)):
+            self.node(place)
+        for place, (name, _) in enumerate(PLACES[1:], 1):
+            self.entry(2 if name in ('g', 'e') else 0, place, name)
+        return self('ATTACH', u32(0), u32(0)).fid(0, 0, NONE_KNOWN)
+
+
+def state_seeds():
+    """Yields the name and bytes of each seed."""
+    for model, word in ((XATTR, 'xattr'), (FILE, 'file'),
+                        (PASSTHROUGH, 'passthrough'), (NONE, 'none')):
+        m = State(model).tree()
+        for place in range(1, len(PLACES)):
+            m.fid(place, place, place - 1)
+        yield f'{word}-fids', m('END').data
+
+        m = State(model | STALE, dialect=DIALECT_U).tree()
+        m.fid(1, 1, 0, 1, u32(O_RDWR), u32(0))
+        m.fid(2, 2, 1, 9, u32(0), u32(0), u64(0), u64(0), u32(0))
+        m.fid(3, 3, 2, 9, u32(0), u32(5), u64(100), u32(3))
+        m.fid(4, 1, 0, 4)
+        m.fid(5, 1, NONE_KNOWN, 3, u32(1), u32(0))
+        yield f'{word}-open', m('END').data
+
+        m = State(model, dialect=DIALECT_U).tree()
+        m.fid(1, 1, 0)('XATTR', u8(1), s('user.a'), u32(0), u32(8), u32(3),
+                       b'text\0\0\0\0')
+        m.fid(2, 2, 1)('XATTR', u8(0), s(''), u32(0), u32(4), u32(4), b'name')
+        yield f'{word}-xattrs', m('END').data
+
+        m = State(model | SNAPSHOT).tree()
+        m.fid(1, 1, 0, 1, u32(O_RDWR), u32(0))
+        m.fid(2, 1, 0, 1, u32(O_RDWR), u32(0))
+        for owner in (1, 2):
+            m('LOCK_OWNER', u32(1), u32(owner), s('client'), u32(O_RDWR))
+            m('LOCK_RANGE', u8(1), u64(owner * 100), u64(owner * 100 + 9))
+            m('LOCK_RANGE', u8(0), u64(1000), u64((1 << 63) - 1))
+            m('LOCK_USE', u32(owner))
+        yield f'{word}-locks', m('END').data
+
+    m = State(NONE | STALE).tree()
+    m('DEVICE', u64(77), s('d/e'))
+    m('NODE', u32(1), u64(5), u32(0o100000), u8(1), u8(1), u64(3), u64(4),
+      u32(1), s('handle'))
+    m.entry(4, 8, 'missing').fid(1, 8, 7)
+    yield 'missing', m('END').data
+    yield 'empty', State(NONE, 0, 0)('END').data
+    yield 'occupied', State(NONE | OCCUPIED).tree()('END').data
+    yield 'readonly', State(NONE | READONLY).tree().fid(
+        1, 1, 0, 1, u32(O_RDWR), u32(0))('END').data
+    # Two blocks
+    m = State(PASSTHROUGH).tree()('FID', u32(1), u32(0), u32(1), u32(0), u8(0),
+                                  flags=0)
+    yield 'blocks', m('END').data
+
+
+#
 # fuzz-options: setup, then the argument
 #
 
@@ -481,6 +585,8 @@ ARGUMENTS = [
     'throttling.iops-read-max=9',
     'proxy,id=a,socket=/s,donate=off,ring=on,reconnect=1,on-disconnect=wait',
     'proxy,id=a,helper=/bin/false,path=/d,protocol=1',
+    'local,id=a,path=/d,security_model=none,migration=handles,on-missing=fail',
+    'synth,id=a,migration=off,on-missing=stale',
     'local,id=a,security_model=wrong', 'synth,id=-', '=,=', '',
 ]
 OBJECTS = [
@@ -504,7 +610,8 @@ def option_seeds():
 
 SEEDS = {'fuzz-server': server_seeds, 'fuzz-helper': helper_seeds,
          'fuzz-channel': channel_seeds, 'fuzz-mapped': mapped_seeds,
-         'fuzz-ring': ring_seeds, 'fuzz-options': option_seeds}
+         'fuzz-ring': ring_seeds, 'fuzz-options': option_seeds,
+         'fuzz-state': state_seeds}
 
 
 def write(fuzzer, folder):

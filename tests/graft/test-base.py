@@ -134,6 +134,15 @@ class TestUnpack(Scratch):
                          "longer")
         self.assertEqual(kept.stat().st_ino, number, "copied for nothing")
 
+    def graft(self):
+        """Unpacks the base's own folder and edits it."""
+        self.put("own/meson_options.txt", "")
+        self.put("own/scripts/meson-buildoptions.sh", "")
+        self.folder()
+        self.put("build.base/source.json", "{}")
+        graft.make(self.dir / "tree", self.base,
+                   {"link": {"folders": [], "files": []}}, "10.0", "10.0.9")
+
     def test_folder_changes_an_edited_file(self):
         self.folder()
         self.put("tree/base/edits.toml", """\
@@ -144,22 +153,10 @@ class TestUnpack(Scratch):
             after = "x"
             """)
         self.put("tree/a/x.c", "// graft: p\nnew\n")
-        self.put("own/meson_options.txt", "")
-        self.put("own/scripts/meson-buildoptions.sh", "")
-        self.folder()
-        self.put("build.base/source.json", "{}")
-        args = [self.dir / "tree", self.base,
-                {"link": {"folders": [], "files": []}}, "10.0", "10.0.9"]
-        graft.make(*args)
+        self.graft()
         self.put("own/a/x.c", "w\nx\n")
         self.folder()
-        self.put("own/meson_options.txt", "")
-        self.put("own/scripts/meson-buildoptions.sh", "")
-        self.folder()
-        self.put("build.base/source.json", "{}")
-        args = [self.dir / "tree", self.base,
-                {"link": {"folders": [], "files": []}}, "10.0", "10.0.9"]
-        graft.make(*args)
+        self.graft()
         self.assertEqual((self.base.root / "a/x.c").read_text(),
                          "w\nx\nnew\n")
 

@@ -42,7 +42,8 @@ class Bare:
                  '-L', '/usr/share/seabios', '-L', '/usr/share/qemu',
                  '-device', 'virtio-serial-pci']
         for name in PORTS:
-            words += ['-chardev', f'file,id={name},path={self.folder}/{name}',
+            words += ['-chardev', f'file,id={name},append=on,'
+                      f'path={self.folder}/{name}',
                       '-device', f'virtserialport,chardev={name},'
                       f'name=guest.{name}']
         return words

@@ -535,6 +535,134 @@ static void as_group(char **arg)
     die("exec", "/bin/sh");
 }
 
+/*
+ * churn FOLDER ROUNDS COUNT: random work in a folder, which only depends on the
+ * number of rounds. ROUNDS "-" means until there is a file "end" in the folder
+ * where this started. COUNT is a file that shows the round. Reports the rounds.
+ */
+#define CHURN_SIZE  (64 * 1024)
+#define CHURN_STEP  4096
+
+typedef struct Churn {
+    uint32_t random;
+    int fd;                     /* of a file that stays open */
+    size_t size;
+    uint8_t data[CHURN_SIZE + CHURN_STEP];  /* what it must have */
+} Churn;
+
+static uint32_t churn_random(Churn *c, uint32_t below)
+{
+    c->random = c->random * 1103515245 + 12345;
+    return (c->random >> 8) % below;
+}
+
+static void churn_check(Churn *c, size_t at)
+{
+    uint8_t buf[CHURN_STEP];
+    size_t want = at >= c->size ? 0 :
+                  c->size - at < CHURN_STEP ? c->size - at : CHURN_STEP;
+    ssize_t n = pread(c->fd, buf, sizeof(buf), at);
+
+    if (n < 0) {
+        die("read", "churn");
+    }
+    if ((size_t)n != want || memcmp(buf, c->data + at, n)) {
+        printf("wrong data at %zu: %zd bytes of %zu\n", at, n, want);
+        exit(1);
+    }
+}
+
+static void churn_data(Churn *c)
+{
+    size_t at = churn_random(c, CHURN_SIZE), i;
+    size_t len = 1 + churn_random(c, CHURN_STEP);
+
+    switch (churn_random(c, 4)) {
+    case 0:
+        if (ftruncate(c->fd, at) < 0) {
+            die("truncate", "churn");
+        }
+        if (at < c->size) {
+            memset(c->data + at, 0, c->size - at);
+        }
+        c->size = at;
+        break;
+    case 1:
+        churn_check(c, at);
+        break;
+    default:
+        for (i = 0; i < len; i++) {
+            c->data[at + i] = c->random >> (i & 7);
+        }
+        if (pwrite(c->fd, c->data + at, len, at) != (ssize_t)len) {
+            die("write", "churn");
+        }
+        c->size = c->size > at + len ? c->size : at + len;
+        churn_check(c, at);
+    }
+}
+
+static void churn_fail(const char *call, const char *name, int ret,
+                       int expected)
+{
+    if (ret < 0 && errno != expected) {
+        die(call, name);
+    }
+}
+
+static void churn_names(Churn *c, unsigned round)
+{
+    char file[16], other[32], folder[16];
+    int fd;
+
+    snprintf(file, sizeof(file), "n%u", round % 16);
+    snprintf(other, sizeof(other), "m%u", churn_random(c, 8));
+    snprintf(folder, sizeof(folder), "d%u", churn_random(c, 4));
+    fd = xopen(file, O_WRONLY | O_CREAT, 0644);
+    put(fd, file, other);
+    churn_fail("unlink", other, unlink(other), ENOENT);
+    churn_fail("link", other, link(file, other), 0);
+    churn_fail("mkdir", folder, mkdir(folder, 0755), EEXIST);
+    if (churn_random(c, 3) == 0) {
+        churn_fail("unlink", other, unlink(other), 0);
+    }
+    snprintf(other, sizeof(other), "%s/m%u", folder, churn_random(c, 4));
+    churn_fail("rename", file, rename(file, other), 0);
+    /* The file has another name. */
+    put(fd, file, "!");
+    close(fd);
+    if (churn_random(c, 2) == 0) {
+        churn_fail("unlink", other, unlink(other), 0);
+        churn_fail("rmdir", folder, rmdir(folder), ENOTEMPTY);
+    }
+}
+
+static void churn(char **arg)
+{
+    unsigned long rounds = strcmp(arg[1], "-") ? strtoul(arg[1], NULL, 10) : 0;
+    int start = xopen(".", O_RDONLY | O_DIRECTORY, 0);
+    int count = xopen(arg[2], O_WRONLY | O_CREAT, 0644);
+    static Churn c;
+    unsigned long i;
+    char text[32];
+
+    if (chdir(arg[0]) < 0) {
+        die("chdir", arg[0]);
+    }
+    c.fd = xopen("churn", O_RDWR | O_CREAT, 0600);
+    for (i = 0; rounds ? i < rounds
+                       : faccessat(start, "end", F_OK, 0) < 0; i++) {
+        c.random = i;
+        churn_data(&c);
+        churn_names(&c, i);
+        snprintf(text, sizeof(text), "%lu\n", i + 1);
+        if (pwrite(count, text, strlen(text), 0) < 0) {
+            die("write", "count");
+        }
+    }
+    printf("%lu\n", i);
+}
+
 static const struct {
     const char *name;
     int args;                   /* -1: any number */
@@ -562,6 +690,7 @@ static const struct {
     { "race", 3, race },
     { "crc", 1, crc },
     { "group", 2, as_group },
+    { "churn", 3, churn },
 };
 
 int main(int argc, char **argv)

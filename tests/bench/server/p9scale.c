@@ -15,6 +15,7 @@
  *     depth DIR N DEPTH           N fids, DEPTH requests in flight per QEMU
  *     readdir DIR BYTES ENTRIES   ENTRIES entries, BYTES bytes per message
  *     limit DIR                   the most fids that a guest may have
+ *     hold DIR N                  N fids, which stay for something else
  */
 #include "qemu/osdep.h"
 #include "scale.h"
@@ -35,6 +36,8 @@ static void obey(Load *l, char *line)
         scale_fids(l, dir, false, n, depth, false);
     } else if (sscanf(line, "readdir %31s %u %u", dir, &n, &entries) == 3) {
         scale_readdir(l, dir, n, entries);
+    } else if (sscanf(line, "hold %31s %u", dir, &n) == 2 && n) {
+        scale_hold(l, dir, n, DEPTH);
     } else if (sscanf(line, "limit %31s", dir) == 1) {
         scale_limit(l, dir);
     } else {

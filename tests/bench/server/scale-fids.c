@@ -192,3 +192,13 @@ void scale_limit(Load *l, const char *dir)
     dir_clunk(l);
     printf(", \"seconds\": %.1f}\n", (now_ns() - start) / 1e9);
 }
+
+void scale_hold(Load *l, const char *dir, unsigned n, unsigned depth)
+{
+    now.one = false;
+    now.from = 0;
+    dir_walk(l, dir);
+    load_run(l, "walk", &(Phase) { walk_file }, n, depth, NULL);
+    now.fids = n;
+    printf("{\"fids\": %u}\n", n);
+}

@@ -53,6 +53,9 @@ void scale_fids(Load *l, const char *dir, bool one, unsigned n, unsigned depth,
  */
 void scale_limit(Load *l, const char *dir);
 
+/* Walks to @n fids, each on a file of its own, which stay. */
+void scale_hold(Load *l, const char *dir, unsigned n, unsigned depth);
+
 /*
  * Reads the whole directory with Treaddirs of @count bytes, as often as needed
  * for @entries entries in all.
