@@ -152,6 +152,26 @@ static void test_stale(Test *t)
     assert_alive(t);
 }
 
+/* The next QEMU need not find an open file that is missing here already. */
+static void test_lost(Test *t)
+{
+    g_auto(GStrv) parts = g_strsplit(t->cmd_line, "on-missing=stale", 2);
+    g_autofree char *strict = g_strjoinv("on-missing=fail", parts);
+    uint32_t n;
+    char c;
+
+    g_assert_nonnull(parts[1]);
+    make_file(t, ROOT, "open", "open");
+    ok(walk(t, ROOT, FID_OPEN, "open"));
+    ok(open_fid(t, FID_OPEN, P9C_O_RDWR));
+    move_by_file(t, lose_open);
+    fails(p9c_read(t->c, FID_OPEN, 0, 1, &c, &n), ESTALE);
+    move_to(t, strict);
+    fails(p9c_read(t->c, FID_OPEN, 0, 1, &c, &n), ESTALE);
+    ok(clunk(t, FID_OPEN));
+    assert_alive(t);
+}
+
 /* Each missing file ends the load, with an error that names it. */
 static void test_fail(Test *t)
 {
@@ -329,6 +349,7 @@ static void test_no_session(Test *t)
 
 const Case behaviour_move_missing[] = {
     { "move-stale", test_stale, HAS_HOST | HAS_MOVES, CASE_PCI, NAMES_STALE },
+    { "move-lost", test_lost, HAS_HOST | HAS_MOVES, CASE_PCI, NAMES_STALE },
     { "move-fail", test_fail, HAS_HOST | HAS_MOVES, CASE_PCI | CASE_ANYBODY,
       NAMES_FAIL },
     { "move-unlinked", test_unlinked, HAS_HOST | HAS_MOVES,

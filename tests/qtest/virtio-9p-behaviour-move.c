@@ -25,15 +25,20 @@ void move_arrived(Test *t, QTestState *to)
     p9_move_client(t->c, t->v9p);
 }
 
-void move(Test *t)
+void move_to(Test *t, const char *options)
 {
     QTestState *from = global_qtest;
-    QTestState *to = p9_move_new(t->cmd_line, NULL);
+    QTestState *to = p9_move_new(options, NULL);
     g_autofree char *error = p9_move(from, to);
 
     g_assert_cmpstr(error, ==, NULL);
     move_arrived(t, to);
     qtest_quit(from);
+}
+
+void move(Test *t)
+{
+    move_to(t, t->cmd_line);
 }
 
 void move_by_file(Test *t, void (*between)(Test *t))

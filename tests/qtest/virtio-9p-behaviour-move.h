@@ -11,6 +11,8 @@
 
 /* The guest goes on in a new QEMU, and the old one ends. */
 void move(Test *t);
+/* The same, with other options for the new one */
+void move_to(Test *t, const char *options);
 
 /*
  * The guest is saved and its QEMU ends; then, after @between unless that is
