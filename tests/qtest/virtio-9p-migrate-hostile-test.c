@@ -268,6 +268,50 @@ static void load_long(Test *t)
     }
 }
 
+/* Behind the first record of @type; all are in the server's first block. */
+static size_t behind_record(Test *t, unsigned type)
+{
+    size_t at = t->at + 4;
+    size_t end = at + be32_at(t, t->at);
+    bool found = false;
+
+    while (!found) {
+        g_assert_cmpuint(at + 5, <=, end);
+        found = t->good->data[at] == type;
+        at += 5 + ldl_le_p(t->good->data + at + 1);
+    }
+    return at;
+}
+
+/* Records that cannot be true, behind good ones: the state refuses each. */
+static void load_lies(Test *t)
+{
+    enum { DEVICE = 2, QID_PREFIX = 4, NODE = 6 };
+    static const struct {
+        unsigned behind;
+        uint8_t record[32];
+        unsigned size;
+    } lies[] = {
+        /* A file system that comes after files: dev[8] path[s] */
+        { NODE, { DEVICE, 11, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 1, 0, 'd' },
+          16 },
+        /* Other inodes with a number that is in use: device upper[8] value */
+        { QID_PREFIX, { QID_PREFIX, 16, 0, 0, 0, 0, 0, 0, 0, 9, 9 }, 21 },
+    };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(lies); i++) {
+        g_autoptr(GByteArray) stream = g_byte_array_new();
+        size_t at = behind_record(t, lies[i].behind);
+
+        g_byte_array_append(stream, t->good->data, at);
+        g_byte_array_append(stream, lies[i].record, lies[i].size);
+        g_byte_array_append(stream, t->good->data + at, t->good->len - at);
+        stl_be_p(stream->data + t->at, be32_at(t, t->at) + lies[i].size);
+        g_assert_false(load(t, stream));
+    }
+}
+
 static void run(void *obj, void *data, QGuestAllocator *alloc)
 {
     void (*loads)(Test *t) = data;
@@ -303,6 +347,7 @@ static void register_tests(void)
         { "sizes", load_sizes },
         { "cut", load_cut },
         { "long", load_long },
+        { "lies", load_lies },
     };
     const char *arch = qtest_get_arch();
     unsigned i;
