@@ -10,11 +10,12 @@
 #include <sys/vfs.h>
 #include "block/aio.h"
 #include "qapi/error.h"
-#include "qemu/iov.h"
 #include "qemu/atomic.h"
+#include "qemu/iov.h"
 #include "qemu/main-loop.h"
 #include "qemu/memalign.h"
 #include "file-fixture.h"
+#include "../shared/slow-close.h"
 
 /* @size bytes at @buf cut into vectors, with empty ones in between */
 static struct iovec *cut(char *buf, size_t size, int *niov)
@@ -364,38 +365,13 @@ static void test_settle(void)
     close(p[1]);
 }
 
-/* A descriptor whose close(2) takes @seconds: a peer reads nothing. */
-static int slow_descriptor(int seconds, int *peer)
-{
-    struct linger linger = { .l_onoff = 1, .l_linger = seconds };
-    struct sockaddr_in addr = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    socklen_t len = sizeof(addr);
-    g_autofree char *data = g_malloc0(65536);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    *peer = socket(AF_INET, SOCK_STREAM, 0);
-    g_assert_cmpint(bind(*peer, (struct sockaddr *)&addr, len), ==, 0);
-    g_assert_cmpint(listen(*peer, 1), ==, 0);
-    getsockname(*peer, (struct sockaddr *)&addr, &len);
-    g_assert_cmpint(connect(fd, (struct sockaddr *)&addr, len), ==, 0);
-    while (send(fd, data, 65536, MSG_DONTWAIT) > 0) {
-        /* more */
-    }
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    return fd;
-}
-
 /* The count of closes under way, for which a migration waits */
 static void test_closing(void)
 {
     FsFile *file = open_file_on(HOST_DEV_REMOTE, "c", O_RDWR | O_CREAT, false);
     gint64 end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
-    int peer, fd = slow_descriptor(1, &peer);
+    int peer = slow_close_make(host_file_fd(file), 1);
 
-    g_assert_cmpint(dup2(fd, host_file_fd(file)), >=, 0);
-    close(fd);
     g_assert_cmpuint(qatomic_read(export.closing), ==, 0);
     fs_file_unref(file);
     g_assert_cmpuint(qatomic_read(export.closing), ==, 1);

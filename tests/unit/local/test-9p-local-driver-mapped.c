@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 #include "qemu/bswap.h"
 #include "local-fixture.h"
+#include "../shared/slow-close.h"
 
 /*
  * Mapped models
@@ -226,10 +227,36 @@ static void test_mapped_race(void)
     finish(&t);
 }
 
+/*
+ * The view of a file without a name goes with its node. Nothing waits for the
+ * close(2) of the view's own file, whose name is gone, too.
+ */
+static void test_kept_slowly(void)
+{
+    FsNode *file;
+    gint64 start;
+    Test t;
+    int peer;
+
+    setup_model(&t, FSDEV_SECURITY_MODEL_MAPPED_FILE);
+    g_assert_cmpint(make_(t.fs.root, "file", S_IFREG, NULL), ==, 0);
+    file = walk(&t, "file");
+    g_assert_cmpint(unlink_(t.fs.root, "file", false), ==, 0);
+    assert_mapped(file, S_IFREG);
+    g_assert_cmpint(local_node(file)->kept, >=, 0);
+    peer = slow_close_make(local_node(file)->kept, 5);
+    start = g_get_monotonic_time();
+    fs_node_unref(file);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+    close(peer);
+    finish(&t);
+}
+
 static void add_tests(void)
 {
     g_test_add_func("/local-driver/reserved", test_reserved);
     g_test_add_func("/local-driver/retyped", test_retyped);
+    g_test_add_func("/local-driver/kept-slowly", test_kept_slowly);
     add_both("mapped-xattr", test_mapped_xattr);
     add_both("mapped-file", test_mapped_file);
     add_both("mapped-race", test_mapped_race);
