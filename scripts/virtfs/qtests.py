@@ -19,10 +19,9 @@ MOST = 256
 # Tests that take long, because they wait for a new helper or start a QEMU
 SLOW = {'reconnect', 'virtio-9p-pci-tests'}
 
-# Of the tests on virtio-mmio, those that ./check runs: one export of each
-# driver, and each way in which requests reach the device
-BRIEF = ('synth', 'proxy', 'local/mapped-xattr', 'eventfd', 'iothread/synth',
-         'iothread/proxy')
+# Of the tests on virtio-mmio, those that ./check runs: an export that needs a
+# helper and one that does not, and each way in which requests reach the device
+BRIEF = ('synth', 'proxy', 'eventfd', 'iothread/synth')
 
 # Both buses of the emulator for x86_64
 BUSES = ('virtio-9p-pci', 'virtio-9p-device')

@@ -267,8 +267,9 @@ class Shares(unittest.TestCase):
         """./check leaves out tests on virtio-mmio only."""
         below = '/virtio-9p/virtio-9p-tests/'
         for name, runs in (('proxy/a', True), ('synth/a', True),
-                           ('iothread/proxy/a', True), ('proxy-v1/a', False),
-                           ('local/none/a', False), ('local/proxy', False),
+                           ('iothread/synth/a', True), ('proxy-v1/a', False),
+                           ('iothread/proxy/a', False), ('local/none/a', False),
+                           ('local/proxy', False),
                            ('iothread/local/none/a', False)):
             self.assertEqual(qtests.brief('/x86_64/microvm/virtio-9p-device'
                                           + below + name), runs, name)
