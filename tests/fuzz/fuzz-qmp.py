@@ -147,6 +147,8 @@ class Round:
             return result
         except TimeoutError as e:
             raise Fail(f'{name} has no answer') from e
+        except OSError as e:
+            raise Fail(f'QEMU closed its monitor at {name}: {e}') from e
         except Fail as e:
             if 'closed its monitor' in str(e):
                 raise

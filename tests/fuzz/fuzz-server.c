@@ -27,7 +27,6 @@
 #include "hw/9pfs/server/9p.h"
 #include "hw/9pfs/server/wire.h"
 #include "migration/blocker.h"
-#include "migration/misc.h"
 #include "mutate.h"
 #include "server-host.h"
 
@@ -117,16 +116,6 @@ void migrate_del_blocker(Error **reasonp)
 {
     error_free(*reasonp);
     *reasonp = NULL;
-}
-
-/* No migration runs, so nothing notifies of one. */
-void migration_add_notifier(NotifierWithReturn *notify,
-                            MigrationNotifyFunc func)
-{
-}
-
-void migration_remove_notifier(NotifierWithReturn *notify)
-{
 }
 
 /*

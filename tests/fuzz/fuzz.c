@@ -4,6 +4,7 @@
  * Code that the fuzzers share: see fuzz.h.
  */
 #include "qemu/osdep.h"
+#include "migration/misc.h"
 #include "fuzz.h"
 #include <ftw.h>
 #include <sched.h>
@@ -36,6 +37,16 @@ typedef struct MountAttr {
 } MountAttr;
 
 static char *folder;
+
+/* For the server: no migration runs, so nothing notifies of one. */
+void migration_add_notifier(NotifierWithReturn *notify,
+                            MigrationNotifyFunc func)
+{
+}
+
+void migration_remove_notifier(NotifierWithReturn *notify)
+{
+}
 
 uint8_t fuzz_u8(FuzzInput *in)
 {

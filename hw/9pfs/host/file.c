@@ -41,6 +41,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include "block/aio-wait.h"
 #include "fd-budget.h"
 #include "fd-limit.h"
 #include "file.h"
