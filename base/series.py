@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The series of QEMU onto which this tree is grafted.
+"""The series of a base, such as QEMU, onto which this tree is grafted.
 
-base.toml lists the known series, such as 10.0; 10.0.13 is a version of it. An
-edit of base/edits.toml can be limited to some of them. A version of another
-series gets the edits of the nearest known one, with a notice: the graft then
-lists everything that does not fit (graft.py).
+base.toml lists the known series, such as 10.0 of QEMU; 10.0.13 is a version of
+it. An edit of base/edits.toml can be limited to some of them. A version of
+another series gets the edits of the nearest known one, with a notice: the graft
+then lists everything that does not fit (graft.py).
 """
 
 import re
 
+import product
 from fail import Fail, note
 
 
@@ -42,11 +43,12 @@ def of_version(spec, version, source):
     for name in names(spec):
         if has(name, version):
             return name
+    what = product.of(spec).name
     if not numbers(version):
-        raise Fail(f"{source}: {version!r} is no version of QEMU")
+        raise Fail(f"{source}: {version!r} is no version of {what}")
     older = [n for n in names(spec) if numbers(n) <= numbers(version)]
     nearest = older[-1] if older else names(spec)[0]
-    note(f"notice: {source}: this tree was not tested with QEMU {version}, "
+    note(f"notice: {source}: this tree was not tested with {what} {version}, "
          f"only with {listed(spec)}; trying it as {nearest}")
     return nearest
 

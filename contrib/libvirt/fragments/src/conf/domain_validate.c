@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Fragment: pieces for a file of libvirt (edits.toml). */
+
+/* graft: tags */
+        if (iter->fsdriver != VIR_DOMAIN_FS_DRIVER_TYPE_VIRTIOFS &&
+            iter->fsdriver != VIR_DOMAIN_FS_DRIVER_TYPE_PROXY)
