@@ -1,0 +1,148 @@
+/*
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The mark of a share that is being converted: see marker.h.
+ */
+#include "qemu/osdep.h"
+#include "host-ids.h"
+#include "fsdev/shared/view.h"
+#include "marker.h"
+#include "proxy-model.h"
+
+#define MARKER          MAPPED_MARK
+
+static const char *const step_names[] = {
+    [MARKER_COPY] = "copy",
+    [MARKER_DROP] = "drop",
+};
+
+static bool has_host_model(const Marker *m)
+{
+    return mapped_model_is_host(m->from) || mapped_model_is_host(m->to);
+}
+
+char *mapped_marker_ids(const Marker *m)
+{
+    static const IdMaps none;
+    bool proxy = m->from == &mapped_model_proxy || m->to == &mapped_model_proxy;
+
+    return has_host_model(m) ? mapped_ids_text(proxy ? &mapped_ids : &none)
+                             : NULL;
+}
+
+void mapped_marker_clear(Marker *m)
+{
+    g_free(m->ids);
+    *m = (Marker) { };
+}
+
+/* The three words, and the ids that may follow */
+static int parse(Marker *m, const char *text)
+{
+    g_auto(GStrv) words = g_strsplit(text, " ", 4);
+    g_autofree IdMaps *maps = g_new(IdMaps, 1);
+
+    if (g_strv_length(words) < 3 ||
+        (words[3] && !mapped_ids_parse(words[3], maps))) {
+        return -EINVAL;
+    }
+    m->step = g_str_equal(words[0], step_names[MARKER_COPY]) ? MARKER_COPY :
+              g_str_equal(words[0], step_names[MARKER_DROP]) ? MARKER_DROP :
+              MARKER_NONE;
+    m->from = mapped_model(words[1]);
+    m->to = mapped_model(words[2]);
+    if (!m->step || !m->from || !m->to || m->from == m->to ||
+        (mapped_model_is_host(m->from) && mapped_model_is_host(m->to)) ||
+        (words[3] && !has_host_model(m))) {
+        return -EINVAL;
+    }
+    m->ids = g_strdup(words[3]);
+    return 0;
+}
+
+int mapped_marker_get(const HostFs *hfs, Marker *m)
+{
+    g_autofree char *text = g_malloc(FS_XATTR_MAX + 1);
+    ssize_t len;
+
+    *m = (Marker) { };
+    len = hostfs_getxattr(hfs, hfs->root, MARKER, text, FS_XATTR_MAX);
+    if (len < 0) {
+        return len == -ENODATA || len == -EOPNOTSUPP ? 0 :
+               len == -ERANGE ? -EINVAL : len;
+    }
+    text[len] = '\0';
+    return parse(m, text);
+}
+
+/* A guest's file has a view. */
+static bool is_guests(const LocalHost *lh, int node, const FsAttr *attr,
+                      const LocalModel *model)
+{
+    const LocalInode inode = {
+        .handle = node, .dir = lh->host.root, .name = MAPPED_STAGING,
+        .kept = -1,
+    };
+    FsView view = { };
+
+    return model->get_view &&
+           (model->get_view(lh, &inode, attr, &view) < 0 || view.valid);
+}
+
+const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty)
+{
+    const HostFs *hfs = &lh->host;
+    const LocalModel *model = NULL;
+    char text[64] = "";
+    FsAttr attr;
+    ssize_t len = -1;
+    int node = hostfs_step(hfs, hfs->root, MAPPED_STAGING, HOST_WAIT_POOL,
+                           &attr);
+    int fd = node >= 0 && S_ISREG(attr.mode) ? hostfs_open(hfs, node, O_RDONLY)
+                                             : -1;
+
+    if (fd >= 0) {
+        len = RETRY_ON_EINTR(pread(fd, text, sizeof(text) - 1, 0));
+        close(fd);
+    }
+    *empty = len == 0;
+    model = len > 0 ? mapped_model(text) : NULL;
+    if (model && is_guests(lh, node, &attr, model)) {
+        model = NULL;
+    }
+    if (node >= 0) {
+        close(node);
+    }
+    return model;
+}
+
+int mapped_marker_set(const HostFs *hfs, const Marker *m)
+{
+    g_autofree char *text = NULL;
+    int fd = hostfs_open(hfs, hfs->root, O_RDONLY | O_DIRECTORY);
+    int ret;
+
+    if (fd < 0) {
+        return fd;
+    }
+    ret = syncfs(fd) < 0 ? -errno : 0;
+    if (ret == 0 && m->step == MARKER_NONE) {
+        ret = hostfs_removexattr(hfs, hfs->root, MARKER);
+    } else if (ret == 0) {
+        text = g_strdup_printf("%s %s %s%s%s", step_names[m->step],
+                               mapped_model_name(m->from),
+                               mapped_model_name(m->to), m->ids ? " " : "",
+                               m->ids ? m->ids : "");
+        ret = hostfs_setxattr(hfs, hfs->root, MARKER, text, strlen(text), 0);
+    }
+    if (ret == 0 && fsync(fd) < 0) {
+        ret = -errno;
+    }
+    close(fd);
+    return ret;
+}
+
+const LocalModel *mapped_marker_model(const Marker *m)
+{
+    return m->step == MARKER_DROP ? m->to : m->from;
+}
