@@ -7,7 +7,9 @@ HXCOMM graft: options
 DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "-fsdev local,id=id,path=path,security_model=mapped-xattr|mapped-file|\n"
     "       passthrough|none[,fmode=fmode][,dmode=dmode][,writeout=immediate]\n"
-    "       [,readonly=on|off][,multidevs=remap|forbid|warn]\n"
+    "       [,squash=root|all][,anon-uid=uid][,anon-gid=gid]\n"
+    "       [,translate-uid=ranges][,translate-gid=ranges]\n"
+    "       [,xattr-map=rules][,readonly=on|off][,multidevs=remap|forbid|warn]\n"
     "       [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
     "       [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
     "       [,throttling.LIMIT=value]...\n"
@@ -16,6 +18,10 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     "       [,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "       [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
     "       [,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map]\n"
+    "       [,squash=root|all][,anon-uid=uid][,anon-gid=gid]\n"
+    "       [,translate-uid=ranges][,translate-gid=ranges]\n"
+    "       [,special-files=host|mapped][,xattr-map=rules]\n"
+    "       [,act-as=self|root|guest][,host-groups=on|off]\n"
     "       [,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none]\n"
     "       [,threads=n][,rlimit-nofile=n][,memory-limit=size]\n"
     "       [,log-level=error|warning|info|debug][,syslog=on|off]\n"
@@ -33,9 +39,9 @@ DEF("fsdev", HAS_ARG, QEMU_OPTION_fsdev,
     QEMU_ARCH_ALL)
 
 SRST
-``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
+``-fsdev local,id=id,path=path,security_model=security_model[,fmode=fmode][,dmode=dmode][,writeout=immediate][,squash=root|all][,anon-uid=uid][,anon-gid=gid][,translate-uid=ranges][,translate-gid=ranges][,xattr-map=rules][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
-``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
+``-fsdev proxy,id=id,path=path|socket=socket|sock_fd=sock_fd[,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,squash=root|all][,anon-uid=uid][,anon-gid=gid][,translate-uid=ranges][,translate-gid=ranges][,special-files=host|mapped][,xattr-map=rules][,act-as=self|root|guest][,host-groups=on|off][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
 ``-fsdev synth,id=id[,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
     Define an export: files that a guest can mount over 9p. A device
@@ -210,6 +216,53 @@ SRST
         commas, which are written twice here:
         ``uid-map=0:1000:1,,1:100000:65536``. (``proxy`` with ``path``)
 
+    ``squash=root|all``
+        Make the guest's user and group 0, or all of its users and groups,
+        one user and group of the host. (``proxy`` with ``path``; ``local``
+        with ``passthrough`` and ``none``)
+
+    ``anon-uid=uid``, ``anon-gid=gid``
+        The ids of that user and that group on the host. The default is
+        65534. (with ``squash``)
+
+    ``translate-uid=ranges``, ``translate-gid=ranges``
+        Give users and groups other ids on the host. *ranges* is
+        *GUEST*:*HOST*:*COUNT*: the guest's *COUNT* ids from *GUEST* on are
+        the host's from *HOST* on; with ``to-host:`` or ``to-guest:``
+        before a range, in that direction only. Separate several with
+        commas, which are written twice here. An id of the guest without a
+        range is refused (EINVAL), and one of the host shows as 65534; in a
+        direction without ranges, ids stay as they are. Not with
+        ``uid-map`` and ``gid-map``. (``proxy`` with ``path``; ``local``
+        with ``passthrough`` and ``none``)
+
+    ``special-files=host|mapped``
+        What the guest's character and block devices are on the host:
+        device files, which take ``modcaps=+mknod`` and a QEMU that root
+        runs, or empty regular files whose extended attributes have the
+        device's mode and number. The default is ``mapped`` if an ordinary
+        user runs QEMU, and with ``uid-map``, otherwise ``host``. (``proxy``
+        with ``path``)
+
+    ``xattr-map=rules``
+        Map the names of extended attributes between guest and host, for
+        instance to let the guest use ``trusted.*`` and ``security.*``
+        without privilege on the host:
+        ``:prefix:all:trusted.:user.virtiofs.::prefix:all:security.:user.virtiofs.:``.
+        The manual of virtfs-proxy-helper describes the rules. (``local``,
+        and ``proxy`` with ``path``)
+
+    ``act-as=self|root|guest``
+        As whom the helper works on files, for file servers (NFS, CephFS,
+        GlusterFS), to which its capabilities mean nothing: as its own
+        user, the default; as root, if the file server trusts the host's
+        root; or as the guest's user who asks. (``proxy`` with ``path``)
+
+    ``host-groups=on|off``
+        With ``act-as=guest``: whether the guest's users have the groups
+        that the host knows for users of their numbers. The default is
+        ``off``. (``proxy`` with ``path``)
+
     ``sandbox=namespace|chroot|none``
         How the helper is confined. The default is ``namespace``; the
         others are for containers in which the helper cannot make
@@ -299,8 +352,9 @@ SRST
             and by name where a file has none. This also finds files that
             were renamed on the host, and files that are open but have no
             name any more. It is an error if QEMU may not open file
-            handles (it must be root) or the directory's file system has
-            none. (``local`` only)
+            handles (it must be root), or with ``proxy`` the helper (root
+            starts it with ``--file-handles=on``), or if the directory's
+            file system has none. (``local`` and ``proxy``)
 
         ``names``
             By their names in the directory.
@@ -348,7 +402,9 @@ ERST
 DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "-virtfs local,mount_tag=tag,path=path,security_model=mapped-xattr|mapped-file|\n"
     "        passthrough|none[,id=id][,fmode=fmode][,dmode=dmode]\n"
-    "        [,writeout=immediate][,readonly=on|off]\n"
+    "        [,writeout=immediate][,squash=root|all][,anon-uid=uid][,anon-gid=gid]\n"
+    "        [,translate-uid=ranges][,translate-gid=ranges]\n"
+    "        [,xattr-map=rules][,readonly=on|off]\n"
     "        [,multidevs=remap|forbid|warn]\n"
     "        [,max_xattr=max][,max-open-files=max][,max-fids=max]\n"
     "        [,migration=off|names|handles|auto][,on-missing=fail|stale]\n"
@@ -357,6 +413,9 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "        [,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off]\n"
     "        [,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait]\n"
     "        [,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map]\n"
+    "        [,squash=root|all][,anon-uid=uid][,anon-gid=gid]\n"
+    "        [,translate-uid=ranges][,translate-gid=ranges]\n"
+    "        [,special-files=host|mapped][,xattr-map=rules]\n"
     "        [,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none]\n"
     "        [,threads=n][,rlimit-nofile=n][,memory-limit=size]\n"
     "        [,log-level=error|warning|info|debug][,syslog=on|off]\n"
@@ -372,9 +431,9 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     QEMU_ARCH_ALL)
 
 SRST
-``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
+``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,squash=root|all][,anon-uid=uid][,anon-gid=gid][,translate-uid=ranges][,translate-gid=ranges][,xattr-map=rules][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,squash=root|all][,anon-uid=uid][,anon-gid=gid][,translate-uid=ranges][,translate-gid=ranges][,special-files=host|mapped][,xattr-map=rules][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
 ``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it (on s390x, a

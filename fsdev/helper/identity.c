@@ -21,6 +21,9 @@
 
 #define SUPERVISOR_FILES    16
 
+/* With which a process takes other ids for its work on files */
+#define ACT_CAPS        (1ull << CAP_SETUID | 1ull << CAP_SETGID)
+
 static void set_caps(Privilege keep, uint64_t caps)
 {
     int ret = 0;
@@ -129,9 +132,29 @@ static void limit_resources(Privilege keep)
     }
 }
 
+/* Keeps the two capabilities of above only for other users to come. */
+static void set_serving_caps(const Options *o)
+{
+    if (o->act_as == ACT_AS_SELF) {
+        set_caps(IDENTITY_SERVE, o->caps);
+        return;
+    }
+    set_caps(IDENTITY_SERVE, o->caps | ACT_CAPS);
+    if (o->act_as == ACT_AS_GUEST) {
+        act_as_check_guest();
+    }
+    if (o->act_as == ACT_AS_ROOT) {
+        if (!act_as_root()) {
+            fatal("--act-as root: %s", strerror(errno));
+        }
+        set_caps(IDENTITY_SERVE, o->caps);
+    }
+}
+
 void identity_drop(const Options *o, Privilege keep)
 {
     bool in_userns = userns_entered();
+    bool acts_as_guest = keep == IDENTITY_SERVE && o->act_as == ACT_AS_GUEST;
 
     limit_resources(keep);
     clear_bounds();
@@ -139,13 +162,17 @@ void identity_drop(const Options *o, Privilege keep)
         fatal("PR_SET_KEEPCAPS: %s", strerror(errno));
     }
     set_ids(o, in_userns);
-    set_caps(keep, o->caps);
+    if (keep == IDENTITY_SERVE) {
+        set_serving_caps(o);
+    } else {
+        set_caps(keep, 0);
+    }
     if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
         fatal("prctl: %s", strerror(errno));
     }
-    if (!in_userns && setresuid(0, 0, 0) == 0) {
+    if (!in_userns && !acts_as_guest && setresuid(0, 0, 0) == 0) {
         fatal("the process could become root again");
     }
 }

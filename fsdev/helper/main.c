@@ -32,6 +32,7 @@
 #include "qemu/osdep.h"
 #include "fsdev/shared/caps.h"
 #include "fsdev/shared/proto.h"
+#include "fsdev/shared/share-lock.h"
 #include "identity.h"
 #include "landlock.h"
 #include "supervisor.h"
@@ -46,6 +47,7 @@
 #include "session.h"
 #include "unread.h"
 #include "userns.h"
+#include <linux/capability.h>
 
 /* The results of the stages so far */
 typedef struct Start {
@@ -58,6 +60,8 @@ typedef struct Start {
     Supervisor supervisor;
     IdMaps ids;
     uint32_t client;            /* the uid that may connect, or NO_ID */
+    FileHandles file_handles;   /* mount_fd -1: opens none */
+    ShareLock lock;             /* tells others that the export is served */
     ServeConfig config;
 } Start;
 
@@ -86,6 +90,9 @@ static void stage_files(Start *s)
     s->listening = o->socket || listen_check_fd(o);
     sandbox_close_files(o->fd);
     umask(0);
+    if (o->host_groups) {
+        act_as_learn_groups();
+    }
 
     s->export = open_export(o->path);
     s->socket = o->socket ? listen_start(o, &s->file) : o->fd;
@@ -126,6 +133,29 @@ static void limit_resources(Start *s)
     session_limit(needs.sessions, left);
 }
 
+/* IdTranslate.no_place */
+static void tell_no_place(void *opaque, const char *kind, uint32_t id)
+{
+    log_line(LOG_LEVEL_WARNING, "the guest's %s id %u has no place on the "
+             "host (--translate-%s)", kind, id,
+             g_str_equal(kind, "user") ? "uid" : "gid");
+}
+
+static void prepare_translation(Start *s)
+{
+    IdTranslate *t = s->options.translate;
+    g_autofree char *why = NULL;
+
+    s->config.translate = t;
+    if (t) {
+        t->no_place = tell_no_place;
+        why = userns_entered() ? id_translate_enter(t, &s->ids) : NULL;
+    }
+    if (why) {
+        fatal("%s", why);
+    }
+}
+
 /* From here on, this is the server process. */
 static void stage_processes(Start *s)
 {
@@ -134,6 +164,7 @@ static void stage_processes(Start *s)
     s->config.pid = outer_pid();
     limit_resources(s);
     userns_enter_as_root(&s->ids, s->config.pid);
+    prepare_translation(s);
 }
 
 /*
@@ -158,12 +189,51 @@ static uint32_t client_uid(const Options *o, const IdMaps *ids, uid_t starter)
     return uid;
 }
 
+/* Whether the helper can open file handles. Ends the process if it must. */
+static bool can_open_handles(Start *s)
+{
+    FileHandlesMode mode = s->options.file_handles;
+    int ret;
+
+    s->file_handles.mount_fd = -1;
+    if (mode == FILE_HANDLES_OFF) {
+        return false;
+    }
+    ret = file_handles_probe(&s->file_handles, s->config.root);
+    if (ret < 0 && mode == FILE_HANDLES_ON) {
+        fatal("--file-handles=on: %s",
+              ret == -EPERM ? "the helper may not open file handles: root must "
+              "start it, without --uid-map, and with the capability "
+              "dac_read_search" :
+              ret == -EOPNOTSUPP ? "the directory's file system has none" :
+              strerror(-ret));
+    }
+    if (ret < 0) {
+        log_line(LOG_LEVEL_INFO, "continuing without file handles: %s",
+                 strerror(-ret));
+    }
+    return ret == 0;
+}
+
+/*
+ * Keeps programs that change a share from this one, by a descriptor of the
+ * export's root in the server's own mount. The export is served without a lock,
+ * too: the helper may have no right to read the directory.
+ */
+static void lock_export(Start *s)
+{
+    if (share_lock_use(&s->lock, s->config.root, false) == -EBUSY) {
+        fatal("--path %s: virtfs-mapped is changing the directory (or another "
+              "process that has locked it so)", s->options.path);
+    }
+}
+
 static void stage_sandbox(Start *s)
 {
     const Options *o = &s->options;
     const int ours[] = {
         s->socket, s->supervisor.tell, s->supervisor.alive,
-        s->supervisor.ready,
+        s->supervisor.ready, s->supervisor.pidfile,
     };
     int mounts;
 
@@ -173,6 +243,7 @@ static void stage_sandbox(Start *s)
     s->config.root = sandbox_enter(o->sandbox, s->export, o->readonly, &mounts);
     mounts_watch(o, mounts, s->config.root, s->supervisor.watcher, ours,
                  G_N_ELEMENTS(ours));
+    lock_export(s);
     s->config.fd_prefix = "";
     s->config.own_mount = o->sandbox == SANDBOX_NAMESPACE;
 }
@@ -180,13 +251,20 @@ static void stage_sandbox(Start *s)
 static void stage_identity(Start *s)
 {
     identity_drop(&s->options, IDENTITY_SERVE);
+    if (!s->options.readonly) {
+        act_as_try(s->config.root, s->options.act_as);
+    }
     supervisor_follow(&s->supervisor);
 }
 
-static void stage_seccomp(const Start *s)
+static void stage_seccomp(Start *s)
 {
+    if (can_open_handles(s)) {
+        s->config.file_handles = &s->file_handles;
+    }
     landlock_server(s->config.root, s->options.readonly);
-    seccomp_enter(s->options.seccomp);
+    seccomp_enter(s->options.seccomp, s->file_handles.mount_fd,
+                  s->options.act_as == ACT_AS_GUEST, s->options.host_groups);
 }
 
 /* Serves one client, or with --persist one after another. */
@@ -204,11 +282,22 @@ static int serve_clients(Start *s)
     return serve(fd, &s->config);
 }
 
+static bool maps_devices(const Options *o)
+{
+    return o->special_files == SPECIAL_FILES_MAPPED ||
+           (o->special_files == SPECIAL_FILES_USUAL && userns_entered() &&
+            o->act_as != ACT_AS_GUEST &&
+            caps_have(o->caps, CAP_DAC_OVERRIDE));
+}
+
 /* Returns the exit status. */
 static int stage_serve(Start *s)
 {
     s->config.readonly = s->options.readonly;
-    s->config.file_caps = caps_have_setfcap(s->options.caps);
+    s->config.xattrs.file_caps = caps_have(s->options.caps, CAP_SETFCAP);
+    s->config.xattrs.map = s->options.xattr_map;
+    s->config.maps_devices = maps_devices(&s->options);
+    s->config.act_as = s->options.act_as;
     s->config.in_userns = userns_entered();
     s->config.ids = &s->ids;
     s->config.process_ends = true;

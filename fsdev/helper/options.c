@@ -9,12 +9,14 @@
  */
 #include "qemu/osdep.h"
 #include "options.h"
+#include "options-values.h"
 #include "activation.h"
 #include "log.h"
 #include "userns.h"
 #include "fsdev/shared/caps.h"
 #include <getopt.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/random.h>
 #include <sys/un.h>
@@ -35,6 +37,11 @@ enum {
     OPT_MEMORY_LIMIT,
     OPT_SANDBOX,
     OPT_SECCOMP,
+    OPT_FILE_HANDLES,
+    OPT_SPECIAL_FILES,
+    OPT_ACT_AS,
+    OPT_HOST_GROUPS,
+    OPT_XATTR_MAP,
     OPT_LOG_LEVEL,
     OPT_PERSIST,
     OPT_PIDFILE,
@@ -42,6 +49,11 @@ enum {
     OPT_SYSLOG,
     OPT_UID_MAP,
     OPT_GID_MAP,
+    OPT_SQUASH,
+    OPT_ANON_UID,
+    OPT_ANON_GID,
+    OPT_TRANSLATE_UID,
+    OPT_TRANSLATE_GID,
     OPT_PRINT_CAPABILITIES,
     OPT_VERSION,
 };
@@ -68,9 +80,19 @@ static const struct option long_options[] = {
     { "modcaps",  required_argument, NULL, OPT_MODCAPS },
     { "uid-map",  required_argument, NULL, OPT_UID_MAP },
     { "gid-map",  required_argument, NULL, OPT_GID_MAP },
+    { "squash",   required_argument, NULL, OPT_SQUASH },
+    { "anon-uid", required_argument, NULL, OPT_ANON_UID },
+    { "anon-gid", required_argument, NULL, OPT_ANON_GID },
+    { "translate-uid", required_argument, NULL, OPT_TRANSLATE_UID },
+    { "translate-gid", required_argument, NULL, OPT_TRANSLATE_GID },
     { "persist",  no_argument,       NULL, OPT_PERSIST },
     { "sandbox",  required_argument, NULL, OPT_SANDBOX },
     { "seccomp",  required_argument, NULL, OPT_SECCOMP },
+    { "file-handles", required_argument, NULL, OPT_FILE_HANDLES },
+    { "special-files", required_argument, NULL, OPT_SPECIAL_FILES },
+    { "act-as",   required_argument, NULL, OPT_ACT_AS },
+    { "host-groups", no_argument,    NULL, OPT_HOST_GROUPS },
+    { "xattr-map", required_argument, NULL, OPT_XATTR_MAP },
     { "print-capabilities", no_argument, NULL, OPT_PRINT_CAPABILITIES },
     { "version",  no_argument,       NULL, OPT_VERSION },
     { NULL }
@@ -116,6 +138,18 @@ static const char help_text[] =
     "                      /etc/subgid; default: 0 is the user, from 1 on the\n"
     "                      others. Root must give both maps, and map 0 to\n"
     "                      another id than 0; default: no map\n"
+    "      --squash root|all\n"
+    "                      the guest's root, or all of its users and groups,\n"
+    "                      are one user and group of the host\n"
+    "      --anon-uid USER\n"
+    "      --anon-gid GROUP\n"
+    "                      which user and group these are (default: 65534)\n"
+    "      --translate-uid GUEST:HOST:COUNT[,...]\n"
+    "      --translate-gid GUEST:HOST:COUNT[,...]\n"
+    "                      COUNT ids of the guest from GUEST on are the\n"
+    "                      host's from HOST on; with to-host: or to-guest:\n"
+    "                      before a range, in one direction only; may be\n"
+    "                      repeated. The guest can use no other ids\n"
     "      --persist       after a client, wait for the next one\n"
     "      --sandbox namespace|chroot|none\n"
     "                      how the helper isolates itself: its own namespaces\n"
@@ -126,6 +160,24 @@ static const char help_text[] =
     "                      the helper (default), end it with a signal for\n"
     "                      debuggers, write a line to the kernel's log, or do\n"
     "                      nothing\n"
+    "      --file-handles on|auto|off\n"
+    "                      find files by the host's file handles, so that\n"
+    "                      guests migrate with files that the host renamed or\n"
+    "                      removed: always, if possible, or not (default).\n"
+    "                      Only when started as root\n"
+    "      --special-files host|mapped\n"
+    "                      the guest's device files are device files of the\n"
+    "                      host, or empty files with attributes (default in a\n"
+    "                      user namespace, which can make no others)\n"
+    "      --xattr-map RULES\n"
+    "                      names of extended attributes on the host, as rules\n"
+    "                      :TYPE:SCOPE:KEY:PREPEND: (see the manual)\n"
+    "      --act-as self|root|guest\n"
+    "                      as whom it works on files: its own user (default);\n"
+    "                      root; or the guest's user who asks, for file\n"
+    "                      servers, to which capabilities mean nothing\n"
+    "      --host-groups   with guest: the user's groups are those that the\n"
+    "                      host knows\n"
     "      --log-level error|warning|info|debug\n"
     "                      least important messages to log (default:\n"
     "                      warning)\n"
@@ -143,73 +195,6 @@ static const char help_text[] =
     "that subuid(5) and subgid(5) give that user.\n"
     "Without --fd and --socket it takes the socket that a service manager\n"
     "passes (LISTEN_FDS of sd_listen_fds(3)).\n";
-
-static bool parse_number(const char *s, unsigned long max, unsigned long *v)
-{
-    char *end;
-
-    if (!g_ascii_isdigit(*s)) {
-        return false;           /* strtoul(3) takes signs and spaces */
-    }
-    errno = 0;
-    *v = strtoul(s, &end, 10);
-    return errno == 0 && *end == '\0' && *v <= max;
-}
-
-/* A user. If @gid is not NULL, it gets the primary group, if that is known. */
-static uint32_t parse_user(const char *option, const char *value,
-                           uint32_t *gid)
-{
-    struct passwd *pw;
-    unsigned long id;
-    bool number = parse_number(value, UINT32_MAX - 1, &id);
-
-    pw = number ? getpwuid(id) : getpwnam(value);
-    if (!number) {
-        if (!pw) {
-            fatal("--%s %s: no such user", option, value);
-        }
-        id = pw->pw_uid;
-    }
-    if (gid && pw) {
-        *gid = pw->pw_gid;
-    }
-    return id;
-}
-
-static uint32_t parse_group(const char *option, const char *value)
-{
-    struct group *gr;
-    unsigned long id;
-
-    if (parse_number(value, UINT32_MAX - 1, &id)) {
-        return id;
-    }
-    gr = getgrnam(value);
-    if (!gr) {
-        fatal("--%s %s: no such group", option, value);
-    }
-    return gr->gr_gid;
-}
-
-/* MiB, with M, or GiB, with G */
-static unsigned parse_memory(const char *value)
-{
-    g_autofree char *text = g_strdup(value);
-    unsigned long number;
-    unsigned unit = 1;
-    size_t len = strlen(text);
-
-    if (len > 1 && (text[len - 1] == 'M' || text[len - 1] == 'G')) {
-        unit = text[len - 1] == 'G' ? 1024 : 1;
-        text[len - 1] = '\0';
-    }
-    if (!parse_number(text, MEMORY_MAX / unit, &number) || number == 0) {
-        fatal("--memory-limit %s: not a number of MiB from 1 to %d, or with G "
-              "of GiB", value, MEMORY_MAX);
-    }
-    return number * unit;
-}
 
 /* The name of an option as the help text has it */
 static const char *option_name(int opt)
@@ -234,17 +219,6 @@ static void check_socket_path(const char *path)
     if (strlen(path) > max) {
         fatal("--socket %s: longer than the %zu bytes of a socket's name",
               path, max);
-    }
-}
-
-static void modify_caps(Options *o, const char *value)
-{
-    g_autofree char *why = caps_change(&o->caps, value);
-
-    if (why && !*value) {
-        fatal("--modcaps: %s", why);
-    } else if (why) {
-        fatal("--modcaps %s: %s", value, why);
     }
 }
 
@@ -353,8 +327,54 @@ static void choose_identity(Options *o, uint32_t user_gid)
     }
 }
 
+/* What one option needs of another */
+static void check_together(const Options *o)
+{
+    if (o->special_files == SPECIAL_FILES_MAPPED &&
+        !caps_have(o->caps, CAP_DAC_OVERRIDE)) {
+        fatal("--special-files mapped: not with --modcaps -dac_override, "
+              "without which the helper cannot read the attributes of these "
+              "files");
+    }
+    if (o->anon_given && o->translate->squash == ID_SQUASH_NONE) {
+        fatal("--anon-uid and --anon-gid: only with --squash");
+    }
+    if (o->translate && (o->maps.n_uid || o->maps.n_gid)) {
+        fatal("--%s: not with --squash or --translate-uid and --translate-gid, "
+              "which are other ways to choose ids",
+              o->maps.n_uid ? "uid-map" : "gid-map");
+    }
+}
+
+static void check_act_as(const Options *o)
+{
+    if (o->host_groups && o->act_as != ACT_AS_GUEST) {
+        fatal("--host-groups: only with --act-as guest");
+    }
+    if (o->act_as == ACT_AS_GUEST &&
+        o->special_files == SPECIAL_FILES_MAPPED) {
+        fatal("--special-files mapped: not with --act-as guest, whose users "
+              "cannot read the attributes of these files");
+    }
+    if (o->act_as == ACT_AS_GUEST && o->file_handles != FILE_HANDLES_OFF) {
+        fatal("--file-handles: not with --act-as guest, because file handles "
+              "lead past the server's checks");
+    }
+    if (o->act_as == ACT_AS_GUEST && caps_have(o->caps, CAP_SETFCAP)) {
+        fatal("--modcaps +setfcap: not with --act-as guest, whose users could "
+              "all give any file capabilities");
+    }
+    if ((o->act_as == ACT_AS_ROOT || o->host_groups) &&
+        (!userns_is_root() || o->maps.n_uid)) {
+        fatal("--%s: only if root starts the helper, without maps",
+              o->host_groups ? "host-groups" : "act-as root");
+    }
+}
+
 static void check_options(Options *o, uint32_t user_gid)
 {
+    check_act_as(o);
+    check_together(o);
     if (!o->path) {
         fatal("--path DIR is missing; try --help");
     }
@@ -426,7 +446,7 @@ static bool set_connection(Options *o, int opt, const char *value)
         o->path = value;
         return true;
     case 'f':
-        if (!parse_number(value, INT_MAX, &number)) {
+        if (!option_number(value, INT_MAX, &number)) {
             fatal("--fd %s: not the number of a descriptor", value);
         }
         o->fd = number;
@@ -437,10 +457,10 @@ static bool set_connection(Options *o, int opt, const char *value)
         o->socket = value;
         return true;
     case 'u':
-        o->socket_uid = parse_user("uid", value, NULL);
+        o->socket_uid = option_user("uid", value, NULL);
         return true;
     case 'g':
-        o->socket_gid = parse_group("gid", value);
+        o->socket_gid = option_group("gid", value);
         return true;
     case OPT_PERSIST:
         o->persist = true;
@@ -456,13 +476,13 @@ static bool set_privilege(Options *o, int opt, const char *value,
 {
     switch (opt) {
     case OPT_USER:
-        o->user = parse_user("user", value, user_gid);
+        o->user = option_user("user", value, user_gid);
         return true;
     case OPT_GROUP:
-        o->group = parse_group("group", value);
+        o->group = option_group("group", value);
         return true;
     case OPT_MODCAPS:
-        modify_caps(o, value);
+        option_modcaps(&o->caps, value);
         return true;
     case OPT_UID_MAP:
         add_map("uid-map", value, o->maps.uid, &o->maps.n_uid);
@@ -471,17 +491,62 @@ static bool set_privilege(Options *o, int opt, const char *value,
         add_map("gid-map", value, o->maps.gid, &o->maps.n_gid);
         return true;
     case OPT_SANDBOX:
-        if (!sandbox_parse(value, &o->sandbox)) {
-            fatal("--sandbox %s: not one of namespace, chroot, none", value);
-        }
+        o->sandbox = option_sandbox(value);
         return true;
     case OPT_SECCOMP:
-        if (!seccomp_parse(value, &o->seccomp)) {
-            fatal("--seccomp %s: not one of kill, trap, log, none", value);
-        }
+        o->seccomp = option_seccomp(value);
+        return true;
+    case OPT_FILE_HANDLES:
+        o->file_handles = option_file_handles(value);
+        return true;
+    case OPT_XATTR_MAP:
+        option_xattr_map(&o->xattr_map, value);
+        return true;
+    case OPT_ACT_AS:
+        o->act_as = option_act_as(value);
+        return true;
+    case OPT_HOST_GROUPS:
+        o->host_groups = true;
+        return true;
+    case OPT_SPECIAL_FILES:
+        o->special_files = option_special_files(value);
         return true;
     default:
         return false;
+    }
+}
+
+/* What becomes of ids; likewise. */
+static bool set_translation(Options *o, int opt, const char *value)
+{
+    IdTranslate *t;
+
+    if (opt < OPT_SQUASH || opt > OPT_TRANSLATE_GID) {
+        return false;
+    }
+    t = o->translate;
+    if (!t) {
+        t = o->translate = g_new(IdTranslate, 1);
+        id_translate_init(t);
+    }
+    switch (opt) {
+    case OPT_SQUASH:
+        t->squash = option_squash(value);
+        return true;
+    case OPT_ANON_UID:
+        t->user.anon = option_user("anon-uid", value, NULL);
+        o->anon_given = true;
+        return true;
+    case OPT_ANON_GID:
+        t->group.anon = option_group("anon-gid", value);
+        o->anon_given = true;
+        return true;
+    case OPT_TRANSLATE_UID:
+        option_translate("translate-uid", value, &t->user);
+        return true;
+    default:
+        option_translate("translate-gid", value, &t->group);
+        return true;
     }
 }
 
@@ -498,21 +563,21 @@ static bool set_behaviour(Options *o, int opt, const char *value)
         o->readonly = true;
         return true;
     case OPT_THREADS:
-        if (!parse_number(value, THREADS_MAX, &number) || number == 0) {
+        if (!option_number(value, THREADS_MAX, &number) || number == 0) {
             fatal("--threads %s: not a number from 1 to %d", value,
                   THREADS_MAX);
         }
         o->threads = number;
         return true;
     case OPT_RLIMIT_NOFILE:
-        if (!parse_number(value, FILES_MAX, &number) || number < FILES_MIN) {
+        if (!option_number(value, FILES_MAX, &number) || number < FILES_MIN) {
             fatal("--rlimit-nofile %s: not a number from %d to %d", value,
                   FILES_MIN, FILES_MAX);
         }
         o->max_files = number;
         return true;
     case OPT_MEMORY_LIMIT:
-        o->memory = parse_memory(value);
+        o->memory = option_memory(value);
         return true;
     case OPT_LOG_LEVEL:
         if (!log_set_level(value)) {
@@ -582,6 +647,7 @@ void options_parse(Options *o, int argc, char **argv)
                               NULL)) != -1) {
         if (!set_connection(o, opt, optarg) &&
             !set_privilege(o, opt, optarg, &user_gid) &&
+            !set_translation(o, opt, optarg) &&
             !set_behaviour(o, opt, optarg)) {
             print_or_fail(opt, argv);
         }

@@ -8,6 +8,8 @@
 #define FSDEV_HELPER_OPTIONS_H
 
 #include "qemu/osdep.h"
+#include "options-values.h"
+#include "act-as.h"
 #include "sandbox.h"
 #include "seccomp.h"
 #include "fsdev/shared/helper-limits.h"
@@ -37,7 +39,14 @@ typedef struct Options {
     Sandbox sandbox;
     SeccompMode seccomp;
     uint64_t caps;              /* bits: capabilities while serving */
+    FileHandlesMode file_handles;
+    SpecialFiles special_files;
+    FsXattrMap *xattr_map;      /* or NULL */
+    ActAs act_as;
+    bool host_groups;           /* guest: users have their groups on the host */
     IdMaps maps;                /* of the user namespace; empty: default */
+    IdTranslate *translate;     /* or NULL */
+    bool anon_given;
 } Options;
 
 /*

@@ -2,49 +2,19 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The requests of the proxy channel: see requests.h, and shared/proto.h for
- * the payloads.
+ * the payloads. Those for extended attributes are in requests-xattr.c.
  *
  * Each function reads its whole payload, checks that nothing is left over,
  * looks its handles up, calls the one host file operation, and writes the
  * reply. Names, flags and modes are checked where they are used, in hostfs.
  */
 #include "qemu/osdep.h"
-#include "requests.h"
-#include <sys/xattr.h>
+#include "requests-internal.h"
+#include "guest-ids.h"
+#include "fsdev/shared/special-file.h"
 
 /* handle[8] count[4] */
 #define FORGET_ENTRY_SIZE       12
-
-/* The result of a request that breaks the protocol */
-static int malformed(Request *rq)
-{
-    rq->malformed = true;
-    return -EPROTO;
-}
-
-/*
- * The descriptor of a handle in the request, held until it is finished. From
- * the first handle on, the work counts as its file system's.
- */
-static int use(Request *rq, uint64_t handle)
-{
-    ThreadBudget *budget = rq->export->budget;
-    uint64_t dev;
-    int fd = handles_get(rq->export->handles, &handle, &dev);
-
-    if (fd < 0) {
-        return fd;
-    }
-    rq->used[rq->nused++] = handle;
-    if (!rq->working) {
-        if (!thread_budget_take(budget, dev)) {
-            return -EAGAIN;
-        }
-        thread_budget_begin(budget, dev);
-        rq->working = true;
-    }
-    return fd;
-}
 
 /*
  * Takes back the reference that a failing reply would have given. The request
@@ -96,7 +66,7 @@ int request_root(Request *rq)
 
     if (ret == 0) {
         put_node(rq, &root);
-        proxy_put_attr(&rq->out, &attr);
+        guest_ids_put_attr(rq->export->fs.ids, &rq->out, &attr);
     }
     return ret;
 }
@@ -111,7 +81,7 @@ int request_forget(Request *rq, int *dropped, unsigned *n_dropped)
     /* Checked first: half a FORGET would take half the references back. */
     if (!marshal_ok(&rq->in) || n > PROXY_FORGET_MAX ||
         marshal_left(&rq->in) != n * FORGET_ENTRY_SIZE) {
-        return malformed(rq);
+        return request_malformed(rq);
     }
     for (i = 0; i < n; i++) {
         handle = marshal_get_u64(&rq->in);
@@ -134,10 +104,10 @@ int request_adopt(Request *rq, int fd)
     if (!mount || !marshal_done(&rq->in) || !(handle & PROXY_ADOPTED) ||
         hostfs_place(fd, &at) < 0) {
         close(fd);
-        return malformed(rq);
+        return request_malformed(rq);
     }
     return handles_adopt(handles, handle, fd, at.dev, at.ino) == -EEXIST
-           ? malformed(rq) : 0;
+           ? request_malformed(rq) : 0;
 }
 
 /* HostKnown.is_above */
@@ -193,15 +163,12 @@ static int do_walk(Request *rq)
     int from, ret;
 
     if (n == 0 || n > FS_WALK_MAX) {
-        return malformed(rq);
+        return request_malformed(rq);
     }
     for (i = 0; i < n; i++) {
         names[i] = marshal_get_str(&rq->in, NULL);
     }
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    from = use(rq, handle);
+    from = request_use(rq, handle);
     if (from < 0) {
         return from;
     }
@@ -212,7 +179,7 @@ static int do_walk(Request *rq)
     }
     marshal_put_u16(&rq->out, walk.walked);
     for (i = 0; i < walk.walked; i++) {
-        proxy_put_attr(&rq->out, &walk.attr[i]);
+        guest_ids_put_attr(rq->export->fs.ids, &rq->out, &walk.attr[i]);
     }
     return ret < 0 ? 0
                    : put_walk_nodes(rq, &walk,
@@ -225,13 +192,10 @@ static int do_getattr(Request *rq)
     FsAttr attr;
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
-    ret = node < 0 ? node : hostfs_getattr(node, &attr);
+    node = request_use(rq, handle);
+    ret = node < 0 ? node : hostfs_view(&rq->export->fs, node, &attr);
     if (ret == 0) {
-        proxy_put_attr(&rq->out, &attr);
+        guest_ids_put_attr(rq->export->fs.ids, &rq->out, &attr);
     }
     return ret;
 }
@@ -240,14 +204,15 @@ static int do_setattr(Request *rq)
 {
     uint64_t handle = marshal_get_u64(&rq->in);
     FsSetAttr set;
-    int node;
+    int node, ret;
 
     proxy_get_setattr(&rq->in, &set);
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
+    node = request_use(rq, handle);
+    if (node < 0) {
+        return node;
     }
-    node = use(rq, handle);
-    return node < 0 ? node : hostfs_setattr(&rq->export->fs, node, -1, &set);
+    ret = id_translate_set(rq->export->fs.ids, &set);
+    return ret < 0 ? ret : hostfs_setattr(&rq->export->fs, node, -1, &set);
 }
 
 static int do_readlink(Request *rq)
@@ -256,10 +221,7 @@ static int do_readlink(Request *rq)
     char target[PATH_MAX];
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
+    node = request_use(rq, handle);
     ret = node < 0 ? node : hostfs_readlink(node, target, sizeof(target));
     if (ret == 0) {
         marshal_put_str(&rq->out, target);
@@ -273,10 +235,7 @@ static int do_statfs(Request *rq)
     FsStatfs st;
     int node, ret;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
+    node = request_use(rq, handle);
     ret = node < 0 ? node : hostfs_statfs(node, &st);
     if (ret == 0) {
         proxy_put_statfs(&rq->out, &st);
@@ -302,10 +261,7 @@ static int do_open(Request *rq)
     uint32_t flags = marshal_get_u32(&rq->in);
     int node, fd;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
+    node = request_use(rq, handle);
     if (node < 0) {
         return node;
     }
@@ -320,13 +276,10 @@ static int do_open(Request *rq)
     return 0;
 }
 
-/*
- * chown(2) reads -1 as "leave as it is": the new file would stay the helper's,
- * so a guest may not name -1 as an owner.
- */
-static bool bad_owner(const FsMakeArgs *make)
+static int get_owner(Request *rq, FsMakeArgs *make)
 {
-    return make->uid == (uint32_t)-1 || make->gid == (uint32_t)-1;
+    return guest_ids_owner(rq->export->fs.ids, rq->export->acts_as_guest ?
+                           &rq->user : NULL, make);
 }
 
 static int do_create(Request *rq)
@@ -341,16 +294,16 @@ static int do_create(Request *rq)
     make.mode = marshal_get_u32(&rq->in);
     make.uid = marshal_get_u32(&rq->in);
     make.gid = marshal_get_u32(&rq->in);
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    dir = use(rq, handle);
+    dir = request_use(rq, handle);
     if (dir < 0) {
         return dir;
     }
-    if (bad_owner(&make) || ((make.mode & S_IFMT) &&
-                             !S_ISREG(make.mode))) {
+    if ((make.mode & S_IFMT) && !S_ISREG(make.mode)) {
         return -EINVAL;
+    }
+    ret = get_owner(rq, &make);
+    if (ret < 0) {
+        return ret;
     }
     make.mode = S_IFREG | (make.mode & 07777);
     if (handles_full(rq->export->handles)) {
@@ -370,7 +323,7 @@ static int do_create(Request *rq)
         close(fd);
         return ret;
     }
-    proxy_put_attr(&rq->out, &attr);
+    guest_ids_put_attr(rq->export->fs.ids, &rq->out, &attr);
     put_node(rq, &new);
     put_open(rq, fd);
     return 0;
@@ -388,19 +341,16 @@ static int do_make(Request *rq)
     make.gid = marshal_get_u32(&rq->in);
     make.rdev = marshal_get_u64(&rq->in);
     make.target = marshal_get_str(&rq->in, NULL);
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    dir = use(rq, handle);
+    dir = request_use(rq, handle);
     if (dir < 0) {
         return dir;
     }
-    if (bad_owner(&make)) {
-        return -EINVAL;
-    }
-    ret = hostfs_make(&rq->export->fs, dir, &make, &attr);
+    ret = get_owner(rq, &make);
     if (ret == 0) {
-        proxy_put_attr(&rq->out, &attr);
+        ret = hostfs_make(&rq->export->fs, dir, &make, &attr);
+    }
+    if (ret == 0) {
+        guest_ids_put_attr(rq->export->fs.ids, &rq->out, &attr);
     }
     return ret;
 }
@@ -412,11 +362,8 @@ static int do_link(Request *rq)
     const char *name = marshal_get_str(&rq->in, NULL);
     int node, dir;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
-    dir = use(rq, dir_handle);
+    node = request_use(rq, handle);
+    dir = request_use(rq, dir_handle);
     if (node < 0 || dir < 0) {
         return node < 0 ? node : dir;
     }
@@ -431,11 +378,8 @@ static int do_rename(Request *rq)
     const char *new_name = marshal_get_str(&rq->in, NULL);
     int old_dir, new_dir;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    old_dir = use(rq, old_handle);
-    new_dir = use(rq, new_handle);
+    old_dir = request_use(rq, old_handle);
+    new_dir = request_use(rq, new_handle);
     if (old_dir < 0 || new_dir < 0) {
         return old_dir < 0 ? old_dir : new_dir;
     }
@@ -452,94 +396,17 @@ static int do_unlink(Request *rq)
     int dir;
     int expect = -1;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    dir = use(rq, handle);
+    dir = request_use(rq, handle);
     if (dir < 0) {
         return dir;
     }
     if (expect_handle) {
-        expect = use(rq, expect_handle);
+        expect = request_use(rq, expect_handle);
         if (expect < 0) {
             return expect;
         }
     }
     return hostfs_unlink(&rq->export->fs, dir, name, rmdir, expect);
-}
-
-static int do_getxattr(Request *rq)
-{
-    uint64_t handle = marshal_get_u64(&rq->in);
-    bool list = marshal_get_u8(&rq->in);
-    const char *name = marshal_get_str(&rq->in, NULL);
-    uint8_t *size, *value;
-    MarshalWriter size_out;
-    ssize_t len;
-    int node;
-
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
-    if (node < 0) {
-        return node;
-    }
-    if (list && *name) {
-        return -EINVAL;
-    }
-
-    /* Straight into the reply, at the maximum size, then cut to the length. */
-    size = marshal_reserve(&rq->out, 4);
-    value = marshal_reserve(&rq->out, FS_XATTR_MAX);
-    if (!size || !value) {
-        return -EMSGSIZE;
-    }
-    len = hostfs_getxattr(&rq->export->fs, node, list ? NULL : name, value,
-                          FS_XATTR_MAX);
-    if (len < 0) {
-        return len;
-    }
-    marshal_writer_init(&size_out, size, 4);
-    marshal_put_u32(&size_out, len);
-    marshal_cut(&rq->out, marshal_size(&rq->out) - FS_XATTR_MAX + len);
-    return 0;
-}
-
-static int do_setxattr(Request *rq)
-{
-    uint64_t handle = marshal_get_u64(&rq->in);
-    const char *name = marshal_get_str(&rq->in, NULL);
-    uint32_t flags = marshal_get_u32(&rq->in);
-    uint32_t size = marshal_get_u32(&rq->in);
-    const void *value = marshal_get_bytes(&rq->in, size);
-    int node;
-
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
-    if (node < 0) {
-        return node;
-    }
-    if (flags & ~(XATTR_CREATE | XATTR_REPLACE)) {
-        return -EINVAL;
-    }
-    return hostfs_setxattr(&rq->export->fs, node, name, value, size, flags);
-}
-
-static int do_removexattr(Request *rq)
-{
-    uint64_t handle = marshal_get_u64(&rq->in);
-    const char *name = marshal_get_str(&rq->in, NULL);
-    int node;
-
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
-    return node < 0 ? node :
-           hostfs_removexattr(&rq->export->fs, node, name);
 }
 
 static int do_write(Request *rq)
@@ -552,10 +419,7 @@ static int do_write(Request *rq)
     ssize_t len;
     int node;
 
-    if (!marshal_done(&rq->in)) {
-        return malformed(rq);
-    }
-    node = use(rq, handle);
+    node = request_use(rq, handle);
     if (node < 0) {
         return node;
     }
@@ -568,6 +432,89 @@ static int do_write(Request *rq)
     }
     marshal_put_u32(&rq->out, len);
     return 0;
+}
+
+/*
+ * What is not in the export looks like what does not exist. What else fails
+ * may work another time.
+ */
+static int not_found(int error)
+{
+    switch (error) {
+    case -EAGAIN:
+    case -EIO:
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+        return error;
+    default:
+        return -ESTALE;
+    }
+}
+
+static int do_find(Request *rq)
+{
+    uint32_t type = marshal_get_u32(&rq->in);
+    uint32_t size = marshal_get_u32(&rq->in);
+    const void *bytes = marshal_get_bytes(&rq->in, size);
+    g_autofree struct file_handle *fh = NULL;
+    NewHandle new;
+    FsAttr attr;
+    int fd, ret;
+
+    if (!marshal_done(&rq->in) || rq->export->file_handles.mount_fd < 0) {
+        return request_malformed(rq);
+    }
+    fh = file_handle_new(type, bytes, size);
+    if (!fh) {
+        return -ESTALE;
+    }
+    /* The work is the root's file system's, where all handles lead to. */
+    ret = request_use(rq, PROXY_ROOT_HANDLE);
+    if (ret < 0) {
+        return ret;
+    }
+    fd = file_handle_open(&rq->export->file_handles, fh, true, &attr);
+    if (fd < 0) {
+        return not_found(fd);
+    }
+    ret = special_file_see(&rq->export->fs, fd, &attr);
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    ret = give(rq, fd, &attr, &new);
+    if (ret == 0) {
+        guest_ids_put_attr(rq->export->fs.ids, &rq->out, &attr);
+        put_node(rq, &new);
+    }
+    return ret;
+}
+
+static int do_readdir(Request *rq)
+{
+    uint64_t handle = marshal_get_u64(&rq->in);
+    uint64_t offset = marshal_get_u64(&rq->in);
+    g_autofree uint8_t *buf = NULL;
+    FsDirent entry;
+    ssize_t len, at;
+    int node;
+
+    node = request_use(rq, handle);
+    if (node < 0) {
+        return node;
+    }
+    buf = g_malloc(PROXY_READDIR_MAX);
+    len = hostfs_readdir(&rq->export->fs, node, offset, buf,
+                         PROXY_READDIR_MAX);
+    for (at = 0; at < len;) {
+        at += hostfs_dirent_get(buf + at, &entry);
+        marshal_put_u64(&rq->out, entry.ino);
+        marshal_put_u64(&rq->out, entry.next);
+        marshal_put_u8(&rq->out, entry.type);
+        marshal_put_str(&rq->out, entry.name);
+    }
+    return MIN(len, 0);
 }
 
 int request_execute(Request *rq, unsigned type)
@@ -584,18 +531,26 @@ int request_execute(Request *rq, unsigned type)
         [PROXY_LINK] = do_link,
         [PROXY_RENAME] = do_rename,
         [PROXY_UNLINK] = do_unlink,
-        [PROXY_GETXATTR] = do_getxattr,
-        [PROXY_SETXATTR] = do_setxattr,
-        [PROXY_REMOVEXATTR] = do_removexattr,
+        [PROXY_GETXATTR] = request_getxattr,
+        [PROXY_SETXATTR] = request_setxattr,
+        [PROXY_REMOVEXATTR] = request_removexattr,
         [PROXY_WRITE] = do_write,
+        [PROXY_FIND] = do_find,
+        [PROXY_READDIR] = do_readdir,
     };
 
-    int ret;
+    int ret = 0;
 
     if (type >= PROXY_TYPE_END || !functions[type]) {
-        return malformed(rq);
+        return request_malformed(rq);
     }
-    ret = functions[type](rq);
+    if (rq->export->acts_as_guest) {
+        ret = guest_ids_act_as(rq->export->fs.ids, marshal_get_u32(&rq->in),
+                               &rq->user);
+    }
+    if (ret == 0) {
+        ret = functions[type](rq);
+    }
     if (rq->working) {
         rq->dev = thread_budget_end();
         rq->working = false;

@@ -8,7 +8,7 @@
 
 #include "handles.h"
 #include "to-close.h"
-#include "fsdev/shared/hostfs.h"
+#include "fsdev/shared/file-handle.h"
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/thread-budget.h"
 
@@ -19,8 +19,10 @@ typedef struct HelperExport {
     ThreadBudget *budget;       /* of threads that file systems may hold */
     ToClose *to_close;          /* all files that were opened for QEMU */
     bool again;                 /* QEMU does again what failed with EAGAIN */
+    bool acts_as_guest;         /* requests name a user (act-as.h) */
     bool donate;                /* send O_PATH descriptors with nodes */
     uint64_t mount;             /* the root's, our own mount; 0: no ADOPT */
+    FileHandles file_handles;   /* without a mount_fd: no FIND */
 } HelperExport;
 
 /* Handles that one request may use: two of its own, two that it gives out */
@@ -35,6 +37,7 @@ typedef struct Request {
     int fds[PROXY_MESSAGE_FDS]; /* descriptors that go with the reply */
     unsigned nfds;
     int opened;                 /* one of fds that the request owns, or -1 */
+    uint32_t user;              /* with acts_as_guest */
     bool working;               /* it has a thread of the budget */
     uint64_t dev;               /* with opened: its file system */
     uint64_t used[REQUEST_HANDLES];

@@ -137,24 +137,6 @@ static void change_root(int tree)
     close(tree);
 }
 
-bool sandbox_parse(const char *name, Sandbox *sandbox)
-{
-    static const char *const names[] = {
-        [SANDBOX_NAMESPACE] = "namespace",
-        [SANDBOX_CHROOT] = "chroot",
-        [SANDBOX_NONE] = "none",
-    };
-    unsigned i;
-
-    for (i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (g_str_equal(name, names[i])) {
-            *sandbox = i;
-            return true;
-        }
-    }
-    return false;
-}
-
 /*
  * A read-only copy of the mounts at @export that is attached nowhere. Without
  * it, QEMU could open what the helper passes to it again, for writing.

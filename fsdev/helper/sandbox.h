@@ -8,14 +8,12 @@
 
 #include "qemu/osdep.h"
 
+/* --sandbox */
 typedef enum Sandbox {
     SANDBOX_NAMESPACE,          /* its own namespaces, see below */
     SANDBOX_CHROOT,             /* only the export as root directory */
     SANDBOX_NONE,               /* only the checks of each lookup */
 } Sandbox;
-
-/* Whether @name is a value of --sandbox; sets *@sandbox. */
-bool sandbox_parse(const char *name, Sandbox *sandbox);
 
 /*
  * SANDBOX_NAMESPACE moves this process into its own mount, network, IPC, UTS

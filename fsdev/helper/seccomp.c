@@ -45,7 +45,7 @@ static const char *const allowed[] = {
     /* finding inodes, and reading their attributes */
     "openat", "openat2", "statx", "fstat", "newfstatat", "fstatat64",
     "fstatfs", "fstatfs64", "readlinkat", "getxattr", "listxattr",
-    "lseek", "_llseek",
+    "getdents64", "lseek", "_llseek",
     /* changing inodes */
     "fchownat", "fchmodat", "fchmodat2", "fchmod", "utimensat",
     "utimensat_time64", "ftruncate", "ftruncate64", "pwrite64",
@@ -69,6 +69,17 @@ static const char *const allowed[] = {
     /* lines for syslog, on a socket that is already open */
     "sendto",
 };
+
+/*
+ * With --act-as=guest: ids for the work on files, and no others; whether a user
+ * may make a file
+ */
+static const char *const allowed_ids[] = {
+    "setfsuid", "setfsuid32", "setfsgid", "setfsgid32", "faccessat2",
+};
+
+/* With --host-groups, too */
+static const char *const allowed_groups[] = { "setgroups", "setgroups32" };
 
 /* The supervisor's calls; add_supervisor_rules() adds more. */
 static const char *const allowed_supervisor[] = {
@@ -123,26 +134,6 @@ static const unsigned prctl_options[] = {
 #endif
 };
 
-static const char *const mode_names[] = {
-    [SECCOMP_KILL] = "kill",
-    [SECCOMP_TRAP] = "trap",
-    [SECCOMP_LOG] = "log",
-    [SECCOMP_NONE] = "none",
-};
-
-bool seccomp_parse(const char *name, SeccompMode *mode)
-{
-    unsigned i;
-
-    for (i = 0; i < G_N_ELEMENTS(mode_names); i++) {
-        if (g_str_equal(name, mode_names[i])) {
-            *mode = i;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One rule. This architecture may not have the call. */
 static void rule(scmp_filter_ctx ctx, uint32_t action, const char *call,
                  unsigned n, const struct scmp_arg_cmp *args)
@@ -174,7 +165,8 @@ static void allow_if2(scmp_filter_ctx ctx, const char *call,
     rule(ctx, SCMP_ACT_ALLOW, call, 2, args);
 }
 
-static void add_rules(scmp_filter_ctx ctx)
+static void add_rules(scmp_filter_ctx ctx, int mount_fd, bool changes_ids,
+                      bool changes_groups)
 {
     const unsigned long thread = CLONE_VM | CLONE_FS | CLONE_FILES |
                                  CLONE_SIGHAND | CLONE_THREAD;
@@ -194,6 +186,18 @@ static void add_rules(scmp_filter_ctx ctx)
                         CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
                         CLONE_NEWCGROUP | CLONE_PTRACE,
                         thread));
+    for (i = 0; changes_ids && i < G_N_ELEMENTS(allowed_ids); i++) {
+        rule(ctx, SCMP_ACT_ALLOW, allowed_ids[i], 0, NULL);
+    }
+    for (i = 0; changes_groups && i < G_N_ELEMENTS(allowed_groups); i++) {
+        rule(ctx, SCMP_ACT_ALLOW, allowed_groups[i], 0, NULL);
+    }
+    if (mount_fd >= 0) {
+        /* With --file-handles: an inode, which it may not open for I/O */
+        allow_if2(ctx, "open_by_handle_at",
+                  SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)mount_fd),
+                  SCMP_A2_32(SCMP_CMP_EQ, O_PATH | O_CLOEXEC));
+    }
     allow_if(ctx, "mmap", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     allow_if(ctx, "mmap2", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     allow_if(ctx, "mprotect", SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -295,12 +299,13 @@ static void load_filter(scmp_filter_ctx ctx)
     seccomp_release(ctx);
 }
 
-void seccomp_enter(SeccompMode mode)
+void seccomp_enter(SeccompMode mode, int mount_fd, bool changes_ids,
+                   bool changes_groups)
 {
     scmp_filter_ctx ctx = make_filter(mode);
 
     if (ctx) {
-        add_rules(ctx);
+        add_rules(ctx, mount_fd, changes_ids, changes_groups);
         load_filter(ctx);
     }
 }

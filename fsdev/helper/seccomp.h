@@ -6,6 +6,7 @@
 #ifndef FSDEV_HELPER_SECCOMP_H
 #define FSDEV_HELPER_SECCOMP_H
 
+/* --seccomp */
 typedef enum SeccompMode {
     SECCOMP_KILL,               /* a call outside the list kills the process */
     SECCOMP_TRAP,               /* the same by SIGSYS, which a debugger sees */
@@ -13,14 +14,14 @@ typedef enum SeccompMode {
     SECCOMP_NONE,               /* no filter */
 } SeccompMode;
 
-/* Whether @name is a value of --seccomp; sets *@mode. */
-bool seccomp_parse(const char *name, SeccompMode *mode);
-
 /*
  * From here on, allows this process and the threads that it starts only the
- * calls that serving needs. Ends the process on failure.
+ * calls that serving needs. @mount_fd (-1: none) is the descriptor with which
+ * it opens file handles; @changes_ids: it works on files as other users, and
+ * @changes_groups in all their groups. Ends the process on failure.
  */
-void seccomp_enter(SeccompMode mode);
+void seccomp_enter(SeccompMode mode, int mount_fd, bool changes_ids,
+                   bool changes_groups);
 
 /*
  * The same for the supervisor: only the calls for waiting for @server, ending

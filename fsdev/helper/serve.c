@@ -471,6 +471,26 @@ static void *serve_thread(void *opaque)
     return NULL;
 }
 
+/*
+ * What makes the guest's ids of those that QEMU sees: the translation, and of
+ * ids that it leaves alone the user namespace.
+ */
+static void put_idmaps(MarshalWriter *out, const ServeConfig *config)
+{
+    const IdTranslate *t = config->translate;
+    const ProxyIdRange *uid = config->ids->uid, *gid = config->ids->gid;
+    unsigned n_uid = config->ids->n_uid, n_gid = config->ids->n_gid;
+
+    if (t && id_translate_has(t, &t->user)) {
+        uid = id_translate_shown(&t->user, &n_uid);
+    }
+    if (t && id_translate_has(t, &t->group)) {
+        gid = id_translate_shown(&t->group, &n_gid);
+    }
+    proxy_put_idmap(out, uid, n_uid);
+    proxy_put_idmap(out, gid, n_gid);
+}
+
 /* Answers HELLO: tells QEMU the version, features and limits. */
 static bool answer_hello(Server *s, uint32_t flags)
 {
@@ -482,7 +502,8 @@ static bool answer_hello(Server *s, uint32_t flags)
 
     s->export.donate = !(flags & PROXY_HELLO_NO_DONATE);
     s->export.again = flags & PROXY_HELLO_AGAIN;
-    if (!s->export.donate) {
+    if (!s->export.donate || s->export.acts_as_guest) {
+        /* What QEMU finds itself, the guest's user might not. */
         s->export.mount = 0;
     }
     channel_take_fds(&s->channel, s->export.mount);
@@ -490,15 +511,19 @@ static bool answer_hello(Server *s, uint32_t flags)
     start_request(&rq, s, w, 0);
     marshal_put_u32(&rq.out, PROXY_VERSION);
     marshal_put_u32(&rq.out, PROXY_FEATURE_RING | PROXY_FEATURE_WRITE |
+                    PROXY_FEATURE_READDIR |
                     (config->readonly ? PROXY_FEATURE_READONLY : 0) |
-                    (config->file_caps ? PROXY_FEATURE_FILE_CAPS : 0) |
+                    (config->xattrs.file_caps ? PROXY_FEATURE_FILE_CAPS : 0) |
+                    (s->export.acts_as_guest ? PROXY_FEATURE_USERS : 0) |
+                    (config->xattrs.map ? PROXY_FEATURE_XATTR_MAP : 0) |
+                    (config->maps_devices ? PROXY_FEATURE_MAPS_DEVICES : 0) |
+                    (config->file_handles ? PROXY_FEATURE_FIND : 0) |
                     (s->export.mount ? PROXY_FEATURE_ADOPT : 0));
     marshal_put_u32(&rq.out, PROXY_MAX_MESSAGE);
     marshal_put_u32(&rq.out, MAX_IN_FLIGHT);
     marshal_put_u32(&rq.out, config->pid);
     ret = request_root(&rq);
-    proxy_put_idmap(&rq.out, config->ids->uid, config->ids->n_uid);
-    proxy_put_idmap(&rq.out, config->ids->gid, config->ids->n_gid);
+    put_idmaps(&rq.out, config);
     size = end_reply(w, &rq, PROXY_HELLO, 0, ret);
     return channel_send(&s->channel, w->out, size, rq.fds, rq.nfds) &&
            ret == 0;
@@ -542,22 +567,34 @@ static void run_threads(Server *s)
     unsigned threads = s->config->threads + reserve_threads(s->config);
     g_autofree pthread_t *ids = g_new(pthread_t, threads);
     pthread_attr_t attr;
+    /*
+     * A change of ids would take away the signal that this thread gets at the
+     * end of the supervisor (prctl(2), PR_SET_PDEATHSIG).
+     */
+    bool here = !s->export.acts_as_guest;
     unsigned i, n;
-    int ret;
+    int ret = 0;
 
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, SERVE_STACK_SIZE);
     share_budget(s);
-    for (n = 1; n < threads; n++) {
+    for (n = here; n < threads; n++) {
         ret = pthread_create(&ids[n], &attr, serve_thread, s);
         if (ret) {
-            log_line(LOG_LEVEL_WARNING, "continuing with %u of %u threads: %s",
-                     n, threads, strerror(ret));
             break;
         }
     }
-    serve_thread(s);
-    for (i = 1; i < n; i++) {
+    if (n == 0) {
+        log_line(LOG_LEVEL_ERROR, "--act-as guest: cannot make a thread: %s",
+                 strerror(ret));
+    } else if (n < threads) {
+        log_line(LOG_LEVEL_WARNING, "continuing with %u of %u threads: %s", n,
+                 threads, strerror(ret));
+    }
+    if (here) {
+        serve_thread(s);
+    }
+    for (i = here; i < n; i++) {
         pthread_join(ids[i], NULL);
     }
     batch_finish(s->batch);
@@ -601,9 +638,18 @@ int serve(int fd, const ServeConfig *config)
         fatal("the export: %s", strerror(-ret));
     }
     s.export.fs.readonly = config->readonly;
-    s.export.fs.guest_xattrs = true;
-    s.export.fs.file_caps = config->file_caps;
+    s.export.fs.guest_xattrs = &config->xattrs;
+    s.export.fs.ids = config->translate;
+    s.export.fs.maps_devices = config->maps_devices;
+    s.export.acts_as_guest = config->act_as == ACT_AS_GUEST;
+    s.export.fs.acting_uid = config->act_as == ACT_AS_SELF ? NULL : act_as_now;
+    s.export.fs.making = s.export.acts_as_guest ? &act_as_making : NULL;
     s.export.fs.loses_set_id = config->in_userns;
+    s.export.file_handles = (FileHandles) { .mount_fd = -1 };
+    if (config->file_handles) {
+        s.export.file_handles = *config->file_handles;
+        s.export.file_handles.fs = &s.export.fs;
+    }
     if (config->own_mount && hostfs_place(s.export.fs.root, &place) == 0) {
         s.export.mount = place.mount;
     }
@@ -618,7 +664,10 @@ int serve(int fd, const ServeConfig *config)
     if (channel_hello(&s.channel, config->hello_ms, &version, &flags)) {
         log_line(LOG_LEVEL_INFO, "a client connected, protocol version %u",
                  version);
-        if (version == 1) {
+        if (version == 1 && s.export.acts_as_guest) {
+            log_line(LOG_LEVEL_ERROR, "--act-as guest: the client's version "
+                     "of the protocol names no users");
+        } else if (version == 1) {
             serve_v1(&s.channel, &s.export.fs);
         } else if (answer_hello(&s, flags) &&
                    channel_offer_ring(&s.channel)) {

@@ -6,6 +6,10 @@
 #ifndef FSDEV_HELPER_SERVE_H
 #define FSDEV_HELPER_SERVE_H
 
+#include "fsdev/shared/file-handle.h"
+#include "fsdev/shared/id-translate.h"
+#include "fsdev/shared/xattr-names.h"
+#include "act-as.h"
 #include "memory.h"
 #include "userns.h"
 
@@ -20,13 +24,17 @@ typedef struct ServeConfig {
     const char *fd_prefix;      /* see HostFs */
     bool own_mount;             /* root's mount is the helper's alone */
     bool readonly;
-    bool file_caps;             /* serve security.capability */
+    FsXattrNames xattrs;        /* that it serves */
+    bool maps_devices;          /* see HostFs */
+    ActAs act_as;
+    const FileHandles *file_handles;    /* NULL: open none */
     bool in_userns;             /* the process is in a user namespace */
     unsigned threads;
     unsigned max_files;         /* limit of open files */
     unsigned max_left;          /* of them, connections that are over */
     uint32_t pid;               /* of this process, as the starter sees it */
     const IdMaps *ids;
+    IdTranslate *translate;     /* or NULL */
     unsigned hello_ms;          /* limit of the time until HELLO; 0: none */
     bool process_ends;          /* after serve(): leave it to the kernel to
                                    close what the client sent */

@@ -86,7 +86,7 @@ static const char *keep_pidfile(int fd, const struct stat *st)
 
 static const char *make_pidfile(Place *p, int private, void *opaque)
 {
-    g_autofree char *text = g_strdup_printf("%d\n", getpid());
+    g_autofree char *text = g_strdup_printf("%d", getpid());
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     ssize_t len = strlen(text);
     int *fd = opaque;
@@ -94,16 +94,18 @@ static const char *make_pidfile(Place *p, int private, void *opaque)
     *fd = openat(private, PLACE_PRIVATE, O_RDWR | O_CREAT | O_EXCL |
                  O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*fd < 0 || fcntl(*fd, F_OFD_SETLK, &lock) < 0 ||
-        pwrite(*fd, text, len, 0) != len) {
+        write(*fd, text, len) != len) {
         return strerror(errno);
     }
     return NULL;
 }
 
 /*
- * Writes the supervisor's pid and returns the file. It stays open: the
- * supervisor holds its lock as long as it lives, which tells a live file from
- * a leftover. It does not remove the file: it gives up the privilege for that.
+ * Writes the supervisor's pid, without the end of the line, and returns the
+ * file. It stays open: the supervisor holds its lock as long as it lives, which
+ * tells a live file from a leftover. It does not remove the file: it gives up
+ * the privilege for that. For the same reason it makes the file this early,
+ * long before the server is ready.
  */
 static int write_pidfile(const Options *o)
 {
@@ -115,6 +117,18 @@ static int write_pidfile(const Options *o)
     place_put(&place, &pidfile, &fd);
     place_close(&place);
     return fd;
+}
+
+/*
+ * The server is ready, and the line in the pid file gets its end. The server
+ * does not keep the file: its lock must end with the supervisor.
+ */
+static void complete_pidfile(int fd)
+{
+    if (write(fd, "\n", 1) != 1) {
+        fatal("cannot write the pid file: %s", strerror(errno));
+    }
+    close(fd);
 }
 
 /* Ends as the server did. */
@@ -270,14 +284,11 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
     pid_t starter = getppid();
     sigset_t wanted, old;
     int news[2], alive[2], watcher[2];
-    int pidfile = -1;
     unsigned i;
     pid_t pid;
 
     s->ready = o->foreground ? -1 : become_daemon();
-    if (o->pidfile) {
-        pidfile = write_pidfile(o);
-    }
+    s->pidfile = o->pidfile ? write_pidfile(o) : -1;
     userns_enter(&o->maps, ids);
 
     sigemptyset(&wanted);
@@ -323,9 +334,6 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
     if (!process_told(alive[0])) {
         _exit(EXIT_FAILURE);    /* the supervisor logged the reason */
     }
-    if (pidfile >= 0) {
-        close(pidfile);
-    }
     s->tell = news[1];
     s->alive = alive[0];
     s->watcher = watcher[1];
@@ -352,6 +360,9 @@ void supervisor_follow(Supervisor *s)
 
 void supervisor_tell_ready(Supervisor *s)
 {
+    if (s->pidfile >= 0) {
+        complete_pidfile(s->pidfile);
+    }
     if (s->ready >= 0) {
         log_use_syslog();
         dup2(STDIN_FILENO, STDERR_FILENO);

@@ -38,6 +38,8 @@ typedef struct Supervisor {
     int watcher;                /* pipe to the supervisor: mounts_watch() */
     int ready;                  /* pipe to the process that the starter ran,
                                    or -1 */
+    int pidfile;                /* to complete when the server is ready, or
+                                   -1 */
 } Supervisor;
 
 /*
@@ -54,7 +56,10 @@ void supervisor_start(Supervisor *s, const Options *o, SocketFile *file,
  */
 void supervisor_follow(Supervisor *s);
 
-/* The server is ready: a daemon's starter exits, and stderr is given up. */
+/*
+ * The server is ready: the line in the pid file gets its end, a daemon's
+ * starter exits, and stderr is given up.
+ */
 void supervisor_tell_ready(Supervisor *s);
 
 /* A client has connected: the supervisor can remove the socket's file. */

@@ -44,6 +44,15 @@
     STRING("modcaps", "changes of the helper's capabilities"),               \
     STRING("uid-map", "ranges of user ids in the guest and on the host"),    \
     STRING("gid-map", "ranges of group ids"),                                \
+    STRING("squash", "root or all: the guest's ids that are one on the host"), \
+    NUMBER("anon-uid", "user id of the host for these"),                     \
+    NUMBER("anon-gid", "group id of the host for these"),                    \
+    STRING("translate-uid", "ranges of user ids that differ on the host"),   \
+    STRING("translate-gid", "ranges of group ids"),                          \
+    STRING("special-files", "host or mapped: the guest's devices"),          \
+    STRING("xattr-map", "rules that map names of extended attributes"),      \
+    STRING("act-as", "self, root or guest: the helper's user for files"),    \
+    BOOL("host-groups", "the guest's users have their host's groups"),       \
     STRING("sandbox", "namespace, chroot or none, for the helper"),          \
     STRING("seccomp", "kill, trap, log or none, for the helper"),            \
     NUMBER("threads", "requests that the helper works on at a time"),        \

@@ -136,8 +136,9 @@ static bool check_migration(const FsdevOptions *opts, Error **errp)
         return false;
     }
     if (opts->has_migration && opts->migration == FSDEV_MIGRATION_HANDLES &&
-        opts->fsdriver != FSDEV_DRIVER_LOCAL) {
-        error_setg(errp, "migration=handles: only with the local driver");
+        opts->fsdriver == FSDEV_DRIVER_SYNTH) {
+        error_setg(errp, "migration=handles: only with the drivers local and "
+                   "proxy");
         return false;
     }
     return true;

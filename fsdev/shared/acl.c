@@ -28,6 +28,15 @@ static uint32_t le32(const uint8_t *p)
     return le16(p) | le16(p + 2) << 16;
 }
 
+static void set_le32(uint8_t *p, uint32_t value)
+{
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        p[i] = value >> (8 * i);
+    }
+}
+
 static uint32_t tag_of(const uint8_t *entry)
 {
     return le16(entry);
@@ -185,4 +194,27 @@ bool fs_acl_inherit(uint8_t *acl, size_t size, uint32_t *mode)
     *mode &= allowed | ~0777u;
     fs_acl_chmod(acl, size, *mode);
     return is_minimal(size);
+}
+
+bool fs_acl_change_ids(uint8_t *acl, size_t size, FsAclChange *change,
+                       void *opaque)
+{
+    size_t at;
+
+    if (size < HEADER_SIZE || le32(acl) != VERSION) {
+        return true;
+    }
+    for (at = HEADER_SIZE; at + ENTRY_SIZE <= size; at += ENTRY_SIZE) {
+        uint32_t tag = tag_of(acl + at);
+        uint32_t id = le32(acl + at + 4);
+
+        if (tag != USER && tag != GROUP) {
+            continue;
+        }
+        if (!change(opaque, tag == GROUP, &id)) {
+            return false;
+        }
+        set_le32(acl + at + 4, id);
+    }
+    return true;
 }

@@ -15,6 +15,13 @@
 #define FS_ACL_ACCESS           "system.posix_acl_access"
 #define FS_ACL_DEFAULT          "system.posix_acl_default"
 
+/* Whether the attribute @name is one of them */
+static inline bool fs_acl_is_name(const char *name)
+{
+    return g_str_equal(name, FS_ACL_ACCESS) ||
+           g_str_equal(name, FS_ACL_DEFAULT);
+}
+
 /*
  * The mode of a new object that is made with @mode in a directory with the
  * default ACL @acl. The ACL need not be valid.
@@ -45,5 +52,14 @@ void fs_acl_chmod(uint8_t *acl, size_t size, uint32_t mode);
  * not allow. Returns whether the ACL has no entries beyond the mode's.
  */
 bool fs_acl_inherit(uint8_t *acl, size_t size, uint32_t *mode);
+
+/*
+ * Calls @change for the id of each entry of a named user or group, and stores
+ * what it leaves in *@id. The ACL need not be valid; of an unknown version it
+ * stays as it is. Stops when @change returns false, and returns false then.
+ */
+typedef bool FsAclChange(void *opaque, bool group, uint32_t *id);
+bool fs_acl_change_ids(uint8_t *acl, size_t size, FsAclChange *change,
+                       void *opaque);
 
 #endif /* FSDEV_SHARED_ACL_H */

@@ -70,8 +70,3 @@ char *caps_change(uint64_t *caps, const char *changes)
     }
     return NULL;
 }
-
-bool caps_have_setfcap(uint64_t caps)
-{
-    return caps & 1ull << CAP_SETFCAP;
-}

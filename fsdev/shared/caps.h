@@ -35,7 +35,10 @@ uint64_t caps_usual(void);
  */
 char *caps_change(uint64_t *caps, const char *changes);
 
-/* Whether @caps allow to give programs capabilities */
-bool caps_have_setfcap(uint64_t caps);
+/* Whether @caps have the capability @cap (CAP_*) */
+static inline bool caps_have(uint64_t caps, unsigned cap)
+{
+    return caps & 1ull << cap;
+}
 
 #endif /* FSDEV_SHARED_CAPS_H */

@@ -9,6 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
+#include "special-file.h"
 #include "xattr-names.h"
 #include <sys/xattr.h>
 
@@ -61,6 +62,13 @@ int hostfs_getattr_flags(int fd, int flags, FsAttr *attr)
 int hostfs_getattr(int fd, FsAttr *attr)
 {
     return hostfs_getattr_flags(fd, 0, attr);
+}
+
+int hostfs_view(const HostFs *hfs, int node, FsAttr *attr)
+{
+    int ret = hostfs_getattr(node, attr);
+
+    return ret < 0 ? ret : special_file_see(hfs, node, attr);
 }
 
 int hostfs_peek(int fd, FsAttr *attr)
@@ -147,12 +155,44 @@ static int set_size(const HostFs *hfs, int node, int file, uint64_t size)
 }
 
 /*
+ * A change of the mode that the host refuses to the user whom hostfs works for,
+ * as it is another's file. But when a user writes to such a file, the kernel
+ * takes set-id bits away, and a guest's kernel asks for that in the name of the
+ * user. So if the change does only that, and the user may write to the file,
+ * the owner makes it.
+ */
+static int drop_set_id(const HostFs *hfs, int node, uint32_t mode)
+{
+    struct stat st;
+    int ret;
+
+    if (fstat(node, &st) < 0) {
+        return -errno;
+    }
+    if (!S_ISREG(st.st_mode) || (mode & ~st.st_mode & 07777) ||
+        ((st.st_mode & ~mode) & 07777 & ~(S_ISUID | S_ISGID))) {
+        return -EPERM;
+    }
+    ret = hfs->making->owner_begin(node, st.st_uid, st.st_gid);
+    if (ret < 0) {
+        return ret;
+    }
+    /* A change of the size may have taken them away already. */
+    if ((st.st_mode & 07777) != (mode & 07777)) {
+        ret = hostfs_set_mode(hfs, node, mode);
+    }
+    return hfs->making->owner_end() ? ret : -EPERM;
+}
+
+/*
  * Does not try symbolic links: Linux before 6.6 may change the mode of one and
  * fail nonetheless.
  */
 static int change_mode(const HostFs *hfs, int node, uint32_t mode)
 {
     struct stat st;
+    uint32_t set;
+    int ret;
 
     if (fstat(node, &st) < 0) {
         return -errno;
@@ -160,7 +200,14 @@ static int change_mode(const HostFs *hfs, int node, uint32_t mode)
     if (S_ISLNK(st.st_mode)) {
         return -EOPNOTSUPP;
     }
-    return hostfs_set_mode(hfs, node, mode);
+    set = mode;
+    if ((mode & S_ISGID) && hfs->making &&
+        !hfs->making->may_set_gid(st.st_gid)) {
+        set &= ~S_ISGID;
+    }
+    ret = hostfs_set_mode(hfs, node, set);
+    return (ret == -EPERM || ret == -EACCES) && hfs->making
+           ? drop_set_id(hfs, node, mode) : ret;
 }
 
 static int set_times(int node, const struct timespec times[2])
@@ -195,59 +242,102 @@ static int touch_ctime(int node)
     return set_times(node, times);
 }
 
+/*
+ * The last part of a change: times, or the ctime alone if nothing else has
+ * @moved it
+ */
+static int change_times(int node, const FsSetAttr *set, bool moved)
+{
+    uint32_t valid = set->valid;
+    struct timespec times[2] = {
+        new_time(valid & FS_SET_ATIME, valid & FS_SET_ATIME_SET, &set->atime),
+        new_time(valid & FS_SET_MTIME, valid & FS_SET_MTIME_SET, &set->mtime),
+    };
+
+    if (valid & (FS_SET_ATIME | FS_SET_MTIME)) {
+        return set_times(node, times);
+    }
+    return (valid & FS_SET_CTIME) && !moved ? touch_ctime(node) : 0;
+}
+
 /* A guest may not send UTIME_NOW and UTIME_OMIT. */
 static bool bad_time(const struct timespec *time)
 {
     return time->tv_nsec < 0 || time->tv_nsec > 999999999;
 }
 
+static int change_owner(const HostFs *hfs, int node, const FsSetAttr *set)
+{
+    return hostfs_set_owner(hfs, node,
+                            set->valid & FS_SET_UID ? set->uid : (uint32_t)-1,
+                            set->valid & FS_SET_GID ? set->gid : (uint32_t)-1);
+}
+
+static int check_setattr(const HostFs *hfs, const FsSetAttr *set)
+{
+    uint32_t valid = set->valid;
+
+    if ((valid & ~FS_SET_ALL) ||
+        ((valid & FS_SET_ATIME) && (valid & FS_SET_ATIME_SET) &&
+         bad_time(&set->atime)) ||
+        ((valid & FS_SET_MTIME) && (valid & FS_SET_MTIME_SET) &&
+         bad_time(&set->mtime))) {
+        return -EINVAL;
+    }
+    return hfs->readonly && valid ? -EROFS : 0;
+}
+
+/* The change of a file that stands for a device */
+static int set_device(const HostFs *hfs, int node, const FsSetAttr *set)
+{
+    FsAttr attr;
+    int ret = hostfs_view(hfs, node, &attr);
+
+    if (ret == 0 && (set->valid & FS_SET_SIZE)) {
+        ret = -EINVAL;          /* truncate(2) */
+    }
+    if (ret == 0) {
+        ret = change_owner(hfs, node, set);
+    }
+    if (ret == 0) {
+        ret = special_file_set_mode(hfs, node, set, &attr);
+    }
+    /* A mode may be the old one, of which the host sees nothing. */
+    return ret < 0 ? ret : change_times(node, set, false);
+}
+
 int hostfs_setattr(const HostFs *hfs, int node, int file, const FsSetAttr *set)
 {
     uint32_t valid = set->valid;
-    bool atime = valid & FS_SET_ATIME;
-    bool mtime = valid & FS_SET_MTIME;
-    bool atime_set = valid & FS_SET_ATIME_SET;
-    bool mtime_set = valid & FS_SET_MTIME_SET;
+    FsSetAttr rest = *set;
     HostSetId set_id = { };
-    int ret = 0;
+    int ret = check_setattr(hfs, set);
 
-    if ((valid & ~FS_SET_ALL) ||
-        (atime && atime_set && bad_time(&set->atime)) ||
-        (mtime && mtime_set && bad_time(&set->mtime))) {
-        return -EINVAL;
+    if (ret == 0) {
+        ret = special_file_is(hfs, node);
     }
-    if (hfs->readonly && valid) {
-        return -EROFS;
+    if (ret > 0) {
+        return set_device(hfs, node, set);
     }
-
-    if (valid & (FS_SET_SIZE | FS_SET_MODE | FS_SET_UID | FS_SET_GID)) {
+    if (ret == 0 &&
+        (valid & (FS_SET_SIZE | FS_SET_MODE | FS_SET_UID | FS_SET_GID))) {
         ret = hostfs_set_id_begin(hfs, node, &set_id);
     }
     if (ret == 0 && (valid & FS_SET_SIZE)) {
         ret = set_size(hfs, node, file, set->size);
         hostfs_set_id_keep(hfs, node, &set_id);
+        rest.valid = fs_set_after_truncate(valid);
     }
-    if (ret == 0 && (valid & (FS_SET_UID | FS_SET_GID))) {
-        ret = hostfs_set_owner(hfs, node,
-                               valid & FS_SET_UID ? set->uid : (uint32_t)-1,
-                               valid & FS_SET_GID ? set->gid : (uint32_t)-1);
+    if (ret == 0) {
+        ret = change_owner(hfs, node, set);
     }
     if (ret == 0 && (valid & FS_SET_MODE)) {
         ret = change_mode(hfs, node, set->mode);
     }
     hostfs_set_id_end(&set_id);
-    if (ret == 0 && (atime || mtime)) {
-        struct timespec times[2] = {
-            new_time(atime, atime_set, &set->atime),
-            new_time(mtime, mtime_set, &set->mtime),
-        };
-
-        ret = set_times(node, times);
-    } else if (ret == 0 && (valid & FS_SET_CTIME) &&
-               !(valid & (FS_SET_SIZE | FS_SET_UID | FS_SET_GID |
-                          FS_SET_MODE))) {
-        /* Every other change moves the ctime anyway. */
-        ret = touch_ctime(node);
-    }
-    return ret;
+    /* Every other change moves the ctime anyway. */
+    return ret < 0 ? ret
+                   : change_times(node, &rest,
+                                  valid & (FS_SET_UID | FS_SET_GID |
+                                           FS_SET_MODE));
 }

@@ -51,10 +51,20 @@ int hostfs_set_owner(const HostFs *hfs, int node, uint32_t uid, uint32_t gid);
 int hostfs_set_mode(const HostFs *hfs, int node, uint32_t mode);
 
 /*
+ * hostfs_getxattr() and hostfs_setxattr() of names that do not come from a
+ * peer, so HostFs.guest_xattrs does not matter
+ */
+ssize_t hostfs_get_any_xattr(const HostFs *hfs, int node, const char *name,
+                             void *buf, size_t size);
+int hostfs_set_any_xattr(const HostFs *hfs, int node, const char *name,
+                         const void *value, size_t size, int flags);
+
+/*
  * Around a change of a file's content that must not take its set-id bits away,
- * and around changes of its mode and owner. With HostFs.loses_set_id, one of
- * these at a time works on the inode of @node. hostfs_set_id_keep() puts bits
- * back that have gone since the begin; call it only after a change of content.
+ * and around changes of its mode and owner. With HostFs.loses_set_id or making,
+ * one of these at a time works on the inode of @node. With loses_set_id,
+ * hostfs_set_id_keep() puts bits back that have gone since the begin; call it
+ * only after a change of content.
  */
 typedef struct HostSetId {
     bool held;

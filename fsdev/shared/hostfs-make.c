@@ -7,7 +7,8 @@
  * belongs to this process; then it gets its owner; then its mode. No process
  * can open it before. It gets the owner and group of the request, even if a
  * set-group-id directory or the file system would choose others. If a step
- * fails, hostfs removes the object again.
+ * fails, hostfs removes the object again. Who acts as the guest's user instead
+ * makes an object in one step, as that user (HostFs.making).
  *
  * Compared with an object that the guest's user would make on the host:
  *  - Owner, group and mode are those of the request. The guest must ask for the
@@ -33,7 +34,7 @@
 #include "qemu/osdep.h"
 #include "acl.h"
 #include "hostfs-internal.h"
-#include <linux/openat2.h>
+#include "special-file.h"
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -138,10 +139,33 @@ static void unmake(const HostFs *hfs, int dir, const char *name, int fd)
     }
 }
 
-/* Whether the file system chooses the object's owner. */
-static bool keeps_owner(const FsMakeArgs *make)
+/* The owner of what this thread makes */
+static uint32_t own_uid(const HostFs *hfs)
 {
-    return make->uid == (uint32_t)-1 && make->gid == (uint32_t)-1;
+    return hfs->acting_uid ? hfs->acting_uid() : geteuid();
+}
+
+/* Whether the file system chooses the object's owner. */
+static bool keeps_owner(const HostFs *hfs, const FsMakeArgs *make)
+{
+    return hfs->making ||
+           (make->uid == (uint32_t)-1 && make->gid == (uint32_t)-1);
+}
+
+/* Gives a new object in @dir its owner. */
+static int give_owner(const HostFs *hfs, int dir, const FsMakeArgs *make,
+                      int node)
+{
+    struct stat st;
+
+    if (hfs->new_owner == HOST_OWNER_SELF || !keeps_owner(hfs, make)) {
+        return hostfs_set_owner(hfs, node, make->uid, make->gid);
+    }
+    if (hfs->new_owner == HOST_OWNER_GIVEN) {
+        return hostfs_set_owner(hfs, node, hfs->new_uid, hfs->new_gid);
+    }
+    return fstat(dir, &st) < 0 ? -errno
+           : hostfs_set_owner(hfs, node, st.st_uid, st.st_gid);
 }
 
 /* Sets owner and mode of a new object, whose handle is @node. */
@@ -151,7 +175,10 @@ static int give(const HostFs *hfs, int dir, const FsMakeArgs *make, int node,
     uint32_t mode;
     int ret;
 
-    ret = hostfs_set_owner(hfs, node, make->uid, make->gid);
+    if (hfs->making) {
+        return 0;
+    }
+    ret = give_owner(hfs, dir, make, node);
     if (ret < 0 || S_ISLNK(fresh->mode)) {
         return ret;
     }
@@ -164,7 +191,7 @@ static int give(const HostFs *hfs, int dir, const FsMakeArgs *make, int node,
         mode |= fresh->mode & S_ISGID;
     }
     ret = hostfs_set_mode(hfs, node, mode);
-    if (ret == -EPERM && keeps_owner(make)) {
+    if (ret == -EPERM && keeps_owner(hfs, make)) {
         /* We own it, so the file system has no such modes (vfat). */
         return 0;
     }
@@ -179,6 +206,29 @@ static int check_make(const HostFs *hfs, const FsMakeArgs *make)
         return ret;
     }
     return hfs->readonly ? -EROFS : 0;
+}
+
+/*
+ * Begins the call that makes an object in @dir, with *@mode; after 0,
+ * making_end() comes next. The object gets its own mode later, unless it is
+ * made in one step.
+ */
+static int making_begin(const HostFs *hfs, int dir, const FsMakeArgs *make,
+                        uint32_t *mode)
+{
+    *mode = make->mode & S_IFMT;
+    if (!hfs->making) {
+        return 0;
+    }
+    *mode = make->mode;
+    return hfs->making->begin(dir, make->gid, mode);
+}
+
+static void making_end(const HostFs *hfs)
+{
+    if (hfs->making) {
+        hfs->making->end();
+    }
 }
 
 static bool makes_regular(const FsMakeArgs *make)
@@ -208,13 +258,19 @@ static int make_regular(const HostFs *hfs, int dir, const FsMakeArgs *make,
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
     HostFdName name;
+    uint32_t mode;
     int fd, ret;
 
+    ret = making_begin(hfs, dir, make, &mode);
+    if (ret < 0) {
+        return ret;
+    }
     do {
         fd = openat(dir, make->name, (flags & ~O_DIRECT) | O_CREAT | O_EXCL |
-                    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0);
+                    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode & 07777);
         fd = fd < 0 ? -errno : fd;
     } while (hostfs_access_again(hfs, &fd, access, 1));
+    making_end(hfs);
     if (fd < 0) {
         return fd;
     }
@@ -346,14 +402,13 @@ int hostfs_create(const HostFs *hfs, int dir, const FsMakeArgs *make, int flags,
 }
 
 /* One try of make_bare() */
-static int make_once(int dir, const FsMakeArgs *make)
+static int make_once(int dir, const FsMakeArgs *make, uint32_t mode)
 {
-    uint32_t type = make->mode & S_IFMT;
     int ret;
 
-    switch (type) {
+    switch (mode & S_IFMT) {
     case S_IFDIR:
-        ret = mkdirat(dir, make->name, 0);
+        ret = mkdirat(dir, make->name, mode & 07777);
         break;
     case S_IFLNK:
         if (!make->target) {
@@ -363,11 +418,11 @@ static int make_once(int dir, const FsMakeArgs *make)
         break;
     case S_IFCHR:
     case S_IFBLK:
-        ret = mknodat(dir, make->name, type, make->rdev);
+        ret = mknodat(dir, make->name, mode, make->rdev);
         break;
     case S_IFIFO:
     case S_IFSOCK:
-        ret = mknodat(dir, make->name, type, 0);
+        ret = mknodat(dir, make->name, mode, 0);
         break;
     default:
         return -EINVAL;
@@ -375,15 +430,23 @@ static int make_once(int dir, const FsMakeArgs *make)
     return ret < 0 ? -errno : 0;
 }
 
-/* Makes an object that is no regular file, with no permissions. */
+/*
+ * Makes an object that is no regular file, with no permissions unless it is
+ * made in one step.
+ */
 static int make_bare(const HostFs *hfs, int dir, const FsMakeArgs *make)
 {
     HostAccess access[] = { { .fd = dir, .bits = S_IWUSR | S_IXUSR } };
-    int ret;
+    uint32_t mode;
+    int ret = making_begin(hfs, dir, make, &mode);
 
+    if (ret < 0) {
+        return ret;
+    }
     do {
-        ret = make_once(dir, make);
+        ret = make_once(dir, make, mode);
     } while (hostfs_access_again(hfs, &ret, access, 1));
+    making_end(hfs);
     return ret;
 }
 
@@ -391,18 +454,20 @@ static int make_bare(const HostFs *hfs, int dir, const FsMakeArgs *make)
  * Whether an inode is as make_bare() left it. On file systems that keep neither
  * owner nor mode, such as vfat, no inode is.
  */
-static bool is_fresh(const FsMakeArgs *make, const FsAttr *attr)
+static bool is_fresh(const HostFs *hfs, const FsMakeArgs *make,
+                     const FsAttr *attr)
 {
     uint32_t perm = S_ISLNK(attr->mode) ? 0 : attr->mode & 0777;
 
     return (attr->mode & S_IFMT) == (make->mode & S_IFMT) &&
-           perm == 0 && attr->uid == geteuid() &&
+           (perm == 0 || hfs->making) && attr->uid == own_uid(hfs) &&
            (S_ISDIR(attr->mode) || attr->nlink == 1);
 }
 
 /*
  * Removes the object that make_bare() made if it is impossible to get a handle
- * of it: too many descriptors are open.
+ * of it or to look at that: too many descriptors are open, or a file server
+ * failed.
  */
 static void unmake_unseen(const HostFs *hfs, int dir, const FsMakeArgs *make)
 {
@@ -413,7 +478,7 @@ static void unmake_unseen(const HostFs *hfs, int dir, const FsMakeArgs *make)
             .mode = stx.stx_mode, .uid = stx.stx_uid, .nlink = stx.stx_nlink,
         };
 
-        if (is_fresh(make, &attr)) {
+        if (is_fresh(hfs, make, &attr)) {
             remove_name(hfs, dir, make->name, S_ISDIR(stx.stx_mode));
         }
     }
@@ -424,8 +489,91 @@ static bool is_good_enough(const HostFs *hfs, const FsMakeArgs *make,
                            const FsAttr *attr)
 {
     return (attr->mode & S_IFMT) == (make->mode & S_IFMT) &&
-           (hfs->ignore_chown_failure || keeps_owner(make) ||
+           (hfs->ignore_chown_failure || keeps_owner(hfs, make) ||
             (attr->uid == make->uid && attr->gid == make->gid));
+}
+
+/*
+ * The view and the owner of a file that stands for a device. -EPERM if the file
+ * is none afterwards, as mknod(2) if the file system has no such nodes.
+ */
+static int give_device(const HostFs *hfs, int dir, const FsMakeArgs *make,
+                       int node)
+{
+    uint32_t mode;
+    int ret = mode_in(hfs, dir, make->mode & 07777, &mode);
+
+    if (ret == 0) {
+        ret = special_file_dress(hfs, node, make, mode);
+    }
+    if (ret == 0) {
+        ret = hostfs_set_owner(hfs, node, make->uid, make->gid);
+    }
+    if (ret == 0) {
+        ret = special_file_is(hfs, node);
+    }
+    return ret < 0 ? ret : ret > 0 ? 0 : -EPERM;
+}
+
+/* Where no file can be without a name, it is an empty file for a moment. */
+static int make_device_by_name(const HostFs *hfs, int dir,
+                               const FsMakeArgs *make, int *node)
+{
+    const FsMakeArgs file = {
+        .name = make->name, .mode = SPECIAL_FILE_MODE, .uid = -1, .gid = -1,
+    };
+    FsAttr attr;
+    int ret;
+    int fd = make_regular(hfs, dir, &file, O_WRONLY, node, &attr);
+
+    if (fd < 0) {
+        return fd;
+    }
+    ret = give_device(hfs, dir, make, *node);
+    if (ret < 0) {
+        unmake(hfs, dir, make->name, fd);
+    }
+    close(fd);
+    return ret;
+}
+
+/* Makes a file that stands for a device (special-file.h). */
+static int make_device(const HostFs *hfs, int dir, const FsMakeArgs *make,
+                       FsAttr *attr)
+{
+    int node = -1;
+    bool unnamed = true;
+    int ret;
+    int fd = hostfs_create_unnamed(hfs, dir, SPECIAL_FILE_MODE & 07777,
+                                   &node);
+
+    if (fd < 0) {
+        ret = fd;
+        unnamed = fd != -EOPNOTSUPP;
+    } else {
+        ret = give_device(hfs, dir, make, node);
+        if (ret == 0) {
+            ret = hostfs_link(hfs, node, dir, make->name);
+            unnamed = !hostfs_has_no_links(ret);
+        }
+        close(fd);
+    }
+    if (!unnamed) {
+        if (node >= 0) {
+            close(node);
+        }
+        ret = make_device_by_name(hfs, dir, make, &node);
+    }
+    if (ret == 0) {
+        ret = hostfs_view(hfs, node, attr);
+    }
+    if (ret == 0 && (attr->mode & S_IFMT) != (make->mode & S_IFMT)) {
+        ret = -ESTALE;          /* a host user has changed it since */
+    }
+    if (node >= 0) {
+        close(node);
+    }
+    return ret;
 }
 
 int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
@@ -447,6 +595,9 @@ int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
         return 0;
     }
 
+    if (hfs->maps_devices && (S_ISCHR(make->mode) || S_ISBLK(make->mode))) {
+        return make_device(hfs, dir, make, attr);
+    }
     ret = make_bare(hfs, dir, make);
     if (ret < 0) {
         return ret;
@@ -457,7 +608,9 @@ int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
         return node;
     }
     ret = hostfs_getattr(node, attr);
-    if (ret == 0 && is_fresh(make, attr)) {
+    if (ret < 0) {
+        unmake_unseen(hfs, dir, make);
+    } else if (is_fresh(hfs, make, attr)) {
         ret = give(hfs, dir, make, node, attr);
         if (ret == 0) {
             ret = hostfs_getattr(node, attr);
@@ -465,7 +618,7 @@ int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
         if (ret < 0) {
             unmake(hfs, dir, make->name, node);
         }
-    } else if (ret == 0 && !is_good_enough(hfs, make, attr)) {
+    } else if (!is_good_enough(hfs, make, attr)) {
         ret = -ESTALE;
     }
     close(node);
@@ -498,78 +651,6 @@ int hostfs_link(const HostFs *hfs, int node, int dir, const char *name)
 }
 
 /*
- * renameat(2) with the permissions that it needs. A directory that gets another
- * parent must itself be writable, because its ".." changes (rename(2), EACCES).
- */
-static int rename_widened(const HostFs *hfs, int olddir, const char *oldname,
-                          int newdir, const char *newname)
-{
-    HostAccess access[] = {
-        { .fd = olddir, .bits = S_IWUSR | S_IXUSR },
-        { .fd = newdir, .bits = S_IWUSR | S_IXUSR },
-        /* No rename(2) moves what is mounted on a name. */
-        { .fd = hostfs_lookup(hfs, olddir, oldname, RESOLVE_NO_XDEV),
-          .bits = S_IWUSR },
-    };
-    struct stat st;
-    int ret = -EACCES;
-
-    if (access[2].fd >= 0 &&
-        (fstat(access[2].fd, &st) < 0 || !S_ISDIR(st.st_mode))) {
-        close(access[2].fd);
-        access[2].fd = -1;
-    }
-    while (hostfs_access_again(hfs, &ret, access, G_N_ELEMENTS(access))) {
-        ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
-    }
-    if (access[2].fd >= 0) {
-        close(access[2].fd);
-    }
-    return ret;
-}
-
-/*
- * What rename(2) says of two directories on different mounts, which have other
- * servers: 0 or -EXDEV. Does not wait.
- */
-static int check_mounts(int olddir, int newdir)
-{
-    HostPlace from, to;
-    int ret = hostfs_place(olddir, &from);
-
-    if (ret == 0) {
-        ret = hostfs_place(newdir, &to);
-    }
-    return ret == 0 && from.mount != to.mount ? -EXDEV : ret;
-}
-
-int hostfs_rename(const HostFs *hfs, int olddir, const char *oldname,
-                  int newdir, const char *newname)
-{
-    int ret = fs_name_check(oldname);
-
-    if (ret == 0) {
-        ret = fs_name_check(newname);
-    }
-    if (ret < 0) {
-        return ret;
-    }
-    if (hfs->readonly) {
-        return -EROFS;
-    }
-    ret = renameat(olddir, oldname, newdir, newname) < 0 ? -errno : 0;
-    if (ret == -EACCES && hfs->own_access) {
-        /* A claim of one must not wait for the server of the other. */
-        ret = check_mounts(olddir, newdir);
-        if (ret < 0) {
-            return ret;
-        }
-        ret = rename_widened(hfs, olddir, oldname, newdir, newname);
-    }
-    return ret;
-}
-
-/*
  * Linux has no call that removes a name only while it means a certain inode,
  * so @expect protects against earlier changes, not against concurrent ones.
  */
@@ -592,4 +673,15 @@ int hostfs_unlink(const HostFs *hfs, int dir, const char *name, bool rmdir,
         }
     }
     return remove_name(hfs, dir, name, rmdir);
+}
+
+void hostfs_unmake(const HostFs *hfs, int dir, const char *name,
+                   const FsAttr *made)
+{
+    struct statx stx;
+
+    if (stat_name(hfs, dir, name, &stx) == 0 && stx.stx_ino == made->ino &&
+        makedev(stx.stx_dev_major, stx.stx_dev_minor) == made->dev) {
+        remove_name(hfs, dir, name, S_ISDIR(stx.stx_mode));
+    }
 }

@@ -2,12 +2,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * File operations on the host: opening an inode for I/O, by the magic link of
- * its handle.
+ * its handle; and reading directories.
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
+#include "special-file.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 /* Opens the inode itself, by the handle's magic link. */
 static int reopen(const HostFs *hfs, int node, int flags)
@@ -68,6 +70,10 @@ int hostfs_open(const HostFs *hfs, int node, int flags)
         }
         flags &= ~O_DIRECT;
     } else if (S_ISREG(st.st_mode)) {
+        ret = special_file_is(hfs, node);
+        if (ret != 0) {
+            return ret < 0 ? ret : -ENXIO;
+        }
         flags |= O_NONBLOCK;
     } else {
         return -ENXIO;
@@ -96,6 +102,12 @@ int hostfs_open(const HostFs *hfs, int node, int flags)
     return fd;
 }
 
+/* Linux has closed the descriptor even if it says EINTR (close(2)). */
+int hostfs_close_written(int fd)
+{
+    return close(fd) < 0 && errno != EINTR ? -errno : 0;
+}
+
 ssize_t hostfs_write(const HostFs *hfs, int node, int flags, const void *buf,
                      size_t size, uint64_t offset)
 {
@@ -120,8 +132,83 @@ ssize_t hostfs_write(const HostFs *hfs, int node, int flags, const void *buf,
     len = len < 0 ? -errno : len;
     hostfs_set_id_keep(hfs, node, &set_id);
     hostfs_set_id_end(&set_id);
-    close(fd);
+    ret = hostfs_close_written(fd);
+    return len < 0 || ret == 0 ? len : ret;
+}
+
+/*
+ * Directories
+ */
+
+/* linux_dirent64 of getdents64(2): ino[8] off[8] reclen[2] type[1] name */
+#define DIRENT_OFF          8
+#define DIRENT_RECLEN       16
+#define DIRENT_NAME         19
+
+size_t hostfs_dirent_get(const uint8_t *p, FsDirent *entry)
+{
+    uint16_t size;
+
+    memcpy(&entry->ino, p, sizeof(entry->ino));
+    memcpy(&entry->next, p + DIRENT_OFF, sizeof(entry->next));
+    memcpy(&size, p + DIRENT_RECLEN, sizeof(size));
+    entry->type = p[HOSTFS_DIRENT_TYPE];
+    entry->name = (const char *)p + DIRENT_NAME;
+    entry->namelen = strlen(entry->name);
+    return size;
+}
+
+size_t hostfs_dirent_put(uint8_t *p, size_t size, const FsDirent *entry)
+{
+    uint16_t need = ROUND_UP(DIRENT_NAME + entry->namelen + 1, 8);
+
+    if (need > size) {
+        return 0;
+    }
+    memcpy(p, &entry->ino, sizeof(entry->ino));
+    memcpy(p + DIRENT_OFF, &entry->next, sizeof(entry->next));
+    memcpy(p + DIRENT_RECLEN, &need, sizeof(need));
+    p[HOSTFS_DIRENT_TYPE] = entry->type;
+    memcpy(p + DIRENT_NAME, entry->name, entry->namelen);
+    p[DIRENT_NAME + entry->namelen] = '\0';
+    return need;
+}
+
+ssize_t hostfs_getdents(int fd, uint8_t *buf, size_t size, bool *end)
+{
+    size_t len = 0;
+    ssize_t n;
+
+    do {
+        n = syscall(SYS_getdents64, fd, buf + len, size - len);
+        if (n < 0) {
+            *end = false;
+            return len ? len : -errno;
+        }
+        len += n;
+    } while (n > 0 && len < size / 2);
+    *end = n == 0;
     return len;
+}
+
+ssize_t hostfs_readdir(const HostFs *hfs, int node, uint64_t offset,
+                       uint8_t *buf, size_t size)
+{
+    bool end;
+    ssize_t ret;
+    int fd;
+
+    if (offset > INT64_MAX) {
+        return -EINVAL;
+    }
+    fd = hostfs_open(hfs, node, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = lseek(fd, offset, SEEK_SET) < 0 ? -errno
+        : hostfs_getdents(fd, buf, size, &end);
+    close(fd);
+    return ret;
 }
 
 /*

@@ -22,7 +22,7 @@ int hostfs_set_id_begin(const HostFs *hfs, int node, HostSetId *s)
     struct stat st;
 
     s->held = false;
-    if (!hfs->loses_set_id) {
+    if (!hfs->loses_set_id && !hfs->making) {
         return 0;
     }
     if (fstat(node, &st) < 0) {
@@ -47,8 +47,8 @@ void hostfs_set_id_keep(const HostFs *hfs, int node, const HostSetId *s)
     HostFdName name;
     struct stat st;
 
-    if (s->held && (s->mode & SET_ID_BITS) && fstat(node, &st) == 0 &&
-        (s->mode & ~st.st_mode & SET_ID_BITS)) {
+    if (s->held && hfs->loses_set_id && (s->mode & SET_ID_BITS) &&
+        fstat(node, &st) == 0 && (s->mode & ~st.st_mode & SET_ID_BITS)) {
         /* The operation itself has succeeded, whatever comes of this. */
         (void)!fchmodat(AT_FDCWD, hostfs_fd_name(hfs, node, name),
                         (st.st_mode & 07777) | (s->mode & SET_ID_BITS), 0);

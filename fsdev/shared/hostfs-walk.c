@@ -20,6 +20,7 @@
  */
 #include "qemu/osdep.h"
 #include "hostfs-internal.h"
+#include "special-file.h"
 #include "thread-budget.h"
 #include <linux/openat2.h>
 
@@ -256,6 +257,9 @@ int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
     }
     ret = hostfs_getattr_flags(fd, wait == HOST_WAIT_POOL ? 0 :
                                AT_STATX_DONT_SYNC, attr);
+    if (ret == 0) {
+        ret = special_file_see(hfs, fd, attr);
+    }
     if (ret < 0) {
         close(fd);
         return ret;

@@ -18,9 +18,17 @@
 /* openat2(2) may return EAGAIN because of a rename elsewhere: try again */
 #define LOOKUP_TRIES    16
 
-int hostfs_init(HostFs *hfs, int root, const char *fd_prefix)
+uint64_t hostfs_own_mount(int fd)
 {
     struct statx stx;
+
+    return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+                 STATX_MNT_ID, &stx) == 0 && (stx.stx_mask & STATX_MNT_ID) &&
+           (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) ? stx.stx_mnt_id : 0;
+}
+
+int hostfs_init(HostFs *hfs, int root, const char *fd_prefix)
+{
     struct stat st;
     int ret = 0;
 
@@ -42,11 +50,7 @@ int hostfs_init(HostFs *hfs, int root, const char *fd_prefix)
 
     hfs->root_dev = st.st_dev;
     hfs->root_ino = st.st_ino;
-    if (statx(root, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID,
-              &stx) == 0 && (stx.stx_mask & STATX_MNT_ID) &&
-        (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT)) {
-        hfs->own_mount = stx.stx_mnt_id;
-    }
+    hfs->own_mount = hostfs_own_mount(root);
     return 0;
 }
 

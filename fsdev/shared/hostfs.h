@@ -21,6 +21,45 @@
 #define FSDEV_SHARED_HOSTFS_H
 
 #include "types.h"
+#include "xattr-names.h"
+
+struct IdTranslate;             /* id-translate.h */
+
+/*
+ * How this thread makes objects as another user, and changes them. The call
+ * that makes one gives it owner, group and mode, and no other follows: the
+ * kernel or a file server decides, as for any process of that user.
+ */
+typedef struct HostMaking {
+    /*
+     * Before that call, in the directory @dir, for an object that shall have
+     * the group @gid. May take bits from *@mode. 0 or -errno
+     */
+    int (*begin)(int dir, uint32_t gid, uint32_t *mode);
+    /* After it */
+    void (*end)(void);
+    /*
+     * Whether the user may set the set-group-id bit of what has the group @gid,
+     * as chmod(2) decides. A file server may not know that a request gave the
+     * group.
+     */
+    bool (*may_set_gid)(uint32_t gid);
+    /*
+     * Before a change of the regular file @node, of the owner @uid and group
+     * @gid, that a user's write(2) makes, too: the thread works as that owner.
+     * 0, or -errno: -EPERM if the user may not write to the file
+     */
+    int (*owner_begin)(int node, uint32_t uid, uint32_t gid);
+    /* After it. False if the thread may not become the user again */
+    bool (*owner_end)(void);
+} HostMaking;
+
+/* Whom an object belongs to that is made with ids of -1 */
+typedef enum HostOwner {
+    HOST_OWNER_SELF,            /* as the file system chooses: this process */
+    HOST_OWNER_DIR,             /* the owner and group of its directory */
+    HOST_OWNER_GIVEN,           /* HostFs.new_uid and HostFs.new_gid */
+} HostOwner;
 
 typedef struct HostFs {
     int root;                   /* handle of the export's root */
@@ -47,11 +86,44 @@ typedef struct HostFs {
     /* For threads that must not wait: -EAGAIN in place of own_access */
     bool at_once;
     /*
-     * The names of xattrs come from a peer: only those of xattr-names.h exist.
-     * For the helper.
+     * Handles of regular files may be open files, too, by which reading xattrs
+     * is quicker. For programs that are no server.
      */
-    bool guest_xattrs;
-    bool file_caps;             /* security.capability is one of these */
+    bool open_handles;
+    /*
+     * NULL, or: the names of xattrs come from a peer, and only these exist. For
+     * the helper.
+     */
+    const FsXattrNames *guest_xattrs;
+    /*
+     * NULL, or: the POSIX ACLs that hostfs_getxattr() and hostfs_setxattr()
+     * read and write have the guest's ids, which this translates. All other ids
+     * are the host's.
+     */
+    struct IdTranslate *ids;
+    /*
+     * Character and block devices are files that stand for them
+     * (special-file.h). Functions of this header that have a HostFs then see,
+     * make and change devices. For the helper.
+     */
+    bool maps_devices;
+    /*
+     * A value of a view (view.h) that is there, but that this process may not
+     * read, is an error, and does not count as absent. For programs that look
+     * after a share, and must not take the host's values for the guest's.
+     */
+    bool strict_views;
+    /* For programs that root runs on what others serve */
+    HostOwner new_owner;
+    uint32_t new_uid;
+    uint32_t new_gid;
+    /*
+     * The user that this thread makes objects as (setfsuid(2)); NULL: its
+     * effective user
+     */
+    uint32_t (*acting_uid)(void);
+    /* NULL, or: objects are made for that user, in one step; see there. */
+    const HostMaking *making;
     /*
      * This process is in a user namespace: the kernel takes set-id bits away
      * when it writes to a file or truncates one, whatever its capabilities.
@@ -81,6 +153,9 @@ typedef struct HostPlace {
     uint64_t ino;
     uint64_t mount;             /* statx(2), STATX_MNT_ID; 0: unknown */
 } HostPlace;
+
+/* The mount whose root @fd is, as its HostPlace has it; or 0. Does not wait. */
+uint64_t hostfs_own_mount(int fd);
 
 /* Does not wait. */
 int hostfs_place(int fd, HostPlace *place);
@@ -150,9 +225,12 @@ int hostfs_generation(const HostFs *hfs, int node, uint64_t *gen);
 /* The attributes of a handle or an open file */
 int hostfs_getattr(int fd, FsAttr *attr);
 
+/* The same of a handle, as the guest sees it (HostFs.maps_devices) */
+int hostfs_view(const HostFs *hfs, int node, FsAttr *attr);
+
 /*
- * The same, as far as the kernel has them at hand: type, device and inode are
- * right, others may be older. Does not wait.
+ * hostfs_getattr(), as far as the kernel has them at hand: type, device and
+ * inode are right, others may be older. Does not wait.
  */
 int hostfs_peek(int fd, FsAttr *attr);
 
@@ -199,10 +277,31 @@ ssize_t hostfs_write(const HostFs *hfs, int node, int flags, const void *buf,
                      size_t size, uint64_t offset);
 
 /*
+ * Entries of an open directory, from its position on, as records of
+ * getdents64(2): bytes in @buf, or -errno. *@end: there are no more. After some
+ * entries, the next call reports an error.
+ */
+ssize_t hostfs_getdents(int fd, uint8_t *buf, size_t size, bool *end);
+
+/* The same of a directory that it opens; 0: from @offset on, there are none. */
+ssize_t hostfs_readdir(const HostFs *hfs, int node, uint64_t offset,
+                       uint8_t *buf, size_t size);
+
+/* In such a record: the entry's type (DT_*), one byte */
+#define HOSTFS_DIRENT_TYPE  18
+
+/* Reads a record, of the kernel or hostfs_dirent_put(): its size. */
+size_t hostfs_dirent_get(const uint8_t *p, FsDirent *entry);
+
+/* Writes a record: its size, or 0 if @size is too small. */
+size_t hostfs_dirent_put(uint8_t *p, size_t size, const FsDirent *entry);
+
+/*
  * Makes make->name in @dir, with owner and mode, and opens it. The object first
  * has no permissions and gets its owner before its mode, so no process can open
  * it in between with rights that its owner would not give. Ids of -1 leave the
- * owner as it is, and the mode as well if the file system has no such modes.
+ * owner to HostFs.new_owner, and the mode as it is if the file system has no
+ * such modes.
  * Opens an existing regular file instead, as hostfs_open() does, unless @flags
  * has O_EXCL (open(2)). Returns the open descriptor, with a handle in *@node
  * and its attributes.
@@ -229,6 +328,25 @@ int hostfs_make(const HostFs *hfs, int dir, const FsMakeArgs *make,
 int hostfs_link(const HostFs *hfs, int node, int dir, const char *name);
 int hostfs_rename(const HostFs *hfs, int olddir, const char *oldname,
                   int newdir, const char *newname);
+
+/*
+ * Whether an error of hostfs_link() may mean that the file system has no hard
+ * links (link(2)): then no file without a name gets one.
+ */
+static inline bool hostfs_has_no_links(int ret)
+{
+    return ret == -EPERM || ret == -EOPNOTSUPP;
+}
+
+/*
+ * close(2) of a file that this process has written: 0 or -errno. A file server
+ * or a quota may refuse only then what write(2) took.
+ */
+int hostfs_close_written(int fd);
+
+/* Removes @name if it is still the inode that hostfs_make() said it @made. */
+void hostfs_unmake(const HostFs *hfs, int dir, const char *name,
+                   const FsAttr *made);
 
 /*
  * Removes @name: a directory if @rmdir, otherwise anything except a directory.

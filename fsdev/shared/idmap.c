@@ -16,8 +16,7 @@ bool idmap_parse_id(const char *text, uint64_t *id)
            g_ascii_string_to_unsigned(text, 10, 0, UINT32_MAX, id, NULL);
 }
 
-/* Reads the three numbers of a range, with or without colons around it. */
-static bool parse_range(const char *text, ProxyIdRange *range)
+bool idmap_parse_range(const char *text, ProxyIdRange *range)
 {
     g_auto(GStrv) field = g_strsplit(text, ":", -1);
     unsigned len = g_strv_length(field);
@@ -39,9 +38,8 @@ static bool overlap(uint32_t a, uint32_t a_count, uint32_t b, uint32_t b_count)
     return a < (uint64_t)b + b_count && b < (uint64_t)a + a_count;
 }
 
-/* What is wrong with @r as one more range of @map, or NULL */
-static const char *why_not(const ProxyIdRange *map, unsigned n,
-                           const ProxyIdRange *r)
+const char *idmap_add_range(ProxyIdRange *map, unsigned *n,
+                            const ProxyIdRange *r, IdMapSides sides)
 {
     unsigned i;
 
@@ -52,16 +50,19 @@ static const char *why_not(const ProxyIdRange *map, unsigned n,
         (uint64_t)r->outside + r->count > IDMAP_NONE) {
         return "goes beyond id 4294967294, the last one";
     }
-    for (i = 0; i < n; i++) {
-        if (overlap(map[i].inside, map[i].count, r->inside, r->count) ||
-            overlap(map[i].outside, map[i].count, r->outside, r->count)) {
+    for (i = 0; i < *n; i++) {
+        if (((sides & IDMAP_INSIDE) &&
+             overlap(map[i].inside, map[i].count, r->inside, r->count)) ||
+            ((sides & IDMAP_OUTSIDE) &&
+             overlap(map[i].outside, map[i].count, r->outside, r->count))) {
             return "overlaps with an earlier range";
         }
     }
-    if (n == PROXY_IDMAP_MAX) {
+    if (*n == PROXY_IDMAP_MAX) {
         return "is one more than the " G_STRINGIFY(PROXY_IDMAP_MAX)
-               " ranges that the kernel takes";
+               " ranges that a map may have";
     }
+    map[(*n)++] = *r;
     return NULL;
 }
 
@@ -73,11 +74,9 @@ char *idmap_add(ProxyIdRange *map, unsigned *n, const char *text)
     unsigned i;
 
     for (i = 0; ranges[i] && !why; i++) {
-        why = parse_range(ranges[i], &range) ? why_not(map, *n, &range) :
+        why = idmap_parse_range(ranges[i], &range) ?
+              idmap_add_range(map, n, &range, IDMAP_INSIDE | IDMAP_OUTSIDE) :
               "is not INSIDE:OUTSIDE:COUNT, three numbers";
-        if (!why) {
-            map[(*n)++] = range;
-        }
     }
     return why ? g_strdup_printf("'%s' %s", i ? ranges[i - 1] : "", why)
                : NULL;

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Maps of ids between the helper's user namespace and the host: looking an id
- * up in a map, and reading a map from text.
+ * Maps of ids, as user namespaces have them: looking an id up in a map, and
+ * reading a map from text.
  *
  * A map is an array of ranges that do not overlap. The caller decides what an
  * empty map means.
@@ -25,6 +25,22 @@ typedef struct IdMaps {
 
 /* Reads a decimal number of up to 32 bits, without sign or spaces. */
 bool idmap_parse_id(const char *text, uint64_t *id);
+
+/* Reads the three numbers of a range, with or without colons around it. */
+bool idmap_parse_range(const char *text, ProxyIdRange *range);
+
+/* The sides of a map on which no id may be in two ranges */
+typedef enum IdMapSides {
+    IDMAP_INSIDE = 1,
+    IDMAP_OUTSIDE = 2,
+} IdMapSides;
+
+/*
+ * Adds @r to @map, an array of PROXY_IDMAP_MAX ranges, of which *@n are in use.
+ * Returns NULL, or what is wrong with @r.
+ */
+const char *idmap_add_range(ProxyIdRange *map, unsigned *n,
+                            const ProxyIdRange *r, IdMapSides sides);
 
 /*
  * Adds ranges to @map, an array of PROXY_IDMAP_MAX ranges, of which *@n are in

@@ -70,6 +70,8 @@ const ProxyTypeInfo *proxy_type_info(unsigned type)
         [PROXY_ADOPT] = { "ADOPT", PROXY_TYPE_NO_REPLY, .nfds = 1 },
         [PROXY_RING] = { "RING", PROXY_TYPE_ONCE, .nfds = PROXY_RING_FDS },
         [PROXY_WRITE] = { "WRITE" },
+        [PROXY_FIND] = { "FIND" },
+        [PROXY_READDIR] = { "READDIR" },
     };
 
     return type < PROXY_TYPE_END && info[type].name ? &info[type] : NULL;

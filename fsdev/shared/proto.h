@@ -62,7 +62,7 @@
  *              R version[4] features[4] max_message[4] max_in_flight[4]
  *                pid[4] node attr, then idmap (uids), idmap (gids), with
  *                idmap = n[2] n*(inside[4] outside[4] count[4])
- *                n = 0: ids are the host's own
+ *                n = 0: ids in replies are the host's own
  *                A helper that cannot start sends, instead, and before it has
  *                read HELLO: R error[4] reason, a text to the message's end
  *  FORGET      T n[2] n*(handle[8] count[4])              no reply
@@ -104,6 +104,19 @@
  *                pwrite(2) to a regular file, which keeps its set-id bits, as
  *                O_APPEND, O_DSYNC and O_SYNC in flags say. Helpers with
  *                PROXY_FEATURE_WRITE have it. QEMU itself writes to others.
+ *  FIND        T type[4] size[4] handle[size]
+ *              R attr node
+ *                The inode that the host's file handle leads to
+ *                (name_to_handle_at(2)), if it is in the export and has a name
+ *                there, or if it lost its last name there and is open. ESTALE
+ *                for all others. Helpers with PROXY_FEATURE_FIND have it. QEMU
+ *                asks the kernel for the handles of its descriptors.
+ *  READDIR     T handle[8] offset[8]
+ *              R n*(inode[8] next[8] type[1] name[s]), to the message's end;
+ *                no entry: the directory has no more
+ *                For directories that QEMU has open and that the file server
+ *                does not let QEMU's user read. Helpers with
+ *                PROXY_FEATURE_READDIR have it.
  */
 #ifndef FSDEV_SHARED_PROTO_H
 #define FSDEV_SHARED_PROTO_H
@@ -135,6 +148,8 @@
 #define PROXY_FORGET_MAX        1024
 /* Bytes in one WRITE */
 #define PROXY_WRITE_MAX         (64 * 1024)
+/* Bytes of a READDIR's entries, as records of getdents64(2) */
+#define PROXY_READDIR_MAX       (32 * 1024)
 /* Ranges in an id map: as many as /proc/PID/uid_map has (user_namespaces(7)) */
 #define PROXY_IDMAP_MAX         340
 
@@ -167,6 +182,18 @@
 #define PROXY_FEATURE_RING      (1u << 2)   /* it has RING */
 #define PROXY_FEATURE_FILE_CAPS (1u << 3)   /* it serves security.capability */
 #define PROXY_FEATURE_WRITE     (1u << 4)   /* it has WRITE */
+#define PROXY_FEATURE_FIND      (1u << 5)   /* it has FIND */
+/* The guest's devices are files of the host (special-file.h). */
+#define PROXY_FEATURE_MAPS_DEVICES (1u << 6)
+/* It has rules about the names of xattrs, and gets all names. */
+#define PROXY_FEATURE_XATTR_MAP (1u << 7)
+/*
+ * It works as the guest's users: before the payload of each request with a
+ * reply, other than RING, is user[4]. EPERM: it may not act as that user; as
+ * 0xffffffff it never does, nor does it make files for another user.
+ */
+#define PROXY_FEATURE_USERS     (1u << 8)
+#define PROXY_FEATURE_READDIR   (1u << 9)   /* it has READDIR */
 
 typedef enum ProxyType {
     PROXY_HELLO = 1,
@@ -188,6 +215,8 @@ typedef enum ProxyType {
     PROXY_ADOPT,
     PROXY_RING,
     PROXY_WRITE,
+    PROXY_FIND,
+    PROXY_READDIR,
     PROXY_TYPE_END
 } ProxyType;
 

@@ -65,6 +65,18 @@ typedef struct FsSetAttr {
     struct timespec mtime;
 } FsSetAttr;
 
+/*
+ * What is left of the change @valid after ftruncate(2), which moves mtime and
+ * ctime even if the size stays. Who is not the owner may move atime and mtime
+ * together, and neither of them alone (utimensat(2)).
+ */
+static inline uint32_t fs_set_after_truncate(uint32_t valid)
+{
+    valid &= ~(FS_SET_SIZE | FS_SET_CTIME);
+    return valid & (FS_SET_MTIME_SET | FS_SET_ATIME) ? valid
+                                                     : valid & ~FS_SET_MTIME;
+}
+
 /* A new object: its name, type and owner */
 typedef struct FsMakeArgs {
     const char *name;           /* in its directory; see fs_name_check() */

@@ -29,6 +29,20 @@ static inline bool qemu_set_blocking(int fd, bool block, Error **errp)
 }
 #endif
 
+/* What class_init of a TypeInfo gets */
+#if P9_BASE_IS(10, 1)
+typedef const void P9ClassData;
+#else
+typedef void P9ClassData;
+#endif
+
+/* Notifies the guest from an IOThread, by descriptor */
+#if P9_BASE_IS(10, 2)
+#define p9_virtio_notify_irqfd virtio_notify
+#else
+#define p9_virtio_notify_irqfd virtio_notify_irqfd
+#endif
+
 /* The device's handler of a stopped and of a continued machine */
 static inline VMChangeStateEntry *
 p9_add_vm_change_state_handler(DeviceState *dev, VMChangeStateHandler *cb,

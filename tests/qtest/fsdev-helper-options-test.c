@@ -13,7 +13,6 @@
 #include "qobject/qjson.h"
 #include "fsdev-qmp.h"
 
-
 #define CAPABILITY  "security.capability"
 
 /* Adds the export "a" of the test's folder, with further options as JSON. */
@@ -308,6 +307,18 @@ static void test_wrong(void *obj, void *data, QGuestAllocator *alloc)
         { ", 'gid-map': ''", "gid-map '': '' is not" },
         { ", 'uid-map': '1:10:5'", "uid-map '1:10:5': no range has id 0 "
           "inside" },
+        { ", 'squash': 'some'", "'squash' does not accept value 'some'" },
+        { ", 'anon-uid': 5", "anon-uid '5': only with squash" },
+        { ", 'squash': 'all', 'anon-gid': 4294967295", "anon-gid "
+          "'4294967295': the last id is 4294967294" },
+        { ", 'translate-uid': '0:1'", "translate-uid '0:1': '0:1' is not "
+          "GUEST:HOST:COUNT" },
+        { ", 'translate-gid': '0:10:5,9:14:1'", "translate-gid "
+          "'0:10:5,9:14:1': '9:14:1' overlaps with an earlier range" },
+        { ", 'translate-gid': '0:1:1', 'uid-map': '0:1:1'", "translate-gid "
+          "'0:1:1' and uid-map '0:1:1' exclude each other" },
+        { ", 'gid-map': '0:1:1', 'squash': 'root'", "squash 'root' and "
+          "gid-map '0:1:1' exclude each other" },
         { ", 'sandbox': 'jail'", "'sandbox' does not accept value 'jail'" },
         { ", 'seccomp': 'off'", "'seccomp' does not accept value 'off'" },
         { ", 'log-level': 'all'", "'log-level' does not accept value 'all'" },
@@ -353,6 +364,13 @@ static void test_running(void *obj, void *data, QGuestAllocator *alloc)
         { "'modcaps': '+mknod'", "modcaps '+mknod'" },
         { "'uid-map': '0:1:1'", "uid-map '0:1:1'" },
         { "'gid-map': '0:1:1'", "gid-map '0:1:1'" },
+        { "'squash': 'all'", "squash 'all'" },
+        { "'squash': 'all', 'anon-uid': 5", "squash 'all'" },
+        { "'translate-gid': '0:1:1'", "translate-gid '0:1:1'" },
+        { "'special-files': 'host'", "special-files 'host'" },
+        { "'xattr-map': ':map::user.x.:'", "xattr-map ':map::user.x.:'" },
+        { "'act-as': 'guest'", "act-as 'guest'" },
+        { "'host-groups': true", "host-groups 'on'" },
         { "'sandbox': 'none'", "sandbox 'none'" },
         { "'seccomp': 'log'", "seccomp 'log'" },
         { "'threads': 4", "threads '4'" },
@@ -496,6 +514,44 @@ static void test_file_caps(void *obj, void *data, QGuestAllocator *alloc)
     fsdev_end(&t);
 }
 
+/*
+ * File handles: QEMU asks for them with migration=handles alone
+ */
+static void test_file_handles(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const struct {
+        const char *more;
+        bool has;
+    } cases[] = {
+        { "", false },
+        { ", 'migration': 'auto'", false },
+        { ", 'migration': 'handles'", true },
+        { ", 'migration': 'handles', 'sandbox': 'chroot'", true },
+        { ", 'migration': 'names'", false },
+        { ", 'migration': 'off'", false },
+    };
+    static const char refused[] =
+        "failed to start: --file-handles=on: the helper may not open file";
+    unsigned i;
+    Test t;
+
+    fsdev_start(&t, "");
+    for (i = 0; i < ARRAY_SIZE(cases) && geteuid() == 0; i++) {
+        g_autoptr(QDict) info = NULL;
+
+        add(&t, cases[i].more);
+        info = fsdev_query(&t, "a");
+        g_assert_cmpint(fsdev_has_word(qdict_get_qdict(info, "helper"),
+                                       "features", "file-handles"), ==,
+                        cases[i].has);
+        fsdev_del(&t, "a");
+    }
+    add_fails(&t, geteuid() == 0 ? ", 'migration': 'handles', "
+                                   "'modcaps': '-dac_read_search'"
+                                 : ", 'migration': 'handles'", refused);
+    fsdev_end(&t);
+}
+
 static void register_tests(void)
 {
     qos_add_test("helper-options/effects", "virtio-9p-pci", test_effects, NULL);
@@ -507,5 +563,7 @@ static void register_tests(void)
     qos_add_test("helper-options/told", "virtio-9p-pci", test_told, NULL);
     qos_add_test("helper-options/file-caps", "virtio-9p-pci", test_file_caps,
                  NULL);
+    qos_add_test("helper-options/file-handles", "virtio-9p-pci",
+                 test_file_handles, NULL);
 }
 libqos_init(register_tests);

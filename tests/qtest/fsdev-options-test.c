@@ -93,7 +93,7 @@ static const WrongCase wrong_cases[] = {
     { "-fsdev", "{'fsdriver': 'synth', 'id': 'a', 'migration': 'off', "
       "'on-missing': 'fail'}", "on-missing=fail: not with migration=off" },
     { "-fsdev", "synth,id=a,migration=handles",
-      "migration=handles: only with the local driver" },
+      "migration=handles: only with the drivers local and proxy" },
     { "-fsdev", "local,id=a,path=/proc,security_model=none,migration=handles",
       "migration=handles: the file system of path '/proc' has no file "
       "handles" },
@@ -203,7 +203,7 @@ static const WrongCase wrong_cases[] = {
     { "-virtfs", "synth,mount_tag=a,path=/", "'path' is unexpected" },
     { "-virtfs", "synth,mount_tag=a,max-fids=0", "max-fids=0: it must be" },
     { "-virtfs", "synth,mount_tag=a,migration=handles",
-      "migration=handles: only with the local driver" },
+      "migration=handles: only with the drivers local and proxy" },
     { "-virtfs", "synth,mount_tag=a,on-missing=", "'on-missing' does not" },
     { "-virtfs", "synth,mount_tag=a,max-open-files=0",
       "max-open-files=0: it must be" },
@@ -278,6 +278,12 @@ static const WrongCase wrong_cases[] = {
       "accept value 'all', only: error, warning, info, debug" },
     { "-fsdev", "proxy,id=a,path=/,uid-map=1:1:1,,0:0:1,,9:9:x",
       "'9:9:x' is not INSIDE:OUTSIDE:COUNT" },
+    { "-fsdev", "proxy,id=a,path=/,translate-uid=1:1:1,,to-guest:9:9:x",
+      "'to-guest:9:9:x' is not GUEST:HOST:COUNT" },
+    { "-fsdev", LOCAL("mapped-xattr") ",squash=all",
+      "squash 'all': only with security_model=passthrough or none" },
+    { "-fsdev", LOCAL("none") ",squash=no",
+      "'squash' does not accept value 'no', only: root, all" },
     { "-virtfs", "proxy,mount_tag=a,socket=s,rlimit-nofile=300",
       "rlimit-nofile '300' and socket 's' exclude each other" },
     { "-fsdev", LOCAL("none") ",modcaps=+mknod", "'modcaps' is unexpected" },
@@ -287,8 +293,10 @@ static const WrongCase wrong_cases[] = {
 #endif
 
     /* Before QEMU starts a helper */
-    { "-fsdev", "proxy,id=a,path=/,migration=handles",
-      "migration=handles: only with the local driver" },
+    { "-fsdev", "proxy,id=a,path=/,protocol=1,migration=handles",
+      "migration=handles: not with protocol=1" },
+    { "-fsdev", "proxy,id=a,path=/,donate=off,migration=handles",
+      "migration=handles: not with donate=off" },
 
     { "-device", "virtio-9p-pci,mount_tag=a", "'fsdev' is missing" },
     { "-device", "virtio-9p-pci,mount_tag=a,fsdev=b",
@@ -626,7 +634,10 @@ static void test_query(void *obj, void *data, QGuestAllocator *alloc)
         "dmode", "multidevs", "max_xattr", "max-open-files", "max-fids",
         "socket", "sock_fd", "helper", "donate", "ring", "reconnect",
         "on-disconnect", "protocol", "user", "group", "modcaps", "uid-map",
-        "gid-map", "sandbox", "seccomp", "threads", "rlimit-nofile",
+        "gid-map", "squash", "anon-uid", "anon-gid", "translate-uid",
+        "translate-gid", "special-files", "xattr-map", "act-as",
+        "host-groups", "sandbox", "seccomp",
+        "threads", "rlimit-nofile",
         "memory-limit", "log-level", "syslog", "migration", "on-missing",
         "throttling.bps-total", "throttling.iops-write-max-length",
         "throttling.iops-size",

@@ -13,6 +13,7 @@
 #include "qemu/osdep.h"
 #include "requests.h"
 #include "path.h"
+#include "fsdev/shared/id-translate.h"
 #include "fsdev/shared/proto-v1.h"
 #include <sys/xattr.h>
 
@@ -74,9 +75,10 @@ static int do_open(RequestV1 *rq)
 /*
  * A new object cannot have the owner -1, which chown(2) reads as "leave as it
  * is". A client that knows no group (9P2000.u names none) sends -1 as the
- * group: the object gets the group that it would get from root.
+ * group: the object gets the group that it would get from root. The guest's ids
+ * become the host's.
  */
-static int set_owner(FsMakeArgs *make, int dir)
+static int set_owner(RequestV1 *rq, FsMakeArgs *make, int dir)
 {
     FsAttr attr;
     int ret;
@@ -89,9 +91,13 @@ static int set_owner(FsMakeArgs *make, int dir)
         if (ret < 0) {
             return ret;
         }
-        make->gid = attr.mode & S_ISGID ? attr.gid : 0;
+        if (attr.mode & S_ISGID) {
+            make->gid = attr.gid;
+            return id_translate_uid(rq->fs->ids, make->uid, &make->uid);
+        }
+        make->gid = 0;
     }
-    return 0;
+    return id_translate_make(rq->fs->ids, make);
 }
 
 static int do_create(RequestV1 *rq)
@@ -114,7 +120,7 @@ static int do_create(RequestV1 *rq)
         return dir;
     }
     make.name = name;
-    ret = set_owner(&make, dir);
+    ret = set_owner(rq, &make, dir);
     rq->fd = ret < 0 ? ret : hostfs_create(rq->fs, dir, &make, flags, &node,
                                            &attr);
     close(dir);
@@ -144,7 +150,7 @@ static int make_at(RequestV1 *rq, const char *path, FsMakeArgs *make)
         return dir == -EBUSY ? -EEXIST : dir;
     }
     make->name = name;
-    ret = set_owner(make, dir);
+    ret = set_owner(rq, make, dir);
     if (ret == 0) {
         ret = hostfs_make(rq->fs, dir, make, &attr);
     }
@@ -286,11 +292,12 @@ static int do_lstat(RequestV1 *rq)
     if (node < 0) {
         return node;
     }
-    ret = hostfs_getattr(node, &attr);
+    ret = hostfs_view(rq->fs, node, &attr);
     close(node);
     if (ret < 0) {
         return ret;
     }
+    id_translate_attr_to_guest(rq->fs->ids, &attr);
     marshal_put_u64(w, attr.dev);
     marshal_put_u64(w, attr.ino);
     marshal_put_u64(w, attr.nlink);
@@ -385,11 +392,13 @@ static int do_chown(RequestV1 *rq)
 {
     const char *path = get_str(rq);
     FsSetAttr set = { .uid = marshal_get_u32(&rq->in) };
+    int ret;
 
     set.gid = marshal_get_u32(&rq->in);
     set.valid = (set.uid != (uint32_t)-1 ? FS_SET_UID : 0) |
                 (set.gid != (uint32_t)-1 ? FS_SET_GID : 0);
-    return set_at(rq, path, &set);
+    ret = id_translate_set(rq->fs->ids, &set);
+    return ret < 0 ? ret : set_at(rq, path, &set);
 }
 
 static int do_truncate(RequestV1 *rq)

@@ -28,6 +28,7 @@ void coroutine_fn fs_call_begin(FsCall *call)
     unsigned i;
 
     call->co = qemu_coroutine_self();
+    call->user = FS_USER_NONE;
     i = call_list(call->co);
     qemu_spin_lock(&calls[i].lock);
     QLIST_INSERT_HEAD(&calls[i].list, call, next);

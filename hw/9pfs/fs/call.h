@@ -15,8 +15,13 @@
 #include "qemu/coroutine.h"
 #include "qemu/queue.h"
 
+/* No guest's user; it is what a call begins with (fs_call_begin()). */
+#define FS_USER_NONE    ((uint32_t)-1)
+
 typedef struct FsCall {
     bool cancelled;
+    uint32_t user;              /* whose request it is: Tattach's n_uname; or
+                                   FS_USER_NONE, who has no rights */
     Coroutine *co;              /* between fs_call_begin() and fs_call_end() */
     QLIST_ENTRY(FsCall) next;
     bool others;                /* other requests were under way at the start */
@@ -51,7 +56,7 @@ bool coroutine_fn fs_call_sleep(FsCall *call, int64_t ns);
 /*
  * From begin to end, fs_call_self() returns the call in its coroutine, for
  * layers that wait far below the driver's operation. It returns NULL in a
- * coroutine without a call.
+ * coroutine without a call. Begin forgets the user.
  */
 void coroutine_fn fs_call_begin(FsCall *call);
 void coroutine_fn fs_call_end(FsCall *call);

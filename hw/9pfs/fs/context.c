@@ -17,15 +17,39 @@
 #include "qemu/osdep.h"
 #include "block/aio-wait.h"
 #include "qapi/error.h"
+#include "qemu/coroutine.h"
 #include "qemu/main-loop.h"
 #include "context.h"
 #include "export.h"
 #include "throttle.h"
 
-void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque)
+/* A function that a coroutine waits for */
+typedef struct Elsewhere {
+    void (*fn)(void *opaque);
+    void *opaque;
+    Coroutine *co;
+} Elsewhere;
+
+static void elsewhere_bh(void *opaque)
+{
+    Elsewhere *e = opaque;
+
+    e->fn(e->opaque);
+    aio_co_wake(e->co);
+}
+
+void coroutine_mixed_fn fs_context_run(AioContext *ctx,
+                                       void (*fn)(void *opaque), void *opaque)
 {
     if (in_aio_context_home_thread(ctx)) {
         fn(opaque);
+    } else if (qemu_in_coroutine()) {
+        Elsewhere e = {
+            .fn = fn, .opaque = opaque, .co = qemu_coroutine_self(),
+        };
+
+        aio_bh_schedule_oneshot(ctx, elsewhere_bh, &e);
+        qemu_coroutine_yield();
     } else {
         aio_wait_bh_oneshot(ctx, fn, opaque);
     }

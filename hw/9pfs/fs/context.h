@@ -25,10 +25,12 @@ bool fs_export_join(FsExport *fs, AioContext *ctx, const char *owner,
 void fs_export_leave(FsExport *fs);
 
 /*
- * Runs @fn in @ctx and waits until it has returned. Call it from the main
- * thread, which serves its other events while it waits, or from within @ctx.
+ * Runs @fn in @ctx and waits until it has returned. Call it from within @ctx,
+ * or from the main thread, which serves bottom halves while it waits. A
+ * coroutine of the main thread yields instead.
  */
-void fs_context_run(AioContext *ctx, void (*fn)(void *opaque), void *opaque);
+void coroutine_mixed_fn fs_context_run(AioContext *ctx,
+                                       void (*fn)(void *opaque), void *opaque);
 
 /*
  * Runs @fn in the main thread: at once if the caller is the main thread (or

@@ -35,6 +35,19 @@ void fs_export_release(FsExport *fs)
         fs->server = NULL;
     }
     g_clear_pointer(&fs->throttle, fs_throttle_free);
+    g_clear_pointer(&fs->xattrs.map, fs_xattr_map_free);
+}
+
+bool fs_export_parse_xattr_map(const char *rules, FsXattrMap **map,
+                               Error **errp)
+{
+    g_autofree char *why = NULL;
+
+    *map = rules ? fs_xattr_map_parse(rules, &why) : NULL;
+    if (why) {
+        error_setg(errp, "xattr-map: %s", why);
+    }
+    return !why;
 }
 
 bool fs_export_full(const FsExport *fs)

@@ -26,6 +26,7 @@
 #include "block/aio.h"
 #include "qemu/notify.h"
 #include "qapi/qapi-types-fsdev.h"
+#include "fsdev/shared/xattr-names.h"
 #include "driver.h"
 #include "node.h"
 
@@ -67,7 +68,7 @@ struct FsExport {
     unsigned users;             /* devices on it */
 
     bool readonly;
-    bool file_caps;             /* guests may use security.capability */
+    FsXattrNames xattrs;        /* that guests may use */
     uint32_t max_xattr;         /* xattr fids open at once; 0: no limit */
     uint32_t max_open_files;    /* 0: as many as there are descriptors */
     uint32_t max_fids;          /* 0: FS_FIDS_MAX */
@@ -98,6 +99,14 @@ struct FsExport {
      */
     NotifierList on_helper;
 };
+
+/*
+ * Parses the option xattr-map, @rules (xattr-map.h), in *@map, which is NULL if
+ * @rules is NULL. Errors name the option. fs_export_release() frees a map in
+ * FsExport.xattrs.
+ */
+bool fs_export_parse_xattr_map(const char *rules, FsXattrMap **map,
+                               Error **errp);
 
 /*
  * A driver calls init at the start of its open, before it makes any node. It

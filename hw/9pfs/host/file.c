@@ -40,17 +40,10 @@
 #include "qemu/osdep.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include "block/aio-wait.h"
 #include "fd-budget.h"
 #include "fd-limit.h"
 #include "file.h"
-
-/* linux_dirent64 of getdents64(2): ino[8] off[8] reclen[2] type[1] name */
-#define DIRENT_OFF          8
-#define DIRENT_RECLEN       16
-#define DIRENT_TYPE         18
-#define DIRENT_NAME         19
 
 struct HostDir {
     CoMutex lock;
@@ -102,6 +95,11 @@ void host_file_set_entry_type(FsFile *file, HostEntryType *type, void *opaque)
 
     f->entry_type = type;
     f->entry_type_opaque = opaque;
+}
+
+void host_file_set_list(FsFile *file, HostDirList *list)
+{
+    host_file(file)->list = list;
 }
 
 int host_file_fd(const FsFile *file)
@@ -188,6 +186,32 @@ int coroutine_fn host_file_getattr(FsFile *file, HostWait wait, FsAttr *attr)
 
     fs_file_ref(file);
     ret = host_run(file->node->dev, wait, getattr_work, &work);
+    fs_file_unref(file);
+    return ret;
+}
+
+typedef struct HostTruncate {
+    int fd;
+    uint64_t size;
+} HostTruncate;
+
+static int truncate_work(void *opaque)
+{
+    const HostTruncate *work = opaque;
+
+    return ftruncate(work->fd, work->size) < 0 ? -errno : 0;
+}
+
+int coroutine_fn host_file_truncate(FsFile *file, uint64_t size)
+{
+    HostTruncate work = { .fd = host_file_fd(file), .size = size };
+    int ret;
+
+    if (size > INT64_MAX) {
+        return -EFBIG;
+    }
+    fs_file_ref(file);
+    ret = host_pool_run(file->node->dev, truncate_work, &work);
     fs_file_unref(file);
     return ret;
 }
@@ -293,23 +317,17 @@ typedef struct HostDirRead {
     HostDir *dir;
 } HostDirRead;
 
-static uint16_t dirent_reclen(const uint8_t *p)
-{
-    uint16_t reclen;
-
-    memcpy(&reclen, p + DIRENT_RECLEN, sizeof(reclen));
-    return reclen;
-}
-
 /* Replaces the types of entries by those that the guest sees. */
 static void set_types(const HostFile *f, uint8_t *buf, size_t len)
 {
+    FsDirent entry;
     uint8_t *p;
+    size_t size;
 
-    for (p = buf; f->entry_type && p < buf + len; p += dirent_reclen(p)) {
-        p[DIRENT_TYPE] = f->entry_type(f->entry_type_opaque, f->fd,
-                                       (const char *)p + DIRENT_NAME,
-                                       p[DIRENT_TYPE]);
+    for (p = buf; f->entry_type && p < buf + len; p += size) {
+        size = hostfs_dirent_get(p, &entry);
+        p[HOSTFS_DIRENT_TYPE] = f->entry_type(f->entry_type_opaque, f->fd,
+                                              entry.name, entry.type);
     }
 }
 
@@ -318,24 +336,35 @@ static int readdir_work(void *opaque)
 {
     HostDirRead *rd = opaque;
     HostDir *dir = rd->dir;
-    size_t len = 0;
-    ssize_t n;
+    int len;
 
     if (dir->seek && lseek(rd->f->fd, dir->next, SEEK_SET) < 0) {
         return -errno;
     }
-    do {
-        n = syscall(SYS_getdents64, rd->f->fd, dir->buf + len,
-                    HOST_DIR_BLOCK - len);
-        if (n < 0) {
-            /* After some entries, the next call reports it */
-            return len ? len : -errno;
-        }
-        set_types(rd->f, dir->buf + len, n);
-        len += n;
-    } while (n > 0 && len < HOST_DIR_BLOCK / 2);
-    dir->end = n == 0;
+    len = hostfs_getdents(rd->f->fd, dir->buf, HOST_DIR_BLOCK, &dir->end);
+    if (len > 0) {
+        set_types(rd->f, dir->buf, len);
+    }
     return len;
+}
+
+/*
+ * Fills the block, as readdir_work(). Some file servers ask at each read
+ * whether this process' user may read the directory, whoever has opened it.
+ */
+static int coroutine_fn host_dir_fill(FsCall *call, HostFile *f, HostDir *dir)
+{
+    HostDirRead rd = { .f = f, .dir = dir };
+    int ret = -EACCES;
+
+    if (!f->lists) {
+        ret = host_pool_run(f->file.node->dev, readdir_work, &rd);
+    }
+    if (ret == -EACCES && f->list) {
+        ret = f->list(call, f->file.node, dir->next, dir->buf, HOST_DIR_BLOCK);
+        f->lists |= ret >= 0;
+    }
+    return ret;
 }
 
 /* Offers the entries of the block. False when one was refused. */
@@ -345,24 +374,17 @@ static bool host_dir_hand_on(const HostFile *f, HostDir *dir, FsDirFill *fill,
     const FsNode *node = f->file.node;
 
     while (dir->pos < dir->len) {
-        const uint8_t *p = dir->buf + dir->pos;
-        const char *name = (const char *)p + DIRENT_NAME;
-        FsDirent entry = {
-            .type = p[DIRENT_TYPE],
-            .name = name,
-            .namelen = strlen(name),
-        };
+        FsDirent entry;
+        size_t size = hostfs_dirent_get(dir->buf + dir->pos, &entry);
 
-        memcpy(&entry.ino, p, sizeof(entry.ino));
-        memcpy(&entry.next, p + DIRENT_OFF, sizeof(entry.next));
-        if (node == node->fs->root && !strcmp(name, "..")) {
+        if (node == node->fs->root && !strcmp(entry.name, "..")) {
             entry.ino = node->ino;
         }
         if (!fill(opaque, &entry)) {
             return false;
         }
         dir->next = entry.next;
-        dir->pos += dirent_reclen(p);
+        dir->pos += size;
     }
     return true;
 }
@@ -432,7 +454,6 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
                                       uint64_t offset, FsDirFill *fill,
                                       void *opaque)
 {
-    HostDirRead rd = { .f = f, .dir = dir };
     int ret, got;
 
     if (offset != dir->next || (offset == 0 && dir->len > 0)) {
@@ -451,7 +472,7 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
             dir->buf = g_malloc(HOST_DIR_BLOCK);
         }
         fs_call_memory_put(call);
-        ret = host_pool_run(f->file.node->dev, readdir_work, &rd);
+        ret = host_dir_fill(call, f, dir);
         got = fs_call_memory_get(call);
         dir->pos = dir->len = 0;
         if (ret < 0) {

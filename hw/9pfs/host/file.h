@@ -27,6 +27,15 @@ typedef struct HostDirs HostDirs;
 typedef unsigned char HostEntryType(void *opaque, int dir, const char *name,
                                     unsigned char type);
 
+/*
+ * Reads a directory in another way than by the open file: entries from @offset
+ * on, as records of hostfs_dirent_put(). Bytes in @buf, 0 at the end, or
+ * -errno.
+ */
+typedef int coroutine_fn HostDirList(FsCall *call, FsNode *node,
+                                     uint64_t offset, uint8_t *buf,
+                                     size_t size);
+
 typedef struct HostFile {
     FsFile file;
     int fd;
@@ -48,6 +57,8 @@ typedef struct HostFile {
     /* NULL: the types of entries are the host's */
     HostEntryType *entry_type;
     void *entry_type_opaque;
+    HostDirList *list;          /* where this process may not read; or NULL */
+    bool lists;                 /* that is so */
 } HostFile;
 
 /*
@@ -65,11 +76,20 @@ void host_file_set_io_wait(HostFile *f);
 /* Entries of the directory have the types that @type says. */
 void host_file_set_entry_type(FsFile *file, HostEntryType *type, void *opaque);
 
+/* Where this process may not read the directory, @list does. */
+void host_file_set_list(FsFile *file, HostDirList *list);
+
 /* The descriptor; the file keeps its ownership. */
 int host_file_fd(const FsFile *file);
 
 /* The attributes of the open file; @wait: of HOST_WORK_STAT */
 int coroutine_fn host_file_getattr(FsFile *file, HostWait wait, FsAttr *attr);
+
+/*
+ * Sets the size of a file that is open for writing. This process' truncation
+ * may take set-id bits away.
+ */
+int coroutine_fn host_file_truncate(FsFile *file, uint64_t size);
 
 /* FsDriver.generation of an inode that is open as @file */
 int coroutine_fn host_file_generation(FsFile *file, uint64_t *gen);

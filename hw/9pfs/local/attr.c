@@ -125,15 +125,34 @@ static int setattr_work(void *opaque)
                                      s->set);
 }
 
+static int coroutine_fn setattr_once(FsNode *node, FsFile *file, bool writes,
+                                     const FsSetAttr *set)
+{
+    SetattrWork s = { .file = writes ? file_fd(file) : -1, .set = set };
+
+    return local_run_held(&s.w, local_node(node), file_fd(file), setattr_work);
+}
+
 int coroutine_fn local_setattr(FsCall *call, FsNode *node, FsFile *file,
                                const FsSetAttr *set)
 {
-    SetattrWork s = { .file = -1, .set = set };
+    bool writes = file && fs_file_flags_write(file->flags);
+    int ret = setattr_once(node, file, writes, set);
 
-    if (file && fs_file_flags_write(file->flags)) {
-        s.file = file_fd(file);
+    /*
+     * A file server that has forgotten the file may still know it by what is
+     * open: ftruncate(2).
+     */
+    if (ret == -ESTALE && writes && (set->valid & FS_SET_SIZE)) {
+        FsSetAttr rest = *set;
+
+        ret = host_file_truncate(file, set->size);
+        rest.valid = fs_set_after_truncate(set->valid);
+        if (ret == 0 && rest.valid) {
+            ret = setattr_once(node, file, writes, &rest);
+        }
     }
-    return local_run_held(&s.w, local_node(node), file_fd(file), setattr_work);
+    return ret;
 }
 
 typedef struct ReadlinkWork {

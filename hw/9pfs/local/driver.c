@@ -21,8 +21,10 @@
 #include "qapi/error.h"
 #include "qapi/qapi-visit-fsdev.h"
 #include "qemu/coroutine.h"
+#include "qemu/error-report.h"
 #include "qemu/module.h"
 #include "qemu/timer.h"
+#include "hw/9pfs/fs/ids.h"
 #include "hw/9pfs/host/file.h"
 #include "local.h"
 
@@ -319,6 +321,59 @@ static bool set_mode(const FsdevLocalOptions *o, const char *option,
     return true;
 }
 
+/* IdTranslate.no_place. Any thread. */
+static void warn_no_place(void *opaque, const char *kind, uint32_t id)
+{
+    LocalFs *lf = opaque;
+
+    warn_report("fsdev '%s': the guest's %s id %" PRIu32 " has no place on "
+                "the host (translate-%s)", lf->fs->id, kind, id,
+                g_str_equal(kind, "user") ? "uid" : "gid");
+}
+
+static bool set_ids(LocalFs *lf, const FsdevLocalOptions *o, Error **errp)
+{
+    const FsdevIdOptions *ids = qapi_FsdevLocalOptions_base(o);
+    g_autofree char *first = fs_ids_first(ids);
+
+    if (first && lf->host.model != &local_model_passthrough) {
+        error_setg(errp, "%s: only with security_model=passthrough or none",
+                   first);
+        return false;
+    }
+    if (!fs_ids_parse(ids, &lf->ids, errp)) {
+        return false;
+    }
+    if (lf->ids) {
+        lf->ids->no_place = warn_no_place;
+        lf->ids->opaque = lf;
+    }
+    return true;
+}
+
+/* FileHandles.view: what the security model makes of a file */
+static int handle_view(void *opaque, int fd, int dir, const char *name,
+                       FsAttr *attr)
+{
+    const LocalHost *host = opaque;
+    LocalInode inode = {
+        .handle = fd, .dir = dir, .name = name, .kept = -1,
+    };
+
+    return host->model->getattr(host, &inode, attr);
+}
+
+static int probe_handles(LocalFs *lf)
+{
+    int ret = file_handles_probe(&lf->handles, lf->host.host.root);
+
+    lf->handles.fs = &lf->host.host;
+    lf->handles.hidden = lf->host.model->reserved;
+    lf->handles.view = handle_view;
+    lf->handles.opaque = &lf->host;
+    return ret;
+}
+
 static void handles_error(int ret, const FsdevLocalOptions *o, Error **errp)
 {
     if (ret == -EPERM) {
@@ -330,6 +385,28 @@ static void handles_error(int ret, const FsdevLocalOptions *o, Error **errp)
     } else {
         error_setg_errno(errp, -ret, "migration=handles: path '%s'", o->path);
     }
+}
+
+/* Undoes open_directory(). */
+static void local_close_directory(LocalFs *lf)
+{
+    share_unlock(&lf->lock);
+    hostfs_destroy(&lf->host.host);
+}
+
+/*
+ * Keeps programs that change a share from this one. Without a lock it is served
+ * all the same: QEMU may have no right to read the directory.
+ */
+static bool lock_directory(LocalFs *lf, const FsdevLocalOptions *o,
+                           Error **errp)
+{
+    if (share_lock_use(&lf->lock, lf->host.host.root, false) == -EBUSY) {
+        error_setg(errp, "path '%s': virtfs-mapped is changing the directory "
+                   "(or another process that has locked it so)", o->path);
+        return false;
+    }
+    return true;
 }
 
 /*
@@ -362,7 +439,12 @@ static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
         o->security_model == FSDEV_SECURITY_MODEL_NONE;
     /* For any user: -run-with user= may change QEMU's later. */
     host->own_access = true;
+    host->ids = lf->ids;
 
+    if (!lock_directory(lf, o, errp)) {
+        local_close_directory(lf);
+        return -1;
+    }
     inode.handle = fd;
     ret = local_inode_getattr(&lf->host, &inode, attr);
     fd = ret < 0 ? ret : fcntl(host->root, F_DUPFD_CLOEXEC, 0);
@@ -376,30 +458,25 @@ static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
         error_setg_errno(errp, -ret, "path '%s': cannot read the attributes "
                          "of security_model=%s", o->path,
                          FsdevSecurityModel_str(o->security_model));
-        hostfs_destroy(host);
+        local_close_directory(lf);
         return -1;
     }
     host_dev_set(&lf->devs, fd, attr->dev);
-    ret = local_handles_probe(&lf->handles, &lf->host);
+    ret = probe_handles(lf);
     if (ret < 0 && lf->migration == FSDEV_MIGRATION_HANDLES) {
         handles_error(ret, o, errp);
         close(fd);
-        hostfs_destroy(host);
+        local_close_directory(lf);
         return -1;
     }
     return fd;
 }
 
-/* Undoes open_directory(). */
-static void local_close_directory(LocalFs *lf)
-{
-    hostfs_destroy(&lf->host.host);
-}
-
 static void local_fs_free(LocalFs *lf)
 {
-    local_handles_close(&lf->handles);
+    file_handles_close(&lf->handles);
     host_devs_destroy(&lf->devs);
+    g_free(lf->ids);
     g_free(lf);
 }
 
@@ -523,6 +600,8 @@ static bool local_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     fs->priv = lf;
     if (!set_mode(o, "fmode", o->has_fmode, o->fmode, &lf->host.fmode, errp) ||
         !set_mode(o, "dmode", o->has_dmode, o->dmode, &lf->host.dmode, errp) ||
+        !set_ids(lf, o, errp) ||
+        !fs_export_parse_xattr_map(o->xattr_map, &fs->xattrs.map, errp) ||
         !open_root(&lf, o, errp)) {
         host_fds_remove_export(fs);
         fs_export_release(fs);

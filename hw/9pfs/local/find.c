@@ -116,7 +116,7 @@ static bool find_gather(Find *f, LocalNode *n)
     if (n->path_fd.fd >= 0) {
         host_fd_pin(&n->path_fd);
     } else {
-        f->saved_handle = local_handle_copy(n->saved_handle);
+        f->saved_handle = file_handle_copy(n->saved_handle);
         f->foreign = n->node.restored;
     }
     return true;
@@ -132,8 +132,8 @@ static bool has_type(const LocalNode *n, const FsAttr *attr)
 static int find_open_handle(Find *f)
 {
     FsAttr attr;
-    int fd = local_handle_open(&f->lf->handles, f->saved_handle, f->foreign,
-                               &attr);
+    int fd = file_handle_open(&f->lf->handles, f->saved_handle, f->foreign,
+                              &attr);
 
     if (fd >= 0 && (!local_node_is(f->start, 0, &attr) ||
                     (f->foreign && !has_type(f->start, &attr)))) {

@@ -47,9 +47,28 @@ static int coroutine_fn hold_name(LocalHold *hold, LocalNode *n)
 }
 
 /*
+ * Whether the name in @hold means another inode on the host now, or nothing. A
+ * file server's own -ESTALE says nothing about that.
+ */
+static bool has_lost_name(const LocalHost *lh, const LocalHold *hold)
+{
+    FsAttr named, own;
+    int fd = hostfs_step(&lh->host, hold->inode.dir, hold->name,
+                         HOST_WAIT_POOL, &named);
+
+    if (fd < 0) {
+        return fd == -ENOENT || fd == -ENOTDIR;
+    }
+    close(fd);
+    return hostfs_getattr(hold->inode.handle, &own) == 0 &&
+           (named.dev != own.dev || named.ino != own.ino);
+}
+
+/*
  * Ends the hold. Returns whether to try again after the model returned *@ret:
  * after -ESTALE, because the name may have changed. If the name has not changed
- * here, the host renamed the file, and the next hold does without a name.
+ * here, the host renamed the file, and the next hold does without a name; or a
+ * file server has lost the file for a moment, or for good.
  */
 static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int *ret)
 {
@@ -74,7 +93,8 @@ static bool coroutine_fn hold_end(LocalHold *hold, LocalNode *n, int *ret)
     if (waited < 0) {
         *ret = waited;
     } else if (!waited && !changed) {
-        hold->nameless = true;
+        hold->nameless = hold->lost_name;
+        return hold->nameless || hold->tries == 1;
     }
     return waited >= 0;
 }
@@ -113,9 +133,26 @@ static int coroutine_fn hold_begin(LocalHold *hold, LocalNode *n, int file)
     return 0;
 }
 
+typedef struct HeldWork {
+    LocalWork *w;
+    ThreadPoolFunc *func;
+} HeldWork;
+
+static int run_held(void *opaque)
+{
+    HeldWork *h = opaque;
+    LocalHold *hold = &h->w->hold;
+    int ret = h->func(h->w);
+
+    hold->lost_name = ret == -ESTALE && hold->name &&
+                      has_lost_name(h->w->host, hold);
+    return ret;
+}
+
 int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
                                 ThreadPoolFunc *func)
 {
+    HeldWork h = { w, func };
     LocalNode *slow;
     int ret;
 
@@ -126,7 +163,7 @@ int coroutine_fn local_run_held(LocalWork *w, LocalNode *n, int file,
             return ret;
         }
         slow = local_node_slower(local_node_slower(n, w->hold.dir), w->dir);
-        ret = local_run(slow->node.dev, func, w);
+        ret = local_run(slow->node.dev, run_held, &h);
     } while (hold_end(&w->hold, n, &ret));
     return ret;
 }

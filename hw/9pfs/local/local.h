@@ -15,7 +15,8 @@ typedef struct LocalHold {
     LocalNode *node;            /* pinned, or NULL: a file's descriptor */
     LocalNode *dir;             /* pinned, with a reference; or NULL */
     char *name;
-    bool nameless;              /* its name was wrong: do without one */
+    bool lost_name;             /* the name was wrong on the host */
+    bool nameless;              /* so do without one */
     unsigned tries;
 } LocalHold;
 

@@ -20,6 +20,7 @@
  * try to change the name, which the kernel keeps as it is.
  */
 #include "qemu/osdep.h"
+#include "mapped-check.h"
 #include "mapped-folder.h"
 #include "mapped-text.h"
 
@@ -133,58 +134,68 @@ static void uncount_folder(const LocalHost *lh, const LocalInode *inode,
 
 /* Turns @host, the host's attributes, into those that the guest sees. */
 static int apply_view(const LocalHost *lh, const LocalInode *inode,
-                      FsAttr *host, LocalView *view)
+                      FsAttr *host, FsView *view)
 {
     int fd, ret;
 
     view->valid = 0;
     fd = open_of_inode(lh, inode, host, O_RDONLY, false);
     if (fd < 0) {
-        return local_metadata_is_absence(fd) ? 0 : fd;
+        return local_metadata_is_absence(lh, fd) ? 0 : fd;
     }
     ret = local_metadata_read(fd, view);
     close(fd);
     if (ret == 0) {
-        local_view_apply(view, host);
+        fs_view_apply(view, host);
     }
     return ret;
 }
 
-static void merge_view(LocalView *view, const LocalView *change)
+static void merge_view(FsView *view, const FsView *change)
 {
     view->valid |= change->valid;
-    if (change->valid & LOCAL_VIEW_UID) {
+    if (change->valid & FS_VIEW_UID) {
         view->uid = change->uid;
     }
-    if (change->valid & LOCAL_VIEW_GID) {
+    if (change->valid & FS_VIEW_GID) {
         view->gid = change->gid;
     }
-    if (change->valid & LOCAL_VIEW_MODE) {
+    if (change->valid & FS_VIEW_MODE) {
         view->mode = change->mode;
     }
+    if (change->valid & FS_VIEW_RDEV) {
+        view->rdev = change->rdev;
+    }
+}
+
+/* Stores the inode's @view with @change. */
+static int change_view(const LocalHost *lh, const LocalInode *inode,
+                       const FsAttr *host, FsView *view,
+                       const FsView *change)
+{
+    int fd = open_of_inode(lh, inode, host, O_RDWR, true);
+    int ret;
+
+    if (fd < 0) {
+        return fd;
+    }
+    merge_view(view, change);
+    ret = local_metadata_write(fd, view);
+    return local_metadata_close(fd, ret);
 }
 
 static int set_view(const LocalHost *lh, const LocalInode *inode,
                     const FsAttr *host, const FsSetAttr *set)
 {
-    LocalView view, change;
+    FsView view, change;
     FsAttr attr = *host;
-    int fd, ret;
+    int ret = apply_view(lh, inode, &attr, &view);
 
-    ret = apply_view(lh, inode, &attr, &view);
     if (ret < 0) {
         return ret;
     }
-    local_view_change(&change, set, &attr);
-    merge_view(&view, &change);
-
-    fd = open_of_inode(lh, inode, host, O_RDWR, true);
-    if (fd < 0) {
-        return fd;
-    }
-    ret = local_metadata_write(fd, &view);
-    close(fd);
-    return ret;
+    fs_view_change(&change, set, &attr);
+    return change_view(lh, inode, host, &view, &change);
 }
 
 /* Operations */
@@ -192,7 +203,7 @@ static int set_view(const LocalHost *lh, const LocalInode *inode,
 static int mapped_getattr(const LocalHost *lh, const LocalInode *inode,
                           FsAttr *attr)
 {
-    LocalView view;
+    FsView view;
     LocalKeys k;
     int ret = claim_view(lh, inode, attr, true, &k);
 
@@ -238,13 +249,13 @@ static int make_claimed(const LocalHost *lh, int dir, const FsMakeArgs *make,
                         int flags, int *fd, FsAttr *attr)
 {
     int node = local_mapped_make_host(lh, dir, make, flags, fd, NULL);
-    LocalView view;
+    FsView view;
     int ret;
 
     if (node < 0) {
         return node;
     }
-    local_view_of_new(&view, make);
+    fs_view_of_new(&view, make);
     ret = hostfs_getattr(node, attr);
     if (ret == 0) {
         ret = local_metadata_check_new(lh, dir, attr);
@@ -261,7 +272,7 @@ static int make_claimed(const LocalHost *lh, int dir, const FsMakeArgs *make,
         close(node);
         return ret;
     }
-    local_view_apply(&view, attr);
+    fs_view_apply(&view, attr);
     return node;
 }
 
@@ -375,8 +386,7 @@ static int mapped_keep(const LocalHost *lh, const LocalInode *inode)
 /* Extended attributes are the host file's. There are no ACLs. */
 static int check_xattr(const char *name)
 {
-    return g_str_equal(name, FS_ACL_ACCESS) ||
-           g_str_equal(name, FS_ACL_DEFAULT) ? -EOPNOTSUPP : 0;
+    return fs_acl_is_name(name) ? -EOPNOTSUPP : 0;
 }
 
 static ssize_t mapped_getxattr(const LocalHost *lh, const LocalInode *inode,
@@ -411,6 +421,190 @@ static int mapped_removexattr(const LocalHost *lh, const LocalInode *inode,
                                               name);
 }
 
+/* Programs that look after a share */
+
+static int put_view(const LocalHost *lh, const LocalInode *inode,
+                    const FsAttr *host, const FsView *change)
+{
+    FsAttr attr = *host;
+    FsView view;
+    int ret = apply_view(lh, inode, &attr, &view);
+
+    return ret < 0 ? ret : change_view(lh, inode, host, &view, change);
+}
+
+static int mapped_put_view(const LocalHost *lh, const LocalInode *inode,
+                           const FsView *view)
+{
+    LocalKeys k;
+    FsAttr host;
+    int ret;
+
+    ret = hostfs_getattr(inode->handle, &host);
+    if (ret == 0) {
+        ret = claim_view(lh, inode, &host, false, &k);
+    }
+    if (ret == 0) {
+        ret = put_view(lh, inode, &host, view);
+        local_keys_drop(&k);
+    }
+    return ret;
+}
+
+static int mapped_get_view(const LocalHost *lh, const LocalInode *inode,
+                           const FsAttr *host, FsView *view)
+{
+    FsAttr attr = *host;
+
+    return apply_view(lh, inode, &attr, view);
+}
+
+static int mapped_drop_view(const LocalHost *lh, const LocalInode *inode)
+{
+    int folder, ret;
+
+    if (!inode->name) {
+        return local_metadata_remove(lh, inode->handle, LOCAL_METADATA_ROOT);
+    }
+    folder = local_metadata_open_folder(lh, inode->dir, false);
+    if (folder < 0) {
+        return folder == -ENOENT ? 0 : folder;
+    }
+    ret = local_metadata_remove(lh, folder, inode->name);
+    close(folder);
+    return ret;
+}
+
+static int mapped_share_view(const LocalHost *lh, const LocalInode *inode,
+                             const FsAttr *host, int dir, const char *name)
+{
+    int fd = open_of_inode(lh, inode, host, O_RDWR, true);
+    int ret;
+
+    if (fd < 0) {
+        return fd;
+    }
+    ret = local_metadata_link(lh, fd, dir, name);
+    close(fd);
+    return ret;
+}
+
+/* What is in the place of the metadata @name in @folder */
+static int check_place(const LocalHost *lh, int folder, const char *name,
+                       const FsAttr *host, LocalCheck *c)
+{
+    g_autofree char *what = NULL;
+    FsAttr meta;
+    int ret = 0;
+    int node = hostfs_step(&lh->host, folder, name, HOST_WAIT_POOL, &meta);
+
+    if (node < 0) {
+        return node;
+    }
+    close(node);
+    if (S_ISREG(meta.mode)) {
+        if (!local_check_same_link(c, host, &meta)) {
+            local_check_fault(c, NULL, "the file has other names, whose "
+                              "metadata is another file", NULL, 0);
+        }
+        return 0;
+    }
+    what = g_strdup_printf("in place of its metadata is a %s",
+                           S_ISDIR(meta.mode) ? "directory" :
+                           S_ISLNK(meta.mode) ? "symbolic link" :
+                           "special file");
+    if (local_metadata_is_full_dir(lh, folder, name)) {
+        local_check_fault(c, NULL, "in place of its metadata is a directory "
+                          "with files in it: move it away", NULL, 0);
+        return -ENOENT;
+    }
+    if (c->repair) {
+        ret = local_metadata_remove(lh, folder, name);
+    }
+    local_check_fault(c, NULL, what, "it is removed; the guest sees the host's "
+                      "owner and mode, as now", ret);
+    return -ENOENT;
+}
+
+static char *text_faults(unsigned faults)
+{
+    static const char *const texts[] = {
+        "is too long", "is empty", "has a NUL byte",
+        "has a line without a valid number", "has a line of unknown meaning",
+        "has two lines for one value",
+    };
+    GString *what = g_string_new("its metadata");
+    const char *comma = " ";
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(texts); i++) {
+        if (faults & (1u << i)) {
+            g_string_append_printf(what, "%s%s", comma, texts[i]);
+            comma = ", ";
+        }
+    }
+    return g_string_free(what, false);
+}
+
+static int check_text(const LocalHost *lh, int folder, const char *name,
+                      FsView *view, LocalCheck *c)
+{
+    g_autofree char *what = NULL;
+    unsigned faults;
+    int fd, ret;
+
+    ret = fd = local_metadata_open(lh, folder, name, O_RDONLY, false);
+    if (fd >= 0) {
+        ret = local_metadata_read_check(fd, view, &faults);
+        close(fd);
+    }
+    if (ret < 0 || !faults) {
+        return ret;
+    }
+    if (c->repair && !view->valid) {
+        ret = local_metadata_remove(lh, folder, name);
+    } else if (c->repair) {
+        ret = fd = local_metadata_open(lh, folder, name, O_RDWR, false);
+        if (fd >= 0) {
+            ret = local_metadata_close(fd, local_metadata_write(fd, view));
+        }
+    }
+    what = text_faults(faults);
+    local_check_fault(c, NULL, what, view->valid
+                      ? "it is written again with what the guest sees; the "
+                        "rest is lost"
+                      : "it is removed; the guest sees the host's owner and "
+                        "mode, as now", ret);
+    return 0;
+}
+
+static int mapped_check(const LocalHost *lh, const LocalInode *inode,
+                        const FsAttr *host, LocalCheck *c)
+{
+    const char *name = inode->name ? inode->name : LOCAL_METADATA_ROOT;
+    FsView view = { };
+    int folder, ret;
+
+    folder = inode->name ? local_metadata_open_folder(lh, inode->dir, false)
+                         : fcntl(inode->handle, F_DUPFD_CLOEXEC, 0);
+    if (folder < 0) {
+        ret = folder;
+    } else {
+        ret = check_place(lh, folder, name, host, c);
+        if (ret == 0) {
+            ret = check_text(lh, folder, name, &view, c);
+        }
+        close(folder);
+    }
+    if (ret == -ENOENT || ret == -ENOTDIR) {
+        ret = 0;
+    }
+    if (ret == 0) {
+        local_check_view(lh, inode, host, &view, c);
+    }
+    return ret;
+}
+
 const LocalModel local_model_mapped_file = {
     .needs_name = true,
     .hides_types = true,
@@ -428,4 +622,11 @@ const LocalModel local_model_mapped_file = {
     .setxattr = mapped_setxattr,
     .removexattr = mapped_removexattr,
     .keep = mapped_keep,
+    .get_view = mapped_get_view,
+    .drop_view = mapped_drop_view,
+    .drop_dir = local_metadata_drop_dir,
+    .share_view = mapped_share_view,
+    .put_view = mapped_put_view,
+    .check = mapped_check,
+    .check_dir = local_metadata_check_dir,
 };

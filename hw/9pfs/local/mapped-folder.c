@@ -10,10 +10,11 @@
  */
 #include "qemu/osdep.h"
 #include <dirent.h>
+#include "mapped-check.h"
 #include "mapped-folder.h"
 #include "mapped-text.h"
 
-#define FOLDER          ".virtfs_metadata"
+#define FOLDER          LOCAL_METADATA_FOLDER
 
 bool local_metadata_reserved(const char *name)
 {
@@ -43,7 +44,7 @@ int local_metadata_is_own(const LocalHost *lh, int dir, const FsAttr *attr)
     }
     ret = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &own);
     if (ret < 0) {
-        return local_metadata_is_absence(ret) ? 0 : ret;
+        return local_metadata_is_absence(lh, ret) ? 0 : ret;
     }
     close(ret);
     return same_inode(&own, attr->dev, attr->ino);
@@ -132,14 +133,15 @@ int local_metadata_open(const LocalHost *lh, int folder, const char *name,
     return node == -ENOENT && make ? create_metadata(lh, folder, name) : node;
 }
 
-bool local_metadata_is_absence(int ret)
+bool local_metadata_is_absence(const LocalHost *lh, int ret)
 {
     switch (ret) {
     case -ENOENT:
     case -ENOTDIR:
+        return true;
     case -EACCES:
     case -EPERM:
-        return true;
+        return !lh->host.strict_views;
     default:
         return false;
     }
@@ -202,6 +204,29 @@ static int check_empty(const LocalHost *lh, int node)
     return ret;
 }
 
+bool local_metadata_is_full_dir(const LocalHost *lh, int folder,
+                                const char *name)
+{
+    FsAttr attr;
+    struct dirent *entry;
+    bool full = false;
+    int ret;
+    int node = hostfs_step(&lh->host, folder, name, HOST_WAIT_POOL, &attr);
+    DIR *list = node < 0 || !S_ISDIR(attr.mode) ? NULL
+                : list_directory(lh, node, &ret);
+
+    while (list && !full && (entry = readdir(list))) {
+        full = fs_name_check(entry->d_name) == 0;
+    }
+    if (list) {
+        closedir(list);
+    }
+    if (node >= 0) {
+        close(node);
+    }
+    return full;
+}
+
 /* Removes everything in a metadata folder. */
 static int empty_folder(const LocalHost *lh, int folder)
 {
@@ -222,26 +247,46 @@ static int empty_folder(const LocalHost *lh, int folder)
     return ret;
 }
 
+static int drop_folder(const LocalHost *lh, int node)
+{
+    int folder = local_metadata_open_folder(lh, node, false);
+    int ret;
+
+    if (folder < 0) {
+        return folder == -ENOENT || folder == -ENOTDIR ? 0 : folder;
+    }
+    ret = empty_folder(lh, folder);
+    close(folder);
+    return ret < 0 ? ret : local_metadata_remove(lh, node, FOLDER);
+}
+
 int local_metadata_clear(const LocalHost *lh, int node)
 {
-    int folder, ret;
+    int ret = check_empty(lh, node);
 
-    ret = check_empty(lh, node);
-    if (ret < 0) {
-        return ret;
-    }
-    folder = local_metadata_open_folder(lh, node, false);
-    if (folder >= 0) {
-        ret = empty_folder(lh, folder);
-        close(folder);
-    } else if (folder != -ENOENT && folder != -ENOTDIR) {
-        ret = folder;
+    if (ret == 0) {
+        ret = drop_folder(lh, node);
     }
     if (ret == 0) {
+        /* It may be no directory. */
         ret = local_metadata_remove(lh, node, FOLDER);
     }
     if (ret == 0) {
         ret = local_metadata_remove(lh, node, LOCAL_METADATA_ROOT);
+    }
+    return ret;
+}
+
+int local_metadata_drop_dir(const LocalHost *lh, int dir)
+{
+    FsAttr own;
+    int ret = hostfs_getattr(dir, &own);
+
+    if (ret == 0) {
+        ret = drop_folder(lh, dir);
+    }
+    if (ret == 0 && same_inode(&own, lh->host.root_dev, lh->host.root_ino)) {
+        ret = local_metadata_remove(lh, dir, LOCAL_METADATA_ROOT);
     }
     return ret;
 }
@@ -288,7 +333,7 @@ int local_metadata_find(const LocalHost *lh, int dir, const char *name,
         }
         fd = node;
     }
-    return fd < 0 && !local_metadata_is_absence(fd) ? fd : 0;
+    return fd < 0 && !local_metadata_is_absence(lh, fd) ? fd : 0;
 }
 
 int local_metadata_link(const LocalHost *lh, int fd, int dir,
@@ -309,7 +354,7 @@ int local_metadata_link(const LocalHost *lh, int fd, int dir,
 }
 
 int local_metadata_put(const LocalHost *lh, int dir, const char *name,
-                       const LocalView *view)
+                       const FsView *view)
 {
     int folder, fd, ret;
 
@@ -320,12 +365,97 @@ int local_metadata_put(const LocalHost *lh, int dir, const char *name,
     ret = local_metadata_remove(lh, folder, name);
     fd = ret < 0 ? ret : create_metadata(lh, folder, name);
     if (fd >= 0) {
-        ret = local_metadata_write(fd, view);
-        close(fd);
+        ret = local_metadata_close(fd, local_metadata_write(fd, view));
         if (ret < 0) {
             local_metadata_remove(lh, folder, name);
         }
     }
     close(folder);
     return fd < 0 ? fd : ret;
+}
+
+/* Metadata of a name that does not exist, or that no file of the guest has */
+static int check_orphan(const LocalHost *lh, int dir, int folder,
+                        const char *name, LocalCheck *c)
+{
+    FsAttr attr;
+    int ret = 0;
+    int node = local_metadata_reserved(name) ? -ENOENT :
+               hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &attr);
+
+    if (node >= 0) {
+        close(node);
+        return 0;
+    }
+    if (node != -ENOENT) {
+        return node;
+    }
+    if (local_metadata_is_full_dir(lh, folder, name)) {
+        local_check_fault(c, name, "in the place of metadata is a directory "
+                          "with files in it: move it away", NULL, 0);
+        return 0;
+    }
+    if (c->repair) {
+        ret = local_metadata_remove(lh, folder, name);
+    }
+    local_check_fault(c, name, "there is metadata, but no such file",
+                      "the metadata is removed", ret);
+    return 0;
+}
+
+/* Names that are the model's own, but not where the model has them */
+static int check_hidden(const LocalHost *lh, int dir, LocalCheck *c)
+{
+    FsAttr attr, own;
+    int fd, ret;
+
+    ret = hostfs_getattr(dir, &own);
+    if (ret < 0) {
+        return ret;
+    }
+    fd = hostfs_step(&lh->host, dir, FOLDER, HOST_WAIT_POOL, &attr);
+    if (fd >= 0) {
+        close(fd);
+        if (!S_ISDIR(attr.mode)) {
+            local_check_fault(c, FOLDER, "it is no directory, so no file here "
+                              "can have an owner or a mode of the guest's",
+                              NULL, 0);
+        }
+    }
+    if (same_inode(&own, lh->host.root_dev, lh->host.root_ino)) {
+        return 0;
+    }
+    fd = hostfs_step(&lh->host, dir, LOCAL_METADATA_ROOT, HOST_WAIT_POOL,
+                     &attr);
+    if (fd >= 0) {
+        close(fd);
+        local_check_fault(c, LOCAL_METADATA_ROOT, "a file that the guest "
+                          "cannot see, as its name is reserved", NULL, 0);
+    }
+    return 0;
+}
+
+int local_metadata_check_dir(const LocalHost *lh, int dir, LocalCheck *c)
+{
+    struct dirent *entry;
+    int ret = check_hidden(lh, dir, c);
+    int folder;
+    DIR *list;
+
+    folder = ret < 0 ? ret : local_metadata_open_folder(lh, dir, false);
+    if (folder < 0) {
+        return folder == -ENOENT || folder == -ENOTDIR ? 0 : folder;
+    }
+    list = list_directory(lh, folder, &ret);
+    while (list && ret == 0 && (entry = readdir(list))) {
+        if (!g_str_equal(entry->d_name, ".") &&
+            !g_str_equal(entry->d_name, "..")) {
+            ret = check_orphan(lh, dir, folder, entry->d_name, c);
+        }
+    }
+    if (list) {
+        closedir(list);
+    }
+    close(folder);
+    return ret;
 }

@@ -16,6 +16,7 @@
 
 #include "mapped.h"
 
+#define LOCAL_METADATA_FOLDER   ".virtfs_metadata"
 #define LOCAL_METADATA_ROOT     ".virtfs_metadata_root"
 
 /* LocalModel.reserved */
@@ -37,8 +38,11 @@ int local_metadata_check_guests(const LocalHost *lh, int dir,
  */
 int local_metadata_check_new(const LocalHost *lh, int dir, const FsAttr *attr);
 
-/* Whether an error means that there is no metadata, or none to read */
-bool local_metadata_is_absence(int ret);
+/*
+ * Whether an error means that there is no metadata, or none to read (unless
+ * that counts: HostFs.strict_views)
+ */
+bool local_metadata_is_absence(const LocalHost *lh, int ret);
 
 /* Opens the folder of @dir (O_PATH), and makes it first if need be and @make */
 int local_metadata_open_folder(const LocalHost *lh, int dir, bool make);
@@ -59,7 +63,7 @@ int local_metadata_open(const LocalHost *lh, int folder, const char *name,
 
 /* Writes metadata for a new name, in place of any old metadata there. */
 int local_metadata_put(const LocalHost *lh, int dir, const char *name,
-                       const LocalView *view);
+                       const FsView *view);
 
 /* Gives the metadata file @fd another name. */
 int local_metadata_link(const LocalHost *lh, int fd, int dir,
@@ -72,6 +76,10 @@ int local_metadata_link(const LocalHost *lh, int fd, int dir,
 int local_metadata_rename(const LocalHost *lh, int from, const char *oldname,
                           int to, const char *newname);
 
+/* Whether @name is a directory with names in it, which nothing here removes */
+bool local_metadata_is_full_dir(const LocalHost *lh, int folder,
+                                const char *name);
+
 /* Removes the file or empty directory @name, if there is one. */
 int local_metadata_remove(const LocalHost *lh, int folder, const char *name);
 
@@ -80,6 +88,12 @@ int local_metadata_remove(const LocalHost *lh, int folder, const char *name);
  * -ENOTEMPTY if it holds anything else.
  */
 int local_metadata_clear(const LocalHost *lh, int node);
+
+/* LocalModel.drop_dir */
+int local_metadata_drop_dir(const LocalHost *lh, int dir);
+
+/* LocalModel.check_dir */
+int local_metadata_check_dir(const LocalHost *lh, int dir, LocalCheck *c);
 
 /* LocalModel.rename and .unlink (mapped-names.c), which claim directories */
 int local_metadata_rename_name(const LocalHost *lh,

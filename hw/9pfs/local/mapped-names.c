@@ -12,6 +12,8 @@
 
 /* Rounds in which others may put another directory in place of the target */
 #define TARGET_TRIES    16
+/* Rounds in which a file server may fail when metadata follows its file */
+#define METADATA_TRIES  2
 
 /*
  * A directory that a rename replaces or rmdir(2) removes, whose metadata goes
@@ -87,6 +89,7 @@ static int rename_claimed(const LocalHost *lh,
                           int newdir, const char *newname, Target *t)
 {
     bool exists, same;
+    unsigned tries;
     FsAttr old;
     int from = -1;
     int to = -1;
@@ -112,7 +115,7 @@ static int rename_claimed(const LocalHost *lh,
     ret = local_metadata_find(lh, olddir, oldname, &from);
     if (ret == 0) {
         to = local_metadata_open_folder(lh, newdir, from >= 0);
-        if (to < 0 && (from >= 0 || !local_metadata_is_absence(to))) {
+        if (to < 0 && (from >= 0 || !local_metadata_is_absence(lh, to))) {
             ret = to;
         }
     }
@@ -120,10 +123,14 @@ static int rename_claimed(const LocalHost *lh,
         ret = hostfs_rename(&lh->host, olddir, oldname, newdir, newname);
     }
     if (ret == 0) {
-        ret = local_metadata_check_new(lh, newdir, &old);
-        if (ret == 0) {
-            ret = local_metadata_rename(lh, from, oldname, to, newname);
-        }
+        /* What the name meant before is gone: only forward is a way. */
+        tries = exists ? METADATA_TRIES : 1;
+        do {
+            ret = local_metadata_check_new(lh, newdir, &old);
+            if (ret == 0) {
+                ret = local_metadata_rename(lh, from, oldname, to, newname);
+            }
+        } while (ret < 0 && --tries);
         if (ret < 0 && !exists) {
             hostfs_rename(&lh->host, newdir, newname, olddir, oldname);
         }
@@ -255,7 +262,7 @@ static int unlink_claimed(const LocalHost *lh, int dir, const char *name,
         return ret;
     }
     folder = local_metadata_open_folder(lh, dir, false);
-    if (folder < 0 && !local_metadata_is_absence(folder)) {
+    if (folder < 0 && !local_metadata_is_absence(lh, folder)) {
         return folder;
     }
     ret = prepare_unlink(lh, dir, name, rmdir, expect >= 0 ? &expected : NULL,

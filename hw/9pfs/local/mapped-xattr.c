@@ -2,21 +2,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Security model mapped-xattr: the guest's view is in extended attributes of
- * the host file (mapped.h).
- *
- *     user.virtfs.uid     u32     all little endian
- *     user.virtfs.gid     u32
- *     user.virtfs.mode    u32     with type bits
- *     user.virtfs.rdev    u64     device nodes
- *     user.virtfs.system.posix_acl_access, user.virtfs.system.posix_acl_default
- *                                 the guest's ACLs
+ * the host file (mapped.h, and fsdev/shared/view.h for their names and form).
+ * The guest's ACLs are in user.virtfs.system.posix_acl_access and
+ * user.virtfs.system.posix_acl_default.
  *
  * A special file or link gets these attributes before it gets its name, where
  * the file system can do that. So no process sees the regular file that stands
  * for it without them.
- *
- * The attributes are independent: if one is missing or has the wrong size, or
- * the host does not let QEMU read it, the host file's value counts.
  *
  * The guest's kernel enforces the guest's ACLs, not QEMU. But QEMU keeps mode
  * and access ACL consistent and lets new files inherit (acl(5)), as the kernel
@@ -26,13 +18,10 @@
  * effect.
  */
 #include "qemu/osdep.h"
-#include "qemu/bswap.h"
-#include "mapped.h"
+#include "mapped-check.h"
 
-#define XATTR_UID       FS_XATTR_VIEW "uid"
-#define XATTR_GID       FS_XATTR_VIEW "gid"
-#define XATTR_MODE      FS_XATTR_VIEW "mode"
-#define XATTR_RDEV      FS_XATTR_VIEW "rdev"
+#define VIEW_ALL        (FS_VIEW_UID | FS_VIEW_GID | FS_VIEW_MODE | \
+                         FS_VIEW_RDEV)
 #define XATTR_ACCESS    FS_XATTR_VIEW FS_ACL_ACCESS
 #define XATTR_DEFAULT   FS_XATTR_VIEW FS_ACL_DEFAULT
 
@@ -53,116 +42,15 @@ static bool mapped_reserved(const char *name)
     return false;
 }
 
-/* 1 if the attribute is readable and has @size bytes, 0 if not. */
-static int get_number(const LocalHost *lh, int node, const char *name,
-                      uint64_t *value, size_t size)
-{
-    uint8_t buf[8];
-    ssize_t len = hostfs_getxattr(&lh->host, node, name, buf, size);
-
-    switch (len) {
-    case -ENODATA:
-    case -EOPNOTSUPP:
-    case -ERANGE:
-    case -EACCES:
-    case -EPERM:
-        return 0;
-    }
-    if (len < 0) {
-        return len;
-    }
-    if ((size_t)len != size) {
-        return 0;
-    }
-    *value = size == 8 ? ldq_le_p(buf) : (uint32_t)ldl_le_p(buf);
-    return 1;
-}
-
-static int get_u32(const LocalHost *lh, int node, const char *name,
-                   uint32_t *value, uint32_t bit, LocalView *view)
-{
-    uint64_t number = 0;
-    int ret = get_number(lh, node, name, &number, 4);
-
-    if (ret > 0) {
-        *value = number;
-        view->valid |= bit;
-    }
-    return MIN(ret, 0);
-}
-
-/* The view of an inode whose mode on the host is @mode */
-static int get_view(const LocalHost *lh, int node, uint32_t mode,
-                    LocalView *view)
-{
-    uint32_t type;
-    int ret;
-
-    view->valid = 0;
-    if (!S_ISREG(mode) && !S_ISDIR(mode)) {
-        return 0;               /* xattr(7): these have no user.* */
-    }
-    ret = get_u32(lh, node, XATTR_UID, &view->uid, LOCAL_VIEW_UID, view);
-    if (ret == 0) {
-        ret = get_u32(lh, node, XATTR_GID, &view->gid, LOCAL_VIEW_GID, view);
-    }
-    if (ret == 0) {
-        ret = get_u32(lh, node, XATTR_MODE, &view->mode, LOCAL_VIEW_MODE,
-                      view);
-    }
-    if (ret < 0) {
-        return ret;
-    }
-    type = local_view_type(view, mode);
-    if (type == S_IFCHR || type == S_IFBLK) {
-        ret = get_number(lh, node, XATTR_RDEV, &view->rdev, 8);
-        if (ret > 0) {
-            view->valid |= LOCAL_VIEW_RDEV;
-        }
-    }
-    return MIN(ret, 0);
-}
-
-static int put_u32(const LocalHost *lh, int node, const char *name,
-                   uint32_t value)
-{
-    uint8_t buf[4];
-
-    stl_le_p(buf, value);
-    return hostfs_setxattr(&lh->host, node, name, buf, sizeof(buf), 0);
-}
-
-/* Writes the valid part of @view, with the mode and its type first. */
-static int put_view(const LocalHost *lh, int node, const LocalView *view)
-{
-    uint8_t rdev[8];
-    int ret = 0;
-
-    if (view->valid & LOCAL_VIEW_MODE) {
-        ret = put_u32(lh, node, XATTR_MODE, view->mode);
-    }
-    if (ret == 0 && (view->valid & LOCAL_VIEW_UID)) {
-        ret = put_u32(lh, node, XATTR_UID, view->uid);
-    }
-    if (ret == 0 && (view->valid & LOCAL_VIEW_GID)) {
-        ret = put_u32(lh, node, XATTR_GID, view->gid);
-    }
-    if (ret == 0 && (view->valid & LOCAL_VIEW_RDEV)) {
-        stq_le_p(rdev, view->rdev);
-        ret = hostfs_setxattr(&lh->host, node, XATTR_RDEV, rdev,
-                              sizeof(rdev), 0);
-    }
-    return ret;
-}
-
 static int mapped_getattr(const LocalHost *lh, const LocalInode *inode,
                           FsAttr *attr)
 {
-    LocalView view;
-    int ret = get_view(lh, inode->handle, attr->mode, &view);
+    FsView view;
+    int ret = fs_view_get(&lh->host, inode->handle, attr->mode, VIEW_ALL,
+                          &view);
 
     if (ret == 0) {
-        local_view_apply(&view, attr);
+        fs_view_apply(&view, attr);
     }
     return ret;
 }
@@ -227,11 +115,11 @@ static int chmod_acl(const LocalHost *lh, int node, uint32_t mode)
 static int set_view(const LocalHost *lh, const LocalInode *inode,
                     const FsSetAttr *set, const FsAttr *attr)
 {
-    LocalView change;
+    FsView change;
     int ret;
 
-    local_view_change(&change, set, attr);
-    ret = put_view(lh, inode->handle, &change);
+    fs_view_change(&change, set, attr);
+    ret = fs_view_put(&lh->host, inode->handle, &change);
     if (ret == 0 && (set->valid & FS_SET_MODE)) {
         ret = chmod_acl(lh, inode->handle, change.mode);
     }
@@ -281,7 +169,7 @@ static int mapped_setattr(const LocalHost *lh, const LocalInode *inode,
  * mode, as posix_acl_create() in Linux.
  */
 static int inherit_acl(const LocalHost *lh, int dir, int node,
-                       LocalView *view)
+                       FsView *view)
 {
     g_autofree uint8_t *acl = NULL;
     ssize_t len;
@@ -303,25 +191,31 @@ static int inherit_acl(const LocalHost *lh, int dir, int node,
     return ret;
 }
 
-static int make_new(const LocalHost *lh, int dir, const FsMakeArgs *make,
-                    int flags, int *fd, FsAttr *attr)
+/*
+ * Makes it without a name at first, unless *@links is false. Makes that false
+ * if it could have no name because there are no hard links.
+ */
+static int make_once(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                     int flags, int *fd, FsAttr *attr, bool *links)
 {
-    LocalView view;
-    bool unnamed;
+    bool unnamed = false;
+    FsView view;
     int node, ret;
 
-    node = local_mapped_make_host(lh, dir, make, flags, fd, &unnamed);
+    node = local_mapped_make_host(lh, dir, make, flags, fd,
+                                  *links ? &unnamed : NULL);
     if (node < 0) {
         return node;
     }
-    local_view_of_new(&view, make);
+    fs_view_of_new(&view, make);
     ret = inherit_acl(lh, dir, node, &view);
     if (ret == 0) {
-        ret = put_view(lh, node, &view);
+        ret = fs_view_put(&lh->host, node, &view);
     }
     if (ret == 0 && unnamed) {
         ret = hostfs_link(&lh->host, node, dir, make->name);
         unnamed = ret < 0;
+        *links = !hostfs_has_no_links(ret);
     }
     if (ret == 0) {
         ret = hostfs_getattr(node, attr);
@@ -337,8 +231,17 @@ static int make_new(const LocalHost *lh, int dir, const FsMakeArgs *make,
         close(node);
         return ret;
     }
-    local_view_apply(&view, attr);
+    fs_view_apply(&view, attr);
     return node;
+}
+
+static int make_new(const LocalHost *lh, int dir, const FsMakeArgs *make,
+                    int flags, int *fd, FsAttr *attr)
+{
+    bool links = true;
+    int node = make_once(lh, dir, make, flags, fd, attr, &links);
+
+    return links ? node : make_once(lh, dir, make, flags, fd, attr, &links);
 }
 
 static int mapped_link(const LocalHost *lh, const LocalInode *inode,
@@ -391,7 +294,7 @@ static int remove_acl(const LocalHost *lh, int node, const char *kept)
 static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
                           const void *acl, size_t size)
 {
-    LocalView change = { .valid = LOCAL_VIEW_MODE };
+    FsView change = { .valid = FS_VIEW_MODE };
     LocalKeys k;
     FsAttr attr;
     bool minimal;
@@ -412,7 +315,7 @@ static int set_access_acl(const LocalHost *lh, const LocalInode *inode,
                                         XATTR_ACCESS, acl, size, 0);
     }
     if (ret == 0 && change.mode != attr.mode) {
-        ret = put_view(lh, inode->handle, &change);
+        ret = fs_view_put(&lh->host, inode->handle, &change);
     }
     local_keys_drop(&k);
     return ret;
@@ -469,6 +372,164 @@ static int mapped_removexattr(const LocalHost *lh, const LocalInode *inode,
     return hostfs_removexattr(&lh->host, inode->handle, name);
 }
 
+/* Programs that look after a share */
+
+static int mapped_put_view(const LocalHost *lh, const LocalInode *inode,
+                           const FsView *view)
+{
+    LocalKeys k;
+    int ret = claim_view(inode, &k);
+
+    if (ret == 0) {
+        ret = fs_view_put(&lh->host, inode->handle, view);
+        local_keys_drop(&k);
+    }
+    return ret;
+}
+
+static int mapped_get_view(const LocalHost *lh, const LocalInode *inode,
+                           const FsAttr *host, FsView *view)
+{
+    return fs_view_get(&lh->host, inode->handle, host->mode, VIEW_ALL, view);
+}
+
+static int mapped_drop_view(const LocalHost *lh, const LocalInode *inode)
+{
+    static const char *const names[] = {
+        XATTR_ACCESS, XATTR_DEFAULT, FS_XATTR_RDEV, FS_XATTR_UID, FS_XATTR_GID,
+        FS_XATTR_MODE,             /* the type goes last */
+    };
+    unsigned i;
+    int ret = 0;
+
+    for (i = 0; i < G_N_ELEMENTS(names) && ret == 0; i++) {
+        ret = hostfs_removexattr(&lh->host, inode->handle, names[i]);
+        if (ret == -ENODATA || ret == -EOPNOTSUPP) {
+            ret = 0;
+        }
+    }
+    return ret;
+}
+
+/* A number of the wrong size becomes the one that counts without it. */
+static void check_number(const LocalHost *lh, const LocalInode *inode,
+                         const char *name, ssize_t len, const FsAttr *host,
+                         LocalCheck *c)
+{
+    bool is_rdev = g_str_equal(name, FS_XATTR_RDEV);
+    ssize_t size = is_rdev ? 8 : 4;
+    g_autofree char *what = NULL;
+    g_autofree char *cure = NULL;
+    FsView view = {
+        .uid = host->uid, .gid = host->gid, .mode = host->mode,
+    };
+    uint32_t value;
+    int ret = 0;
+
+    if (len == size) {
+        return;
+    }
+    value = g_str_equal(name, FS_XATTR_UID) ? host->uid :
+            g_str_equal(name, FS_XATTR_GID) ? host->gid : host->mode;
+    what = g_strdup_printf("attribute %s has %zd bytes in place of %zd",
+                           name, len, size);
+    if (is_rdev) {
+        cure = g_strdup("it is removed; the device's number is lost");
+    } else {
+        cure = g_strdup_printf(g_str_equal(name, FS_XATTR_MODE)
+                               ? "it becomes 0%o, the host's, which the guest "
+                                 "sees now; the old value is lost"
+                               : "it becomes %u, the host's, which the guest "
+                                 "sees now; the old value is lost", value);
+    }
+    if (c->repair) {
+        view.valid = g_str_equal(name, FS_XATTR_UID) ? FS_VIEW_UID :
+                     g_str_equal(name, FS_XATTR_GID) ? FS_VIEW_GID :
+                     FS_VIEW_MODE;
+        ret = is_rdev ? hostfs_removexattr(&lh->host, inode->handle, name)
+                      : fs_view_put(&lh->host, inode->handle, &view);
+    }
+    local_check_fault(c, NULL, what, cure, ret);
+}
+
+static void check_acl(const LocalHost *lh, const LocalInode *inode,
+                      const char *name, const uint8_t *acl, ssize_t len,
+                      const FsAttr *host, LocalCheck *c)
+{
+    bool misplaced = g_str_equal(name, XATTR_DEFAULT) && !S_ISDIR(host->mode);
+    g_autofree char *what = NULL;
+    int ret = 0;
+
+    if (!misplaced && fs_acl_check(acl, len) == 0 && !fs_acl_is_empty(len)) {
+        return;
+    }
+    what = g_strdup_printf("attribute %s %s", name, misplaced
+                           ? "on what is no directory" : "is no valid ACL");
+    if (c->repair) {
+        ret = hostfs_removexattr(&lh->host, inode->handle, name);
+    }
+    local_check_fault(c, NULL, what, "it is removed; that ACL is lost", ret);
+}
+
+static int check_attribute(const LocalHost *lh, const LocalInode *inode,
+                           const char *name, uint8_t *value,
+                           const FsAttr *host, LocalCheck *c)
+{
+    g_autofree char *what = NULL;
+    ssize_t len;
+
+    len = hostfs_getxattr(&lh->host, inode->handle, name, value,
+                          FS_XATTR_MAX);
+    if (len < 0) {
+        return len;
+    }
+    if (g_str_equal(name, FS_XATTR_UID) || g_str_equal(name, FS_XATTR_GID) ||
+        g_str_equal(name, FS_XATTR_MODE) || g_str_equal(name, FS_XATTR_RDEV)) {
+        check_number(lh, inode, name, len, host, c);
+    } else if (g_str_equal(name, XATTR_ACCESS) ||
+               g_str_equal(name, XATTR_DEFAULT)) {
+        check_acl(lh, inode, name, value, len, host, c);
+    } else {
+        what = g_strdup_printf("attribute %s has no meaning", name);
+        local_check_fault(c, NULL, what, NULL, 0);
+    }
+    return 0;
+}
+
+static int mapped_check(const LocalHost *lh, const LocalInode *inode,
+                        const FsAttr *host, LocalCheck *c)
+{
+    g_autofree char *names = g_malloc(FS_XATTR_MAX + 1);
+    g_autofree uint8_t *value = g_malloc(FS_XATTR_MAX);
+    FsView view;
+    ssize_t len;
+    char *name;
+    int ret = 0;
+
+    if (!S_ISREG(host->mode) && !S_ISDIR(host->mode)) {
+        return 0;
+    }
+    len = hostfs_getxattr(&lh->host, inode->handle, NULL, names, FS_XATTR_MAX);
+    if (len < 0) {
+        return len;
+    }
+    names[len] = '\0';
+    for (name = names; ret == 0 && name < names + len;
+         name += strlen(name) + 1) {
+        if (g_str_has_prefix(name, FS_XATTR_VIEW)) {
+            ret = check_attribute(lh, inode, name, value, host, c);
+        }
+    }
+    if (ret == 0) {
+        ret = fs_view_get(&lh->host, inode->handle, host->mode, VIEW_ALL,
+                          &view);
+    }
+    if (ret == 0) {
+        local_check_view(lh, inode, host, &view, c);
+    }
+    return ret;
+}
+
 const LocalModel local_model_mapped_xattr = {
     .hides_types = true,
     .reserved = mapped_reserved,
@@ -484,4 +545,8 @@ const LocalModel local_model_mapped_xattr = {
     .getxattr = mapped_getxattr,
     .setxattr = mapped_setxattr,
     .removexattr = mapped_removexattr,
+    .get_view = mapped_get_view,
+    .drop_view = mapped_drop_view,
+    .put_view = mapped_put_view,
+    .check = mapped_check,
 };

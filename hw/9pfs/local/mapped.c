@@ -16,6 +16,9 @@
 
 #define NO_ID                   ((uint32_t)-1)
 
+/* The bytes of most lists of xattrs; the kernel allocates what it is given. */
+#define LIST_SMALL              1024
+
 static FsClaims claims;
 
 void local_keys_add(LocalKeys *k, uint64_t dev, uint64_t ino, bool shared)
@@ -47,98 +50,6 @@ void local_keys_claim(LocalKeys *k)
 void local_keys_drop(LocalKeys *k)
 {
     fs_claims_drop(&claims, &k->key[k->n - 1]);
-}
-
-uint32_t local_view_type(const LocalView *view, uint32_t host)
-{
-    if (!(view->valid & LOCAL_VIEW_MODE) || !S_ISREG(host)) {
-        return host & S_IFMT;
-    }
-    switch (view->mode & S_IFMT) {
-    case S_IFLNK:
-    case S_IFIFO:
-    case S_IFSOCK:
-    case S_IFCHR:
-    case S_IFBLK:
-        return view->mode & S_IFMT;
-    default:
-        return S_IFREG;
-    }
-}
-
-void local_view_apply(const LocalView *view, FsAttr *attr)
-{
-    uint32_t type = local_view_type(view, attr->mode);
-
-    if (view->valid & LOCAL_VIEW_UID) {
-        attr->uid = view->uid;
-    }
-    if (view->valid & LOCAL_VIEW_GID) {
-        attr->gid = view->gid;
-    }
-    if (type != (attr->mode & S_IFMT) && type != S_IFLNK) {
-        /* A device or fifo has no size, whatever the host file contains. */
-        attr->size = 0;
-        attr->blocks = 0;
-    }
-    if ((type == S_IFCHR || type == S_IFBLK) && S_ISREG(attr->mode)) {
-        attr->rdev = view->valid & LOCAL_VIEW_RDEV ? view->rdev : 0;
-    }
-    if (view->valid & LOCAL_VIEW_MODE) {
-        attr->mode = type | (view->mode & 07777);
-    }
-}
-
-void local_view_of_new(LocalView *view, const FsMakeArgs *make)
-{
-    uint32_t type = make->mode & S_IFMT;
-
-    *view = (LocalView) {
-        .valid = LOCAL_VIEW_MODE,
-        .uid = make->uid,
-        .gid = make->gid,
-        /* mknod(2): no type means a regular file */
-        .mode = (type ? type : S_IFREG) | (make->mode & 07777),
-    };
-    if (type == S_IFLNK) {
-        view->mode = S_IFLNK | 0777;
-    }
-    if (make->uid != NO_ID) {
-        view->valid |= LOCAL_VIEW_UID;
-    }
-    if (make->gid != NO_ID) {
-        view->valid |= LOCAL_VIEW_GID;
-    }
-    if (type == S_IFCHR || type == S_IFBLK) {
-        view->valid |= LOCAL_VIEW_RDEV;
-        view->rdev = make->rdev;
-    }
-}
-
-void local_view_change(LocalView *change, const FsSetAttr *set,
-                       const FsAttr *attr)
-{
-    uint32_t mode = attr->mode;
-
-    *change = (LocalView) { .uid = set->uid, .gid = set->gid };
-    if ((set->valid & FS_SET_UID) && set->uid != NO_ID) {
-        change->valid |= LOCAL_VIEW_UID;
-    }
-    if ((set->valid & FS_SET_GID) && set->gid != NO_ID) {
-        change->valid |= LOCAL_VIEW_GID;
-    }
-
-    if (set->valid & FS_SET_MODE) {
-        mode = (mode & S_IFMT) | (set->mode & 07777);
-        change->valid |= LOCAL_VIEW_MODE;
-    } else if ((set->valid & (FS_SET_UID | FS_SET_GID)) && !S_ISDIR(mode)) {
-        /* chown(2): without S_IXGRP, S_ISGID is no set-group-id bit */
-        mode &= ~(S_ISUID | (mode & S_IXGRP ? S_ISGID : 0));
-        if (mode != attr->mode) {
-            change->valid |= LOCAL_VIEW_MODE;
-        }
-    }
-    change->mode = mode;
 }
 
 int local_mapped_set_size(const LocalHost *lh, const LocalInode *inode,
@@ -314,9 +225,9 @@ static int make_directory(const LocalHost *lh, int dir, const FsMakeArgs *host)
         close(node);
         return -ESTALE;
     }
-    if (node == -EMFILE || node == -ENFILE || node == -ENOMEM) {
+    if (node < 0) {
         /* The caller may try again. */
-        hostfs_unlink(&lh->host, dir, host->name, true, -1);
+        hostfs_unmake(&lh->host, dir, host->name, &made);
     }
     return node;
 }
@@ -370,17 +281,18 @@ int local_mapped_make_host(const LocalHost *lh, int dir, const FsMakeArgs *make,
         ret = write_all(file, make->target, strlen(make->target));
     }
     if (ret < 0) {
+        close(file);
+    } else if (fd) {
+        *fd = file;
+    } else {
+        ret = hostfs_close_written(file);
+    }
+    if (ret < 0) {
         if (!unnamed || !*unnamed) {
             local_mapped_unmake_host(lh, dir, make, node);
         }
-        close(file);
         close(node);
         return ret;
-    }
-    if (fd) {
-        *fd = file;
-    } else {
-        close(file);
     }
     return node;
 }
@@ -471,30 +383,34 @@ int local_mapped_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
 /* The guest's form of a name in the host's list, or NULL if it is hidden */
 static const char *guest_name(const char *name, bool acls)
 {
-    if (g_str_equal(name, FS_ACL_ACCESS) ||
-        g_str_equal(name, FS_ACL_DEFAULT)) {
+    if (fs_acl_is_name(name)) {
         return NULL;
     }
     if (!g_str_has_prefix(name, FS_XATTR_VIEW)) {
         return name;
     }
     name += strlen(FS_XATTR_VIEW);
-    return acls && (g_str_equal(name, FS_ACL_ACCESS) ||
-                    g_str_equal(name, FS_ACL_DEFAULT)) ? name : NULL;
+    return acls && fs_acl_is_name(name) ? name : NULL;
 }
 
 ssize_t local_mapped_list(const LocalHost *lh, int node, bool acls,
                           void *buf, size_t size)
 {
-    g_autofree char *all = g_try_malloc(FS_XATTR_MAX + 1);
+    g_autofree char *large = NULL;
+    char small[LIST_SMALL + 1];
+    char *all = small;
     size_t done = 0;
     ssize_t len;
     char *name;
 
-    if (!all) {
-        return -ENOMEM;
+    len = hostfs_getxattr(&lh->host, node, NULL, small, LIST_SMALL);
+    if (len == -ERANGE) {
+        all = large = g_try_malloc(FS_XATTR_MAX + 1);
+        if (!large) {
+            return -ENOMEM;
+        }
+        len = hostfs_getxattr(&lh->host, node, NULL, large, FS_XATTR_MAX);
     }
-    len = hostfs_getxattr(&lh->host, node, NULL, all, FS_XATTR_MAX);
     if (len < 0) {
         return len;
     }

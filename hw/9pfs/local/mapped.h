@@ -18,6 +18,7 @@
 
 #include "fsdev/shared/acl.h"
 #include "fsdev/shared/claims.h"
+#include "fsdev/shared/view.h"
 #include "fsdev/shared/xattr-names.h"
 #include "model.h"
 
@@ -39,42 +40,6 @@ int local_keys_add_handle(LocalKeys *k, int fd, bool shared);
 /* Waits for another thread that has one of the inodes. */
 void local_keys_claim(LocalKeys *k);
 void local_keys_drop(LocalKeys *k);
-
-/* LocalView.valid */
-#define LOCAL_VIEW_UID          (1u << 0)
-#define LOCAL_VIEW_GID          (1u << 1)
-#define LOCAL_VIEW_MODE         (1u << 2)
-#define LOCAL_VIEW_RDEV         (1u << 3)
-
-typedef struct LocalView {
-    uint32_t valid;             /* LOCAL_VIEW_*; other fields are undefined */
-    uint32_t uid;
-    uint32_t gid;
-    uint32_t mode;              /* with type bits, as st_mode */
-    uint64_t rdev;              /* as st_rdev */
-} LocalView;
-
-/*
- * The type that the guest sees for a host file of mode @host. A view's type
- * counts only where the host has a regular file, and cannot turn that into a
- * directory.
- */
-uint32_t local_view_type(const LocalView *view, uint32_t host);
-
-/* Turns the host's attributes into those that the guest sees. */
-void local_view_apply(const LocalView *view, FsAttr *attr);
-
-/* The view of a new object. An id of -1 leaves the id to the host. */
-void local_view_of_new(LocalView *view, const FsMakeArgs *make);
-
-/*
- * Puts the effect of @set's owner, group and mode on the view into *@change,
- * for a file that the guest sees as @attr. The fields that change are valid. A
- * new owner or group clears the set-id bits as in chown(2), unless @set has a
- * mode.
- */
-void local_view_change(LocalView *change, const FsSetAttr *set,
-                       const FsAttr *attr);
 
 /*
  * The parts of @set that change the host file itself. Call the first before the

@@ -11,9 +11,9 @@
  * that QEMU's local driver always had, so that each can read a share that the
  * other made.
  *
- * Operations other than reserved may block, and run in any
- * thread, several at once. They return 0 (or the result that their comment
- * names) or -errno. Attributes, ids and modes are the guest's.
+ * Operations other than reserved may block, and run in any thread, several at
+ * once. They return 0 (or the result that their comment names) or -errno.
+ * Attributes, ids and modes are the guest's.
  */
 #ifndef HW_9PFS_LOCAL_MODEL_H
 #define HW_9PFS_LOCAL_MODEL_H
@@ -21,6 +21,8 @@
 #include "fsdev/shared/hostfs.h"
 
 typedef struct LocalModel LocalModel;
+typedef struct LocalCheck LocalCheck;           /* mapped-check.h */
+struct FsView;                                  /* view.h */
 
 /* The export as a model sees it; constant while the export is open */
 typedef struct LocalHost {
@@ -107,6 +109,27 @@ struct LocalModel {
      * for LocalInode.kept from then on; the caller closes it.
      */
     int (*keep)(const LocalHost *lh, const LocalInode *inode);
+
+    /*
+     * Mapped models, for programs that look after a share. get_view reads what
+     * the model keeps, and put_view stores the valid fields; the others stay.
+     * drop_view removes all that the model keeps of an inode, drop_dir what it
+     * keeps in a directory for all of its names. share_view gives another name
+     * of @inode, @name in @dir, the inode's view; drop_dir and share_view are
+     * NULL if the model keeps nothing by name. @host has the host's attributes.
+     */
+    int (*get_view)(const LocalHost *lh, const LocalInode *inode,
+                    const FsAttr *host, struct FsView *view);
+    int (*drop_view)(const LocalHost *lh, const LocalInode *inode);
+    int (*drop_dir)(const LocalHost *lh, int dir);
+    int (*share_view)(const LocalHost *lh, const LocalInode *inode,
+                      const FsAttr *host, int dir, const char *name);
+    int (*put_view)(const LocalHost *lh, const LocalInode *inode,
+                    const struct FsView *view);
+    int (*check)(const LocalHost *lh, const LocalInode *inode,
+                 const FsAttr *host, LocalCheck *c);
+    /* NULL if the model keeps nothing in directories */
+    int (*check_dir)(const LocalHost *lh, int dir, LocalCheck *c);
 };
 
 extern const LocalModel local_model_passthrough;    /* and none */

@@ -14,6 +14,7 @@
  * descriptor, and keeps it then.
  */
 #include "qemu/osdep.h"
+#include "hw/9pfs/host/state-handle.h"
 #include "node.h"
 
 /* Rounds in which other threads may take the descriptors that were freed */
@@ -97,6 +98,13 @@ bool local_node_is(const LocalNode *n, uint64_t born, const FsAttr *attr)
            (!born || !fs_attr_born(attr) || fs_attr_born(attr) == born);
 }
 
+/* The file handle of @fd, or NULL if the driver can use none */
+static struct file_handle *get_handle(const LocalFs *lf, int fd)
+{
+    return lf->handles.mount_fd < 0
+           ? NULL : file_handle_get(fd, lf->handles.mount_id);
+}
+
 /*
  * The budget is about to close the descriptor: saves the inode's file handle,
  * or keeps the descriptor if neither a handle nor a name leads to the inode.
@@ -110,8 +118,7 @@ static void node_evict(HostFd *h)
               &stx) == 0 && stx.stx_nlink == 0 && host_fd_keep(h)) {
         return;
     }
-    n->saved_handle = local_handle_get(&local_fs(&n->node)->handles,
-                                       h->fd);
+    n->saved_handle = get_handle(local_fs(&n->node), h->fd);
     if (!n->saved_handle && !fs_node_any_entry(&n->node)) {
         host_fd_keep(h);
     }
@@ -163,8 +170,8 @@ FsNode *local_restore_node(FsExport *fs, const FsNodeState *state)
     host_fd_init(&n->path_fd, node_evict);
     n->kept = -1;
     n->born = state->born;
-    if (uses_handles(lf)) {
-        n->saved_handle = local_handle_restore(&lf->handles, state);
+    if (uses_handles(lf) && lf->handles.mount_fd >= 0) {
+        n->saved_handle = host_handle_of_state(state);
     }
     fs_node_init_restored(&n->node, fs, state);
     return &n->node;
@@ -182,12 +189,12 @@ void local_save_node(FsNode *node, FsNodeState *state)
         return;
     }
     if (n->path_fd.fd >= 0) {
-        handle = local_handle_get(&lf->handles, n->path_fd.fd);
+        handle = get_handle(lf, n->path_fd.fd);
     } else if (n->saved_handle) {
-        handle = local_handle_copy(n->saved_handle);
+        handle = file_handle_copy(n->saved_handle);
     }
     if (handle) {
-        local_handle_save(handle, state);
+        host_handle_to_state(handle, state);
     }
 }
 

@@ -9,10 +9,11 @@
 #ifndef HW_9PFS_LOCAL_NODE_H
 #define HW_9PFS_LOCAL_NODE_H
 
+#include "fsdev/shared/file-handle.h"
 #include "hw/9pfs/fs/export.h"
 #include "hw/9pfs/host/device-numbers.h"
 #include "hw/9pfs/host/fd-budget.h"
-#include "handle.h"
+#include "fsdev/shared/share-lock.h"
 #include "model.h"
 
 typedef struct LocalFs {
@@ -20,10 +21,12 @@ typedef struct LocalFs {
     LocalHost host;
     LocalHost now;              /* the same, for work in the export's thread */
     bool writeout;
-    LocalHandles handles;
+    FileHandles handles;
     FsdevMigration migration;
     uint32_t changes;           /* counts changes of names */
     HostDevs devs;
+    ShareLock lock;             /* tells others that the directory is served */
+    struct IdTranslate *ids;    /* HostFs.ids, to be freed; or NULL */
 } LocalFs;
 
 typedef struct LocalNode {
@@ -31,7 +34,7 @@ typedef struct LocalNode {
     HostFd path_fd;             /* O_PATH */
     /*
      * name_to_handle_at(2), while the descriptor is closed; or NULL. Foreign
-     * if node.restored (handle.h)
+     * if node.restored (file-handle.h)
      */
     struct file_handle *saved_handle;
     uint64_t born;              /* ns, tells reused numbers apart; or 0 */
@@ -52,7 +55,7 @@ static inline LocalFs *local_fs(const FsNode *node)
 
 /*
  * Makes the export's root a node; takes over @fd. The caller first finds out
- * with local_handles_probe() whether the driver can use file handles.
+ * with file_handles_probe() whether the driver can use file handles.
  */
 LocalNode *local_node_root(LocalFs *lf, int fd, const FsAttr *attr);
 

@@ -2,10 +2,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * security_model=passthrough and none: the guest sees files as the host has
- * them, so these only call the operations of fsdev/shared/hostfs.h. The two
- * models differ only in HostFs.ignore_chown_failure.
+ * them, but for ids that the user had translated, so these only call the
+ * operations of fsdev/shared/hostfs.h. The two models differ only in
+ * HostFs.ignore_chown_failure.
  */
 #include "qemu/osdep.h"
+#include "fsdev/shared/id-translate.h"
 #include "model.h"
 
 static bool pass_reserved(const char *name)
@@ -16,13 +18,18 @@ static bool pass_reserved(const char *name)
 static int pass_getattr(const LocalHost *lh, const LocalInode *inode,
                         FsAttr *attr)
 {
+    id_translate_attr_to_guest(lh->host.ids, attr);
     return 0;
 }
 
 static int pass_setattr(const LocalHost *lh, const LocalInode *inode,
                         int file, const FsSetAttr *set)
 {
-    return hostfs_setattr(&lh->host, inode->handle, file, set);
+    FsSetAttr change = *set;
+    int ret = id_translate_set(lh->host.ids, &change);
+
+    return ret < 0 ? ret
+                   : hostfs_setattr(&lh->host, inode->handle, file, &change);
 }
 
 static int pass_readlink(const LocalHost *lh, const LocalInode *inode,
@@ -34,13 +41,32 @@ static int pass_readlink(const LocalHost *lh, const LocalInode *inode,
 static int pass_create(const LocalHost *lh, int dir, const FsMakeArgs *make,
                        int flags, int *node, FsAttr *attr)
 {
-    return hostfs_create(&lh->host, dir, make, flags, node, attr);
+    FsMakeArgs args = *make;
+    int ret = id_translate_make(lh->host.ids, &args);
+
+    *node = -1;
+    if (ret == 0) {
+        ret = hostfs_create(&lh->host, dir, &args, flags, node, attr);
+    }
+    if (ret >= 0) {
+        id_translate_attr_to_guest(lh->host.ids, attr);
+    }
+    return ret;
 }
 
 static int pass_make(const LocalHost *lh, int dir, const FsMakeArgs *make,
                      FsAttr *attr)
 {
-    return hostfs_make(&lh->host, dir, make, attr);
+    FsMakeArgs args = *make;
+    int ret = id_translate_make(lh->host.ids, &args);
+
+    if (ret == 0) {
+        ret = hostfs_make(&lh->host, dir, &args, attr);
+    }
+    if (ret == 0) {
+        id_translate_attr_to_guest(lh->host.ids, attr);
+    }
+    return ret;
 }
 
 static int pass_link(const LocalHost *lh, const LocalInode *inode,

@@ -161,8 +161,8 @@ static int nameless_work(void *opaque)
         ((set->valid & FS_SET_MODE) && fchmod(fd, set->mode) < 0)) {
         return -errno;
     }
-    if (set->valid == (FS_SET_SIZE | FS_SET_MTIME | FS_SET_CTIME)) {
-        return 0;               /* ftruncate(2) moved both */
+    if ((set->valid & FS_SET_SIZE) && !fs_set_after_truncate(set->valid)) {
+        return 0;
     }
     if (hostfs_getattr(fd, &attr) == 0 && new_times(set, &attr, times) &&
         futimens(fd, times) < 0) {

@@ -220,7 +220,7 @@ static int coroutine_fn get_value(ProxyRequest *req, const char *path,
                                   uint8_t **value)
 {
     ProxyV1Type type = put_xattr_request(req, path, name, max);
-    const void *bytes;
+    const char *bytes;
     size_t len;
     int ret;
 
@@ -230,7 +230,8 @@ static int coroutine_fn get_value(ProxyRequest *req, const char *path,
     }
     len = marshal_get_u16(&req->r);
     bytes = marshal_get_bytes(&req->r, len);
-    if (len > max) {
+    /* In a list, each name ends. */
+    if (len > max || (!name && bytes && len && bytes[len - 1])) {
         marshal_fail(&req->r);
     }
     ret = proxy_v1_check(req);

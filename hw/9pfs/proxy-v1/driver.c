@@ -172,11 +172,12 @@ void proxy_v1_open_export(FsExport *fs, const FsdevProxyOptions *opts,
                           ProxyPeer *peer, ProxyChannel *channel)
 {
     const FsAttr *root = &proxy_channel_hello(channel)->root;
+    const ProxyWanted wanted = { .readonly = fs->readonly };
     ProxyV1Fs *ps;
 
     proxy_channel_serve(channel);
     ps = g_new0(ProxyV1Fs, 1);
-    ps->link = proxy_link_new(fs, opts, fs->readonly, peer, channel, NULL);
+    ps->link = proxy_link_new(fs, opts, &wanted, peer, channel, NULL);
     ps->writeout = opts->has_writeout &&
                    opts->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     fs->priv = ps;

@@ -10,14 +10,12 @@
 #include "hw/9pfs/host/file.h"
 #include "ops.h"
 
+/* -EAGAIN: ask the helper */
 static int fd_getattr(ProxyFs *ps, int fd, FsAttr *attr)
 {
     int ret = hostfs_getattr(fd, attr);
 
-    if (ret == 0) {
-        proxy_attr_inside(ps, attr);
-    }
-    return ret;
+    return ret < 0 ? ret : proxy_attr_inside(ps, attr) ? 0 : -EAGAIN;
 }
 
 static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
@@ -34,7 +32,8 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
         if (wait == HOST_WAIT_NEVER || !proxy_node_has_handle(node)) {
             ret = host_file_getattr(file, wait, attr);
             if (ret == 0) {
-                proxy_attr_inside(ps, attr);
+                /* What is open stands for no device. */
+                proxy_ids_inside(ps, attr);
             }
             return ret;
         }
@@ -42,8 +41,9 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
     if (fd < 0) {
         fd = proxy_node_get_fd(node);
     }
-    if (fd >= 0) {
-        return fd_getattr(ps, fd, attr);
+    ret = fd < 0 ? -EAGAIN : fd_getattr(ps, fd, attr);
+    if (ret != -EAGAIN) {
+        return ret;
     }
 
     ret = proxy_node_begin(call, &req, PROXY_GETATTR, 0, node, NULL, NULL);
@@ -60,7 +60,8 @@ static int coroutine_fn getattr_once(FsCall *call, FsNode *node, FsFile *file,
     if (ret < 0) {
         return ret;
     }
-    return (attr->mode & S_IFMT) == node->type ? 0 : -EIO;
+    return (attr->mode & S_IFMT) == node->type ||
+           proxy_node_retyped(node, attr) ? 0 : -EIO;
 }
 
 int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
@@ -71,6 +72,10 @@ int coroutine_fn proxy_getattr(FsCall *call, FsNode *node, FsFile *file,
 
     while (proxy_node_try(&t, &ret)) {
         ret = getattr_once(call, node, file, attr);
+    }
+    if (ret == 0 && proxy_node_retyped(node, attr)) {
+        fs_node_detach(node);
+        ret = -ESTALE;
     }
     return ret;
 }
@@ -177,10 +182,37 @@ static int coroutine_fn setattr_once(FsCall *call, FsNode *node,
     return proxy_call_empty(&req);
 }
 
+/* setattr_once(), as often as helpers are lost */
+static int coroutine_fn setattr_try(FsCall *call, FsNode *node,
+                                    const FsSetAttr *set)
+{
+    g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, node);
+    int ret;
+
+    while (proxy_node_try(&t, &ret)) {
+        ret = setattr_once(call, node, set);
+    }
+    return ret;
+}
+
+/*
+ * The helper may not open the file for a change of its size, which comes first,
+ * or cannot if it has lost its last name (ESTALE of file servers). Who has it
+ * open for writing may change that: ftruncate(2).
+ */
+static int coroutine_fn truncate_open(FsCall *call, FsFile *file,
+                                      const FsSetAttr *set)
+{
+    FsSetAttr rest = *set;
+    int ret = host_file_truncate(file, set->size);
+
+    rest.valid = fs_set_after_truncate(rest.valid);
+    return ret == 0 && rest.valid ? setattr_try(call, file->node, &rest) : ret;
+}
+
 int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
                                const FsSetAttr *set)
 {
-    g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, node);
     bool set_id = (set->valid & FS_SET_MODE) && S_ISREG(node->type) &&
                   (set->mode & (S_ISUID | S_ISGID));
     int ret = set_id ? proxy_set_id_begin(call, node) : 0;
@@ -188,8 +220,10 @@ int coroutine_fn proxy_setattr(FsCall *call, FsNode *node, FsFile *file,
     if (ret < 0) {
         return ret;
     }
-    while (proxy_node_try(&t, &ret)) {
-        ret = setattr_once(call, node, set);
+    ret = setattr_try(call, node, set);
+    if ((ret == -EACCES || ret == -ESTALE) && (set->valid & FS_SET_SIZE) &&
+        file && fs_file_flags_write(file->flags)) {
+        ret = truncate_open(call, file, set);
     }
     if (set_id) {
         proxy_set_id_end(node);
@@ -221,7 +255,9 @@ static int coroutine_fn getxattr_in_qemu(FsNode *node, const char *name,
 {
     ProxyFs *ps = proxy_fs(node);
     const ProxyHello *hello = proxy_hello_of(ps);
-    int fd = name && !hello->n_uids && !hello->n_gids ?
+    bool asks = S_ISCHR(node->type) || S_ISBLK(node->type) ||
+                node->fs->xattrs.others;
+    int fd = name && !hello->n_uids && !hello->n_gids && !asks ?
              proxy_node_nowait_fd(node) : -1;
     uint8_t buf[256];
     ssize_t len;
@@ -267,7 +303,9 @@ static int coroutine_fn getxattr_once(FsCall *call, FsNode *node,
     bytes = marshal_get_bytes(&req.r, len);
     if (bytes && len <= FS_XATTR_MAX) {
         copy = value_copy(bytes, len);
-    } else {
+    }
+    /* In a list, each name ends. */
+    if (!copy || (!name && len && copy[len - 1])) {
         marshal_fail(&req.r);
     }
     ret = proxy_finish(&req);

@@ -16,6 +16,9 @@
 #include "channel-internal.h"
 #include "hw/9pfs/trace.h"
 
+/* user[4], PROXY_FEATURE_USERS */
+#define USER_SIZE   4
+
 /*
  * Requests
  */
@@ -65,7 +68,11 @@ int coroutine_fn proxy_begin(ProxyChannel *ch, FsCall *call, ProxyRequest *req,
         /* First, so that the helper donates a forgotten node anew. */
         put_forgets(ch);
     }
-    proxy_out_begin(req, PROXY_HEADER_SIZE, PROXY_PAYLOAD_MAX + extra);
+    proxy_out_begin(req, PROXY_HEADER_SIZE,
+                    PROXY_PAYLOAD_MAX + USER_SIZE + extra);
+    if (ch->hello.features & PROXY_FEATURE_USERS) {
+        marshal_put_u32(&req->w, call->user);
+    }
     return 0;
 }
 
@@ -177,6 +184,7 @@ static unsigned reply_max_fds(unsigned type)
     switch (type) {
     case PROXY_HELLO:
     case PROXY_OPEN:
+    case PROXY_FIND:
         return 1;
     case PROXY_WALK:
     case PROXY_CREATE:
@@ -303,7 +311,7 @@ static void proxy_discard(ProxyChannel *ch, ProxyRequest *req)
     proxy_close_files(req->fds, req->nfds);
     if (req->type == PROXY_WALK) {
         attrs = MIN(marshal_get_u16(r), FS_WALK_MAX);
-    } else if (req->type == PROXY_CREATE) {
+    } else if (req->type == PROXY_CREATE || req->type == PROXY_FIND) {
         attrs = 1;
     }
     if (attrs) {

@@ -28,6 +28,21 @@
 #include "ops.h"
 
 /*
+ * Whether migrations bring file handles: if the helper finds inodes by them,
+ * and QEMU has descriptors, which lead to them
+ */
+static void file_handles_take(FsExport *fs, const ProxyHello *hello)
+{
+    ProxyFs *ps = fs->priv;
+    bool wanted = fs->migration == FSDEV_MIGRATION_HANDLES ||
+                  fs->migration == FSDEV_MIGRATION_AUTO;
+
+    ps->mount_id = hello->root_fd < 0 ? -1 : file_handle_mount(hello->root_fd);
+    ps->file_handles = wanted && ps->mount_id >= 0 &&
+                       (hello->features & PROXY_FEATURE_FIND);
+}
+
+/*
  * Gives the root its handle and descriptor from the helper's HELLO, and the
  * export what the helper serves.
  */
@@ -36,7 +51,10 @@ static void root_take(FsExport *fs, ProxyNode *root, ProxyHello *hello)
     ProxyFs *ps = fs->priv;
     HostPlace at;
 
-    fs->file_caps = hello->features & PROXY_FEATURE_FILE_CAPS;
+    fs->xattrs.file_caps = hello->features & PROXY_FEATURE_FILE_CAPS;
+    fs->xattrs.others = hello->features & PROXY_FEATURE_XATTR_MAP;
+    ps->maps_devices = hello->features & PROXY_FEATURE_MAPS_DEVICES;
+    file_handles_take(fs, hello);
     ps->mount = 0;
     if (hello->root_fd >= 0 && hostfs_place(hello->root_fd, &at) == 0 &&
         (hello->features & PROXY_FEATURE_ADOPT)) {
@@ -66,6 +84,19 @@ static void proxy_open_root(FsExport *fs, HostDevKind kind)
     fs->root = &root->node;
 }
 
+/* migration=handles, of a helper that has answered in protocol @version */
+static bool check_helper_handles(const FsExport *fs, int version,
+                                 const ProxyHello *hello, Error **errp)
+{
+    if (fs->migration == FSDEV_MIGRATION_HANDLES &&
+        (version == 1 || !(hello->features & PROXY_FEATURE_FIND))) {
+        error_setg(errp, "migration=handles: the helper does not open file "
+                   "handles, for which root starts it with --file-handles=on");
+        return false;
+    }
+    return true;
+}
+
 /* ProxyReconnected: another helper must serve the same directory. */
 static bool proxy_reconnected(FsExport *fs, ProxyHello *hello, Error **errp)
 {
@@ -78,6 +109,9 @@ static bool proxy_reconnected(FsExport *fs, ProxyHello *hello, Error **errp)
                    PRIu64 ", %" PRIu64 ")",
                    hello->root.dev, hello->root.ino,
                    fs->root->dev, fs->root->ino);
+        return false;
+    }
+    if (!check_helper_handles(fs, PROXY_VERSION, hello, errp)) {
         return false;
     }
     if (hello->features & PROXY_FEATURE_READONLY) {
@@ -140,23 +174,47 @@ static void greet_hurry(void *opaque)
     proxy_channel_hurry(opaque);
 }
 
+/* The same, when no helper has been asked yet */
+static bool check_handles(const FsExport *fs, const FsdevProxyOptions *o,
+                          Error **errp)
+{
+    if (fs->migration == FSDEV_MIGRATION_HANDLES &&
+        o->has_protocol && o->protocol == 1) {
+        error_setg(errp, "migration=handles: not with protocol=1");
+        return false;
+    }
+    if (fs->migration == FSDEV_MIGRATION_HANDLES &&
+        o->has_donate && !o->donate) {
+        error_setg(errp, "migration=handles: not with donate=off");
+        return false;
+    }
+    return true;
+}
+
 static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
 {
     ERRP_GUARD();
     const FsdevProxyOptions *o = &opts->u.proxy;
-    bool readonly = opts->has_readonly && opts->readonly;
+    const ProxyWanted wanted = {
+        .readonly = opts->has_readonly && opts->readonly,
+        /*
+         * With auto, the helper keeps its narrower rights: the option lets it
+         * reach files outside the export if an attacker takes it over.
+         */
+        .file_handles = fs->migration == FSDEV_MIGRATION_HANDLES,
+    };
     Greeting g = { .opts = o };
     ProxyFs *ps;
     ProxyPeer *peer;
     ProxyChannel *channel;
     int sock;
 
-    if (!fs_export_init(fs, opts, errp)) {
+    if (!check_handles(fs, o, errp) || !fs_export_init(fs, opts, errp)) {
         return false;
     }
     host_pool_init();
     host_fds_add_export(fs);
-    peer = proxy_launch(fs->id, o, readonly, &sock, errp);
+    peer = proxy_launch(fs->id, o, &wanted, &sock, errp);
     if (!peer) {
         return open_failed(fs, NULL, NULL, errp);
     }
@@ -169,6 +227,10 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
     }
     proxy_launch_run(greet_work, &g);
     fs->hurry = NULL;
+    if (g.ok) {
+        g.ok = check_helper_handles(fs, g.version,
+                                    proxy_channel_hello(channel), &g.err);
+    }
     if (!g.ok) {
         error_propagate(errp, g.err);
         return open_failed(fs, channel, peer, errp);
@@ -181,7 +243,7 @@ static bool proxy_open(FsExport *fs, const FsdevOptions *opts, Error **errp)
 
     ps = g_new0(ProxyFs, 1);
     QTAILQ_INIT(&ps->idle);
-    ps->link = proxy_link_new(fs, o, readonly, peer, channel,
+    ps->link = proxy_link_new(fs, o, &wanted, peer, channel,
                               proxy_reconnected);
     ps->writeout = o->has_writeout && o->writeout == FSDEV_WRITEOUT_IMMEDIATE;
     fs->priv = ps;
@@ -242,6 +304,18 @@ static void proxy_query(FsExport *fs, FsdevInfo *info)
     }
     if (hello->features & PROXY_FEATURE_FILE_CAPS) {
         add_feature(helper, FSDEV_HELPER_FEATURE_FILE_CAPS);
+    }
+    if (hello->features & PROXY_FEATURE_USERS) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_USERS);
+    }
+    if (hello->features & PROXY_FEATURE_XATTR_MAP) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_XATTR_MAP);
+    }
+    if (hello->features & PROXY_FEATURE_MAPS_DEVICES) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_MAPPED_SPECIAL_FILES);
+    }
+    if (hello->features & PROXY_FEATURE_FIND) {
+        add_feature(helper, FSDEV_HELPER_FEATURE_FILE_HANDLES);
     }
     info->helper = helper;
     info->descriptors = host_fds_info();

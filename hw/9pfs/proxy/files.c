@@ -1,14 +1,114 @@
 /*
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Operations of the proxy driver that open files and make new ones. QEMU itself
- * opens files on file systems in memory, as far as it may. Otherwise it sends a
- * message; the reply to OPEN or CREATE brings the descriptor.
+ * Operations of the proxy driver that open files and make new ones, and lists
+ * of directories that QEMU may not read. QEMU itself opens files on file
+ * systems in memory, as far as it may. Otherwise it sends a message; the reply
+ * to OPEN or CREATE brings the descriptor.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
+#include "fsdev/shared/special-file.h"
 #include "hw/9pfs/host/file.h"
 #include "ops.h"
+
+/*
+ * HostEntryType, for files that stand for devices: only the helper knows which
+ * do. Asks for what the kernel has, of another file system, too.
+ */
+static unsigned char entry_type(void *opaque, int dir, const char *name,
+                                unsigned char type)
+{
+    struct statx stx;
+
+    if (type != DT_REG ||
+        (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT |
+               AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_SIZE,
+               &stx) == 0 &&
+         !special_file_maybe(stx.stx_mode, stx.stx_size))) {
+        return type;
+    }
+    return DT_UNKNOWN;
+}
+
+/*
+ * One entry of a reply to READDIR; false if it cannot be one. The kernel gives
+ * any program the names and offsets of a file server that keep to these bounds
+ * (getdents64(2)), so they are not the helper's fault.
+ */
+static bool get_entry(MarshalReader *r, bool maps_devices, FsDirent *entry)
+{
+    entry->ino = marshal_get_u64(r);
+    entry->next = marshal_get_u64(r);
+    entry->type = marshal_get_u8(r);
+    entry->name = marshal_get_str(r, &entry->namelen);
+    if (maps_devices && entry->type == DT_REG) {
+        entry->type = DT_UNKNOWN;
+    }
+    return marshal_ok(r) && entry->namelen > 0 && entry->namelen < PATH_MAX &&
+           !strchr(entry->name, '/');
+}
+
+static int coroutine_fn list_once(FsCall *call, FsNode *node, uint64_t offset,
+                                  uint8_t *buf, size_t size)
+{
+    ProxyRequest req;
+    FsDirent entry;
+    size_t len = 0, n;
+    int ret;
+
+    QEMU_BUILD_BUG_ON(HOST_DIR_BLOCK < PROXY_READDIR_MAX);
+    ret = proxy_node_begin(call, &req, PROXY_READDIR, 0, node, NULL, NULL);
+    if (ret < 0) {
+        return ret;
+    }
+    marshal_put_u64(&req.w, proxy_handle_of(node));
+    marshal_put_u64(&req.w, offset);
+    ret = proxy_call(&req);
+    if (ret < 0) {
+        return ret;
+    }
+    while (marshal_ok(&req.r) && marshal_left(&req.r)) {
+        n = get_entry(&req.r, proxy_fs(node)->maps_devices, &entry)
+            ? hostfs_dirent_put(buf + len, size - len, &entry) : 0;
+        if (!n) {
+            marshal_fail(&req.r);
+        }
+        len += n;
+    }
+    ret = proxy_finish(&req);
+    return ret < 0 ? ret : len;
+}
+
+/* HostDirList: the helper lists it, as the user who asks. */
+static int coroutine_fn list_in_helper(FsCall *call, FsNode *node,
+                                       uint64_t offset, uint8_t *buf,
+                                       size_t size)
+{
+    g_auto(ProxyNodeTry) t = PROXY_NODE_TRY(call, node);
+    int ret;
+
+    while (proxy_node_try(&t, &ret)) {
+        ret = proxy_hello_of(proxy_fs(node))->features & PROXY_FEATURE_READDIR
+            ? list_once(call, node, offset, buf, size) : -EACCES;
+    }
+    return ret;
+}
+
+/* An open file of @node, as host_file_new() */
+static FsFile *new_file(FsNode *node, int fd, int flags, HostDevKind kind)
+{
+    ProxyFs *ps = proxy_fs(node);
+    FsFile *file = host_file_new(node, fd, flags, ps->writeout, kind);
+
+    if (ps->maps_devices && S_ISDIR(node->type)) {
+        host_file_set_entry_type(file, entry_type, NULL);
+    }
+    if (S_ISDIR(node->type)) {
+        host_file_set_list(file, list_in_helper);
+    }
+    return file;
+}
 
 /*
  * Checks that @fd, from a reply, is @node's and wraps it in an open file.
@@ -38,7 +138,7 @@ static int coroutine_fn file_accept(FsNode *node, int fd, int flags,
         goto bad;
     }
     kind = host_dev_learn(&ps->devs, fd, is.dev);
-    *file = host_file_new(node, fd, flags, ps->writeout, kind);
+    *file = new_file(node, fd, flags, kind);
     return 0;
 
 bad:
@@ -79,8 +179,7 @@ static int coroutine_fn open_file_once(FsCall *call, FsNode *node, int flags,
     }
     fd = open_in_qemu(node, flags);
     if (fd >= 0) {
-        *file = host_file_new(node, fd, flags, proxy_fs(node)->writeout,
-                              HOST_DEV_MEMORY);
+        *file = new_file(node, fd, flags, HOST_DEV_MEMORY);
         return 0;
     }
     ret = proxy_node_begin(call, &req, PROXY_OPEN, 0, node, NULL, NULL);

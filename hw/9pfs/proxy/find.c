@@ -19,6 +19,13 @@
  * handles, and QEMU finds them again in the same way. Nodes that a migration
  * brought have no handle either.
  *
+ * A node may have the host's file handle: one that a migration brought, or one
+ * from before the budget closed its descriptor. The helper tries that before
+ * names, because it also leads to files that the host renamed, and to files
+ * without a name. It is not trusted, and the helper gives it back to no
+ * inode outside the export: see FIND in fsdev/shared/proto.h. If it does not
+ * lead to the node's inode, QEMU forgets it.
+ *
  * If the budget closed a node's descriptor, QEMU makes it again, also by name,
  * from the nearest directory with a descriptor and without the helper.
  */
@@ -109,7 +116,10 @@ static int coroutine_fn step_in_qemu(FsNode *dir, const char *name,
         host_pool_close(fd);
         return -EAGAIN;
     }
-    proxy_attr_inside(ps, attr);
+    if (!proxy_attr_inside(ps, attr)) {
+        host_pool_close(fd);
+        return -EAGAIN;
+    }
     known = proxy_node_known(dir->fs, attr);
     if (known && known->type != (attr->mode & S_IFMT)) {
         fs_node_unref(known);
@@ -120,6 +130,7 @@ static int coroutine_fn step_in_qemu(FsNode *dir, const char *name,
     if (n->path_fd.fd < 0) {
         n->new_fd = false;
         host_fd_set(&n->path_fd, fd);
+        proxy_node_drop_file_handle(n);
     } else {
         host_fd_use(&n->path_fd);
         close(fd);
@@ -296,6 +307,80 @@ static int coroutine_fn walk_from(FsCall *call, FsNode *dir,
  * Finding handles again
  */
 
+/* Whether @attr, from the helper, is of @node's inode */
+static bool is_found(FsNode *node, const FsAttr *attr)
+{
+    uint64_t expected = proxy_node(node)->born;
+    uint64_t born = fs_attr_born(attr);
+
+    return attr->dev == node->dev && attr->ino == node->ino &&
+           (attr->mode & S_IFMT) == node->type &&
+           (!born || !expected || born == expected);
+}
+
+/* Reads the reply to a FIND, and takes the handle for @node. */
+static int get_found(ProxyRequest *req, FsNode *node)
+{
+    ProxyNodeReply nr = { .fd = -1 };
+    FsNode *found;
+    FsAttr attr;
+    int ret;
+
+    proxy_get_good_attr(req, &attr);
+    proxy_get_node(req, &nr);
+    if (!nr.handle) {
+        marshal_fail(&req->r);
+    }
+    ret = proxy_finish(req);
+    if (ret < 0) {
+        proxy_close_fd(nr.fd);
+        return ret;
+    }
+    if (node->detached || !is_found(node, &attr)) {
+        proxy_node_refuse(node->fs->priv, &nr);
+        return -ESTALE;
+    }
+    ret = proxy_node_accept(node->fs, &nr, &attr, &found);
+    if (ret == 0) {
+        ret = found == node ? 0 : -ESTALE;
+        fs_node_unref(found);
+    }
+    return ret;
+}
+
+/*
+ * Asks the helper for the node's inode by its file handle. 0, or -ESTALE if
+ * there is no file handle, or none any more because it was of no use; else
+ * another -errno.
+ */
+static int coroutine_fn find_by_file_handle(FsCall *call, FsNode *node)
+{
+    g_autofree struct file_handle *fh = NULL;
+    ProxyNode *n = proxy_node(node);
+    int ret = -ESTALE;
+    ProxyRequest req;
+
+    fs_node_ref(node);
+    if (n->file_handle && proxy_fs(node)->file_handles) {
+        fh = file_handle_copy(n->file_handle);
+        ret = proxy_begin(proxy_channel_of(node), call, &req, PROXY_FIND, 0);
+    }
+    if (ret == 0) {
+        marshal_put_u32(&req.w, fh->handle_type);
+        marshal_put_u32(&req.w, fh->handle_bytes);
+        marshal_put_bytes(&req.w, fh->f_handle, fh->handle_bytes);
+        ret = proxy_call(&req);
+    }
+    if (ret == 0) {
+        ret = get_found(&req, node);
+    }
+    if (ret == -ESTALE) {
+        proxy_node_drop_file_handle(n);
+    }
+    fs_node_unref(node);
+    return ret;
+}
+
 /* FsFinder.ready; asks the helper to adopt a descriptor, if there is one. */
 static bool has_handle(FsNode *node, void *opaque)
 {
@@ -315,6 +400,11 @@ static int coroutine_fn entry_find(FsEntry *entry, void *opaque)
     FsWalk walk;
     int ret;
 
+    if (proxy_node(entry->node)->file_handle) {
+        ret = find_by_file_handle(call, entry->node);
+        fs_node_unref(dir);
+        return ret == -ESTALE ? 0 : ret;    /* look again, by name */
+    }
     fs_entry_ref(entry);
     proxy_node_pin(dir);
     ret = walk_from(call, dir, names, 1, &walk);
@@ -342,8 +432,8 @@ static int coroutine_fn entry_find(FsEntry *entry, void *opaque)
 
 /*
  * Gets the node a handle of the present helper: the helper adopts the node's
- * descriptor, or finds the node again by name, after the directories on the
- * way. -ESTALE if the node has no name any more.
+ * descriptor, or finds the node again, by its file handle or by name after the
+ * directories on the way. -ESTALE if neither leads to it.
  */
 static int coroutine_fn node_find(FsCall *call, FsNode *node)
 {
@@ -351,6 +441,13 @@ static int coroutine_fn node_find(FsCall *call, FsNode *node)
         .ready = has_handle, .step = entry_find,
     };
 
+    if (proxy_node(node)->file_handle && !node->detached) {
+        int ret = find_by_file_handle(call, node);
+
+        if (ret != -ESTALE) {
+            return ret;
+        }
+    }
     return fs_find_again(&finder, node, call);
 }
 

@@ -6,7 +6,8 @@
  * An option of virtfs-proxy-helper that makes sense for a helper that QEMU
  * starts has a key of the same name. QEMU checks the value first, so that the
  * error names the key; what only the helper can know, it says itself. The other
- * options of the helper are QEMU's to choose (path, fd, nodaemon), or for a
+ * options of the helper are QEMU's to choose (path, fd, nodaemon), follow from
+ * options of every driver (readonly; file-handles from migration), or are for a
  * helper that listens or that has no starter to watch it (socket, uid, gid,
  * persist, pidfile).
  */
@@ -16,6 +17,9 @@
 #include "fsdev/shared/caps.h"
 #include "fsdev/shared/helper-limits.h"
 #include "fsdev/shared/idmap.h"
+#include "fsdev/shared/xattr-map.h"
+#include "hw/9pfs/fs/export.h"
+#include "hw/9pfs/fs/ids.h"
 #include "launch-options.h"
 
 static void put(GPtrArray *keys, const char *key, char *value)
@@ -49,6 +53,19 @@ static GPtrArray *helper_keys(const FsdevProxyOptions *o)
     put_text(keys, "modcaps", o->modcaps);
     put_text(keys, "uid-map", o->uid_map);
     put_text(keys, "gid-map", o->gid_map);
+    put_text(keys, "squash", o->has_squash ? FsdevSquash_str(o->squash)
+                                           : NULL);
+    put_number(keys, "anon-uid", o->has_anon_uid, o->anon_uid);
+    put_number(keys, "anon-gid", o->has_anon_gid, o->anon_gid);
+    put_text(keys, "translate-uid", o->translate_uid);
+    put_text(keys, "translate-gid", o->translate_gid);
+    put_text(keys, "special-files", o->has_special_files ?
+             FsdevSpecialFiles_str(o->special_files) : NULL);
+    put_text(keys, "xattr-map", o->xattr_map);
+    put_text(keys, "act-as", o->has_act_as ? FsdevActAs_str(o->act_as) : NULL);
+    if (o->has_host_groups && o->host_groups) {
+        put(keys, "host-groups", NULL);
+    }
     put_text(keys, "sandbox", o->has_sandbox ?
              FsdevHelperSandbox_str(o->sandbox) : NULL);
     put_text(keys, "seccomp", o->has_seccomp ?
@@ -66,7 +83,7 @@ static GPtrArray *helper_keys(const FsdevProxyOptions *o)
 }
 
 char **proxy_options_argv(const FsdevProxyOptions *opts, const char *program,
-                          int fd, bool readonly)
+                          int fd, const ProxyWanted *wanted)
 {
     g_autoptr(GPtrArray) keys = helper_keys(opts);
     GPtrArray *argv = g_ptr_array_new();
@@ -79,8 +96,11 @@ char **proxy_options_argv(const FsdevProxyOptions *opts, const char *program,
     /* The helper reports what is wrong with later options through it. */
     g_ptr_array_add(argv, g_strdup("-f"));
     g_ptr_array_add(argv, g_strdup_printf("%d", fd));
-    if (readonly) {
+    if (wanted->readonly) {
         g_ptr_array_add(argv, g_strdup("--readonly"));
+    }
+    if (wanted->file_handles) {
+        g_ptr_array_add(argv, g_strdup("--file-handles=on"));
     }
     for (i = 0; i < keys->len; i += 2) {
         const char *key = g_ptr_array_index(keys, i);
@@ -126,6 +146,21 @@ static bool check_map(const char *key, const char *text, Error **errp)
     return true;
 }
 
+static bool check_ids(const FsdevProxyOptions *o, Error **errp)
+{
+    const FsdevIdOptions *ids = qapi_FsdevProxyOptions_base(o);
+    g_autofree char *first = fs_ids_first(ids);
+    g_autofree IdTranslate *t = NULL;
+
+    if (first && (o->uid_map || o->gid_map)) {
+        error_setg(errp, "%s and %s '%s' exclude each other", first,
+                   o->uid_map ? "uid-map" : "gid-map",
+                   o->uid_map ?: o->gid_map);
+        return false;
+    }
+    return fs_ids_parse(ids, &t, errp);
+}
+
 /* Names are the helper's to look up: that may take long. */
 static bool check_identity(const char *key, const char *name, Error **errp)
 {
@@ -139,6 +174,15 @@ static bool check_identity(const char *key, const char *name, Error **errp)
         return false;
     }
     return true;
+}
+
+static bool check_xattr_map(const char *rules, Error **errp)
+{
+    FsXattrMap *map;
+    bool ok = fs_export_parse_xattr_map(rules, &map, errp);
+
+    fs_xattr_map_free(map);
+    return ok;
 }
 
 static bool check_helper_keys(const FsdevProxyOptions *o, Error **errp)
@@ -159,6 +203,8 @@ static bool check_helper_keys(const FsdevProxyOptions *o, Error **errp)
            check_identity("group", o->group, errp) &&
            check_map("uid-map", o->uid_map, errp) &&
            check_map("gid-map", o->gid_map, errp) &&
+           check_ids(o, errp) &&
+           check_xattr_map(o->xattr_map, errp) &&
            check_number("threads", o->has_threads, o->threads, 1, THREADS_MAX,
                         errp) &&
            check_number("rlimit-nofile", o->has_rlimit_nofile,

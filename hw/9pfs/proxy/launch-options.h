@@ -9,6 +9,12 @@
 
 #include "qapi/qapi-types-fsdev.h"
 
+/* What the export asks of a helper that QEMU starts, beside @opts */
+typedef struct ProxyWanted {
+    bool readonly;
+    bool file_handles;          /* or fail */
+} ProxyWanted;
+
 /*
  * False with an error, which names the option, if @opts contradict each other
  * or if a helper would not take a value.
@@ -20,6 +26,6 @@ bool proxy_options_check(const FsdevProxyOptions *opts, Error **errp);
  * @fd: for g_strfreev(). @opts have been checked.
  */
 char **proxy_options_argv(const FsdevProxyOptions *opts, const char *program,
-                          int fd, bool readonly);
+                          int fd, const ProxyWanted *wanted);
 
 #endif /* HW_9PFS_PROXY_LAUNCH_OPTIONS_H */

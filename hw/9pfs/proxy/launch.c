@@ -38,7 +38,6 @@
 #include "qemu/timer.h"
 #include "hw/9pfs/compat.h"
 #include "launch.h"
-#include "launch-options.h"
 
 #define HELPER_PROGRAM      "virtfs-proxy-helper"
 /* Descriptors in the helper */
@@ -267,7 +266,8 @@ static bool check_directory(char *path, Error **errp)
 }
 
 static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
-                       bool readonly, bool wait, int *sock, Error **errp)
+                       const ProxyWanted *wanted, bool wait, int *sock,
+                       Error **errp)
 {
     g_autofree char *program = NULL;
     g_auto(GStrv) argv = NULL;
@@ -281,7 +281,7 @@ static bool peer_start(ProxyPeer *peer, const FsdevProxyOptions *opts,
     if (!program) {
         return false;
     }
-    argv = proxy_options_argv(opts, program, HELPER_SOCKET, readonly);
+    argv = proxy_options_argv(opts, program, HELPER_SOCKET, wanted);
     if (qemu_socketpair(AF_UNIX, SOCK_STREAM, 0, sv) < 0) {
         error_setg_errno(errp, errno, "cannot make a socket for the helper");
         return false;
@@ -501,7 +501,8 @@ static bool peer_take(ProxyPeer *peer, const char *value, int *sock,
 }
 
 static ProxyPeer *launch(const char *id, const FsdevProxyOptions *opts,
-                         bool readonly, bool wait, int *sock, Error **errp)
+                         const ProxyWanted *wanted, bool wait, int *sock,
+                         Error **errp)
 {
     ProxyPeer *peer;
     bool ok;
@@ -513,7 +514,7 @@ static ProxyPeer *launch(const char *id, const FsdevProxyOptions *opts,
     peer->id = g_strdup(id);
     peer->pidfd = -1;
     if (opts->path) {
-        ok = peer_start(peer, opts, readonly, wait, sock, errp);
+        ok = peer_start(peer, opts, wanted, wait, sock, errp);
     } else if (opts->socket) {
         peer->how = g_strdup_printf("socket '%s'", opts->socket);
         ok = peer_connect(opts->socket, wait, sock, errp);
@@ -529,15 +530,16 @@ static ProxyPeer *launch(const char *id, const FsdevProxyOptions *opts,
 }
 
 ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
-                        bool readonly, int *sock, Error **errp)
+                        const ProxyWanted *wanted, int *sock, Error **errp)
 {
-    return launch(id, opts, readonly, true, sock, errp);
+    return launch(id, opts, wanted, true, sock, errp);
 }
 
 ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
-                              bool readonly, int *sock, Error **errp)
+                              const ProxyWanted *wanted, int *sock,
+                              Error **errp)
 {
-    return launch(id, opts, readonly, false, sock, errp);
+    return launch(id, opts, wanted, false, sock, errp);
 }
 
 /* Waits for the helper's end for a limited time. */

@@ -8,7 +8,7 @@
 #ifndef HW_9PFS_PROXY_LAUNCH_H
 #define HW_9PFS_PROXY_LAUNCH_H
 
-#include "qapi/qapi-types-fsdev.h"
+#include "launch-options.h"
 
 /* The helper at the other end, whether or not QEMU started it */
 typedef struct ProxyPeer ProxyPeer;
@@ -16,15 +16,16 @@ typedef struct ProxyPeer ProxyPeer;
 /*
  * Connects as @opts say and puts the socket into *@sock; the caller closes it.
  * May take some seconds; a coroutine yields for that time. @id is the fsdev's;
- * @readonly is for a helper that QEMU starts. Errors name the option and its
+ * @wanted is for a helper that QEMU starts. Errors name the option and its
  * value.
  */
 ProxyPeer *proxy_launch(const char *id, const FsdevProxyOptions *opts,
-                        bool readonly, int *sock, Error **errp);
+                        const ProxyWanted *wanted, int *sock, Error **errp);
 
 /* The same while the VM runs: fails if it would have to wait to connect. */
 ProxyPeer *proxy_launch_again(const char *id, const FsdevProxyOptions *opts,
-                              bool readonly, int *sock, Error **errp);
+                              const ProxyWanted *wanted, int *sock,
+                              Error **errp);
 
 /*
  * Call it after HELLO failed with *@errp, when the socket is closed. Adds the

@@ -54,7 +54,7 @@ struct ProxyLink {
 
     /* Set once */
     FsdevProxyOptions *opts;    /* NULL if the link does not reconnect */
-    bool readonly;
+    ProxyWanted wanted;
     bool wait;                  /* for a helper, instead of failing */
 
     /* In the main thread */
@@ -253,7 +253,7 @@ static void link_attempt(void *opaque)
     int sock;
 
     l->tried_ms = now_ms();
-    l->next_peer = proxy_launch_again(l->fs->id, l->opts, l->readonly, &sock,
+    l->next_peer = proxy_launch_again(l->fs->id, l->opts, &l->wanted, &sock,
                                       &err);
     if (!l->next_peer) {
         link_try_failed(l, err);
@@ -335,7 +335,7 @@ static void make_absolute(char **name)
 }
 
 ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
-                          bool readonly, ProxyPeer *peer,
+                          const ProxyWanted *wanted, ProxyPeer *peer,
                           ProxyChannel *channel,
                           ProxyReconnected *reconnected)
 {
@@ -351,7 +351,7 @@ ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
         make_absolute(&l->opts->path);
         make_absolute(&l->opts->helper);
         make_absolute(&l->opts->socket);
-        l->readonly = readonly;
+        l->wanted = *wanted;
         l->wait = opts->on_disconnect == FSDEV_ON_DISCONNECT_WAIT;
         l->tried_ms = now_ms();
         l->timer = aio_timer_new(qemu_get_aio_context(), QEMU_CLOCK_REALTIME,

@@ -36,7 +36,7 @@ typedef bool ProxyReconnected(FsExport *fs, ProxyHello *hello, Error **errp);
  * @opts do not ask for reconnection. Main thread.
  */
 ProxyLink *proxy_link_new(FsExport *fs, const FsdevProxyOptions *opts,
-                          bool readonly, ProxyPeer *peer,
+                          const ProxyWanted *wanted, ProxyPeer *peer,
                           ProxyChannel *channel,
                           ProxyReconnected *reconnected);
 

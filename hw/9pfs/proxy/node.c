@@ -24,14 +24,21 @@
  * handle of the helper's choice.
  *
  * Ids in messages are the guest's. Ids that the kernel reports for QEMU's
- * descriptors are the host's. The id maps in the helper's HELLO translate them;
- * an id without a mapping becomes the overflow id, as in the kernel
- * (user_namespaces(7)).
+ * descriptors are the host's. The id maps in the helper's HELLO translate them,
+ * whether they are those of its user namespace or its options' ranges to the
+ * guest (id-translate.h); an id without a mapping becomes the overflow id, as
+ * in the kernel (user_namespaces(7)).
+ *
+ * Where the helper finds inodes by the host's file handles, a node migrates
+ * with its own. QEMU needs no privilege to ask the kernel for it, as long as it
+ * has a descriptor; when the budget closes that, the node keeps the handle.
  */
 #include "qemu/osdep.h"
 #include "block/aio.h"
 #include "qemu/error-report.h"
 #include "fsdev/shared/idmap.h"
+#include "fsdev/shared/special-file.h"
+#include "hw/9pfs/host/state-handle.h"
 #include "node.h"
 
 /* The default of /proc/sys/kernel/overflowuid */
@@ -246,7 +253,7 @@ const ProxyHello *proxy_hello_of(const ProxyFs *ps)
     return proxy_channel_hello(proxy_link_channel(ps->link));
 }
 
-void proxy_attr_inside(const ProxyFs *ps, FsAttr *attr)
+void proxy_ids_inside(const ProxyFs *ps, FsAttr *attr)
 {
     const ProxyHello *hello = proxy_hello_of(ps);
 
@@ -254,19 +261,54 @@ void proxy_attr_inside(const ProxyFs *ps, FsAttr *attr)
     attr->gid = id_inside(hello->gids, hello->n_gids, attr->gid);
 }
 
+bool proxy_attr_inside(const ProxyFs *ps, FsAttr *attr)
+{
+    if (ps->maps_devices && special_file_maybe(attr->mode, attr->size)) {
+        return false;
+    }
+    proxy_ids_inside(ps, attr);
+    return true;
+}
+
 /*
  * Descriptors
  */
 
+/* Whether the host's inode of @own may have the type that @attr has */
+static bool type_good(const ProxyFs *ps, const FsAttr *own, const FsAttr *attr)
+{
+    return (own->mode & S_IFMT) == (attr->mode & S_IFMT) ||
+           (ps->maps_devices && special_file_maybe(own->mode, own->size) &&
+            (S_ISCHR(attr->mode) || S_ISBLK(attr->mode)));
+}
+
 /* Whether @fd is an O_PATH descriptor of the inode with @attr */
-static bool donation_good(int fd, const FsAttr *attr)
+static bool donation_good(const ProxyFs *ps, int fd, const FsAttr *attr)
 {
     int flags = fcntl(fd, F_GETFL);
     FsAttr own;
 
     return flags >= 0 && (flags & O_PATH) && hostfs_peek(fd, &own) == 0 &&
            own.dev == attr->dev && own.ino == attr->ino &&
-           (own.mode & S_IFMT) == (attr->mode & S_IFMT);
+           type_good(ps, &own, attr);
+}
+
+/*
+ * The file handle of the node's descriptor, or NULL if no helper could find the
+ * inode by it. An earlier helper's mount is another one of the same file
+ * system.
+ */
+static struct file_handle *get_file_handle(ProxyNode *n)
+{
+    const ProxyFs *ps = proxy_fs(&n->node);
+    FsNode *root = n->node.fs->root;
+
+    if (!ps->file_handles || n->path_fd.fd < 0) {
+        return NULL;
+    }
+    return file_handle_get(n->path_fd.fd, root && n->node.dev == root->dev
+                                          ? FILE_HANDLE_ANY_MOUNT
+                                          : ps->mount_id);
 }
 
 /*
@@ -280,6 +322,8 @@ static void path_fd_evict(HostFd *h)
     if ((proxy_fs(&n->node)->mount && n->handle == PROXY_ROOT_HANDLE) ||
         (!proxy_node_has_handle(&n->node) && !node_evictable(n))) {
         host_fd_keep(h);
+    } else {
+        n->file_handle = get_file_handle(n);
     }
 }
 
@@ -292,7 +336,7 @@ void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
         host_pool_close(fd);
         return;
     }
-    if (!donation_good(fd, attr)) {
+    if (!donation_good(proxy_fs(&n->node), fd, attr)) {
         error_report_once("fsdev '%s': the helper passed a descriptor for "
                           "the wrong file; ignoring it", n->node.fs->id);
         host_pool_close(fd);
@@ -300,6 +344,7 @@ void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
     }
     n->new_fd = true;
     host_fd_set(&n->path_fd, fd);
+    proxy_node_drop_file_handle(n);
 }
 
 int coroutine_fn proxy_node_use_fd(FsNode *node)
@@ -367,11 +412,24 @@ static bool node_is(FsNode *node, const FsAttr *attr)
            (n->path_fd.fd >= 0 || !n->born || !born || n->born == born);
 }
 
+static bool may_retype(uint32_t mode)
+{
+    return S_ISREG(mode) || S_ISCHR(mode) || S_ISBLK(mode);
+}
+
+bool proxy_node_retyped(FsNode *node, const FsAttr *attr)
+{
+    return proxy_fs(node)->maps_devices &&
+           node->type != (attr->mode & S_IFMT) && may_retype(node->type) &&
+           may_retype(attr->mode);
+}
+
 FsNode *proxy_node_known(FsExport *fs, const FsAttr *attr)
 {
     FsNode *found = fs_node_find(fs, attr->dev, attr->ino);
 
-    if (found && !proxy_node_has_handle(found) && !node_is(found, attr)) {
+    if (found && (proxy_node_retyped(found, attr) ||
+                  (!proxy_node_has_handle(found) && !node_is(found, attr)))) {
         fs_node_detach(found);
         fs_node_unref(found);
         return NULL;
@@ -400,13 +458,26 @@ ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr)
 
 void proxy_save_node(FsNode *node, FsNodeState *state)
 {
-    state->born = proxy_node(node)->born;
+    ProxyNode *n = proxy_node(node);
+    g_autofree struct file_handle *handle = get_file_handle(n);
+
+    state->born = n->born;
+    if (!handle && n->file_handle) {
+        handle = file_handle_copy(n->file_handle);
+    }
+    if (handle) {
+        host_handle_to_state(handle, state);
+    }
 }
 
 FsNode *proxy_restore_node(FsExport *fs, const FsNodeState *state)
 {
     ProxyNode *n = node_alloc(fs, state->born);
+    ProxyFs *ps = fs->priv;
 
+    if (ps->file_handles) {
+        n->file_handle = host_handle_of_state(state);
+    }
     fs_node_init_restored(&n->node, fs, state);
     return &n->node;
 }
@@ -475,6 +546,7 @@ void proxy_node_free(FsNode *node)
             proxy_forget(proxy_channel_of(node), n->handle, n->handle_refs);
         }
     }
+    g_free(n->file_handle);
     g_free(n);
 }
 

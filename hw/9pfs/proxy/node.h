@@ -11,7 +11,7 @@
 #ifndef HW_9PFS_PROXY_NODE_H
 #define HW_9PFS_PROXY_NODE_H
 
-#include "fsdev/shared/hostfs.h"
+#include "fsdev/shared/file-handle.h"
 #include "hw/9pfs/host/device-numbers.h"
 #include "hw/9pfs/host/fd-budget.h"
 #include "link.h"
@@ -25,6 +25,11 @@ typedef struct ProxyFs {
     /* The helper adopts descriptors on this mount; 0: it adopts none */
     uint64_t mount;
     uint64_t last_adopted;      /* number of the last handle that QEMU made */
+    /* Migrations bring file handles, with which the helper finds inodes */
+    bool file_handles;
+    /* To the helper, some files stand for devices (special-file.h) */
+    bool maps_devices;
+    int mount_id;               /* with them: file_handle_mount() of the root */
     uint32_t handles;           /* nodes with a handle of this helper */
     uint32_t handles_max;       /* limit, once the helper was full; or 0 */
     /* Unused nodes with a handle, the least recently used first */
@@ -44,6 +49,8 @@ struct ProxyNode {
     uint32_t helper_epoch;      /* of the helper that has the handle: link.h */
     uint64_t born;              /* time of the inode's birth, or 0 */
     HostFd path_fd;             /* O_PATH descriptor, or none */
+    /* The host's, foreign, while there is no descriptor; or NULL */
+    struct file_handle *file_handle;
     QTAILQ_ENTRY(ProxyNode) idle;
 };
 
@@ -81,6 +88,12 @@ const ProxyHello *proxy_hello_of(const ProxyFs *ps);
 /* A new node without a handle, with a reference for the caller */
 ProxyNode *proxy_node_new(FsExport *fs, const FsAttr *attr);
 
+/* The node has a descriptor, which leads to its file handle at any time. */
+static inline void proxy_node_drop_file_handle(ProxyNode *n)
+{
+    g_clear_pointer(&n->file_handle, g_free);
+}
+
 /* FsDriver operations, as fs/driver.h describes them */
 void proxy_node_free(FsNode *node);
 void proxy_save_node(FsNode *node, FsNodeState *state);
@@ -88,6 +101,12 @@ FsNode *proxy_restore_node(FsExport *fs, const FsNodeState *state);
 
 /* The node of the inode with @attr, with a reference; NULL if there is none */
 FsNode *proxy_node_known(FsExport *fs, const FsAttr *attr);
+
+/*
+ * Whether @attr, of the inode of @node, has another type because the host has
+ * made a file into one that stands for a device, or the reverse
+ */
+bool proxy_node_retyped(FsNode *node, const FsAttr *attr);
 
 /* Whether the node has a handle of the present helper */
 bool proxy_node_has_handle(FsNode *node);
@@ -125,7 +144,13 @@ int coroutine_fn proxy_node_lookup_fd(FsNode *node);
 int coroutine_fn proxy_node_nowait_fd(FsNode *node);
 
 /* Translates the ids in the kernel's attributes into the guest's. */
-void proxy_attr_inside(const ProxyFs *ps, FsAttr *attr);
+void proxy_ids_inside(const ProxyFs *ps, FsAttr *attr);
+
+/*
+ * Turns the kernel's attributes into the guest's. False, and nothing is done,
+ * if only the helper knows what the guest sees.
+ */
+bool proxy_attr_inside(const ProxyFs *ps, FsAttr *attr);
 
 /*
  * Replies

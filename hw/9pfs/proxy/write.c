@@ -13,6 +13,9 @@
  * A guest may set the bits while it writes. A change of the mode that sets
  * them waits for QEMU's own writes to the file, and meanwhile all others go
  * through the helper. If the host sets them during a write, they may go.
+ *
+ * The helper opens the file for its write. If it may not, QEMU writes: the
+ * guest has the file open for that, and its user may not keep the bits either.
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
@@ -114,5 +117,11 @@ ssize_t coroutine_fn proxy_write(FsCall *call, FsFile *file,
         ret = host_file_write_plain(call, file, iov, niov, offset, &set_id);
         n->writes--;
     }
-    return set_id ? write_in_helper(call, file, iov, niov, offset) : ret;
+    if (set_id) {
+        ret = write_in_helper(call, file, iov, niov, offset);
+        if (ret == -EACCES) {
+            ret = host_file_write(call, file, iov, niov, offset);
+        }
+    }
+    return ret;
 }

@@ -183,7 +183,8 @@ int coroutine_fn p9_attach(P9Request *req)
     }
 
     /* A fid goes into the table first, which blocks migration. */
-    attach = p9_attach_new(attach_uid(n_uname, uname), s->fs->root);
+    req->call.user = attach_uid(n_uname, uname);
+    attach = p9_attach_new(req->call.user, s->fs->root);
     fid = p9_fid_new(s, id, attach, s->fs->root, NULL);
     ret = p9_fid_insert(fid);
     if (ret < 0) {

@@ -138,15 +138,37 @@ int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid)
     return ret == 0 && !S_ISDIR((*fid)->node->type) ? -ENOTDIR : ret;
 }
 
+/* If @ret says that there is a fid, the request is for its user. */
+static int request_of(P9Request *req, P9Fid *const *fid, int ret)
+{
+    if (ret == 0) {
+        req->call.user = (*fid)->attach->uid;
+    }
+    return ret;
+}
+
 int p9_request_fid(P9Request *req, uint32_t id, P9Fid **fid)
 {
-    return marshal_done(&req->r) ? p9_fid_get_attached(req->s, id, fid)
-                                 : -EINVAL;
+    return marshal_done(&req->r)
+           ? request_of(req, fid, p9_fid_get_attached(req->s, id, fid))
+           : -EINVAL;
 }
 
 int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid)
 {
-    return marshal_done(&req->r) ? p9_fid_get_dir(req->s, id, fid) : -EINVAL;
+    return marshal_done(&req->r)
+           ? request_of(req, fid, p9_fid_get_dir(req->s, id, fid)) : -EINVAL;
+}
+
+int p9_request_any(P9Request *req, uint32_t id, P9Fid **fid)
+{
+    return marshal_done(&req->r)
+           ? request_of(req, fid, p9_fid_get(req->s, id, fid)) : -EINVAL;
+}
+
+int p9_request_io(P9Request *req, uint32_t id, P9Fid **fid)
+{
+    return request_of(req, fid, p9_fid_get_found(req->s, id, fid));
 }
 
 int coroutine_fn p9_open_file(FsCall *call, FsNode *node, int flags,

@@ -23,6 +23,7 @@ typedef struct P9DirPos {
 typedef struct P9EmptyReads {
     uint64_t offset;
     unsigned times;
+    int64_t last;               /* when it was last answered, ns */
 } P9EmptyReads;
 
 /*
@@ -93,10 +94,15 @@ int p9_fid_get_dir(P9Server *s, uint32_t id, P9Fid **fid);
 
 /*
  * Handlers that have read their whole message call one of these for the fid
- * that it is about: as above, and -EINVAL if the message was malformed.
+ * that it is about: as above, and -EINVAL if the message was malformed. The
+ * request is from then on the fid's user's (FsCall.user).
  */
 int p9_request_fid(P9Request *req, uint32_t id, P9Fid **fid);
 int p9_request_dir(P9Request *req, uint32_t id, P9Fid **fid);
+/* The same as p9_fid_get() */
+int p9_request_any(P9Request *req, uint32_t id, P9Fid **fid);
+/* p9_fid_get_found(), for messages whose data may be in the guest's memory */
+int p9_request_io(P9Request *req, uint32_t id, P9Fid **fid);
 
 /* FsDriver.open_file, within the export's max_open_files */
 int coroutine_fn p9_open_file(FsCall *call, FsNode *node, int flags,

@@ -7,7 +7,8 @@
  * of its message type, which parses the rest, calls the driver, and builds the
  * reply. Handlers are grouped by subject. From top to bottom, the files are:
  *
- *   state-save.c  a session on its way to another process
+ *   state-save.c, state-settle.c
+ *                 a session on its way to another process, and its files
  *   state-load.c, state-find.c, state-records.c, state-fids.c
  *                 the other way: all of it, finding its files, its records
  *   server.c      the server's life, and which handler a message has
@@ -49,6 +50,7 @@
 #include "fsdev/shared/marshal.h"
 #include "qemu/notify.h"
 #include "qemu/queue.h"
+#include "qapi/qapi-types-migration.h"
 #include "qom/object.h"
 #include "block/aio.h"
 #include "hw/9pfs/fs/driver.h"
@@ -139,6 +141,12 @@ struct P9Request {
  * server.c
  */
 
+/* Its server hears of the migrations of one MigMode. */
+typedef struct P9Migrated {
+    NotifierWithReturn notifier;
+    P9Server *server;
+} P9Migrated;
+
 struct P9Server {
     FsExport *fs;
     P9Export *export;
@@ -168,7 +176,7 @@ struct P9Server {
     GHashTable *fids;
     Error *migration_blocker;   /* while there are fids that cannot migrate */
     P9LockTable locks;
-    NotifierWithReturn migrated;
+    P9Migrated migrated[MIG_MODE__MAX];
 };
 
 static inline const FsDriver *p9_driver(const P9Request *req)

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
+#include "qemu/timer.h"
 #include "messages.h"
 #include "hw/9pfs/fs/throttle.h"
 
@@ -34,18 +35,41 @@ static int io_check(const P9Fid *fid, int access)
  * at one offset the server waits before the next one. That spares the
  * processor, and a signal now finds the process waiting for a reply, gives that
  * up, and ends the loop. A program that polls for new data hardly notices.
+ *
+ * Sometimes it is a thread of the guest's kernel that asks, while the process
+ * waits for that thread and cannot be killed. Only an error ends this, so after
+ * ten seconds the Tread gets EIO. A pause before a Tread speaks against such a
+ * loop: a program that polls and sleeps gets no error.
  */
 #define EMPTY_READS_MAX     1000
+#define EMPTY_READS_END     2000
 #define EMPTY_READ_WAIT_NS  (10 * SCALE_MS)
+#define EMPTY_PAUSE_NS      (50 * SCALE_MS)
+/* The empty replies that a pause makes up for */
+#define EMPTY_PAUSE_WORTH   20
 
-/* Waits if the Tread repeats many that were empty: 0 or -EINTR. */
+/*
+ * Waits if the Tread repeats many that were empty: 0 or -EINTR; -EIO if it
+ * repeats too many.
+ */
 static int coroutine_fn read_calm(P9Request *req, const P9Fid *fid,
                                   uint64_t offset)
 {
-    const P9EmptyReads *empty = fid->empty;
+    P9EmptyReads *empty = fid->empty;
 
-    if (!empty || empty->offset != offset || empty->times < EMPTY_READS_MAX) {
+    if (!empty || empty->offset != offset) {
         return 0;
+    }
+    if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - empty->last >
+        EMPTY_PAUSE_NS) {
+        empty->times -= MIN(empty->times, EMPTY_PAUSE_WORTH);
+    }
+    if (empty->times < EMPTY_READS_MAX) {
+        return 0;
+    }
+    if (empty->times >= EMPTY_READS_END) {
+        empty->times = 0;
+        return -EIO;
     }
     return fs_call_sleep(&req->call, EMPTY_READ_WAIT_NS) ? 0 : -EINTR;
 }
@@ -67,9 +91,8 @@ static void read_count(P9Fid *fid, uint64_t offset, size_t done)
     if (empty->offset != offset) {
         *empty = (P9EmptyReads) { .offset = offset };
     }
-    if (empty->times < EMPTY_READS_MAX) {
-        empty->times++;
-    }
+    empty->times++;
+    empty->last = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
 }
 
 static ssize_t coroutine_fn read_file(P9Request *req, P9Fid *fid,
@@ -118,7 +141,7 @@ int coroutine_fn p9_read(P9Request *req)
     if (!marshal_done(&req->r)) {
         return -EINVAL;
     }
-    ret = p9_fid_get_found(req->s, id, &fid);
+    ret = p9_request_io(req, id, &fid);
     if (ret < 0) {
         return ret;
     }
@@ -203,7 +226,7 @@ int coroutine_fn p9_write(P9Request *req)
     if (count > req->s->msize - P9_TWRITE_HEADER) {
         return -EMSGSIZE;
     }
-    ret = p9_fid_get_found(req->s, id, &fid);
+    ret = p9_request_io(req, id, &fid);
     if (ret < 0) {
         return ret;
     }

@@ -137,7 +137,8 @@ static void jobs_end(void *opaque)
     }
 }
 
-bool p9_jobs_wait(P9Server *s, const unsigned *count, int64_t deadline)
+bool coroutine_mixed_fn p9_jobs_wait(P9Server *s, const unsigned *count,
+                                     int64_t deadline)
 {
     int64_t left = deadline - qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
 
@@ -146,7 +147,7 @@ bool p9_jobs_wait(P9Server *s, const unsigned *count, int64_t deadline)
                                           1));
 }
 
-void p9_jobs_run(P9Jobs *jobs, int64_t deadline)
+void coroutine_mixed_fn p9_jobs_run(P9Jobs *jobs, int64_t deadline)
 {
     P9Server *s = jobs->s;
 

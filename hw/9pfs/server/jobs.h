@@ -48,12 +48,13 @@ struct P9Jobs {
 int64_t p9_jobs_deadline(unsigned seconds);
 
 /* p9_requests_wait() until @deadline, but for a second at least */
-bool p9_jobs_wait(P9Server *s, const unsigned *count, int64_t deadline);
+bool coroutine_mixed_fn p9_jobs_wait(P9Server *s, const unsigned *count,
+                                     int64_t deadline);
 
 /*
  * Runs all jobs, some at a time, and returns when done was called for each. It
- * may return a second after @deadline. Main thread, not in a coroutine.
+ * may return a second after @deadline. Main thread.
  */
-void p9_jobs_run(P9Jobs *jobs, int64_t deadline);
+void coroutine_mixed_fn p9_jobs_run(P9Jobs *jobs, int64_t deadline);
 
 #endif /* HW_9PFS_SERVER_JOBS_H */

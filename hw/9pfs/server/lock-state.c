@@ -17,9 +17,15 @@
  * source releases the locks, and the destination takes them when the VM
  * continues.
  *
- * Owners whose locks on the host are less than their ranges are weak. If the VM
- * continues at the source, because the migration failed, it takes the locks
- * back in the same way.
+ * In a postcopy migration, the VM continues there long before the session is
+ * over here, and some time after the source has sent the session. There the
+ * source looks for the destination's locks, and releases its own owner by owner
+ * once it sees them. It takes a lock for reading of a program of the host for
+ * one of the destination, too.
+ *
+ * Owners whose locks on the host are less than their ranges are weak. If the
+ * migration fails, the source takes the locks back in the same way, even if the
+ * VM does not continue yet.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -35,8 +41,10 @@
 
 /* How long the VM runs until locks must be back */
 #define RETAKE_TOTAL_S      10
-#define RETAKE_FIRST_NS     (2 * SCALE_MS)
-#define RETAKE_MOST_NS      (200 * SCALE_MS)
+
+/* How often locks are tried: first and later on */
+#define TASK_FIRST_NS       (2 * SCALE_MS)
+#define TASK_MOST_NS        (200 * SCALE_MS)
 
 void p9_locks_each(P9Server *s, void (*fn)(const P9LockOwner *, void *opaque),
                    void *opaque)
@@ -79,15 +87,20 @@ typedef enum LockWhat {
     LOCKS_NONE,
 } LockWhat;
 
-static int coroutine_fn range_set(FsCall *call, P9LockOwner *o, short type,
-                                  int64_t first, int64_t last)
+static struct flock host_lock(short type, int64_t first, int64_t last)
 {
-    struct flock lock = {
+    return (struct flock) {
         .l_type = type,
         .l_whence = SEEK_SET,
         .l_start = first,
         .l_len = last == INT64_MAX ? 0 : last - first + 1,
     };
+}
+
+static int coroutine_fn range_set(FsCall *call, P9LockOwner *o, short type,
+                                  int64_t first, int64_t last)
+{
+    struct flock lock = host_lock(type, first, last);
     int ret = o->s->fs->driver->lock(call, o->file, &lock, false);
 
     return ret == -EACCES ? -EAGAIN : ret;
@@ -234,23 +247,68 @@ static void lock_jobs_run(LockJobs *ljs, int64_t deadline)
     g_ptr_array_unref(ljs->owners);
 }
 
-/* Takes locks back, in the background */
-typedef struct P9Retake {
+/* Takes locks back, or gives them up, in the background */
+struct P9LockTask {
     P9Server *s;
     FsCall call;
-    bool late;                  /* not s->locks.retake any more */
-} P9Retake;
+    /*
+     * Tries once. Returns how many owners are left to be tried again; it gives
+     * up on them if @last.
+     */
+    unsigned coroutine_fn (*try)(P9LockTask *task, bool last);
+    int64_t end;
+    bool late;                  /* not s->locks.task any more */
+};
 
-static void retake_stop(P9Server *s)
+static void coroutine_fn task_co(void *opaque)
 {
-    P9Retake *r = s->locks.retake;
+    P9LockTask *task = opaque;
+    int64_t delay = TASK_FIRST_NS;
+    bool last;
 
-    if (r) {
+    fs_call_begin(&task->call);
+    do {
+        last = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= task->end;
+        if (task->try(task, last) == 0) {
+            break;
+        }
+        delay = MIN(delay * 2, TASK_MOST_NS);
+    } while (fs_call_sleep(&task->call, delay));
+    fs_call_end(&task->call);
+    if (task->late) {
+        p9_server_late(task->s);
+    } else {
+        task->s->locks.task = NULL;
+    }
+    g_free(task);
+}
+
+static void task_start(P9Server *s, int64_t end,
+                       unsigned coroutine_fn (*try)(P9LockTask *, bool last))
+{
+    P9LockTask *task;
+
+    if (s->locks.task || g_hash_table_size(s->locks.owners) == 0) {
+        return;
+    }
+    task = g_new0(P9LockTask, 1);
+    task->s = s;
+    task->try = try;
+    task->end = end;
+    s->locks.task = task;
+    qemu_coroutine_enter(qemu_coroutine_create(task_co, task));
+}
+
+static void task_stop(P9Server *s)
+{
+    P9LockTask *task = s->locks.task;
+
+    if (task) {
         /* It ends soon, but it may be in the driver just now. */
-        s->locks.retake = NULL;
-        r->late = true;
+        s->locks.task = NULL;
+        task->late = true;
         s->detached++;
-        fs_call_cancel(&r->call);
+        fs_call_cancel(&task->call);
     }
 }
 
@@ -271,7 +329,7 @@ static void share_begin(void *opaque)
     P9Server *s = opaque;
 
     /* It would make locks for writing of those that are shared now. */
-    retake_stop(s);
+    task_stop(s);
     s->locks.leaving = true;
 }
 
@@ -285,6 +343,64 @@ bool p9_locks_share(P9Server *s, Error **errp)
     return !ljs.err;
 }
 
+/*
+ * Whether another process has the last lock of an owner: the destination takes
+ * that one last.
+ */
+static bool coroutine_fn owner_seen(FsCall *call, P9LockOwner *o)
+{
+    const P9LockRange *range;
+    struct flock lock;
+
+    if (!o->ranges || o->ranges->len == 0 ||
+        (o->file->flags & O_ACCMODE) == O_WRONLY) {
+        return true;
+    }
+    range = &g_array_index(o->ranges, P9LockRange, o->ranges->len - 1);
+    lock = host_lock(F_WRLCK, range->first, range->last);
+    return o->s->fs->driver->lock(call, o->file, &lock, true) == 0 &&
+           lock.l_type != F_UNLCK;
+}
+
+/* P9LockTask.try: gives up locks that the destination has */
+static unsigned coroutine_fn leave_try(P9LockTask *task, bool last)
+{
+    g_autoptr(GPtrArray) owners = owners_all(task->s);
+    unsigned left = 0;
+    unsigned i;
+
+    for (i = 0; i < owners->len && !task->call.cancelled; i++) {
+        P9LockOwner *o = g_ptr_array_index(owners, i);
+
+        if (o->dropped) {
+            continue;
+        }
+        if (owner_seen(&task->call, o)) {
+            owner_set(&task->call, o, LOCKS_NONE);
+        } else {
+            left++;
+        }
+    }
+    return left;
+}
+
+static void leave_begin(void *opaque)
+{
+    task_start(opaque, INT64_MAX, leave_try);
+}
+
+static void leave_end(void *opaque)
+{
+    task_stop(opaque);
+}
+
+void p9_locks_leave(P9Server *s)
+{
+    if (s->locks.leaving) {
+        fs_context_run(s->ctx, leave_begin, s);
+    }
+}
+
 void p9_locks_release(P9Server *s)
 {
     LockJobs ljs = { .jobs = { .s = s }, .run = share_run, .what = LOCKS_NONE };
@@ -292,6 +408,7 @@ void p9_locks_release(P9Server *s)
     if (!s->locks.leaving) {
         return;
     }
+    fs_context_run(s->ctx, leave_end, s);
     lock_jobs_run(&ljs, p9_jobs_deadline(SHARE_PATIENCE_S));
     if (ljs.err) {
         warn_report_err(ljs.err);
@@ -302,32 +419,29 @@ void p9_locks_release(P9Server *s)
  * Taking locks back
  */
 
-/*
- * Tries once for all weak owners. Returns how many do not have their locks yet,
- * and gives up on them if @last.
- */
-static unsigned coroutine_fn retake_try(P9Retake *r, bool last)
+/* P9LockTask.try, for all weak owners */
+static unsigned coroutine_fn retake_try(P9LockTask *task, bool last)
 {
-    g_autoptr(GPtrArray) owners = owners_all(r->s);
+    g_autoptr(GPtrArray) owners = owners_all(task->s);
     unsigned left = 0;
     unsigned i;
     int ret;
 
-    for (i = 0; i < owners->len && !r->call.cancelled; i++) {
+    for (i = 0; i < owners->len && !task->call.cancelled; i++) {
         P9LockOwner *o = g_ptr_array_index(owners, i);
 
         if (!o->weak || o->dropped) {
             continue;
         }
-        ret = owner_set(&r->call, o, LOCKS_ALL);
-        if (ret == 0 || r->call.cancelled) {
+        ret = owner_set(&task->call, o, LOCKS_ALL);
+        if (ret == 0 || task->call.cancelled) {
             continue;
         }
         if (ret != -EAGAIN || last) {
             g_autofree char *path = owner_path(o);
 
             warn_report("fsdev '%s': the guest's lock of '%s' is lost after a "
-                        "migration: %s", r->s->fs->id, path,
+                        "migration: %s", task->s->fs->id, path,
                         ret == -EAGAIN ? "another program has one"
                                        : strerror(-ret));
             o->weak = false;
@@ -338,42 +452,13 @@ static unsigned coroutine_fn retake_try(P9Retake *r, bool last)
     return left;
 }
 
-static void coroutine_fn retake_co(void *opaque)
-{
-    P9Retake *r = opaque;
-    int64_t delay = RETAKE_FIRST_NS;
-    int64_t end = p9_jobs_deadline(RETAKE_TOTAL_S);
-    bool last;
-
-    fs_call_begin(&r->call);
-    do {
-        last = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= end;
-        if (retake_try(r, last) == 0) {
-            break;
-        }
-        delay = MIN(delay * 2, RETAKE_MOST_NS);
-    } while (fs_call_sleep(&r->call, delay));
-    fs_call_end(&r->call);
-    if (r->late) {
-        p9_server_late(r->s);
-    } else {
-        r->s->locks.retake = NULL;
-    }
-    g_free(r);
-}
-
 void p9_locks_cont(P9Server *s)
 {
-    P9Retake *r;
-
-    s->locks.leaving = false;
-    if (s->locks.retake || g_hash_table_size(s->locks.owners) == 0) {
-        return;
+    if (s->locks.leaving) {
+        task_stop(s);
     }
-    r = g_new0(P9Retake, 1);
-    r->s = s;
-    s->locks.retake = r;
-    qemu_coroutine_enter(qemu_coroutine_create(retake_co, r));
+    s->locks.leaving = false;
+    task_start(s, p9_jobs_deadline(RETAKE_TOTAL_S), retake_try);
 }
 
 void p9_locks_reset(P9Server *s)
@@ -381,7 +466,7 @@ void p9_locks_reset(P9Server *s)
     g_autoptr(GPtrArray) owners = owners_all(s);
     unsigned i;
 
-    retake_stop(s);
+    task_stop(s);
     s->locks.leaving = false;
     for (i = 0; i < owners->len; i++) {
         P9LockOwner *o = g_ptr_array_index(owners, i);
@@ -399,9 +484,13 @@ void p9_locks_reset(P9Server *s)
 static int coroutine_fn load_run(P9Job *job)
 {
     LockJob *lj = container_of(job, LockJob, job);
-    int ret = p9_lock_open(&job->call, lj->o->node, lj->o->access,
-                           &lj->file);
+    const P9LockUse *use = QLIST_FIRST(&lj->o->uses);
+    int ret;
 
+    if (use) {
+        job->call.user = use->fid->attach->uid;
+    }
+    ret = p9_lock_open(&job->call, lj->o->node, lj->o->access, &lj->file);
     if (ret < 0) {
         return ret;
     }

@@ -19,12 +19,14 @@ void p9_locks_each(P9Server *s, void (*fn)(const P9LockOwner *, void *opaque),
  * thread, as the next.
  */
 bool p9_locks_share(P9Server *s, Error **errp);
+/* It is on its way, or goes on there already: releases locks held there. */
+void p9_locks_leave(P9Server *s);
 /* It goes on there now: releases the locks that are shared. */
 void p9_locks_release(P9Server *s);
 
 /*
- * The VM continues: takes locks that the host has not, or only for reading, in
- * the background. Export's thread, as the next.
+ * The VM continues, or the session stays: takes locks that the host has not, or
+ * only for reading, in the background. Export's thread, as the next.
  */
 void p9_locks_cont(P9Server *s);
 /* Stops that, and ends all owners. */

@@ -78,7 +78,7 @@ void p9_locks_init(P9LockTable *locks)
     QLIST_INIT(&locks->waiters);
     locks->waiting = 0;
     locks->ranges = 0;
-    locks->retake = NULL;
+    locks->task = NULL;
 }
 
 void p9_locks_destroy(P9LockTable *locks)
@@ -362,7 +362,7 @@ static int lock_range(struct flock *lock, uint8_t type, uint64_t start,
 /* The fid of a lock: also -EINVAL, and -ENOLCK without support. */
 static int lock_fid(P9Request *req, uint32_t id, P9Fid **fid)
 {
-    int ret = p9_fid_get_attached(req->s, id, fid);
+    int ret = p9_request_fid(req, id, fid);
 
     if (ret < 0) {
         return ret;

@@ -10,6 +10,7 @@
 #include "fid.h"
 
 typedef struct P9LockWaiter P9LockWaiter;
+typedef struct P9LockTask P9LockTask;           /* lock-state.c */
 
 typedef struct P9LockTable {
     GHashTable *owners;
@@ -17,7 +18,7 @@ typedef struct P9LockTable {
     unsigned waiting;
     unsigned ranges;            /* locked ranges of all owners */
     bool leaving;               /* shared, for a session that goes elsewhere */
-    struct P9Retake *retake;    /* takes locks back; or NULL */
+    P9LockTask *task;           /* takes or gives up locks; or NULL */
 } P9LockTable;
 
 void p9_locks_init(P9LockTable *locks);

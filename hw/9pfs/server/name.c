@@ -363,10 +363,7 @@ int coroutine_fn p9_remove(P9Request *req)
     int ret;
 
     id = marshal_get_u32(&req->r);
-    if (!marshal_done(&req->r)) {
-        return -EINVAL;
-    }
-    ret = p9_fid_get(req->s, id, &fid);
+    ret = p9_request_any(req, id, &fid);
     if (ret < 0) {
         return ret;
     }

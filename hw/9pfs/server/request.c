@@ -17,6 +17,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/coroutine.h"
 #include "qemu/iov.h"
 #include "qemu/timer.h"
 #include "block/aio-wait.h"
@@ -26,6 +27,10 @@
 #define BUFFER_INITIAL  256
 /* Larger buffers are not kept. */
 #define BUFFER_KEEP     8192
+
+/* How often a coroutine looks at a count: first and later on */
+#define WAIT_FIRST_NS   (50 * SCALE_US)
+#define WAIT_MOST_NS    (5 * SCALE_MS)
 
 /* The kernel's errno values are below this. */
 #define ERRNO_END       4096
@@ -39,11 +44,31 @@ static void wait_timeout(void *opaque)
     *(bool *)opaque = true;
 }
 
-bool p9_requests_wait(P9Server *s, const unsigned *count, unsigned seconds)
+static bool coroutine_fn wait_co(const unsigned *count, unsigned seconds)
+{
+    int64_t end = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) +
+                  seconds * NANOSECONDS_PER_SECOND;
+    int64_t delay = WAIT_FIRST_NS;
+
+    while (qatomic_read(count)) {
+        if (seconds && qemu_clock_get_ns(QEMU_CLOCK_REALTIME) >= end) {
+            return false;
+        }
+        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, delay);
+        delay = MIN(2 * delay, WAIT_MOST_NS);
+    }
+    return true;
+}
+
+bool coroutine_mixed_fn p9_requests_wait(P9Server *s, const unsigned *count,
+                                         unsigned seconds)
 {
     bool late = false;
     QEMUTimer timer;
 
+    if (qemu_in_coroutine()) {
+        return wait_co(count, seconds);
+    }
     aio_timer_init(qemu_get_current_aio_context(), &timer,
                    QEMU_CLOCK_REALTIME, SCALE_NS, wait_timeout, &late);
     if (seconds) {

@@ -109,8 +109,10 @@ bool p9_request_hold(P9Request *req, int ret);
 /*
  * Waits until *@count, one of the counts in P9Server, is 0. Returns false
  * if that takes longer than @seconds (0: no limit). Main thread, or the
- * export's thread; it serves its other events while it waits.
+ * export's thread; it serves its other bottom halves while it waits. A
+ * coroutine of the main thread yields instead.
  */
-bool p9_requests_wait(P9Server *s, const unsigned *count, unsigned seconds);
+bool coroutine_mixed_fn p9_requests_wait(P9Server *s, const unsigned *count,
+                                         unsigned seconds);
 
 #endif /* HW_9PFS_SERVER_REQUEST_H */

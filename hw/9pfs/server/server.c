@@ -385,14 +385,44 @@ void p9_server_reset(P9Server *s)
  * From new to free
  */
 
-/* A migration from here has ended. Main thread, as the next. */
+static void p9_locks_stay(void *opaque)
+{
+    P9Server *s = opaque;
+
+    if (s->locks.leaving) {
+        p9_locks_cont(s);
+    }
+}
+
+/*
+ * A migration from here has ended. If it failed, the VM may stand still for
+ * long, but it keeps its locks. Main thread, as the next.
+ */
 static int p9_server_migrated(NotifierWithReturn *notifier, MigrationEvent *e,
                               Error **errp)
 {
-    if (e->type == MIG_EVENT_PRECOPY_DONE) {
-        p9_locks_release(container_of(notifier, P9Server, migrated));
+    P9Server *s = container_of(notifier, P9Migrated, notifier)->server;
+
+    if (e->type == MIG_EVENT_PRECOPY_DONE && migration_is_running()) {
+        /* In postcopy, the destination has yet to read the session. */
+        p9_locks_leave(s);
+    } else if (e->type == MIG_EVENT_PRECOPY_DONE) {
+        p9_locks_release(s);
+    } else if (e->type == MIG_EVENT_PRECOPY_FAILED) {
+        fs_context_run(s->ctx, p9_locks_stay, s);
     }
     return 0;
+}
+
+static void p9_server_watch_migration(P9Server *s)
+{
+    MigMode mode;
+
+    for (mode = 0; mode < MIG_MODE__MAX; mode++) {
+        s->migrated[mode].server = s;
+        migration_add_notifier_mode(&s->migrated[mode].notifier,
+                                    p9_server_migrated, mode);
+    }
 }
 
 static void p9_server_destroy(void *opaque)
@@ -428,7 +458,7 @@ P9Server *p9_server_new(FsExport *fs, AioContext *ctx, const char *owner,
     p9_requests_init(s);
     p9_fids_init(s);
     p9_locks_init(&s->locks);
-    migration_add_notifier(&s->migrated, p9_server_migrated);
+    p9_server_watch_migration(s);
     return s;
 }
 
@@ -441,8 +471,12 @@ static void p9_free_begin(void *opaque)
 
 void p9_server_free(P9Server *s, Object *keep)
 {
+    MigMode mode;
+
     /* Not later: another server's notifier may wait while this one is freed. */
-    migration_remove_notifier(&s->migrated);
+    for (mode = 0; mode < MIG_MODE__MAX; mode++) {
+        migration_remove_notifier(&s->migrated[mode].notifier);
+    }
     p9_server_reset(s);
     if (keep) {
         s->keep = object_ref(keep);

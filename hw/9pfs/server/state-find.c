@@ -13,6 +13,8 @@
  * deleted on a file server. Other files are found when the guest uses them, and
  * are stale then if they are missing; but those without a name are looked up at
  * once, because such a file ends with the source's process.
+ *
+ * Each operation has the rights of a user of the session, as at the source.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -118,11 +120,79 @@ static void nodes_unplaced(void *opaque)
 }
 
 /*
+ * Users
+ */
+
+/* The record of a node; NULL for one that is not of the stream */
+static LoadNode *record_of(const P9StateLoad *l, FsNode *node)
+{
+    gpointer number;
+
+    return g_hash_table_lookup_extended(l->known, node, NULL, &number)
+           ? load_node_at(l, GPOINTER_TO_UINT(number)) : NULL;
+}
+
+/* The directories above @node are looked up as @user, if as nobody so far. */
+static void climb_as(const P9StateLoad *l, FsNode *node, uint32_t user)
+{
+    const FsEntry *where;
+    LoadNode *above;
+
+    while ((where = fs_node_where(node))) {
+        node = where->parent;
+        above = record_of(l, node);
+        if (!above || above->user != FS_USER_NONE) {
+            break;
+        }
+        above->user = user;
+    }
+}
+
+/*
+ * A node is looked up as the user of a fid on it. If there is none, it is a
+ * directory in the way to one, or has no name any more, and any user will do
+ * who has come that way.
+ */
+static void choose_users(void *opaque)
+{
+    P9StateLoad *l = opaque;
+    uint32_t other = FS_USER_NONE;
+    GHashTableIter iter;
+    LoadNode *n;
+    P9Fid *fid;
+    unsigned i;
+
+    for (i = 0; i < l->nodes->len; i++) {
+        load_node_at(l, i)->user = FS_USER_NONE;
+    }
+    g_hash_table_iter_init(&iter, l->s->fids);
+    while (g_hash_table_iter_next(&iter, (gpointer *)&fid, NULL)) {
+        n = fid->lost ? NULL : record_of(l, fid->node);
+        if (n && n->user == FS_USER_NONE) {
+            n->user = other = fid->attach->uid;
+        }
+    }
+    g_hash_table_iter_init(&iter, l->s->fids);
+    while (g_hash_table_iter_next(&iter, (gpointer *)&fid, NULL)) {
+        if (!fid->lost) {
+            climb_as(l, fid->node, fid->attach->uid);
+        }
+    }
+    for (i = 0; i < l->nodes->len; i++) {
+        n = load_node_at(l, i);
+        if (n->user == FS_USER_NONE) {
+            n->user = other;
+        }
+    }
+}
+
+/*
  * Jobs
  */
 
 typedef struct FindJob {
     P9Job job;
+    uint32_t user;
     FsNode *node;               /* a reference */
     /* For an open file */
     P9Fid *fid;                 /* a reference; NULL: only looks the node up */
@@ -162,7 +232,10 @@ static int coroutine_fn look_up(FsCall *call, FsNode *node)
 
 static int coroutine_fn node_run(P9Job *job)
 {
-    return look_up(&job->call, container_of(job, FindJob, job)->node);
+    FindJob *fj = container_of(job, FindJob, job);
+
+    job->call.user = fj->user;
+    return look_up(&job->call, fj->node);
 }
 
 static bool must_look_up(const P9StateLoad *l, const FsNode *node)
@@ -189,6 +262,7 @@ static P9Job *node_next(P9Jobs *jobs)
     fj->job.run = node_run;
     fj->job.free = find_job_free;
     fj->node = fs_node_ref(n->node);
+    fj->user = n->user;
     return &fj->job;
 }
 
@@ -210,6 +284,7 @@ static int coroutine_fn open_run(P9Job *job)
     if (fj->node->fs->readonly && (fj->flags & O_ACCMODE) != O_RDONLY) {
         return -EROFS;
     }
+    job->call.user = fj->user;
     ret = look_up(&job->call, fj->node);
     return ret < 0 ? ret : p9_open_file(&job->call, fj->node, fj->flags,
                                         &fj->file);
@@ -231,6 +306,7 @@ static P9Job *open_next(P9Jobs *jobs)
     fj->job.free = find_job_free;
     fj->fid = p9_fid_ref(o->fid);
     fj->node = fs_node_ref(o->fid->node);
+    fj->user = o->fid->attach->uid;
     fj->flags = o->flags;
     fj->fsync_error = o->fsync_error;
     return &fj->job;
@@ -324,6 +400,7 @@ void p9_load_find(P9StateLoad *l)
 
     l->deadline = p9_jobs_deadline(FIND_PATIENCE_S);
     fs_context_run(s->ctx, nodes_unplaced, l);
+    fs_context_run(s->ctx, choose_users, l);
     find_jobs_run(l, node_next, node_done);
     find_jobs_run(l, open_next, open_done);
     if (!l->err) {
@@ -358,6 +435,8 @@ static int coroutine_fn dev_run(P9Job *job)
     unsigned n;
     int ret;
 
+    /* For no user: the session learns a number, and its users come later. */
+    job->call.user = 0;
     for (; left > 0; names += n, left -= n) {
         FsWalk walk = { .walked = 0 };
         g_autoptr(FsNode) node = NULL;

@@ -27,6 +27,7 @@ typedef struct LoadNode {
     bool used;                  /* is open or has locks */
     bool lost;                  /* a lost fid means it (P9Fid.lost), */
     bool alive;                 /* another fid does */
+    uint32_t user;              /* as whom it is looked up (FsCall.user) */
 } LoadNode;
 
 typedef struct LoadAttach {

@@ -15,6 +15,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "end.h"
 #include "lock-state.h"
 #include "state-find.h"
 #include "state-records.h"
@@ -108,6 +109,7 @@ static void load_begin(void *opaque)
         p9_qid_map_destroy(&export->qids);
     }
     l->resets = l->s->resets;
+    l->s->detached++;
     l->devs = g_array_new(false, false, sizeof(LoadDev));
     l->nodes = g_array_new(false, false, sizeof(LoadNode));
     g_array_set_clear_func(l->nodes, load_clear_node);
@@ -130,8 +132,9 @@ P9StateLoad *p9_server_load_begin(P9Server *s)
 }
 
 /*
- * While the stream does not go on, the device may be reset, and then fids and
- * owners that were loaded are gone. Sets l->err in that case.
+ * While the stream does not go on, or files are found, the device may be reset
+ * or unplugged, and then fids and owners that were loaded are gone. Sets l->err
+ * in that case.
  */
 static bool load_lives(P9StateLoad *l)
 {
@@ -185,6 +188,7 @@ static void load_free(void *opaque)
     g_free(l->qids_used[false]);
     g_free(l->qids_used[true]);
     error_free(l->err);
+    p9_server_late(l->s);
     g_free(l);
 }
 
@@ -228,7 +232,7 @@ bool p9_server_load_end(P9StateLoad *l, bool snapshot, Error **errp)
     } else if (!l->err) {
         p9_load_find(l);
     }
-    if (l->err) {
+    if (!load_lives(l)) {
         error_propagate(errp, g_steal_pointer(&l->err));
         p9_server_load_abort(l);
         return false;

@@ -12,18 +12,16 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "jobs.h"
+#include "qemu/error-report.h"
 #include "lock-owner.h"
 #include "lock-state.h"
 #include "messages.h"
 #include "state.h"
 #include "state-format.h"
+#include "state-settle.h"
 #include "xattr.h"
 #include "hw/9pfs/fs/context.h"
 #include "hw/9pfs/trace.h"
-
-/* How long files may take to be settled, in seconds */
-#define SETTLE_PATIENCE_S   30
 
 typedef struct SaveDev {
     uint64_t dev;
@@ -61,6 +59,7 @@ typedef struct P9Save {
     GHashTable *dev_index;      /* dev -> number */
     GArray *qids;               /* of SaveQid */
     GArray *locks;              /* of SaveLock */
+    bool warns;                 /* an open file has no name and no handle */
 
     unsigned phase;
     unsigned at;                /* the next record of the phase */
@@ -323,9 +322,31 @@ static bool put_qid(P9Save *v)
     return true;
 }
 
+/* What the stream says of @node, and a handle if there is one */
+static FsNodeState node_state(P9Save *v, FsNode *node)
+{
+    FsNodeState state = {
+        .dev = node->dev,
+        .ino = node->ino,
+        .type = node->type,
+        .gen_state = node->gen_state,
+        .gen = node->gen,
+    };
+
+    if (!node->detached) {
+        v->s->fs->driver->save_node(node, &state);
+    }
+    return state;
+}
+
+static bool can_be_found(P9Save *v, FsNode *node)
+{
+    return has_path(node) || node_state(v, node).handle_size > 0;
+}
+
 static bool put_node(P9Save *v)
 {
-    FsNodeState state = { };
+    FsNodeState state;
     FsNode *node;
     uint8_t *size;
 
@@ -333,14 +354,7 @@ static bool put_node(P9Save *v)
         return false;
     }
     node = g_ptr_array_index(v->nodes.objects, v->at);
-    state.dev = node->dev;
-    state.ino = node->ino;
-    state.type = node->type;
-    state.gen_state = node->gen_state;
-    state.gen = node->gen;
-    if (!node->detached) {
-        v->s->fs->driver->save_node(node, &state);
-    }
+    state = node_state(v, node);
     size = put_begin(v, P9_STATE_NODE);
     marshal_put_u32(&v->w, dev_number(v, state.dev));
     marshal_put_u64(&v->w, state.ino);
@@ -434,6 +448,7 @@ static bool put_fid(P9Save *v)
                            : P9_STATE_NONE);
     marshal_put_u8(&v->w, flags);
     if (fid->file) {
+        v->warns = v->warns || !can_be_found(v, fid->node);
         marshal_put_u32(&v->w, p9_open_wire_flags(fid->file->flags & ~O_TRUNC));
         marshal_put_u32(&v->w, -fid->file->fsync_error);
     }
@@ -517,93 +532,6 @@ static void save_fill(void *opaque)
 }
 
 /*
- * Settling files
- */
-
-typedef struct SettleJob {
-    P9Job job;
-    FsFile *file;               /* a reference */
-} SettleJob;
-
-typedef struct Settle {
-    P9Jobs jobs;
-    GPtrArray *files;           /* of FsFile; references */
-} Settle;
-
-static int coroutine_fn settle_run(P9Job *job)
-{
-    FsFile *file = container_of(job, SettleJob, job)->file;
-
-    return file->node->fs->driver->settle(&job->call, file);
-}
-
-static void settle_free(P9Job *job)
-{
-    SettleJob *sj = container_of(job, SettleJob, job);
-
-    fs_file_unref(sj->file);
-    g_free(sj);
-}
-
-static P9Job *settle_next(P9Jobs *jobs)
-{
-    GPtrArray *files = container_of(jobs, Settle, jobs)->files;
-    SettleJob *sj;
-
-    if (files->len == 0) {
-        return NULL;
-    }
-    sj = g_new0(SettleJob, 1);
-    sj->job.run = settle_run;
-    sj->job.free = settle_free;
-    sj->file = g_ptr_array_steal_index(files, files->len - 1);
-    return &sj->job;
-}
-
-/* The error is the guest's: it asks for it with Tfsync. */
-static void settle_done(P9Jobs *jobs, P9Job *job, int ret)
-{
-    if (ret < 0) {
-        container_of(job, SettleJob, job)->file->fsync_error = ret;
-    }
-}
-
-static void settle_gather(void *opaque)
-{
-    Settle *settle = opaque;
-    GHashTableIter iter;
-    P9Fid *fid;
-
-    g_hash_table_iter_init(&iter, settle->jobs.s->fids);
-    while (g_hash_table_iter_next(&iter, (gpointer *)&fid, NULL)) {
-        if (fid->file && fs_file_flags_write(fid->file->flags)) {
-            g_ptr_array_add(settle->files, fs_file_ref(fid->file));
-        }
-    }
-}
-
-/*
- * What the guest wrote is in its files for other hosts to see. That of a closed
- * file is there when close(2) has ended, which comes after the reply to Tclunk.
- * Main thread.
- */
-static void save_settle(P9Server *s)
-{
-    int64_t deadline = p9_jobs_deadline(SETTLE_PATIENCE_S);
-    Settle settle = {
-        .jobs = { .s = s, .next = settle_next, .done = settle_done },
-        .files = g_ptr_array_new(),
-    };
-
-    if (s->fs->driver->settle) {
-        fs_context_run(s->ctx, settle_gather, &settle);
-        p9_jobs_run(&settle.jobs, deadline);
-        p9_jobs_wait(s, s->fs->closing, deadline);
-    }
-    g_ptr_array_unref(settle.files);
-}
-
-/*
  * Begin and end
  */
 
@@ -673,7 +601,7 @@ bool p9_server_save(P9Server *s, bool leaving, P9StateSink *sink, void *opaque,
         return false;
     }
     if (leaving) {
-        save_settle(s);
+        p9_state_settle(s);
         if (!p9_locks_share(s, errp)) {
             return false;
         }
@@ -687,5 +615,10 @@ bool p9_server_save(P9Server *s, bool leaving, P9StateSink *sink, void *opaque,
         sink(opaque, v.block, v.size);
     }
     fs_context_run(s->ctx, save_end, &v);
+    if (leaving && v.warns) {
+        warn_report("fsdev '%s': the guest has a file open that has no name; "
+                    "only an export with on-missing=stale takes the guest, and "
+                    "there the file is stale", s->fs->id);
+    }
     return true;
 }

@@ -43,15 +43,15 @@ typedef struct P9StateLoad P9StateLoad;
  * Begins to load: the session of before ends, and the state takes its place
  * with p9_server_load_end(). Main thread, as all of these.
  */
-P9StateLoad *p9_server_load_begin(P9Server *s);
+P9StateLoad *coroutine_mixed_fn p9_server_load_begin(P9Server *s);
 
 /*
  * Takes the next block, of at most P9_STATE_BLOCK_MAX bytes, and may change it.
  * Returns false with an error that names the fsdev; then only
  * p9_server_load_abort() may follow.
  */
-bool p9_server_load_block(P9StateLoad *l, void *block, size_t size,
-                          Error **errp);
+bool coroutine_mixed_fn p9_server_load_block(P9StateLoad *l, void *block,
+                                             size_t size, Error **errp);
 
 /*
  * After the last block: finds files again as on-missing= says, opens the open
@@ -60,9 +60,10 @@ bool p9_server_load_block(P9StateLoad *l, void *block, size_t size,
  * stale. Returns false with an error that names the fsdev and what is missing,
  * and then the session is empty. Frees @l in both cases.
  */
-bool p9_server_load_end(P9StateLoad *l, bool snapshot, Error **errp);
+bool coroutine_mixed_fn p9_server_load_end(P9StateLoad *l, bool snapshot,
+                                           Error **errp);
 
 /* After an error of the stream: the session is empty. Frees @l. */
-void p9_server_load_abort(P9StateLoad *l);
+void coroutine_mixed_fn p9_server_load_abort(P9StateLoad *l);
 
 #endif /* HW_9PFS_SERVER_STATE_H */

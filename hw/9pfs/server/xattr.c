@@ -10,7 +10,7 @@
  * fids is limited (the fsdev's max_xattr).
  *
  * The guest may use the names of fsdev/shared/xattr-names.h, and sees no others
- * in a list. Drivers get no other names.
+ * in a list. Drivers get the host's form of them.
  */
 #include "qemu/osdep.h"
 #include "qemu/iov.h"
@@ -20,7 +20,8 @@
 #include "xattr.h"
 
 struct P9Xattr {
-    char *name;                 /* to be set by Tclunk; NULL: Tread only */
+    char *name;                 /* the guest's, to be set by Tclunk; NULL:
+                                   Tread only */
     uint8_t *value;
     size_t size;
     size_t filled;              /* bytes written so far */
@@ -61,6 +62,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     g_autoptr(P9Fid) fid = NULL;
     uint32_t id, newid;
     const char *name;
+    FsXattrName host;
     size_t name_len;
     P9Xattr *x;
     int ret;
@@ -76,7 +78,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     if (ret < 0) {
         return ret;
     }
-    ret = name_len ? fs_xattr_name_check(name, s->export->fs->file_caps) : 0;
+    ret = name_len ? fs_xattr_to_host(&s->export->fs->xattrs, name, host) : 0;
     if (ret < 0) {
         return ret;
     }
@@ -92,7 +94,7 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
     fid = p9_fid_new(s, newid, file->attach, file->node, NULL);
     fid->xattr = x;             /* and with it the slot */
     ret = p9_driver(req)->getxattr(&req->call, file->node,
-                                   name_len ? name : NULL,
+                                   name_len ? host : NULL,
                                    &x->value, &x->size);
     if (ret == 0 && req->detached) {
         ret = -EINTR;
@@ -101,8 +103,8 @@ int coroutine_fn p9_xattrwalk(P9Request *req)
         return ret;
     }
     if (!name_len) {
-        x->size = fs_xattr_list_filter((char *)x->value, x->size,
-                                       s->export->fs->file_caps);
+        x->size = fs_xattr_list_to_guest(&s->export->fs->xattrs,
+                                         (char *)x->value, x->size);
     }
     ret = p9_fid_insert(fid);
     if (ret < 0) {
@@ -122,6 +124,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     g_autoptr(P9Fid) file = NULL;
     g_autoptr(P9Fid) fid = NULL;
     const char *name;
+    FsXattrName host;
     uint32_t id, flags;
     uint64_t size;
     P9Xattr *x;
@@ -141,7 +144,7 @@ int coroutine_fn p9_xattrcreate(P9Request *req)
     if (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)) {
         return -EINVAL;
     }
-    ret = fs_xattr_name_check(name, s->export->fs->file_caps);
+    ret = fs_xattr_to_host(&s->export->fs->xattrs, name, host);
     if (ret < 0) {
         return ret;
     }
@@ -223,6 +226,8 @@ int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid)
 {
     const FsDriver *driver = p9_driver(req);
     P9Xattr *x = fid->xattr;
+    FsXattrName host;
+    int ret;
 
     if (!x->name) {
         return 0;
@@ -230,13 +235,18 @@ int coroutine_fn p9_xattr_commit(P9Request *req, P9Fid *fid)
     if (fid->lost) {
         return -ESTALE;
     }
+    /* The rules may be another helper's by now. */
+    ret = fs_xattr_to_host(&fid->s->fs->xattrs, x->name, host);
+    if (ret < 0) {
+        return ret;
+    }
     if (x->size == 0 && x->flags == XATTR_REPLACE) {
-        return driver->removexattr(&req->call, fid->node, x->name);
+        return driver->removexattr(&req->call, fid->node, host);
     }
     if (x->filled < x->size) {
         return x->filled ? -EINVAL : 0;
     }
-    return driver->setxattr(&req->call, fid->node, x->name,
+    return driver->setxattr(&req->call, fid->node, host,
                             x->value, x->size, x->flags);
 }
 
@@ -260,10 +270,11 @@ void p9_xattr_save(const P9Fid *fid, MarshalWriter *w)
 static bool xattr_may_set(const P9Fid *fid, const char *name, uint32_t flags)
 {
     const FsExport *fs = fid->s->fs;
+    FsXattrName host;
 
     return !fs->readonly && fs->driver->setxattr && fs->driver->removexattr &&
            !(flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)) &&
-           fs_xattr_name_check(name, fs->file_caps) == 0;
+           fs_xattr_to_host(&fs->xattrs, name, host) == 0;
 }
 
 bool p9_xattr_load(P9Fid *fid, MarshalReader *r)

@@ -456,7 +456,7 @@ static const Property virtio_9p_props[] = {
                             ON_OFF_AUTO_AUTO),
 };
 
-static void virtio_9p_class_init(ObjectClass *oc, void *data)
+static void virtio_9p_class_init(ObjectClass *oc, P9ClassData *data)
 {
     DeviceClass *device = DEVICE_CLASS(oc);
     VirtioDeviceClass *virtio = VIRTIO_DEVICE_CLASS(oc);

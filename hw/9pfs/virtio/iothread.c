@@ -28,6 +28,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "hw/virtio/virtio-bus.h"
+#include "hw/9pfs/compat.h"
 #include "hw/9pfs/virtio-9p.h"
 #include "hw/9pfs/fs/context.h"
 
@@ -117,7 +118,7 @@ void virtio_9p_iothread_stop(V9fsVirtioState *v)
 void virtio_9p_iothread_notify(V9fsVirtioState *v)
 {
     if (v->irqfd) {
-        virtio_notify_irqfd(VIRTIO_DEVICE(v), v->vq);
+        p9_virtio_notify_irqfd(VIRTIO_DEVICE(v), v->vq);
     } else {
         qemu_bh_schedule(v->main_bh);
     }

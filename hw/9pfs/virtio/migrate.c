@@ -14,9 +14,9 @@
  * is not whole, so it takes the requests at the end of that part
  * (VirtioDeviceClass.post_load).
  *
- * A migration comes in in a coroutine, and waits in it for the stream. The
- * server has others run while it waits for files, which needs a place outside
- * of any (load_step()).
+ * A migration comes in in a coroutine, which yields while it waits for the
+ * stream or for files: QMP goes on. A snapshot is loaded outside of coroutines,
+ * and the main thread waits.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -91,95 +91,25 @@ static int coroutine_mixed_fn load_read(QEMUFile *f, void *block, Error **errp)
     return size;
 }
 
-/* A step of the server */
-typedef struct LoadStep {
-    V9fsVirtioState *v;
-    P9StateLoad *l;
-    void (*fn)(struct LoadStep *step);
-    void *block;
-    size_t size;
-    Error *err;
-    bool ok;
-    Coroutine *co;
-} LoadStep;
-
-static void load_step_bh(void *opaque)
-{
-    LoadStep *step = opaque;
-
-    step->fn(step);
-    aio_co_wake(step->co);
-}
-
-static void coroutine_mixed_fn load_step(LoadStep *step,
-                                         void (*fn)(LoadStep *step))
-{
-    step->fn = fn;
-    if (qemu_in_coroutine()) {
-        step->co = qemu_coroutine_self();
-        aio_bh_schedule_oneshot(qemu_get_current_aio_context(), load_step_bh,
-                                step);
-        qemu_coroutine_yield();
-    } else {
-        fn(step);
-    }
-}
-
-static void load_step_begin(LoadStep *step)
-{
-    step->l = p9_server_load_begin(step->v->server);
-}
-
-static void load_step_block(LoadStep *step)
-{
-    step->ok = p9_server_load_block(step->l, step->block, step->size,
-                                    &step->err);
-}
-
-static void load_step_end(LoadStep *step)
-{
-    step->ok = p9_server_load_end(step->l, !runstate_check(RUN_STATE_INMIGRATE),
-                                  &step->err);
-}
-
-static void load_step_abort(LoadStep *step)
-{
-    p9_server_load_abort(step->l);
-}
-
-static void load_step_reset(LoadStep *step)
-{
-    p9_server_reset(step->v->server);
-}
-
 /* The server's blocks */
-static bool coroutine_mixed_fn load_server(LoadStep *step, QEMUFile *f,
-                                           Error **errp)
+static bool coroutine_mixed_fn load_server(V9fsVirtioState *v, QEMUFile *f,
+                                           void *block, Error **errp)
 {
-    Error *err = NULL;
+    P9StateLoad *l = p9_server_load_begin(v->server);
     int size;
 
-    load_step(step, load_step_begin);
-    while ((size = load_read(f, step->block, &err)) > 0) {
-        step->size = size;
-        load_step(step, load_step_block);
-        if (!step->ok) {
-            load_step(step, load_step_abort);
-            error_propagate(errp, step->err);
+    while ((size = load_read(f, block, errp)) > 0) {
+        if (!p9_server_load_block(l, block, size, errp)) {
+            p9_server_load_abort(l);
             return false;
         }
     }
     if (size < 0) {
-        load_step(step, load_step_abort);
-        error_prepend(&err, VIRTIO_9P_CANNOT_LOAD, step->v->tag);
-        error_propagate(errp, err);
+        p9_server_load_abort(l);
+        error_prepend(errp, VIRTIO_9P_CANNOT_LOAD, v->tag);
         return false;
     }
-    load_step(step, load_step_end);
-    if (!step->ok) {
-        error_propagate(errp, step->err);
-    }
-    return step->ok;
+    return p9_server_load_end(l, !runstate_check(RUN_STATE_INMIGRATE), errp);
 }
 
 /* The device's blocks */
@@ -203,26 +133,39 @@ static bool coroutine_mixed_fn load_requests(V9fsVirtioState *v, QEMUFile *f,
     return false;
 }
 
+static bool coroutine_mixed_fn load_session(V9fsVirtioState *v, QEMUFile *f,
+                                            Error **errp)
+{
+    ERRP_GUARD();
+    g_autofree void *block = g_malloc(P9_STATE_BLOCK_MAX);
+
+    if (!load_server(v, f, block, errp)) {
+        return false;
+    }
+    if (!load_requests(v, f, block, errp)) {
+        virtio_9p_load_drop(v);
+        if (v->server) {
+            p9_server_reset(v->server);
+        }
+        error_prepend(errp, VIRTIO_9P_CANNOT_LOAD, v->tag);
+        return false;
+    }
+    return true;
+}
+
 static int coroutine_mixed_fn session_get(QEMUFile *f, void *pv, size_t size,
                                           const VMStateField *field)
 {
     V9fsVirtioState *v = pv;
-    g_autofree void *block = g_malloc(P9_STATE_BLOCK_MAX);
-    LoadStep step = { .v = v, .block = block };
     Error *err = NULL;
 
-    if (!load_server(&step, f, &err)) {
+    /* It may be unplugged meanwhile. */
+    object_ref(OBJECT(v));
+    if (!load_session(v, f, &err)) {
         migrate_report(err);
-        return -EINVAL;
     }
-    if (!load_requests(v, f, block, &err)) {
-        virtio_9p_load_drop(v);
-        load_step(&step, load_step_reset);
-        error_prepend(&err, VIRTIO_9P_CANNOT_LOAD, v->tag);
-        migrate_report(err);
-        return -EINVAL;
-    }
-    return 0;
+    object_unref(OBJECT(v));
+    return err ? -EINVAL : 0;
 }
 
 /* The base calls it in a coroutine and holds the RCU lock: it may not wait. */

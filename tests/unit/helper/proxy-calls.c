@@ -39,6 +39,36 @@ int call_open(ProxyClient *c, uint64_t handle, int flags, int *fd)
     return ret;
 }
 
+int call_readdir(ProxyClient *c, uint64_t handle, GPtrArray *names)
+{
+    uint64_t offset = 0;
+    bool more;
+    int ret;
+
+    do {
+        marshal_put_u64(pc_begin(c), handle);
+        marshal_put_u64(&c->out, offset);
+        ret = pc_call(c, PROXY_READDIR);
+        if (ret < 0) {
+            return ret;
+        }
+        more = marshal_left(&c->in);
+        while (marshal_left(&c->in)) {
+            uint64_t ino = marshal_get_u64(&c->in);
+            const char *name;
+
+            offset = marshal_get_u64(&c->in);
+            marshal_get_u8(&c->in);
+            name = marshal_get_str(&c->in, NULL);
+            g_assert_true(marshal_ok(&c->in) && ino);
+            if (names) {
+                g_ptr_array_add(names, g_strdup(name));
+            }
+        }
+    } while (more);
+    return 0;
+}
+
 int call_create(ProxyClient *c, uint64_t dir, const char *name,
                        int flags, uint32_t mode, FsAttr *attr, PcNode *node,
                        int *fd)

@@ -20,6 +20,9 @@ int call_handle(ProxyClient *c, unsigned type, uint64_t handle);
 
 int call_open(ProxyClient *c, uint64_t handle, int flags, int *fd);
 
+/* Lists a directory to its end. Adds the names to @names; that may be NULL. */
+int call_readdir(ProxyClient *c, uint64_t handle, GPtrArray *names);
+
 int call_create(ProxyClient *c, uint64_t dir, const char *name,
                        int flags, uint32_t mode, FsAttr *attr, PcNode *node,
                        int *fd);

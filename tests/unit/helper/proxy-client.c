@@ -368,16 +368,28 @@ int pc_close(ProxyClient *c)
     return status;
 }
 
-MarshalWriter *pc_begin(ProxyClient *c)
+/* Begins a request without a reply: it names no user. */
+static MarshalWriter *begin_mute(ProxyClient *c)
 {
     marshal_writer_init(&c->out, c->out_buf + PROXY_HEADER_SIZE,
                         sizeof(c->out_buf) - PROXY_HEADER_SIZE);
     return &c->out;
 }
 
+MarshalWriter *pc_begin(ProxyClient *c)
+{
+    MarshalWriter *w = begin_mute(c);
+
+    if (c->features & PROXY_FEATURE_USERS) {
+        marshal_put_u32(w, c->user);
+    }
+    return w;
+}
+
 void pc_put_request(ProxyClient *c, unsigned type, const PcArgs *args)
 {
-    MarshalWriter *w = pc_begin(c);
+    bool mute = type == PROXY_FORGET || type == PROXY_ADOPT;
+    MarshalWriter *w = mute ? begin_mute(c) : pc_begin(c);
 
     if (type != PROXY_FORGET) {
         marshal_put_u64(w, args->handle);
@@ -448,6 +460,15 @@ void pc_put_request(ProxyClient *c, unsigned type, const PcArgs *args)
         marshal_put_u64(w, 0);
         marshal_put_u32(w, 2);
         marshal_put_bytes(w, "ab", 2);
+        break;
+    case PROXY_READDIR:
+        marshal_put_u64(w, args->offset);
+        break;
+    case PROXY_FIND:
+        w = pc_begin(c);        /* it has no node */
+        marshal_put_u32(w, 1);
+        marshal_put_u32(w, 8);
+        marshal_put_bytes(w, "handle 8", 8);
         break;
     }
 }
@@ -577,7 +598,7 @@ void pc_adopt(ProxyClient *c, uint64_t handle, int fd)
 
 void pc_forget(ProxyClient *c, uint64_t handle, uint32_t count)
 {
-    MarshalWriter *w = pc_begin(c);
+    MarshalWriter *w = begin_mute(c);
 
     marshal_put_u16(w, 1);
     marshal_put_u64(w, handle);

@@ -31,6 +31,7 @@ typedef struct ProxyClient {
     int fd;                     /* our end of the socket */
     pid_t pid;                  /* the process we started */
     uint32_t features;
+    uint32_t user;              /* of requests, with PROXY_FEATURE_USERS */
     uint32_t server_pid;
     FsAttr root_attr;
     int root_fd;                /* donated by HELLO, or -1 */
@@ -127,6 +128,7 @@ typedef struct PcArgs {
     uint32_t mode;              /* CREATE, MAKE */
     uint32_t id;                /* user and group for CREATE, MAKE */
     const FsSetAttr *set;       /* SETATTR */
+    uint64_t offset;            /* READDIR */
 } PcArgs;
 
 /* Begins a request of @type in good form, with its whole payload. */

@@ -65,6 +65,32 @@ void pf_setup(ProxyFixture *f, gconstpointer options)
     f->c = pc_open(f->dir, options);
 }
 
+void pf_refuses(const ProxyFixture *f, const char *const *options,
+                const char *error)
+{
+    g_autoptr(GPtrArray) args = g_ptr_array_new();
+    g_autofree char *text = NULL;
+    int socks[2];
+
+    g_ptr_array_add(args, (char *)"-n");
+    g_ptr_array_add(args, (char *)"-f");
+    g_ptr_array_add(args, (char *)G_STRINGIFY(PC_SOCK_FD));
+    g_ptr_array_add(args, (char *)"-p");
+    g_ptr_array_add(args, f->dir);
+    do {
+        g_ptr_array_add(args, (char *)*options);
+    } while (*options++);
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks),
+                    ==, 0);
+    g_assert_cmpint(pc_run((const char *const *)args->pdata, PC_NOBODY,
+                           socks[1], &text), ==, EXIT_FAILURE);
+    g_test_message("%s", text);
+    g_assert_nonnull(strstr(text, error));
+    close(socks[0]);
+    close(socks[1]);
+}
+
 char *pf_new_dir(const char *parent, uid_t uid)
 {
     char *dir = g_build_filename(parent, "export-XXXXXX", NULL);

@@ -43,6 +43,13 @@ void pf_add(const char *name, const char *const *options, ProxyTest *test);
 void pf_add_made(const char *name, const char *const *options,
                  ProxyTest *test);
 
+/*
+ * Runs a helper for the export with @options (NULL-terminated), which must end
+ * at once with a message that has @error.
+ */
+void pf_refuses(const ProxyFixture *f, const char *const *options,
+                const char *error);
+
 /* A new folder in @parent that belongs to @uid (PC_NOBODY: to us), mode 0755 */
 char *pf_new_dir(const char *parent, uid_t uid);
 

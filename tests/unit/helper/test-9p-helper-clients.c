@@ -5,6 +5,7 @@
  * the user that may connect, and clients of a service manager's socket.
  */
 #include "qemu/osdep.h"
+#include "fsdev/shared/share-lock.h"
 #include "proxy-client.h"
 #include <glib/gstdio.h>
 #include <grp.h>
@@ -213,10 +214,36 @@ static void test_pidfile(void)
     g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
     g_assert_cmpint(atoi(text), ==, pid);
     g_assert_cmpint(strlen(text), <, 12);
+    g_assert_true(g_str_has_suffix(text, "\n"));
     g_assert_cmpint(pc_run(again, PC_NOBODY, -1, &error), ==, 1);
     g_assert_nonnull(strstr(error, "another process holds it"));
     unlink(other);
     end(pid);
+    unlink(file);
+}
+
+/* A helper that fails before it is ready: its line has no end. */
+static void test_pidfile_of_failed(void)
+{
+    g_autofree char *file = g_strconcat(path, ".pid", NULL);
+    const char *args[] = {
+        "-n", "-p", dir, "-s", path, "--pidfile", file, NULL
+    };
+    struct flock changed = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = SHARE_CHANGED,
+        .l_len = 1,
+    };
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_autofree char *text = NULL;
+    g_autofree char *error = NULL;
+
+    g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &changed), ==, 0);
+    g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &error), ==, 1);
+    g_assert_nonnull(strstr(error, "is changing the directory"));
+    close(fd);
+    g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+    g_assert_cmpint(atoi(text), >, 0);
+    g_assert_false(g_str_has_suffix(text, "\n"));
     unlink(file);
 }
 
@@ -309,6 +336,8 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-clients/peer", test_peer);
     g_test_add_func("/9p-helper-clients/log-level", test_log_level);
     g_test_add_func("/9p-helper-clients/pidfile", test_pidfile);
+    g_test_add_func("/9p-helper-clients/pidfile/failed",
+                    test_pidfile_of_failed);
     g_test_add_func("/9p-helper-clients/activated", test_activated);
     g_test_add_func("/9p-helper-clients/not-activated", test_not_activated);
     ret = g_test_run();

@@ -46,7 +46,7 @@ static void shut_in(bool landlock, bool readonly)
     if (landlock) {
         landlock_server(export, readonly);
     }
-    seccomp_enter(SECCOMP_KILL);
+    seccomp_enter(SECCOMP_KILL, -1, false, false);
 }
 
 /* The call's result, -errno, or KILLED */

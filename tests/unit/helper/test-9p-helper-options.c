@@ -74,6 +74,8 @@ static void test_bad_options(void)
         { { "-p", "/", "-f", "3", "--modcaps=", NULL }, "--modcaps" },
         { { "-p", "/", "-f", "3", "--sandbox=jail", NULL }, "--sandbox jail" },
         { { "-p", "/", "-f", "3", "--modcaps=mknod", NULL }, "'mknod'" },
+        { { "-p", "/", "-f", "3", "--file-handles=yes", NULL },
+          "--file-handles yes: not one of on, auto, off" },
         { { "-p", "/", "-f", "3", "--uid-map=", NULL }, "--uid-map : '' is" },
         { { "-p", "/", "-f", "3", "--uid-map", "0:1", NULL },
           "--uid-map 0:1: '0:1' is not INSIDE:OUTSIDE:COUNT" },

@@ -19,10 +19,11 @@ static char *dir;
  * The server takes its result, 0, for the end of the connection, and the
  * supervisor waits for that.
  */
-static int forced_call(const char *mode, bool supervisor, long nr)
+static int forced_call_with(const char *more, const char *mode,
+                            bool supervisor, long nr)
 {
     g_autofree char *option = g_strconcat("--seccomp=", mode, NULL);
-    const char *const options[] = { option, "--threads=1", NULL };
+    const char *const options[] = { option, "--threads=1", more, NULL };
     ProxyClient *c = pc_open(dir, options);
     pid_t pid = supervisor ? c->pid : c->server_pid;
     int status;
@@ -35,6 +36,11 @@ static int forced_call(const char *mode, bool supervisor, long nr)
     c->pid = 0;
     pc_close(c);
     return status;
+}
+
+static int forced_call(const char *mode, bool supervisor, long nr)
+{
+    return forced_call_with(NULL, mode, supervisor, nr);
 }
 
 static bool skip(void)
@@ -63,6 +69,24 @@ static void test_kill(void)
     for (i = 0; i < G_N_ELEMENTS(calls); i++) {
         g_test_message("system call %ld", calls[i]);
         g_assert_cmpint(forced_call("kill", false, calls[i]), ==,
+                        PC_KILLED(SIGSYS));
+    }
+}
+
+/*
+ * With --file-handles, the call is allowed with one descriptor and one set of
+ * flags; these are others.
+ */
+static void test_file_handles(void)
+{
+    if (geteuid() != 0) {
+        g_test_skip("needs root");
+    } else if (!skip()) {
+        g_assert_cmpint(forced_call_with("--file-handles=on", "kill", false,
+                                         __NR_open_by_handle_at), ==,
+                        PC_KILLED(SIGSYS));
+        g_assert_cmpint(forced_call_with("--file-handles=on", "log", false,
+                                         __NR_open_by_handle_at), !=,
                         PC_KILLED(SIGSYS));
     }
 }
@@ -134,6 +158,7 @@ int main(int argc, char **argv)
     g_assert_nonnull(dir);
 
     g_test_add_func("/9p-helper-seccomp/kill", test_kill);
+    g_test_add_func("/9p-helper-seccomp/file-handles", test_file_handles);
     g_test_add_func("/9p-helper-seccomp/supervisor", test_supervisor);
     g_test_add_func("/9p-helper-seccomp/trap", test_trap);
     g_test_add_func("/9p-helper-seccomp/allowed", test_allowed);

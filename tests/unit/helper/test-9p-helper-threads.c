@@ -10,7 +10,10 @@
  */
 #include "qemu/osdep.h"
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include "fsdev/shared/file-handle.h"
 #include "proxy-fixture.h"
 #include "../shared/hung-fuse.h"
 
@@ -355,8 +358,83 @@ static void test_again(ProxyFixture *f, gconstpointer opaque)
     hung_fuse_end(fuse);
 }
 
+static void put_find(ProxyClient *c, const struct file_handle *fh)
+{
+    MarshalWriter *w = pc_begin(c);
+
+    marshal_put_u32(w, fh->handle_type);
+    marshal_put_u32(w, fh->handle_bytes);
+    marshal_put_bytes(w, fh->f_handle, fh->handle_bytes);
+    pc_send(c, PROXY_FIND);
+}
+
+/*
+ * File handles of a file system that does not answer: they hold its share of
+ * the threads, and delay nothing else.
+ */
+static void test_find_hung(ProxyFixture *f, gconstpointer opaque)
+{
+    const unsigned n = HUNG_MAX + 3;
+    g_autofree char *file = g_build_filename(f->dir, "file", NULL);
+    g_autofree char *dir = g_build_filename(f->dir, "dir", NULL);
+    g_autofree struct file_handle *fh = NULL;
+    PcArgs args = { };
+    HungFuse *fuse;
+    ProxyHeader h;
+    unsigned i;
+    int fd;
+
+    if (geteuid() != 0) {
+        g_test_skip("needs root");
+        return;
+    }
+    /* The mounts are the test's alone. */
+    g_assert_cmpint(unshare(CLONE_NEWNS), ==, 0);
+    g_assert_cmpint(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), ==, 0);
+    fuse = hung_fuse_start_or_skip(f->dir);
+    if (!fuse) {
+        return;
+    }
+    g_assert_cmpint(mount("other", dir, "tmpfs", 0, NULL), ==, 0);
+    fd = open(file, O_PATH | O_CLOEXEC);
+    g_assert_cmpint(fd, >=, 0);
+    fh = file_handle_get(fd, FILE_HANDLE_ANY_MOUNT);
+    g_assert_nonnull(fh);
+    f->c = pc_open(f->dir, opaque);
+    args.handle = node_of(f, "dir");
+
+    hung_fuse_hang(fuse, FUSE_GETATTR, HUNG_FILE);
+    for (i = 0; i < n; i++) {
+        put_find(f->c, fh);
+    }
+    g_assert_true(hung_fuse_wait(fuse, HUNG_MAX));
+    g_usleep(50 * 1000);
+    g_assert_cmpuint(hung_fuse_waiting(fuse), ==, HUNG_MAX);
+    expect_silence(f);
+    pc_put_request(f->c, PROXY_GETATTR, &args);
+    pc_send(f->c, PROXY_GETATTR);
+    expect_reply(f, PROXY_GETATTR, f->c->tag);
+
+    hung_fuse_answer(fuse);
+    for (i = 0; i < n; i++) {
+        g_assert_cmpint(pc_receive(f->c, &h), ==, 0);
+        g_assert_cmpint(h.type, ==, PROXY_FIND | PROXY_REPLY);
+        while (f->c->nfds) {
+            close(f->c->fds[--f->c->nfds]);
+        }
+    }
+    close(fd);
+    g_assert_cmpint(pc_close(f->c), ==, 0);
+    f->c = NULL;
+    g_assert_cmpint(umount2(dir, MNT_DETACH), ==, 0);
+    hung_fuse_end(fuse);
+}
+
 int main(int argc, char **argv)
 {
+    static const char *const finds[] = {
+        "--threads=4", "--file-handles=on", NULL,
+    };
     static const char *const two[] = { "--threads=2", NULL };
     static const char *const four[] = { "--threads=4", NULL };
     static const char *const many[] = { "--threads=16", NULL };
@@ -369,6 +447,7 @@ int main(int argc, char **argv)
     pf_add("slow/many", four, test_slow_many);
     pf_add("idle", many, test_idle);
     pf_add_made("again", four, test_again);
+    pf_add_made("find-hung", finds, test_find_hung);
     pf_add("forget-order", many, test_forget_order);
     pf_add("forget-order/two-threads", two, test_forget_order);
     return g_test_run();

@@ -243,6 +243,73 @@ static void test_names(ProxyFixture *f, const Version *v)
     g_assert_cmpint(v->remove(f, ""), ==, -ERANGE);
 }
 
+/* Rules: what the host trusts is kept under names that it does not. */
+static void test_mapped(ProxyFixture *f, const Version *v)
+{
+    static const char *const names[] = {
+        "trusted.x", "trusted.overlay.opaque", "security.capability",
+        "security.selinux",
+    };
+    g_autofree char *path = g_build_filename(f->dir, "file", NULL);
+    char list[1024], value[8];
+    size_t len;
+    unsigned i;
+
+    if (setxattr(path, "user.x", "", 0, 0) < 0) {
+        g_test_skip("no user.* xattrs in the temporary directory");
+        return;
+    }
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *kept = g_strconcat("user.virtiofs.", names[i], NULL);
+
+        g_test_message("'%s'", names[i]);
+        g_assert_cmpint(v->get(f, names[i]), ==, -ENODATA);
+        g_assert_cmpint(v->set(f, names[i]), ==, 0);
+        g_assert_cmpint(v->get(f, names[i]), >=, 0);
+        g_assert_cmpint(getxattr(path, names[i], value, sizeof(value)), ==,
+                        -1);
+        g_assert_cmpint(getxattr(path, kept, value, sizeof(value)), ==, 2);
+        g_assert_cmpmem(value, 2, VALUE, 2);
+        g_assert_cmpint(v->get(f, kept), ==, -EOPNOTSUPP);
+        g_assert_cmpint(v->set(f, kept), ==, -EOPNOTSUPP);
+        g_assert_cmpint(v->remove(f, kept), ==, -EOPNOTSUPP);
+    }
+    g_assert_cmpint(v->set(f, "user.virtfs.mode"), ==, -EOPNOTSUPP);
+    g_assert_cmpint(v->set(f, "system.x"), ==, -EOPNOTSUPP);
+    len = v->list(f, list, sizeof(list));
+    g_assert_cmpuint(len, ==, sizeof("user.x") + sizeof("trusted.x") +
+                     sizeof("trusted.overlay.opaque") +
+                     sizeof("security.capability") +
+                     sizeof("security.selinux"));
+    g_assert_nonnull(memmem(list, len, "trusted.overlay.opaque", 23));
+    g_assert_null(memmem(list, len, "virtiofs", 8));
+    for (i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_assert_cmpint(v->remove(f, names[i]), ==, 0);
+    }
+    g_assert_cmpint(listxattr(path, list, sizeof(list)), >=, 7);
+    g_assert_null(memmem(list, sizeof(list), "virtiofs", 8));
+}
+
+static const char *const mapped[] = {
+    "--xattr-map=:prefix:all:trusted.:user.virtiofs.:"
+    ":prefix:all:security.:user.virtiofs.:", NULL
+};
+
+static void test_mapped_2(ProxyFixture *f, gconstpointer unused)
+{
+    test_mapped(f, &version_2);
+}
+
+static void test_mapped_1(ProxyFixture *f, gconstpointer options)
+{
+    if (!HELPER_HAS_V1) {
+        g_test_skip("the helper has no protocol version 1");
+        return;
+    }
+    f->c = pc_start(f->dir, PC_NOBODY, options);
+    test_mapped(f, &version_1);
+}
+
 static const char *const usual[] = { NULL };
 /* All capabilities that a user can give a helper */
 static const char *const setfcap[] = { "--modcaps=+setfcap", NULL };
@@ -271,5 +338,7 @@ int main(int argc, char **argv)
     pf_add("version-2/setfcap", setfcap, test_version_2);
     pf_add_made("version-1", usual, test_version_1);
     pf_add_made("version-1/setfcap", setfcap, test_version_1);
+    pf_add("version-2/mapped", mapped, test_mapped_2);
+    pf_add_made("version-1/mapped", mapped, test_mapped_1);
     return g_test_run();
 }

@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 
 static const char *const readonly_options[] = { "--readonly", NULL };
+static const char *const host_files[] = { "--special-files=host", NULL };
 
 static void test_hello(ProxyFixture *f, gconstpointer opaque)
 {
@@ -23,7 +24,8 @@ static void test_hello(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(f->c->root_attr.dev, ==, st.st_dev);
     g_assert_cmpint(f->c->features, ==,
                     PROXY_FEATURE_ADOPT | PROXY_FEATURE_RING |
-                    PROXY_FEATURE_WRITE);
+                    PROXY_FEATURE_WRITE | PROXY_FEATURE_READDIR |
+                    (geteuid() ? PROXY_FEATURE_MAPS_DEVICES : 0));
     g_assert_cmpint(f->c->root_fd, >=, 0);
     g_assert_cmpint(fstat(f->c->root_fd, &donated), ==, 0);
     g_assert_cmpint(donated.st_ino, ==, st.st_ino);
@@ -661,7 +663,7 @@ int main(int argc, char **argv)
     pf_add("open", NULL, test_open);
     pf_add("create", NULL, test_create);
     pf_add("create/bad-owner", NULL, test_create_bad_owner);
-    pf_add("make", NULL, test_make);
+    pf_add("make", host_files, test_make);
     pf_add("link", NULL, test_link);
     pf_add("rename", NULL, test_rename);
     pf_add("unlink", NULL, test_unlink);

@@ -10,6 +10,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/sockets.h"
+#include "fsdev/shared/hostfs.h"
 #include "driver-fixture.h"
 
 const FsDriver *proxy;
@@ -157,7 +158,8 @@ void coroutine_fn run_getattr(DriverOp *op)
 
 void coroutine_fn run_setattr(DriverOp *op)
 {
-    op->ret = driver(op)->setattr(&op->call, op->node, NULL, &op->set);
+    op->ret = driver(op)->setattr(&op->call, op->node, op->file,
+                                  &op->set);
 }
 
 void coroutine_fn run_open(DriverOp *op)
@@ -228,4 +230,111 @@ int op_wait(DriverOp *op)
 {
     driver_wait_number(&op->done, 1);
     return op->ret;
+}
+
+/*
+ * The helper's part
+ */
+
+void driver_fd_attr(int fd, FsAttr *attr)
+{
+    g_assert_cmpint(hostfs_getattr(fd, attr), ==, 0);
+}
+
+void driver_test_helper(DriverTest *t, bool donate, uint32_t features)
+{
+    char number[16];
+    FsdevProxyOptions o = {
+        .sock_fd = number, .has_donate = true, .donate = donate,
+        .has_protocol = true, .protocol = 2,
+    };
+    uint8_t buf[1024], said[PROXY_HELLO_SIZE];
+    FsAttr root;
+    size_t size;
+    int fd;
+
+    driver_test_start(t);
+    driver_test_socket(t, number);
+    fd = open(folder, O_PATH | O_DIRECTORY);
+    driver_fd_attr(fd, &root);
+    size = put_hello(buf, sizeof(buf), PROXY_VERSION, PROXY_ROOT_HANDLE,
+                     donate, &root);
+    /* After error[4] and version[4] */
+    stl_le_p(buf + PROXY_HEADER_SIZE + 8, features);
+    peer_send(t->peer, buf, size, &fd, donate);
+    close(fd);
+    driver_test_open(t, &o);
+    g_assert_cmpint(recv(t->peer, said, sizeof(said), 0), ==, sizeof(said));
+}
+
+uint32_t driver_expect(DriverTest *t, ProxyType type)
+{
+    uint8_t payload[4096];
+    ProxyHeader h;
+
+    do {
+        h = peer_recv(t->peer, payload, sizeof(payload));
+    } while (h.type == PROXY_FORGET);
+    g_assert_cmpuint(h.type, ==, type);
+    return h.tag;
+}
+
+void driver_reply_attr(DriverTest *t, ProxyType type, const FsAttr *attr,
+                       uint64_t handle, int fd)
+{
+    ProxyHeader h = { .type = type | PROXY_REPLY,
+                      .tag = driver_expect(t, type), .nfds = fd >= 0 };
+    uint8_t buf[512];
+    MarshalWriter w;
+
+    marshal_writer_init(&w, buf, sizeof(buf));
+    marshal_reserve(&w, PROXY_HEADER_SIZE);
+    marshal_put_u32(&w, 0);
+    if (type == PROXY_WALK) {
+        marshal_put_u16(&w, 1);
+    }
+    proxy_put_attr(&w, attr);
+    if (type == PROXY_WALK) {
+        marshal_put_u64(&w, handle);
+        marshal_put_u8(&w, fd >= 0);
+        marshal_put_u64(&w, 0);     /* parent: where the walk began */
+        marshal_put_u8(&w, 0);
+    }
+    g_assert_true(marshal_fits(&w));
+    h.size = marshal_size(&w);
+    proxy_header_put(&h, buf);
+    peer_send(t->peer, buf, h.size, &fd, fd >= 0);
+}
+
+int driver_walk(DriverTest *t, FsNode **node, const FsAttr *attr,
+                uint64_t handle, int fd)
+{
+    DriverOp op = { .names = { "x" }, .n = 1 };
+
+    op_start(&op, run_walk, t->fs.root);
+    driver_reply_attr(t, PROXY_WALK, attr, handle, fd);
+    op_wait(&op);
+    if (op.ret == 0) {
+        g_assert_true(op.walk.parent == t->fs.root);
+        fs_node_unref(op.walk.parent);
+        *node = op.walk.node;
+    }
+    return op.ret;
+}
+
+int driver_open_node(DriverTest *t, FsNode *node, int flags, FsFile **file,
+                     int fd)
+{
+    ProxyHeader h = { .type = PROXY_OPEN | PROXY_REPLY, .nfds = 1 };
+    uint8_t buf[PROXY_HEADER_SIZE + 4] = { };
+    DriverOp op = { .flags = flags };
+
+    op_start(&op, run_open, node);
+    h.tag = driver_expect(t, PROXY_OPEN);
+    h.size = sizeof(buf);
+    proxy_header_put(&h, buf);
+    peer_send(t->peer, buf, sizeof(buf), &fd, 1);
+    op_wait(&op);
+    *file = op.file;
+    return op.ret;
 }

@@ -70,7 +70,7 @@ typedef struct DriverOp {
 } DriverOp;
 
 void coroutine_fn run_walk(DriverOp *op);
-/* @file may be NULL */
+/* In these two, @file may be NULL. */
 void coroutine_fn run_getattr(DriverOp *op);
 void coroutine_fn run_setattr(DriverOp *op);
 void coroutine_fn run_open(DriverOp *op);
@@ -90,5 +90,35 @@ void op_start(DriverOp *op, void coroutine_fn (*run)(DriverOp *op),
               FsNode *node);
 /* Runs QEMU's side until the operation is over: its result. */
 int op_wait(DriverOp *op);
+
+/*
+ * The helper's part
+ */
+
+/*
+ * driver_test_start(), and an export whose helper sends the descriptors of
+ * nodes (@donate) and has @features.
+ */
+void driver_test_helper(DriverTest *t, bool donate, uint32_t features);
+
+void driver_fd_attr(int fd, FsAttr *attr);
+
+/* The request that must come next, whatever was forgotten; its tag. */
+uint32_t driver_expect(DriverTest *t, ProxyType type);
+
+/*
+ * Answers the next request, of @type, with @attr and, if it is a WALK, a node
+ * with @handle and, unless it is -1, the descriptor @fd.
+ */
+void driver_reply_attr(DriverTest *t, ProxyType type, const FsAttr *attr,
+                       uint64_t handle, int fd);
+
+/* Walks from the root to a node that the helper describes in this way. */
+int driver_walk(DriverTest *t, FsNode **node, const FsAttr *attr,
+                uint64_t handle, int fd);
+
+/* Opens the node; the helper sends @fd. */
+int driver_open_node(DriverTest *t, FsNode *node, int flags, FsFile **file,
+                     int fd);
 
 #endif /* TESTS_PROXY_DRIVER_FIXTURE_H */

@@ -19,105 +19,14 @@
 #include "../shared/hung-fuse.h"
 #include "driver-fixture.h"
 
-static void fd_attr(int fd, FsAttr *attr)
-{
-    g_assert_cmpint(hostfs_getattr(fd, attr), ==, 0);
-}
-
 static void setup(DriverTest *t, bool donate)
 {
-    char number[16];
-    FsdevProxyOptions o = {
-        .sock_fd = number, .has_donate = true, .donate = donate,
-        .has_protocol = true, .protocol = 2,
-    };
-    uint8_t buf[1024], said[PROXY_HELLO_SIZE];
-    FsAttr root;
-    int fd;
-
-    driver_test_start(t);
-    driver_test_socket(t, number);
-    fd = open(folder, O_PATH | O_DIRECTORY);
-    fd_attr(fd, &root);
-    peer_send(t->peer, buf,
-              put_hello(buf, sizeof(buf), PROXY_VERSION, PROXY_ROOT_HANDLE,
-                        donate, &root), &fd, donate);
-    close(fd);
-    driver_test_open(t, &o);
-    g_assert_cmpint(recv(t->peer, said, sizeof(said), 0), ==, sizeof(said));
-}
-
-/* The request that must come next, whatever was forgotten; its tag. */
-static uint32_t expect(DriverTest *t, ProxyType type)
-{
-    uint8_t payload[4096];
-    ProxyHeader h;
-
-    do {
-        h = peer_recv(t->peer, payload, sizeof(payload));
-    } while (h.type == PROXY_FORGET);
-    g_assert_cmpuint(h.type, ==, type);
-    return h.tag;
-}
-
-/* Replies with @attr and, for WALK, a node. */
-static void reply_attr(DriverTest *t, ProxyType type, uint32_t tag,
-                       const FsAttr *attr, uint64_t handle, int fd)
-{
-    ProxyHeader h = { .type = type | PROXY_REPLY, .tag = tag,
-                      .nfds = fd >= 0 };
-    uint8_t buf[512];
-    MarshalWriter w;
-
-    marshal_writer_init(&w, buf, sizeof(buf));
-    marshal_reserve(&w, PROXY_HEADER_SIZE);
-    marshal_put_u32(&w, 0);
-    if (type == PROXY_WALK) {
-        marshal_put_u16(&w, 1);
-    }
-    proxy_put_attr(&w, attr);
-    if (type == PROXY_WALK) {
-        marshal_put_u64(&w, handle);
-        marshal_put_u8(&w, fd >= 0);
-        marshal_put_u64(&w, 0);     /* parent: where the walk began */
-        marshal_put_u8(&w, 0);
-    }
-    g_assert_true(marshal_fits(&w));
-    h.size = marshal_size(&w);
-    proxy_header_put(&h, buf);
-    peer_send(t->peer, buf, h.size, &fd, fd >= 0);
-}
-
-static int walk(DriverTest *t, FsNode **node, const FsAttr *attr,
-                uint64_t handle, int fd)
-{
-    DriverOp op = { .names = { "x" }, .n = 1 };
-
-    op_start(&op, run_walk, t->fs.root);
-    reply_attr(t, PROXY_WALK, expect(t, PROXY_WALK), attr, handle, fd);
-    op_wait(&op);
-    if (op.ret == 0) {
-        g_assert_true(op.walk.parent == t->fs.root);
-        fs_node_unref(op.walk.parent);
-        *node = op.walk.node;
-    }
-    return op.ret;
+    driver_test_helper(t, donate, 0);
 }
 
 static int open_node(DriverTest *t, FsNode *node, FsFile **file, int fd)
 {
-    ProxyHeader h = { .type = PROXY_OPEN | PROXY_REPLY, .nfds = 1 };
-    uint8_t buf[PROXY_HEADER_SIZE + 4] = { };
-    DriverOp op = { .flags = O_RDWR };
-
-    op_start(&op, run_open, node);
-    h.tag = expect(t, PROXY_OPEN);
-    h.size = sizeof(buf);
-    proxy_header_put(&h, buf);
-    peer_send(t->peer, buf, sizeof(buf), &fd, 1);
-    op_wait(&op);
-    *file = op.file;
-    return op.ret;
+    return driver_open_node(t, node, O_RDWR, file, fd);
 }
 
 static void expect_forget(DriverTest *t, uint64_t handle, uint32_t count)
@@ -146,8 +55,8 @@ static void test_donation(void)
     int i;
 
     setup(&t, true);
-    fd_attr(fd, &attr);
-    g_assert_cmpint(walk(&t, &node, &attr, 7, fd), ==, 0);
+    driver_fd_attr(fd, &attr);
+    g_assert_cmpint(driver_walk(&t, &node, &attr, 7, fd), ==, 0);
 
     /* No message, and ids through the map: the host's 0 is not in it */
     op_start(&op, run_getattr, node);
@@ -162,7 +71,7 @@ static void test_donation(void)
 
     /* All references go back at once, with the last */
     for (i = 0; i < 3; i++) {
-        g_assert_cmpint(walk(&t, &again, &attr, 7, -1), ==, 0);
+        g_assert_cmpint(driver_walk(&t, &again, &attr, 7, -1), ==, 0);
         g_assert_true(again == node);
         fs_node_unref(again);
     }
@@ -183,15 +92,15 @@ static void test_donation_bad(void)
     DriverTest t;
     int i;
 
-    fd_attr(good, &attr);
+    driver_fd_attr(good, &attr);
     for (i = 0; i < ARRAY_SIZE(bad); i++) {
         DriverOp op = { };
 
         setup(&t, true);
-        g_assert_cmpint(walk(&t, &node, &attr, 7, bad[i]), ==, 0);
+        g_assert_cmpint(driver_walk(&t, &node, &attr, 7, bad[i]), ==, 0);
         op_start(&op, run_getattr, node);
         attr.size = 4242;
-        reply_attr(&t, PROXY_GETATTR, expect(&t, PROXY_GETATTR), &attr, 0, -1);
+        driver_reply_attr(&t, PROXY_GETATTR, &attr, 0, -1);
         op_wait(&op);
         g_assert_cmpint(op.ret, ==, 0);
         g_assert_cmpuint(op.attr.size, ==, 4242);
@@ -212,8 +121,8 @@ static void test_donation_unwanted(void)
     DriverTest t;
 
     setup(&t, false);
-    fd_attr(fd, &attr);
-    g_assert_cmpint(walk(&t, &node, &attr, 7, -1), ==, 0);
+    driver_fd_attr(fd, &attr);
+    g_assert_cmpint(driver_walk(&t, &node, &attr, 7, -1), ==, 0);
     fs_node_unref(node);
     expect_forget(&t, 7, 1);
     driver_test_finish(&t);
@@ -239,8 +148,9 @@ static void test_budget(void)
         g_autofree char *name = g_strdup_printf("many%d", i);
 
         fd = make_file(name, O_PATH);
-        fd_attr(fd, &attr[i]);
-        g_assert_cmpint(walk(&t, &nodes[i], &attr[i], 100 + i, fd), ==, 0);
+        driver_fd_attr(fd, &attr[i]);
+        g_assert_cmpint(driver_walk(&t, &nodes[i], &attr[i], 100 + i, fd),
+                        ==, 0);
         close(fd);
         /* The first is in use all the time */
         op_start(&op, run_getattr, nodes[0]);
@@ -250,7 +160,7 @@ static void test_budget(void)
     g_assert_cmpint(most, <=, 64);
     g_assert_cmpint(most, >=, 60);
     op_start(&op, run_getattr, nodes[1]);
-    reply_attr(&t, PROXY_GETATTR, expect(&t, PROXY_GETATTR), &attr[1], 0, -1);
+    driver_reply_attr(&t, PROXY_GETATTR, &attr[1], 0, -1);
     op_wait(&op);
     g_assert_cmpint(op.ret, ==, 0);
 
@@ -289,13 +199,13 @@ static void test_other_handle(void)
     DriverTest t;
 
     setup(&t, true);
-    fd_attr(fd, &attr);
-    g_assert_cmpint(walk(&t, &node, &attr, 7, fd), ==, 0);
-    g_assert_cmpint(walk(&t, &other, &attr, 8, fd), ==, -EIO);
+    driver_fd_attr(fd, &attr);
+    g_assert_cmpint(driver_walk(&t, &node, &attr, 7, fd), ==, 0);
+    g_assert_cmpint(driver_walk(&t, &other, &attr, 8, fd), ==, -EIO);
     expect_forget(&t, 8, 1);
     /* Its type is fixed */
     attr.mode = S_IFDIR | 0755;
-    g_assert_cmpint(walk(&t, &other, &attr, 7, -1), ==, -EIO);
+    g_assert_cmpint(driver_walk(&t, &other, &attr, 7, -1), ==, -EIO);
     expect_forget(&t, 7, 1);
     fs_node_unref(node);
     expect_forget(&t, 7, 1);
@@ -312,21 +222,69 @@ static void test_type(void)
     DriverTest t;
 
     setup(&t, false);
-    fd_attr(fd, &attr);
-    g_assert_cmpint(walk(&t, &node, &attr, 7, -1), ==, 0);
+    driver_fd_attr(fd, &attr);
+    g_assert_cmpint(driver_walk(&t, &node, &attr, 7, -1), ==, 0);
     op_start(&op, run_getattr, node);
     attr.mode = S_IFLNK | 0777;
-    reply_attr(&t, PROXY_GETATTR, expect(&t, PROXY_GETATTR), &attr, 0, -1);
+    driver_reply_attr(&t, PROXY_GETATTR, &attr, 0, -1);
     op_wait(&op);
     g_assert_cmpint(op.ret, ==, -EIO);
     fs_node_unref(node);
 
     /* No type at all is no attribute: the end of the channel */
     attr.mode = 0644;
-    g_assert_cmpint(walk(&t, &node, &attr, 9, -1), ==, -EIO);
+    g_assert_cmpint(driver_walk(&t, &node, &attr, 9, -1), ==, -EIO);
     op_start(&op, run_getattr, t.fs.root);
     g_assert_true(op.done);
     g_assert_cmpint(op.ret, ==, -EIO);
+    driver_test_finish(&t);
+    close(fd);
+}
+
+static void reply_list(DriverTest *t, const char *names, size_t size)
+{
+    ProxyHeader h = { .type = PROXY_GETXATTR | PROXY_REPLY,
+                      .tag = driver_expect(t, PROXY_GETXATTR) };
+    uint8_t buf[64];
+    MarshalWriter w;
+
+    marshal_writer_init(&w, buf, sizeof(buf));
+    marshal_reserve(&w, PROXY_HEADER_SIZE);
+    marshal_put_u32(&w, 0);
+    marshal_put_u32(&w, size);
+    marshal_put_bytes(&w, names, size);
+    h.size = marshal_size(&w);
+    proxy_header_put(&h, buf);
+    peer_send(t->peer, buf, h.size, NULL, 0);
+}
+
+/* Lists of attributes' names: each must end. */
+static void test_list(void)
+{
+    static const char names[] = "user.a\0user.b";
+    int fd = make_file("a", O_PATH);
+    DriverOp op = { };
+    FsNode *node;
+    FsAttr attr;
+    DriverTest t;
+
+    setup(&t, true);
+    driver_fd_attr(fd, &attr);
+    g_assert_cmpint(driver_walk(&t, &node, &attr, 7, fd), ==, 0);
+    op_start(&op, run_getxattr, node);
+    reply_list(&t, names, sizeof(names));
+    g_assert_cmpint(op_wait(&op), ==, 0);
+    g_assert_cmpmem(op.value, op.size, names, sizeof(names));
+    g_free((void *)op.value);
+    g_assert_cmpuint(t.lost, ==, 0);
+
+    op.value = NULL;
+    op_start(&op, run_getxattr, node);
+    reply_list(&t, names, sizeof(names) - 1);
+    g_assert_cmpint(op_wait(&op), ==, -EIO);
+    g_assert_null(op.value);
+    driver_wait_number(&t.lost, 1);
+    fs_node_unref(node);
     driver_test_finish(&t);
     close(fd);
 }
@@ -351,8 +309,8 @@ static void test_open(void)
     good = make_file("a", O_RDWR);
 
     setup(&t, true);
-    fd_attr(fd, &attr);
-    g_assert_cmpint(walk(&t, &node, &attr, 7, fd), ==, 0);
+    driver_fd_attr(fd, &attr);
+    g_assert_cmpint(driver_walk(&t, &node, &attr, 7, fd), ==, 0);
     for (i = 0; i < ARRAY_SIZE(bad); i++) {
         int fds = open_fds();
 
@@ -413,10 +371,10 @@ static bool hung_setup(Hung *h, const char *name)
         return false;
     }
     h->fd = hung_fd(h, name, O_PATH | O_NOFOLLOW);
-    fd_attr(h->fd, &attr);
+    driver_fd_attr(h->fd, &attr);
     hung_fuse_hang(h->fuse, FUSE_GETATTR, HUNG_ALL);
     w = hung_fuse_watch(h->fuse);
-    g_assert_cmpint(walk(&h->t, &h->node, &attr, 7, h->fd), ==, 0);
+    g_assert_cmpint(driver_walk(&h->t, &h->node, &attr, 7, h->fd), ==, 0);
     g_assert_true(hung_fuse_in_time(w));
     return true;
 }
@@ -487,7 +445,7 @@ static void test_slow_link(void)
     op_start(&op, run_readlink, h.node);
     g_assert_true(hung_fuse_in_time(watch));
 
-    head.tag = expect(&h.t, PROXY_READLINK);
+    head.tag = driver_expect(&h.t, PROXY_READLINK);
     marshal_writer_init(&w, reply, sizeof(reply));
     marshal_reserve(&w, PROXY_HEADER_SIZE);
     marshal_put_u32(&w, 0);
@@ -671,6 +629,7 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-driver/donation-unwanted", test_donation_unwanted);
     g_test_add_func("/proxy-driver/other-handle", test_other_handle);
     g_test_add_func("/proxy-driver/type", test_type);
+    g_test_add_func("/proxy-driver/list", test_list);
     g_test_add_func("/proxy-driver/open", test_open);
     g_test_add_func("/proxy-driver/hung-open", test_hung_open);
     g_test_add_func("/proxy-driver/slow-link", test_slow_link);

@@ -26,6 +26,7 @@ typedef struct Test {
     DriverTest d;
     int listener;
     FsAttr root;                /* in the next HELLO */
+    uint32_t features;          /* likewise */
 } Test;
 
 /*
@@ -36,12 +37,14 @@ typedef struct Test {
 static void say_hello(Test *t)
 {
     uint8_t buf[1024], said[PROXY_HELLO_SIZE];
+    size_t size = put_hello(buf, sizeof(buf), PROXY_VERSION, PROXY_ROOT_HANDLE,
+                            0, &t->root);
 
+    /* After error and version */
+    stl_le_p(buf + PROXY_HEADER_SIZE + 8, t->features);
     g_assert_cmpint(recv(t->d.peer, said, sizeof(said), MSG_WAITALL), ==,
                     sizeof(said));
-    peer_send(t->d.peer, buf,
-              put_hello(buf, sizeof(buf), PROXY_VERSION, PROXY_ROOT_HANDLE, 0,
-                        &t->root), NULL, 0);
+    peer_send(t->d.peer, buf, size, NULL, 0);
 }
 
 /* The first one, which the driver waits for */
@@ -316,23 +319,44 @@ static void test_stale(void)
     }
 }
 
+/* The driver does not take the next helper. */
+static void expect_refusal(Test *t)
+{
+    uint8_t end;
+
+    take_connection(t);
+    g_assert_true(peer_wait(t->d.peer, PEER_PATIENCE_MS));
+    say_hello(t);
+    g_assert_true(peer_wait(t->d.peer, PEER_PATIENCE_MS));
+    g_assert_cmpint(recv(t->d.peer, &end, 1, 0), ==, 0);
+    g_assert_cmpuint(t->d.reconnected, ==, 0);
+    close(t->d.peer);
+}
+
 /* The next helper serves something else, then the right thing. */
 static void test_other_root(void)
 {
-    uint8_t end;
     Test t;
 
     setup(&t, FSDEV_ON_DISCONNECT_EIO);
     lose(&t);
     t.root.ino++;
-    take_connection(&t);
-    g_assert_true(peer_wait(t.d.peer, PEER_PATIENCE_MS));
-    say_hello(&t);
-    g_assert_true(peer_wait(t.d.peer, PEER_PATIENCE_MS));
-    g_assert_cmpint(recv(t.d.peer, &end, 1, 0), ==, 0);
-    g_assert_cmpuint(t.d.reconnected, ==, 0);
-    close(t.d.peer);
+    expect_refusal(&t);
     t.root.ino--;
+    reconnect(&t);
+    finish(&t);
+}
+
+/* migration=handles: the next helper opens no file handles, then one does. */
+static void test_no_file_handles(void)
+{
+    Test t;
+
+    setup(&t, FSDEV_ON_DISCONNECT_EIO);
+    t.d.fs.migration = FSDEV_MIGRATION_HANDLES;
+    lose(&t);
+    expect_refusal(&t);
+    t.features = PROXY_FEATURE_FIND;
     reconnect(&t);
     finish(&t);
 }
@@ -668,6 +692,8 @@ int main(int argc, char **argv)
     g_test_add_func("/proxy-reconnect/found", test_found);
     g_test_add_func("/proxy-reconnect/stale", test_stale);
     g_test_add_func("/proxy-reconnect/other-root", test_other_root);
+    g_test_add_func("/proxy-reconnect/no-file-handles",
+                    test_no_file_handles);
     g_test_add_func("/proxy-reconnect/silent", test_silent);
     g_test_add_func("/proxy-reconnect/wait", test_wait);
     g_test_add_func("/proxy-reconnect/doubt", test_doubt);
