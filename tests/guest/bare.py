@@ -6,6 +6,7 @@ system, and the files that receive its output.
 import re
 import secrets
 import shutil
+import textwrap
 import time
 
 from harness import TREE
@@ -67,7 +68,5 @@ class Bare:
 def blocks(page):
     """The literal blocks of a page of the manual, without their indentation"""
     text = (TREE / 'docs' / page).read_text(encoding='utf-8')
-    found = re.findall(r'(?:^\.\. parsed-literal::|::)\n\n((?:  .*\n|\n)+)',
-                       text, re.M)
-    return ['\n'.join(line[2:] for line in block.rstrip().splitlines())
-            for block in found]
+    found = re.findall(r'^( *)(?:\S.*)?::\n\n((?:\1 +\S.*\n|\n)+)', text, re.M)
+    return [textwrap.dedent(block).strip('\n') for _, block in found]

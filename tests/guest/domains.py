@@ -60,7 +60,9 @@ class Session(unittest.TestCase):
     """One libvirtd, and a folder with a guest and a share for each test"""
 
     command = ''                # the guest's
-    programs = ('virsh', 'libvirtd')
+    client = 'virsh'
+    daemon = 'libvirtd'
+    programs = (client, daemon)
     uri = 'qemu:///session'
     __test_me__ = False
 
@@ -127,7 +129,7 @@ class Session(unittest.TestCase):
     def call(self, *arguments, **environment):
         """What came of a call of virsh"""
         return subprocess.run(
-            self.as_client(['virsh', '-q', '-c', self.uri, *arguments]),
+            self.as_client([self.client, '-q', '-c', self.uri, *arguments]),
             env={**self.environment, **environment}, cwd='/',
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=bare.LIMIT, check=False)
@@ -204,10 +206,14 @@ class Session(unittest.TestCase):
 # the test's user here. A shell is the first process: it reaps.
 SYSTEM = '''
 set -e
-(cat /etc/passwd; echo "libvirt-qemu:x:$2:$3::/:/usr/sbin/nologin") >$1/passwd
-(cat /etc/group; echo "libvirt-qemu:x:$3:") >$1/group
-mount --bind $1/passwd /etc/passwd
-mount --bind $1/group /etc/group
+# A copy of /etc, which may have no folder for libvirt
+mkdir $1/etc
+mount -t tmpfs -o mode=755 tmpfs $1/etc
+cp -a /etc/. $1/etc
+mkdir -p $1/etc/libvirt
+echo "libvirt-qemu:x:$2:$3::/:/usr/sbin/nologin" >>$1/etc/passwd
+echo "libvirt-qemu:x:$3:" >>$1/etc/group
+mount --bind $1/etc /etc
 for folder in /etc/libvirt /run /var/lib /var/log /var/cache; do
     mount -t tmpfs -o mode=755 tmpfs $folder
 done
@@ -215,8 +221,14 @@ mount -t proc proc /proc
 # Otherwise libvirt, which may open it, asks QEMU, which may not, for ever.
 if [ -e /dev/kvm ]; then mount --bind $1/nothing /dev/kvm; fi
 cp $1/qemu.conf /etc/libvirt
-/usr/sbin/libvirtd -f $1/libvirtd.conf &
-wait $!
+eval "$5"
+"$4" -f $1/libvirtd.conf &
+wait $! || :
+while [ -e $1/again ]; do
+    rm $1/again
+    "$4" -f $1/libvirtd.conf &
+    wait $! || :
+done
 '''
 LIBVIRTD_CONF = '''
 unix_sock_dir = "{folder}/run"
@@ -224,7 +236,7 @@ auth_unix_rw = "none"
 '''
 QEMU_CONF = '''
 security_driver = "none"
-cgroup_controllers = []
+cgroup_controllers = {controllers}
 namespaces = []
 stdio_handler = "file"
 '''
@@ -232,6 +244,9 @@ stdio_handler = "file"
 
 class System(Session):
     """The system instance, by root"""
+
+    controllers = '[]'          # of cgroups, as qemu.conf has them
+    prepare = ''                # commands for the shell in the namespaces
 
     @classmethod
     def setUpClass(cls):
@@ -241,7 +256,9 @@ class System(Session):
 
     @classmethod
     def start_libvirtd(cls):
-        for name, text in (('nothing', ''), ('qemu.conf', QEMU_CONF),
+        for name, text in (('nothing', ''),
+                           ('qemu.conf', QEMU_CONF.format(
+                               controllers=cls.controllers)),
                            ('libvirtd.conf',
                             LIBVIRTD_CONF.format(folder=cls.folder))):
             (cls.folder / name).write_text(text, encoding='ascii')
@@ -255,7 +272,9 @@ class System(Session):
         daemon = subprocess.Popen(
             ['unshare', '--mount', '--propagation', 'private', '--pid',
              '--fork', '--kill-child', 'sh', '-c', SYSTEM, 'sh', cls.folder,
-             str(user.pw_uid), str(user.pw_gid)],
+             str(user.pw_uid), str(user.pw_gid),
+             shutil.which(cls.daemon, path='/usr/sbin:/usr/bin'),
+             cls.prepare],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/')
         cls.addClassCleanup(daemon.wait)
         cls.addClassCleanup(daemon.kill)

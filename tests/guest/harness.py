@@ -34,7 +34,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / 'scripts'))
 sys.dont_write_bytecode = True
 
-from virtfs import kernel, sanitize, testuser               # noqa: E402
+from virtfs import build, kernel, sanitize, testuser        # noqa: E402
 
 BOOT = TREE / 'boot'
 HERE = pathlib.Path(__file__).resolve().parent
@@ -49,7 +49,7 @@ LIMIT = 420 * sanitize.patience()
 def tool(compiler='gcc'):
     """Builds guest-tool, linked statically: its path."""
     source = HERE / 'guest-tool.c'
-    program = pathlib.Path(_work(), f'guest-tool-{compiler}')
+    program = pathlib.Path(work(), f'guest-tool-{compiler}')
     if not program.exists():
         subprocess.run([compiler, '-O2', '-Wall', '-Wextra',
                         '-static', '-o', program, source], check=True)
@@ -60,7 +60,7 @@ def tool(compiler='gcc'):
 _folder = None
 
 
-def _work():
+def work():
     """A folder of this test program, which is removed at its end."""
     global _folder
     if _folder is None:
@@ -90,6 +90,10 @@ class Root:
 
     def give(self, path):
         pass
+
+    def place(self):
+        """The folder of this user's shares"""
+        return work()
 
     def host_uid(self, uid):
         return uid
@@ -121,6 +125,9 @@ class User:
     def command(self, argv):
         return self.user.command(argv)
 
+    def place(self):
+        return work()
+
     @classmethod
     def need(cls, *folders):
         """Gives the user's cache further folders, before guests that need
@@ -134,7 +141,7 @@ class User:
         if User._home is None:
             # Its cache has what root's ./boot needs.
             cache = kernel.fetch.Cache.of_user().folder
-            home = pathlib.Path(tempfile.mkdtemp(dir=_work()))
+            home = pathlib.Path(tempfile.mkdtemp(dir=work()))
             for folder in (kernel.debian().image.parent, *User.folders):
                 shutil.copytree(folder, home / cache.name / folder.name,
                                 symlinks=True)
@@ -291,10 +298,25 @@ def run(who, share, command, options=(), limit=LIMIT, qemu=()):
 
 def new_share(who):
     """A folder to share, which belongs to that user."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix='share-', dir=_work()))
+    path = pathlib.Path(tempfile.mkdtemp(prefix='share-', dir=who.place()))
     os.chmod(path, 0o755)
     who.give(path)
     return path
+
+
+def serve(test, who, share, *options, sock=None, log=None):
+    """Root starts a helper of a folder, for QEMU as an ordinary user, until the
+    end of the test: its socket. log: a file for its messages"""
+    sock = sock or pathlib.Path(tempfile.mkdtemp(dir=work()), 'sock')
+    sock.parent.chmod(0o755)
+    helper = subprocess.Popen(
+        who.command([build.HELPER, '-n', '-p', share, '-s', sock, *options]),
+        stdin=subprocess.DEVNULL, stderr=log, cwd='/')
+    test.addCleanup(helper.wait)
+    test.addCleanup(helper.kill)
+    wait_for('the socket',
+             lambda: sock.exists() or helper.poll() is not None)
+    return sock
 
 
 def remove(path):

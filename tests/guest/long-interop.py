@@ -6,16 +6,20 @@ A guest under one QEMU fills a share. A guest under the other must see exactly
 the same files, and changes them; the first must see the changes. The QEMUs are
 this tree's and Debian's, in both orders. The test compares listings made in the
 guest: for each name its type, mode, owner, group, device number, links, size,
-date, target, content and attributes.
+date, target, content and attributes. virtfs-mapped must list the same on the
+host, whichever QEMU made the share.
 """
 
+import json
 import os
 import re
+import subprocess
 import sys
 import unittest
 
 import harness
-from harness import Owner, local, run
+from harness import LIMIT, Owner, local, run
+from virtfs import build
 
 DEBIAN = '/usr/bin/qemu-system-x86_64'
 END = 'that was the listing'
@@ -106,6 +110,12 @@ setfacl -m u:9:x d/own; setfacl -k d/other; setfattr -x user.test d/own
 setfacl -b d/other/by-default; setfattr -n user.more -v 2 d/mode-0
 '''
 
+# What stat -c %F says
+TYPES = {'file': 'regular file', 'directory': 'directory',
+         'link': 'symbolic link', 'fifo': 'fifo', 'socket': 'socket',
+         'char-device': 'character special file',
+         'block-device': 'block special file'}
+
 EMPTY = 'rm -rf d; ls -A | grep -v guest-tool || :; '
 
 
@@ -135,13 +145,49 @@ class Interop(unittest.TestCase):
         self.assertTrue(out.endswith(END + '\n'), out)
         return re.split(r'\n(?=\./)', out)
 
+    @staticmethod
+    def line(o):
+        """One of virtfs-mapped's files as list() has it, without what list()
+        has of contents and attributes"""
+        kind = TYPES[o['type']]
+        if kind == 'regular file' and o['size'] == 0:
+            kind = 'regular empty file'
+        path = './' + o['path'] if o['path'] != '.' else '.'
+        lines = [f"{path}: {kind} {int(o['mode'], 8):o} {o['uid']}:{o['gid']}"]
+        if o['type'] == 'link':
+            lines += [f"  {o['nlink']} {o['size']}", f"  -> {o['target']}"]
+        elif o['type'] == 'file':
+            lines.append(f"  {o['nlink']} {o['size']} {o['mtime']}")
+        elif o['type'] != 'directory':
+            lines.append(f"  {o['nlink']} {o.get('major', 0):x},"
+                         f"{o.get('minor', 0):x}")
+        return '\n'.join(lines)
+
+    def check_tool(self, made):
+        """virtfs-mapped lists what the guest did."""
+        done = subprocess.run(
+            self.host.command([build.MAPPED, 'find', '--json', '--model',
+                               self.model, self.share]),
+            env=self.host.environment(), capture_output=True, timeout=LIMIT,
+            check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b''))
+        files = [json.loads(line) for line in done.stdout.splitlines()]
+        for o in files:
+            o['path'] = os.path.relpath(o['path'], self.share)
+        listed = [self.line(o) for o in files if o['path'] != 'guest-tool']
+        self.assertEqual(len(listed), len(made))
+        for text, whole in zip(sorted(listed), sorted(made)):
+            self.assertEqual(whole[:len(text)], text)
+
     def pass_around(self, first, second):
         more = self.attributes
         made = self.guest(first, FILL + ATTRIBUTES * more)
         self.assertGreater(len(made), 40)
+        self.check_tool(made)
         self.assertEqual(made, self.guest(second, ''))
         changed = self.guest(second, CHANGE + CHANGE_ATTRIBUTES * more)
         self.assertNotEqual(made, changed)
+        self.check_tool(changed)
         self.assertEqual(changed, self.guest(first, ''))
         left = self.guest(first, EMPTY)
         self.assertEqual(left[0].splitlines()[1:], ['1', END], left)

@@ -138,14 +138,8 @@ class Saved:
             self.is_off()
             restore()
             self.goes_on()
-        create, revert = self.commands('libvirt-snapshot', domain)
-        create()
-        self.goes_on()
         self.assertEqual(self.steps_back(), 0)
-        revert()
-        wait_for('step back', self.steps_back)
-        self.goes_on()
-        self.assertEqual(self.steps_back(), 1)
+        self.check_snapshot(domain)
         (self.share / 'stop').touch()
         self.assertEqual(self.guest.wait(), ['released', 'exit 0'])
         self.assertFalse(self.is_locked())
@@ -154,6 +148,17 @@ class Saved:
         self.assertGreaterEqual(len(lines), max(self.rounds()))
         self.assertEqual(lines, [f'{i + 1:08}' for i in range(len(lines))])
         self.assertEqual(self.err(), [])
+
+    def check_snapshot(self, domain):
+        """The guest goes back to a snapshot, and on from there."""
+        create, revert = self.commands('libvirt-snapshot', domain)
+        create()
+        self.goes_on()
+        self.assertEqual(self.steps_back(), 0)
+        revert()
+        wait_for('step back', self.steps_back)
+        self.goes_on()
+        self.assertEqual(self.steps_back(), 1)
 
     def err(self):
         """Lines of the guest's stderr"""

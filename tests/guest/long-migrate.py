@@ -46,6 +46,15 @@ class ProxyAsked(Many):
     __test_me__ = True
 
 
+class ProxyKilled(Many):
+    """The proxy driver; both QEMUs lose their helpers meanwhile."""
+
+    who = User
+    fsdev = 'proxy,path={share},helper={helper},reconnect=1,on-disconnect=wait'
+    kills = True
+    __test_me__ = True
+
+
 class Mapped(Many):
     """The local driver, by an ordinary user"""
 
@@ -68,6 +77,16 @@ class Passthrough(Many):
     who = Root
     fsdev = 'local,path={share},security_model=passthrough'
     saves = 0                   # a file without a name ends with its QEMU
+    handles = True
+    __test_me__ = True
+
+
+class ProxyHandles(Many):
+    """The proxy driver with real owners, and file handles"""
+
+    who = Root
+    fsdev = 'proxy,path={share},helper={helper},migration=handles'
+    saves = 0
     handles = True
     __test_me__ = True
 

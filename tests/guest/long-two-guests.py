@@ -15,7 +15,6 @@ import unittest
 import harness
 from harness import Guest, Owner, Root, User, for_each, local
 
-EACH = 300                      # rounds per process
 NAMES = ('a', 'b', 'c', 'd')
 
 SCRIPT = '''cp tool /tmp/tool; touch ready.{0}
@@ -26,7 +25,9 @@ while [ ! -e ready.a ] || [ ! -e ready.c ]; do usleep 50000; done
 
 class Shared(unittest.TestCase):
 
+    each = 300                  # rounds per process
     options = ()
+    second = None               # who has the other guest; None: the same user
     __test_me__ = False
 
     def setUp(self):
@@ -42,18 +43,18 @@ class Shared(unittest.TestCase):
 
     def both(self, kind):
         """Lets the guests work, and checks the result."""
-        scripts = [SCRIPT.format(*pair, kind, EACH)
+        scripts = [SCRIPT.format(*pair, kind, self.each)
                    for pair in (NAMES[:2], NAMES[2:])]
         with Guest(self.host, self.share, scripts[0], self.options) as one, \
-                Guest(self.host, self.share, scripts[1],
-                      self.options) as other:
+                Guest(self.second() if self.second else self.host, self.share,
+                      scripts[1], self.options) as other:
             for running in (one, other):
                 status = running.wait()
                 self.assertEqual((status, running.stdout()),
                                  (0, b'done\ndone\n'), running.stderr())
         lines = (self.share / 'lines').read_text().splitlines()
         expected = {f'{name} {i} {name} {i}.'
-                    for name in NAMES for i in range(EACH)}
+                    for name in NAMES for i in range(self.each)}
         seen = collections.Counter(lines)
         self.assertEqual([], [li for li in seen if li not in expected], 'torn')
         self.assertEqual([], [li for li in expected if seen[li] != 1],
@@ -61,12 +62,12 @@ class Shared(unittest.TestCase):
         # The lines of each process are in order, and the guests took turns.
         for name in NAMES:
             own = [int(li.split()[1]) for li in lines if li.startswith(name)]
-            self.assertEqual(own, list(range(EACH)))
+            self.assertEqual(own, list(range(self.each)))
         guests = ''.join('1' if li[0] in NAMES[:2] else '2' for li in lines)
         self.assertGreater(guests.count('12') + guests.count('21'), 2,
                            'the guests did not work at the same time')
         self.assertEqual((self.share / 'number').read_text(),
-                         f'{len(NAMES) * EACH:08}')
+                         f'{len(NAMES) * self.each:08}')
 
     def test_fcntl(self):
         """Locks by fcntl(2)"""

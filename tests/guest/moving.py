@@ -5,6 +5,7 @@ The guest's work only depends on how long it lasts. At the end the guest does
 the same again in its own memory, and compares.
 """
 
+import contextlib
 import os
 import pathlib
 import shlex
@@ -135,6 +136,15 @@ class Qemu:
         wait_for('end of its processes', lambda: not any(
             os.path.exists(f'/proc/{pid}') for pid in below), LIMIT)
 
+    def kill_helper(self):
+        """Kills its helper, whose place another one takes."""
+        helpers = [pid for pid, name in harness.descendants(
+            self.child.pid).items() if build.HELPER.name.startswith(name)]
+        assert helpers, self.said()
+        for pid in helpers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def kill(self):
         """Ends it after a failed test."""
         if self.alive():
@@ -151,6 +161,7 @@ class Moving(unittest.TestCase):
     machine = ()                # further arguments of QEMU
     device = ''                 # further properties of the device
     handles = False             # QEMU finds files without a name
+    kills = False               # kills helpers while the guest moves
     moves = 0
     saves = 0
     __test_me__ = False
@@ -179,11 +190,15 @@ class Moving(unittest.TestCase):
             if not path.is_symlink():
                 self.host.give(path)
         self.guest = guest
-        fsdev = self.fsdev.format(share=self.share, helper=build.HELPER)
+        fsdev = self.export()
         self.words = [*shlex.split(' '.join(guest.arguments())),
                       *self.machine, '-fsdev', f'{fsdev},id=share', '-device',
                       'virtio-9p-pci,fsdev=share,mount_tag=share'
                       f'{self.device}']
+
+    def export(self):
+        """The value of -fsdev, without an id"""
+        return self.fsdev.format(share=self.share, helper=build.HELPER)
 
     def start(self, *more):
         """Another QEMU"""
@@ -216,6 +231,9 @@ class Moving(unittest.TestCase):
             old.return_path(True)
             new.return_path(True)
             new.qmp('migrate-incoming', uri=f'unix:{path}')
+            if self.kills:
+                old.kill_helper()
+                new.kill_helper()
             old.qmp('migrate', uri=f'unix:{path}')
             state = old.migration()
             if state['status'] == 'completed':

@@ -11,7 +11,8 @@ from harness import Guest, Root, User, wait_for
 
 WHO = Root if os.geteuid() == 0 else User
 
-# Linux 6.12 reads for ever there, and only a signal ends that.
+# Linux 6.12 reads for ever there. Only a signal ends that, or an error if a
+# thread of the kernel reads.
 SCRIPT = '''
 exec 3<f; touch opened
 while [ ! -e cut ]; do usleep 50000; done

@@ -244,9 +244,14 @@ class Files(GuestCase):
         self.assertEqual(self.said, 'character special file 1:3\n'
                          'block special file 7:9\n')
         c = os.lstat(self.folder / 'c')
+        b = os.lstat(self.folder / 'b')
+        if not self.who.real_owners:
+            # The helper in a user namespace keeps devices as files.
+            self.assertEqual([(n.st_mode, n.st_size) for n in (b, c)],
+                             [(stat.S_IFREG | stat.S_ISVTX, 0)] * 2)
+            return
         self.assertTrue(stat.S_ISCHR(c.st_mode))
         self.assertEqual(c.st_rdev, os.makedev(1, 3))
-        b = os.lstat(self.folder / 'b')
         self.assertTrue(stat.S_ISBLK(b.st_mode))
         self.assertEqual(b.st_rdev, os.makedev(7, 9))
 

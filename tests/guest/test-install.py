@@ -8,6 +8,7 @@ others out, and then move the files to a folder with another name. An ordinary
 user runs them there, and the build folder is not involved.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -26,9 +27,10 @@ from virtfs import build
 
 # This tree's files, below the prefix
 PROGRAMS = ['bin/qemu-system-x86_64', 'libexec/virtfs-proxy-helper',
-            'share/qemu/virtfs-launcher']
+            'share/qemu/virtfs-launcher', 'bin/virtfs-mapped']
 UNITS = [f'lib/systemd/system/virtfs-proxy-helper@.{kind}'
          for kind in ('service', 'socket')]
+DESCRIPTION = 'share/qemu/fsdev-proxy/50-virtfs-proxy-helper.json'
 # The ends of names of source files, which assertions print
 SOURCES = (b'.c', b'.h', b'.inc')
 HELPER = 'libexec/virtfs-proxy-helper'
@@ -61,7 +63,7 @@ class Install(unittest.TestCase):
         """Everything of this tree is there"""
         for path in PROGRAMS:
             self.assertTrue(os.access(self.top / path, os.X_OK), path)
-        for path in UNITS:
+        for path in (*UNITS, DESCRIPTION):
             self.assertTrue((self.top / path).is_file(), path)
 
     def test_modes(self):
@@ -106,6 +108,14 @@ class Install(unittest.TestCase):
         for path in UNITS:
             text = (self.top / path).read_text(encoding='utf-8')
             self.assertEqual(re.findall(r'@[A-Z_]+@', text), [])
+
+    def test_description(self):
+        """Management software finds the helper, of the type that it states"""
+        told = json.loads((self.top / DESCRIPTION).read_text(encoding='utf-8'))
+        self.assertEqual(told['binary'], str(self.prefix / HELPER))
+        said = subprocess.run([self.top / HELPER, '--print-capabilities'],
+                              check=True, capture_output=True).stdout
+        self.assertEqual(told['type'], json.loads(said)['type'])
 
     def start(self, words, folder):
         """Starts QEMU as the ordinary user; no argument or variable tells it

@@ -79,8 +79,11 @@ class OneGuest(GuestCase):
 class Others(unittest.TestCase):
     """A guest, and another guest or the host."""
 
+    who = second = WHO          # who has the guest, and the other guest
+    options = ()                # for ./boot
+
     def setUp(self):
-        self.host = WHO()
+        self.host = self.who()
         why = self.host.lacks()
         if why:
             self.skipTest(why)
@@ -104,12 +107,13 @@ class Others(unittest.TestCase):
     def test_two_guests(self):
         """Two guests keep each other out of locked bytes"""
         with Guest(self.host, self.share,
-                   './tool hold f w 2 4 held end') as one, \
-                Guest(self.host, self.share,
+                   './tool hold f w 2 4 held end', self.options) as one, \
+                Guest(self.second(), self.share,
                       'while [ ! -e held ]; do usleep 100000; done; '
                       './tool lock f w 3 1; ./tool lock f r 3 1; '
                       './tool locker f w 0 0; ./tool lock f w 6 1; '
-                      'touch end; ./tool wait-lock f w 2 4') as other:
+                      'touch end; ./tool wait-lock f w 2 4',
+                      self.options) as other:
             self.assertEqual(other.wait(), 0, other.stderr())
             self.assertEqual(one.wait(), 0, one.stderr())
             self.assertEqual(one.stdout(), b'released\n')
@@ -121,7 +125,8 @@ class Others(unittest.TestCase):
         """A program of the host finds the guest's lock"""
         with Guest(self.host, self.share,
                    './tool hold f w 2 4 held end; '
-                   'while [ ! -e seen ]; do usleep 100000; done') as running:
+                   'while [ ! -e seen ]; do usleep 100000; done',
+                   self.options) as running:
             wait_for('lock', self.there('held'), guest=running)
             self.assertTrue(self.is_locked(2, 1))
             self.assertTrue(self.is_locked(5, 1))
@@ -141,7 +146,8 @@ class Others(unittest.TestCase):
             with Guest(self.host, self.share,
                        './tool lock f w 4 1; ./tool lock f r 5 1; '
                        './tool lock f w 6 1; touch tried; '
-                       './tool wait-lock f w 4 2') as running:
+                       './tool wait-lock f w 4 2',
+                       self.options) as running:
                 wait_for('the command', self.there('tried'), guest=running)
                 f.close()
                 self.assertEqual(running.wait(), 0, running.stderr())
@@ -152,7 +158,7 @@ class Others(unittest.TestCase):
     def test_qemu_killed(self):
         """The locks of a guest end with its QEMU"""
         with Guest(self.host, self.share,
-                   './tool hold f w 2 4 held end') as running:
+                   './tool hold f w 2 4 held end', self.options) as running:
             wait_for('lock', self.there('held'), guest=running)
             self.assertTrue(self.is_locked(2, 1))
             os.kill(harness.one_named(running, 'qemu-system'),

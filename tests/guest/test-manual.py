@@ -43,6 +43,12 @@ qemu-system-x86_64 ... -virtfs proxy,mount_tag=share,\
 socket=/run/virtfs/share.sock'''
 MAN_USER = ('qemu-system-x86_64 ... -virtfs proxy,mount_tag=share,'
             'path=$HOME/share')
+TRANSLATE = '--translate-uid 1000:5000:100,to-host:0:5000:1'
+SQUASH = '--squash=all --anon-uid=$(id -u) --anon-gid=$(id -g)'
+RULES = [':prefix:all:trusted.:user.virtiofs.:\n'
+         ':prefix:all:security.:user.virtiofs.:',
+         ':prefix:all:security.capability:user.virtiofs.:',
+         ':unsupported:all:user.:user.:']
 # Tested by test-9p-helper-systemd.py, and by long-root.py and test-run.py
 UNIT = 'systemctl enable --now virtfs-proxy-helper@srv-data.socket'
 ROOT = ('root=TAG rw rootfstype=9p rootflags=trans=virtio,version=9p2000.L,'
@@ -145,7 +151,8 @@ class Manual(unittest.TestCase):
     def test_all(self):
         """Every example has a test"""
         known = {PATH, RECONNECT, SETFCAP, MOUNT, FSTAB, REMOVE, SERVE, CONNECT,
-                 LOCAL, MAN_ROOT, MAN_USER, UNIT, ROOT}
+                 LOCAL, MAN_ROOT, MAN_USER, UNIT, ROOT, TRANSLATE,
+                 SQUASH, *RULES}
         self.assertEqual({*bare.blocks(GUIDE), *bare.blocks(HELPER)}, known)
 
     def test_path(self):
@@ -171,6 +178,18 @@ class Manual(unittest.TestCase):
         self.need(Root())
         self.serve(SERVE, Root())
         self.run_qemu(CONNECT, Root())
+
+    def test_options(self):
+        """A helper starts with each of the manual page's options"""
+        self.need(Root())
+        squash = re.sub(r'\$\(id -[ug]\)', '1234', SQUASH)
+        for option in [TRANSLATE, squash,
+                       *(f"--xattr-map '{rules}'" for rules in RULES)]:
+            with self.subTest(option):
+                self.serve(f'{SERVE} {option}', Root())
+                for pid in self.helpers():
+                    self.end(pid)
+                pathlib.Path(self.home, 'socket').unlink(missing_ok=True)
 
     def test_security(self):
         """The state of a serving helper in /proc"""

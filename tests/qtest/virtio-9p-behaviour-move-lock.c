@@ -165,16 +165,38 @@ static void test_lock(Test *t)
     close(fd);
 }
 
-/* A saved guest has no locks; it takes them again when it is restored. */
-static void test_lock_file(Test *t)
+/* The guest goes on before the destination has its memory. */
+static void test_postcopy(Test *t)
+{
+    QTestState *to = p9_move_new(t->cmd_line, NULL);
+    int fd = take_locks(t);
+    Rival rival = { };
+
+    rival_start(&rival, t);
+    if (p9_move_postcopy(global_qtest, to)) {
+        qtest_quit(global_qtest);
+        move_arrived(t, to);
+        rival_end(&rival);
+        have_locks(t, fd);
+    } else {
+        rival_end(&rival);
+        qtest_quit(to);
+        g_test_skip("the host does not allow postcopy migration");
+    }
+    close(fd);
+}
+
+static void lock_file(Test *t, const char *mode)
 {
     g_autofree char *folder = p9_host_make_folder();
     g_autofree char *path = g_build_filename(folder, "state", NULL);
     int fd = take_locks(t);
-    g_autofree char *error = p9_move_save(global_qtest, path);
+    g_autofree char *error = NULL;
     gint64 end = g_get_monotonic_time() + SETTLE_US;
     QTestState *to;
 
+    p9_move_set_mode(global_qtest, mode);
+    error = p9_move_save(global_qtest, path);
     g_assert_cmpstr(error, ==, NULL);
     while (host_lock(fd, F_WRLCK, 0, 0)) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
@@ -183,32 +205,70 @@ static void test_lock_file(Test *t)
     ok(host_lock(fd, F_UNLCK, 0, 0));
     qtest_quit(global_qtest);
     to = p9_move_new(t->cmd_line, NULL);
-    error = p9_move_load(to, path);
+    p9_move_set_mode(to, mode);
+    error = p9_move_load_stopped(to, path);
+    if (!error && !p9_move_runs(to)) {
+        qtest_qmp_assert_success(to, "{'execute': 'cont'}");
+    }
     g_assert_cmpstr(error, ==, NULL);
+    /* The next test may have this QEMU. */
+    p9_move_set_mode(to, "normal");
     move_arrived(t, to);
     have_locks(t, fd);
     close(fd);
     p9_host_remove(folder);
 }
 
-/* The source goes on, and has its locks. */
-static void test_lock_failed(Test *t)
+/* A saved guest has no locks; it takes them again when it is restored. */
+static void test_lock_file(Test *t)
+{
+    lock_file(t, "normal");
+}
+
+/* The same when the host's kernel or QEMU is about to be exchanged */
+static void test_lock_reboot(Test *t)
+{
+    lock_file(t, "cpr-reboot");
+}
+
+/* Moves the guest to a QEMU that cannot take it. */
+static void move_fails(Test *t)
 {
     g_autofree char *folder = p9_host_make_folder();
     g_autofree char *options = move_other_folder(t, folder);
     QTestState *to = p9_move_new(options, "/dev/null");
+    g_autofree char *error = p9_move(global_qtest, to);
+
+    g_assert_nonnull(error);
+    qtest_quit(to);
+    p9_host_remove(folder);
+}
+
+/* The source goes on, and has its locks. */
+static void test_lock_failed(Test *t)
+{
     int fd = take_locks(t);
-    g_autofree char *error = NULL;
     Rival rival = { };
 
     rival_start(&rival, t);
-    error = p9_move(global_qtest, to);
-    g_assert_nonnull(error);
+    move_fails(t);
     rival_end(&rival);
     have_locks(t, fd);
-    qtest_quit(to);
     close(fd);
-    p9_host_remove(folder);
+}
+
+/* It has them, too, while the guest stands still. */
+static void test_lock_failed_stopped(Test *t)
+{
+    int fd = take_locks(t);
+
+    qtest_qmp_assert_success(global_qtest, "{'execute': 'stop'}");
+    move_fails(t);
+    becomes_exclusive(fd, 0, 10);
+    becomes_exclusive(fd, 1000, 1);
+    qtest_qmp_assert_success(global_qtest, "{'execute': 'cont'}");
+    have_locks(t, fd);
+    close(fd);
 }
 
 /*
@@ -316,7 +376,13 @@ const Case behaviour_move_lock[] = {
     { "move-lock", test_lock, HAS_HOST | HAS_MOVES, CASE_PCI | CASE_ANYBODY },
     { "move-lock-file", test_lock_file, HAS_HOST | HAS_MOVES,
       CASE_PCI | CASE_ANYBODY },
+    { "move-lock-reboot", test_lock_reboot, HAS_HOST | HAS_MOVES,
+      CASE_PCI | CASE_ANYBODY },
     { "move-lock-failed", test_lock_failed, HAS_HOST | HAS_MOVES,
+      CASE_PCI | CASE_ANYBODY },
+    { "move-lock-failed-stopped", test_lock_failed_stopped,
+      HAS_HOST | HAS_MOVES, CASE_PCI | CASE_ANYBODY },
+    { "move-postcopy", test_postcopy, HAS_HOST | HAS_MOVES,
       CASE_PCI | CASE_ANYBODY },
     { "move-lock-wait", test_lock_wait, HAS_HOST | HAS_MOVES,
       CASE_PCI | CASE_ANYBODY },

@@ -223,6 +223,45 @@ static void test_unlinked(Test *t)
     read_is(t, 2, 0, "data");
 }
 
+/*
+ * A guest that is saved has no source to go back to, so QEMU warns: once, and
+ * only of a file that a program has open.
+ */
+static void test_unlinked_warns(Test *t)
+{
+    g_autofree char *folder = p9_host_make_folder();
+    g_autofree char *path = g_build_filename(folder, "state", NULL);
+    g_autofree char *log = g_build_filename(folder, "log", NULL);
+    g_autofree char *error = NULL;
+    g_autofree char *text = NULL;
+    const char *warning = "has no name";
+    QTestState *to = p9_move_new(t->cmd_line, log);
+    char *found;
+
+    make_unlinked(t);
+    make_file(t, ROOT, "shut", "");
+    ok(walk(t, ROOT, 3, "shut"));
+    ok(unlink_at(t, ROOT, "shut", 0));
+    ok(walk(t, 1, 4, ""));
+    ok(clunk(t, 1));
+    error = p9_move(global_qtest, to);
+    g_assert_cmpstr(error, ==, NULL);
+    qtest_quit(global_qtest);
+    move_arrived(t, to);
+
+    ok(walk(t, ROOT, 5, ""));
+    ok(create(t, 5, "open", P9C_O_RDWR, 0644));
+    ok(unlink_at(t, ROOT, "open", 0));
+    error = p9_move_save(to, path);
+    g_assert_cmpstr(error, ==, NULL);
+    g_assert_true(g_file_get_contents(log, &text, NULL, NULL));
+    found = strstr(text, warning);
+    g_assert_nonnull(found);
+    g_assert_nonnull(strstr(text, "on-missing=stale"));
+    g_assert_null(strstr(found + 1, warning));
+    p9_host_remove(folder);
+}
+
 static void test_unlinked_stale(Test *t)
 {
     char c;
@@ -354,6 +393,8 @@ const Case behaviour_move_missing[] = {
       NAMES_FAIL },
     { "move-unlinked", test_unlinked, HAS_HOST | HAS_MOVES,
       CASE_PCI | CASE_ANYBODY, ",migration=names" },
+    { "move-unlinked-warns", test_unlinked_warns, HAS_HOST | HAS_MOVES,
+      CASE_PCI, ",migration=names" },
     { "move-unlinked-stale", test_unlinked_stale, HAS_HOST | HAS_MOVES,
       CASE_PCI, NAMES_STALE },
     { "move-unlinked-handles", test_unlinked_handles,

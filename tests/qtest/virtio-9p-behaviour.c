@@ -49,7 +49,8 @@ struct Target {
 static const Target targets[] = {
     { "synth", NULL, HAS_MOVES },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
-    { "proxy", "proxy,path=%s", HAS_PROXY, HAS_OWNERS | HAS_ACLS },
+    { "proxy", "proxy,path=%s", HAS_PROXY,
+      HAS_OWNERS | HAS_ACLS | HAS_BY_HANDLE },
     /* Without donated descriptors QEMU sends a message for everything. */
     { "proxy-donate-off", "proxy,path=%s,donate=off", HAS_PROXY,
       HAS_OWNERS | HAS_ACLS },
@@ -88,7 +89,7 @@ static const Target targets[] = {
       HAS_PASS | HAS_IOTHREAD, HAS_OWNERS | HAS_DEVICES | HAS_BY_HANDLE },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "iothread/proxy", "proxy,path=%s", HAS_PROXY | HAS_IOTHREAD,
-      HAS_OWNERS | HAS_ACLS },
+      HAS_OWNERS | HAS_ACLS | HAS_BY_HANDLE },
 #ifdef CONFIG_VIRTFS_PROXY_V1
     { "iothread/proxy-v1", "proxy,path=%s,protocol=1",
       HAS_PROXY_V1 | HAS_IOTHREAD, HAS_OWNERS | HAS_ACLS },

@@ -43,7 +43,7 @@ enum {
 
     HAS_MOVES = 1 << 16,        /* the guest can go on in another QEMU */
 
-    HAS_BY_HANDLE = 1 << 17,    /* QEMU finds an inode by its file handle */
+    HAS_BY_HANDLE = 1 << 17,    /* with migration=handles, finds it by handle */
 
     HAS_VIEW = 1 << 12,         /* one of HAS_VIEW_*; never of a target */
 };

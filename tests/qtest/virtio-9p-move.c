@@ -82,15 +82,20 @@ static void give_fd(QTestState *qts, int fd)
     close(fd);
 }
 
+static void set_capability(QTestState *qts, const char *name, bool on)
+{
+    qtest_qmp_assert_success(qts, "{'execute': 'migrate-set-capabilities', "
+                             "'arguments': {'capabilities': [{'capability': "
+                             "%s, 'state': %i}]}}", name, on);
+}
+
 /*
  * With this the source hears of a destination that fails. Both need it, and a
  * file cannot have it.
  */
 static void set_return_path(QTestState *qts, bool on)
 {
-    qtest_qmp_assert_success(qts, "{'execute': 'migrate-set-capabilities', "
-                             "'arguments': {'capabilities': [{'capability': "
-                             "'return-path', 'state': %i}]}}", on);
+    set_capability(qts, "return-path", on);
 }
 
 /* NULL, or the error with which QEMU refuses to begin */
@@ -123,9 +128,9 @@ static char *either(char *first, char *second)
     return error;
 }
 
-char *p9_move(QTestState *from, QTestState *to)
+/* A connection between both, with a way back */
+static void connect_both(QTestState *from, QTestState *to)
 {
-    char *error, *there;
     int sv[2];
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
@@ -135,18 +140,105 @@ char *p9_move(QTestState *from, QTestState *to)
     set_return_path(from, true);
     set_return_path(to, true);
     begin_incoming(to);
+}
+
+char *p9_move_begin(QTestState *from, QTestState *to)
+{
+    char *error;
+
+    connect_both(from, to);
     error = begin(from);
     if (error) {
         /* The destination would wait. */
         qtest_qmp_assert_success(from, "{'execute': 'closefd', "
                                  "'arguments': {'fdname': 'move'}}");
-        return error;
     }
-    error = wait_over(from);
-    there = wait_over(to);
-    error = either(error, there);
-    wait_runs(error ? from : to);
     return error;
+}
+
+char *p9_move_end(QTestState *from, QTestState *to)
+{
+    char *here = wait_over(from);
+    char *there = wait_over(to);
+
+    return either(here, there);
+}
+
+char *p9_move(QTestState *from, QTestState *to)
+{
+    bool runs = p9_move_runs(from);
+    char *error = p9_move_begin(from, to) ?: p9_move_end(from, to);
+
+    if (runs) {
+        wait_runs(error ? from : to);
+    }
+    return error;
+}
+
+/* Whether a postcopy migration can come in: the host may forbid it. */
+static bool can_postcopy(QTestState *to)
+{
+    g_autoptr(QDict) reply = qtest_qmp(
+        to, "{'execute': 'migrate-set-capabilities', 'arguments': "
+        "{'capabilities': [{'capability': 'postcopy-ram', 'state': true}]}}");
+
+    return !qdict_haskey(reply, "error");
+}
+
+static void wait_status(QTestState *qts, const char *wanted)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_US;
+    g_autofree char *error = NULL;
+
+    for (;;) {
+        g_autofree char *status = status_of(qts, &error);
+
+        if (!strcmp(status, wanted)) {
+            return;
+        }
+        g_assert_cmpstr(error, ==, NULL);
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(POLL_US);
+    }
+}
+
+static void set_bandwidth(QTestState *qts, uint64_t bytes)
+{
+    qtest_qmp_assert_success(qts, "{'execute': 'migrate-set-parameters', "
+                             "'arguments': {'max-bandwidth': %" PRIu64 "}}",
+                             bytes);
+}
+
+bool p9_move_postcopy(QTestState *from, QTestState *to)
+{
+    char *error;
+
+    if (!can_postcopy(to)) {
+        return false;
+    }
+    set_capability(from, "postcopy-ram", true);
+    connect_both(from, to);
+    /* All memory would be there before the guest's state. */
+    set_bandwidth(from, 4096);
+    error = begin(from);
+    g_assert_cmpstr(error, ==, NULL);
+    wait_status(from, "active");
+    qtest_qmp_assert_success(from, "{'execute': 'migrate-start-postcopy'}");
+    /* "postcopy-active" may be over before it is seen. */
+    error = wait_over(from);
+    g_assert_cmpstr(error, ==, NULL);
+    error = wait_over(to);
+    g_assert_cmpstr(error, ==, NULL);
+    wait_runs(to);
+    /* Its next migration is another one. */
+    set_capability(to, "postcopy-ram", false);
+    return true;
+}
+
+void p9_move_set_mode(QTestState *qts, const char *mode)
+{
+    qtest_qmp_assert_success(qts, "{'execute': 'migrate-set-parameters', "
+                             "'arguments': {'mode': %s}}", mode);
 }
 
 char *p9_move_save(QTestState *from, const char *path)

@@ -16,14 +16,26 @@
 QTestState *p9_move_new(const char *options, const char *log);
 
 /*
- * The guest of @from goes on in @to. NULL, or for g_free() the error of the
- * side that failed; then @from runs as before.
+ * The guest of @from goes on in @to, and stands still there if it did before.
+ * NULL, or for g_free() the error of the side that failed; then @from goes on.
  */
 char *p9_move(QTestState *from, QTestState *to);
+/* Its two parts; both sides serve QMP in between. */
+char *p9_move_begin(QTestState *from, QTestState *to);
+char *p9_move_end(QTestState *from, QTestState *to);
 
 /*
- * The same in two steps. After it was saved, the guest stands still; after it
- * was loaded, it runs.
+ * The guest of @from goes on in @to before its memory is there (postcopy).
+ * False, and nothing has happened, if the host does not allow this.
+ */
+bool p9_move_postcopy(QTestState *from, QTestState *to);
+
+/* Of a QEMU's next migrations: MigMode, such as "cpr-reboot" */
+void p9_move_set_mode(QTestState *qts, const char *mode);
+
+/*
+ * Like p9_move(), in two steps. After it was saved, the guest stands still;
+ * after it was loaded, it runs.
  */
 char *p9_move_save(QTestState *from, const char *path);
 char *p9_move_load(QTestState *to, const char *path);

@@ -19,6 +19,8 @@
 #define WAITING_MAX     256
 #define REQUEST_MAX     (128 * 1024)
 #define PATIENCE        10      /* seconds */
+/* A test that failed may wait for a program that waits for the server. */
+#define LIFE_MAX_US     (300 * G_USEC_PER_SEC)
 
 typedef struct Shared {
     int ready;                  /* 1: mounted; -errno: not */
@@ -314,6 +316,7 @@ static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
     static Server server;
     Server *s = &server;
     struct pollfd fds[2];
+    gint64 end;
     uint64_t i;
 
     /*
@@ -342,9 +345,10 @@ static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
     if ((int)i < 0) {
         _exit(1);
     }
+    end = g_get_monotonic_time() + LIFE_MAX_US;
     fds[0] = (struct pollfd) { .fd = s->fuse, .events = POLLIN };
     fds[1] = (struct pollfd) { .fd = life, .events = POLLIN };
-    while (getppid() == parent) {
+    while (getppid() == parent && g_get_monotonic_time() < end) {
         if (poll(fds, 2, 20) > 0) {
             if (fds[1].revents) {
                 break;
