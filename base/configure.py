@@ -51,6 +51,7 @@ LEAN = [
     "--enable-kvm",
     "--enable-virtfs",
     "--enable-virtfs-proxy-helper",
+    "--enable-virtfs-mapped",
     "--enable-attr",
     "--enable-cap-ng",
     "--enable-seccomp",
@@ -77,20 +78,6 @@ def arguments(argv):
     if "-h" in rest:
         own["help"] = True
     return own, rest
-
-
-def unpack_base(spec, given, unpacked, fetcher):
-    """Unpack the base beside the build folder; returns its version."""
-    without = spec["unpack"]["without"]
-    if not given or series.find(spec, given):
-        return unpacked.from_tarball(*fetcher.tarball(given), without)
-    if os.path.isdir(given):
-        return unpacked.from_folder(pathlib.Path(given).resolve(), without)
-    tarball = pathlib.Path(given)
-    if not tarball.is_file():
-        raise Fail(f"--base={given}: no such file or folder, and no series "
-                   f"that this tree knows ({' or '.join(series.names(spec))})")
-    return unpacked.from_tarball(tarball, fetch.sha256(tarball), without)
 
 
 def check_packages(rest):
@@ -131,7 +118,7 @@ def main(argv):
     # Not inside the build folder, where Meson allows no source
     unpacked = unpack.Unpacked(build.with_name(build.name + ".base"))
     with fetch.Fetcher(spec, cache) as fetcher:
-        version = unpack_base(spec, own["base"], unpacked, fetcher)
+        version = unpacked.bring(spec, own["base"], fetcher)
         python = modules.make(spec["module"], unpacked.home, fetcher)
     base = unpacked.root
     graft.make(TREE, unpacked, spec,

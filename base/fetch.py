@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 import tomllib
 
+import product
 import series
 from fail import Fail, note
 
@@ -54,9 +55,13 @@ deb-src [signed-by={keyring} target=Sources] {mirror} {suite} main
 """
 
 
-def read_spec():
-    """The content of base.toml, which most functions here call the spec."""
-    with open(pathlib.Path(__file__).with_name("base.toml"), "rb") as f:
+def read_spec(folder=pathlib.Path(__file__).parent):
+    """The content of a folder's base.toml, which most functions here call the
+    spec.
+
+    folder: default: the one for QEMU
+    """
+    with open(folder / "base.toml", "rb") as f:
         return tomllib.load(f)
 
 
@@ -123,13 +128,15 @@ class Archive:
 
     def __init__(self, spec, suite, state, arch=None):
         self.spec = spec
+        self.product = product.of(spec)
         self.suite = suite
         self.state = state
         for tool, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg")):
             if not shutil.which(tool):
                 raise Fail(f"{tool} is needed to fetch the base (package "
                            f"{package}); or give a source tree or tarball "
-                           f"of QEMU {series.listed(spec)}: --base=PATH")
+                           f"of {self.product.name} "
+                           f"{series.listed(spec)}: --base=PATH")
         if not os.path.exists(spec["keyring"]):
             raise Fail(f"{spec['keyring']} is missing: apt install "
                        "debian-archive-keyring")
@@ -162,17 +169,19 @@ class Archive:
         raise Fail("cannot reach the Debian archive:\n"
                    + "\n".join(said)
                    + "\nWithout a network, give a source tree or tarball of "
-                     f"QEMU {series.listed(self.spec)}: --base=PATH")
+                     f"{self.product.name} {series.listed(self.spec)}: "
+                     "--base=PATH")
 
     def tarballs(self, name):
         """(version, file name, sum) of each tarball of a series."""
         found = []
-        text = self.apt("apt-cache", "showsrc", "--only-source", "qemu")
+        package = self.product.package
+        text = self.apt("apt-cache", "showsrc", "--only-source", package)
         for entry in text.split("\n\n"):
             version = re.search(r"^Version: (\S+)", entry, re.M)
             files = re.search(r"^Checksums-Sha256:((?:\n .*)+)", entry, re.M)
             orig = files and re.search(
-                r"(\w{64}) \d+ (qemu_([^_\s]+)\.orig\.tar\.\w+)$",
+                rf"(\w{{64}}) \d+ ({package}_([^_\s]+)\.orig\.tar\.\w+)$",
                 files[1], re.M)
             if version and orig and series.has(name, orig[3]):
                 found.append((version[1], orig[2], orig[1]))
@@ -182,7 +191,7 @@ class Archive:
         """Download the tarball of a version; returns its path."""
         note(f"downloading {name}")
         self.apt("apt-get", "source", "--download-only", "--tar-only",
-                 f"qemu={version}")
+                 f"{self.product.package}={version}")
         check_sha256(self.state / name, want)
         return self.state / name
 
@@ -235,6 +244,7 @@ class Fetcher:
 
     def __init__(self, spec, cache, arch=None):
         self.spec = spec
+        self.product = product.of(spec)
         self.cache = cache
         self.arch = arch
         self.archives = {}      # by suite
@@ -275,7 +285,7 @@ class Fetcher:
             if path:
                 return path, k["sha256"]
         for name, has in reversed(self.cache.sums().items()):
-            if series.has(f"qemu_{wanted['name']}", name):
+            if series.has(f"{self.product.package}_{wanted['name']}", name):
                 path = self.cache.get(name)
                 if path:
                     self.note_unknown(name)
@@ -283,9 +293,9 @@ class Fetcher:
         archive = self.open_archive(wanted["suite"])
         offers = archive.tarballs(wanted["name"])
         if not offers:
-            raise Fail(f"Debian {wanted['suite']} no longer has a QEMU "
-                       f"{wanted['name']}.x; give a source tree or "
-                       "tarball: --base=PATH")
+            raise Fail(f"Debian {wanted['suite']} no longer has a "
+                       f"{self.product.name} {wanted['name']}.x; give a "
+                       "source tree or tarball: --base=PATH")
         version, name, want = choose(offers, wanted["known"])
         if want not in [k["sha256"] for k in wanted["known"]]:
             self.note_unknown(name)
@@ -294,7 +304,8 @@ class Fetcher:
     def note_unknown(self, name):
         """Print a notice on a base that this tree was not tested with."""
         note(f"notice: {name} is signed by Debian, but this tree was not "
-             "tested with that version (see base/base.toml)")
+             "tested with that version (see "
+             f"{self.product.folder}/base.toml)")
 
     def package(self, package):
         """The path of a binary package."""

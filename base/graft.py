@@ -8,6 +8,7 @@ Theory of operation.  Two kinds of files go into the base:
 
 - Text that goes into one of the base's own files is a *fragment*: a file below
   base/fragments/, at the path that the base's file has below the base's root.
+  (A graft onto another program than QEMU has its own such folder: product.py.)
   A few fragments are at that path in this tree itself, where its own layout
   wants them.  Comment lines that read "graft: NAME" cut a fragment into named
   pieces; the text before the first such line is for the reader only.
@@ -23,6 +24,12 @@ Lines that occur in several functions can be anchors, too: 'within' is an
 anchor that opens a block, such as the first line of a function or a struct,
 and the edit's other anchors then count only between that line and the next
 line that begins with '}'.
+
+A piece has no blank lines at its edges; 'above' and 'below' are the numbers of
+blank lines that the edit puts there.
+
+An edit that mends a fault of the base's own may have a commit message
+('patch'): then it is a patch of its own for the base's authors (patches.py).
 
 An edit may be limited to some series of the base.  A piece then has an edit in
 at least one of them.
@@ -45,9 +52,8 @@ import re
 import shutil
 import tomllib
 
+import product
 from fail import Fail
-
-GUIDE = "docs/devel/virtfs-next-qemu.rst"
 
 PIECE = re.compile(r"\s*(?:#|//|/\*|\.\.|HXCOMM)\s*graft:\s*([\w-]+)"
                    r"\s*(?:\*/)?\s*")
@@ -65,6 +71,9 @@ class Edit:
     until: str = ""
     within: str = ""    # the block in which the anchors above are searched
     series: tuple = ()  # the series of the base that need the edit; (): all
+    above: int = 0      # blank lines above the piece
+    below: int = 0      # and below it
+    patch: str = ""     # the message of the patch that has only this edit
 
     @classmethod
     def load(cls, table):
@@ -106,30 +115,34 @@ def pieces(text):
             for n, ls in found.items()}
 
 
-def fragment(tree, file):
-    """The path of the fragment for a base file."""
-    paths = [p for p in (tree / "base/fragments" / file, tree / file)
-             if p.is_file()]
+def fragment(tree, file, folder="base"):
+    """The path of the fragment for a base file.
+
+    folder: the one with fragments/
+    """
+    where = os.path.normpath(f"{folder}/fragments")
+    paths = [p for p in (tree / where / file, tree / file) if p.is_file()]
     if not paths:
-        raise Fail("missing, both in base/fragments and at the top")
+        raise Fail(f"missing, both in {where} and at the top")
     if len(paths) > 1:
-        raise Fail("found twice, in base/fragments and at the top")
+        raise Fail(f"found twice, in {where} and at the top")
     return paths[0]
 
 
-def plan(tree, series=None):
+def plan(tree, series=None, folder="base"):
     """The edits for a series: pairs of an edit and its piece, in order.
 
     series: default: the edits for all series
+    folder: the one with edits.toml and fragments/
     Fail if the edits and the fragments' pieces do not match one to one, in each
     series.
     """
-    with open(tree / "base/edits.toml", "rb") as f:
+    with open(tree / folder / "edits.toml", "rb") as f:
         edits = [Edit.load(t) for t in tomllib.load(f)["edit"]]
     cut = {}
     for file in dict.fromkeys(e.file for e in edits):
         try:
-            path = fragment(tree, file)
+            path = fragment(tree, file, folder)
             cut[file] = pieces(path.read_text(encoding="utf-8"))
         except (OSError, Fail) as e:
             raise Fail(f"fragment {file}: {e}") from None
@@ -208,7 +221,8 @@ def apply(lines, edit, piece):
                        " comes before 'from'")
         while not lines[last - 1].strip():
             last -= 1           # blank lines before 'until' stay
-    return lines[:first] + piece + lines[last:]
+    return [*lines[:first], *[""] * edit.above, *piece, *[""] * edit.below,
+            *lines[last:]]
 
 
 def edit_texts(base, pristine, planned, misfits):
@@ -265,7 +279,7 @@ def wanted_links(tree, spec, fragments):
     return [p for p in dict.fromkeys(links) if p not in fragments]
 
 
-def links_in_the_way(base, links, old, misfits):
+def links_in_the_way(base, links, old, misfits, what=product.QEMU):
     """Find files of the base where this tree's links go.
 
     old: the links of an earlier graft
@@ -276,7 +290,8 @@ def links_in_the_way(base, links, old, misfits):
             continue
         if at.is_symlink() or at.exists():
             misfits.append(f"{path}: the base has its own; if this tree "
-                           "replaces it, add it to [unpack] in base/base.toml")
+                           "replaces it, add it to [unpack] in "
+                           f"{what.folder}/base.toml")
 
 
 def make_links(tree, base, links, old):
@@ -295,11 +310,11 @@ def make_links(tree, base, links, old):
         at.symlink_to(target)
 
 
-def check(misfits, version):
+def check(misfits, version, what=product.QEMU):
     """Fail with the list of misfits, unless it is empty."""
     if misfits:
-        raise Fail(f"this tree does not fit QEMU {version}:\n"
-                   + "\n".join(misfits) + f"\nSee {GUIDE}.")
+        raise Fail(f"this tree does not fit {what.name} {version}:\n"
+                   + "\n".join(misfits) + f"\nSee {what.guide}.")
 
 
 def make(tree, unpacked, spec, series, version):
@@ -307,18 +322,19 @@ def make(tree, unpacked, spec, series, version):
 
     spec: base.toml; series: the one whose edits to make; version: the base's
     """
+    what = product.of(spec)
     misfits = [f"{pattern}: the base has no such file, so what this tree "
-               "replaces is elsewhere ([unpack] in base/base.toml)"
+               f"replaces is elsewhere ([unpack] in {what.folder}/base.toml)"
                for pattern in unpacked.source().get("nothing_like", [])]
-    fragments = {e.file for e, _ in plan(tree)}
+    fragments = {e.file for e, _ in plan(tree, folder=what.inside)}
     links = wanted_links(tree, spec["link"], fragments)
     old = []
     if unpacked.links.exists():
         old = json.loads(unpacked.links.read_text())
-    links_in_the_way(unpacked.root, links, old, misfits)
-    texts = edit_texts(unpacked.root, unpacked.pristine, plan(tree, series),
-                       misfits)
-    check(misfits, version)
+    links_in_the_way(unpacked.root, links, old, misfits, what)
+    texts = edit_texts(unpacked.root, unpacked.pristine,
+                       plan(tree, series, what.inside), misfits)
+    check(misfits, version, what)
     # Listed first, so that a run which is interrupted leaves nothing unknown
     unpacked.links.write_text(json.dumps(sorted({*links, *old})) + "\n")
     make_links(tree, unpacked.root, links, old)
@@ -328,13 +344,14 @@ def make(tree, unpacked, spec, series, version):
 
 
 def order_option_files(base):
-    """Keep the build from regenerating scripts/meson-buildoptions.sh.
+    """Keep QEMU's build from regenerating scripts/meson-buildoptions.sh.
 
     It does that when meson_options.txt is newer. The graft edits both.
     """
     options = base / "meson_options.txt"
     script = base / "scripts/meson-buildoptions.sh"
-    if script.stat().st_mtime_ns <= options.stat().st_mtime_ns:
+    if script.exists() and \
+            script.stat().st_mtime_ns <= options.stat().st_mtime_ns:
         os.utime(script)
 
 

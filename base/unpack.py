@@ -10,34 +10,39 @@ this tree replaces are left out.
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import tarfile
 
+import fetch
 import graft
+import product
 import series
 from fail import Fail, note
 
 
-def version_of(root, name):
-    """The version of the source in root."""
+def version_of(root, name, what=product.QEMU):
+    """The version of the source in root, which must be that of a product."""
+    wrong = f"{name}: not a {what.name} source tree"
     try:
-        version = (root / "VERSION").read_text(encoding="utf-8").strip()
+        text = (root / what.version_file).read_text(encoding="utf-8")
     except (OSError, UnicodeError):
-        raise Fail(f"{name}: not a QEMU source tree (it has no VERSION)") \
-            from None
+        raise Fail(f"{wrong} (it has no {what.version_file})") from None
+    found = re.search(f"^\\s*{what.version_is}$", text, re.M)
+    version = found[1].strip() if found else ""
     if not series.numbers(version):
-        raise Fail(f"{name}: not a QEMU source tree (its VERSION is "
-                   f"{version!r})")
+        raise Fail(f"{wrong} (its {what.version_file} is {version!r})")
     return version
 
 
 class Unpacked:
     """A folder with the unpacked base and the records that belong to it."""
 
-    def __init__(self, home):
+    def __init__(self, home, what=product.QEMU):
         self.home = home
-        self.root = home / "qemu"
+        self.product = what
+        self.root = home / what.package
         self.pristine = home / "pristine"       # see graft.py
         self.links = home / "links.json"
         self.stamp = home / "source.json"
@@ -55,6 +60,23 @@ class Unpacked:
             shutil.rmtree(self.home)
         self.home.mkdir(parents=True)
 
+    def bring(self, spec, given, fetcher):
+        """Unpack the base that the user names; returns its version.
+
+        given: a series, a folder or a tarball; default: the default series
+        """
+        without = spec["unpack"]["without"]
+        if not given or series.find(spec, given):
+            return self.from_tarball(*fetcher.tarball(given), without)
+        if os.path.isdir(given):
+            return self.from_folder(pathlib.Path(given).resolve(), without)
+        tarball = pathlib.Path(given)
+        if not tarball.is_file():
+            raise Fail(f"--base={given}: no such file or folder, and no "
+                       "series that this tree knows "
+                       f"({' or '.join(series.names(spec))})")
+        return self.from_tarball(tarball, fetch.sha256(tarball), without)
+
     def from_tarball(self, tarball, sha256, without):
         """Unpack a tarball, unless it is the one already unpacked.
 
@@ -63,13 +85,13 @@ class Unpacked:
         record = {"sha256": sha256, "without": without}
         before = self.source()
         if self.root.is_dir() and record.items() <= before.items():
-            return version_of(self.root, tarball)
+            return version_of(self.root, tarball, self.product)
         note(f"unpacking {tarball.name}")
         self.clear()
         left_out = set()
         extract(tarball, self.root, without, left_out)
         try:
-            version = version_of(self.root, tarball)
+            version = version_of(self.root, tarball, self.product)
         except Fail:
             self.clear()
             raise
@@ -82,7 +104,7 @@ class Unpacked:
 
         Returns the version.
         """
-        version = version_of(folder, folder)
+        version = version_of(folder, folder, self.product)
         before = self.source()
         if before.get("folder") != str(folder) or not self.root.is_dir():
             self.clear()

@@ -32,6 +32,7 @@ TARGETS = ('x86_64', 'i386', 'aarch64', 'riscv64', 's390x', 'ppc64')
 
 QEMU = BUILD / 'qemu-system-x86_64'
 HELPER = BUILD / 'fsdev/virtfs-proxy-helper'
+MAPPED = BUILD / 'fsdev/mapped/virtfs-mapped'
 
 # Files that the build does not read
 _NO_SOURCE = {'.git', '.ci', 'boot', 'check', 'scripts', 'README.md',
@@ -50,6 +51,8 @@ def _sources():
             continue
         for at, folders, files in os.walk(top):
             folders[:] = [f for f in folders if f != '__pycache__']
+            if pathlib.Path(at) == TREE / 'contrib':
+                folders[:] = [f for f in folders if f != 'libvirt']
             if pathlib.Path(at) == TREE / 'tests':
                 folders[:] = [f for f in folders
                               if f in ('unit', 'qtest', 'bench')]

@@ -37,11 +37,15 @@ HOST_QTESTS = ['synth', 'virtio-9p-tests/proxy']
 # What ./check long boots under AddressSanitizer
 SANITIZED_GUESTS = ['test-links', 'test-hotplug']
 # Tiers whose programs can run together, and the number that runs at once
-AT_ONCE = {'qtest': 4, 'attack': 2}
+AT_ONCE = {'helper': 2, 'qtest': 4, 'attack': 2, 'guest': 2}
+# Tiers that run at the same time if all are to run and 'hosts' has one program.
+# Neither keeps two processors busy: a guest has one, and a system is installed
+# for minutes by one process.
+TOGETHER = ['hosts', 'guest']
 
 DESCRIPTION = '''\
 Installs (as root) and builds everything that is missing, and runs the tests:
-all except the long ones, or those of the named tiers.'''
+all except libvirt's and the long ones, or those of the named tiers.'''
 
 EPILOG = '''\
 tiers:
@@ -62,10 +66,13 @@ tiers:
             pass on Debian 12, Debian 13 and testing, with gcc and clang of
             each, in a folder made by debootstrap; for root only. Unless it is
             named: Debian 13 with gcc, and of its qtests those of synth
-            and proxy
+            and proxy, at the same time as the tier guest
   guest     a Linux guest works on a share, and the host checks the result
-  long      only when named: an hour of random input, and all planted faults;
-            the tests, and some guests, on builds with sanitizers; the rest of
+  libvirt   only when named: libvirt with the driver proxy (contrib/libvirt)
+            builds and passes its own tests, and runs domains
+  long      only when named: the tier libvirt; an hour of random input, and all
+            planted faults; the tests, and some guests, on builds with
+            sanitizers; the rest of
             the tier hosts, and README.md's commands on fresh systems; a Debian
             with its root file system on 9p, guests that share a file, kernels
             of Debian's suites and what their 9p clients can, shares
@@ -130,7 +137,8 @@ def _built(test):
 
 def _targets(tiers):
     """The ninja targets that the tests need."""
-    programs = {str(build.HELPER.relative_to(BUILD))}
+    programs = {str(p.relative_to(BUILD)) for p in (build.HELPER,
+                                                    build.MAPPED)}
     if not {'unit', 'helper'}.isdisjoint(tiers):
         targets = [_built(t) for t in _meson_tests()
                    if 'unit' in tiers or _is_helper(t)]
@@ -138,7 +146,8 @@ def _targets(tiers):
     if not {'fuzz', 'long'}.isdisjoint(tiers):
         # The fuzzers use its link command and its dependencies
         programs.add(FUZZ_MODEL)
-    if not {'qtest', 'attack', 'guest', 'long', 'fuzz'}.isdisjoint(tiers):
+    if not {'qtest', 'attack', 'guest', 'libvirt', 'long',
+            'fuzz'}.isdisjoint(tiers):
         programs.add(str(build.QEMU.relative_to(BUILD)))
     if 'qtest' in tiers:
         programs.add(QOS_TEST)
@@ -366,12 +375,12 @@ def _long_hosts(context):
               for suite in ('bookworm', 'trixie'))]
 
 
-def _guest_programs(context, pattern, limit):
+def _guest_programs(context, pattern, limit, folder='guest'):
     env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1',
            'TMPDIR': str(context.folder)}
     return [tap.Program(path.stem, [sys.executable, str(path)], 'tap',
                         limit * sanitize.patience(), env, str(TREE))
-            for path in sorted((TREE / 'tests/guest').glob(pattern))]
+            for path in sorted((TREE / 'tests' / folder).glob(pattern))]
 
 
 def guest(context):
@@ -380,9 +389,21 @@ def guest(context):
             if not context.guests or p.name in context.guests]
 
 
+def libvirt(context):
+    """libvirt with the driver proxy: its tests, and domains that run."""
+    return _guest_programs(context, 'long-*.py', 3600, 'libvirt')
+
+
 def _long_targets():
     """The builds for other targets and with all features, with their tests"""
     return [_script('tests/compile/long-targets.py', 'tap', 8 * 3600)]
+
+
+def _long_mapped():
+    """virtfs-mapped on large shares, and killed many times"""
+    program = _unittest('tests/unit/mapped/long-mapped.py', 2 * 3600)
+    program.env['VIRTFS_MAPPED'] = str(build.MAPPED)
+    return program
 
 
 def long(context):
@@ -392,14 +413,20 @@ def long(context):
          *_long_hosts(context)]
     return [*sanitizers,
             *_guest_programs(context, 'long-*.py', 4 * 3600),
+            *([] if 'libvirt' in context.tiers or sanitize.active()
+              else libvirt(context)),
             *([] if sanitize.active() else _long_bases()),
             *([] if sanitize.active() else _long_targets()),
+            *([] if sanitize.active() else [_long_mapped()]),
             _unittest('tests/bench/long-bench.py', 4 * 3600)]
 
 
 TIERS = {'style': style, 'warnings': warnings, 'docs': docs, 'unit': unit,
          'helper': helper, 'qtest': qtest, 'attack': attack,
-         'fuzz': fuzz, 'hosts': hosts, 'guest': guest, 'long': long}
+         'fuzz': fuzz, 'hosts': hosts, 'guest': guest, 'libvirt': libvirt,
+         'long': long}
+# Those that run only if they are named
+NAMED = {'libvirt', 'long'}
 
 
 def _default_tiers(sanitizers):
@@ -408,7 +435,7 @@ def _default_tiers(sanitizers):
         return ['unit', 'helper', 'qtest']
     if sanitizers:
         return ['unit', 'helper', 'qtest', 'attack', 'guest']
-    return [t for t in TIERS if t != 'long'
+    return [t for t in TIERS if t not in NAMED
             and not (t == 'hosts' and bases.active())]
 
 
@@ -433,9 +460,10 @@ def _show(report):
     sys.stdout.flush()
 
 
-def _at_once(tier):
-    """The number of a tier's programs that run at the same time."""
-    return min(AT_ONCE.get(tier, 1), len(os.sched_getaffinity(0)))
+def _at_once(tiers):
+    """The number of the tiers' programs that run at the same time."""
+    most = max(AT_ONCE.get(tier, 1) for tier in tiers)
+    return min(most, len(os.sched_getaffinity(0)))
 
 
 def _complete(report):
@@ -443,6 +471,47 @@ def _complete(report):
     found = sanitize.report(report.output)
     if found and sanitize.active():
         report.results.append(tap.Result('sanitizer', tap.FAIL, found))
+
+
+def _steps(tiers, options):
+    """Lists of the tiers that run at the same time, in their order"""
+    together = set(TOGETHER) <= set(tiers) and not options.hosts and \
+        'hosts' not in options.tiers
+    steps = []
+    for tier in tiers:
+        if together and tier in TOGETHER[1:]:
+            steps[-1].append(tier)
+        else:
+            steps.append([tier])
+    return steps
+
+
+def _programs(tier, context, done):
+    """The programs of a tier"""
+    try:
+        programs = TIERS[tier](context)
+    except (Fail, subprocess.SubprocessError) as e:
+        print(f'  FAILED  {e}')
+        done.append((tier, tier, tap.Result('start', tap.FAIL, str(e))))
+        return []
+    for program in programs:
+        program.tier = tier
+    return programs
+
+
+def _run_step(tiers, context, done):
+    """Runs tiers at the same time; adds (tier, program, result) of every
+    test."""
+    print(', '.join(tiers) + ':')
+    sys.stdout.flush()
+    programs = [p for tier in tiers for p in _programs(tier, context, done)]
+    with contextlib.closing(
+            runner.run(programs, _at_once(tiers))) as reports:
+        for report in reports:
+            _complete(report)
+            _show(report)
+            done += [(report.program.tier, report.program.name, r)
+                     for r in report.results]
 
 
 def _run(tiers, options):
@@ -453,30 +522,15 @@ def _run(tiers, options):
         context.stack = stack
         # Programs that are killed leave their folders there
         os.environ['TMPDIR'] = str(context.folder / 'tmp')
-        for tier in tiers:
-            print(f'{tier}:')
-            sys.stdout.flush()
-            before = len(done)
-            try:
-                programs = TIERS[tier](context)
-            except (Fail, subprocess.SubprocessError) as e:
-                programs = []
-                print(f'  FAILED  {e}')
-                done.append((tier, tier, tap.Result('start', tap.FAIL,
-                                                    str(e))))
-            with contextlib.closing(
-                    runner.run(programs, _at_once(tier))) as reports:
-                for report in reports:
-                    _complete(report)
-                    _show(report)
-                    done += [(tier, report.program.name, r)
-                             for r in report.results]
-            # An ordinary user's ./check cannot have this tier
-            optional = tier == 'hosts' and tier not in options.tiers
-            if not optional and \
-                    all(r.outcome == tap.SKIP for _, _, r in done[before:]):
-                print(f'  FAILED  no test of the tier {tier} ran')
-                done.append((tier, tier, tap.Result('tests', tap.FAIL)))
+        for step in _steps(tiers, options):
+            _run_step(step, context, done)
+            for tier in step:
+                # An ordinary user's ./check cannot have this tier
+                optional = tier == 'hosts' and tier not in options.tiers
+                if not optional and all(r.outcome == tap.SKIP
+                                        for t, _, r in done if t == tier):
+                    print(f'  FAILED  no test of the tier {tier} ran')
+                    done.append((tier, tier, tap.Result('tests', tap.FAIL)))
     return done
 
 
@@ -552,10 +606,10 @@ def main(argv):
         debian.need(_purposes(tiers))
         build.configure()
         # Each set of targets has a stamp of its own
-        every = set(TIERS) - {'long'} <= set(tiers)
+        every = set(TIERS) - NAMED <= set(tiers)
         build.build(_targets(tiers), name='-'.join(
             ['check', *(() if every else sorted(tiers))]))
-        if not {'guest', 'long'}.isdisjoint(tiers):
+        if not {'guest', 'libvirt', 'long'}.isdisjoint(tiers):
             # ./boot then finds its targets built
             build.emulator()
         done = _run([t for t in TIERS if t in tiers], options)

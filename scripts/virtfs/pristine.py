@@ -53,7 +53,8 @@ def make(targets, name=None):
     spec = fetch.read_spec()
     name = name or spec['default']
     where = folder(name)
-    arguments = [a for a in base.LEAN if 'proxy-helper' not in a] + _MORE
+    arguments = [a for a in base.LEAN if 'proxy-helper' not in a
+                 and 'virtfs-mapped' not in a] + _MORE
     stamp = where / 'virtfs-configured'
     where.mkdir(exist_ok=True)
     home = unpack.Unpacked(where.with_name(where.name + '.base'))

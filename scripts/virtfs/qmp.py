@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A client for QMP, QEMU's monitor for programs."""
 
+import contextlib
 import json
 import socket
 
@@ -26,8 +27,9 @@ class Qmp:
         self('qmp_capabilities')
 
     def close(self):
-        """Closes the connection."""
-        self.file.close()
+        """Closes the connection, on which QEMU may have left a command."""
+        with contextlib.suppress(OSError):
+            self.file.close()
         self.socket.close()
 
     def _message(self):

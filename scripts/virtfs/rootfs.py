@@ -20,18 +20,14 @@ import hashlib
 import os
 import pathlib
 import shutil
-import stat
-import struct
 import subprocess
-import sys
-import tarfile
 import tempfile
 import time
 
 import fetch                            # base/fetch.py
 from fail import Fail, note
 
-from . import TREE, process
+from . import build, process
 
 SUITE = 'bookworm'
 PACKAGES = ('acl', 'attr', 'fio', 'gcc', 'git', 'libc6-dev', 'make', 'sqlite3',
@@ -166,46 +162,5 @@ def own_ids(source, to, user):
 
 def mapped(source, to, user):
     """Unpacks the archive with owners and types in extended attributes."""
-    command = [sys.executable, '-B', '-c', 'import sys; '
-               f'sys.path.insert(0, {str(TREE / "scripts")!r}); '
-               'from virtfs import rootfs; '
-               f'rootfs.unpack_mapped(sys.stdin.buffer, {str(to)!r})']
-    _extract(user.command(command), source, user.user.pw_name)
-
-
-_TYPES = {tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG,
-          tarfile.SYMTYPE: stat.S_IFLNK, tarfile.DIRTYPE: stat.S_IFDIR,
-          tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK,
-          tarfile.FIFOTYPE: stat.S_IFIFO}
-
-
-def unpack_mapped(stream, to):
-    """Unpacks a tar stream as the current user. The attributes are those of
-    security_model=mapped-xattr: little endian, with 32 bits each for uid, gid
-    and mode (with the file's type) and 64 bits for a device's number."""
-    with tarfile.open(fileobj=stream, mode='r|') as source:
-        for member in source:
-            path = os.path.join(to, member.name)
-            if member.islnk():
-                os.link(os.path.join(to, member.linkname), path)
-                continue
-            if member.isdir():
-                if not os.path.isdir(path):
-                    os.mkdir(path)
-                os.chmod(path, 0o700)
-            else:
-                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL,
-                                  0o600), 'wb') as f:
-                    if member.isfile():
-                        shutil.copyfileobj(source.extractfile(member), f)
-                    elif member.issym():
-                        f.write(os.fsencode(member.linkname))
-            mode = _TYPES[member.type] | stat.S_IMODE(member.mode)
-            for name, value in (('uid', member.uid), ('gid', member.gid),
-                                ('mode', mode)):
-                os.setxattr(path, f'user.virtfs.{name}',
-                            struct.pack('<I', value))
-            if member.isdev():
-                number = os.makedev(member.devmajor, member.devminor)
-                os.setxattr(path, 'user.virtfs.rdev',
-                            struct.pack('<Q', number))
+    _extract(user.command([build.MAPPED, 'unpack', '--model', 'mapped-xattr',
+                           to]), source, user.user.pw_name)

@@ -24,6 +24,8 @@ Settings that QEMU needs:
 - thread runs no guest: the emulated processors race on the guest's memory, as
   guests themselves do. Of the qtests it runs those with an IOThread.
 - die_after_fork=0: the helper starts its threads after it forks.
+- G_SLICE: GLib passes small blocks of memory from thread to thread by a lock
+  that ThreadSanitizer does not see.
 """
 
 import os
@@ -44,6 +46,7 @@ OPTIONS = {
     'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1:'
                     'die_after_fork=0:suppressions='
                     f'{TREE}/scripts/virtfs/tsan-suppressions',
+    'G_SLICE': 'always-malloc',
 }
 
 # With thread, the qtests whose paths have one of these

@@ -124,6 +124,7 @@ class Program:
     env: dict | None = None
     cwd: str | None = None
     tests: list | None = None
+    tier: str = ''
 
 
 @dataclasses.dataclass

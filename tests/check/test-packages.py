@@ -1,7 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
 """contrib/debian/build-packages: its arguments, its edits of Debian's files,
-and the changelog's entry; and the dates of patches that base/dist-patch writes.
+and the changelog's entry; and the dates of patches that base/dist-patch writes,
+and who signs them off.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / 'base'))
 
 import graft                            # noqa: E402
+import patches                          # noqa: E402
 from fail import Fail                   # noqa: E402
 
 LISTS = ['edits.toml', 'x86-only.toml']
@@ -36,7 +38,6 @@ def load(path):
 
 
 PROGRAM = load('contrib/debian/build-packages')
-DIST_PATCH = load('base/dist-patch')
 
 
 class Arguments(unittest.TestCase):
@@ -139,17 +140,77 @@ class Dates(unittest.TestCase):
         """git takes the date of a tree without history"""
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            stack.enter_context(mock.patch.object(DIST_PATCH, 'TREE', folder))
+            stack.enter_context(mock.patch.object(patches, 'TREE', folder))
             stack.enter_context(mock.patch.dict(
                 os.environ, {'GIT_CEILING_DIRECTORIES': folder}))
-            env = DIST_PATCH.identity()
-            DIST_PATCH.git(folder, 'init', '--quiet', env=env)
-            DIST_PATCH.git(folder, 'commit', '--quiet', '--allow-empty',
+            env = patches.identity()
+            patches.git(folder, 'init', '--quiet', env=env)
+            patches.git(folder, 'commit', '--quiet', '--allow-empty',
                            '--message', 'x', env=env)
             said = subprocess.run(
                 ['git', '-C', folder, 'log', '--format=%an %at'], check=True,
                 capture_output=True, text=True).stdout
         self.assertEqual(said, 'VirtFS 0\n')
+
+
+class Signer(unittest.TestCase):
+    """Who signs the patches off"""
+
+    def test_given(self):
+        """An option's value, or an error that names it"""
+        self.assertEqual(patches.signer('A. B <a@b>'), ('A. B', 'a@b'))
+        for bad in ('', 'a@b', '<a@b>', 'A <a>', 'A <a@b> ', 'A\nB <a@b>'):
+            with self.subTest(bad), self.assertRaises(Fail) as caught:
+                patches.signer(bad)
+            self.assertIn(f'--signoff={bad}: not of', str(caught.exception))
+
+    def of_git(self, **names):
+        """Whom git knows, with no files of settings but an empty one"""
+        kept = {name: value for name, value in os.environ.items()
+                if name != 'EMAIL' and not name.startswith('GIT_')}
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.object(patches, 'TREE', folder), \
+                mock.patch.dict(os.environ, {
+                    **kept, 'GIT_CEILING_DIRECTORIES': folder,
+                    'GIT_CONFIG_GLOBAL': os.devnull,
+                    'GIT_CONFIG_SYSTEM': os.devnull, **names}, clear=True):
+            return patches.signer()
+
+    def test_git(self):
+        """The user of git's settings or variables; it guesses nobody"""
+        self.assertIsNone(self.of_git())
+        self.assertEqual(self.of_git(GIT_COMMITTER_NAME='A B',
+                                     GIT_COMMITTER_EMAIL='a@b'),
+                         ('A B', 'a@b'))
+        self.assertEqual(self.of_git(
+            GIT_CONFIG_COUNT='2',
+            GIT_CONFIG_KEY_0='user.name', GIT_CONFIG_VALUE_0='C D',
+            GIT_CONFIG_KEY_1='user.email', GIT_CONFIG_VALUE_1='c@d'),
+            ('C D', 'c@d'))
+
+    def test_patches(self):
+        """The line is in each patch; the author stays"""
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder, 'root')
+            root.mkdir()
+            env = patches.identity()
+            patches.git(root, 'init', '--quiet', env=env)
+            for name in ('base', 'one', 'two'):
+                patches.git(root, 'commit', '--quiet', '--allow-empty',
+                            '--message', name, env=env)
+                (root / name).write_text(name, encoding='ascii')
+                patches.git(root, 'add', '--all', env=env)
+            for signed, count in ((('A B', 'a@b'), 1), (None, 0)):
+                out = pathlib.Path(folder, str(count))
+                patches.format_patches(root, env, signed, out, 2)
+                texts = [path.read_text(encoding='utf-8')
+                         for path in out.glob('*.patch')]
+                self.assertEqual(len(texts), 2)
+                for text in texts:
+                    self.assertIn(f"From: {env['GIT_AUTHOR_NAME']}", text)
+                    self.assertEqual(
+                        text.count('\nSigned-off-by: A B <a@b>\n'), count)
+                    self.assertEqual(text.count('Signed-off-by'), count)
 
 
 if __name__ == '__main__':

@@ -48,6 +48,7 @@ LAYERS = {
     'hw/9pfs/host': ('hw/9pfs/fs',),
     'hw/9pfs/fs': ('fsdev/shared', 'hw/9pfs'),
     'fsdev/helper': ('fsdev/shared',),
+    'fsdev/mapped': ('hw/9pfs/local',),
     'fsdev/shared': (),
     'hw/9pfs': (),
 }
@@ -68,6 +69,9 @@ CIRCLES = (
 )
 
 COLUMNS = 80
+# What goes into libvirt is in its style, in which a message has one line
+WIDE = tuple(f'contrib/libvirt/{name}/' for name in (
+    'src', 'tests', 'fragments'))
 FILE_LINES = 700
 FUNCTION_LINES = 80
 FOLDERS = 13
@@ -218,7 +222,7 @@ def long_lines(tree):
     found = []
     for path in files(tree):
         language = kind(tree, path)
-        if not language:
+        if not language or str(path).startswith(WIDE):
             continue
         for number, line in enumerate(read(tree, path).splitlines(), 1):
             width = len(line.expandtabs())

@@ -57,17 +57,19 @@ class Built(unittest.TestCase):
                 pathlib.Path(self.folder.name, 'html', page).exists(), page)
 
     def test_man(self):
-        """The helper's manual page, as groff shows it"""
+        """The programs' manual pages, as groff shows them"""
         self.assertEqual(self.said['man'], (0, ''))
-        done = subprocess.run(
-            ['man', '--warnings', '-l',
-             f'{self.folder.name}/man/virtfs-proxy-helper.1'],
-            capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, 'LC_ALL': 'C.UTF-8', 'MANPAGER': 'cat',
-                 'MANWIDTH': '80'})
-        self.assertEqual((done.returncode, done.stderr), (0, ''))
-        for word in ('SYNOPSIS', 'OPTIONS', '--sandbox', 'EXAMPLES'):
-            self.assertIn(word, done.stdout)
+        for name, option in (('virtfs-proxy-helper', '--sandbox'),
+                             ('virtfs-mapped', '--repair')):
+            done = subprocess.run(
+                ['man', '--warnings', '-l',
+                 f'{self.folder.name}/man/{name}.1'],
+                capture_output=True, text=True, timeout=60, check=False,
+                env={**os.environ, 'LC_ALL': 'C.UTF-8', 'MANPAGER': 'cat',
+                     'MANWIDTH': '80'})
+            self.assertEqual((done.returncode, done.stderr), (0, ''))
+            for word in ('SYNOPSIS', 'OPTIONS', option, 'EXAMPLES'):
+                self.assertIn(word, done.stdout)
 
 
 class Complete(unittest.TestCase):
@@ -85,6 +87,25 @@ class Complete(unittest.TestCase):
                 'docs/tools/virtfs-proxy-helper.rst'), re.M))),
                   re.findall(r'^    \{ "([\w-]+)",', text(
                       'fsdev/helper/options.c'), re.M))
+
+    def test_mapped_options(self):
+        """virtfs-mapped's options and commands, and their completion"""
+        page = text('docs/tools/virtfs-mapped.rst')
+        options = re.findall(r'^    \{ "([\w-]+)",', text(
+            'fsdev/mapped/options.c'), re.M)
+        self.same(re.findall(r'--([\w-]+)', '\n'.join(
+            re.findall(r'^\.\. option:: .*', page, re.M))),
+                  options)
+        commands = re.findall(r'^    \{ "(\w+)", mapped_', text(
+            'fsdev/mapped/main.c'), re.M)
+        self.same(re.findall(r'^\*\*virtfs-mapped\*\* \*\*(\w+)\*\*', page,
+                             re.M), commands)
+        completion = text('fsdev/mapped/virtfs-mapped.bash')
+        self.same(re.findall(r"commands='(.*)'", completion)[0].split(),
+                  commands)
+        self.same(re.findall(r'--([a-z][a-z0-9-]*)', completion.partition(
+            '_virtfs_mapped()')[2].replace('compgen', '').replace(
+                ' -- ', '')), options)
 
     def test_system_calls(self):
         """The system calls that the helper's filter knows"""
@@ -117,8 +138,8 @@ class Complete(unittest.TestCase):
         helps, reference = re.findall(
             r'^DEF\("fsdev".*?\)\n\nSRST\n', options, re.M | re.S)[0], \
             options.partition('SRST\n')[2].partition('ERST')[0]
-        keys = {k for name in ('FsdevLocalOptions', 'FsdevProxyOptions',
-                               'FsdevOptions')
+        keys = {k for name in ('FsdevIdOptions', 'FsdevLocalOptions',
+                               'FsdevProxyOptions', 'FsdevOptions')
                 for body in re.findall(
                     rf"'(?:struct|union)': '{name}',\n(.*?\}})", schema, re.S)
                 for k in re.findall(r"'\*?([\w-]+)': '\w+'", body)}

@@ -105,10 +105,20 @@ static void put_reply(Answer *a, unsigned type, unsigned id, unsigned walked)
             add_fd(a, open_name(name, O_RDONLY));
         }
         break;
+    case PROXY_FIND:
+        put_attr(a, name);
+        put_node(a, handle, name);
+        break;
     case PROXY_CREATE:
         put_attr(a, name);
         put_node(a, handle, name);
         add_fd(a, open_name(name, O_RDWR));
+        break;
+    case PROXY_READDIR:
+        marshal_put_u64(&a->w, 2);
+        marshal_put_u64(&a->w, id);
+        marshal_put_u8(&a->w, DT_REG);
+        marshal_put_str(&a->w, name);
         break;
     case PROXY_GETXATTR:
         marshal_put_u32(&a->w, 4);
@@ -332,7 +342,7 @@ void helper_send_start(ChannelRun *run, const FuzzRecord *rec)
         marshal_reserve(&a->w, PROXY_HEADER_SIZE);
         marshal_put_u32(&a->w, 0);
         marshal_put_u32(&a->w, PROXY_VERSION);
-        marshal_put_u32(&a->w, 0);
+        marshal_put_u32(&a->w, PROXY_FEATURE_FIND);
         marshal_put_u32(&a->w, PROXY_MAX_MESSAGE);
         marshal_put_u32(&a->w, 4);
         marshal_put_u32(&a->w, 1);

@@ -12,7 +12,7 @@ enum {
     OP_WALK, OP_GETATTR, OP_SETATTR, OP_READLINK, OP_STATFS, OP_OPEN,
     OP_CREATE, OP_MAKE, OP_LINK, OP_RENAME, OP_UNLINK, OP_GETXATTR,
     OP_LISTXATTR, OP_SETXATTR, OP_REMOVEXATTR, OP_READ, OP_WRITE, OP_READDIR,
-    OP_FSYNC, OP_GENERATION, OP_FORGET, OP_CLOSE,
+    OP_FSYNC, OP_GENERATION, OP_FORGET, OP_CLOSE, OP_RESTORE,
     OPS
 };
 
@@ -73,6 +73,38 @@ static void coroutine_fn do_create(Op *op)
         set_node(op->run, op->id, node);
         set_file(op->run, op->id, file);
     }
+}
+
+/* A node of a migration, for which the driver tries a file handle first */
+static void coroutine_fn do_restore(Op *op)
+{
+    FsExport *fs = &op->run->fs;
+    const char *name = record_name(op->id);
+    g_autofree char *path = g_build_filename(op->run->folder, name, NULL);
+    FsNodeState state = {
+        .handle_type = 1, .handle_size = 8, .handle = "handle",
+    };
+    FsNode *node;
+    FsFile *file;
+    struct stat st;
+
+    if (!fs->driver->restore_node || lstat(path, &st) < 0) {
+        return;
+    }
+    state.dev = st.st_dev;
+    state.ino = st.st_ino;
+    state.type = st.st_mode & S_IFMT;
+    node = fs_node_find(fs, st.st_dev, st.st_ino);
+    if (!node) {
+        node = fs->driver->restore_node(fs, &state);
+        fs_node_set_where(node, fs_entry_get(fs, fs->root, name, node));
+    }
+    fs_node_ref(node);
+    if (fs->driver->open_file(&op->call, node, O_RDONLY, &file) == 0) {
+        set_file(op->run, op->id, file);
+    }
+    set_node(op->run, op->id, node);
+    fs_node_unref(node);
 }
 
 static void coroutine_fn do_xattr(Op *op)
@@ -191,6 +223,9 @@ static void coroutine_fn op_entry(void *opaque)
         break;
     case OP_CREATE:
         do_create(op);
+        break;
+    case OP_RESTORE:
+        do_restore(op);
         break;
     case OP_GETXATTR:
     case OP_LISTXATTR:

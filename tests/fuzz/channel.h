@@ -25,6 +25,7 @@
 
 typedef struct ChannelRun {
     FsExport fs;
+    const char *folder;         /* of the host, that is exported */
     int peer;                   /* the helper's end of the socket pair */
     bool v1;
     FsNode *nodes[NODES];       /* [0] is the root */

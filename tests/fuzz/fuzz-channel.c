@@ -43,6 +43,7 @@
 #define END_US          (10 * G_USEC_PER_SEC)
 
 static const FsDriver *proxy;
+static const char *folder;
 
 /* The driver reports each lost helper: keep those reports out of the log. */
 int error_vprintf(const char *fmt, va_list ap)
@@ -94,7 +95,9 @@ static bool start(ChannelRun *run, uint8_t setup, FuzzInput *in)
     run->peer = sv[1];
     run->v1 = setup & SETUP_V1;
     run->asked = g_byte_array_new();
-    run->fs = (FsExport) { .id = opts.id, .driver = proxy };
+    run->fs = (FsExport) {
+        .id = opts.id, .driver = proxy, .migration = FSDEV_MIGRATION_AUTO,
+    };
     snprintf(number, sizeof(number), "%d", sv[0]);
     helper_send_start(run, setup & SETUP_START && fuzz_record(in, &rec)
                            ? &rec : NULL);
@@ -129,7 +132,8 @@ const FuzzGrammar *fuzz_grammar(uint8_t setup)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    helper_set_folder(fuzz_folder());
+    folder = fuzz_folder();
+    helper_set_folder(folder);
     qemu_init_main_loop(&error_abort);
     module_call_init(MODULE_INIT_QOM);
     proxy = fs_driver_find(FSDEV_DRIVER_PROXY);
@@ -143,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_ptr_array_new_with_free_func((GDestroyNotify)op_free);
     uint8_t setup = fuzz_u8(&in);
     FuzzRecord rec;
-    ChannelRun run = { };
+    ChannelRun run = { .folder = folder };
     bool ok;
 
     fuzz_populate();

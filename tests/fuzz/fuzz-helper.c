@@ -30,6 +30,7 @@
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/serve.h"
 #include "fsdev/helper/unread.h"
+#include "fsdev/shared/file-handle.h"
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/proto-v1.h"
 #include "fsdev/shared/ring.h"
@@ -174,6 +175,31 @@ static void send_bytes(Peer *p, const uint8_t *bytes, size_t size, int fd)
     }
 }
 
+/* A FIND of a file of the folder, with room for the header; or NULL */
+static uint8_t *find_request(uint32_t id, uint32_t *size)
+{
+    static const char *const names[] = { "f", "d", "l", "." };
+    g_autofree char *path = g_build_filename(
+        folder, names[id % G_N_ELEMENTS(names)], NULL);
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    g_autofree struct file_handle *fh = NULL;
+    uint8_t *bytes;
+
+    if (fd >= 0) {
+        fh = file_handle_get(fd, FILE_HANDLE_ANY_MOUNT);
+        close(fd);
+    }
+    if (!fh) {
+        return NULL;
+    }
+    *size = PROXY_HEADER_SIZE + 8 + fh->handle_bytes;
+    bytes = g_malloc(*size);
+    stl_le_p(bytes + PROXY_HEADER_SIZE, fh->handle_type);
+    stl_le_p(bytes + PROXY_HEADER_SIZE + 4, fh->handle_bytes);
+    memcpy(bytes + PROXY_HEADER_SIZE + 8, fh->f_handle, fh->handle_bytes);
+    return bytes;
+}
+
 static void send_record(Peer *p, const FuzzRecord *rec)
 {
     uint32_t head1[2] = { PROXY_V1_OPEN + rec->kind %
@@ -185,10 +211,20 @@ static void send_record(Peer *p, const FuzzRecord *rec)
     };
     bool adopt = !(p->setup & SETUP_V1) && h.type == PROXY_ADOPT;
     g_autofree uint8_t *bytes = g_malloc(PROXY_HEADER_SIZE + rec->size);
+    g_autofree uint8_t *found = NULL;
     size_t head = 0, first;
 
     h.nfds = adopt;
 
+    if (!(p->setup & SETUP_V1) && h.type == PROXY_FIND &&
+        !(rec->flags & (AS_IT_IS | ANY_HANDLE))) {
+        found = find_request(rec->id, &h.size);
+        if (found) {
+            proxy_header_put(&h, found);
+            send_bytes(p, found, h.size, -1);
+            return;
+        }
+    }
     if (!(rec->flags & AS_IT_IS)) {
         if (p->setup & SETUP_V1) {
             head = sizeof(head1);
@@ -200,7 +236,8 @@ static void send_record(Peer *p, const FuzzRecord *rec)
     }
     memcpy(bytes + head, rec->body, rec->size);
     if (!(p->setup & SETUP_V1) && head && rec->size >= 8 &&
-        h.type != PROXY_FORGET && !(rec->flags & ANY_HANDLE)) {
+        h.type != PROXY_FORGET && h.type != PROXY_FIND &&
+        !(rec->flags & ANY_HANDLE)) {
         uint64_t handle = ldq_le_p(bytes + head);
 
         stq_le_p(bytes + head, handle % HANDLES |
@@ -333,6 +370,7 @@ static void check_replies(const GByteArray *got)
 static const char *const fields2[] = {
     "2h4", "hw", "h", "h4444884848", "h", "h", "h4", "hs4444", "hs4448s",
     "hhs", "hshs", "hs1h", "h1x", "hx4d", "hx", "h", "", "h48d",
+    "4d", "h8",
 };
 static const char *const fields1[] = {
     "s4", "s4444", "44s48", "44s4", "44ss", "ss", "s", "s4", "s", "s4",
@@ -405,6 +443,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .pid = 1,
         .ids = &ids,
     };
+    FileHandles file_handles;
     GThread *thread;
     struct stat st;
     int fds[2];
@@ -418,6 +457,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     p.got_ring = g_byte_array_new();
     config.root = root;
     config.readonly = p.setup & SETUP_READONLY;
+    if (file_handles_probe(&file_handles, root) == 0) {
+        config.file_handles = &file_handles;
+    }
     config.threads = p.setup & SETUP_THREADS ? 4 : 1;
 
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
@@ -435,6 +477,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_byte_array_unref(p.got);
     g_byte_array_unref(p.got_ring);
     close(p.fd);
+    if (config.file_handles) {
+        file_handles_close(&file_handles);
+    }
     close(root);
     /* What the client left unread has gone with its end. */
     g_assert_cmpuint(unread_left(), ==, 0);

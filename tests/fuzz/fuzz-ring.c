@@ -350,7 +350,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_ptr_array_new_with_free_func((GDestroyNotify)op_free);
     uint8_t setup = fuzz_u8(&in);
     Scribbler s = { };
-    ChannelRun run = { };
+    ChannelRun run = { .folder = folder };
     Helper h = {
         .config = {
             .fd_prefix = "/proc/self/fd/",

@@ -39,13 +39,18 @@ typedef struct MountAttr {
 static char *folder;
 
 /* For the server: no migration runs, so nothing notifies of one. */
-void migration_add_notifier(NotifierWithReturn *notify,
-                            MigrationNotifyFunc func)
+void migration_add_notifier_mode(NotifierWithReturn *notify,
+                                 MigrationNotifyFunc func, MigMode mode)
 {
 }
 
 void migration_remove_notifier(NotifierWithReturn *notify)
 {
+}
+
+bool migration_is_running(void)
+{
+    return false;
 }
 
 uint8_t fuzz_u8(FuzzInput *in)

@@ -4,11 +4,12 @@
 
 Each file tests/fuzz/planted/NAME.patch plants one fault: it is a patch of this
 tree's sources, and its first lines say what the fault is, which fuzzer finds
-it, and which words are in the report. This program applies each patch to copies
-of the files, builds the fuzzer, or QEMU for fuzz-qmp, with these, and runs the
-fuzzer from the seeds alone. A test passes if the fuzzer stops with that report
-before its time is over. A patch that does not apply is a failure: adapt it to
-the source.
+it, and which words are in the report: of an access outside an array, the
+function, since what lies there gives the report its title. This program applies
+each patch to copies of the files, builds the fuzzer, or QEMU for fuzz-qmp, with
+these, and runs the fuzzer from the seeds alone. A test passes if the fuzzer
+stops with that report before its time is over. A patch that does not apply is a
+failure: adapt it to the source.
 """
 
 import argparse

@@ -191,12 +191,13 @@ def server_seeds():
 
 V1, NO_DONATE, HELPER_READONLY, HELPER_NO_START, THREADS = 1, 2, 4, 8, 16
 RING = 32
-DESCRIPTOR, POKE = 4, 16
+ANY_HANDLE, DESCRIPTOR, POKE = 2, 4, 16
 
 # From 2 on, as in fsdev/shared/proto.h and fsdev/shared/proto-v1.h
 V2_TYPES = ['FORGET', 'WALK', 'GETATTR', 'SETATTR', 'READLINK', 'STATFS',
             'OPEN', 'CREATE', 'MAKE', 'LINK', 'RENAME', 'UNLINK', 'GETXATTR',
-            'SETXATTR', 'REMOVEXATTR', 'ADOPT', 'RING', 'WRITE']
+            'SETXATTR', 'REMOVEXATTR', 'ADOPT', 'RING', 'WRITE', 'FIND',
+            'READDIR']
 V1_TYPES = ['OPEN', 'CREATE', 'MKNOD', 'MKDIR', 'SYMLINK', 'LINK', 'LSTAT',
             'READLINK', 'STATFS', 'CHMOD', 'CHOWN', 'TRUNCATE', 'UTIME',
             'RENAME', 'REMOVE', 'LGETXATTR', 'LLISTXATTR', 'LSETXATTR',
@@ -237,8 +238,19 @@ def helper_seeds():
         r('REMOVEXATTR', u64(2), s('user.a'))
         r('WRITE', u64(2), u32(0o2000), u64(1), u32(3), b'abc')
         r('STATFS', u64(2))
+        r('READDIR', u64(ROOT), u64(0))
+        r('READDIR', u64(2), u64(1))
         r('FORGET', u16(1), u64(2), u32(1))
         yield f'v2-{word}-file', r.data
+
+        r = Requests(setup)
+        r('FIND', u32(0), u32(0))       # gets the bytes of a file's handle
+        r('GETATTR', u64(2))
+        r('OPEN', u64(2), u32(0))
+        r('FIND', u32(0), u32(0))
+        r('FIND', u32(1), u32(8), b'handle 8', flags=ANY_HANDLE)
+        r('FIND', u32(1), u32(0), flags=ANY_HANDLE)
+        yield f'v2-{word}-find', r.data
 
         if setup & RING:
             # Either ring claims more bytes than it has.
@@ -325,7 +337,7 @@ def helper_seeds():
 OPERATIONS = ['walk', 'getattr', 'setattr', 'readlink', 'statfs', 'open',
               'create', 'make', 'link', 'rename', 'unlink', 'getxattr',
               'listxattr', 'setxattr', 'removexattr', 'read', 'write',
-              'readdir', 'fsync', 'generation', 'forget', 'close']
+              'readdir', 'fsync', 'generation', 'forget', 'close', 'restore']
 START = 4
 CHANGES, LATER, TWICE, CANCEL, NO_OPERATION = 2, 4, 8, 16, 32
 MORE_FDS, LESS_FDS = 64, 128
@@ -369,6 +381,12 @@ def channel_seeds():
             u8(setup) + operation('walk', 1)
             + operation('link', 2 << 5 | 2, flags=LATER)
             + operation('walk', 1, flags=CHANGES | NO_OPERATION) * 4)
+        # Nodes of a migration, found by file handle, and by name after an error
+        yield f'{word}-restore', (
+            u8(setup) + operation('restore', 0) + operation('getattr', 1 << 5)
+            + operation('restore', 1) + operation('walk', 2 << 5)
+            + operation('restore', 2, u32(116), flags=0)
+            + operation('restore', 3, u32(0), b'\0' * 200, flags=0))
         # An error, and payloads that are too short and too long
         yield f'{word}-given', (
             u8(setup) + operation('walk', 0, u32(2), flags=0)

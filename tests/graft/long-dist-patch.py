@@ -44,7 +44,7 @@ class DistPatch(unittest.TestCase):
             unpack.extract(fetcher.tarball(base)[0], cls.root, [])
             cls.python = modules.make(spec['module'], cls.folder, fetcher)
         cls.run_in(cls.folder, TREE / 'base/dist-patch', f'--base={base}',
-                   cls.folder / 'series')
+                   '--signoff=A B <a@b>', cls.folder / 'series')
         cls.run_in(cls.root, 'git', 'init', '-q')
         for command in (['add', '--all', '--force'],
                         ['commit', '-q', '-m', 'base'],

@@ -24,6 +24,7 @@ import firmware                                             # noqa: E402
 import graft                                                # noqa: E402
 import modules                                              # noqa: E402
 import packages                                             # noqa: E402
+import product                                              # noqa: E402
 import series                                               # noqa: E402
 import unpack                                               # noqa: E402
 from fail import Fail                                       # noqa: E402
@@ -100,6 +101,24 @@ class TestUnpack(Scratch):
             for name in extra:
                 tar.addfile(tarfile.TarInfo(name), io.BytesIO())
         return path, fetch.sha256(path)
+
+    def test_other_product(self):
+        """The version of another program than QEMU"""
+        what = product.Product("Thing", "thing", "meson.build",
+                               "version: '(.*)',")
+        base = unpack.Unpacked(self.dir / "b.base", what)
+        folder = self.put("thing-1.2.3/meson.build",
+                          "project(\n  version: '1.2.3',\n)\n").parent
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.assertEqual(base.from_folder(folder, []), "1.2.3")
+            self.assertEqual(base.root.name, "thing")
+            self.assertTrue((base.root / "meson.build").is_file())
+            with self.assertRaisesRegex(
+                    Fail, "not a Thing source tree .it has no meson.build"):
+                base.from_folder(self.put("other/VERSION", "1.2.3").parent, [])
+            self.put("thing-1.2.3/meson.build", "project(\n)\n")
+            with self.assertRaisesRegex(Fail, "its meson.build is ''"):
+                base.from_folder(folder, [])
 
     def test_folder(self):
         self.put("own/.git/config", "")
@@ -334,7 +353,7 @@ class TestRest(Scratch):
         for given in ("10.1", "qemu.tar.xz"):
             with self.assertRaisesRegex(Fail, f"--base={given}: no such file "
                                         ".*10.0 or 10.2"):
-                configure.unpack_base(spec, given, None, None)
+                unpack.Unpacked(self.dir).bring(spec, given, None)
 
     def test_bad_arguments(self):
         for arg in ("--base", "--base=", "--builddir", "--lean=yes"):
@@ -356,7 +375,8 @@ class TestRest(Scratch):
                 self.assertEqual(len(words), 3, line)
                 self.assertLessEqual(set(words[0].split(",")), {
                     "build", "run", "boot", "bench", "clang", "unit",
-                    "helper", "attack", "warnings", "guest", "fuzz", "hosts",
+                    "helper", "attack", "warnings", "guest", "libvirt",
+                    "fuzz", "hosts",
                     "docs", "long", "targets", "full"}, line)
                 self.assertIn(words[2].partition(":")[0], packages.PROBES,
                               line)

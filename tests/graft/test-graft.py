@@ -14,6 +14,7 @@ from scratch import TREE, Scratch
 # pylint: disable=wrong-import-order
 import fetch                                                # noqa: E402
 import graft                                                # noqa: E402
+import product                                              # noqa: E402
 import series                                               # noqa: E402
 import unpack                                               # noqa: E402
 from fail import Fail                                       # noqa: E402
@@ -42,6 +43,12 @@ class TestApply(unittest.TestCase):
 
     def test_before(self):
         self.assertEqual(self.edit(before="two")[:3], ["one", "new", "  two"])
+
+    def test_blank_lines_around(self):
+        self.assertEqual(self.edit(after="two", above=1)[:5],
+                         ["one", "  two", "", "new", "three"])
+        self.assertEqual(self.edit(before="two", below=2)[:5],
+                         ["one", "new", "", "", "  two"])
 
     def test_last_line(self):
         self.assertEqual(self.edit(after="four")[-2:], ["four", "new"])
@@ -453,7 +460,7 @@ class TestMisfits(Graft):
             "d/f.c: this anchor occurs twice or more:",
             "    three",
             "d/gone.c: the base has no such file",
-            f"See {graft.GUIDE}."])
+            f"See {product.QEMU.guide}."])
         self.assertEqual(self.get("base/d/f.c"), BASE)
         self.assertEqual(self.get("base/d/test-a.c"), "the base's")
         self.assertFalse((self.dir / "base/whole").exists())
@@ -537,6 +544,52 @@ class TestThisTree(unittest.TestCase):
                 example = example and not line.strip("#")
             if not example and line.startswith("#"):
                 self.assertLessEqual(len(line), 70, f"{path}:{number}")
+
+
+class TestLibvirt(unittest.TestCase):
+    """The edits, fragments and lists for libvirt."""
+
+    HERE = TREE / "contrib/libvirt"
+
+    def setUp(self):
+        self.spec = fetch.read_spec(self.HERE)
+        self.product = product.of(self.spec)
+        self.tree = TREE / self.product.root
+        self.planned = graft.plan(self.tree, folder=self.product.inside)
+
+    def test_plan(self):
+        """Each edit has its reason, and anchors that are short."""
+        self.assertGreater(len(self.planned), 50)
+        for edit, piece in self.planned:
+            self.assertTrue(edit.why and piece, edit)
+            for anchor in (edit.after, edit.before, edit.start, edit.until,
+                           edit.within):
+                self.assertLessEqual(len(anchor.strip().splitlines()), 2, edit)
+
+    def test_fragments(self):
+        """An edit names each fragment, and a fragment says that it is one."""
+        below = self.HERE / "fragments"
+        named = {below / e.file for e, _ in self.planned}
+        self.assertEqual({p for p in below.rglob("*") if p.is_file()}, named)
+        for path in named:
+            self.assertIn("Fragment: ", path.read_text(
+                encoding="utf-8").partition("graft: ")[0], path)
+
+    def test_links(self):
+        """The new files go in, and no program of this folder."""
+        fragments = {e.file for e, _ in self.planned}
+        links = graft.wanted_links(self.tree, self.spec["link"], fragments)
+        self.assertIn("src/qemu/qemu_virtfs_proxy.c", links)
+        self.assertIn("tests/qemuxmlconfdata/fs-proxy.xml", links)
+        self.assertEqual([p for p in links
+                          if p.partition("/")[0] not in ("src", "tests")], [])
+        self.assertEqual(set(links) & fragments, set())
+
+    def test_product(self):
+        """base.toml names libvirt."""
+        self.assertEqual(self.product.name, "libvirt")
+        self.assertTrue((TREE / self.product.guide).is_file())
+        self.assertEqual(series.names(self.spec), [self.spec["default"]])
 
 
 if __name__ == "__main__":

@@ -8,10 +8,13 @@
   printf "%s\n" '                           virtio-9p proxy protocol 1'
 
 # graft: helper-help
+  printf "%s\n" '  virtfs-mapped   shares as their guests see them'
   printf "%s\n" '  virtfs-proxy-helper'
   printf "%s\n" '                  virtio-9p proxy helper'
 
 # graft: helper-parse
+    --enable-virtfs-mapped) printf "%s" -Dvirtfs_mapped=enabled ;;
+    --disable-virtfs-mapped) printf "%s" -Dvirtfs_mapped=disabled ;;
     --enable-virtfs-proxy-helper) printf "%s" -Dvirtfs_proxy_helper=enabled ;;
     --disable-virtfs-proxy-helper) printf "%s" -Dvirtfs_proxy_helper=disabled ;;
     --enable-virtfs-proxy-v1) printf "%s" -Dvirtfs_proxy_v1=true ;;

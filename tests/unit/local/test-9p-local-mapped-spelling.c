@@ -7,7 +7,7 @@
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"
-#include "tests/unit/shared/fold-fuse.h"
+#include "tests/unit/shared/test-fuse.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -206,7 +206,7 @@ static void fuse_child(Fixture *f)
     g_autofree char *export = g_strconcat(f->dir, "/export", NULL);
 
     private_mounts();
-    if (!fold_fuse_start(export)) {
+    if (!test_fuse_start(export, TEST_FUSE_FOLD)) {
         _exit(CHILD_SKIPS);
     }
     run_mounted(f, export);
