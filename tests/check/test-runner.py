@@ -264,7 +264,7 @@ class Shares(unittest.TestCase):
                 self.assertEqual(sorted(run), sorted(tests), words)
 
     def test_brief(self):
-        """./check leaves out tests on virtio-mmio only."""
+        """./check leaves out tests on virtio-mmio, and some that take long."""
         below = '/virtio-9p/virtio-9p-tests/'
         for name, runs in (('proxy/a', True), ('synth/a', True),
                            ('iothread/synth/a', True), ('proxy-v1/a', False),
@@ -275,6 +275,14 @@ class Shares(unittest.TestCase):
                                           + below + name), runs, name)
             self.assertTrue(qtests.brief('/x86_64/pc/virtio-9p-pci' + below
                                          + name))
+        for place, exports in qtests.ON_SOME.items():
+            table, name = place.split('/')
+            runs = [e for e in ('local', 'local-iothread', 'local-mapped',
+                                'local-mapped-file', 'local-mapped-storage',
+                                'proxy', 'new')
+                    if qtests.brief('/x86_64/pc/virtio-9p-pci-tests/'
+                                    f'{table}/{e}/{name}')]
+            self.assertEqual(runs, sorted(exports))
 
     def test_bus_missing(self):
         """An emulator without a bus is an error, not fewer tests."""
