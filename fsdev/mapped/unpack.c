@@ -130,8 +130,25 @@ static char *xattr_name(const char *coded)
     return g_string_free(name, false);
 }
 
+/*
+ * An ACL among the attributes. GNU tar has one there, with numbers, if it is
+ * told to (--xattrs-include), and by names of users otherwise.
+ */
+static void keep_acl(Later *l, const char *name, const void *value, size_t size)
+{
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(l->acl); i++) {
+        if (g_str_equal(name, mapped_acl_names[i]) && !l->acl[i] &&
+            fs_acl_check(value, size) == 0 && !fs_acl_is_empty(size)) {
+            l->acl[i] = g_byte_array_append(g_byte_array_new(), value, size);
+        }
+    }
+}
+
+/* Sets the attributes, except for ACLs, which go to @l. */
 static void unpack_xattrs(Unpack *u, struct archive_entry *entry,
-                          const MappedEntry *e)
+                          const MappedEntry *e, Later *l)
 {
     FsXattrName host;
     const char *coded;
@@ -148,6 +165,8 @@ static void unpack_xattrs(Unpack *u, struct archive_entry *entry,
                            "guest cannot have", name);
         } else if (!fs_acl_is_name(name)) {
             mapped_set_xattr(e, name, value, size);
+        } else if (!S_ISLNK(e->attr.mode)) {
+            keep_acl(l, name, value, size);
         }
     }
 }
@@ -171,29 +190,9 @@ static void put_off(Unpack *u, Later *l)
 }
 
 /*
- * An ACL among the attributes. GNU tar has one there, with numbers, if it is
- * told to (--xattrs-include), and by names of users otherwise.
+ * Sets the attributes. Puts a directory's times and ACLs off; sets those of
+ * others.
  */
-static GByteArray *acl_of_xattr(struct archive_entry *entry, const char *wanted)
-{
-    const char *coded;
-    const void *value;
-    size_t size;
-
-    archive_entry_xattr_reset(entry);
-    while (archive_entry_xattr_next(entry, &coded, &value,
-                                    &size) == ARCHIVE_OK) {
-        g_autofree char *name = xattr_name(coded);
-
-        if (g_str_equal(name, wanted) && fs_acl_check(value, size) == 0 &&
-            !fs_acl_is_empty(size)) {
-            return g_byte_array_append(g_byte_array_new(), value, size);
-        }
-    }
-    return NULL;
-}
-
-/* Puts a directory's times and ACLs off; sets those of others. */
 static void unpack_rest(Unpack *u, struct archive_entry *entry,
                         const MappedEntry *e)
 {
@@ -204,8 +203,8 @@ static void unpack_rest(Unpack *u, struct archive_entry *entry,
     l->path = g_strdup(e->path);
     l->mtime.tv_sec = archive_entry_mtime(entry);
     l->mtime.tv_nsec = archive_entry_mtime_nsec(entry);
+    unpack_xattrs(u, entry, e, l);
     for (i = 0; i < G_N_ELEMENTS(l->acl) && !S_ISLNK(e->attr.mode); i++) {
-        l->acl[i] = acl_of_xattr(entry, mapped_acl_names[i]);
         if (l->acl[i]) {
             continue;
         }
@@ -268,7 +267,6 @@ static void unpack_at(Unpack *u, struct archive_entry *entry, const char *path)
     } else if (ret == 0) {
         ret = make_file(u, entry, &e);
         if (ret == 0) {
-            unpack_xattrs(u, entry, &e);
             unpack_rest(u, entry, &e);
         }
     }
@@ -291,7 +289,6 @@ static void unpack_root(Unpack *u, struct archive_entry *entry)
                                archive_entry_gid(entry),
                                archive_entry_mode(entry));
         if (ret == 0) {
-            unpack_xattrs(u, entry, &e);
             unpack_rest(u, entry, &e);
         }
         mapped_entry_free(&e);

@@ -63,9 +63,9 @@ def listed(program, env, folder, buses=()):
 
 
 def brief(test):
-    """Whether ./check runs a test. On virtio-mmio it runs those of some exports:
-    the bus does not know what is exported. On PCI it leaves out what ON_SOME
-    says. ./check long runs all."""
+    """Whether ./check runs a test. On virtio-mmio it runs those of some
+    exports: the bus does not know what is exported. On PCI it leaves out what
+    ON_SOME says. ./check long runs all."""
     _, mmio, rest = test.partition('/virtio-9p-device/')
     if mmio:
         return any(f'-tests/{name}/' in rest for name in BRIEF)

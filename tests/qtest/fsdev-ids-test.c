@@ -344,10 +344,7 @@ static void register_tests(void)
         { "proxy-asked", "'proxy', 'donate': false" },
         { "proxy-v1", "'proxy', 'protocol': 1" },
     };
-    static const struct {
-        const char *name;
-        void (*test)(void *obj, void *data, QGuestAllocator *alloc);
-    } tests[] = {
+    static const P9MachineTest tests[] = {
         { "translate", test_translate },
         { "squash", test_squash },
         { "squash-root", test_squash_root },
@@ -356,26 +353,19 @@ static void register_tests(void)
     static char donated[] = "", asked[] = ", 'donate': false";
     QOSGraphTestOptions with = { .arg = donated };
     QOSGraphTestOptions without = { .arg = asked };
-    unsigned i, j;
+    unsigned i;
 
     qos_add_test("ids/rootless", "virtio-9p-pci", test_rootless, &with);
     qos_add_test("ids/rootless/asked", "virtio-9p-pci", test_rootless,
                  &without);
     for (i = 0; i < ARRAY_SIZE(drivers); i++) {
-        QOSGraphTestOptions opts = { .arg = (void *)drivers[i].json };
-
         if (g_str_equal(drivers[i].name, "proxy-v1")) {
 #ifndef CONFIG_VIRTFS_PROXY_V1
             continue;
 #endif
         }
-        for (j = 0; j < ARRAY_SIZE(tests); j++) {
-            g_autofree char *name = g_strdup_printf("ids/%s/%s",
-                                                    drivers[i].name,
-                                                    tests[j].name);
-
-            qos_add_test(name, "virtio-9p-pci", tests[j].test, &opts);
-        }
+        p9_machine_tests("ids", drivers[i].name, drivers[i].json, tests,
+                         ARRAY_SIZE(tests));
     }
     qos_add_test("ids/wrong", "virtio-9p-pci", test_wrong, NULL);
 }

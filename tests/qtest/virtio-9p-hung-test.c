@@ -612,13 +612,9 @@ static const Where places[] = {
 #endif
 };
 
-/* These tests start machines of their own, not that of their path. */
 static void register_tests(void)
 {
-    static const struct {
-        const char *name;
-        QOSTestFunc function;
-    } tests[] = {
+    static const P9MachineTest tests[] = {
         { "kinds", test_kinds },
         { "flush", test_flush },
         { "version", test_version },
@@ -628,20 +624,14 @@ static void register_tests(void)
         { "leases", test_leases },
     };
     const char *arch = qtest_get_arch();
-    unsigned i, j;
+    unsigned i;
 
     if (strcmp(arch, "x86_64") && strcmp(arch, "i386")) {
         return;
     }
     for (i = 0; i < ARRAY_SIZE(places); i++) {
-        for (j = 0; j < ARRAY_SIZE(tests); j++) {
-            QOSGraphTestOptions opts = { .arg = (void *)&places[i] };
-            g_autofree char *name = g_strdup_printf("hung/%s/%s",
-                                                    places[i].name,
-                                                    tests[j].name);
-
-            qos_add_test(name, "virtio-9p-pci", tests[j].function, &opts);
-        }
+        p9_machine_tests("hung", places[i].name, &places[i], tests,
+                         ARRAY_SIZE(tests));
     }
 }
 libqos_init(register_tests);

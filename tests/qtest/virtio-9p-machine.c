@@ -33,3 +33,17 @@ void p9_machine_move(P9Machine *m, QTestState *to)
     m->bus->qts = to;
     global_qtest = to;
 }
+
+void p9_machine_tests(const char *group, const char *export, const void *arg,
+                      const P9MachineTest *tests, size_t n)
+{
+    QOSGraphTestOptions opts = { .arg = (void *)arg };
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        g_autofree char *name = g_strdup_printf("%s/%s/%s", group, export,
+                                                tests[i].name);
+
+        qos_add_test(name, "virtio-9p-pci", tests[i].function, &opts);
+    }
+}

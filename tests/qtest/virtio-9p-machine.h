@@ -6,6 +6,7 @@
 #ifndef TESTS_VIRTIO_9P_MACHINE_H
 #define TESTS_VIRTIO_9P_MACHINE_H
 
+#include "libqos/qgraph.h"
 #include "libqos/virtio-9p.h"
 
 typedef struct P9Machine {
@@ -21,5 +22,17 @@ void p9_machine_end(P9Machine *m);
 
 /* The guest goes on in @to, and its old QEMU ends. */
 void p9_machine_move(P9Machine *m, QTestState *to);
+
+typedef struct P9MachineTest {
+    const char *name;
+    QOSTestFunc function;
+} P9MachineTest;
+
+/*
+ * Adds the tests @group/@export/NAME for an export that @arg describes. They
+ * start machines of their own, not that of their path.
+ */
+void p9_machine_tests(const char *group, const char *export, const void *arg,
+                      const P9MachineTest *tests, size_t n);
 
 #endif
