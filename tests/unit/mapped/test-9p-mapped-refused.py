@@ -123,7 +123,8 @@ class Ids(Share):
         self.as_root = True
         self.fill(MODELS[0])
         (self.share / 'host-link').unlink()
-        self.before = self.state()
+        # A conversion that is killed does not keep those of directories.
+        self.before = self.state(mtimes=False)
 
     def stop(self):
         """Begins a conversion with maps, and kills it; its mark"""
@@ -162,7 +163,7 @@ class Ids(Share):
         for more in (), MAPS:
             self.stop()
             self.quiet('convert', '--to', 'proxy', *more, self.share)
-            self.assertEqual(self.state('--model', 'proxy', *MAPS), self.before)
+            self.same(self.before, '--model', 'proxy', *MAPS, mtimes=False)
             for path in self.share.rglob('*'):
                 self.assertGreaterEqual(os.lstat(path).st_uid, 100000, path)
             self.quiet('convert', '--from', 'proxy', '--to', MODELS[0], *MAPS,
