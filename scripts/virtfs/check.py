@@ -38,10 +38,11 @@ HOST_QTESTS = ['synth', 'virtio-9p-tests/proxy']
 SANITIZED_GUESTS = ['test-links', 'test-hotplug']
 # Tiers whose programs can run together, and the number that runs at once
 AT_ONCE = {'helper': 2, 'qtest': 4, 'attack': 2, 'guest': 2}
-# Tiers that run at the same time if all are to run and 'hosts' has one program.
-# Neither keeps two processors busy: a guest has one, and a system is installed
-# for minutes by one process.
-TOGETHER = ['hosts', 'guest']
+# If 'hosts' has one program and is not named, that starts with this tier, and
+# runs beside it and those after it. They wait for much of their time, and a
+# system is installed for minutes by one process and then built with low
+# priority.
+BESIDE = 'qtest'
 
 DESCRIPTION = '''\
 Installs (as root) and builds everything that is missing, and runs the tests:
@@ -66,7 +67,7 @@ tiers:
             pass on Debian 12, Debian 13 and testing, with gcc and clang of
             each, in a folder made by debootstrap; for root only. Unless it is
             named: Debian 13 with gcc, and of its qtests those of synth
-            and proxy, at the same time as the tier guest
+            and proxy, from the tier qtest on beside the others
   guest     a Linux guest works on a share, and the host checks the result
   libvirt   only when named: libvirt with the driver proxy (contrib/libvirt)
             builds and passes its own tests, and runs domains
@@ -460,10 +461,9 @@ def _show(report):
     sys.stdout.flush()
 
 
-def _at_once(tiers):
-    """The number of the tiers' programs that run at the same time."""
-    most = max(AT_ONCE.get(tier, 1) for tier in tiers)
-    return min(most, len(os.sched_getaffinity(0)))
+def _at_once(tier):
+    """The number of the tier's programs that run at the same time."""
+    return min(AT_ONCE.get(tier, 1), len(os.sched_getaffinity(0)))
 
 
 def _complete(report):
@@ -473,17 +473,10 @@ def _complete(report):
         report.results.append(tap.Result('sanitizer', tap.FAIL, found))
 
 
-def _steps(tiers, options):
-    """Lists of the tiers that run at the same time, in their order"""
-    together = set(TOGETHER) <= set(tiers) and not options.hosts and \
+def _starts_early(tiers, options):
+    """Whether the tier hosts runs beside others"""
+    return {'hosts', BESIDE} <= set(tiers) and not options.hosts and \
         'hosts' not in options.tiers
-    steps = []
-    for tier in tiers:
-        if together and tier in TOGETHER[1:]:
-            steps[-1].append(tier)
-        else:
-            steps.append([tier])
-    return steps
 
 
 def _programs(tier, context, done):
@@ -499,14 +492,12 @@ def _programs(tier, context, done):
     return programs
 
 
-def _run_step(tiers, context, done):
-    """Runs tiers at the same time; adds (tier, program, result) of every
-    test."""
-    print(', '.join(tiers) + ':')
+def _run_tier(tier, context, done, programs, beside):
+    """Runs a tier's programs; adds (tier, program, result) of every test."""
+    print(f'{tier}:')
     sys.stdout.flush()
-    programs = [p for tier in tiers for p in _programs(tier, context, done)]
-    with contextlib.closing(
-            runner.run(programs, _at_once(tiers))) as reports:
+    with contextlib.closing(runner.run(
+            programs, _at_once(tier), beside)) as reports:
         for report in reports:
             _complete(report)
             _show(report)
@@ -517,20 +508,29 @@ def _run_step(tiers, context, done):
 def _run(tiers, options):
     """Runs tiers; (tier, program, result) of every test."""
     done = []
+    beside = []
     with contextlib.ExitStack() as stack:
         context = Context(_temporary(stack, 'virtfs-check-'), options)
         context.stack = stack
         # Programs that are killed leave their folders there
         os.environ['TMPDIR'] = str(context.folder / 'tmp')
-        for step in _steps(tiers, options):
-            _run_step(step, context, done)
-            for tier in step:
-                # An ordinary user's ./check cannot have this tier
-                optional = tier == 'hosts' and tier not in options.tiers
-                if not optional and all(r.outcome == tap.SKIP
-                                        for t, _, r in done if t == tier):
-                    print(f'  FAILED  no test of the tier {tier} ran')
-                    done.append((tier, tier, tap.Result('tests', tap.FAIL)))
+        stack.callback(runner.end, beside)
+        early = _starts_early(tiers, options)
+        if early:
+            # The last tier waits for its end.
+            tiers = [*(t for t in tiers if t != 'hosts'), 'hosts']
+        for tier in tiers:
+            if early and tier == BESIDE:
+                beside += runner.start(_programs('hosts', context, done))
+            programs = [] if early and tier == 'hosts' else \
+                _programs(tier, context, done)
+            _run_tier(tier, context, done, programs, beside)
+            # An ordinary user's ./check cannot have this tier
+            optional = tier == 'hosts' and tier not in options.tiers
+            if not optional and all(r.outcome == tap.SKIP
+                                    for t, _, r in done if t == tier):
+                print(f'  FAILED  no test of the tier {tier} ran')
+                done.append((tier, tier, tap.Result('tests', tap.FAIL)))
     return done
 
 

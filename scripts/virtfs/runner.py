@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs test programs, several at once if the caller asks for that.
+"""Runs test programs, several at once if the caller asks for that, and others
+beside them.
 
 Each program writes to files of its own, so that outputs do not mix. A program
 ends when it exits; the runner then kills the rest of its process group.
@@ -78,7 +79,14 @@ def _wait(running):
             return first
 
 
-def _end(running):
+def start(programs):
+    """Starts programs that run beside those of run(); gives what that takes.
+    At last the caller ends those that are left with end()."""
+    with process.whole():
+        return [_Running(program) for program in programs]
+
+
+def end(running):
     """Ends all programs; they share the time for that."""
     for one in running:
         one.child.terminate()
@@ -87,8 +95,11 @@ def _end(running):
         one.files.close()
 
 
-def run(programs, at_once=1):
+def run(programs, at_once=1, beside=()):
     """Yields a report of each program, in the order in which they end.
+
+    beside: a list of start(). Those that end meanwhile are reported, too, and
+    leave the list; without other programs, all are waited for.
 
     Use it with contextlib.closing(): if an exception ends the loop, the running
     programs then end, too.
@@ -96,13 +107,12 @@ def run(programs, at_once=1):
     waiting = collections.deque(programs)
     running = []
     try:
-        while waiting or running:
+        while waiting or running or beside and not programs:
             while waiting and len(running) < at_once:
-                with process.whole():
-                    running.append(_Running(waiting.popleft()))
-            one = _wait(running)
+                running += start([waiting.popleft()])
+            one = _wait([*running, *beside])
             one.end()
-            running.remove(one)
+            (running if one in running else beside).remove(one)
             yield one.report()
     finally:
-        _end(running)
+        end(running)

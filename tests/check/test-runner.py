@@ -87,6 +87,38 @@ class Run(unittest.TestCase):
         for report in reports:
             self.assertEqual(outcomes(report), [('met', tap.PASS)])
 
+    def test_beside(self):
+        """A program beside others runs with them, and counts as none."""
+        a, b, c = (self.dir / n for n in 'abc')
+        beside = runner.start([shell('late', MEET, a, c)])
+        self.addCleanup(runner.end, beside)
+        first = [r.program.name for r in runner.run(
+            [shell('x', MEET, b, a)], 1, beside)]
+        self.assertEqual((first, len(beside)), (['x'], 1))
+        c.touch()
+        last = list(runner.run([], 1, beside))
+        self.assertEqual([r.program.name for r in last], ['late'])
+        self.assertEqual(outcomes(last[0]), [('met', tap.PASS)])
+        self.assertEqual(beside, [])
+
+    def test_beside_ends_early(self):
+        """The report of one comes when it ends."""
+        beside = runner.start([shell('early', 'echo ok 1 - a; echo 1..1')])
+        self.addCleanup(runner.end, beside)
+        wait = 'until [ -e "$1" ]; do sleep 0.02; done; echo 1..0 # SKIP'
+        reports = runner.run([shell('x', wait, self.dir / 'go')], 1, beside)
+        self.assertEqual(next(reports).program.name, 'early')
+        (self.dir / 'go').touch()
+        self.assertEqual([r.program.name for r in reports], ['x'])
+
+    def test_end_beside(self):
+        """end() ends those that still run, with their children."""
+        beside = runner.start([shell('a', STAY, self.dir / 'pids')])
+        pids = self.pids('pids')
+        runner.end(beside)
+        for pid in pids:
+            self.wait(lambda pid=pid: not alive(pid))
+
     def test_not_more(self):
         """No more than two of five run: each one sees at most one other."""
         script = '''
