@@ -34,6 +34,7 @@
 #include "qemu/sockets.h"
 #include "fsdev/helper/log.h"
 #include "fsdev/helper/serve.h"
+#include "fsdev/helper/unread.h"
 #include "fsdev/shared/proto.h"
 #include "fsdev/shared/ring.h"
 #include "monitor/monitor.h"
@@ -411,6 +412,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     close(both);
     close(h.config.root);
+    /* What the driver left unread has gone with its end. */
+    g_assert_cmpuint(unread_left(), ==, 0);
     g_mutex_clear(&s.lock);
     fuzz_check_fds();
     return 0;
