@@ -10,6 +10,7 @@
  * others wait for it in the kernel.
  */
 #include "qemu/osdep.h"
+#include <sys/mount.h>
 #include "libqtest-single.h"
 #include "libqos/qgraph.h"
 #include "qobject/qdict.h"
@@ -160,11 +161,9 @@ typedef struct Where {
     unsigned chmod;             /* its request, if not FUSE_SETATTR */
 } Where;
 
-/* Mounts @n file systems, and starts a machine that serves the share. */
-static bool start(Hung *h, const Where *w, unsigned n)
+static void make_share(Hung *h, const Where *w)
 {
-    g_autofree char *fsdev = NULL, *options = NULL, *other = NULL;
-    unsigned i;
+    g_autofree char *other = NULL;
 
     memset(h, 0, sizeof(*h));
     if (w->storage) {
@@ -175,17 +174,18 @@ static bool start(Hung *h, const Where *w, unsigned n)
     }
     other = g_build_filename(h->share, "other", NULL);
     g_assert_true(g_file_set_contents(other, "text", 4, NULL));
-    for (i = 0; i < n; i++) {
-        g_autofree char *at = g_build_filename(h->share, kinds[i].name, NULL);
+}
 
-        g_assert_cmpint(mkdir(at, 0755), ==, 0);
-        h->fuse[i] = hung_fuse_start_or_skip(at);
-        if (!h->fuse[i]) {
-            p9_host_remove(h->share);
-            g_free(h->share);
-            return false;
-        }
-    }
+static void drop_share(Hung *h)
+{
+    p9_host_remove(h->share);
+    g_free(h->share);
+}
+
+static void start_machine(Hung *h, const Where *w)
+{
+    g_autofree char *fsdev = NULL, *options = NULL;
+
     fsdev = g_strdup_printf(w->fsdev, h->share);
     options = g_strdup_printf("-fsdev %s,id=share -object iothread,id=one",
                               fsdev);
@@ -201,6 +201,25 @@ static bool start(Hung *h, const Where *w, unsigned n)
     }
     h->dev = qvirtio_9p_pci_new(h->m.bus, &h->m.alloc, QPCI_DEVFN(SLOT, 0));
     h->c = p9c_new(&h->dev->v9p);
+}
+
+/* Mounts @n file systems, and starts a machine that serves the share. */
+static bool start(Hung *h, const Where *w, unsigned n)
+{
+    unsigned i;
+
+    make_share(h, w);
+    for (i = 0; i < n; i++) {
+        g_autofree char *at = g_build_filename(h->share, kinds[i].name, NULL);
+
+        g_assert_cmpint(mkdir(at, 0755), ==, 0);
+        h->fuse[i] = hung_fuse_start_or_skip(at);
+        if (!h->fuse[i]) {
+            drop_share(h);
+            return false;
+        }
+    }
+    start_machine(h, w);
     return true;
 }
 
@@ -219,8 +238,7 @@ static void finish(Hung *h)
     }
     qvirtio_9p_pci_free(h->dev);
     p9_machine_end(&h->m);
-    p9_host_remove(h->share);
-    g_free(h->share);
+    drop_share(h);
 }
 
 static void session(Hung *h, const char *name)
@@ -591,6 +609,53 @@ static void test_leases(void *obj, void *data, QGuestAllocator *alloc)
     finish(&h);
 }
 
+/*
+ * The host has unmounted a file system lazily, and the guest's last fid keeps
+ * it: QEMU's close(2), or the helper's, ends it, which takes long. The share is
+ * a shared mount, as on most hosts: so the helper's mount goes, too.
+ */
+static void test_detached(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *at = NULL;
+    gint64 usual, limit;
+    HungFuse *fuse = NULL;
+    Hung h;
+
+    make_share(&h, data);
+    at = g_build_filename(h.share, "disk", NULL);
+    g_assert_cmpint(mkdir(at, 0755), ==, 0);
+    if (mount(h.share, h.share, NULL, MS_BIND, NULL) < 0) {
+        g_test_skip("needs the right to mount");
+        drop_share(&h);
+        return;
+    }
+    g_assert_cmpint(mount(NULL, h.share, NULL, MS_SHARED, NULL), ==, 0);
+    fuse = hung_fuse_start_disk_or_skip(at);
+    if (!fuse) {
+        umount2(h.share, MNT_DETACH);
+        drop_share(&h);
+        return;
+    }
+    start_machine(&h, data);
+    session(&h, "");
+    usual = other_us(&h, G_MAXINT64);
+    limit = 2 * usual + SLACK_US;
+    ok(p9c_walk_to(h.c, P9C_ROOT, HUNG, "disk"));
+    ok(p9c_walk_to(h.c, P9C_ROOT, FILE_FID, "disk/file"));
+    hung_fuse_hang(fuse, FUSE_DESTROY, HUNG_ALL);
+    g_assert_cmpint(umount2(at, MNT_DETACH), ==, 0);
+    g_assert_cmpuint(hung_fuse_waiting(fuse), ==, 0);
+    ok(p9c_clunk(h.c, FILE_FID));
+    ok(p9c_clunk(h.c, HUNG));
+    g_assert_true(hung_fuse_wait(fuse, 1));
+    g_assert_cmpint(qmp_us(h.m.qts), <, QMP_MAX_US);
+    g_assert_cmpint(other_us(&h, limit), <, limit);
+    hung_fuse_answer(fuse);
+    hung_fuse_end(fuse);
+    umount2(h.share, MNT_DETACH);
+    finish(&h);
+}
+
 static const Where places[] = {
     { "local", "local,path=%s,security_model=passthrough" },
     { "local-storage", "local,path=%s,security_model=passthrough",
@@ -622,6 +687,7 @@ static void register_tests(void)
         { "load", test_load },
         { "load-reset", test_load_reset },
         { "leases", test_leases },
+        { "detached", test_detached },
     };
     const char *arch = qtest_get_arch();
     unsigned i;

@@ -176,6 +176,9 @@ void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind)
     HostDev d = { .dev = dev, .kind = kind, .fixed = true };
 
     set_kind(devs, dev, kind);
+    if (!known || !known->fixed) {
+        host_pool_hold_dev(dev);
+    }
     if (known) {
         known->fixed = true;
     } else {
@@ -286,7 +289,16 @@ HostDevKind coroutine_fn host_dev_learn(HostDevs *devs, int fd, uint64_t dev)
 
 void host_devs_destroy(HostDevs *devs)
 {
+    unsigned i;
+
     if (devs->known) {
+        for (i = 0; i < devs->known->len; i++) {
+            const HostDev *d = &g_array_index(devs->known, HostDev, i);
+
+            if (d->fixed) {
+                host_pool_release_dev(d->dev);
+            }
+        }
         g_array_free(devs->known, true);
         devs->known = NULL;
     }

@@ -37,6 +37,7 @@ typedef struct HostDevs {
     GArray *known;
 } HostDevs;
 
+/* Before the caller closes the descriptors that host_dev_note() speaks of. */
 void host_devs_destroy(HostDevs *devs);
 
 bool host_dev_known(const HostDevs *devs, uint64_t dev);
@@ -48,7 +49,10 @@ HostDevKind host_dev_kind(const HostDevs *devs, uint64_t dev);
  */
 bool host_dev_known_at(const HostDevs *devs, int fd, uint64_t dev);
 
-/* @dev counts as of that kind from now on, on any mount. */
+/*
+ * @dev counts as of that kind from now on, on any mount. The caller keeps a
+ * descriptor there until host_devs_destroy().
+ */
 void host_dev_note(HostDevs *devs, uint64_t dev, HostDevKind kind);
 
 /* Kinds of work on an inode that is held */

@@ -269,12 +269,62 @@ bool host_is_unnamed(int fd)
     return look_at_names(fd, &dev);
 }
 
+/*
+ * File systems that exports hold: {device number: number of holds}. The lock is
+ * held only to look and to change it.
+ */
+static struct {
+    GMutex lock;
+    GHashTable *holds;
+} held;
+
+static void hold_dev(uint64_t dev, int change)
+{
+    int64_t key = dev;
+    guint n;
+
+    g_mutex_lock(&held.lock);
+    if (!held.holds) {
+        held.holds = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+                                           NULL);
+    }
+    n = GPOINTER_TO_UINT(g_hash_table_lookup(held.holds, &key)) + change;
+    if (n) {
+        g_hash_table_insert(held.holds, g_memdup2(&key, sizeof(key)),
+                            GUINT_TO_POINTER(n));
+    } else {
+        g_hash_table_remove(held.holds, &key);
+    }
+    g_mutex_unlock(&held.lock);
+}
+
+void host_pool_hold_dev(uint64_t dev)
+{
+    hold_dev(dev, 1);
+}
+
+void host_pool_release_dev(uint64_t dev)
+{
+    hold_dev(dev, -1);
+}
+
+static bool is_held(uint64_t dev)
+{
+    int64_t key = dev;
+    bool is;
+
+    g_mutex_lock(&held.lock);
+    is = held.holds && g_hash_table_contains(held.holds, &key);
+    g_mutex_unlock(&held.lock);
+    return is;
+}
+
 void host_pool_close(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
     uint64_t dev = 0;
 
-    if (look_at_names(fd, &dev) || !(flags & O_PATH)) {
+    if (look_at_names(fd, &dev) || !(flags & O_PATH) || !is_held(dev)) {
         host_pool_post(dev, close_work, GINT_TO_POINTER(fd));
     } else {
         close(fd);

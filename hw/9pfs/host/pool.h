@@ -46,8 +46,17 @@ void host_pool_post(uint64_t dev, ThreadPoolFunc *func, void *opaque);
 bool host_is_unnamed(int fd);
 
 /*
+ * The caller has a descriptor of the file system @dev, and keeps it until
+ * host_pool_release_dev(). Any thread.
+ */
+void host_pool_hold_dev(uint64_t dev);
+void host_pool_release_dev(uint64_t dev);
+
+/*
  * Closes a descriptor: here, or in a thread if close(2) may take long. An open
- * file's may ask a server; for an O_PATH descriptor see host_is_unnamed().
+ * file's may ask a server. An O_PATH descriptor's may free a file
+ * (host_is_unnamed()), or end a file system that has been unmounted lazily,
+ * unless the file system is held. Any thread.
  */
 void host_pool_close(int fd);
 

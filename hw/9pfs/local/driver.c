@@ -390,8 +390,13 @@ static void handles_error(int ret, const FsdevLocalOptions *o, Error **errp)
 /* Undoes open_directory(). */
 static void local_close_directory(LocalFs *lf)
 {
+    int root = lf->host.host.root;
+
     share_unlock(&lf->lock);
-    hostfs_destroy(&lf->host.host);
+    file_handles_close(&lf->handles);
+    host_devs_destroy(&lf->devs);
+    lf->host.host.root = -1;
+    host_pool_close(root);      /* the last descriptor there */
 }
 
 /*
@@ -474,8 +479,6 @@ static int open_directory(LocalFs *lf, const FsdevLocalOptions *o,
 
 static void local_fs_free(LocalFs *lf)
 {
-    file_handles_close(&lf->handles);
-    host_devs_destroy(&lf->devs);
     g_free(lf->ids);
     g_free(lf);
 }

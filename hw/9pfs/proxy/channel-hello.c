@@ -161,7 +161,7 @@ static bool hello_recv(ProxyChannel *ch, ProxyRequest *req, bool *ok,
     *ok = proxy_take_message(&ch->in, &h, req) == 0;
     if (h.type != (req->type | PROXY_REPLY) || h.tag != 0) {
         if (*ok) {
-            proxy_close_fds(req->fds, req->nfds);
+            proxy_close_files(req->fds, req->nfds);
         }
         hello_unknown(ch, errp);
         return false;
@@ -196,7 +196,7 @@ static bool hello_parse(ProxyChannel *ch, bool donate, Error **errp)
     if (version != PROXY_VERSION) {
         error_setg(errp, "the helper speaks protocol version %" PRIu32
                    ", not %d", version, PROXY_VERSION);
-        proxy_close_fds(req.fds, req.nfds);
+        proxy_close_files(req.fds, req.nfds);
         return false;
     }
     hello->features = marshal_get_u32(r);
@@ -218,7 +218,7 @@ static bool hello_parse(ProxyChannel *ch, bool donate, Error **errp)
         hello->max_message < PROXY_HEADER_SIZE + PROXY_PAYLOAD_MAX ||
         ch->in.start != ch->in.end || ch->in.nfds) {
         error_setg(errp, "the helper's HELLO is malformed");
-        proxy_close_fds(req.fds + req.fds_taken, req.nfds - req.fds_taken);
+        proxy_close_files(req.fds + req.fds_taken, req.nfds - req.fds_taken);
         return false;
     }
     return true;

@@ -258,12 +258,12 @@ static void proxy_close(FsExport *fs)
 {
     ProxyFs *ps = fs->priv;
 
+    host_devs_destroy(&ps->devs);
     if (fs->root) {
         fs_node_unref(fs->root);
         fs->root = NULL;
     }
     proxy_link_free(ps->link);
-    host_devs_destroy(&ps->devs);
     g_free(ps);
     fs->priv = NULL;
     host_fds_remove_export(fs);

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qapi/error.h"
+#include "../shared/hung-fuse.h"
 #include "channel-fixture.h"
 #include <netinet/in.h>
 #include <sys/eventfd.h>
@@ -322,6 +323,65 @@ static void test_failure(const void *opaque)
     }
 }
 
+/*
+ * HELLO is wrong, and brings a file whose server does not answer: QEMU does not
+ * wait for it, though close(2) does.
+ */
+static const struct {
+    const char *name;
+    uint32_t version;
+    uint16_t type;
+    uint64_t handle;
+    bool donated;
+} bad_hellos[] = {
+    { "version", 3 },
+    { "type", PROXY_VERSION, PROXY_GETATTR | PROXY_REPLY },
+    { "excess", PROXY_VERSION },
+    { "donated", PROXY_VERSION, .handle = 7, .donated = true },
+};
+
+static void test_bad_hello(const void *opaque)
+{
+    const typeof(bad_hellos[0]) *b = opaque;
+    g_autofree char *dir = g_dir_make_tmp("hello-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "file", NULL);
+    HungFuse *fuse = hung_fuse_start_or_skip(dir);
+    uint8_t hello[1024] = { };
+    Error *err = NULL;
+    HungWatch *w;
+    ChannelTest t;
+    int fd, sv[2];
+    size_t size;
+
+    if (!fuse) {
+        rmdir(dir);
+        return;
+    }
+    fd = open(path, O_RDWR);
+    g_assert_cmpint(fd, >=, 0);
+    channel_setup_pair(&t, sv);
+    size = put_hello(hello, sizeof(hello), b->version,
+                     b->handle ?: PROXY_ROOT_HANDLE, b->donated,
+                     &channel_root);
+    stw_le_p(hello + 4, b->type ?: PROXY_HELLO | PROXY_REPLY);
+    stw_le_p(hello + 6, 1);     /* descriptors */
+    peer_send(t.peer, hello, size, &fd, 1);
+    hung_fuse_hang(fuse, FUSE_FLUSH, HUNG_ALL);
+    w = hung_fuse_watch(fuse);
+    t.ch = proxy_channel_new(channel_ctx, "test", sv[0], true,
+                             ON_OFF_AUTO_AUTO, &err);
+    g_assert_true(hung_fuse_in_time(w));
+    g_assert_null(t.ch);
+    error_free_or_abort(&err);
+    g_assert_true(hung_fuse_wait(fuse, 1));
+    hung_fuse_answer(fuse);
+    close(t.peer);
+    expect_open_fds(t.fds_before);
+    close(fd);
+    hung_fuse_end(fuse);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     int i;
@@ -342,6 +402,12 @@ int main(int argc, char **argv)
                                                 bad_replies[i].name);
 
         g_test_add_data_func(path, &bad_replies[i], test_bad_reply);
+    }
+    for (i = 0; i < ARRAY_SIZE(bad_hellos); i++) {
+        g_autofree char *path = g_strdup_printf("/proxy-channel/bad-hello/%s",
+                                                bad_hellos[i].name);
+
+        g_test_add_data_func(path, &bad_hellos[i], test_bad_hello);
     }
     for (i = 0; i < ARRAY_SIZE(failures); i++) {
         g_autofree char *path = g_strdup_printf("/proxy-channel/failure/%d",

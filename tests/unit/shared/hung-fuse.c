@@ -9,7 +9,10 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "hung-fuse.h"
+#include <linux/loop.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
@@ -29,6 +32,7 @@ typedef struct Shared {
     int waiting;
     int answer;                 /* what waits */
     unsigned cache;
+    bool on_disk;
     uint64_t only;
 } Shared;
 
@@ -287,9 +291,35 @@ static void serve_one(Server *s)
     answer(s, in);
 }
 
+/* A loop device, which goes when nothing uses it any more; its name to @name */
+static int make_disk(char *name, size_t size)
+{
+    struct loop_config config = { .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+    int file = memfd_create("disk", MFD_CLOEXEC);
+    int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+    int disk = -1, number;
+
+    number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+    if (number >= 0 && ftruncate(file, 1 << 20) == 0) {
+        snprintf(name, size, "/dev/loop%d", number);
+        disk = open(name, O_RDWR | O_CLOEXEC);
+        config.fd = file;
+        if (disk >= 0 && ioctl(disk, LOOP_CONFIGURE, &config) < 0) {
+            close(disk);
+            disk = -1;
+        }
+    }
+    number = errno;
+    close(file);
+    close(control);
+    errno = number;
+    return disk;
+}
+
 static int do_mount(Server *s, const char *path)
 {
-    char options[128];
+    char options[128], name[32] = "hung";
+    int disk = -1, ret;
 
     s->fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (s->fuse < 0) {
@@ -298,14 +328,25 @@ static int do_mount(Server *s, const char *path)
     snprintf(options, sizeof(options),
              "fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other",
              s->fuse, geteuid(), getegid());
-    return mount("hung", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0
-           ? -errno : 1;
+    if (s->shared->on_disk) {
+        disk = make_disk(name, sizeof(name));
+        if (disk < 0) {
+            return -errno;
+        }
+    }
+    ret = mount(name, path, disk < 0 ? "fuse" : "fuseblk",
+                MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 1;
+    close(disk);
+    return ret;
 }
 
 static const char *mounted;
+static int mounted_fuse;
 
+/* Without a connection first: this unmount must not ask the server itself. */
 static G_NORETURN void end_server(int sig)
 {
+    close(mounted_fuse);
     umount2(mounted, MNT_DETACH);
     _exit(0);
 }
@@ -341,6 +382,7 @@ static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
         s->attr[i].blksize = 4096;
     }
     i = do_mount(s, path);
+    mounted_fuse = s->fuse;
     qatomic_store_release(&shared->ready, (int)i);
     if ((int)i < 0) {
         _exit(1);
@@ -362,7 +404,7 @@ static G_NORETURN void run_server(Shared *shared, int life, pid_t parent,
     end_server(0);
 }
 
-HungFuse *hung_fuse_start(const char *path)
+static HungFuse *start(const char *path, bool on_disk)
 {
     pid_t self = getpid();
     HungFuse *h = g_new0(HungFuse, 1);
@@ -372,6 +414,7 @@ HungFuse *hung_fuse_start(const char *path)
     h->shared = mmap(NULL, sizeof(Shared), PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     g_assert_true(h->shared != MAP_FAILED);
+    h->shared->on_disk = on_disk;
     g_assert_true(g_unix_open_pipe(life, FD_CLOEXEC, NULL));
     h->pid = fork();
     g_assert_cmpint(h->pid, >=, 0);
@@ -391,16 +434,29 @@ HungFuse *hung_fuse_start(const char *path)
     return h;
 }
 
-HungFuse *hung_fuse_start_or_skip(const char *path)
+HungFuse *hung_fuse_start(const char *path)
 {
-    HungFuse *h = hung_fuse_start(path);
+    return start(path, false);
+}
 
+static HungFuse *or_skip(HungFuse *h, const char *what)
+{
     if (!h) {
-        g_autofree char *why = g_strdup_printf("cannot mount FUSE here: %s",
+        g_autofree char *why = g_strdup_printf("cannot mount %s here: %s", what,
                                                strerror(errno));
         g_test_skip(why);
     }
     return h;
+}
+
+HungFuse *hung_fuse_start_or_skip(const char *path)
+{
+    return or_skip(start(path, false), "FUSE");
+}
+
+HungFuse *hung_fuse_start_disk_or_skip(const char *path)
+{
+    return or_skip(start(path, true), "FUSE on a loop device");
 }
 
 void hung_fuse_end(HungFuse *h)

@@ -38,6 +38,12 @@ HungFuse *hung_fuse_start(const char *path);
 /* The same; says so and skips the test if this process may not mount it. */
 HungFuse *hung_fuse_start_or_skip(const char *path);
 
+/*
+ * The same, on a disk (fuseblk): the close(2) that ends such a file system asks
+ * the server (FUSE_DESTROY), as one that ends another on a disk writes to it.
+ */
+HungFuse *hung_fuse_start_disk_or_skip(const char *path);
+
 /* Aborts what waits, and unmounts. */
 void hung_fuse_end(HungFuse *h);
 
