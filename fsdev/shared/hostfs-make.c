@@ -261,6 +261,7 @@ static int make_regular(const HostFs *hfs, int dir, const FsMakeArgs *make,
     uint32_t mode;
     int fd, ret;
 
+    *node = -1;
     ret = making_begin(hfs, dir, make, &mode);
     if (ret < 0) {
         return ret;
@@ -566,9 +567,11 @@ static int make_device(const HostFs *hfs, int dir, const FsMakeArgs *make,
     }
     if (ret == 0) {
         ret = hostfs_view(hfs, node, attr);
-    }
-    if (ret == 0 && (attr->mode & S_IFMT) != (make->mode & S_IFMT)) {
-        ret = -ESTALE;          /* a host user has changed it since */
+        if (ret < 0) {
+            unmake(hfs, dir, make->name, node);
+        } else if ((attr->mode & S_IFMT) != (make->mode & S_IFMT)) {
+            ret = -ESTALE;      /* a host user has changed it since */
+        }
     }
     if (node >= 0) {
         close(node);

@@ -71,7 +71,10 @@ void fs_view_change(FsView *change, const FsSetAttr *set, const FsAttr *attr);
 int fs_view_get(const HostFs *hfs, int node, uint32_t mode, uint32_t wanted,
                 FsView *view);
 
-/* Writes the valid part of @view, with the mode and its type first. */
+/*
+ * Writes the valid part of @view, the mode last: its type makes a device of the
+ * file.
+ */
 int fs_view_put(const HostFs *hfs, int node, const FsView *view);
 
 #endif /* FSDEV_SHARED_VIEW_H */

@@ -116,10 +116,22 @@ static int set_view(const LocalHost *lh, const LocalInode *inode,
                     const FsSetAttr *set, const FsAttr *attr)
 {
     FsView change;
-    int ret;
+    int ret = 0;
 
     fs_view_change(&change, set, attr);
-    ret = fs_view_put(&lh->host, inode->handle, &change);
+    if ((attr->mode & ~change.mode & (S_ISUID | S_ISGID)) &&
+        (change.valid & (FS_VIEW_UID | FS_VIEW_GID))) {
+        /* A new owner must not have a program with the old bits. */
+        FsView without = {
+            .valid = FS_VIEW_MODE,
+            .mode = change.mode & ~(S_ISUID | S_ISGID),
+        };
+
+        ret = fs_view_put(&lh->host, inode->handle, &without);
+    }
+    if (ret == 0) {
+        ret = fs_view_put(&lh->host, inode->handle, &change);
+    }
     if (ret == 0 && (set->valid & FS_SET_MODE)) {
         ret = chmod_acl(lh, inode->handle, change.mode);
     }

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"
+#include "tests/unit/shared/fuse-fixture.h"
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -356,10 +357,65 @@ static void test_no_space(Fixture *f)
     in_child(f, no_space);
 }
 
+/*
+ * A chown that takes the set-id bits fails at each of its steps: the new owner
+ * never has a file with the old bits.
+ */
+
+static TestFuse *fuse;
+
+static void half_chown(void)
+{
+    static const uint32_t modes[] = { 04755, 02755, 06755 };
+    const FsSetAttr chown = {
+        .valid = FS_SET_UID | FS_SET_GID, .uid = 2, .gid = 2,
+    };
+    LocalInode inode;
+    unsigned i, n;
+    FsAttr attr;
+    bool failed;
+
+    make("f", S_IFREG | 0755);
+    for (i = 0; i < ARRAY_SIZE(modes); i++) {
+        n = 0;
+        do {
+            assert_ok(try_chown("f", 1, 1));
+            assert_ok(try_chmod("f", modes[i]));
+            inode = find("f");
+            test_fuse_fail_nth(fuse, ++n, EIO);
+            model->setattr(&lh, &inode, -1, &chown);
+            failed = test_fuse_failed(fuse);
+            test_fuse_fail_nth(fuse, 0, 0);
+            drop(&inode);
+            attr = see("f");
+            g_assert_true((attr.uid == 1 && attr.gid == 1) ||
+                          !(attr.mode & 06000));
+        } while (failed);
+        g_assert_cmpuint(n, >, 3);
+        assert_seen("f", S_IFREG | 0755, 2, 2);
+    }
+    assert_ok(try_unlink("", "f", false));
+}
+
+static void half_chown_child(Fixture *f)
+{
+    fuse = export_test_fuse(f, 0);
+    run(f, &local_model_mapped_xattr, half_chown);
+    run(f, &local_model_mapped_file, half_chown);
+}
+
+static void test_half_chown(Fixture *f)
+{
+    if (need_root("it mounts a file system")) {
+        in_child(f, half_chown_child);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 
+    hostfs_test("mapped/half-chown", test_half_chown);
     ADD_BOTH("threads", test_threads);
     ADD_BOTH("few-fds", test_few_fds);
     ADD_BOTH("whole", test_whole);

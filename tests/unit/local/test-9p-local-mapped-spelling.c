@@ -7,7 +7,7 @@
  */
 #include "qemu/osdep.h"
 #include "mapped-fixture.h"
-#include "tests/unit/shared/test-fuse.h"
+#include "tests/unit/shared/fuse-fixture.h"
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -182,34 +182,17 @@ static void test_of_host(void)
 }
 
 /* Runs all in the file system that is mounted on the export now. */
-static void run_mounted(Fixture *f, const char *export)
+static void run_mounted(Fixture *f)
 {
-    f->export = open(export, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    g_assert_cmpint(f->export, >=, 0);
-    assert_ok(hostfs_init(&f->fs, open(export, O_PATH | O_CLOEXEC),
-                          "/proc/self/fd/"));
     run(f, &local_model_mapped_file, test_new);
     run(f, &local_model_mapped_file, test_of_host);
     run(f, &local_model_mapped_file, test_existing);
 }
 
-static void private_mounts(void)
-{
-    if (unshare(CLONE_NEWNS) < 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-        _exit(CHILD_SKIPS);
-    }
-}
-
 static void fuse_child(Fixture *f)
 {
-    g_autofree char *export = g_strconcat(f->dir, "/export", NULL);
-
-    private_mounts();
-    if (!test_fuse_start(export, TEST_FUSE_FOLD)) {
-        _exit(CHILD_SKIPS);
-    }
-    run_mounted(f, export);
+    export_test_fuse(f, TEST_FUSE_FOLD);
+    run_mounted(f);
 }
 
 static void test_fuse(Fixture *f)
@@ -233,7 +216,7 @@ static void tmpfs_child(Fixture *f)
     int flags = FS_CASEFOLD_FL;
     int fd;
 
-    private_mounts();
+    unshare_mounts(f);
     if (mount("none", export, "tmpfs", 0, "casefold") < 0) {
         _exit(CHILD_SKIPS);
     }
@@ -242,7 +225,8 @@ static void tmpfs_child(Fixture *f)
         _exit(CHILD_SKIPS);
     }
     close(fd);
-    run_mounted(f, export);
+    export_mounted(f);
+    run_mounted(f);
 }
 
 static void test_tmpfs(Fixture *f)

@@ -5,9 +5,11 @@
  * their owner and mode, and the state after a failed step.
  */
 #include "qemu/osdep.h"
+#include "fuse-fixture.h"
 #include "make-fixture.h"
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 static void test_create(Fixture *f)
@@ -418,6 +420,63 @@ static void test_readonly(Fixture *f)
     close(file);
 }
 
+static bool counts_bad_closes;
+static unsigned bad_closes;
+
+/* Stands before the C library's: the code under test closes through it. */
+int close(int fd)
+{
+    int ret = syscall(SYS_close, fd);
+
+    bad_closes += counts_bad_closes && ret < 0 && errno == EBADF;
+    return ret;
+}
+
+/*
+ * A device that is a file, where a file without a name gets none, so it is made
+ * by name. Each request of it fails once: no name is left then, and each
+ * descriptor is closed once.
+ */
+static void device_by_name(Fixture *f)
+{
+    TestFuse *fuse = export_test_fuse(f, TEST_FUSE_TMPFILE |
+                                         TEST_FUSE_NO_LINKS);
+    FsMakeArgs make = mine("device", S_IFCHR | 0640);
+    int fds = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    unsigned before = count_entries(fds), n = 0;
+    bool failed;
+    FsAttr attr;
+    int ret;
+
+    f->fs.maps_devices = true;
+    make.rdev = makedev(1, 3);
+    counts_bad_closes = true;
+    do {
+        test_fuse_fail_nth(fuse, ++n, ENOSPC);
+        ret = try_make(f, f->fs.root, &make, &attr);
+        failed = test_fuse_failed(fuse);
+        test_fuse_fail_nth(fuse, 0, 0);
+        g_test_message("request %u: %d", n, ret);
+        g_assert_cmpuint(bad_closes, ==, 0);
+        g_assert_cmpuint(count_entries(fds), ==, before);
+        if (ret < 0) {
+            assert_error(ret, ENOSPC);
+            assert_missing(f->export, "device");
+        } else {
+            g_assert_cmpuint(attr.rdev, ==, makedev(1, 3));
+            assert_ok(unlinkat(f->export, "device", 0));
+        }
+    } while (failed);
+    g_assert_cmpuint(n, >, 5);
+}
+
+static void test_device_by_name(Fixture *f)
+{
+    if (need_root("it mounts a file system")) {
+        in_child(f, device_by_name);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -434,5 +493,6 @@ int main(int argc, char **argv)
     hostfs_test("make/dir-denied", test_dir_denied);
     hostfs_test("make/no-descriptors", test_no_descriptors);
     hostfs_test("make/readonly", test_readonly);
+    hostfs_test("make/device-by-name", test_device_by_name);
     return g_test_run();
 }
