@@ -194,7 +194,7 @@ static gint64 read_end(Test *t, uint32_t fid, uint64_t offset, unsigned times)
 
 /*
  * Reads on until the replies come late. A busy machine makes pauses between
- * reads, each of which is worth 20 of them to the server.
+ * reads, each of which is worth two of them to the server.
  */
 static void assert_gets_late(Test *t, uint32_t fid, uint64_t offset)
 {

@@ -481,6 +481,39 @@ static void *before_readonly(GString *cmd_line, void *arg)
     return arg;
 }
 
+#define POLLS           1100
+#define POLL_PAUSE_US   6000
+#define POLL_LATE_US    10000
+
+/*
+ * A program that polls for new data, with pauses, gets its replies at once, for
+ * ever. A client that reads without pauses gets them late: "read-end".
+ */
+static void test_poll_end(void *obj, void *data, QGuestAllocator *alloc)
+{
+    P9Client *c;
+    unsigned i, late = 0;
+    uint32_t n;
+    char byte;
+
+    if (!g_test_slow()) {
+        g_test_skip("only in slow mode");
+        return;
+    }
+    c = synth_session_open(obj, "stat/xattr_count", P9C_O_RDONLY);
+    for (i = 0; i < POLLS; i++) {
+        gint64 start = g_get_monotonic_time();
+
+        g_assert_cmpint(p9c_read(c, FID, 1 << 30, 1, &byte, &n), ==, 0);
+        g_assert_cmpuint(n, ==, 0);
+        late += g_get_monotonic_time() - start >= POLL_LATE_US;
+        g_usleep(POLL_PAUSE_US);
+    }
+    /* A busy machine is late now and then. */
+    g_assert_cmpuint(late, <, POLLS / 20);
+    p9c_free(c);
+}
+
 static void register_tests(void)
 {
     static const QVirtio9PTest tests[] = {
@@ -496,6 +529,7 @@ static void register_tests(void)
         { "lcreate", test_lcreate },
         { "write", test_write },
         { "read", test_read },
+        { "poll-end", test_poll_end },
         { "no-locks", test_no_locks },
         { NULL }
     };

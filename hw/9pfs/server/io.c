@@ -39,14 +39,15 @@ static int io_check(const P9Fid *fid, int access)
  * Sometimes it is a thread of the guest's kernel that asks, while the process
  * waits for that thread and cannot be killed. Only an error ends this, so after
  * ten seconds the Tread gets EIO. A pause before a Tread speaks against such a
- * loop: a program that polls and sleeps gets no error.
+ * loop: a program that polls and sleeps gets no error, nor any delay. On a busy
+ * machine a loop has pauses, too, but not before every second Tread.
  */
 #define EMPTY_READS_MAX     1000
 #define EMPTY_READS_END     2000
 #define EMPTY_READ_WAIT_NS  (10 * SCALE_MS)
-#define EMPTY_PAUSE_NS      (50 * SCALE_MS)
+#define EMPTY_PAUSE_NS      (5 * SCALE_MS)
 /* The empty replies that a pause makes up for */
-#define EMPTY_PAUSE_WORTH   20
+#define EMPTY_PAUSE_WORTH   2
 
 /*
  * Waits if the Tread repeats many that were empty: 0 or -EINTR; -EIO if it
