@@ -416,6 +416,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
     "        [,squash=root|all][,anon-uid=uid][,anon-gid=gid]\n"
     "        [,translate-uid=ranges][,translate-gid=ranges]\n"
     "        [,special-files=host|mapped][,xattr-map=rules]\n"
+    "        [,act-as=self|root|guest][,host-groups=on|off]\n"
     "        [,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none]\n"
     "        [,threads=n][,rlimit-nofile=n][,memory-limit=size]\n"
     "        [,log-level=error|warning|info|debug][,syslog=on|off]\n"
@@ -433,7 +434,7 @@ DEF("virtfs", HAS_ARG, QEMU_OPTION_virtfs,
 SRST
 ``-virtfs local,mount_tag=tag,path=path,security_model=security_model[,id=id][,fmode=fmode][,dmode=dmode][,writeout=immediate][,squash=root|all][,anon-uid=uid][,anon-gid=gid][,translate-uid=ranges][,translate-gid=ranges][,xattr-map=rules][,readonly=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
-``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,squash=root|all][,anon-uid=uid][,anon-gid=gid][,translate-uid=ranges][,translate-gid=ranges][,special-files=host|mapped][,xattr-map=rules][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
+``-virtfs proxy,mount_tag=tag,path=path|socket=socket|sock_fd=sock_fd[,id=id][,helper=path][,writeout=immediate][,readonly=on|off][,donate=on|off][,ring=on|off|auto][,protocol=1|2][,reconnect=seconds][,on-disconnect=eio|wait][,user=user][,group=group][,modcaps=changes][,uid-map=map][,gid-map=map][,squash=root|all][,anon-uid=uid][,anon-gid=gid][,translate-uid=ranges][,translate-gid=ranges][,special-files=host|mapped][,xattr-map=rules][,act-as=self|root|guest][,host-groups=on|off][,sandbox=namespace|chroot|none][,seccomp=kill|trap|log|none][,threads=n][,rlimit-nofile=n][,memory-limit=size][,log-level=error|warning|info|debug][,syslog=on|off][,multidevs=remap|forbid|warn][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
   \
 ``-virtfs synth,mount_tag=tag[,id=id][,readonly=on|off][,max_xattr=max][,max-open-files=max][,max-fids=max][,migration=off|names|handles|auto][,on-missing=fail|stale][,throttling.LIMIT=value]``
     Define an export and a virtio-9p-pci device for it (on s390x, a

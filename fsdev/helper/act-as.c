@@ -102,11 +102,21 @@ void act_as_check_guest(void)
     }
 }
 
+/*
+ * The C library's function is for all threads. On some machines the first call
+ * has ids of 16 bits.
+ */
+#ifdef SYS_setgroups32
+#define SETGROUPS       SYS_setgroups32
+#else
+#define SETGROUPS       SYS_setgroups
+#endif
+
 /* Only with the list of groups does the thread have others than the one. */
 static bool set_groups(const HostGroups *g)
 {
     return !known ||
-           syscall(SYS_setgroups, g ? g->n : 0, g ? g->groups : NULL) == 0;
+           syscall(SETGROUPS, g ? g->n : 0, g ? g->groups : NULL) == 0;
 }
 
 static const HostGroups *groups_of(uint32_t uid)
@@ -196,7 +206,7 @@ static int making_begin(int dir, uint32_t gid, uint32_t *mode)
         if (st.st_mode & S_ISGID) {
             return 0;           /* the directory decides itself */
         }
-        if (!S_ISDIR(*mode)) {
+        if (!S_ISDIR(*mode) && (known || act_uid != 0)) {
             *mode &= ~S_ISGID;
         }
         if (known || !may(dir, &st, W_OK | X_OK)) {

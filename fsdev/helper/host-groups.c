@@ -16,13 +16,19 @@
 #include <pwd.h>
 #include <sys/wait.h>
 
-/* Until all are there, in seconds */
-#define PATIENCE_S      30
+/*
+ * Until all are there, in seconds. QEMU waits 15 for the helper that it starts,
+ * and should hear the reason.
+ */
+#define PATIENCE_S      10
+/* Until the process that was killed is gone, in milliseconds */
+#define END_MS          1000
 
 #define USERS_MAX       65536
 
-/* The exit status of the process if there are more */
+/* The exit status of the process if there are more, or if it cannot tell */
 #define TOO_MANY        2
+#define NOT_ALL         3
 
 /* The uid of the record after the last */
 #define END             ((uint32_t)-1)
@@ -48,6 +54,23 @@ typedef struct User {
     uint32_t uid, gid;
 } User;
 
+/* The next user; NULL at the end, as which getpwent(3) also has its errors */
+static struct passwd *next_user(void)
+{
+    static const int errors[] = { EAGAIN, EIO, EMFILE, ENFILE, ENOMEM };
+    struct passwd *pw;
+    unsigned i;
+
+    errno = 0;
+    pw = getpwent();
+    for (i = 0; !pw && i < ARRAY_SIZE(errors); i++) {
+        if (errno == errors[i]) {
+            _exit(NOT_ALL);
+        }
+    }
+    return pw;
+}
+
 /* All users, or one more than there may be */
 static GArray *read_users(void)
 {
@@ -55,7 +78,7 @@ static GArray *read_users(void)
     struct passwd *pw;
 
     setpwent();
-    while (users->len <= USERS_MAX && (pw = getpwent())) {
+    while (users->len <= USERS_MAX && (pw = next_user())) {
         User u = { g_strdup(pw->pw_name), pw->pw_uid, pw->pw_gid };
 
         g_array_append_val(users, u);
@@ -104,9 +127,12 @@ static const char *receive_record(int fd, gint64 end, HostGroups *g)
     while (left > 0) {
         gint64 now = g_get_monotonic_time();
         ssize_t len;
+        int ret = now < end ? poll(&p, 1, (end - now) / 1000 + 1) : 0;
 
-        if (now >= end ||
-            poll(&p, 1, (end - now) / 1000 + 1) == 0) {
+        if (ret < 0 && errno == EINTR) {
+            continue;
+        }
+        if (ret == 0) {
             return "they did not come in " G_STRINGIFY(PATIENCE_S)
                    " seconds";
         }
@@ -139,6 +165,22 @@ static const char *receive_all(int fd, GHashTable *known)
     return why;
 }
 
+/* Ends the process. Returns its exit status, or -1: it was killed, or hangs. */
+static int end_lookup(pid_t pid)
+{
+    int status, ms;
+    pid_t ended = 0;
+
+    kill(pid, SIGKILL);
+    for (ms = 0; ms < END_MS && ended == 0; ms++) {
+        ended = waitpid(pid, &status, WNOHANG);
+        if (ended == 0) {
+            g_usleep(1000);
+        }
+    }
+    return ended == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 GHashTable *host_groups_read(void)
 {
     GHashTable *known = g_hash_table_new_full(NULL, NULL, NULL, g_free);
@@ -153,11 +195,12 @@ GHashTable *host_groups_read(void)
     }
     close(fds[1]);
     why = receive_all(fds[0], known);
+    status = end_lookup(pid);
     close(fds[0]);
-    kill(pid, SIGKILL);
-    if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
-        WEXITSTATUS(status) == TOO_MANY) {
+    if (status == TOO_MANY) {
         why = "there are more than " G_STRINGIFY(USERS_MAX);
+    } else if (status == NOT_ALL) {
+        why = "passwd(5) or another database ends with an error";
     }
     if (why) {
         fatal("--host-groups: cannot read the host's users: %s", why);

@@ -9,7 +9,10 @@
 
 #include "qemu/osdep.h"
 
-/* What a file server takes with AUTH_SYS of NFS; one more is the primary one */
+/*
+ * What a file server takes with AUTH_SYS of NFS. The primary group is one of
+ * them, as with initgroups(3).
+ */
 #define HOST_GROUPS_MAX     16
 
 typedef struct HostGroups {

@@ -25,11 +25,15 @@ bool option_number(const char *s, unsigned long max, unsigned long *v)
 
 uint32_t option_user(const char *option, const char *value, uint32_t *gid)
 {
-    struct passwd *pw;
+    struct passwd *pw = NULL;
     unsigned long id;
     bool number = option_number(value, UINT32_MAX - 1, &id);
 
-    pw = number ? getpwuid(id) : getpwnam(value);
+    if (!number) {
+        pw = getpwnam(value);
+    } else if (gid) {
+        pw = getpwuid(id);
+    }
     if (!number) {
         if (!pw) {
             fatal("--%s %s: no such user", option, value);

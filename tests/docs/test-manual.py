@@ -131,6 +131,20 @@ class Complete(unittest.TestCase):
         self.assertEqual(page, [(str(n), name) for n, name in
                                 enumerate(names, 1) if name != 'HELLO'])
 
+    def test_virtfs_options(self):
+        """-virtfs has the keys of -fsdev, in its help and its reference"""
+        parts = text('qemu-options.hx').partition('DEF("virtfs"')
+        for form in r'"-{} ({},.*?)(?=\n    "-|\n    "  {{12}})', \
+                r'^``-{} ({},\S*)``$':
+            for driver in 'local', 'proxy', 'synth':
+                fsdev, virtfs = (
+                    set(re.findall(r'[\[,]([\w.-]+)=', re.findall(
+                        form.format(option, driver), part, re.M | re.S)[0]))
+                    for option, part in (('fsdev', parts[0]),
+                                         ('virtfs', parts[2])))
+                self.assertIn('id', fsdev)
+                self.assertEqual(virtfs, fsdev | {'mount_tag'}, driver)
+
     def test_fsdev_options(self):
         """The keys of -fsdev are in its help text and in its reference"""
         schema = text('qapi/fsdev.json')

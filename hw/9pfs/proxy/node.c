@@ -313,18 +313,19 @@ static struct file_handle *get_file_handle(ProxyNode *n)
 
 /*
  * The budget is about to close @h. Keeps it if nothing else leads to the node's
- * inode, or if it is the root's, from which QEMU finds other nodes again.
+ * inode, or if it is the root's, from which QEMU finds other nodes again; if
+ * the budget has no room for that, a file handle may lead there.
  */
 static void path_fd_evict(HostFd *h)
 {
     ProxyNode *n = container_of(h, ProxyNode, path_fd);
 
-    if ((proxy_fs(&n->node)->mount && n->handle == PROXY_ROOT_HANDLE) ||
-        (!proxy_node_has_handle(&n->node) && !node_evictable(n))) {
-        host_fd_keep(h);
-    } else {
-        n->file_handle = get_file_handle(n);
+    if (((proxy_fs(&n->node)->mount && n->handle == PROXY_ROOT_HANDLE) ||
+         (!proxy_node_has_handle(&n->node) && !node_evictable(n))) &&
+        host_fd_keep(h)) {
+        return;
     }
+    n->file_handle = get_file_handle(n);
 }
 
 void proxy_node_take_fd(ProxyNode *n, int fd, const FsAttr *attr)
