@@ -269,8 +269,11 @@ def _memory_folder(stack):
 
 def qtest(context):
     """The 9p tests of qos-test, in programs that each run a share of them."""
-    env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU)}
+    env = {**os.environ, 'QTEST_QEMU_BINARY': str(build.QEMU),
+           'VIRTFS_PROXY_HELPER': str(build.HELPER)}
     env.pop('QTEST_QEMU_IMG', None)
+    if os.geteuid() == 0:
+        env['VIRTFS_TEST_USER'] = context.user.user.pw_name
     program = str(BUILD / QOS_TEST)
     every = qtests.listed(program, env, context.folder, qtests.BUSES)
     tests = [t for t in every if sanitize.suits(t) and qtests.brief(t)]

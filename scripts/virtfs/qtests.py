@@ -28,7 +28,7 @@ BRIEF = ('synth', 'proxy', 'eventfd', 'iothread/synth')
 ON_SOME = {
     'habits/eio': ('proxy',),
     'habits/stale-once': ('local-mapped-file',),
-    'habits/errors': ('local-mapped',),
+    'habits/errors': ('local-mapped', 'proxy-rootless'),
     'habits/slow': ('local',),
     'hung/flush': ('local-iothread', 'local-mapped-file', 'proxy'),
     'hung/version': ('local', 'local-mapped-storage', 'proxy'),

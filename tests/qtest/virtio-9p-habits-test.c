@@ -517,6 +517,7 @@ static const HabitsPlace places[] = {
       HABITS_FILE },
 #ifdef CONFIG_VIRTFS_PROXY_HELPER
     { "proxy", "proxy,path=%s", HABITS_HOST },
+    { "proxy-rootless", "proxy,path=%s", HABITS_HOST, .rootless = true },
 #endif
 };
 

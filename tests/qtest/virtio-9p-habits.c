@@ -4,6 +4,7 @@
  * See virtio-9p-habits.h.
  */
 #include "qemu/osdep.h"
+#include <pwd.h>
 #include <sys/mount.h>
 #include <sys/xattr.h>
 #include "libqtest-single.h"
@@ -296,17 +297,78 @@ static void share_mounts(Habits *h)
 
 static void remove_share(Habits *h)
 {
+    if (h->rootless) {
+        p9_host_remove(h->rootless);
+        g_free(h->rootless);
+    }
     umount2(h->share, MNT_DETACH);
     p9_host_remove(h->share);
     g_free(h->at);
     g_free(h->share);
 }
 
+static char *make_folder(const HabitsPlace *place)
+{
+    char *folder;
+
+    if (!place->rootless) {
+        return p9_host_make_folder();
+    }
+    /* An ordinary user can go there. */
+    folder = g_strdup("/var/tmp/qtest-9p-habits-XXXXXX");
+    g_assert_nonnull(g_mkdtemp_full(folder, 0755));
+    return folder;
+}
+
+/* An executable file */
+static char *make_program(const char *folder, const char *name,
+                          const char *data, gssize size)
+{
+    char *path = g_build_filename(folder, name, NULL);
+
+    g_assert_true(g_file_set_contents(path, data, size, NULL));
+    g_assert_cmpint(chmod(path, 0755), ==, 0);
+    return path;
+}
+
+/*
+ * A helper of an ordinary user with subordinate ids, to whom the share belongs.
+ * Root has mounted the file system there, for all users. False: there is no
+ * such user.
+ */
+static bool make_rootless(Habits *h, const char *other, GString *fsdev)
+{
+    const char *name = g_getenv("VIRTFS_TEST_USER");
+    const char *program = g_getenv("VIRTFS_PROXY_HELPER");
+    const struct passwd *pw = name ? getpwnam(name) : NULL;
+    g_autofree char *helper = NULL, *script = NULL, *start = NULL;
+    gsize size;
+
+    if (!pw || !program || geteuid() != 0) {
+        g_test_skip("needs root, and a user with subordinate ids "
+                    "(VIRTFS_TEST_USER)");
+        return false;
+    }
+    h->rootless = make_folder(h->place);
+    g_assert_true(g_file_get_contents(program, &helper, &size, NULL));
+    g_free(make_program(h->rootless, "helper", helper, size));
+    script = g_strdup_printf("#!/bin/sh\nexec setpriv --reuid %u --regid %u "
+                             "--clear-groups %s/helper \"$@\"\n",
+                             pw->pw_uid, pw->pw_gid, h->rootless);
+    start = make_program(h->rootless, "start", script, -1);
+    g_assert_cmpint(chown(h->share, pw->pw_uid, pw->pw_gid), ==, 0);
+    g_assert_cmpint(chown(h->at, pw->pw_uid, pw->pw_gid), ==, 0);
+    g_assert_cmpint(chown(other, pw->pw_uid, pw->pw_gid), ==, 0);
+    g_string_append_printf(fsdev, ",helper=%s", start);
+    return true;
+}
+
 bool habits_start(Habits *h, const HabitsPlace *place, unsigned habits)
 {
-    g_autofree char *fsdev = NULL, *options = NULL, *other = NULL;
+    g_autoptr(GString) fsdev = g_string_new("");
+    g_autofree char *options = NULL, *other = NULL;
 
-    *h = (Habits) { .place = place, .share = p9_host_make_folder() };
+    *h = (Habits) { .place = place, .share = make_folder(place) };
     share_mounts(h);
     h->at = g_build_filename(h->share, "fuse", NULL);
     g_assert_cmpint(mkdir(h->at, 0755), ==, 0);
@@ -317,10 +379,15 @@ bool habits_start(Habits *h, const HabitsPlace *place, unsigned habits)
         remove_share(h);
         return false;
     }
-    fsdev = g_strdup_printf(place->fsdev, h->share);
+    g_string_printf(fsdev, place->fsdev, h->share);
+    if (place->rootless && !make_rootless(h, other, fsdev)) {
+        test_fuse_end(h->fuse);
+        remove_share(h);
+        return false;
+    }
     options = g_strdup_printf("-fsdev %s,id=share -device virtio-9p-pci,"
                               "id=share0,fsdev=share,mount_tag=tag,addr=%d",
-                              fsdev, SLOT);
+                              fsdev->str, SLOT);
     p9_machine_start(&h->m, options);
     h->dev = qvirtio_9p_pci_new(h->m.bus, &h->m.alloc, QPCI_DEVFN(SLOT, 0));
     h->c = p9c_new(&h->dev->v9p);

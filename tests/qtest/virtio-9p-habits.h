@@ -23,6 +23,7 @@ typedef struct HabitsPlace {
     const char *name;
     const char *fsdev;          /* "%s" is the folder */
     HabitsModel model;
+    bool rootless;              /* the helper's user is VIRTFS_TEST_USER */
 } HabitsPlace;
 
 typedef struct Habits {
@@ -30,6 +31,7 @@ typedef struct Habits {
     P9Machine m;
     char *share;
     char *at;                   /* of the file system, on the host */
+    char *rootless;             /* a folder with a rootless helper, or NULL */
     TestFuse *fuse;
     QVirtio9PPCI *dev;
     P9Client *c;
