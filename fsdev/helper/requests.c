@@ -511,7 +511,8 @@ static int do_readdir(Request *rq)
         at += hostfs_dirent_get(buf + at, &entry);
         marshal_put_u64(&rq->out, entry.ino);
         marshal_put_u64(&rq->out, entry.next);
-        marshal_put_u8(&rq->out, entry.type);
+        marshal_put_u8(&rq->out, hostfs_entry_type(&rq->export->fs, node,
+                                                   entry.name, entry.type));
         marshal_put_str(&rq->out, entry.name);
     }
     return MIN(len, 0);

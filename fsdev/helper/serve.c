@@ -516,7 +516,8 @@ static bool answer_hello(Server *s, uint32_t flags)
                     (config->xattrs.file_caps ? PROXY_FEATURE_FILE_CAPS : 0) |
                     (s->export.acts_as_guest ? PROXY_FEATURE_USERS : 0) |
                     (config->xattrs.map ? PROXY_FEATURE_XATTR_MAP : 0) |
-                    (config->maps_devices ? PROXY_FEATURE_MAPS_DEVICES : 0) |
+                    (config->maps_devices ? PROXY_FEATURE_MAPS_DEVICES |
+                                            PROXY_FEATURE_TYPES : 0) |
                     (config->file_handles ? PROXY_FEATURE_FIND : 0) |
                     (s->export.mount ? PROXY_FEATURE_ADOPT : 0));
     marshal_put_u32(&rq.out, PROXY_MAX_MESSAGE);

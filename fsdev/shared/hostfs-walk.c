@@ -276,6 +276,26 @@ typedef struct Trail {
     unsigned n;
 } Trail;
 
+unsigned char hostfs_entry_type(const HostFs *hfs, int dir, const char *name,
+                                unsigned char type)
+{
+    FsAttr attr;
+    int fd;
+
+    if (!hfs->maps_devices || type == DT_UNKNOWN ||
+        special_file_entry_type(dir, name, type) == type) {
+        return type;
+    }
+    /* The file system of another file, mounted there, may not answer. */
+    fd = hostfs_is_mount(dir, name) ? -EXDEV :
+         hostfs_step(hfs, dir, name, HOST_WAIT_POOL, &attr);
+    if (fd < 0) {
+        return DT_UNKNOWN;
+    }
+    close(fd);
+    return IFTODT(attr.mode);
+}
+
 /* One step from @dir, as hostfs_step() */
 static int walk_step(const HostFs *hfs, Climb *c, Trail *t, int dir,
                      const char *name, FsAttr *attr)

@@ -204,6 +204,13 @@ int hostfs_step(const HostFs *hfs, int dir, const char *name, HostWait wait,
                 FsAttr *attr);
 
 /*
+ * The guest's type (DT_*) of the entry @name of @dir, which is of @type on the
+ * host. DT_UNKNOWN if the entry has just gone or is a mount. May block.
+ */
+unsigned char hostfs_entry_type(const HostFs *hfs, int dir, const char *name,
+                                unsigned char type);
+
+/*
  * A handle of @path below @dir, if the kernel has all of it in its cache; else
  * -EAGAIN. -EINVAL before Linux 5.12. Does not wait.
  */

@@ -115,7 +115,8 @@
  *              R n*(inode[8] next[8] type[1] name[s]), to the message's end;
  *                no entry: the directory has no more
  *                For directories that QEMU has open and that the file server
- *                does not let QEMU's user read. Helpers with
+ *                does not let QEMU's user read, or that may have devices that
+ *                are files (PROXY_FEATURE_TYPES). Helpers with
  *                PROXY_FEATURE_READDIR have it.
  */
 #ifndef FSDEV_SHARED_PROTO_H
@@ -194,6 +195,8 @@
  */
 #define PROXY_FEATURE_USERS     (1u << 8)
 #define PROXY_FEATURE_READDIR   (1u << 9)   /* it has READDIR */
+/* Entries of READDIR have the types of devices that are files. */
+#define PROXY_FEATURE_TYPES     (1u << 10)
 
 typedef enum ProxyType {
     PROXY_HELLO = 1,

@@ -45,6 +45,21 @@ int special_file_is(const HostFs *hfs, int node)
     return ret < 0 ? ret : S_ISCHR(attr.mode) || S_ISBLK(attr.mode);
 }
 
+unsigned char special_file_entry_type(int dir, const char *name,
+                                      unsigned char type)
+{
+    struct statx stx;
+
+    if (type != DT_REG ||
+        (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT |
+               AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_SIZE,
+               &stx) == 0 &&
+         !special_file_maybe(stx.stx_mode, stx.stx_size))) {
+        return type;
+    }
+    return DT_UNKNOWN;
+}
+
 int special_file_dress(const HostFs *hfs, int node, const FsMakeArgs *make,
                        uint32_t mode)
 {

@@ -37,6 +37,13 @@ int special_file_see(const HostFs *hfs, int node, FsAttr *attr);
 /* 1 if @node stands for a device, 0 if not, or -errno */
 int special_file_is(const HostFs *hfs, int node);
 
+/*
+ * The type (DT_*) of the entry @name of the directory @dir, which is of @type
+ * on the host: DT_UNKNOWN if it may stand for a device, or has just gone.
+ */
+unsigned char special_file_entry_type(int dir, const char *name,
+                                      unsigned char type);
+
 /* Makes a new file of SPECIAL_FILE_MODE the device @make, but with @mode. */
 int special_file_dress(const HostFs *hfs, int node, const FsMakeArgs *make,
                        uint32_t mode);

@@ -70,6 +70,9 @@ def _parser():
     add('--security-model', metavar='MODEL',
         help='how the local driver keeps owners and modes: mapped-xattr '
         '(default), mapped-file, passthrough or none')
+    add('--fsdev', metavar='KEY=VALUE,...', default='',
+        help="further options of QEMU's -fsdev, for instance modcaps=+setfcap; "
+        "not if root starts the proxy driver's helper")
     add('--mount-options', metavar='OPTIONS', default='',
         help='mount options for the guest, after the default ones; for '
         'instance posixacl or version=9p2000.u')
@@ -131,6 +134,9 @@ def _options(argv):
     elif options.security_model is not None:
         raise Fail('--security-model: only the local driver has security '
                    'models (--driver local)')
+    if options.fsdev and options.driver == 'proxy' and os.geteuid() == 0:
+        raise Fail('--fsdev: root starts the helper itself, without further '
+                   'options')
     if re.search(r'[\0-\x20]', options.mount_options):
         raise Fail(f'--mount-options {options.mount_options!r}: separate '
                    'options by commas, without spaces')

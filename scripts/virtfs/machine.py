@@ -143,6 +143,8 @@ class Machine:
         if options.driver == 'local':
             words.append('security_model='
                          + _value(options.security_model))
+        if options.fsdev:
+            words.append(options.fsdev)
         return ','.join(words)
 
     def _start_helper(self, options, log):

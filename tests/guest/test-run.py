@@ -213,6 +213,18 @@ class Boot(unittest.TestCase):
         self.assertEqual(status, FAILED)
         self.assertIn("'nonesuch', only: passthrough, none, mapped", err)
 
+    def test_fsdev(self):
+        """--fsdev: further options of -fsdev, unless root starts a helper"""
+        rules = ('--fsdev', 'xattr-map=:prefix:all:trusted.:user.t.:')
+        command = ('setfattr -n trusted.a -v b . && '
+                   'getfattr --only-values -n trusted.a .')
+        self.assertEqual(self.boot(command, *harness.local('none'), *rules),
+                         (0, b'b', ''))
+        if os.geteuid() == 0:
+            self.assertIn('--fsdev', self.refused('--run', 'true', *rules))
+        else:
+            self.assertEqual(self.boot(command, *rules), (0, b'b', ''))
+
     def test_mount_options(self):
         """--mount-options come after those of ./boot"""
         status, out, err = self.boot(
@@ -301,7 +313,7 @@ class Boot(unittest.TestCase):
             self.assertEqual(guest.wait(), 0)
             said = guest.stdout().decode()
         for word in ('--share', '--readonly', '--run', '125', '-- QEMU',
-                     '--security-model', '--mount-options'):
+                     '--security-model', '--mount-options', '--fsdev'):
             self.assertIn(word, said)
 
     # Ends

@@ -18,6 +18,9 @@
 /* Where the test makes its names */
 #define DFID    1
 
+/* Files of a directory that takes several blocks */
+#define MANY    600
+
 static void start(Test *t, const char *more)
 {
     g_autofree char *json = NULL;
@@ -42,6 +45,12 @@ static void end(Test *t)
     fsdev_unplug_in_order(t);
     fsdev_del(t, "a");
     fsdev_end(t);
+}
+
+/* Entries of test_many(): the first and the last ones, and a few */
+static bool is_device(unsigned i)
+{
+    return i < 5 || i >= MANY - 5 || i % 150 == 0;
 }
 
 /* What the guest sees after it looked the name up anew */
@@ -70,8 +79,9 @@ static void check_types(Test *t)
     ok(p9c_walk_to(t->c, ROOT, 3, ""));
     ok(p9c_lopen(t->c, 3, P9C_O_DIRECTORY, NULL, NULL));
     entries = p9c_readdir_all(t->c, 3, 4096);
-    g_assert_cmpint(p9c_dirent_find(entries, "tty")->type, ==, DT_UNKNOWN);
-    g_assert_cmpint(p9c_dirent_find(entries, "marked")->type, ==, DT_UNKNOWN);
+    g_assert_cmpint(p9c_dirent_find(entries, "tty")->type, ==, DT_CHR);
+    g_assert_cmpint(p9c_dirent_find(entries, "disk")->type, ==, DT_BLK);
+    g_assert_cmpint(p9c_dirent_find(entries, "marked")->type, ==, DT_REG);
     g_assert_cmpint(p9c_dirent_find(entries, "empty")->type, ==, DT_REG);
     g_assert_cmpint(p9c_dirent_find(entries, "fifo")->type, ==, DT_FIFO);
     ok(p9c_clunk(t->c, 3));
@@ -131,6 +141,42 @@ static void test_devices(void *obj, void *data, QGuestAllocator *alloc)
     end(&t);
 }
 
+/*
+ * A directory of several blocks (HOST_DIR_BLOCK), with devices at its beginning
+ * and end: each entry once, with its type, however small the replies are.
+ */
+static void test_many(void *obj, void *data, QGuestAllocator *alloc)
+{
+    static const uint32_t sizes[] = { 700, 8192, 100000 };
+    unsigned i, k;
+    Test t;
+
+    start(&t, data);
+    for (i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("%0200u", i);
+
+        ok(p9c_mknod(t.c, DFID, name, is_device(i) ? S_IFCHR | 0600 :
+                     S_IFREG | 0600, 0, 0, 0, NULL));
+    }
+    for (k = 0; k < G_N_ELEMENTS(sizes); k++) {
+        g_autoptr(GPtrArray) entries = NULL;
+
+        ok(p9c_walk_to(t.c, ROOT, 3, ""));
+        ok(p9c_lopen(t.c, 3, P9C_O_DIRECTORY, NULL, NULL));
+        entries = p9c_readdir_all(t.c, 3, sizes[k]);
+        /* With . and .. */
+        g_assert_cmpuint(entries->len, ==, MANY + 2);
+        for (i = 0; i < MANY; i++) {
+            g_autofree char *name = g_strdup_printf("%0200u", i);
+
+            g_assert_cmpint(p9c_dirent_find(entries, name)->type, ==,
+                            is_device(i) ? DT_CHR : DT_REG);
+        }
+        ok(p9c_clunk(t.c, 3));
+    }
+    end(&t);
+}
+
 /* The host makes a file of the device while the guest has it in use. */
 static void test_retyped(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -166,6 +212,9 @@ static void register_tests(void)
 
     qos_add_test("helper-devices/all", "virtio-9p-pci", test_devices, &with);
     qos_add_test("helper-devices/all/asked", "virtio-9p-pci", test_devices,
+                 &without);
+    qos_add_test("helper-devices/many", "virtio-9p-pci", test_many, &with);
+    qos_add_test("helper-devices/many/asked", "virtio-9p-pci", test_many,
                  &without);
     qos_add_test("helper-devices/retyped", "virtio-9p-pci", test_retyped,
                  &with);

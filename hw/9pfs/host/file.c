@@ -97,9 +97,12 @@ void host_file_set_entry_type(FsFile *file, HostEntryType *type, void *opaque)
     f->entry_type_opaque = opaque;
 }
 
-void host_file_set_list(FsFile *file, HostDirList *list)
+void host_file_set_list(FsFile *file, HostDirList *list, bool has_types)
 {
-    host_file(file)->list = list;
+    HostFile *f = host_file(file);
+
+    f->list = list;
+    f->list_has_types = has_types;
 }
 
 int host_file_fd(const FsFile *file)
@@ -315,11 +318,16 @@ int coroutine_fn host_file_lock(FsCall *call, FsFile *file,
 typedef struct HostDirRead {
     const HostFile *f;
     HostDir *dir;
+    bool unknown;               /* the type of an entry */
 } HostDirRead;
 
-/* Replaces the types of entries by those that the guest sees. */
-static void set_types(const HostFile *f, uint8_t *buf, size_t len)
+/*
+ * Replaces the types of entries by those that the guest sees. Returns whether
+ * one that the host knows is unknown.
+ */
+static bool set_types(const HostFile *f, uint8_t *buf, size_t len)
 {
+    bool unknown = false;
     FsDirent entry;
     uint8_t *p;
     size_t size;
@@ -328,7 +336,10 @@ static void set_types(const HostFile *f, uint8_t *buf, size_t len)
         size = hostfs_dirent_get(p, &entry);
         p[HOSTFS_DIRENT_TYPE] = f->entry_type(f->entry_type_opaque, f->fd,
                                               entry.name, entry.type);
+        unknown |= p[HOSTFS_DIRENT_TYPE] == DT_UNKNOWN &&
+                   entry.type != DT_UNKNOWN;
     }
+    return unknown;
 }
 
 /* Fills the block: bytes in it, 0 at the end of the directory, or -errno. */
@@ -341,10 +352,32 @@ static int readdir_work(void *opaque)
     if (dir->seek && lseek(rd->f->fd, dir->next, SEEK_SET) < 0) {
         return -errno;
     }
+    dir->seek = false;
     len = hostfs_getdents(rd->f->fd, dir->buf, HOST_DIR_BLOCK, &dir->end);
     if (len > 0) {
-        set_types(rd->f, dir->buf, len);
+        rd->unknown = set_types(rd->f, dir->buf, len);
     }
+    return len;
+}
+
+/*
+ * Takes the block from the list, which has all types, if that works. Otherwise
+ * it stays as it is, with @len bytes.
+ */
+static int coroutine_fn host_dir_list_types(FsCall *call, HostFile *f,
+                                            HostDir *dir, int len)
+{
+    uint8_t *buf = g_malloc(HOST_DIR_BLOCK);
+    int ret = f->list(call, f->file.node, dir->next, buf, HOST_DIR_BLOCK);
+
+    if (ret > 0) {
+        /* The list may end elsewhere than what the descriptor gave. */
+        dir->seek = true;
+        dir->end = false;
+        len = ret;
+        memcpy(dir->buf, buf, len);
+    }
+    g_free(buf);
     return len;
 }
 
@@ -363,6 +396,8 @@ static int coroutine_fn host_dir_fill(FsCall *call, HostFile *f, HostDir *dir)
     if (ret == -EACCES && f->list) {
         ret = f->list(call, f->file.node, dir->next, dir->buf, HOST_DIR_BLOCK);
         f->lists |= ret >= 0;
+    } else if (ret > 0 && rd.unknown && f->list_has_types) {
+        ret = host_dir_list_types(call, f, dir, ret);
     }
     return ret;
 }
@@ -481,7 +516,6 @@ static int coroutine_fn host_dir_read(FsCall *call, HostFile *f, HostDir *dir,
             /* The entries so far are good. */
             return dir->next == offset ? ret : 0;
         }
-        dir->seek = false;
         dir->len = ret;
         if (got < 0) {
             return got;

@@ -59,6 +59,7 @@ typedef struct HostFile {
     void *entry_type_opaque;
     HostDirList *list;          /* where this process may not read; or NULL */
     bool lists;                 /* that is so */
+    bool list_has_types;        /* those that entry_type does not know */
 } HostFile;
 
 /*
@@ -76,8 +77,11 @@ void host_file_set_io_wait(HostFile *f);
 /* Entries of the directory have the types that @type says. */
 void host_file_set_entry_type(FsFile *file, HostEntryType *type, void *opaque);
 
-/* Where this process may not read the directory, @list does. */
-void host_file_set_list(FsFile *file, HostDirList *list);
+/*
+ * Where this process may not read the directory, @list does; with @has_types
+ * also where HostEntryType does not know the type of an entry.
+ */
+void host_file_set_list(FsFile *file, HostDirList *list, bool has_types);
 
 /* The descriptor; the file keeps its ownership. */
 int host_file_fd(const FsFile *file);

@@ -19,16 +19,7 @@
 static unsigned char entry_type(void *opaque, int dir, const char *name,
                                 unsigned char type)
 {
-    struct statx stx;
-
-    if (type != DT_REG ||
-        (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT |
-               AT_STATX_DONT_SYNC, STATX_TYPE | STATX_MODE | STATX_SIZE,
-               &stx) == 0 &&
-         !special_file_maybe(stx.stx_mode, stx.stx_size))) {
-        return type;
-    }
-    return DT_UNKNOWN;
+    return special_file_entry_type(dir, name, type);
 }
 
 /*
@@ -36,17 +27,24 @@ static unsigned char entry_type(void *opaque, int dir, const char *name,
  * any program the names and offsets of a file server that keep to these bounds
  * (getdents64(2)), so they are not the helper's fault.
  */
-static bool get_entry(MarshalReader *r, bool maps_devices, FsDirent *entry)
+static bool get_entry(MarshalReader *r, bool has_types, FsDirent *entry)
 {
     entry->ino = marshal_get_u64(r);
     entry->next = marshal_get_u64(r);
     entry->type = marshal_get_u8(r);
     entry->name = marshal_get_str(r, &entry->namelen);
-    if (maps_devices && entry->type == DT_REG) {
+    if (!has_types && entry->type == DT_REG) {
         entry->type = DT_UNKNOWN;
     }
     return marshal_ok(r) && entry->namelen > 0 && entry->namelen < PATH_MAX &&
            !strchr(entry->name, '/');
+}
+
+/* Whether the helper's lists have the types that the guest sees */
+static bool lists_types(const ProxyFs *ps)
+{
+    return !ps->maps_devices ||
+           (proxy_hello_of(ps)->features & PROXY_FEATURE_TYPES);
 }
 
 static int coroutine_fn list_once(FsCall *call, FsNode *node, uint64_t offset,
@@ -69,7 +67,7 @@ static int coroutine_fn list_once(FsCall *call, FsNode *node, uint64_t offset,
         return ret;
     }
     while (marshal_ok(&req.r) && marshal_left(&req.r)) {
-        n = get_entry(&req.r, proxy_fs(node)->maps_devices, &entry)
+        n = get_entry(&req.r, lists_types(proxy_fs(node)), &entry)
             ? hostfs_dirent_put(buf + len, size - len, &entry) : 0;
         if (!n) {
             marshal_fail(&req.r);
@@ -80,7 +78,10 @@ static int coroutine_fn list_once(FsCall *call, FsNode *node, uint64_t offset,
     return ret < 0 ? ret : len;
 }
 
-/* HostDirList: the helper lists it, as the user who asks. */
+/*
+ * HostDirList: the helper lists it, as the user who asks, and knows the types
+ * of files that stand for devices.
+ */
 static int coroutine_fn list_in_helper(FsCall *call, FsNode *node,
                                        uint64_t offset, uint8_t *buf,
                                        size_t size)
@@ -105,7 +106,8 @@ static FsFile *new_file(FsNode *node, int fd, int flags, HostDevKind kind)
         host_file_set_entry_type(file, entry_type, NULL);
     }
     if (S_ISDIR(node->type)) {
-        host_file_set_list(file, list_in_helper);
+        host_file_set_list(file, list_in_helper,
+                           ps->maps_devices && lists_types(ps));
     }
     return file;
 }

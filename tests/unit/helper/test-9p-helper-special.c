@@ -215,6 +215,46 @@ static void put_host_file(ProxyFixture *f, const HostFile *h, const char *name)
     g_assert_cmpint(chmod(path, h->mode), ==, 0);
 }
 
+static uint8_t type_in_list(ProxyFixture *f, const char *name)
+{
+    uint8_t type = 0xff, got;
+    const char *entry;
+
+    marshal_put_u64(pc_begin(f->c), PROXY_ROOT_HANDLE);
+    marshal_put_u64(&f->c->out, 0);
+    g_assert_cmpint(pc_call(f->c, PROXY_READDIR), ==, 0);
+    while (marshal_left(&f->c->in)) {
+        marshal_get_u64(&f->c->in);
+        marshal_get_u64(&f->c->in);
+        got = marshal_get_u8(&f->c->in);
+        entry = marshal_get_str(&f->c->in, NULL);
+        g_assert_true(marshal_ok(&f->c->in));
+        if (g_str_equal(entry, name)) {
+            type = got;
+        }
+    }
+    return type;
+}
+
+/* Lists have the types that the guest sees. */
+static void test_types(ProxyFixture *f, gconstpointer unused)
+{
+    static const HostFile plain = { "", MARK, NULL, 0, S_IFREG };
+
+    g_assert_true(f->c->features & PROXY_FEATURE_TYPES);
+    make(f, "tty", S_IFCHR | 0620, makedev(5, 1));
+    make(f, "disk", S_IFBLK | 0660, makedev(8, 1));
+    make(f, "whiteout", S_IFCHR | 0600, 0);
+    make(f, "fifo", S_IFIFO | 0640, 0);
+    put_host_file(f, &plain, "file1");
+    g_assert_cmpint(type_in_list(f, "tty"), ==, DT_CHR);
+    g_assert_cmpint(type_in_list(f, "disk"), ==, DT_BLK);
+    g_assert_cmpint(type_in_list(f, "whiteout"), ==, DT_CHR);
+    g_assert_cmpint(type_in_list(f, "fifo"), ==, DT_FIFO);
+    g_assert_cmpint(type_in_list(f, "file1"), ==, DT_REG);
+    g_assert_cmpint(type_in_list(f, "dir"), ==, DT_DIR);
+}
+
 static void test_host_files(ProxyFixture *f, gconstpointer options)
 {
     bool maps = f->c->features & PROXY_FEATURE_MAPS_DEVICES;
@@ -354,6 +394,7 @@ int main(int argc, char **argv)
 {
     pf_init(&argc, &argv, "/9p/helper/special");
     pf_add("make", mapped, test_make);
+    pf_add("types", mapped, test_types);
     pf_add("change", mapped, test_change);
     pf_add("use", mapped, test_use);
     pf_add("host-files", mapped, test_host_files);

@@ -25,7 +25,8 @@ static void test_hello(ProxyFixture *f, gconstpointer opaque)
     g_assert_cmpint(f->c->features, ==,
                     PROXY_FEATURE_ADOPT | PROXY_FEATURE_RING |
                     PROXY_FEATURE_WRITE | PROXY_FEATURE_READDIR |
-                    (geteuid() ? PROXY_FEATURE_MAPS_DEVICES : 0));
+                    (geteuid() ? PROXY_FEATURE_MAPS_DEVICES |
+                                  PROXY_FEATURE_TYPES : 0));
     g_assert_cmpint(f->c->root_fd, >=, 0);
     g_assert_cmpint(fstat(f->c->root_fd, &donated), ==, 0);
     g_assert_cmpint(donated.st_ino, ==, st.st_ino);
