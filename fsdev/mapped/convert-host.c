@@ -323,6 +323,10 @@ static int view_of_special(Convert *c, const MappedEntry *e, FsView *view)
     return ret;
 }
 
+/*
+ * The link will be gone when a file with its target has its name. So that one
+ * is on the disk before.
+ */
 static int write_target(Convert *c, const MappedEntry *e, int fd)
 {
     char target[PATH_MAX + 1];
@@ -332,7 +336,8 @@ static int write_target(Convert *c, const MappedEntry *e, int fd)
         return 0;
     }
     ret = hostfs_readlink(e->inode.handle, target, sizeof(target));
-    if (ret == 0 && !mapped_write_all(fd, target, strlen(target), 0)) {
+    if (ret == 0 && (!mapped_write_all(fd, target, strlen(target), 0) ||
+                     fsync(fd) < 0)) {
         ret = -errno;
     }
     return ret;
@@ -347,7 +352,7 @@ static int make_stand_in(Convert *c, const MappedEntry *e)
     };
     MappedEntry made = { .share = e->share, .path = e->path };
     FsView view;
-    int fd, ret;
+    int fd, closed, ret;
 
     fd = hostfs_create(&lh->host, c->staging, &make, O_RDWR | O_EXCL,
                        &made.inode.handle, &made.host);
@@ -362,7 +367,8 @@ static int make_stand_in(Convert *c, const MappedEntry *e)
             ret = lh->model->put_view(lh, &made.inode, &view);
         }
     }
-    close(fd);
+    closed = hostfs_close_written(fd);
+    ret = ret < 0 ? ret : closed;
     if (ret == 0) {
         mapped_set_mtime(&made, &e->host.mtime);
     }

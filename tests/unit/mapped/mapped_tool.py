@@ -98,6 +98,23 @@ class Case(unittest.TestCase):
         self.assertEqual(err, '')
         return out
 
+    def trace(self, calls, *words):
+        """Runs the program: a text of these system calls of it"""
+        if not shutil.which('strace'):
+            self.skipTest('no strace')
+        log = self.folder / 'strace'
+        log.touch()
+        log.chmod(0o666)
+        done = subprocess.run(
+            ['strace', '-f', '-y', '-s', '200', '-o', log, '-e',
+             f'trace=execve,{calls}', self.program, *map(os.fsencode, words)],
+            capture_output=True, timeout=LIMIT, check=False, **self.who())
+        text = log.read_text(encoding='utf-8', errors='surrogateescape')
+        if 'execve(' not in text:
+            self.skipTest(f'no strace here: {done.stderr}')
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        return text
+
     def see(self, share, *words):
         """The files of a share as the guest sees them: {path: attributes}, with
         the path from the root in place of the name that the output has"""

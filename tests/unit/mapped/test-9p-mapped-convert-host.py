@@ -5,6 +5,7 @@ own files become what the guest sees, or come to stand for it, and a conversion
 that is killed at any moment leaves each file as one of both models has it."""
 
 import os
+import re
 import stat
 import subprocess
 import unittest
@@ -157,6 +158,19 @@ class Host(Share):
         _, err = self.run_it('convert', '--from', 'passthrough', '--to',
                              MODELS[0], self.share, expect=1)
         self.assertIn('d1/mounted/l: it is on another file system', err)
+
+    def test_target_first(self):
+        """A file with a link's target is on the disk before it replaces the
+        link, which has the only copy."""
+        (self.share / 'l').symlink_to('target')
+        calls = self.trace('fsync,rename,renameat,renameat2', 'convert',
+                           '--from', 'passthrough', '--to', MODELS[0],
+                           *OWNER, self.share)
+        synced = re.search(r'fsync\(\d+<[^>]*' + STAGING + '/new>', calls)
+        renamed = re.search(r'rename\w*\([^)]*"new"', calls)
+        self.assertTrue(renamed, calls)
+        self.assertTrue(synced and synced.end() < renamed.start(), calls)
+        self.assertEqual((self.share / 'l').read_bytes(), b'target')
 
     def test_damaged(self):
         """Links and devices that the host cannot have: nothing is begun."""
