@@ -7,11 +7,13 @@
  * While it lasts, the new share has a file of the name MAPPED_STAGING, which
  * says that it is not whole, and names the new model. If the program was
  * killed, it starts again, but leaves regular files that are complete: the time
- * of each is set last. A directory gets its times and ACLs when all in it is
- * there.
+ * of each is set last, and only if nothing of it is lost. After a crash of the
+ * system a file may have its time and not its content, so no file counts as
+ * complete then. A directory gets its times and ACLs when all in it is there.
  */
 #include "qemu/osdep.h"
 #include <dirent.h>
+#include "qemu/atomic.h"
 #include "arg.h"
 #include "convert-copy.h"
 #include "convert-look.h"
@@ -26,6 +28,8 @@ typedef struct Copy {
     GPtrArray *makers;          /* that no thread uses */
     MappedLinks *links;
     bool again;                 /* an earlier try was stopped */
+    bool trusts;                /* ... and what it has made is there */
+    bool full;                  /* no more can be written */
 } Copy;
 
 static MappedMaker *take_maker(Copy *c)
@@ -39,7 +43,8 @@ static MappedMaker *take_maker(Copy *c)
     g_mutex_unlock(&c->lock);
     if (!m) {
         m = g_new(MappedMaker, 1);
-        mapped_maker_init(m, c->to);
+        /* The old directory has all files of the new one. */
+        mapped_maker_init(m, c->to, false);
     }
     return m;
 }
@@ -57,7 +62,8 @@ static void maker_free(void *opaque)
     g_free(opaque);
 }
 
-static void lose(Copy *c, const MappedEntry *e, const char *name)
+/* Whether the user permits it */
+static bool lose(Copy *c, const MappedEntry *e, const char *name)
 {
     if (c->o->lossy) {
         mapped_say(e->share, e->path, 0, "lost: its attribute %s", name);
@@ -66,18 +72,26 @@ static void lose(Copy *c, const MappedEntry *e, const char *name)
                        "share of the model %s cannot have", name,
                        mapped_model_name(c->to->lh.model));
     }
+    return c->o->lossy;
 }
 
-/* The attributes of @e, of which only ACLs if @acls, else only others */
-static void copy_xattrs(Copy *c, const MappedEntry *e, const MappedEntry *made,
+/*
+ * The attributes of @e, of which only ACLs if @acls, else only others; whether
+ * all are there
+ */
+static bool copy_xattrs(Copy *c, const MappedEntry *e, const MappedEntry *made,
                         bool acls)
 {
     const LocalHost *lh = &e->share->lh;
     g_autofree char *names = NULL;
     g_autofree uint8_t *value = NULL;
+    bool ok = true;
     size_t len;
     char *name;
 
+    if (!S_ISREG(e->attr.mode) && !S_ISDIR(e->attr.mode)) {
+        return true;
+    }
     names = mapped_xattr_names(e, &len);
     for (name = names; name && name < names + len; name += strlen(name) + 1) {
         ssize_t size;
@@ -86,7 +100,7 @@ static void copy_xattrs(Copy *c, const MappedEntry *e, const MappedEntry *made,
             continue;
         }
         if (acls && c->to->lh.model == &local_model_mapped_file) {
-            lose(c, e, name);
+            ok &= lose(c, e, name);
             continue;
         }
         value = value ? value : g_malloc(FS_XATTR_MAX);
@@ -94,10 +108,12 @@ static void copy_xattrs(Copy *c, const MappedEntry *e, const MappedEntry *made,
         if (size < 0) {
             mapped_problem(e->share, e->path, size, "cannot read the attribute "
                            "%s", name);
+            ok = false;
         } else {
-            mapped_set_xattr(made, name, value, size);
+            ok &= mapped_set_xattr(made, name, value, size, c->o->lossy);
         }
     }
+    return ok && names;
 }
 
 /* Closes @to. */
@@ -119,6 +135,9 @@ static int copy_content(Copy *c, const MappedEntry *e, const MappedEntry *made,
                        reading ? "cannot be read to its end"
                                : "cannot be written");
     }
+    if (!reading && mapped_is_end(ret)) {
+        qatomic_set(&c->full, true);
+    }
     return ret;
 }
 
@@ -133,7 +152,7 @@ static bool is_complete(Copy *c, const MappedEntry *e, const MappedEntry *place)
     MappedEntry there;
     bool same;
 
-    if (!c->again || !S_ISREG(e->attr.mode) || e->attr.nlink > 1 ||
+    if (!c->trusts || !S_ISREG(e->attr.mode) || e->attr.nlink > 1 ||
         mapped_entry_open(c->to, place->inode.dir, place->inode.name, e->path,
                           &there) < 0) {
         return false;
@@ -151,9 +170,10 @@ static int copy_file(Copy *c, MappedMaker *m, const MappedEntry *e,
 {
     g_autofree char *target = S_ISLNK(e->attr.mode) ? mapped_target(e) : NULL;
     const FsMakeArgs make = {
-        .name = made->inode.name, .mode = e->attr.mode, .uid = e->attr.uid,
+        .mode = e->attr.mode, .uid = e->attr.uid,
         .gid = e->attr.gid, .rdev = e->attr.rdev, .target = target,
     };
+    bool ok = true;
     int fd, ret;
 
     if (S_ISLNK(e->attr.mode) && !target) {
@@ -168,12 +188,14 @@ static int copy_file(Copy *c, MappedMaker *m, const MappedEntry *e,
         if (ret < 0) {
             return 0;
         }
-        mapped_set_id_bits(made, make.mode);
+        ok = mapped_set_id_bits(made, make.mode);
     }
-    copy_xattrs(c, e, made, false);
+    ok &= copy_xattrs(c, e, made, false);
     if (!S_ISDIR(e->attr.mode)) {
-        copy_xattrs(c, e, made, true);
-        mapped_set_mtime(made, &e->attr.mtime);
+        ok &= copy_xattrs(c, e, made, true);
+        if (ok || !S_ISREG(e->attr.mode)) {
+            mapped_set_mtime(made, &e->attr.mtime);
+        }
     }
     return 0;
 }
@@ -229,7 +251,47 @@ static TreeNext copy_visit(const MappedEntry *e, void *opaque)
     if (ret < 0) {
         mapped_problem(c->to, e->path, ret, "cannot make it");
     }
-    return mapped_is_end(ret) ? TREE_STOP : TREE_ON;
+    return mapped_is_end(ret) || qatomic_read(&c->full) ? TREE_STOP : TREE_ON;
+}
+
+/* What an earlier try has made, and the old directory has no more */
+static void look_for_old_names(Copy *c, const MappedEntry *dir,
+                               const MappedEntry *made)
+{
+    int fd = hostfs_open(&c->to->lh.host, made->inode.handle,
+                         O_RDONLY | O_DIRECTORY);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *d;
+
+    if (!list) {
+        mapped_problem(c->to, dir->path, fd < 0 ? fd : -errno,
+                       "cannot read the directory");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return;
+    }
+    while ((d = readdir(list))) {
+        g_autofree char *path = g_str_equal(dir->path, ".")
+                                ? g_strdup(d->d_name)
+                                : g_build_filename(dir->path, d->d_name, NULL);
+        MappedEntry e;
+        int ret;
+
+        if (fs_name_check(d->d_name) < 0 || mapped_reserved(c->to, d->d_name)) {
+            continue;
+        }
+        ret = mapped_entry_open(dir->share, dir->inode.handle, d->d_name, path,
+                                &e);
+        if (ret == -ENOENT) {
+            mapped_problem(c->to, path, 0, "an earlier try made it, and the "
+                           "old directory has it no more: remove it, and start "
+                           "again");
+        } else if (ret >= 0) {
+            mapped_entry_close(&e);
+        }
+    }
+    closedir(list);
 }
 
 static void copy_leave(const MappedEntry *dir, void *opaque)
@@ -242,18 +304,33 @@ static void copy_leave(const MappedEntry *dir, void *opaque)
         mapped_problem(c->to, dir->path, ret, "cannot finish the directory");
         return;
     }
+    if (c->again) {
+        look_for_old_names(c, dir, &made);
+    }
     copy_xattrs(c, dir, &made, true);
     mapped_set_mtime(&made, &dir->attr.mtime);
     mapped_entry_free(&made);
 }
 
+static int sync_root(const HostFs *hfs)
+{
+    int fd = hostfs_open(hfs, hfs->root, O_RDONLY | O_DIRECTORY);
+    int ret = fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ret;
+}
+
+/* It is on the disk before there is any other file. */
 static int write_mark(Copy *c)
 {
     const HostFs *hfs = &c->to->lh.host;
+    g_autofree char *text = mapped_copy_mark_text(c->to->lh.model);
     const FsMakeArgs make = {
         .name = MAPPED_STAGING, .mode = S_IFREG | 0600, .uid = -1, .gid = -1,
     };
-    const char *model = mapped_model_name(c->to->lh.model);
     FsAttr attr;
     int node, closed, ret = 0;
     int fd = hostfs_create(hfs, hfs->root, &make, O_RDWR | O_EXCL, &node,
@@ -262,12 +339,12 @@ static int write_mark(Copy *c)
     if (fd < 0) {
         return fd;
     }
-    if (!mapped_write_all(fd, model, strlen(model), 0)) {
+    if (!mapped_write_all(fd, text, strlen(text), 0) || fsync(fd) < 0) {
         ret = -errno;
     }
     closed = hostfs_close_written(fd);
     close(node);
-    return ret < 0 ? ret : closed;
+    return ret < 0 ? ret : closed < 0 ? closed : sync_root(hfs);
 }
 
 /*
@@ -277,7 +354,7 @@ static int write_mark(Copy *c)
 static bool is_same_mark(Copy *c, bool alone)
 {
     bool empty;
-    const LocalModel *model = mapped_copy_mark(&c->to->lh, &empty);
+    const LocalModel *model = mapped_copy_mark(&c->to->lh, &empty, &c->trusts);
 
     return model == c->to->lh.model || (empty && alone);
 }
@@ -413,9 +490,19 @@ static bool lies_in(const char *inner, const char *outer)
            (!in[len] || in[len] == '/' || out[len - 1] == '/');
 }
 
+/* For the time when the process is elsewhere. Links come before "..". */
+static char *absolute(const char *path)
+{
+    g_autofree char *here = g_get_current_dir();
+    char *name = realpath(path, NULL);
+
+    return name ? name : g_path_is_absolute(path) ? g_strdup(path)
+           : g_build_filename(here, path, NULL);
+}
+
 int convert_copy(const MappedOptions *o)
 {
-    g_autofree char *name = g_canonicalize_filename(o->args[1], NULL);
+    g_autofree char *name = absolute(o->args[1]);
     MappedShare s, to;
     Copy c = { .o = o, .to = &to };
     MappedEntry e;

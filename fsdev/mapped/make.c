@@ -8,9 +8,13 @@
 
 const char *const mapped_acl_names[2] = { FS_ACL_ACCESS, FS_ACL_DEFAULT };
 
-void mapped_maker_init(MappedMaker *m, MappedShare *share)
+/* Names of files that are to replace others, with a number */
+#define TEMP            ".virtfs_new-%u"
+#define TEMP_TRIES      10000
+
+void mapped_maker_init(MappedMaker *m, MappedShare *share, bool keeps_old)
 {
-    *m = (MappedMaker) { .share = share, .dir = -1 };
+    *m = (MappedMaker) { .share = share, .dir = -1, .keeps_old = keeps_old };
 }
 
 static void forget_dir(MappedMaker *m)
@@ -105,6 +109,79 @@ int mapped_make_place(MappedMaker *m, const char *path, MappedEntry *e)
     return mapped_reserved(m->share, e->inode.name) ? -EACCES : 0;
 }
 
+/*
+ * What is at the place: its type and permissions in *@mode, 0 if there is
+ * nothing. -EBUSY for a directory that is served
+ */
+static int look_at_place(MappedMaker *m, const MappedEntry *e, uint32_t *mode)
+{
+    FsAttr attr;
+    int fd = hostfs_step(&m->share->lh.host, e->inode.dir, e->inode.name,
+                         HOST_WAIT_POOL, &attr);
+    bool served;
+
+    *mode = 0;
+    if (fd < 0) {
+        return fd == -ENOENT ? 0 : fd;
+    }
+    *mode = attr.mode;
+    served = S_ISDIR(attr.mode) && mapped_dir_is_served(m->share, fd);
+    close(fd);
+    return served ? -EBUSY : 0;
+}
+
+/* Gives the place a name that no file has, for the time being. */
+static int take_temp_name(MappedMaker *m, MappedEntry *e)
+{
+    char *name = (char *)e->inode.name;
+    uint32_t mode = S_IFREG;
+    unsigned i;
+    int ret = 0;
+
+    for (i = 0; ret == 0 && mode && i < TEMP_TRIES; i++) {
+        g_autofree char *temp = g_strdup_printf(TEMP, i);
+
+        e->inode.name = temp;
+        ret = look_at_place(m, e, &mode);
+        if (ret == 0 && !mode) {
+            m->name = name;
+            e->inode.name = g_steal_pointer(&temp);
+            return 0;
+        }
+    }
+    e->inode.name = name;
+    return ret < 0 ? ret : -EEXIST;
+}
+
+int mapped_make_end(MappedMaker *m, MappedEntry *e, bool whole)
+{
+    const LocalHost *lh = &m->share->lh;
+    int dir = e->inode.dir;
+    g_autofree char *temp = NULL;
+    uint32_t mode = 0;
+    int ret = 0;
+
+    if (!m->name) {
+        return 0;
+    }
+    temp = (char *)e->inode.name;
+    e->inode.name = g_steal_pointer(&m->name);
+    if (whole) {
+        ret = look_at_place(m, e, &mode);
+        /* Only a directory takes the place of one in rename(2). */
+        if (ret == 0 && mode && (S_ISDIR(mode) || m->new_is_dir)) {
+            ret = lh->model->unlink(lh, dir, e->inode.name, S_ISDIR(mode), -1);
+        }
+        if (ret == 0) {
+            ret = lh->model->rename(lh, dir, temp, dir, e->inode.name);
+        }
+    }
+    if (!whole || ret < 0) {
+        lh->model->unlink(lh, dir, temp, m->new_is_dir, -1);
+    }
+    return ret;
+}
+
 void mapped_made_close(MappedEntry *e)
 {
     mapped_entry_close(e);
@@ -112,25 +189,26 @@ void mapped_made_close(MappedEntry *e)
     e->inode.name = NULL;
 }
 
-/* Makes room for a new file: 0, or -EEXIST if there is a directory. */
-static int make_room(MappedMaker *m, const MappedEntry *e, bool for_dir)
+/*
+ * Makes room for a new file, or takes another name until mapped_make_end(): 0,
+ * or -EEXIST if there is a directory and shall be one.
+ */
+static int make_room(MappedMaker *m, MappedEntry *e, bool for_dir)
 {
     const LocalHost *lh = &m->share->lh;
-    int dir = e->inode.dir;
-    FsAttr attr;
-    int fd = hostfs_step(&lh->host, dir, e->inode.name, HOST_WAIT_POOL, &attr);
-    int ret;
+    uint32_t mode;
+    int ret = look_at_place(m, e, &mode);
 
-    if (fd < 0) {
-        return fd == -ENOENT ? 0 : fd;
-    }
-    ret = !S_ISDIR(attr.mode) ? 0 : mapped_dir_is_served(m->share, fd)
-          ? -EBUSY : for_dir ? -EEXIST : 0;
-    close(fd);
-    if (ret < 0) {
+    m->new_is_dir = for_dir;
+    if (ret < 0 || !mode) {
         return ret;
     }
-    return lh->model->unlink(lh, dir, e->inode.name, S_ISDIR(attr.mode), -1);
+    if (S_ISDIR(mode) && for_dir) {
+        return -EEXIST;
+    }
+    return m->keeps_old ? take_temp_name(m, e)
+           : lh->model->unlink(lh, e->inode.dir, e->inode.name, S_ISDIR(mode),
+                               -1);
 }
 
 /* Whether the place @e has a name of the inode @file: 1, 0 or -errno */
@@ -165,6 +243,8 @@ int mapped_make_link(MappedMaker *m, const char *path, MappedEntry *e)
         if (ret == 0) {
             ret = lh->model->link(lh, &target.inode, e->inode.dir,
                                   e->inode.name);
+            is = mapped_make_end(m, e, ret == 0);
+            ret = ret < 0 ? ret : is;
         }
     }
     mapped_entry_free(&target);
@@ -183,26 +263,26 @@ static int finish_half_made(const LocalHost *lh, const MappedEntry *e)
            : hostfs_setattr(&lh->host, e->inode.handle, -1, &set);
 }
 
-int mapped_make(MappedMaker *m, const FsMakeArgs *make, MappedEntry *e,
-                int *fd)
+/* Makes it by the name that it has for now; or a directory was there. */
+static int make_now(MappedMaker *m, const FsMakeArgs *make, MappedEntry *e,
+                    int *fd, bool was_there)
 {
     const LocalHost *lh = &m->share->lh;
-    int ret = make_room(m, e, S_ISDIR(make->mode));
-    bool was_there = ret == -EEXIST;
+    FsMakeArgs now = *make;
+    int ret = 0;
 
-    *fd = -1;
-    if (ret < 0 && !was_there) {
-        return ret;
-    }
+    now.name = e->inode.name;
     if (S_ISREG(make->mode)) {
-        *fd = lh->model->create(lh, e->inode.dir, make, O_RDWR | O_EXCL,
+        *fd = lh->model->create(lh, e->inode.dir, &now, O_RDWR | O_EXCL,
                                 &e->inode.handle, &e->attr);
         return MIN(*fd, 0);
     }
-    ret = was_there ? 0 : lh->model->make(lh, e->inode.dir, make, &e->attr);
+    if (!was_there) {
+        ret = lh->model->make(lh, e->inode.dir, &now, &e->attr);
+    }
     if (ret == 0) {
         ret = e->inode.handle = hostfs_step(&lh->host, e->inode.dir,
-                                            make->name, HOST_WAIT_POOL,
+                                            now.name, HOST_WAIT_POOL,
                                             &e->attr);
     }
     if (ret >= 0 && was_there) {
@@ -217,6 +297,22 @@ int mapped_make(MappedMaker *m, const FsMakeArgs *make, MappedEntry *e,
     return MIN(ret, 0);
 }
 
+int mapped_make(MappedMaker *m, const FsMakeArgs *make, MappedEntry *e,
+                int *fd)
+{
+    int ret = make_room(m, e, S_ISDIR(make->mode));
+    bool was_there = ret == -EEXIST;
+
+    *fd = -1;
+    if (ret == 0 || was_there) {
+        ret = make_now(m, make, e, fd, was_there);
+    }
+    if (ret < 0) {
+        mapped_make_end(m, e, false);
+    }
+    return ret;
+}
+
 int mapped_set_owner(const MappedEntry *e, uint32_t uid, uint32_t gid,
                      uint32_t mode)
 {
@@ -229,15 +325,27 @@ int mapped_set_owner(const MappedEntry *e, uint32_t uid, uint32_t gid,
     return lh->model->setattr(lh, &e->inode, -1, &set);
 }
 
-void mapped_set_xattr(const MappedEntry *e, const char *name,
-                      const void *value, size_t size)
+/* That a file system has no place for an attribute of this kind or size */
+static bool has_no_place(int err)
+{
+    return err == -ENOSPC || err == -E2BIG || err == -ERANGE ||
+           err == -EOPNOTSUPP;
+}
+
+bool mapped_set_xattr(const MappedEntry *e, const char *name,
+                      const void *value, size_t size, bool lossy)
 {
     const LocalHost *lh = &e->share->lh;
     int ret = lh->model->setxattr(lh, &e->inode, name, value, size, 0);
 
+    if (ret < 0 && lossy && has_no_place(ret)) {
+        mapped_say(e->share, e->path, ret, "lost: its attribute %s", name);
+        return true;
+    }
     if (ret < 0) {
         mapped_problem(e->share, e->path, ret, "lost: its attribute %s", name);
     }
+    return ret >= 0;
 }
 
 void mapped_set_mtime(const MappedEntry *e, const struct timespec *mtime)
@@ -271,7 +379,7 @@ void mapped_restore_time(const MappedEntry *dir)
  * A process in a user namespace loses these bits of the host's mode when it
  * writes (HostFs.loses_set_id).
  */
-void mapped_set_id_bits(const MappedEntry *e, uint32_t mode)
+bool mapped_set_id_bits(const MappedEntry *e, uint32_t mode)
 {
     const LocalHost *lh = &e->share->lh;
     const FsSetAttr set = { .valid = FS_SET_MODE, .mode = mode & 07777 };
@@ -283,4 +391,5 @@ void mapped_set_id_bits(const MappedEntry *e, uint32_t mode)
     if (ret < 0) {
         mapped_problem(e->share, e->path, ret, "cannot set its mode");
     }
+    return ret == 0;
 }

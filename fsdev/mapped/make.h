@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Making the files of a share, by their paths, as the guest's root would. A
- * name that exists is replaced, but for directories.
+ * name that exists is replaced, but for directories. What had the name stays
+ * until the new file is whole, if the maker is told so: till then that one has
+ * a name of its own in the same directory.
  *
  * Names lead from directory to directory by the guest's view, in which a link
  * is no directory: so a path leads nowhere beside the share. All functions may
@@ -17,12 +19,17 @@ typedef struct MappedMaker {
     MappedShare *share;
     int dir;                    /* the last directory that was used, or -1 */
     char *dir_path;
+    bool keeps_old;
+    /* The name that the file which is being made shall take, or NULL */
+    char *name;
+    bool new_is_dir;
 } MappedMaker;
 
 /* ACLs of a file, by this order of names; NULL is none */
 extern const char *const mapped_acl_names[2];
 
-void mapped_maker_init(MappedMaker *m, MappedShare *share);
+/* @keeps_old: what is replaced stays until mapped_make_end(). */
+void mapped_maker_init(MappedMaker *m, MappedShare *share, bool keeps_old);
 void mapped_maker_free(MappedMaker *m);
 
 /*
@@ -32,13 +39,18 @@ void mapped_maker_free(MappedMaker *m);
 int mapped_make_place(MappedMaker *m, const char *path, MappedEntry *e);
 
 /*
- * Makes a file at the place @e, with make->name that of the place, and opens it
- * there. A regular file is open for writing in *@fd, too, else that is -1. If
- * there is a directory and one shall be, that stays, with another owner and
- * mode.
+ * Makes a file at the place @e, and opens it there; make->name does not count.
+ * mapped_make_end() must follow, after all else of the file. A regular file is
+ * open for writing in *@fd, too, else that is -1. If there is a directory and
+ * one shall be, that stays, with another owner and mode.
  */
 int mapped_make(MappedMaker *m, const FsMakeArgs *make, MappedEntry *e,
                 int *fd);
+/*
+ * The file @e is @whole and takes the place of what it replaces; or it is not,
+ * and goes if it replaces something.
+ */
+int mapped_make_end(MappedMaker *m, MappedEntry *e, bool whole);
 /* Makes the place @e another name of the file @path. */
 int mapped_make_link(MappedMaker *m, const char *path, MappedEntry *e);
 void mapped_made_close(MappedEntry *e);
@@ -47,9 +59,12 @@ void mapped_made_close(MappedEntry *e);
 int mapped_set_owner(const MappedEntry *e, uint32_t uid, uint32_t gid,
                      uint32_t mode);
 
-/* These say what is lost if they cannot do it. */
-void mapped_set_xattr(const MappedEntry *e, const char *name,
-                      const void *value, size_t size);
+/*
+ * These say what is lost if they cannot do it. With @lossy it is no problem
+ * that there is no place for an attribute.
+ */
+bool mapped_set_xattr(const MappedEntry *e, const char *name,
+                      const void *value, size_t size, bool lossy);
 void mapped_set_mtime(const MappedEntry *e, const struct timespec *mtime);
 
 /* Sets a directory's time back to what it was before the walk. */
@@ -62,6 +77,6 @@ void mapped_restore_time(const MappedEntry *dir);
 bool mapped_is_end(int err);
 
 /* After the content of a new file was written: its set-id bits again */
-void mapped_set_id_bits(const MappedEntry *e, uint32_t mode);
+bool mapped_set_id_bits(const MappedEntry *e, uint32_t mode);
 
 #endif /* FSDEV_MAPPED_MAKE_H */

@@ -89,11 +89,33 @@ static bool is_guests(const LocalHost *lh, int node, const FsAttr *attr,
            (model->get_view(lh, &inode, attr, &view) < 0 || view.valid);
 }
 
-const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty)
+/* What the kernel says of the time since it was started; "" if nothing */
+static char *boot_id(void)
+{
+    char *id = NULL;
+
+    if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL,
+                             NULL)) {
+        return g_strdup("");
+    }
+    return g_strstrip(id);
+}
+
+char *mapped_copy_mark_text(const LocalModel *model)
+{
+    g_autofree char *boot = boot_id();
+
+    return g_strconcat(mapped_model_name(model), *boot ? " " : "", boot, NULL);
+}
+
+const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty,
+                                   bool *same_boot)
 {
     const HostFs *hfs = &lh->host;
     const LocalModel *model = NULL;
-    char text[64] = "";
+    g_autofree char *boot = boot_id();
+    char text[128] = "";
+    char *id;
     FsAttr attr;
     ssize_t len = -1;
     int node = hostfs_step(hfs, hfs->root, MAPPED_STAGING, HOST_WAIT_POOL,
@@ -105,6 +127,11 @@ const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty)
         len = RETRY_ON_EINTR(pread(fd, text, sizeof(text) - 1, 0));
         close(fd);
     }
+    id = strchr(text, ' ');
+    if (id) {
+        *id++ = '\0';
+    }
+    *same_boot = id && *boot && g_str_equal(id, boot);
     *empty = len == 0;
     model = len > 0 ? mapped_model(text) : NULL;
     if (model && is_guests(lh, node, &attr, model)) {

@@ -41,11 +41,17 @@ int mapped_marker_get(const HostFs *hfs, Marker *m);
 void mapped_marker_clear(Marker *m);
 
 /*
- * The model whose name the file MAPPED_STAGING of the root has: that of a new
- * share which a conversion has begun (convert-copy.c). *@empty: the file is
- * there, but has no name yet. NULL if there is no such file, or a guest's
+ * The mark of a new share which a conversion has begun (convert-copy.c): the
+ * file MAPPED_STAGING of the root, with the name of the model, and the system's
+ * boot id as the kernel gives it.
+ *
+ * The model; NULL if there is no such file, or a guest's. *@empty: the file is
+ * there, but has no name yet. *@same_boot: the system has not crashed since.
  */
-const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty);
+const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty,
+                                   bool *same_boot);
+/* The content of such a mark */
+char *mapped_copy_mark_text(const LocalModel *model);
 
 /* Writes or (MARKER_NONE) removes it, with all that was written before. */
 int mapped_marker_set(const HostFs *hfs, const Marker *m);

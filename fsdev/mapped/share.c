@@ -139,8 +139,8 @@ static void take_mark(MappedShare *s)
 /* The model of a new share that is only partly there */
 static void take_copy_mark(MappedShare *s)
 {
-    bool empty;
-    const LocalModel *model = mapped_copy_mark(&s->lh, &empty);
+    bool empty, same_boot;
+    const LocalModel *model = mapped_copy_mark(&s->lh, &empty, &same_boot);
 
     if (model && !s->lh.model) {
         s->lh.model = model;

@@ -3,7 +3,7 @@
  *
  * virtfs-mapped unpack: files of a tar archive, made as a guest would make
  * them (make.h). A name that exists is replaced, as tar does, but for
- * directories.
+ * directories. What had the name stays until the new file is whole.
  *
  * Times and ACLs of directories come last: files that are made in them would
  * change the one, and inherit the other. For that each directory takes some
@@ -84,8 +84,8 @@ static void complain(Unpack *u, const char *path, const char *what)
     mapped_problem(u->s, path, 0, "%s: %s", what, why);
 }
 
-/* The content of a regular file, with its holes */
-static void unpack_data(Unpack *u, struct archive_entry *entry, int fd,
+/* The content of a regular file, with its holes; whether all of it is there */
+static bool unpack_data(Unpack *u, struct archive_entry *entry, int fd,
                         const char *path)
 {
     const void *buf;
@@ -98,17 +98,20 @@ static void unpack_data(Unpack *u, struct archive_entry *entry, int fd,
         if (!mapped_write_all(fd, buf, len, at)) {
             u->failed = mapped_is_end(-errno);
             mapped_problem(u->s, path, -errno, "cannot write it");
-            return;
+            return false;
         }
     }
     if (ret != ARCHIVE_EOF) {
         complain(u, path, "cannot read it from the archive");
         u->failed = ret == ARCHIVE_FATAL;
-        return;
+        return false;
     }
     if (ftruncate(fd, archive_entry_size(entry)) < 0) {
+        u->failed = mapped_is_end(-errno);
         mapped_problem(u->s, path, -errno, "cannot set its size");
+        return false;
     }
+    return true;
 }
 
 /*
@@ -164,7 +167,7 @@ static void unpack_xattrs(Unpack *u, struct archive_entry *entry,
             mapped_problem(u->s, e->path, 0, "lost: its attribute %s, which a "
                            "guest cannot have", name);
         } else if (!fs_acl_is_name(name)) {
-            mapped_set_xattr(e, name, value, size);
+            mapped_set_xattr(e, name, value, size, false);
         } else if (!S_ISLNK(e->attr.mode)) {
             keep_acl(l, name, value, size);
         }
@@ -219,7 +222,8 @@ static void unpack_rest(Unpack *u, struct archive_entry *entry,
         return;
     }
     if (l->acl[0]) {
-        mapped_set_xattr(e, FS_ACL_ACCESS, l->acl[0]->data, l->acl[0]->len);
+        mapped_set_xattr(e, FS_ACL_ACCESS, l->acl[0]->data, l->acl[0]->len,
+                         false);
     }
     if (archive_entry_mtime_is_set(entry)) {
         mapped_set_mtime(e, &l->mtime);
@@ -234,11 +238,15 @@ static int make_link(Unpack *u, struct archive_entry *entry, MappedEntry *e)
     return path ? mapped_make_link(&u->maker, path, e) : -EINVAL;
 }
 
-/* Makes a file, and leaves it open in @e; a regular file's data, too. */
-static int make_file(Unpack *u, struct archive_entry *entry, MappedEntry *e)
+/*
+ * Makes a file, and leaves it open in @e; a regular file's data, too. *@whole:
+ * whether all of them are there; if not, that was said.
+ */
+static int make_file(Unpack *u, struct archive_entry *entry, MappedEntry *e,
+                     bool *whole)
 {
     const FsMakeArgs make = {
-        .name = e->inode.name, .mode = archive_entry_mode(entry),
+        .mode = archive_entry_mode(entry),
         .uid = archive_entry_uid(entry), .gid = archive_entry_gid(entry),
         .rdev = archive_entry_rdev(entry),
         .target = archive_entry_symlink(entry),
@@ -247,9 +255,11 @@ static int make_file(Unpack *u, struct archive_entry *entry, MappedEntry *e)
     int ret = mapped_make(&u->maker, &make, e, &fd);
 
     if (fd >= 0) {
-        unpack_data(u, entry, fd, e->path);
+        *whole = unpack_data(u, entry, fd, e->path);
         closed = hostfs_close_written(fd);
         if (closed < 0) {
+            *whole = false;
+            u->failed |= mapped_is_end(closed);
             mapped_problem(u->s, e->path, closed, "cannot be written");
         }
         mapped_set_id_bits(e, make.mode);
@@ -260,14 +270,16 @@ static int make_file(Unpack *u, struct archive_entry *entry, MappedEntry *e)
 static void unpack_at(Unpack *u, struct archive_entry *entry, const char *path)
 {
     MappedEntry e;
+    bool whole = true;
     int ret = mapped_make_place(&u->maker, path, &e);
 
     if (ret == 0 && archive_entry_hardlink(entry)) {
         ret = make_link(u, entry, &e);
     } else if (ret == 0) {
-        ret = make_file(u, entry, &e);
+        ret = make_file(u, entry, &e, &whole);
         if (ret == 0) {
             unpack_rest(u, entry, &e);
+            ret = mapped_make_end(&u->maker, &e, whole);
         }
     }
     if (ret < 0) {
@@ -348,7 +360,7 @@ static void finish_dir(Unpack *u, const Later *l)
     for (i = 0; i < G_N_ELEMENTS(l->acl); i++) {
         if (l->acl[i]) {
             mapped_set_xattr(&e, mapped_acl_names[i], l->acl[i]->data,
-                             l->acl[i]->len);
+                             l->acl[i]->len, false);
         }
     }
     mapped_set_mtime(&e, &l->mtime);
@@ -422,7 +434,7 @@ int mapped_unpack(const MappedOptions *o)
     if (!mapped_open_root(o, o->args[0], SHARE_CHANGES, &s, &e)) {
         return EXIT_PROBLEMS;
     }
-    mapped_maker_init(&u.maker, &s);
+    mapped_maker_init(&u.maker, &s, true);
     u.a = archive_read_new();
     support(u.a);
     if (archive_read_open_fd(u.a, STDIN_FILENO, BLOCK) != ARCHIVE_OK) {

@@ -5,7 +5,10 @@ the same there, and the old share is as before. A conversion that is killed goes
 on when it is started again."""
 
 import os
+import pathlib
+import re
 import subprocess
+import tempfile
 import unittest
 
 import mapped_share
@@ -15,6 +18,8 @@ from mapped_tool import FOLDER
 # Of the models that keep files as the guest sees them; only root can make these
 MAPS = ('--uid-map', '0:100000:65536', '--gid-map', '0:200000:65536')
 HOST = (('passthrough',), ('proxy', *MAPS))
+BOOT = pathlib.Path('/proc/sys/kernel/random/boot_id').read_text(
+    encoding='ascii').strip()
 
 
 class Copy(Share):
@@ -254,13 +259,128 @@ class Copy(Share):
         new = self.new('new')
         self.convert((MODELS[0],), (MODELS[1],), self.share, new)
         before = self.state('--model', MODELS[0])
-        self.put(new / STAGING, MODELS[1].encode())
+        self.put(new / STAGING, f'{MODELS[1]} {BOOT}'.encode())
         inode = os.stat(new / 'd4/f18').st_ino
         half = new / 'd2/f30'
         os.truncate(half, 5)
         self.convert((MODELS[0],), (MODELS[1],), self.share, new)
         self.assertEqual(self.state('--model', MODELS[1], share=new), before)
         self.assertEqual(os.stat(new / 'd4/f18').st_ino, inode)
+
+    def test_crash(self):
+        """After a crash of the system, a file with its size and time may have
+        lost its content: only a mark of the present boot tells that none has"""
+        self.put(self.share / 'f', b'content')
+        self.view(MODELS[0], self.share / 'f', 0o100644, 1, 2)
+        for text in MODELS[1], MODELS[1] + ' 00000000-0000-4000-8000-0':
+            new = self.new(f'new-{len(text)}')
+            self.convert((MODELS[0],), (MODELS[1],), self.share, new)
+            time = os.stat(new / 'f').st_mtime_ns
+            self.put(new / 'f', bytes(7))
+            os.utime(new / 'f', ns=(time, time))
+            self.put(new / STAGING, text.encode())
+            self.convert((MODELS[0],), (MODELS[1],), self.share, new)
+            self.assertEqual((new / 'f').read_bytes(), b'content')
+
+    def test_mark(self):
+        """The mark names the model and the boot, and is on the disk first."""
+        self.put(self.share / 'f', b'x')
+        self.view(MODELS[0], self.share / 'f', 0o100644, 1, 2)
+        new = self.new('new')
+        calls = self.trace('fsync,openat,openat2,pwrite64', 'convert',
+                           '--to', MODELS[1], self.share, new)
+        self.assertIn(f'{MODELS[1]} {BOOT}', calls)
+        marked = re.search(r'fsync\(\d+<[^>]*' + re.escape(STAGING), calls)
+        named = re.search(r'fsync\(\d+<' + re.escape(str(new)) + '>', calls)
+        self.assertTrue(marked and named, calls)
+        made = re.search(r'"f", [^)]*O_CREAT', calls)
+        self.assertTrue(made, calls)
+        self.assertLess(max(marked.end(), named.end()), made.start())
+
+    def test_gone(self):
+        """A file that the old share has lost meanwhile is not in the new one
+        without a word."""
+        self.fill(MODELS[0])
+        new = self.new('new')
+        self.convert((MODELS[0],), (MODELS[1],), self.share, new)
+        os.unlink(self.share / 'd4/f18')
+        self.put(new / STAGING, MODELS[1].encode())
+        _, err = self.convert((MODELS[0],), (MODELS[1],), self.share, new,
+                              expect=1)
+        self.assertIn('new/d4/f18: an earlier try made it, and the old '
+                      'directory has it no more: remove it, and start again',
+                      err)
+        self.assertEqual(err.count('earlier try'), 1)
+        self.assertIn('it is not whole; start again to go on', err)
+        os.unlink(new / 'd4/f18')
+        os.unlink(new / 'd4' / FOLDER / 'f18')
+        _, err = self.convert((MODELS[0],), (MODELS[1],), self.share, new)
+        self.assertEqual(err, '')
+        self.assertEqual(self.state('--model', MODELS[1], share=new),
+                         self.state('--model', MODELS[0]))
+
+    def test_attribute_lost(self):
+        """An attribute for which the new file system has no room is a problem
+        each time, not only the first, unless the user permits it."""
+        path = tempfile.mkdtemp(prefix='virtfs-mapped-', dir='/var/tmp')
+        self.addCleanup(self.remove, path)
+        if self.root:
+            os.chown(path, *self.owner)
+        size = 60000
+        self.put(self.share / 'f', b'x')
+        self.view(MODELS[0], self.share / 'f', 0o100644, 1, 2)
+        self.by_user(lambda: (self.share / 'd').mkdir())
+        for name in 'f', 'd':
+            try:
+                os.setxattr(self.share / name, 'user.own', bytes(size))
+            except OSError:
+                self.skipTest('no file system with large attributes')
+        try:
+            os.setxattr(path, 'user.own', bytes(size))
+        except OSError:
+            pass
+        else:
+            self.skipTest('no file system without large attributes')
+        for _ in range(3):
+            _, err = self.convert((MODELS[0],), (MODELS[0],), self.share, path,
+                                  expect=1)
+            for name in 'f', 'd':
+                self.assertIn(f'{path}/{name}: lost: its attribute user.own',
+                              err)
+            self.assertIn('it is not whole; start again to go on', err)
+            self.assertIn(STAGING, os.listdir(path))
+        _, err = self.convert((MODELS[0],), (MODELS[0],), self.share, path,
+                              '--lossy')
+        self.assertEqual(err.count('lost: its attribute user.own'), 2)
+        self.assertEqual(sorted(os.listdir(path)), ['d', 'f'])
+
+    def test_full_ends(self):
+        """A full file system ends it, with one message."""
+        if not self.root:
+            self.skipTest('only root can mount')
+        self.as_root = True
+        for i in range(200):
+            self.put(self.share / f'f{i}', b'x' * 9000)
+        new = self.new('new')
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256k', 'none', new],
+                       check=True)
+        self.addCleanup(subprocess.run, ['umount', new], check=True)
+        _, err = self.convert(('passthrough',), (MODELS[1],), self.share, new,
+                              expect=1)
+        self.assertEqual(err.count('No space left on device'), 1, err)
+        self.assertLessEqual(err.count('\n'), 2, err)
+
+    def test_link_above(self):
+        """A link in the name of the new directory leads where it leads."""
+        self.put(self.share / 'f', b'x')
+        self.view(MODELS[0], self.share / 'f', 0o100644, 1, 2)
+        there = self.new('elsewhere')
+        self.by_user(lambda: ((there / 'in').mkdir(), (there / 'new').mkdir()))
+        wrong = self.new('new')
+        os.symlink(there / 'in', self.folder / 'link')
+        self.convert((MODELS[0],), (MODELS[1],), self.share, 'link/../new')
+        self.assertEqual(os.listdir(wrong), [])
+        self.assertIn('f', os.listdir(there / 'new'))
 
 
 if __name__ == '__main__':
