@@ -217,33 +217,51 @@ static bool can_open_handles(Start *s)
 
 /*
  * Keeps programs that change a share from this one, by a descriptor of the
- * export's root in the server's own mount. The export is served without a lock,
- * too: the helper may have no right to read the directory.
+ * export's root. The export is served without a lock, too: the helper may have
+ * no right to read the directory.
  */
-static void lock_export(Start *s)
+static void lock_export(const Start *s, ShareLock *lock, int root)
 {
-    if (share_lock_use(&s->lock, s->config.root, false) == -EBUSY) {
-        fatal("--path %s: virtfs-mapped is changing the directory (or another "
-              "process that has locked it so)", s->options.path);
+    if (share_lock_use(lock, root) == -EBUSY) {
+        fatal("--path %s: virtfs-mapped is changing the directory or one above "
+              "it (or another process that has locked it so)",
+              s->options.path);
     }
+}
+
+/*
+ * The lock that stays is of the server's own mount. The one before sees what is
+ * above, and leaves no time without a lock.
+ */
+static int enter_locked(Start *s, int *mounts)
+{
+    ShareLock before;
+    int root;
+
+    lock_export(s, &before, s->export);
+    root = sandbox_enter(s->options.sandbox, s->export, s->options.readonly,
+                         mounts);
+    lock_export(s, &s->lock, root);
+    share_unlock(&before);
+    return root;
 }
 
 static void stage_sandbox(Start *s)
 {
     const Options *o = &s->options;
-    const int ours[] = {
+    int ours[] = {
         s->socket, s->supervisor.tell, s->supervisor.alive,
-        s->supervisor.ready, s->supervisor.pidfile,
+        s->supervisor.ready, s->supervisor.pidfile, -1,
     };
     int mounts;
 
     /* Users and their numbers can still be looked up. */
     s->client = client_uid(o, &s->ids, s->starter);
 
-    s->config.root = sandbox_enter(o->sandbox, s->export, o->readonly, &mounts);
+    s->config.root = enter_locked(s, &mounts);
+    ours[G_N_ELEMENTS(ours) - 1] = s->lock.n ? s->lock.fd[0] : -1;
     mounts_watch(o, mounts, s->config.root, s->supervisor.watcher, ours,
                  G_N_ELEMENTS(ours));
-    lock_export(s);
     s->config.fd_prefix = "";
     s->config.own_mount = o->sandbox == SANDBOX_NAMESPACE;
 }

@@ -205,7 +205,7 @@ static bool lock_share(MappedShare *s, ShareUse use)
         return true;
     }
     if (use == SHARE_READS) {
-        ret = share_lock_use(&s->lock, s->lh.host.root, true);
+        ret = share_lock_use(&s->lock, s->lh.host.root);
         if (ret == -EBUSY) {
             mapped_problem(s, NULL, 0, "another " PROGRAM " changes it "
                            "(--live: all the same)");

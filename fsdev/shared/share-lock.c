@@ -58,7 +58,8 @@ static bool is_same_dir(int a, int b)
 /*
  * Locks the directories above @dir on @byte, unless that is negative, and looks
  * there for the locks that @bad has as bits. Those that this process may not
- * read count for nothing.
+ * read count for nothing. Without a lock there, it keeps no descriptor: those
+ * of a server lead nowhere out of the export.
  */
 static int lock_above(ShareLock *lock, int dir, int byte, unsigned bad,
                       unsigned *where)
@@ -88,7 +89,11 @@ static int lock_above(ShareLock *lock, int dir, int byte, unsigned bad,
                 ret = -EBUSY;
             }
         }
-        keep(lock, up);
+        if (byte >= 0) {
+            keep(lock, up);
+        } else {
+            close(up);
+        }
     }
     if (at >= 0) {
         close(at);
@@ -116,7 +121,7 @@ static int lock_dir(ShareLock *lock, int dir, ShareLockByte byte, unsigned bad)
     return ret;
 }
 
-int share_lock_use(ShareLock *lock, int dir, bool above)
+int share_lock_use(ShareLock *lock, int dir)
 {
     unsigned where;
     int ret;
@@ -124,7 +129,7 @@ int share_lock_use(ShareLock *lock, int dir, bool above)
     *lock = (ShareLock) { };
     ret = lock_dir(lock, dir, SHARE_USED,
                    1u << SHARE_CHANGED | 1u << SHARE_CHANGED_BELOW);
-    if (ret == 0 && above) {
+    if (ret == 0) {
         ret = lock_above(lock, dir, -1, 1u << SHARE_CHANGED, &where);
     }
     if (ret < 0) {

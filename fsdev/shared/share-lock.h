@@ -38,13 +38,13 @@ typedef struct ShareLock {
 
 /*
  * For a server, or a program that reads: locks the directory @dir (any
- * descriptor of it) as used. Returns 0, -EBUSY if a program changes it, or
- * another -errno: then it could not be locked, and nobody knows.
+ * descriptor of it) as used. Returns 0, -EBUSY if a program changes it or one
+ * above it, or another -errno: then it could not be locked, and nobody knows.
  *
- * A server asks for the directory itself only; a program that comes and goes
- * looks at the directories above, too (@above).
+ * What is above is what ".." leads to: a server in a mount of its own has
+ * nothing there, and asks before it enters that.
  */
-int share_lock_use(ShareLock *lock, int dir, bool above);
+int share_lock_use(ShareLock *lock, int dir);
 
 /*
  * For a program that changes things in the directory @dir. -EBUSY: the

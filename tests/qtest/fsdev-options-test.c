@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include <grp.h>
+#include "fsdev/shared/share-lock.h"
 #include "libqtest.h"
 #include "qemu/module.h"
 #include "qobject/qdict.h"
@@ -407,6 +408,31 @@ static void test_handles(void *obj, void *data, QGuestAllocator *alloc)
                        "no file handles\n");
 }
 
+/* A program changes all below a directory that is above the export's. */
+static void test_changed(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autofree char *top = g_dir_make_tmp("fsdev-options-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(top, "in", NULL);
+    g_autofree char *arg = g_strdup_printf("local,id=a,security_model=none,"
+                                           "path=%s", path);
+    g_autofree char *expected = g_strdup_printf(
+        "path '%s': virtfs-mapped is changing the directory or one above it "
+        "(or another process that has locked it so)\n", path);
+    struct flock changed = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = SHARE_CHANGED,
+        .l_len = 1,
+    };
+    int fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    g_assert_cmpint(chmod(top, 0755), ==, 0);
+    g_assert_cmpint(mkdir(path, 0755), ==, 0);
+    g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &changed), ==, 0);
+    assert_nobody_told(arg, expected);
+    close(fd);
+    rmdir(path);
+    rmdir(top);
+}
+
 /* QEMU may not start the helper, as under libvirt */
 static void test_sandbox(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -691,6 +717,7 @@ static void register_tests(void)
     qos_add_test("options/denied", "virtio-9p", test_denied, NULL);
     qos_add_test("options/handles", "virtio-9p", test_handles, NULL);
     qos_add_test("options/sandbox", "virtio-9p", test_sandbox, NULL);
+    qos_add_test("options/changed-above", "virtio-9p", test_changed, NULL);
     qos_add_test("options/help", "virtio-9p", test_help, NULL);
     qos_add_test("options/right", "virtio-9p", test_right, NULL);
     qos_add_test("options/config", "virtio-9p", test_config, NULL);

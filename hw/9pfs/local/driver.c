@@ -406,9 +406,10 @@ static void local_close_directory(LocalFs *lf)
 static bool lock_directory(LocalFs *lf, const FsdevLocalOptions *o,
                            Error **errp)
 {
-    if (share_lock_use(&lf->lock, lf->host.host.root, false) == -EBUSY) {
+    if (share_lock_use(&lf->lock, lf->host.host.root) == -EBUSY) {
         error_setg(errp, "path '%s': virtfs-mapped is changing the directory "
-                   "(or another process that has locked it so)", o->path);
+                   "or one above it (or another process that has locked it so)",
+                   o->path);
         return false;
     }
     return true;

@@ -247,6 +247,26 @@ static void test_pidfile_of_failed(void)
     unlink(file);
 }
 
+/* A program changes all below a directory that is above the export. */
+static void test_changed_above(void)
+{
+    g_autofree char *below = g_build_filename(dir, "below", NULL);
+    const char *args[] = { "-n", "-p", below, "-s", path, NULL };
+    struct flock changed = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = SHARE_CHANGED,
+        .l_len = 1,
+    };
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    g_autofree char *error = NULL;
+
+    g_assert_cmpint(g_mkdir(below, 0755), ==, 0);
+    g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &changed), ==, 0);
+    g_assert_cmpint(pc_run(args, PC_NOBODY, -1, &error), ==, 1);
+    g_assert_nonnull(strstr(error, "is changing the directory or one above"));
+    close(fd);
+    g_rmdir(below);
+}
+
 static int bound_socket(void)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -338,6 +358,8 @@ int main(int argc, char **argv)
     g_test_add_func("/9p-helper-clients/pidfile", test_pidfile);
     g_test_add_func("/9p-helper-clients/pidfile/failed",
                     test_pidfile_of_failed);
+    g_test_add_func("/9p-helper-clients/changed-above",
+                    test_changed_above);
     g_test_add_func("/9p-helper-clients/activated", test_activated);
     g_test_add_func("/9p-helper-clients/not-activated", test_not_activated);
     ret = g_test_run();

@@ -34,7 +34,7 @@ static unsigned count_fds(void)
 
 static int use(ShareLock *lock, int fd)
 {
-    return share_lock_use(lock, fd, false);
+    return share_lock_use(lock, fd);
 }
 
 static int change(ShareLock *lock, int fd)
@@ -67,11 +67,15 @@ static void test_use(void)
 static void test_above(void)
 {
     unsigned where = 99;
+    unsigned before;
     ShareLock a, b;
 
     /* An export above: reading is fine, changing is not. */
     g_assert_cmpint(use(&a, top_fd), ==, 0);
-    g_assert_cmpint(share_lock_use(&b, inner_fd, true), ==, 0);
+    before = count_fds();
+    g_assert_cmpint(use(&b, inner_fd), ==, 0);
+    /* None of the directories above */
+    g_assert_cmpuint(count_fds(), ==, before + 1);
     share_unlock(&b);
     g_assert_cmpint(share_lock_change(&b, inner_fd, &where), ==, -EBUSY);
     g_assert_cmpuint(where, ==, 2);
@@ -79,7 +83,7 @@ static void test_above(void)
 
     /* Changes above */
     g_assert_cmpint(change(&a, top_fd), ==, 0);
-    g_assert_cmpint(share_lock_use(&b, inner_fd, true), ==, -EBUSY);
+    g_assert_cmpint(use(&b, inner_fd), ==, -EBUSY);
     g_assert_cmpint(change(&b, inner_fd), ==, -EBUSY);
     share_unlock(&a);
 
