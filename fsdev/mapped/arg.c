@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include "hw/9pfs/local/mapped-folder.h"
 #include "arg.h"
+#include "marker.h"
 #include "proxy-model.h"
 
 #define FOLDER_OF_ABOVE "/../" LOCAL_METADATA_FOLDER "/"
@@ -160,14 +161,17 @@ static bool open_arg(const MappedOptions *o, const char *arg, bool follow,
     s->threads = o->threads;
     if (s->unfinished) {
         mapped_problem(s, NULL, 0, "it is being converted, and not whole: "
-                       "finish that first");
+                       "finish that first (its file " MAPPED_STAGING " says "
+                       "so; if a guest of passthrough or proxy has made that, "
+                       "remove it)");
     }
     if ((s->unfinished && use == SHARE_CHANGES) || !check_proxy(o, s)) {
         mapped_share_close(s);
         return false;
     }
     /* convert has its own rules. */
-    if (use == SHARE_CHANGES && o->model && !o->to && !mapped_share_agrees(s)) {
+    if (use == SHARE_CHANGES && o->model && !o->to && !o->despite_metadata &&
+        !mapped_share_agrees(s)) {
         mapped_share_close(s);
         return false;
     }

@@ -6,8 +6,10 @@
  * knowledge (hw/9pfs/local/mapped-check.h).
  */
 #include "qemu/osdep.h"
+#include <dirent.h>
 #include "qemu/atomic.h"
 #include "hw/9pfs/local/mapped-folder.h"
+#include "hw/9pfs/local/mapped-text.h"
 #include "arg.h"
 #include "commands.h"
 #include "make.h"
@@ -56,16 +58,85 @@ static void found(LocalCheck *c, const LocalFault *fault)
     }
 }
 
+/*
+ * A guest of mapped-xattr sees what mapped-file keeps, as files like any other.
+ * Its own there have a view, and other programs' are no metadata.
+ */
+static bool has_view(const LocalHost *lh, int node, uint32_t mode)
+{
+    FsView view = { };
+
+    return fs_view_get(&lh->host, node, mode, FS_VIEW_UID | FS_VIEW_GID |
+                       FS_VIEW_MODE, &view) < 0 || view.valid;
+}
+
+static bool is_metadata_text(const LocalHost *lh, int node)
+{
+    int fd = hostfs_open(&lh->host, node, O_RDONLY);
+    FsView view;
+    unsigned faults;
+    bool is = fd >= 0 && local_metadata_read_check(fd, &view, &faults) == 0 &&
+              !(faults & ~(LOCAL_TEXT_EMPTY | LOCAL_TEXT_TWICE));
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is;
+}
+
+/* Whether the file @name, if there is one, is metadata of mapped-file */
+static bool is_only_metadata(const LocalHost *lh, int dir, const char *name)
+{
+    FsAttr attr;
+    int node = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &attr);
+    bool is;
+
+    if (node < 0) {
+        return node == -ENOENT;
+    }
+    is = S_ISREG(attr.mode) && !has_view(lh, node, attr.mode) &&
+         is_metadata_text(lh, node);
+    close(node);
+    return is;
+}
+
+/* The first name in the folder of @dir that is no metadata; NULL if none is */
+static char *find_strange(const LocalHost *lh, int dir)
+{
+    int folder = local_metadata_open_folder(lh, dir, false);
+    int fd = folder < 0 ? -1 : hostfs_open(&lh->host, folder,
+                                           O_RDONLY | O_DIRECTORY);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *d;
+    char *found = NULL;
+
+    while (list && !found && (d = readdir(list))) {
+        if (fs_name_check(d->d_name) == 0 &&
+            !is_only_metadata(lh, folder, d->d_name)) {
+            found = g_build_filename(LOCAL_METADATA_FOLDER, d->d_name, NULL);
+        }
+    }
+    if (folder >= 0 && !list) {
+        found = g_strdup(LOCAL_METADATA_FOLDER);        /* nobody knows */
+    }
+    if (list) {
+        closedir(list);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    if (folder >= 0) {
+        close(folder);
+    }
+    return found;
+}
+
 /* A directory, or file, of that name which no guest of mapped-xattr has made */
 static bool is_metadata_of_file(const LocalHost *lh, int dir, const char *name)
 {
-    FsView view = { };
     FsAttr attr;
     int node = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &attr);
     bool is = node >= 0 && (S_ISDIR(attr.mode) || S_ISREG(attr.mode)) &&
-              fs_view_get(&lh->host, node, attr.mode, FS_VIEW_UID |
-                          FS_VIEW_GID | FS_VIEW_MODE, &view) == 0 &&
-              !view.valid;
+              !has_view(lh, node, attr.mode);
 
     if (node >= 0) {
         close(node);
@@ -85,6 +156,7 @@ static void check_other(OneCheck *k)
     const LocalModel *other = is_file ? &local_model_mapped_xattr
                                       : &local_model_mapped_file;
     g_autofree char *what = NULL;
+    g_autofree char *strange = NULL;
     FsView view = { };
     int ret = 0;
 
@@ -100,6 +172,20 @@ static void check_other(OneCheck *k)
                   is_metadata_of_file(lh, e->inode.handle,
                                       LOCAL_METADATA_ROOT)))) {
         return;
+    } else {
+        strange = find_strange(lh, e->inode.handle);
+        if (!strange && !e->inode.name &&
+            !is_only_metadata(lh, e->inode.handle, LOCAL_METADATA_ROOT)) {
+            strange = g_strdup(LOCAL_METADATA_ROOT);
+        }
+    }
+    if (strange) {
+        what = g_strdup_printf("it has the place of metadata of the model %s, "
+                               "and is none: the guest, which sees it, or "
+                               "somebody else has made it",
+                               mapped_model_name(other));
+        local_check_fault(&k->c, strange, what, NULL, 0);
+        return;
     }
     if (k->c.repair) {
         ret = is_file ? other->drop_view(lh, &e->inode)
@@ -111,8 +197,10 @@ static void check_other(OneCheck *k)
     what = g_strdup_printf("%s metadata of the model %s, which the share has "
                            "not", is_file ? "it has" : "in it is",
                            mapped_model_name(other));
-    local_check_fault(&k->c, NULL, what, "that is removed; the guest has not "
-                      "seen it", ret);
+    local_check_fault(&k->c, NULL, what, is_file
+                      ? "that is removed; the guest has not seen it"
+                      : "that is removed; of it, the guest has seen the names",
+                      ret);
 }
 
 static TreeNext check_visit(const MappedEntry *e, void *opaque)

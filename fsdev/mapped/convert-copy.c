@@ -460,7 +460,7 @@ static void give_root(Copy *c)
     const HostFs *hfs = &c->to->lh.host;
     int ret = hostfs_setattr(hfs, hfs->root, -1, &set);
 
-    convert_use_owner(c->o, c->to);
+    convert_use_owner(c->to, c->o->owner_uid, c->o->owner_gid);
     if (ret < 0) {
         mapped_problem(c->to, NULL, ret, "cannot give it to its owner");
     }

@@ -299,7 +299,7 @@ static int take_same(Convert *c, const MappedEntry *e)
     const LocalHost *lh = &e->share->lh;
     const FsSetAttr set = {
         .valid = FS_SET_UID | FS_SET_GID | FS_SET_MODE,
-        .uid = c->o->owner_uid, .gid = c->o->owner_gid,
+        .uid = c->marker.owner_uid, .gid = c->marker.owner_gid,
         .mode = S_ISDIR(e->host.mode) ? lh->dmode : lh->fmode,
     };
     int ret = drop_acls(e);
@@ -348,7 +348,7 @@ static int make_stand_in(Convert *c, const MappedEntry *e)
     const LocalHost *lh = &e->share->lh;
     const FsMakeArgs make = {
         .name = NEW, .mode = S_IFREG | lh->fmode,
-        .uid = c->o->owner_uid, .gid = c->o->owner_gid,
+        .uid = c->marker.owner_uid, .gid = c->marker.owner_gid,
     };
     MappedEntry made = { .share = e->share, .path = e->path };
     FsView view;

@@ -27,10 +27,22 @@ typedef struct Convert {
     int staging;                /* the folder MAPPED_STAGING, or -1 */
     size_t files;
     GMutex staging_lock;        /* who uses the folder */
+    const TreeOps *ops;         /* of the present walk */
+    GArray *places;             /* of each file system that was met */
+    GMutex places_lock;
 } Convert;
 
-/* Files that are made in @s from now on belong to --owner. */
-void convert_use_owner(const MappedOptions *o, MappedShare *s);
+/* Files that are made in @s from now on belong to this user. */
+void convert_use_owner(MappedShare *s, uint32_t uid, uint32_t gid);
+
+/*
+ * The file systems that the conversion changes, which are those of the files
+ * that its walks meet (any thread): convert_sync() writes all that was changed
+ * there to the disk. 0 or -errno
+ */
+void convert_meet(Convert *c, const MappedEntry *e);
+int convert_sync(Convert *c);
+void convert_forget(Convert *c);
 
 /*
  * Whether a file is the same inode for all models: a regular file or a

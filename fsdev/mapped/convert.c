@@ -35,11 +35,23 @@
 #include "host-ids.h"
 #include "proxy-model.h"
 
+/* What the walk changes must be on the disk before the mark changes. */
+static TreeNext visit(const MappedEntry *e, void *opaque)
+{
+    Convert *c = opaque;
+
+    if (e->host.dev != c->s->lh.host.root_dev || !e->inode.name) {
+        convert_meet(c, e);
+    }
+    return c->ops->visit(e, c);
+}
+
 /* Walks the share with the model @model, and works with @other. */
 static bool walk(Convert *c, const LocalModel *model, const LocalModel *other,
                  const TreeOps *ops)
 {
     MappedShare *s = c->s;
+    TreeOps own = *ops;
     MappedEntry root;
     bool ended = false;
     int ret;
@@ -53,7 +65,9 @@ static bool walk(Convert *c, const LocalModel *model, const LocalModel *other,
         return false;
     }
     c->links = mapped_links_new();
-    ended = mapped_tree_walk(&root, ops, c);
+    own.visit = visit;
+    c->ops = ops;
+    ended = mapped_tree_walk(&root, &own, c);
     mapped_links_free(c->links);
     mapped_entry_free(&root);
     return ended && !s->problems;
@@ -71,10 +85,14 @@ static bool mark(Convert *c, MarkerStep step)
         mapped_problem(c->s, MAPPED_STAGING, ret, "cannot remove it");
         return false;
     }
-    ret = mapped_marker_set(&c->s->lh.host, &c->marker);
+    ret = convert_sync(c);
+    if (ret == 0) {
+        ret = mapped_marker_set(&c->s->lh.host, &c->marker);
+    }
     if (ret < 0) {
-        mapped_problem(c->s, NULL, ret, "cannot mark the share as being "
-                       "converted");
+        mapped_problem(c->s, NULL, ret, step == MARKER_NONE
+                       ? "cannot remove the mark of a conversion"
+                       : "cannot mark the share as being converted");
     }
     return ret == 0;
 }
@@ -99,15 +117,30 @@ static bool put(Convert *c)
     } else {
         ok = walk(c, m->from, m->to, &convert_put_views_ops);
     }
-    if (!ok) {
+    return ok;
+}
+
+/* What to do after one of these steps has failed */
+static bool advise(Convert *c, MarkerStep failed)
+{
+    const Marker *m = &c->marker;
+    const char *same = !m->ids || g_str_equal(m->ids, "host") ? "" :
+                       mapped_ids_are_hosts()
+                       ? "; both with the same --uid-map and --gid-map"
+                       : "; both in the same user namespace";
+
+    if (failed == MARKER_COPY) {
         mapped_say(c->s, NULL, 0, "nothing of the model %s is gone; start "
                    "again, or go back with --to %s%s",
                    mapped_model_name(m->from), mapped_model_name(m->from),
-                   !m->ids || g_str_equal(m->ids, "host") ? "" :
-                   mapped_ids_are_hosts() ? "; both with the same --uid-map "
-                   "and --gid-map" : "; both in the same user namespace");
+                   same);
+    } else {
+        mapped_say(c->s, NULL, 0, "all of the model %s is there, and some of "
+                   "the model %s is left; start again, or go back with --to "
+                   "%s%s", mapped_model_name(m->to), mapped_model_name(m->from),
+                   mapped_model_name(m->from), same);
     }
-    return ok;
+    return false;
 }
 
 static bool drop(Convert *c)
@@ -203,21 +236,59 @@ static bool agree_on_ids(Convert *c)
     return false;
 }
 
+/*
+ * Who has the files on the host with the mapped model. The mark keeps it, as
+ * somebody else may go on, or go back, which root does for others. False after
+ * a message
+ */
+static bool settle_owner(Convert *c)
+{
+    const MappedOptions *o = c->o;
+    Marker *m = &c->marker;
+    const HostFs *hfs = &c->s->lh.host;
+    FsAttr root = { .uid = o->owner_uid, .gid = o->owner_gid };
+    bool from_host = mapped_model_is_host(m->from);
+    bool known = m->has_owner || m->step == MARKER_NONE || geteuid() != 0;
+    int ret = 0;
+
+    if (!mapped_marker_has_host(m)) {
+        if (o->has_owner) {
+            convert_use_owner(c->s, o->owner_uid, o->owner_gid);
+        }
+        return true;
+    }
+    if (from_host && !known && !o->has_owner) {
+        mapped_problem(c->s, NULL, 0, "its mark does not tell who runs QEMU: "
+                       "name that user with --owner UID:GID");
+        return false;
+    }
+    if (o->has_owner || !m->has_owner) {
+        if (!from_host && m->step == MARKER_NONE && geteuid() == 0) {
+            ret = hostfs_getattr(hfs->root, &root);
+        }
+        m->has_owner = ret == 0 && (known || o->has_owner);
+        m->owner_uid = root.uid;
+        m->owner_gid = root.gid;
+    }
+    if (from_host) {
+        convert_use_owner(c->s, m->owner_uid, m->owner_gid);
+    }
+    return true;
+}
+
 /* What is to be done, from the mark and the command line */
 static bool plan(Convert *c, const LocalModel *to)
 {
     Marker *m = &c->marker;
     int ret = mapped_marker_get(&c->s->lh.host, m);
+    bool changed = c->o->has_owner;
 
     if (ret < 0) {
-        mapped_problem(c->s, NULL, ret, "cannot read the mark of a share that "
-                       "is being converted%s", ret == -EINVAL ? ", the root's "
-                       "attribute " MAPPED_MARK ": if no conversion wrote it, "
-                       "remove it (setfattr -x)" : "");
+        mapped_problem(c->s, NULL, ret, "cannot read the mark");
         return false;
     }
     if (m->step == MARKER_NONE) {
-        return plan_new(c, to);
+        return plan_new(c, to) && settle_owner(c);
     }
     if ((to != m->to && to != m->from) ||
         (c->o->model && c->o->model != m->to && c->o->model != m->from)) {
@@ -231,13 +302,12 @@ static bool plan(Convert *c, const LocalModel *to)
     }
     if (to == m->from) {
         /* Back: what was to be dropped is copied, what was copied dropped. */
-        *m = (Marker) {
-            .from = m->to, .to = m->from, .ids = m->ids,
-            .step = m->step == MARKER_COPY ? MARKER_DROP : MARKER_COPY,
-        };
-        return c->o->dry_run || mark(c, m->step);
+        m->from = m->to;
+        m->to = to;
+        m->step = m->step == MARKER_COPY ? MARKER_DROP : MARKER_COPY;
+        changed = true;
     }
-    return true;
+    return settle_owner(c) && (!changed || c->o->dry_run || mark(c, m->step));
 }
 
 static bool look(Convert *c)
@@ -276,9 +346,9 @@ static bool convert(Convert *c)
         return true;
     }
     if (c->marker.step == MARKER_COPY && (!put(c) || !mark(c, MARKER_DROP))) {
-        return false;
+        return advise(c, MARKER_COPY);
     }
-    return drop(c) && mark(c, MARKER_NONE);
+    return (drop(c) && mark(c, MARKER_NONE)) || advise(c, MARKER_DROP);
 }
 
 int mapped_convert(const MappedOptions *o)
@@ -306,11 +376,9 @@ int mapped_convert(const MappedOptions *o)
         return EXIT_PROBLEMS;
     }
     if (plan(&c, o->to)) {
-        if (o->has_owner || mapped_model_is_host(c.marker.from)) {
-            convert_use_owner(o, &s);
-        }
         convert(&c);
     }
+    convert_forget(&c);
     if (c.staging >= 0) {
         close(c.staging);
     }

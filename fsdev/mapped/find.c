@@ -8,6 +8,7 @@
 #include <fnmatch.h>
 #include "arg.h"
 #include "commands.h"
+#include "numbers.h"
 #include "output.h"
 #include "tree.h"
 

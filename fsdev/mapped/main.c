@@ -25,16 +25,16 @@ static const MappedCommand commands[] = {
       "                    files for which all tests hold: -uid N, -gid N,\n"
       "                    -mode [-|/]OCTAL, -type f|d|l|p|s|c|b, -name GLOB\n"
     },
-    { "set", mapped_set, "", " uid gid mode rdev ", 1, INT_MAX,
+    { "set", mapped_set, "", " uid gid mode rdev despite-metadata ", 1, INT_MAX,
       "  set [--uid N] [--gid N] [--mode OCTAL] [--rdev MAJOR:MINOR] FILE...\n"
       "                    changes what the guest sees\n" },
-    { "check", mapped_check, "", " repair threads ", 1, 1,
+    { "check", mapped_check, "", " repair threads despite-metadata ", 1, 1,
       "  check [--repair] DIR\n"
       "                    looks for damaged metadata, and mends it\n" },
     { "pack", mapped_pack, "", "", 1, 1,
       "  pack DIR > FILE   writes a tar archive (pax) of what the guest sees\n"
     },
-    { "unpack", mapped_unpack, "", "", 1, 1,
+    { "unpack", mapped_unpack, "", " despite-metadata ", 1, 1,
       "  unpack DIR < FILE makes files of a tar archive for the guest\n" },
     { "convert", mapped_convert, "", " from to lossy dry-run owner threads ",
       1, 2,
@@ -59,6 +59,9 @@ static const char help_end[] =
     "                    proxy: what its helper makes of devices\n"
     "      --root DIR    the share's root, if it is not the argument; not\n"
     "                    for unpack and convert\n"
+    "      --despite-metadata\n"
+    "                    set, unpack, check: although there is metadata of\n"
+    "                    another model than --model\n"
     "      --live        although a guest may use the share\n"
     "      --threads N   ls, find, check, convert: with so many at once\n"
     "  -h, --help        print this text; after a command, that of it\n"
@@ -95,9 +98,11 @@ static const MappedCommand *find_command(const char *name)
 /* Output that could not be written is a problem, too. */
 static int finish(int status)
 {
-    if (fflush(stdout) || ferror(stdout)) {
+    int err = mapped_print_end();
+
+    if (err < 0) {
         fprintf(stderr, PROGRAM ": cannot write the output: %s\n",
-                strerror(errno));
+                strerror(-err));
         return EXIT_PROBLEMS;
     }
     return status;

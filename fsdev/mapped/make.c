@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "make.h"
+#include "proxy-model.h"
 
 const char *const mapped_acl_names[2] = { FS_ACL_ACCESS, FS_ACL_DEFAULT };
 
@@ -36,7 +37,7 @@ void mapped_maker_free(MappedMaker *m)
 static int enter_dir(MappedMaker *m, int dir, const char *name)
 {
     const LocalHost *lh = &m->share->lh;
-    const FsMakeArgs make = { .name = name, .mode = S_IFDIR | 0755 };
+    FsMakeArgs make = { .name = name, .mode = S_IFDIR | 0755 };
     FsAttr attr;
     int fd, ret;
 
@@ -45,6 +46,10 @@ static int enter_dir(MappedMaker *m, int dir, const char *name)
     }
     fd = hostfs_step(&lh->host, dir, name, HOST_WAIT_POOL, &attr);
     if (fd == -ENOENT) {
+        if (mapped_model_is_host(lh->model) &&
+            !mapped_ids_can_give(lh->model, 0, 0)) {
+            mapped_ids_own(lh->model, &make.uid, &make.gid);
+        }
         ret = lh->model->make(lh, dir, &make, &attr);
         if (ret < 0) {
             return ret;

@@ -7,16 +7,18 @@
 #include "host-ids.h"
 #include "fsdev/shared/view.h"
 #include "marker.h"
+#include "numbers.h"
 #include "proxy-model.h"
 
 #define MARKER          MAPPED_MARK
+#define OWNER           "owner="
 
 static const char *const step_names[] = {
     [MARKER_COPY] = "copy",
     [MARKER_DROP] = "drop",
 };
 
-static bool has_host_model(const Marker *m)
+bool mapped_marker_has_host(const Marker *m)
 {
     return mapped_model_is_host(m->from) || mapped_model_is_host(m->to);
 }
@@ -26,8 +28,8 @@ char *mapped_marker_ids(const Marker *m)
     static const IdMaps none;
     bool proxy = m->from == &mapped_model_proxy || m->to == &mapped_model_proxy;
 
-    return has_host_model(m) ? mapped_ids_text(proxy ? &mapped_ids : &none)
-                             : NULL;
+    return !mapped_marker_has_host(m) ? NULL
+           : mapped_ids_text(proxy ? &mapped_ids : &none);
 }
 
 void mapped_marker_clear(Marker *m)
@@ -36,15 +38,39 @@ void mapped_marker_clear(Marker *m)
     *m = (Marker) { };
 }
 
-/* The three words, and the ids that may follow */
+/* "owner=UID:GID IDS", or the ids alone: the ids; NULL if it makes no sense */
+static const char *parse_owner(Marker *m, const char *text)
+{
+    const char *end = strchr(text, ' ');
+    g_autofree char *owner = NULL;
+
+    if (!g_str_has_prefix(text, OWNER)) {
+        return text;
+    }
+    if (!end) {
+        return NULL;
+    }
+    text += strlen(OWNER);
+    owner = g_strndup(text, end - text);
+    m->has_owner = mapped_parse_owner(owner, &m->owner_uid, &m->owner_gid);
+    return m->has_owner ? end + 1 : NULL;
+}
+
+/* The three words, and what may follow */
 static int parse(Marker *m, const char *text)
 {
     g_auto(GStrv) words = g_strsplit(text, " ", 4);
     g_autofree IdMaps *maps = g_new(IdMaps, 1);
+    const char *ids = NULL;
 
-    if (g_strv_length(words) < 3 ||
-        (words[3] && !mapped_ids_parse(words[3], maps))) {
+    if (g_strv_length(words) < 3) {
         return -EINVAL;
+    }
+    if (words[3]) {
+        ids = parse_owner(m, words[3]);
+        if (!ids || !mapped_ids_parse(ids, maps)) {
+            return -EINVAL;
+        }
     }
     m->step = g_str_equal(words[0], step_names[MARKER_COPY]) ? MARKER_COPY :
               g_str_equal(words[0], step_names[MARKER_DROP]) ? MARKER_DROP :
@@ -53,10 +79,10 @@ static int parse(Marker *m, const char *text)
     m->to = mapped_model(words[2]);
     if (!m->step || !m->from || !m->to || m->from == m->to ||
         (mapped_model_is_host(m->from) && mapped_model_is_host(m->to)) ||
-        (words[3] && !has_host_model(m))) {
+        (ids && !mapped_marker_has_host(m))) {
         return -EINVAL;
     }
-    m->ids = g_strdup(words[3]);
+    m->ids = g_strdup(ids);
     return 0;
 }
 
@@ -75,18 +101,26 @@ int mapped_marker_get(const HostFs *hfs, Marker *m)
     return parse(m, text);
 }
 
-/* A guest's file has a view. */
-static bool is_guests(const LocalHost *lh, int node, const FsAttr *attr,
-                      const LocalModel *model)
+/* A guest's file has a view, if the guest's model is a mapped one. */
+static bool is_guests(const LocalHost *lh, int node, const FsAttr *attr)
 {
+    static const LocalModel *const models[] = {
+        &local_model_mapped_xattr, &local_model_mapped_file,
+    };
     const LocalInode inode = {
         .handle = node, .dir = lh->host.root, .name = MAPPED_STAGING,
         .kept = -1,
     };
-    FsView view = { };
+    unsigned i;
 
-    return model->get_view &&
-           (model->get_view(lh, &inode, attr, &view) < 0 || view.valid);
+    for (i = 0; i < G_N_ELEMENTS(models); i++) {
+        FsView view = { };
+
+        if (models[i]->get_view(lh, &inode, attr, &view) < 0 || view.valid) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What the kernel says of the time since it was started; "" if nothing */
@@ -134,13 +168,25 @@ const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty,
     *same_boot = id && *boot && g_str_equal(id, boot);
     *empty = len == 0;
     model = len > 0 ? mapped_model(text) : NULL;
-    if (model && is_guests(lh, node, &attr, model)) {
+    if (model && is_guests(lh, node, &attr)) {
         model = NULL;
     }
     if (node >= 0) {
         close(node);
     }
     return model;
+}
+
+static char *marker_text(const Marker *m)
+{
+    g_autofree char *owner = NULL;
+
+    if (m->ids && m->has_owner) {
+        owner = g_strdup_printf(" " OWNER "%u:%u", m->owner_uid, m->owner_gid);
+    }
+    return g_strconcat(step_names[m->step], " ", mapped_model_name(m->from),
+                       " ", mapped_model_name(m->to), owner ? owner : "",
+                       m->ids ? " " : "", m->ids, NULL);
 }
 
 int mapped_marker_set(const HostFs *hfs, const Marker *m)
@@ -156,10 +202,7 @@ int mapped_marker_set(const HostFs *hfs, const Marker *m)
     if (ret == 0 && m->step == MARKER_NONE) {
         ret = hostfs_removexattr(hfs, hfs->root, MARKER);
     } else if (ret == 0) {
-        text = g_strdup_printf("%s %s %s%s%s", step_names[m->step],
-                               mapped_model_name(m->from),
-                               mapped_model_name(m->to), m->ids ? " " : "",
-                               m->ids ? m->ids : "");
+        text = marker_text(m);
         ret = hostfs_setxattr(hfs, hfs->root, MARKER, text, strlen(text), 0);
     }
     if (ret == 0 && fsync(fd) < 0) {

@@ -8,8 +8,9 @@
  *
  * In the first step, the share is whole for the model FROM, and in the second,
  * for the model TO. FROM and TO are names as --model has them. If one of them
- * is passthrough or proxy, the ids follow that its owners have on the host
- * (host-ids.h): whoever goes on must have the same.
+ * is passthrough or proxy, owner=UID:GID follows, who has the files with the
+ * mapped model, also if somebody else goes on; and the ids that owners have on
+ * the host (host-ids.h): whoever goes on must have the same.
  */
 #ifndef FSDEV_MAPPED_MARKER_H
 #define FSDEV_MAPPED_MARKER_H
@@ -31,6 +32,10 @@ typedef struct Marker {
     const LocalModel *from;
     const LocalModel *to;
     char *ids;                  /* NULL: not known, or without meaning */
+    /* Whose the files are on the host with the mapped model; if known */
+    bool has_owner;
+    uint32_t owner_uid;
+    uint32_t owner_gid;
 } Marker;
 
 #define MAPPED_MARK     FS_XATTR_VIEW "convert"
@@ -53,7 +58,10 @@ const LocalModel *mapped_copy_mark(const LocalHost *lh, bool *empty,
 /* The content of such a mark */
 char *mapped_copy_mark_text(const LocalModel *model);
 
-/* Writes or (MARKER_NONE) removes it, with all that was written before. */
+/*
+ * Writes or (MARKER_NONE) removes it, with all that was written before on the
+ * root's file system.
+ */
 int mapped_marker_set(const HostFs *hfs, const Marker *m);
 
 /*
@@ -61,6 +69,9 @@ int mapped_marker_set(const HostFs *hfs, const Marker *m);
  * NULL if they do not count
  */
 char *mapped_marker_ids(const Marker *m);
+
+/* Whether one of the models is the host's, and so owners change there */
+bool mapped_marker_has_host(const Marker *m);
 
 /* The model that the share is whole for */
 const LocalModel *mapped_marker_model(const Marker *m);

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include <getopt.h>
 #include <sys/sysmacros.h>
+#include "numbers.h"
 #include "options.h"
 #include "proxy-model.h"
 
@@ -28,6 +29,7 @@ enum {
     OPT_GID_MAP,
     OPT_SPECIAL_FILES,
     OPT_THREADS,
+    OPT_DESPITE,
     OPT_VERSION,
 };
 
@@ -50,6 +52,7 @@ static const struct option long_options[] = {
     { "gid-map", required_argument, NULL, OPT_GID_MAP },
     { "special-files", required_argument, NULL, OPT_SPECIAL_FILES },
     { "threads", required_argument, NULL, OPT_THREADS },
+    { "despite-metadata", no_argument, NULL, OPT_DESPITE },
     { "print0",  no_argument,       NULL, '0' },
     { "help",    no_argument,       NULL, 'h' },
     { "version", no_argument,       NULL, OPT_VERSION },
@@ -69,67 +72,27 @@ int mapped_usage(const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-static bool parse_number(const char *text, int base, uint64_t max, uint64_t *n)
-{
-    char *end;
-
-    if (!g_ascii_isdigit(*text)) {
-        return false;
-    }
-    errno = 0;
-    *n = strtoull(text, &end, base);
-    return errno == 0 && *end == '\0' && *n <= max;
-}
-
-bool mapped_parse_mode(const char *text, uint32_t *mode)
-{
-    uint64_t n;
-    bool ok = parse_number(text, 8, 07777, &n);
-
-    *mode = ok ? n : 0;
-    return ok;
-}
-
-/* The id of all bits means "leave it" to chown(2). */
-bool mapped_parse_id(const char *text, uint32_t *id)
-{
-    uint64_t n;
-    bool ok = parse_number(text, 10, UINT32_MAX - 1, &n);
-
-    *id = ok ? n : 0;
-    return ok;
-}
-
 static bool parse_rdev(const char *text, uint64_t *rdev)
 {
     g_auto(GStrv) part = g_strsplit(text, ":", 2);
     uint64_t ma, mi;
 
     /* The numbers of the guest's kernel: 12 and 20 bits */
-    if (!part[0] || !part[1] || !parse_number(part[0], 10, 0xfff, &ma) ||
-        !parse_number(part[1], 10, 0xfffff, &mi)) {
+    if (!part[0] || !part[1] ||
+        !mapped_parse_number(part[0], 10, 0xfff, &ma) ||
+        !mapped_parse_number(part[1], 10, 0xfffff, &mi)) {
         return false;
     }
     *rdev = makedev(ma, mi);
     return true;
 }
 
-static bool parse_owner(const char *text, MappedOptions *o)
+/* *@why: what is wrong, to be freed */
+static bool parse_map(const char *text, bool gid, char **why)
 {
-    g_auto(GStrv) part = g_strsplit(text, ":", 2);
-
-    o->has_owner = true;
-    return part[0] && part[1] && mapped_parse_id(part[0], &o->owner_uid) &&
-           mapped_parse_id(part[1], &o->owner_gid);
-}
-
-static bool parse_map(const char *text, bool gid)
-{
-    g_autofree char *error = idmap_add(gid ? mapped_ids.gid : mapped_ids.uid,
-                                       gid ? &mapped_ids.n_gid
-                                           : &mapped_ids.n_uid, text);
-
-    return !error;
+    *why = idmap_add(gid ? mapped_ids.gid : mapped_ids.uid,
+                     gid ? &mapped_ids.n_gid : &mapped_ids.n_uid, text);
+    return !*why;
 }
 
 static bool parse_special_files(const char *text)
@@ -147,13 +110,15 @@ static bool parse_special_files(const char *text)
 static bool parse_threads(const char *text, uint32_t *threads)
 {
     uint64_t n;
-    bool ok = parse_number(text, 10, MAPPED_THREADS_MAX, &n) && n > 0;
+    bool ok = mapped_parse_number(text, 10, MAPPED_THREADS_MAX, &n) && n > 0;
 
     *threads = ok ? n : 1;
     return ok;
 }
 
-static bool take_value(MappedOptions *o, int option, const char *value)
+/* *@why: if it is known, what is wrong; to be freed */
+static bool take_value(MappedOptions *o, int option, const char *value,
+                       char **why)
 {
     switch (option) {
     case OPT_TO:
@@ -173,10 +138,11 @@ static bool take_value(MappedOptions *o, int option, const char *value)
         o->set.valid |= FS_SET_MODE;
         return mapped_parse_mode(value, &o->set.mode);
     case OPT_OWNER:
-        return parse_owner(value, o);
+        o->has_owner = true;
+        return mapped_parse_owner(value, &o->owner_uid, &o->owner_gid);
     case OPT_UID_MAP:
     case OPT_GID_MAP:
-        return parse_map(value, option == OPT_GID_MAP);
+        return parse_map(value, option == OPT_GID_MAP, why);
     case OPT_SPECIAL_FILES:
         return parse_special_files(value);
     case OPT_THREADS:
@@ -207,6 +173,9 @@ static void take_flag(MappedOptions *o, int option)
         break;
     case OPT_DRY_RUN:
         o->dry_run = true;
+        break;
+    case OPT_DESPITE:
+        o->despite_metadata = true;
         break;
     case 'l':
         o->long_format = true;
@@ -284,11 +253,22 @@ static int complain_of_option(const MappedCommand *c, char **argv)
                         optopt && optopt != '=' ? name : word);
 }
 
+static int complain_of_value(const MappedCommand *c, int option,
+                             const char *value, const char *why)
+{
+    g_autofree char *name = option_name(option);
+
+    return mapped_usage("%s: %s: %s%s%s", c->name, name,
+                        why ? why : "'", why ? "" : value,
+                        why ? "" : "' is not a valid value");
+}
+
 int mapped_options(MappedOptions *o, const MappedCommand *c, int argc,
                    char **argv, bool *help)
 {
     /* The tests of find are no options. */
     const char *letters = g_str_equal(c->name, "find") ? "+:lRd0h" : ":lRd0h";
+    g_autofree char *why = NULL;
     int option;
 
     o->owner_uid = geteuid();
@@ -312,13 +292,16 @@ int mapped_options(MappedOptions *o, const MappedCommand *c, int argc,
 
             return mapped_usage("%s: %s is no option of it", c->name, name);
         }
-        if (optarg && !take_value(o, option, optarg)) {
-            return mapped_usage("%s: '%s' is not a valid value", c->name,
-                                optarg);
+        if (optarg && !take_value(o, option, optarg, &why)) {
+            return complain_of_value(c, option, optarg, why);
         }
         if (!optarg) {
             take_flag(o, option);
         }
+    }
+    if (o->json && (o->zero || o->long_format)) {
+        return mapped_usage("%s: --json does not go with %s", c->name,
+                            o->zero ? "-0" : "-l");
     }
     o->args = argv + optind;
     o->n_args = argc - optind;

@@ -29,6 +29,7 @@ typedef struct MappedOptions {
     bool dry_run;
     bool zero;
     bool lossy;
+    bool despite_metadata;      /* of another model than --model */
     uint32_t threads;
     const LocalModel *to;
     bool has_owner;
@@ -61,9 +62,5 @@ int mapped_options(MappedOptions *o, const MappedCommand *c, int argc,
 
 /* Says what is wrong with the command line; returns its exit status. */
 int mapped_usage(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
-
-/* An octal mode of at most @max, or a number; false if it is none */
-bool mapped_parse_mode(const char *text, uint32_t *mode);
-bool mapped_parse_id(const char *text, uint32_t *id);
 
 #endif /* FSDEV_MAPPED_OPTIONS_H */

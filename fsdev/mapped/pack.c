@@ -190,6 +190,7 @@ static void pack_data(Pack *p, const MappedEntry *e, int fd)
     bool sparse = archive_entry_sparse_count(p->entry) > 0;
     uint64_t size = e->attr.size;
     uint64_t at = 0;
+    bool said = false;
 
     while (at < size) {
         size_t part = MIN(size - at, BLOCK);
@@ -205,8 +206,12 @@ static void pack_data(Pack *p, const MappedEntry *e, int fd)
         }
         len = RETRY_ON_EINTR(pread(fd, p->buf, part, at));
         if (len <= 0) {
-            mapped_problem(e->share, e->path, len < 0 ? -errno : 0,
-                           "cannot be read to its end; zeros are in its place");
+            if (!said) {
+                mapped_problem(e->share, e->path, len < 0 ? -errno : 0,
+                               "cannot be read to its end; zeros are in its "
+                               "place");
+            }
+            said = true;
             len = part;
             memset(p->buf, 0, len);
         }

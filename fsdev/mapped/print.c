@@ -24,6 +24,8 @@ struct MappedOutput {
 };
 
 static __thread MappedOutput *kept;
+/* Only one thread at a time writes. */
+static int first_error;
 
 static void keep(MappedOutput *out, PartKind kind, const char *bytes,
                  size_t len)
@@ -40,15 +42,29 @@ static void keep(MappedOutput *out, PartKind kind, const char *bytes,
     }
 }
 
+/* Remembers the first error of the output, which nobody else does. */
+static void note_error(bool failed)
+{
+    if (failed && !first_error) {
+        first_error = -errno;
+    }
+}
+
 static void put(PartKind kind, const char *bytes, size_t len)
 {
     if (kind == PART_RESULT) {
-        fwrite(bytes, 1, len, stdout);
+        note_error(fwrite(bytes, 1, len, stdout) < len);
     } else {
         mapped_progress_end();
-        fflush(stdout);
+        note_error(fflush(stdout) != 0);
         fwrite(bytes, 1, len, stderr);
     }
+}
+
+int mapped_print_end(void)
+{
+    note_error(fflush(stdout) != 0);
+    return first_error ? first_error : ferror(stdout) ? -EIO : 0;
 }
 
 static void print(PartKind kind, const char *bytes, size_t len)

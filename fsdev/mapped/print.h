@@ -20,6 +20,9 @@ void mapped_print_bytes(const char *bytes, size_t len);
  */
 void mapped_print_message(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 
+/* Writes what is not yet written: the first error of all output, or 0. */
+int mapped_print_end(void);
+
 MappedOutput *mapped_output_new(void);
 void mapped_output_free(MappedOutput *out);
 size_t mapped_output_size(const MappedOutput *out);

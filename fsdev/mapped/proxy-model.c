@@ -53,6 +53,21 @@ bool mapped_ids_may_give(const LocalModel *model, uint32_t uid, uint32_t gid)
            : mapped_may_give(uid, gid);
 }
 
+bool mapped_ids_can_give(const LocalModel *model, uint32_t uid, uint32_t gid)
+{
+    return mapped_ids_may_give(model, uid, gid) &&
+           (model == &mapped_model_proxy ? mapped_ids_have(uid, gid)
+                                         : mapped_ids_exist(uid, gid));
+}
+
+void mapped_ids_own(const LocalModel *model, uint32_t *uid, uint32_t *gid)
+{
+    bool proxy = model == &mapped_model_proxy;
+
+    *uid = proxy ? uid_inside(geteuid()) : geteuid();
+    *gid = proxy ? gid_inside(getegid()) : getegid();
+}
+
 /* Maps an owner of the guest's in place; one that is IDMAP_NONE stays. */
 static int owner_outside(uint32_t *uid, uint32_t *gid)
 {

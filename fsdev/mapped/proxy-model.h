@@ -50,6 +50,10 @@ int mapped_set_device(const LocalHost *lh, const LocalInode *inode,
 
 /* Whether files of these owners of the guest's can be */
 bool mapped_ids_have(uint32_t uid, uint32_t gid);
+/* Whether this process can make such files, of a model of the host's */
+bool mapped_ids_can_give(const LocalModel *model, uint32_t uid, uint32_t gid);
+/* The guest's ids of this process' own files; IDMAP_NONE if it has none */
+void mapped_ids_own(const LocalModel *model, uint32_t *uid, uint32_t *gid);
 /* mapped_may_give() for files of the guest's, of a model of the host's */
 bool mapped_ids_may_give(const LocalModel *model, uint32_t uid, uint32_t gid);
 

@@ -119,21 +119,43 @@ const LocalModel *mapped_share_tells(const MappedShare *s, bool *both)
 }
 
 /*
- * The model of a share that is being converted, unless the user names one of
- * both; and the other
+ * That nobody knows which model the share is whole for. Who may not read the
+ * root does not know anything of it.
  */
-static void take_mark(MappedShare *s)
+static bool accept_unread_mark(MappedShare *s, ShareUse use, int err)
+{
+    if (err == -EACCES) {
+        return true;
+    }
+    mapped_problem(s, NULL, err, "cannot read the mark of a share that is "
+                   "being converted%s", err != -EINVAL ? "" : ", the root's "
+                   "attribute " MAPPED_MARK ": if no conversion wrote it, "
+                   "remove it (setfattr -x); if a newer " PROGRAM " did, use "
+                   "that");
+    return use == SHARE_READS;
+}
+
+/*
+ * The model of a share that is being converted, unless the user names one of
+ * both; and the other. False after a message
+ */
+static bool take_mark(MappedShare *s, ShareUse use)
 {
     Marker marker;
+    int ret = mapped_marker_get(&s->lh.host, &marker);
 
-    if (mapped_marker_get(&s->lh.host, &marker) < 0 || !marker.step) {
-        return;
+    if (ret < 0) {
+        return accept_unread_mark(s, use, ret);
+    }
+    if (!marker.step) {
+        return true;
     }
     if (!s->lh.model) {
         s->lh.model = mapped_marker_model(&marker);
     }
     s->other = s->lh.model == marker.to ? marker.from : marker.to;
     mapped_marker_clear(&marker);
+    return true;
 }
 
 /* The model of a new share that is only partly there */
@@ -155,7 +177,8 @@ bool mapped_share_agrees(MappedShare *s)
 
     if (told && told != s->lh.model) {
         mapped_problem(s, NULL, 0, "its model is %s, as its metadata tells: it "
-                       "cannot change as one of the model %s",
+                       "cannot change as one of the model %s "
+                       "(--despite-metadata: all the same)",
                        mapped_model_name(told), mapped_model_name(s->lh.model));
         return false;
     }
@@ -250,7 +273,9 @@ bool mapped_share_open(MappedShare *s, const char *dir,
     }
     s->lh.host.readonly = use == SHARE_READS;
     s->lh.model = model;
-    take_mark(s);
+    if (!take_mark(s, use)) {
+        return false;
+    }
     take_copy_mark(s);
     if (!s->lh.model) {
         s->lh.model = mapped_share_tells(s, &both);

@@ -23,6 +23,11 @@
 #include "proxy-model.h"
 
 #define BLOCK           (256 * 1024)
+/*
+ * Of a name in an archive. Guests have deeper trees than a path of the system
+ * can name, but each directory's path stays in memory till the end.
+ */
+#define PATH_LENGTH_MAX (64 * 1024)
 
 typedef struct Later {
     char *path;
@@ -137,9 +142,15 @@ static char *xattr_name(const char *coded)
  * An ACL among the attributes. GNU tar has one there, with numbers, if it is
  * told to (--xattrs-include), and by names of users otherwise.
  */
-static void keep_acl(Later *l, const char *name, const void *value, size_t size)
+static void keep_acl(Unpack *u, Later *l, const char *name, const void *value,
+                     size_t size)
 {
     unsigned i;
+
+    if (size > FS_XATTR_MAX) {
+        mapped_problem(u->s, l->path, -E2BIG, "lost: its attribute %s", name);
+        return;
+    }
 
     for (i = 0; i < G_N_ELEMENTS(l->acl); i++) {
         if (g_str_equal(name, mapped_acl_names[i]) && !l->acl[i] &&
@@ -169,7 +180,7 @@ static void unpack_xattrs(Unpack *u, struct archive_entry *entry,
         } else if (!fs_acl_is_name(name)) {
             mapped_set_xattr(e, name, value, size, false);
         } else if (!S_ISLNK(e->attr.mode)) {
-            keep_acl(l, name, value, size);
+            keep_acl(u, l, name, value, size);
         }
     }
 }
@@ -212,6 +223,11 @@ static void unpack_rest(Unpack *u, struct archive_entry *entry,
             continue;
         }
         l->acl[i] = mapped_acl_unpack(entry, mapped_acl_names[i], &unknown);
+        if (l->acl[i] && l->acl[i]->len > FS_XATTR_MAX) {
+            mapped_problem(u->s, e->path, -E2BIG, "lost: its attribute %s",
+                           mapped_acl_names[i]);
+            g_byte_array_unref(g_steal_pointer(&l->acl[i]));
+        }
         if (unknown) {
             mapped_problem(u->s, e->path, 0, "lost: an ACL that has names of "
                            "users in place of numbers");
@@ -320,10 +336,14 @@ static void unpack_entry(Unpack *u, struct archive_entry *entry)
 {
     const LocalModel *model = u->s->lh.model;
     const char *name = archive_entry_pathname(entry);
-    g_autofree char *path = name ? clean_path(name) : NULL;
+    bool is_long = name && strlen(name) > PATH_LENGTH_MAX;
+    g_autofree char *path = name && !is_long ? clean_path(name) : NULL;
 
     mapped_progress(++u->files);
-    if (!path) {
+    if (is_long) {
+        mapped_problem(u->s, NULL, 0, "left out: a name of %zu bytes in the "
+                       "archive", strlen(name));
+    } else if (!path) {
         mapped_problem(u->s, name, 0, "left out: a name in the archive that "
                        "no file can have");
     } else if (!is_id(archive_entry_uid(entry)) ||

@@ -6,6 +6,7 @@
 _virtfs_mapped()
 {
     local word=$2 before=$3 command=${COMP_WORDS[1]} words= prefix=
+    local root=--root
     local commands='ls stat find set check pack unpack convert'
 
     if [ "$COMP_CWORD" = 1 ]; then
@@ -60,18 +61,23 @@ _virtfs_mapped()
         fi
         ;;
     set)
-        words='--uid --gid --mode --rdev'
+        words='--uid --gid --mode --rdev --despite-metadata'
         ;;
     check)
-        words='--repair --threads'
+        words='--repair --threads --despite-metadata'
+        ;;
+    unpack)
+        words=--despite-metadata
+        root=
         ;;
     convert)
         words='--from --to --dry-run --lossy --owner --threads'
+        root=
         ;;
     esac
     case $word in
     -*)
-        words="$words --model --root --live --uid-map --gid-map --special-files --help"
+        words="$words --model $root --live --uid-map --gid-map --special-files --help"
         COMPREPLY=($(compgen -W "$words" -- "$word"))
         ;;
     *)

@@ -545,6 +545,91 @@ class Bad(mapped_tool.Case):
             self.assertNotIn(b'4294967295', out)
             self.assertNotIn(b'./f', out)
 
+    def test_large(self):
+        """ACLs and names that are too large to keep"""
+        acl = struct.pack('<I', 2) + b''.join(
+            struct.pack('<HHI', tag, 7, number) for tag, number in (
+                (1, -1 & 0xffffffff), *((2, i) for i in range(9000)),
+                (4, 0xffffffff), (16, 0xffffffff), (32, 0xffffffff)))
+        text = 'user::rwx,group::r-x,other::r-x,mask::rwx,' + ','.join(
+            f'user:{i}:rwx' for i in range(9000))
+        long = 'x/' * 40000 + 'name'
+        err = self.unpack(
+            item('d', tarfile.DIRTYPE, mode=0o755, pax_headers={
+                'SCHILY.xattr.system.posix_acl_default':
+                os.fsdecode(acl)}),
+            item('f', data=b'x', pax_headers={'SCHILY.acl.access': text}),
+            item(long, data=b'x'), item('last', data=b'x'))
+        self.assertIn('f: lost: its attribute system.posix_acl_access: '
+                      'Argument list too long', err)
+        self.assertIn('d: lost: its attribute system.posix_acl_default: '
+                      'Argument list too long', err)
+        self.assertIn(f'left out: a name of {len(long)} bytes in the archive',
+                      err)
+        self.assertEqual(err.count('\n'), 3, err[:3000])
+        self.assertTrue((self.share / 'last').exists())
+        self.assertFalse((self.share / 'x').exists())
+
+    def test_unread(self):
+        """One message of a file that cannot be read, however large it is"""
+        if not shutil.which('strace'):
+            self.skipTest('no strace')
+        for name in 'large', 'more':
+            self.put(self.share / name, b'x' * (4 << 20))
+        done = subprocess.run(
+            ['strace', '-o', '/dev/null', '-P', self.share / 'large', '-e',
+             'inject=pread64:error=EIO', self.program, 'pack', '--model',
+             'mapped', self.share], capture_output=True, check=False,
+            timeout=60, env={**os.environ, 'LC_ALL': 'C'}, **self.who())
+        if b'strace' in done.stderr:
+            self.skipTest(f'no strace here: {done.stderr}')
+        self.assertEqual(done.stderr.count(
+            b'large: cannot be read to its end; zeros are in its place: '
+            b'Input/output error\n'), 1, done.stderr)
+        self.assertEqual(done.returncode, 1)
+        found = members(done.stdout)
+        self.assertEqual(found[b'large'][-1], bytes(4 << 20))
+        self.assertEqual(found[b'more'][-1], b'x' * (4 << 20))
+
+    def test_implied(self):
+        """A directory that the archive has no entry for, where this user cannot
+        make one of root's"""
+        uid, gid = self.owner if self.root else (os.geteuid(), os.getegid())
+        if uid == 0:
+            self.skipTest('root can')
+        self.quiet('unpack', '--model', 'passthrough', self.share,
+                   data=archive(item('a/b/f', data=b'x', uid=uid, gid=gid)))
+        for name in 'a', 'a/b':
+            st = os.stat(self.share / name)
+            self.assertEqual((st.st_uid, st.st_gid), (uid, gid))
+        proxy = self.new('proxy')
+        self.quiet('unpack', '--model', 'proxy', '--uid-map', f'5:{uid}:1',
+                   '--gid-map', f'6:{gid}:1', proxy,
+                   data=archive(item('a/f', data=b'x', uid=5, gid=6)))
+        self.assertEqual(os.stat(proxy / 'a').st_uid, uid)
+
+    def test_despite_metadata(self):
+        """A share of passthrough that has mapped shares in it"""
+        uid, gid = self.owner if self.root else (os.geteuid(), os.getegid())
+        inner = self.share / 'inner'
+        self.by_user(inner.mkdir)
+        self.views(inner, uid=1, gid=1, mode=0o40755)
+        self.put(self.share / 'f', b'x')
+        data = archive(item('new', data=b'x', uid=uid, gid=gid))
+        model = '--model', 'passthrough'
+        for words in (('unpack', *model, self.share),
+                      ('set', *model, '--root', self.share, '--mode', '640',
+                       self.share / 'f')):
+            _, err = self.run_it(*words, data=data, expect=1)
+            self.assertIn('its model is mapped-xattr, as its metadata tells: '
+                          'it cannot change as one of the model passthrough '
+                          '(--despite-metadata: all the same)', err)
+            self.quiet(*words[:1], '--despite-metadata', *words[1:], data=data)
+        self.assertEqual((self.share / 'new').read_bytes(), b'x')
+        self.assertEqual(os.stat(self.share / 'f').st_mode, 0o100640)
+        self.assertEqual(os.getxattr(inner, 'user.virtfs.uid'),
+                         bytes((1, 0, 0, 0)))
+
 
 if __name__ == '__main__':
     unittest.main()

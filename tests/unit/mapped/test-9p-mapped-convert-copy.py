@@ -163,9 +163,25 @@ class Copy(Share):
             self.quiet(*words)
             self.quiet('check', new)
             # A guest's own file of that name says nothing.
-            self.put(new / STAGING, model.encode())
-            self.view(model, new / STAGING, 0o100644, 0, 0)
-            self.assertIn(STAGING.encode(), self.quiet('ls', new))
+            for name in (model, OTHER[model], 'passthrough', 'proxy'):
+                self.put(new / STAGING, name.encode())
+                self.view(model, new / STAGING, 0o100644, 0, 0)
+                self.assertIn(STAGING.encode(), self.quiet('ls', new))
+                self.quiet('set', '--uid', '1', new / 'host-link')
+
+    def test_guests_mark(self):
+        """A passthrough guest's own file of that name: the message names it."""
+        self.put(self.share / 'f', b'x')
+        self.put(self.share / STAGING, b'passthrough')
+        model = '--model', 'passthrough'
+        for words in (('pack', *model, self.share),
+                      ('set', *model, '--mode', '600', self.share / 'f')):
+            _, err = self.run_it(*words, expect=1)
+            self.assertIn('not whole: finish that first (its file '
+                          f'{STAGING} says so; if a guest of passthrough or '
+                          'proxy has made that, remove it)', err)
+        os.unlink(self.share / STAGING)
+        self.quiet('pack', *model, self.share)
 
     def test_full(self):
         """A file system that is full: it says so, and can go on elsewhere"""

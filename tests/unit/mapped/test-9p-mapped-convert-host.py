@@ -215,6 +215,69 @@ class Host(Share):
         self.as_root = True
         self.assertEqual(self.state_of(MODELS[0]), before)
 
+    def stopped(self, path, *words):
+        """Runs a conversion that fails for a file, as that is read-only"""
+        subprocess.run(['mount', '--bind', path, path], check=True)
+        try:
+            subprocess.run(['mount', '-o', 'remount,ro,bind', path],
+                           check=True)
+            _, err = self.run_it('convert', *words, self.share, expect=1)
+        finally:
+            subprocess.run(['umount', path], check=True)
+        self.assertIn('Read-only file system', err)
+        self.assertTrue(self.is_stopped())
+        return err
+
+    def test_owner_back(self):
+        """Root goes back, and the files are the user's again."""
+        self.fill(MODELS[0])
+        (self.share / 'host-link').unlink()
+        before = self.state_of(MODELS[0])
+        self.stopped(self.share / 'd6/f6', '--to', 'passthrough')
+        self.quiet('convert', '--to', MODELS[0], self.share)
+        self.standing_in()
+        self.assertEqual(self.state_of(MODELS[0]), before)
+
+    def test_owner_on(self):
+        """Root goes on, without a word of the owner."""
+        self.fill(MODELS[0])
+        (self.share / 'host-link').unlink()
+        before = self.state_of(MODELS[0])
+        self.convert(MODELS[0], 'passthrough')
+        self.stopped(self.share / 'd6/f6', '--from', 'passthrough', '--to',
+                     MODELS[0], *OWNER)
+        self.quiet('convert', '--to', MODELS[0], self.share)
+        self.standing_in()
+        self.assertEqual(self.state_of(MODELS[0]), before)
+
+    def test_owner_changed(self):
+        """A later --owner counts for all files."""
+        self.fill(MODELS[0])
+        (self.share / 'host-link').unlink()
+        before = self.state_of(MODELS[0])
+        self.convert(MODELS[0], 'passthrough')
+        self.stopped(self.share / 'd6/f6', '--from', 'passthrough', '--to',
+                     MODELS[0], '--owner', '7:8')
+        self.quiet('convert', '--to', MODELS[0], *OWNER, self.share)
+        self.standing_in()
+        self.assertEqual(self.state_of(MODELS[0]), before)
+
+    def test_owner_unknown(self):
+        """An older version's mark has no owner: root must name one."""
+        self.fill(MODELS[0])
+        (self.share / 'host-link').unlink()
+        before = self.state_of(MODELS[0])
+        for mark in ('copy mapped-xattr passthrough',
+                     'copy mapped-xattr passthrough host'):
+            os.setxattr(self.share, MARK, mark.encode())
+            _, err = self.run_it('convert', '--to', MODELS[0], self.share,
+                                 expect=1)
+            self.assertIn('name that user with --owner UID:GID', err)
+            self.assertEqual(os.getxattr(self.share, MARK), mark.encode())
+        self.quiet('convert', '--to', MODELS[0], *OWNER, self.share)
+        self.standing_in()
+        self.assertEqual(self.state_of(MODELS[0]), before)
+
     def killed(self, model, host):
         """Conversions of one pair, killed and turned round"""
         self.share = self.new(f'{model}-{host}')

@@ -5,6 +5,8 @@ model remains, and a conversion that is killed at any moment leaves a share that
 is whole for one of both models, and can go on or go back."""
 
 import os
+import re
+import subprocess
 import unittest
 
 import mapped_tool
@@ -116,7 +118,10 @@ class Convert(Share):
         self.assertEqual(err.splitlines(), [
             f'virtfs-mapped: {self.share}/{name}: in the place of the old '
             "model's metadata is a directory with files in it: move it away, "
-            'and start again' for name in ('d1', 'd2')])
+            'and start again' for name in ('d1', 'd2')] + [
+            f'virtfs-mapped: {self.share}: all of the model mapped-xattr is '
+            'there, and some of the model mapped-file is left; start again, or '
+            'go back with --to mapped-file'])
         self.same(changed)
         for i, place in enumerate(places):
             place.rename(aside / f'moved{i}')
@@ -175,6 +180,51 @@ class Convert(Share):
             _, err = self.run_it('convert', '--to', MODELS[1], self.share,
                                  expect=1)
             self.assertIn('cannot read the mark', err)
+
+    def test_unknown_mark(self):
+        """A mark of another version: nothing changes, and readers say so."""
+        self.fill(MODELS[0])
+        self.view(MODELS[0], self.share / 'd0/f0', 0o100600, 5, 6)
+        os.setxattr(self.share, MARK, b'new-step mapped-xattr mapped-file')
+        model = '--model', MODELS[0]
+        before = self.run_it('ls', *model, '-lR', self.share, expect=1)
+        for words in (('set', *model, '--root', self.share, '--uid', '99',
+                       self.share / 'd0/f0'),
+                      ('check', *model, '--repair', self.share),
+                      ('unpack', *model, self.share),
+                      ('convert', '--from', MODELS[0], '--to', MODELS[1],
+                       self.share),
+                      ('ls', *model, self.share), ('pack', *model, self.share),
+                      ('convert', '--from', MODELS[0], '--to', MODELS[1],
+                       self.share, self.new('new'))):
+            _, err = self.run_it(*words, expect=1)
+            self.assertIn(': cannot read the mark of a share that is being '
+                          'converted, the root\'s attribute user.virtfs.convert'
+                          ': if no conversion wrote it, remove it (setfattr '
+                          '-x); if a newer virtfs-mapped did, use that', err)
+        self.assertEqual(self.run_it('ls', *model, '-lR', self.share, expect=1),
+                         before)
+        self.assertEqual(os.listdir(self.folder / 'new'), [])
+
+    def test_synced(self):
+        """The mark changes when all file systems of the share are written."""
+        if not self.root:
+            self.skipTest('only root can mount')
+        self.as_root = True
+        self.fill(MODELS[0])
+        inner = self.share / 'd1/inner'
+        self.by_user(inner.mkdir)
+        subprocess.run(['mount', '-t', 'tmpfs', 'none', inner], check=True)
+        self.addCleanup(subprocess.run, ['umount', inner], check=True)
+        self.put(inner / 'f')
+        calls = self.trace('syncfs,setxattr,fsetxattr,removexattr,fremovexattr',
+                           'convert', '--to', MODELS[1], self.share)
+        steps = re.split(r'[^\n]*"user.virtfs.convert"[^\n]*', calls)
+        self.assertEqual(len(steps), 4, calls)
+        for step in steps[1:3]:
+            self.assertRegex(step, r'syncfs\(\d+<[^>]*/d1/inner[^>]*>')
+            self.assertRegex(step, r'syncfs\(\d+<' + re.escape(
+                str(self.share)) + '>')
 
     def test_inside(self):
         """A directory of a share is no share: what is above it stays."""

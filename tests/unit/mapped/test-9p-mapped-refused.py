@@ -85,6 +85,32 @@ class Models(Share):
             self.put(path / 'own')
         self.quiet('check', '--model', MODELS[0], self.share)
 
+    def test_files_in_folder(self):
+        """A guest may have files in such a folder, and so may others."""
+        for name, view in (('guests', True), ('text', False), ('dir', False)):
+            with self.subTest(name=name):
+                self.share = self.new(name)
+                self.fill(MODELS[0])
+                self.damage(MODELS[1])
+                folder = self.share / 'd1' / FOLDER
+                if name == 'dir':
+                    self.by_user((folder / name).mkdir)
+                else:
+                    self.put(folder / name, b'virtfs.uid=1\n' if view
+                             else b'an own text\n')
+                if view:
+                    self.views(folder / name, mode=0o100644, uid=0, gid=0)
+                before = sorted(folder.iterdir())
+                out = self.quiet('check', '--model', MODELS[0], '--repair',
+                                 self.share, expect=1).decode()
+                self.assertEqual(sorted(folder.iterdir()), before)
+                self.assertIn(f'd1/{FOLDER}/{name}: it has the place of '
+                              'metadata of the model mapped-file, and is none: '
+                              'the guest, which sees it', out)
+                self.assertIn(f'd1/{FOLDER}/{name}: this cannot be mended', out)
+                # What is only metadata goes.
+                self.assertFalse((self.share / ROOT).exists())
+
     def test_convert(self):
         """A conversion would destroy one of both."""
         for model, other in OTHER.items():
@@ -147,8 +173,8 @@ class Ids(Share):
     def test_other(self):
         """Other ones are refused, in both directions."""
         mark = self.stop()
-        self.assertRegex(mark, f'^(copy|drop) {MODELS[0]} proxy uid={UIDS} '
-                         f'gid={GIDS}$')
+        self.assertRegex(mark, f'^(copy|drop) {MODELS[0]} proxy '
+                         f'owner={USER}:{USER} uid={UIDS} gid={GIDS}$')
         other = '--uid-map', '0:300000:65536', '--gid-map', GIDS
         for to in 'proxy', MODELS[0]:
             _, err = self.run_it('convert', '--to', to, *other, self.share,

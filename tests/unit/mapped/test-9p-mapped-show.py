@@ -254,9 +254,60 @@ class Completed(mapped_tool.Case):
                 (('ls', '--special-files', 'h'), 'host'),
                 (('find', '-0'), '-0'), (('find', '.', '!'), '!'),
                 (('find', '.', '!', '-t'), '-type'),
-                (('find', '.', '-type', ''), 'f d l p s c b')):
+                (('find', '.', '-type', ''), 'f d l p s c b'),
+                (('ls', '--roo'), '--root'), (('unpack', '--roo'), ''),
+                (('convert', '--roo'), ''),
+                (('set', '--desp'), '--despite-metadata'),
+                (('unpack', '--desp'), '--despite-metadata')):
             with self.subTest(words=words):
                 self.assertEqual(self.completes(*words), said.split())
+
+
+class Messages(mapped_tool.Case):
+    """What is said of a wrong command line, and of output that fails"""
+
+    def test_values(self):
+        """The option that has the value, and the reason if there is one"""
+        for words, said in (
+                (('set', '--uid', 'x'), "set: --uid: 'x' is not a valid value"),
+                (('set', '--gid', '1', '--mode', '9'),
+                 "set: --mode: '9' is not a valid value"),
+                (('ls', '--threads', '0'),
+                 "ls: --threads: '0' is not a valid value"),
+                (('ls', '--uid-map', '0:1'),
+                 "ls: --uid-map: '0:1' is not INSIDE:OUTSIDE:COUNT"),
+                (('ls', '--gid-map', '0:1:5,3:9:1'), 'ls: --gid-map: ')):
+            with self.subTest(words=words):
+                _, err = self.run_it(*words, self.share, expect=2)
+                self.assertTrue(err.startswith(f'virtfs-mapped: {said}'), err)
+        self.assertIn('overlap', err)
+
+    def test_both_formats(self):
+        """Two formats of one output"""
+        for words in (('find', '--json', '-0'), ('find', '--print0', '--json'),
+                      ('ls', '--json', '-l')):
+            _, err = self.run_it(*words, self.share, expect=2)
+            self.assertIn(f'{words[0]}: --json does not go with ', err)
+
+    def test_output_fails(self):
+        """The reason is that of the first failure, also if the end works."""
+        if not shutil.which('strace'):
+            self.skipTest('no strace')
+        for i in range(2000):
+            self.put(self.share / f'{i}-{"x" * 100}')
+        out = self.folder / 'out'
+        with open(out, 'wb') as file:
+            done = subprocess.run(
+                ['strace', '-o', '/dev/null', '-P', out, '-e',
+                 'inject=write:error=EDQUOT:when=1', self.program, 'ls',
+                 '--model', 'mapped', self.share], stdout=file,
+                stderr=subprocess.PIPE, check=False, timeout=60,
+                env={**os.environ, 'LC_ALL': 'C'}, **self.who())
+        if b'strace' in done.stderr:
+            self.skipTest(f'no strace here: {done.stderr}')
+        self.assertEqual(done.stderr, b'virtfs-mapped: cannot write the '
+                         b'output: Disk quota exceeded\n')
+        self.assertEqual(done.returncode, 1)
 
 
 class Changed(mapped_tool.Case):
