@@ -223,6 +223,7 @@ void host_fd_set(HostFd *h, int fd)
     assert(h->fd < 0 && fd >= 0);
     host_limit_seen(fd);
     h->fd = host_limit_place(fd);
+    host_pool_hold(h->fd);
     count_handles(share(), 1);
     if (in_list(h)) {
         QTAILQ_INSERT_TAIL(&share()->lru, h, lru);
@@ -306,7 +307,7 @@ void host_fd_drop(HostFd *h)
     } else {
         count_handles(share(), -1);
     }
-    host_pool_close(h->fd);
+    host_pool_close_held(h->fd);
     h->fd = -1;
 }
 

@@ -270,65 +270,93 @@ bool host_is_unnamed(int fd)
 }
 
 /*
- * File systems that exports hold: {device number: number of holds}. The lock is
- * held only to look and to change it.
+ * File systems of which descriptors are held: Holds, by their first field. The
+ * lock is kept only to look and to change it.
  */
+typedef struct Hold {
+    gint64 dev;
+    unsigned n;
+} Hold;
+
 static struct {
     GMutex lock;
     GHashTable *holds;
 } held;
 
-static void hold_dev(uint64_t dev, int change)
+void host_pool_hold_dev(uint64_t dev)
 {
-    int64_t key = dev;
-    guint n;
+    Hold *hold;
 
     g_mutex_lock(&held.lock);
     if (!held.holds) {
         held.holds = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
                                            NULL);
     }
-    n = GPOINTER_TO_UINT(g_hash_table_lookup(held.holds, &key)) + change;
-    if (n) {
-        g_hash_table_insert(held.holds, g_memdup2(&key, sizeof(key)),
-                            GUINT_TO_POINTER(n));
-    } else {
-        g_hash_table_remove(held.holds, &key);
+    hold = g_hash_table_lookup(held.holds, &dev);
+    if (!hold) {
+        hold = g_new0(Hold, 1);
+        hold->dev = dev;
+        g_hash_table_add(held.holds, hold);
     }
+    hold->n++;
     g_mutex_unlock(&held.lock);
 }
 
-void host_pool_hold_dev(uint64_t dev)
+/* Adds @change, 0 or -1. Whether the file system is held then. */
+static bool change_hold(uint64_t dev, int change)
 {
-    hold_dev(dev, 1);
-}
-
-void host_pool_release_dev(uint64_t dev)
-{
-    hold_dev(dev, -1);
-}
-
-static bool is_held(uint64_t dev)
-{
-    int64_t key = dev;
-    bool is;
+    Hold *hold;
+    bool is = false;
 
     g_mutex_lock(&held.lock);
-    is = held.holds && g_hash_table_contains(held.holds, &key);
+    hold = held.holds ? g_hash_table_lookup(held.holds, &dev) : NULL;
+    if (hold) {
+        hold->n += change;
+        is = hold->n > 0;
+        if (!is) {
+            g_hash_table_remove(held.holds, &dev);
+        }
+    }
     g_mutex_unlock(&held.lock);
     return is;
 }
 
-void host_pool_close(int fd)
+void host_pool_release_dev(uint64_t dev)
+{
+    change_hold(dev, -1);
+}
+
+void host_pool_hold(int fd)
+{
+    uint64_t dev = 0;
+
+    look_at_names(fd, &dev);
+    host_pool_hold_dev(dev);
+}
+
+/* @change: see change_hold() */
+static void pool_close(int fd, int change)
 {
     int flags = fcntl(fd, F_GETFL);
     uint64_t dev = 0;
+    bool unnamed = look_at_names(fd, &dev);
+    bool is_held = change_hold(dev, change);
 
-    if (look_at_names(fd, &dev) || !(flags & O_PATH) || !is_held(dev)) {
+    if (unnamed || !is_held || !(flags & O_PATH)) {
         host_pool_post(dev, close_work, GINT_TO_POINTER(fd));
     } else {
         close(fd);
     }
+}
+
+void host_pool_close(int fd)
+{
+    pool_close(fd, 0);
+}
+
+void host_pool_close_held(int fd)
+{
+    pool_close(fd, -1);
 }
 
 bool coroutine_fn host_again(HostAgain *again, int *ret)

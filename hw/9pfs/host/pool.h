@@ -46,19 +46,20 @@ void host_pool_post(uint64_t dev, ThreadPoolFunc *func, void *opaque);
 bool host_is_unnamed(int fd);
 
 /*
- * The caller has a descriptor of the file system @dev, and keeps it until
- * host_pool_release_dev(). Any thread.
- */
-void host_pool_hold_dev(uint64_t dev);
-void host_pool_release_dev(uint64_t dev);
-
-/*
  * Closes a descriptor: here, or in a thread if close(2) may take long. An open
  * file's may ask a server. An O_PATH descriptor's may free a file
  * (host_is_unnamed()), or end a file system that has been unmounted lazily,
- * unless the file system is held. Any thread.
+ * unless the file system is held. Any thread, as the next.
  */
 void host_pool_close(int fd);
+
+/* The caller has a descriptor of the file system @dev, until it releases it. */
+void host_pool_hold_dev(uint64_t dev);
+void host_pool_release_dev(uint64_t dev);
+
+/* The same for the file system of @fd, which the second one closes. */
+void host_pool_hold(int fd);
+void host_pool_close_held(int fd);
 
 /*
  * Another process holds what an operation needs (-EAGAIN), a lease or the

@@ -206,24 +206,35 @@ static bool is_open(int fd)
 }
 
 /*
- * The last descriptor of a file that has a name is closed at once. Without a
- * name, a thread closes it; here all that it may have are at work.
+ * The last descriptor of a file that has a name, on a file system that is held,
+ * is closed at once. Otherwise a thread closes it; here all that it may have
+ * are at work.
  */
 static void test_close(void)
 {
+    static const struct {
+        bool named, held;
+    } cases[] = { { true, true }, { true, false }, { false, true } };
     g_autofree char *path = NULL;
     struct stat st;
-    unsigned i, named;
+    unsigned i, k;
 
-    for (named = 0; named < 2; named++) {
+    for (k = 0; k < ARRAY_SIZE(cases); k++) {
         int file = g_file_open_tmp("test-9p-pool-XXXXXX", &path, NULL);
         int fd = open(path, O_PATH | O_CLOEXEC);
         HostFd h;
 
         g_assert_cmpint(fstat(fd, &st), ==, 0);
         close(file);
-        if (!named) {
+        if (!cases[k].named) {
             g_assert_cmpint(unlink(path), ==, 0);
+        }
+        /* Two exports hold it, and one lets go. */
+        host_pool_hold_dev(st.st_dev);
+        host_pool_hold_dev(st.st_dev);
+        host_pool_release_dev(st.st_dev);
+        if (!cases[k].held) {
+            host_pool_release_dev(st.st_dev);
         }
         g_mutex_lock(&gate);
         for (i = 0; i < SHARE; i++) {
@@ -235,12 +246,15 @@ static void test_close(void)
         fd = h.fd;
         host_fd_drop(&h);
         g_assert_cmpint(h.fd, ==, -1);
-        g_assert_true(is_open(fd) == !named);
+        g_assert_true(is_open(fd) == !(cases[k].named && cases[k].held));
         g_mutex_unlock(&gate);
         while (is_open(fd)) {
             g_usleep(100);      /* the test times out */
         }
         wait_working(0);
+        if (cases[k].held) {
+            host_pool_release_dev(st.st_dev);
+        }
         unlink(path);
         g_free(g_steal_pointer(&path));
     }
