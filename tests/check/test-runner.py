@@ -311,7 +311,7 @@ class Shares(unittest.TestCase):
             table, name = place.split('/')
             runs = [e for e in ('local', 'local-iothread', 'local-mapped',
                                 'local-mapped-file', 'local-mapped-storage',
-                                'proxy', 'new')
+                                'proxy', 'proxy-rootless', 'new')
                     if qtests.brief('/x86_64/pc/virtio-9p-pci-tests/'
                                     f'{table}/{e}/{name}')]
             self.assertEqual(runs, sorted(exports))
