@@ -30,6 +30,7 @@ typedef struct Copy {
     bool again;                 /* an earlier try was stopped */
     bool trusts;                /* ... and what it has made is there */
     bool full;                  /* no more can be written */
+    int root;                   /* the new one: knows of errors since then */
 } Copy;
 
 static MappedMaker *take_maker(Copy *c)
@@ -397,22 +398,21 @@ static bool begin(Copy *c)
     if (ret == 0 && !c->again) {
         ret = write_mark(c);
     }
+    if (ret == 0) {
+        ret = c->root = hostfs_open(hfs, hfs->root, O_RDONLY | O_DIRECTORY);
+    }
     if (ret < 0) {
         mapped_problem(c->to, NULL, ret, "cannot begin");
     }
-    return ret == 0;
+    return ret >= 0;
 }
 
 static void finish(Copy *c, const MappedEntry *from)
 {
     const HostFs *hfs = &c->to->lh.host;
-    int fd = hostfs_open(hfs, hfs->root, O_RDONLY | O_DIRECTORY);
     MappedEntry root;
-    int ret = fd < 0 ? fd : syncfs(fd) < 0 ? -errno : 0;
+    int ret = syncfs(c->root) < 0 ? -errno : 0;
 
-    if (fd >= 0) {
-        close(fd);
-    }
     if (ret == 0) {
         ret = hostfs_unlink(hfs, hfs->root, MAPPED_STAGING, false, -1);
     }
@@ -448,6 +448,7 @@ static void copy(Copy *c, const MappedEntry *from)
     } else {
         mapped_say(c->to, NULL, 0, "it is not whole; start again to go on");
     }
+    close(c->root);
 }
 
 /* The new directory and all that is made in it belong to --owner. */

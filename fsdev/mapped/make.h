@@ -40,9 +40,10 @@ int mapped_make_place(MappedMaker *m, const char *path, MappedEntry *e);
 
 /*
  * Makes a file at the place @e, and opens it there; make->name does not count.
- * mapped_make_end() must follow, after all else of the file. A regular file is
- * open for writing in *@fd, too, else that is -1. If there is a directory and
- * one shall be, that stays, with another owner and mode.
+ * If the maker keeps_old, mapped_make_end() must follow, after all else of the
+ * file. A regular file is open for writing in *@fd, too, else that is -1. If
+ * there is a directory and one shall be, that stays, with another owner and
+ * mode.
  */
 int mapped_make(MappedMaker *m, const FsMakeArgs *make, MappedEntry *e,
                 int *fd);
