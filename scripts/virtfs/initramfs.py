@@ -100,7 +100,7 @@ def _which(name, root=None):
     raise Fail(f'{name} is not installed')
 
 
-def _libraries(program):
+def libraries(program):
     """The shared libraries of a program, and its loader."""
     out = subprocess.run(['ldd', program], capture_output=True, text=True,
                          env={**os.environ, 'LC_ALL': 'C'})
@@ -117,7 +117,7 @@ def _add_programs(archive):
     programs += [('usr/bin/' + tool, _which(tool)) for tool in TOOLS]
     for name, path in programs:
         archive.file(name, _read(path), 0o755)
-        for library in _libraries(path):
+        for library in libraries(path):
             archive.file(library, _read(library), 0o755)
 
 

@@ -110,9 +110,10 @@ def archive(suite=SUITE, names=PACKAGES, kind='', prepare=None, inputs=()):
             raise Fail(str(e)) from None
 
 
-def image():
-    """Makes a read-only ext4 image of the system; returns its path."""
-    source = archive()
+def image(names=PACKAGES, kind='', free=0):
+    """Makes an ext4 image of the system, for guests that do not keep changes;
+    returns its path. names, kind: see archive(); free: MiB of further space"""
+    source = archive(names=names, kind=kind)
     cache = fetch.Cache.of_user()
     path = cache.get(source.name.replace('.tar', '.ext4'))
     if path:
@@ -125,8 +126,8 @@ def image():
         root.mkdir()
         real(source, root)
         made = pathlib.Path(work, source.name.replace('.tar', '.ext4'))
-        # Guests only read it: no journal, and little free space
-        size = source.stat().st_size * 5 // 4
+        # No journal, and little free space
+        size = source.stat().st_size * 5 // 4 + (free << 20)
         done = subprocess.run(
             ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0',
              '-d', root, made, f'{size // 1024}k'],
