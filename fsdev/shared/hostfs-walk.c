@@ -224,6 +224,26 @@ static int lookup_and_cross(const HostFs *hfs, int dir, const char *name)
     return fd;
 }
 
+unsigned char hostfs_entry_type(const HostFs *hfs, int dir, const char *name,
+                                unsigned char type)
+{
+    FsAttr attr;
+    int fd, ret;
+
+    if (!hfs->maps_devices || type == DT_UNKNOWN ||
+        special_file_entry_type(dir, name, type) == type) {
+        return type;
+    }
+    /* The file system of another file, mounted there, may not answer. */
+    fd = hostfs_lookup(hfs, dir, name, RESOLVE_NO_XDEV);
+    if (fd < 0) {
+        return DT_UNKNOWN;
+    }
+    ret = hostfs_view(hfs, fd, &attr);
+    close(fd);
+    return ret < 0 ? DT_UNKNOWN : IFTODT(attr.mode);
+}
+
 /* One step of a walk by a name. In 9P, "." names nothing. */
 static int walk_down(const HostFs *hfs, int dir, const char *name,
                      HostWait wait)
@@ -275,26 +295,6 @@ typedef struct Trail {
     Stop stops[FS_WALK_MAX + 1];
     unsigned n;
 } Trail;
-
-unsigned char hostfs_entry_type(const HostFs *hfs, int dir, const char *name,
-                                unsigned char type)
-{
-    FsAttr attr;
-    int fd;
-
-    if (!hfs->maps_devices || type == DT_UNKNOWN ||
-        special_file_entry_type(dir, name, type) == type) {
-        return type;
-    }
-    /* The file system of another file, mounted there, may not answer. */
-    fd = hostfs_is_mount(dir, name) ? -EXDEV :
-         hostfs_step(hfs, dir, name, HOST_WAIT_POOL, &attr);
-    if (fd < 0) {
-        return DT_UNKNOWN;
-    }
-    close(fd);
-    return IFTODT(attr.mode);
-}
 
 /* One step from @dir, as hostfs_step() */
 static int walk_step(const HostFs *hfs, Climb *c, Trail *t, int dir,

@@ -47,7 +47,7 @@ static void end(Test *t)
     fsdev_end(t);
 }
 
-/* Entries of test_many(): the first and the last ones, and a few */
+/* Entries of make_many(): the first and the last ones, and a few */
 static bool is_device(unsigned i)
 {
     return i < 5 || i >= MANY - 5 || i % 150 == 0;
@@ -141,9 +141,24 @@ static void test_devices(void *obj, void *data, QGuestAllocator *alloc)
     end(&t);
 }
 
+/* Devices at the beginning and end of a directory, and a few more */
+static void make_many(Test *t)
+{
+    unsigned i;
+
+    for (i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("%0200u", i);
+
+        ok(p9c_mknod(t->c, DFID, name, is_device(i) ? S_IFCHR | 0600 :
+                     S_IFREG | 0600, 0, 0, 0, NULL));
+    }
+    ok(p9c_walk_to(t->c, ROOT, 3, ""));
+    ok(p9c_lopen(t->c, 3, P9C_O_DIRECTORY, NULL, NULL));
+}
+
 /*
- * A directory of several blocks (HOST_DIR_BLOCK), with devices at its beginning
- * and end: each entry once, with its type, however small the replies are.
+ * A directory of several blocks (HOST_DIR_BLOCK): each entry once, with its
+ * type, however small the replies are, and again in a second pass.
  */
 static void test_many(void *obj, void *data, QGuestAllocator *alloc)
 {
@@ -152,18 +167,10 @@ static void test_many(void *obj, void *data, QGuestAllocator *alloc)
     Test t;
 
     start(&t, data);
-    for (i = 0; i < MANY; i++) {
-        g_autofree char *name = g_strdup_printf("%0200u", i);
+    make_many(&t);
+    for (k = 0; k < 2 * G_N_ELEMENTS(sizes); k++) {
+        g_autoptr(GPtrArray) entries = p9c_readdir_all(t.c, 3, sizes[k / 2]);
 
-        ok(p9c_mknod(t.c, DFID, name, is_device(i) ? S_IFCHR | 0600 :
-                     S_IFREG | 0600, 0, 0, 0, NULL));
-    }
-    for (k = 0; k < G_N_ELEMENTS(sizes); k++) {
-        g_autoptr(GPtrArray) entries = NULL;
-
-        ok(p9c_walk_to(t.c, ROOT, 3, ""));
-        ok(p9c_lopen(t.c, 3, P9C_O_DIRECTORY, NULL, NULL));
-        entries = p9c_readdir_all(t.c, 3, sizes[k]);
         /* With . and .. */
         g_assert_cmpuint(entries->len, ==, MANY + 2);
         for (i = 0; i < MANY; i++) {
@@ -172,8 +179,31 @@ static void test_many(void *obj, void *data, QGuestAllocator *alloc)
             g_assert_cmpint(p9c_dirent_find(entries, name)->type, ==,
                             is_device(i) ? DT_CHR : DT_REG);
         }
-        ok(p9c_clunk(t.c, 3));
     }
+    ok(p9c_clunk(t.c, 3));
+    end(&t);
+}
+
+/* The helper dies while the guest lists: the open directory has the rest. */
+static void test_lost(void *obj, void *data, QGuestAllocator *alloc)
+{
+    g_autoptr(GPtrArray) before = NULL, after = NULL;
+    unsigned i;
+    Test t;
+
+    start(&t, data);
+    make_many(&t);
+    before = p9c_readdir_all(t.c, 3, 700);
+    p9_host_signal_helpers(SIGKILL);
+    after = p9c_readdir_all(t.c, 3, 700);
+    g_assert_cmpuint(after->len, ==, before->len);
+    for (i = 0; i < MANY; i++) {
+        g_autofree char *name = g_strdup_printf("%0200u", i);
+
+        g_assert_cmpint(p9c_dirent_find(after, name)->type, ==,
+                        is_device(i) ? DT_UNKNOWN : DT_REG);
+    }
+    ok(p9c_clunk(t.c, 3));
     end(&t);
 }
 
@@ -216,6 +246,7 @@ static void register_tests(void)
     qos_add_test("helper-devices/many", "virtio-9p-pci", test_many, &with);
     qos_add_test("helper-devices/many/asked", "virtio-9p-pci", test_many,
                  &without);
+    qos_add_test("helper-devices/lost", "virtio-9p-pci", test_lost, &with);
     qos_add_test("helper-devices/retyped", "virtio-9p-pci", test_retyped,
                  &with);
     qos_add_test("helper-devices/retyped/asked", "virtio-9p-pci", test_retyped,

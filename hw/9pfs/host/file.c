@@ -360,44 +360,53 @@ static int readdir_work(void *opaque)
     return len;
 }
 
-/*
- * Takes the block from the list, which has all types, if that works. Otherwise
- * it stays as it is, with @len bytes.
- */
-static int coroutine_fn host_dir_list_types(FsCall *call, HostFile *f,
-                                            HostDir *dir, int len)
+/* Fills @buf as readdir_work() does, but from the list. */
+static int coroutine_fn host_dir_list(FsCall *call, HostFile *f, HostDir *dir,
+                                      uint8_t *buf)
 {
-    uint8_t *buf = g_malloc(HOST_DIR_BLOCK);
     int ret = f->list(call, f->file.node, dir->next, buf, HOST_DIR_BLOCK);
 
-    if (ret > 0) {
-        /* The list may end elsewhere than what the descriptor gave. */
+    if (ret >= 0) {
+        /* It may end elsewhere than what the descriptor would give. */
         dir->seek = true;
         dir->end = false;
-        len = ret;
-        memcpy(dir->buf, buf, len);
     }
-    g_free(buf);
-    return len;
+    return ret;
 }
 
 /*
  * Fills the block, as readdir_work(). Some file servers ask at each read
  * whether this process' user may read the directory, whoever has opened it.
+ * Where the descriptor does not show a type, the list is asked first from then
+ * on: both at each block take twice the time.
  */
 static int coroutine_fn host_dir_fill(FsCall *call, HostFile *f, HostDir *dir)
 {
     HostDirRead rd = { .f = f, .dir = dir };
+    g_autofree uint8_t *buf = NULL;
     int ret = -EACCES;
+    int listed;
 
+    if (f->lists_types) {
+        ret = host_dir_list(call, f, dir, dir->buf);
+        if (ret >= 0) {
+            return ret;
+        }
+    }
     if (!f->lists) {
         ret = host_pool_run(f->file.node->dev, readdir_work, &rd);
     }
     if (ret == -EACCES && f->list) {
-        ret = f->list(call, f->file.node, dir->next, dir->buf, HOST_DIR_BLOCK);
+        ret = host_dir_list(call, f, dir, dir->buf);
         f->lists |= ret >= 0;
     } else if (ret > 0 && rd.unknown && f->list_has_types) {
-        ret = host_dir_list_types(call, f, dir, ret);
+        buf = g_malloc(HOST_DIR_BLOCK);
+        listed = host_dir_list(call, f, dir, buf);
+        f->lists_types = listed >= 0;
+        if (listed >= 0) {
+            memcpy(dir->buf, buf, listed);
+            ret = listed;
+        }
     }
     return ret;
 }

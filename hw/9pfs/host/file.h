@@ -60,6 +60,7 @@ typedef struct HostFile {
     HostDirList *list;          /* where this process may not read; or NULL */
     bool lists;                 /* that is so */
     bool list_has_types;        /* those that entry_type does not know */
+    bool lists_types;           /* that is so, and it is asked first */
 } HostFile;
 
 /*
