@@ -293,6 +293,13 @@ static int lock_work(void *opaque)
         /* fcntl(2): either error means that another owner has the lock */
         return errno == EACCES ? -EAGAIN : -errno;
     }
+    /*
+     * A lock of an open file has no process. NFS names the one that set it,
+     * and this process sets no other locks on what it serves.
+     */
+    if (l->lock->l_pid == getpid()) {
+        l->lock->l_pid = -1;
+    }
     return 0;
 }
 
