@@ -10,6 +10,7 @@
 #include "qemu/atomic.h"
 #include "hw/9pfs/local/mapped-folder.h"
 #include "hw/9pfs/local/mapped-text.h"
+#include "fsdev/shared/printable.h"
 #include "arg.h"
 #include "commands.h"
 #include "make.h"
@@ -37,13 +38,13 @@ static void found(LocalCheck *c, const LocalFault *fault)
     const char *path = k->e->path;
     g_autofree char *in = NULL;
     g_autofree char *shown = NULL;
-    g_autofree char *what = mapped_printable(fault->what);
+    g_autofree char *what = text_printable(fault->what);
 
     if (fault->name) {
         in = g_str_equal(path, ".") ? g_strdup(fault->name)
                                     : g_build_filename(path, fault->name, NULL);
     }
-    shown = mapped_printable(in ? in : path);
+    shown = text_printable(in ? in : path);
     qatomic_inc(&k->all->faults);
     mapped_print("%s: %s\n", shown, what);
     if (!fault->cure) {

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include <fnmatch.h>
+#include "fsdev/shared/printable.h"
 #include "arg.h"
 #include "commands.h"
 #include "numbers.h"
@@ -134,7 +135,7 @@ static TreeNext find_visit(const MappedEntry *e, void *opaque)
     } else if (f->o->zero) {
         mapped_print_bytes(name, strlen(name) + 1);
     } else {
-        shown = mapped_printable(name);
+        shown = text_printable(name);
         mapped_print("%s\n", shown);
     }
     return TREE_ON;

@@ -4,6 +4,7 @@
  * virtfs-mapped ls, stat and set: files of a share, one by one.
  */
 #include "qemu/osdep.h"
+#include "fsdev/shared/printable.h"
 #include "arg.h"
 #include "commands.h"
 #include "output.h"
@@ -25,7 +26,7 @@ static void put(const Ls *ls, const MappedEntry *e, const char *name)
     } else if (ls->o->long_format) {
         mapped_put_long(e, name);
     } else {
-        shown = mapped_printable(name);
+        shown = text_printable(name);
         mapped_print("%s\n", shown);
     }
 }
@@ -53,7 +54,7 @@ static TreeNext ls_enter(const MappedEntry *e, void *opaque)
     g_autofree char *shown = NULL;
 
     if (ls->o->recursive && !ls->o->json) {
-        shown = mapped_printable(e->path);
+        shown = text_printable(e->path);
         mapped_print("%s%s:\n", ls->first ? "" : "\n", shown);
     }
     ls->first = false;

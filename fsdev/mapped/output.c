@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include <sys/sysmacros.h>
+#include "fsdev/shared/printable.h"
 #include "output.h"
 
 /* ls -l shows the year in place of the time if that is so far away. */
@@ -131,9 +132,9 @@ static void time_text(const struct timespec *t, char *text, size_t size)
 
 void mapped_put_long(const MappedEntry *e, const char *name)
 {
-    g_autofree char *shown = mapped_printable(name);
+    g_autofree char *shown = text_printable(name);
     g_autofree char *target = S_ISLNK(e->attr.mode) ? mapped_target(e) : NULL;
-    g_autofree char *to = target ? mapped_printable(target) : NULL;
+    g_autofree char *to = target ? text_printable(target) : NULL;
     char mode[11], when[32], size[48];
 
     mode_text(e->attr.mode, mode);
@@ -168,7 +169,7 @@ static void put_xattrs(const MappedEntry *e)
 
     names = mapped_xattr_names(e, &len);
     for (name = names; name && name < names + len; name += strlen(name) + 1) {
-        g_autofree char *shown = mapped_printable(name);
+        g_autofree char *shown = text_printable(name);
 
         mapped_print(" Attr: %s\n", shown);
     }
@@ -176,9 +177,9 @@ static void put_xattrs(const MappedEntry *e)
 
 void mapped_put_stat(const MappedEntry *e, const char *name)
 {
-    g_autofree char *shown = mapped_printable(name);
+    g_autofree char *shown = text_printable(name);
     g_autofree char *target = S_ISLNK(e->attr.mode) ? mapped_target(e) : NULL;
-    g_autofree char *to = target ? mapped_printable(target) : NULL;
+    g_autofree char *to = target ? text_printable(target) : NULL;
     char mode[11];
 
     mode_text(e->attr.mode, mode);
@@ -212,7 +213,7 @@ static void json_string(const char *text)
 
         if (!is_utf8) {
             g_string_append_printf(s, "\\udc%02x", (unsigned char)*text);
-        } else if (mapped_is_control(u) || u == '"' || u == '\\') {
+        } else if (text_is_control(u) || u == '"' || u == '\\') {
             g_string_append_printf(s, "\\u%04x", u);
         } else {
             g_string_append_len(s, text, next - text);

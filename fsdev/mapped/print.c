@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "print.h"
+#include "fsdev/shared/printable.h"
 #include "text.h"
 
 typedef enum PartKind {
@@ -102,7 +103,7 @@ void mapped_print_message(const char *fmt, ...)
     va_start(ap, fmt);
     raw = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    text = mapped_printable(raw);
+    text = text_printable(raw);
     line = g_strconcat(PROGRAM ": ", text, "\n", NULL);
     print(PART_MESSAGE, line, strlen(line));
 }

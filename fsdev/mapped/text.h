@@ -6,12 +6,6 @@
 #ifndef FSDEV_MAPPED_TEXT_H
 #define FSDEV_MAPPED_TEXT_H
 
-/* Whether a character controls a terminal */
-bool mapped_is_control(uint32_t c);
-
-/* @text without bytes that control a terminal; to be freed */
-char *mapped_printable(const char *text);
-
 /*
  * From time to time, if stderr is a terminal, and stdout none: how far the work
  * is. Whoever writes another line calls mapped_progress_end() first.

@@ -53,6 +53,11 @@ bool migration_is_running(void)
     return false;
 }
 
+bool migration_in_incoming_postcopy(void)
+{
+    return false;
+}
+
 uint8_t fuzz_u8(FuzzInput *in)
 {
     if (!in->left) {

@@ -295,8 +295,147 @@ static void test_unlinked_handles(Test *t)
 }
 
 /*
+ * Names
+ */
+
+/* The options of this QEMU, with @new in place of @old; g_free() */
+static char *with_option(Test *t, const char *old, const char *new)
+{
+    g_auto(GStrv) parts = g_strsplit(t->cmd_line, old, 2);
+
+    g_assert_nonnull(parts[1]);
+    return g_strjoinv(new, parts);
+}
+
+/* What a QEMU with these options says while the guest comes; g_free() */
+static char *said_there(Test *t, const char *options)
+{
+    g_autofree char *folder = p9_host_make_folder();
+    g_autofree char *log = g_build_filename(folder, "log", NULL);
+    QTestState *to = p9_move_new(options, log);
+    g_autofree char *error = p9_move(global_qtest, to);
+    char *text;
+
+    g_assert_cmpstr(error, ==, NULL);
+    qtest_quit(global_qtest);
+    move_arrived(t, to);
+    g_assert_true(g_file_get_contents(log, &text, NULL, NULL));
+    p9_host_remove(folder);
+    return text;
+}
+
+/* The guest gives a file a name that would be a line of the log. */
+static void test_forged(Test *t)
+{
+    static const char name[] = "f\nforged: line\x1b[31m\xff";
+    g_autofree char *text = NULL;
+
+    make_file(t, ROOT, name, "data");
+    ok(walk(t, ROOT, 1, name));
+    ok(open_fid(t, 1, P9C_O_RDWR));
+    host_rename(t, name, "other");
+    text = said_there(t, t->cmd_line);
+    g_assert_nonnull(strstr(text, "'f\\nforged: line\\033[31m\xff'"));
+    g_assert_null(strstr(text, "\nforged"));
+    g_assert_null(strchr(text, '\x1b'));
+    assert_alive(t);
+}
+
+/* A path longer than PATH_MAX is a path, too: nothing is missing. */
+static void test_deep(Test *t)
+{
+    g_autofree char *name = g_strnfill(250, 'd');
+    g_autofree char *folder = p9_host_make_folder();
+    g_autofree char *path = g_build_filename(folder, "state", NULL);
+    g_autofree char *log = g_build_filename(folder, "log", NULL);
+    g_autofree char *error = NULL, *text = NULL;
+    QTestState *to = p9_move_new(t->cmd_line, log);
+    unsigned i;
+
+    ok(walk(t, ROOT, 1, ""));
+    for (i = 0; i < 20; i++) {
+        ok(make_dir(t, 1, name, 0755));
+        ok(walk(t, 1, 2, name));
+        ok(clunk(t, 1));
+        ok(walk(t, 2, 1, ""));
+        ok(clunk(t, 2));
+    }
+    ok(create(t, 1, "f", P9C_O_RDWR, 0644));
+    error = p9_move(global_qtest, to);
+    g_assert_cmpstr(error, ==, NULL);
+    qtest_quit(global_qtest);
+    move_arrived(t, to);
+    write_all(t, 1, 0, "data");
+    error = p9_move_save(to, path);
+    g_assert_cmpstr(error, ==, NULL);
+    g_assert_true(g_file_get_contents(log, &text, NULL, NULL));
+    g_assert_null(strstr(text, "has no name"));
+    p9_host_remove(folder);
+}
+
+/*
+ * A file that is there, and that a QEMU with fewer descriptors cannot open, is
+ * not missing: the guest goes on where it was.
+ */
+static void test_shortage(Test *t)
+{
+    g_autofree char *options = with_option(t, "on-missing=stale",
+                                           "on-missing=stale,"
+                                           "max-open-files=2");
+    uint32_t fid;
+
+    make_file(t, ROOT, "f", "data");
+    for (fid = 1; fid <= 3; fid++) {
+        ok(walk(t, ROOT, fid, "f"));
+        ok(open_fid(t, fid, P9C_O_RDONLY));
+    }
+    refused_there(options, "Too many open files");
+    for (fid = 1; fid <= 3; fid++) {
+        read_is(t, fid, 0, "data");
+    }
+    ok(clunk(t, 3));
+    move_to(t, options);
+    read_is(t, 1, 0, "data");
+    read_is(t, 2, 0, "data");
+}
+
+/* In postcopy no other QEMU has the guest: a missing file is stale. */
+static void test_postcopy_missing(Test *t)
+{
+    QTestState *to = p9_move_new(t->cmd_line, "/dev/null");
+    char c;
+
+    make_file(t, ROOT, "open", "open");
+    make_file(t, ROOT, "f", "data");
+    ok(walk(t, ROOT, 1, "open"));
+    ok(open_fid(t, 1, P9C_O_RDWR));
+    ok(walk(t, ROOT, 2, "f"));
+    ok(open_fid(t, 2, P9C_O_RDONLY));
+    lose_open(t);
+    if (!p9_move_postcopy(global_qtest, to)) {
+        g_test_skip("the host does not allow userfaultfd(2)");
+        qtest_quit(to);
+        return;
+    }
+    qtest_quit(global_qtest);
+    move_arrived(t, to);
+    fails(p9c_read(t->c, 1, 0, 1, &c, NULL), ESTALE);
+    read_is(t, 2, 0, "data");
+}
+
+/*
  * Refusals
  */
+
+/* The other QEMU's export does not migrate. */
+static void test_off_there(Test *t)
+{
+    g_autofree char *options = with_option(t, "migration=names",
+                                           "migration=off");
+
+    refused_there(options, "migration=off");
+    assert_alive(t);
+}
 
 /* Another folder there, which has a file of the same name */
 static void test_other_folder(Test *t)
@@ -400,6 +539,15 @@ const Case behaviour_move_missing[] = {
     { "move-unlinked-handles", test_unlinked_handles,
       HAS_BY_HANDLE | HAS_MOVES, CASE_PCI | CASE_ANYBODY,
       ",migration=handles" },
+    { "move-forged", test_forged, HAS_HOST | HAS_MOVES, CASE_PCI, NAMES_STALE },
+    { "move-deep", test_deep, HAS_HOST | HAS_MOVES, CASE_PCI,
+      ",migration=names" },
+    { "move-shortage", test_shortage, HAS_HOST | HAS_MOVES, CASE_PCI,
+      NAMES_STALE },
+    { "move-postcopy-missing", test_postcopy_missing, HAS_HOST | HAS_MOVES,
+      CASE_PCI, ",migration=names" },
+    { "move-off-there", test_off_there, HAS_HOST | HAS_MOVES, CASE_PCI,
+      ",migration=names" },
     { "move-other-folder", test_other_folder, HAS_HOST | HAS_MOVES,
       CASE_PCI | CASE_ANYBODY },
     { "move-off", test_off, HAS_HOST, CASE_PCI | CASE_ANYBODY,

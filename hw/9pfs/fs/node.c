@@ -438,6 +438,20 @@ FsEntry *fs_node_where(FsNode *node)
     return node->where && !node->where->gone ? node->where : NULL;
 }
 
+bool fs_node_has_way(FsNode *node)
+{
+    FsEntry *entry;
+
+    while (node != node->fs->root) {
+        entry = fs_node_where(node);
+        if (!entry) {
+            return false;
+        }
+        node = entry->parent;
+    }
+    return true;
+}
+
 char *fs_node_path(FsNode *node, size_t max)
 {
     g_autofree char *buf = g_malloc(max + 1);

@@ -148,6 +148,9 @@ void fs_node_set_where(FsNode *node, FsEntry *entry);
 /* The same for a new node, which is the parent of no other. */
 void fs_node_init_where(FsNode *node, FsEntry *entry);
 
+/* Whether the names of all entries from the root to the node are known */
+bool fs_node_has_way(FsNode *node);
+
 /*
  * The node's path from the root, as entries say it: "dir/file"; "" is the
  * root's. New memory (g_free), or NULL if a name is not known or it has more

@@ -31,6 +31,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
+#include "fsdev/shared/printable.h"
 #include "end.h"
 #include "jobs.h"
 #include "lock-state.h"
@@ -156,9 +157,9 @@ static int coroutine_fn owner_set(FsCall *call, P9LockOwner *o, LockWhat what)
 /* The owner's file, for messages */
 static char *owner_path(const P9LockOwner *o)
 {
-    char *path = fs_node_path(o->node, PATH_MAX);
+    g_autofree char *path = fs_node_path(o->node, PATH_MAX);
 
-    return path ?: g_strdup("(no name)");
+    return path ? text_printable(path) : g_strdup("(no name)");
 }
 
 /*

@@ -10,15 +10,18 @@
  *
  * With on-missing=stale only open files are opened, and locks taken. A fid
  * whose file cannot be opened is lost (P9Fid.lost), like one of a file that was
- * deleted on a file server. Other files are found when the guest uses them, and
- * are stale then if they are missing; but those without a name are looked up at
- * once, because such a file ends with the source's process.
+ * deleted on a file server. If this process has no descriptor or memory for it,
+ * the file may well be there, and the load fails. Other files are found when
+ * the guest uses them, and are stale then if they are missing; those without
+ * a name are looked up at once, because such a file ends with the source's
+ * process.
  *
  * Each operation has the rights of a user of the session, as at the source.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "fsdev/shared/printable.h"
 #include "lock-state.h"
 #include "state-find.h"
 #include "state-format.h"
@@ -45,24 +48,25 @@ static bool was_gone(const LoadNode *n, const char *path)
     return !n->used && (!path || (n->lost && !n->alive));
 }
 
-/* @gone: as on-missing=stale in any case */
+/* @fails: so does the load */
 static void report_missing(P9StateLoad *l, FsNode *node, const char *path,
-                           const char *what, const char *why, bool gone)
+                           const char *what, const char *why, bool fails)
 {
+    g_autofree char *name = text_printable(path);
     const char *id = l->s->fs->id;
 
     if (node && !g_hash_table_add(l->reported, node)) {
         return;
     }
     l->missing++;
-    if (l->strict && !gone) {
+    if (fails) {
         if (!l->err) {
             error_setg(&l->err, "virtio-9p: fsdev '%s': %s '%s', which the "
-                       "guest uses: %s", id, what, path, why);
+                       "guest uses: %s", id, what, name, why);
         }
     } else if (l->missing <= WARNINGS_MAX) {
         warn_report("fsdev '%s': %s '%s', which the guest uses: %s; the guest "
-                    "gets ESTALE for it", id, what, path, why);
+                    "gets ESTALE for it", id, what, name, why);
     } else if (l->missing == WARNINGS_MAX + 1) {
         warn_report("fsdev '%s': more files that the guest uses are missing",
                     id);
@@ -85,6 +89,15 @@ static char *old_path(const LoadNode *n)
            : g_strconcat(above ?: "...", "/", n->entry->name, NULL);
 }
 
+/*
+ * Whether the file may well be there, and this process can take no more. In
+ * postcopy nobody else has the guest any more.
+ */
+static bool is_shortage(const P9StateLoad *l, int ret)
+{
+    return !l->postcopy && (ret == -EMFILE || ret == -ENFILE || ret == -ENOMEM);
+}
+
 static void node_missing(P9StateLoad *l, FsNode *node, const char *what,
                          int ret)
 {
@@ -99,7 +112,8 @@ static void node_missing(P9StateLoad *l, FsNode *node, const char *what,
     report_missing(l, node, path ?: number, what,
                    ret == -ETIMEDOUT ? "the host did not answer in time" :
                    ret == -ESTALE ? "it is not there, or is another file"
-                                  : strerror(-ret), was_gone(n, path));
+                                  : strerror(-ret),
+                   (l->strict && !was_gone(n, path)) || is_shortage(l, ret));
 }
 
 /* Nodes that cannot be here. Those that were stale at the source stay so. */
@@ -114,7 +128,7 @@ static void nodes_unplaced(void *opaque)
         if (!n->node && !n->stale) {
             report_missing(l, NULL, n->path ?: "(no name)", "cannot find",
                            "its file system is not there",
-                           was_gone(n, n->path));
+                           l->strict && !was_gone(n, n->path));
         }
     }
 }

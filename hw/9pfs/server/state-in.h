@@ -73,6 +73,7 @@ struct P9StateLoad {
 
     /* Of finding */
     bool strict;                /* a missing file is an error */
+    bool postcopy;              /* the source has given the guest up */
     GHashTable *reported;       /* missing nodes */
     unsigned missing;           /* files */
 };

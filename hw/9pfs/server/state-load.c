@@ -15,6 +15,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "migration/misc.h"
 #include "end.h"
 #include "lock-state.h"
 #include "state-find.h"
@@ -152,10 +153,13 @@ bool p9_server_load_block(P9StateLoad *l, void *block, size_t size,
     LoadBlock b = { .l = l };
 
     if (!fs_export_migrates(fs) || l->occupied) {
-        error_setg(errp, l->occupied
-                   ? "virtio-9p: fsdev '%s': the guest has a session already"
-                   : "virtio-9p: fsdev '%s': a session with this driver and "
-                     "these options cannot be loaded", fs->id);
+        if (l->occupied) {
+            error_setg(errp, "virtio-9p: fsdev '%s': the guest has a session "
+                       "already", fs->id);
+        } else {
+            error_setg(errp, "virtio-9p: a session cannot be loaded: fsdev "
+                       "'%s' %s", fs->id, fs_export_why_not_saved(fs));
+        }
         return false;
     }
     marshal_reader_init(&b.r, block, size);
@@ -225,8 +229,10 @@ bool p9_server_load_end(P9StateLoad *l, bool snapshot, Error **errp)
 {
     P9Server *s = l->s;
 
+    l->postcopy = migration_in_incoming_postcopy();
     l->strict = s->fs->has_on_missing
-                ? s->fs->on_missing == FSDEV_ON_MISSING_FAIL : !snapshot;
+                ? s->fs->on_missing == FSDEV_ON_MISSING_FAIL
+                : !snapshot && !l->postcopy;
     if (load_lives(l) && !l->ended) {
         load_fail(l, "the end is missing");
     } else if (!l->err) {

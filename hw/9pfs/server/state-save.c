@@ -124,7 +124,19 @@ static void add_dev(P9Save *v, uint64_t dev, FsNode *node)
         g_array_append_val(v->devs, new);
     }
     d = &g_array_index(v->devs, SaveDev, dev_number(v, dev));
-    if (node && !d->node && has_path(node)) {
+    if (!node || d->node) {
+        return;
+    }
+    /* The shortest path: many are too long for the stream. */
+    while (node != node->fs->root) {
+        FsEntry *where = fs_node_where(node);
+
+        if (!where || where->parent->dev != dev) {
+            break;
+        }
+        node = where->parent;
+    }
+    if (has_path(node)) {
         d->node = node;
     }
 }
@@ -341,7 +353,7 @@ static FsNodeState node_state(P9Save *v, FsNode *node)
 
 static bool can_be_found(P9Save *v, FsNode *node)
 {
-    return has_path(node) || node_state(v, node).handle_size > 0;
+    return fs_node_has_way(node) || node_state(v, node).handle_size > 0;
 }
 
 static bool put_node(P9Save *v)
@@ -596,8 +608,8 @@ bool p9_server_save(P9Server *s, bool leaving, P9StateSink *sink, void *opaque,
     P9Save v = { .s = s };
 
     if (!fs_export_migrates(s->fs)) {
-        error_setg(errp, "virtio-9p: the session on fsdev '%s' cannot be saved",
-                   s->fs->id);
+        error_setg(errp, "virtio-9p: the session cannot be saved: fsdev '%s' "
+                   "%s", s->fs->id, fs_export_why_not_saved(s->fs));
         return false;
     }
     if (leaving) {
