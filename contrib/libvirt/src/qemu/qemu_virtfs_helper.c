@@ -16,6 +16,7 @@
 
 #include <sys/stat.h>
 
+#include "qemu_domain.h"
 #include "qemu_interop_config.h"
 #include "qemu_virtfs_helper.h"
 #include "virerror.h"
@@ -299,23 +300,32 @@ qemuVirtFSHelperPrepareDomain(virDomainFSDef *fs,
                               const char *emulator,
                               bool privileged)
 {
-    if (fs->sock || fs->binary)
+    qemuDomainFSPrivate *fspriv = QEMU_DOMAIN_FS_PRIVATE(fs);
+    g_autofree char *binary = NULL;
+
+    if (fs->sock || fs->binary || fspriv->proxybinary)
         return 0;
 
-    if (qemuVirtFSHelperFind(emulator, privileged, &fs->binary) < 0)
+    if (qemuVirtFSHelperFind(emulator, privileged, &binary) < 0)
         return -1;
 
-    if (!fs->binary) {
+    if (!binary) {
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("no %1$s is installed with emulator '%2$s'; name it in element 'binary' of filesystem '%3$s'"),
                        QEMU_VIRTFS_HELPER_NAME, emulator, fs->dst);
         return -1;
     }
 
-    if (privileged && qemuVirtFSHelperCheckWay(fs->binary) < 0) {
-        g_clear_pointer(&fs->binary, g_free);
+    if (privileged && qemuVirtFSHelperCheckWay(binary) < 0)
         return -1;
-    }
 
+    fspriv->proxybinary = g_steal_pointer(&binary);
     return 0;
+}
+
+
+const char *
+qemuVirtFSHelperPath(virDomainFSDef *fs)
+{
+    return fs->binary ? fs->binary : QEMU_DOMAIN_FS_PRIVATE(fs)->proxybinary;
 }

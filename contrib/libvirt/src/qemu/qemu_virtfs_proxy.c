@@ -172,7 +172,7 @@ static virCommand *
 qemuVirtFSProxyBuildCommand(virDomainFSDef *fs,
                             const char *pidfile)
 {
-    virCommand *cmd = virCommandNew(fs->binary);
+    virCommand *cmd = virCommandNew(qemuVirtFSHelperPath(fs));
 
     virCommandAddArg(cmd, "--nodaemon");
     virCommandAddArgFormat(cmd, "--path=%s", fs->src->path);
@@ -220,11 +220,11 @@ qemuVirtFSProxyReportStart(domainLogContext *log,
     if (ended) {
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("'%1$s' of filesystem '%2$s' ended when it was started: %3$s"),
-                       fs->binary, fs->dst, said);
+                       qemuVirtFSHelperPath(fs), fs->dst, said);
     } else {
         virReportError(VIR_ERR_OPERATION_TIMEOUT,
                        _("'%1$s' of filesystem '%2$s' was not ready within %3$d seconds: %4$s"),
-                       fs->binary, fs->dst,
+                       qemuVirtFSHelperPath(fs), fs->dst,
                        QEMU_VIRTFS_PROXY_START_TIMEOUT / 1000, said);
     }
 }
@@ -573,7 +573,7 @@ qemuVirtFSProxySetupCgroup(virDomainObj *vm,
     if (virPidFileReadPathIfLocked(pidfile, &pid) < 0 || pid < 0) {
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("'%1$s' of filesystem '%2$s' has ended"),
-                       fs->binary, fs->dst);
+                       qemuVirtFSHelperPath(fs), fs->dst);
         return -1;
     }
 
@@ -650,7 +650,9 @@ qemuVirtFSProxyRestart(virQEMUDriver *driver,
 {
     qemuDomainObjPrivate *priv = vm->privateData;
 
-    if (qemuVirtFSProxyStart(driver, vm, fs) < 0 ||
+    if (qemuVirtFSHelperPrepareDomain(fs, vm->def->emulator,
+                                      driver->privileged) < 0 ||
+        qemuVirtFSProxyStart(driver, vm, fs) < 0 ||
         qemuVirtFSProxySetupCgroup(vm, fs, priv->cgroup) < 0) {
         g_autofree char *why = g_strdup(virGetLastErrorMessage());
         g_autofree char *now = virTimeStringNow();

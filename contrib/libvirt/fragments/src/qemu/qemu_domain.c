@@ -35,6 +35,7 @@ qemuDomainFSPrivateDispose(void *obj)
 
     qemuFDPassDirectFree(priv->proxyfd);
     g_free(priv->proxysock);
+    g_free(priv->proxybinary);
 }
 
 /* graft: new */

@@ -17,6 +17,8 @@ struct _qemuDomainFSPrivate {
     qemuFDPassDirect *proxyfd;
     char *proxysock;
 
+    char *proxybinary; /* the helper, if the domain does not name it */
+
     bool proxylook; /* libvirt looks at the helper soon */
 
 /* graft: event */
