@@ -10,6 +10,7 @@ Nothing of a domain is left after it.
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import stat
 import subprocess
@@ -79,6 +80,7 @@ NOBODY = 65534
 EDITOR = '''sed -i "s|<target dir='share'/>|&<migration missing='stale'/>|"'''
 LOST = "filesystem 'share': lost the helper: "
 FOUND = "filesystem 'share': found a helper again"
+MOVING = 'initiating migration'
 SHARE_END = "<target dir='share'/>"
 FIRST_ID = 700000               # on the host, with MAPS
 DEBIAN_QEMU = '/usr/bin/qemu-system-x86_64'
@@ -193,6 +195,21 @@ class Proxy(Built):
     def wait_up(self, name='up'):
         """Waits for a file that the guest makes."""
         wait_for(name, (self.vm / 'share' / name).exists)
+
+    def share_more(self):
+        """The XML file of one more share"""
+        more = self.vm / 'more'
+        more.mkdir()
+        device = self.vm / 'more.xml'
+        device.write_text(self.complete(MORE.format(path=more)),
+                          encoding='utf-8')
+        for path in (more, device):
+            self.who.give(path)
+        return device
+
+    def attach(self, name):
+        """Gives a running domain one more share."""
+        self.virsh('attach-device', name, self.share_more(), '--live')
 
     def touch(self, name):
         """Makes a file for the guest."""
@@ -425,16 +442,41 @@ class Placed(OfSystem):
                 pathlib.Path(f'/proc/{pid}/cgroup').read_text(
                     encoding='utf-8').splitlines() if ':cpu:' in line}
 
+    def placed(self, name='share'):
+        """Whether all processes of a helper are where the domain's emulator
+        is"""
+        pids = self.of_share(name)
+        found = self.cgroups(pids)
+        return len(pids) > 1 and len(found) == 1 and re.match(
+            '/machine/.*virtfs.*/emulator$', found.pop())
+
+    def read_only(self, word):
+        """Changes what the daemon may do with cgroups: ro or rw."""
+        subprocess.run(['nsenter', f'--target={self.daemon_pid()}', '--mount',
+                        'mount', '-o', f'remount,bind,{word}', self.top.parent],
+                       check=True)
+
     def test_place(self):
-        """All processes of the helper are in it"""
-        name = self.start()
+        """All processes of a helper are in it: of the first, one of a share
+        that comes later, and the next one, even if there is a hindrance"""
+        name = self.start(lambda xml: xml.replace(SHARE_END,
+                                                  SHARE_END + PERSIST))
         self.addCleanup(self.clear)
         self.wait_up()
-        pids = self.of_share()
-        self.assertGreater(len(pids), 1)
-        found = self.cgroups(pids)
-        self.assertEqual(len(found), 1, found)
-        self.assertRegex(found.pop(), '^/machine/.*virtfs')
+        self.assertTrue(self.placed(), self.cgroups(self.of_share()))
+        self.attach(name)
+        self.assertTrue(self.placed('more'),
+                        self.cgroups(self.of_share('more')))
+        os.kill(self.supervisor(), signal.SIGKILL)
+        wait_for('QEMU', lambda: FOUND in self.log())
+        wait_for('place of the next one', self.placed, 60)
+        self.read_only('ro')
+        os.kill(self.supervisor(), signal.SIGKILL)
+        wait_for('the hindrance', lambda: 'helper again' in self.log())
+        self.read_only('rw')
+        wait_for('place of the last one', self.placed, 60)
+        self.touch('stop')
+        self.assertEqual(self.guest.wait(), ['went on', 'exit 0'])
         self.virsh('destroy', name)
         self.nothing_left()
 
@@ -455,13 +497,8 @@ class ComesAndGoes:
     def test_hotplug(self):
         """Twice, in the domain and in its definition"""
         name = self.start()
+        device = self.share_more()
         more = self.vm / 'more'
-        more.mkdir()
-        self.who.give(more)
-        device = self.vm / 'more.xml'
-        device.write_text(self.complete(MORE.format(path=more)),
-                          encoding='utf-8')
-        self.who.give(device)
         descriptors = []
         for i in ('1', '2'):
             self.wait_up(f'ready{i}')
@@ -867,6 +904,36 @@ class Moved(Built, Saved, domains.Session):
         self.goes_on()
         self.finish()
         self.virsh('destroy', name)
+        self.helper_ends()
+
+    def test_killed_there(self):
+        """The helper is killed that the domain has where it moves to"""
+        name = self.begin(waiting)
+        before = set(self.helpers())
+        here = self.folder / 'cache/libvirt/qemu/log' / f'{name}.log'
+        said = len(here.read_text(encoding='utf-8'))
+        log = self.folder / 'there/cache/libvirt/qemu/log' / f'{name}.log'
+        with subprocess.Popen(
+                self.as_client([self.client, '-c', self.uri,
+                                *self.command_to_move(name),
+                                '--bandwidth', '1']),
+                env=self.environment, cwd='/', stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as move:
+            # QEMU there has connected to its helper by then.
+            wait_for('the move', lambda: MOVING in here.read_text(
+                encoding='utf-8')[said:])
+            there = set(self.helpers()) - before
+            self.assertNotEqual(there, set())
+            for pid in there:
+                os.kill(pid, signal.SIGKILL)
+            wait_for('the next helper', lambda: FOUND in log.read_text(
+                encoding='utf-8'))
+            self.assertTrue(self.is_moving(name))
+            self.virsh('migrate-setspeed', name, '1000')
+            self.assertEqual(move.wait(LIMIT), 0)
+        self.goes_on()
+        self.finish()
+        self.virsh('destroy', name, **self.there)
         self.helper_ends()
 
     def test_refused(self):

@@ -23,9 +23,13 @@
  *
  * A pair of sockets cannot be replaced. So if a helper that dies shall be
  * replaced (persist='on'), it listens on a socket instead, and QEMU connects
- * there: at the start, and again when it has lost a helper. An event of QEMU's
- * then lets libvirt start the next one. The helper makes this socket for the
+ * there: at the start, and again when it has lost a helper. libvirt then starts
+ * the next one (qemu_virtfs_restart.c). The helper makes this socket for the
  * user of the domain's DAC label, and libvirt labels it.
+ *
+ * The helper opens the export, which may be on a file system that does not
+ * answer. libvirt itself never touches it, and has the domain unlocked while it
+ * waits for the helper.
  */
 
 #include <config.h>
@@ -37,7 +41,6 @@
 #include "qemu_domain.h"
 #include "qemu_extdevice.h"
 #include "qemu_fd.h"
-#include "qemu_process.h"
 #include "qemu_security.h"
 #include "qemu_virtfs_helper.h"
 #include "qemu_virtfs_proxy.h"
@@ -58,13 +61,8 @@ VIR_LOG_INIT("qemu.virtfs_proxy");
  * may be on a network file system. */
 #define QEMU_VIRTFS_PROXY_START_TIMEOUT (15 * 1000)
 
-/* Milliseconds after which a helper that QEMU has lost has ended. The process
- * with the connection ends before the one with the PID file, and QEMU reports
- * only the first. */
-#define QEMU_VIRTFS_PROXY_END 1000
-
-/* Milliseconds between tries to start a helper of a running domain */
-#define QEMU_VIRTFS_PROXY_RETRY (10 * 1000)
+/* Whether libvirtd ends, and waits for no helper any more */
+static int qemuVirtFSProxyIsEnding;
 
 /* The folder of PID files and sockets. It is not in the state folder, which
  * belongs to QEMU's user: that user must not choose which process libvirt ends,
@@ -104,8 +102,7 @@ qemuVirtFSProxyPidFile(virDomainObj *vm,
 }
 
 
-/* Whether a helper that dies is replaced */
-static bool
+bool
 qemuVirtFSProxyPersists(virDomainFSDef *fs)
 {
     return !fs->sock && fs->persist == VIR_TRISTATE_SWITCH_ON;
@@ -202,17 +199,47 @@ qemuVirtFSProxyBuildCommand(virDomainFSDef *fs,
 }
 
 
+/* A helper that has been started, and is not ready yet: all about it that is
+ * needed while the domain is not locked */
+typedef struct _qemuVirtFSProxyLaunch qemuVirtFSProxyLaunch;
+struct _qemuVirtFSProxyLaunch {
+    qemuDomainFSPrivate *fspriv;
+    bool listed;                /* in the domain's definition */
+    int id;                     /* of the domain */
+    char *binary;
+    char *dst;
+    char *pidfile;
+    char *sock;
+    domainLogContext *log;
+    pid_t pid;
+};
+
+
+static void
+qemuVirtFSProxyLaunchFree(qemuVirtFSProxyLaunch *launch)
+{
+    virObjectUnref(launch->fspriv);
+    g_free(launch->binary);
+    g_free(launch->dst);
+    g_free(launch->pidfile);
+    g_free(launch->sock);
+    g_clear_object(&launch->log);
+    g_free(launch);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(qemuVirtFSProxyLaunch, qemuVirtFSProxyLaunchFree);
+
+
 /* Reports that the helper ended before it was ready, or is not ready after the
  * time for that, with the last lines of what it logged. */
 static void
-qemuVirtFSProxyReportStart(domainLogContext *log,
-                           virDomainFSDef *fs,
+qemuVirtFSProxyReportStart(qemuVirtFSProxyLaunch *launch,
                            bool ended)
 {
     g_autofree char *text = NULL;
     const char *said;
 
-    if (domainLogContextReadFiltered(log, &text, 1024) < 0)
+    if (domainLogContextReadFiltered(launch->log, &text, 1024) < 0)
         virResetLastError();
 
     said = virStringIsEmpty(text) ? _("it logged nothing") : text;
@@ -220,11 +247,11 @@ qemuVirtFSProxyReportStart(domainLogContext *log,
     if (ended) {
         virReportError(VIR_ERR_OPERATION_FAILED,
                        _("'%1$s' of filesystem '%2$s' ended when it was started: %3$s"),
-                       qemuVirtFSHelperPath(fs), fs->dst, said);
+                       launch->binary, launch->dst, said);
     } else {
         virReportError(VIR_ERR_OPERATION_TIMEOUT,
                        _("'%1$s' of filesystem '%2$s' was not ready within %3$d seconds: %4$s"),
-                       qemuVirtFSHelperPath(fs), fs->dst,
+                       launch->binary, launch->dst,
                        QEMU_VIRTFS_PROXY_START_TIMEOUT / 1000, said);
     }
 }
@@ -241,31 +268,78 @@ qemuVirtFSProxyIsReady(const char *pidfile)
 }
 
 
-/* Waits until the helper is ready, or has ended. @pid is its process. */
+/* Waits until the helper is ready, or has ended. */
 static int
-qemuVirtFSProxyWait(const char *pidfile,
-                    domainLogContext *log,
-                    virDomainFSDef *fs,
-                    pid_t pid)
+qemuVirtFSProxyWaitReady(qemuVirtFSProxyLaunch *launch)
 {
     virTimeBackOffVar timebackoff;
 
     if (virTimeBackOffStart(&timebackoff, 1, QEMU_VIRTFS_PROXY_START_TIMEOUT) < 0)
         return -1;
 
-    while (virTimeBackOffWait(&timebackoff)) {
-        if (qemuVirtFSProxyIsReady(pidfile))
+    while (!qemuVirtFSProxyEnding() && virTimeBackOffWait(&timebackoff)) {
+        if (qemuVirtFSProxyIsReady(launch->pidfile))
             return 0;
 
-        if (virProcessKill(pid, 0) < 0 && errno == ESRCH) {
-            qemuVirtFSProxyReportStart(log, fs, true);
+        if (virProcessKill(launch->pid, 0) < 0 && errno == ESRCH) {
+            qemuVirtFSProxyReportStart(launch, true);
             return -1;
         }
     }
 
-    qemuVirtFSProxyReportStart(log, fs, false);
-    ignore_value(virProcessKillPainfully(pid, true));
+    qemuVirtFSProxyReportStart(launch, false);
+    ignore_value(virProcessKillPainfully(launch->pid, true));
     return -1;
+}
+
+
+/* Ends the helper, if it still runs, and removes its files. It does not remove
+ * its socket when it is killed. */
+static void
+qemuVirtFSProxyEndHelper(const char *pidfile,
+                         const char *sock,
+                         const char *dst)
+{
+    if (pidfile && virPidFileForceCleanupPathFull(pidfile, true) < 0)
+        VIR_WARN("Unable to end the helper of filesystem '%s'", dst);
+
+    if (sock)
+        unlink(sock);
+}
+
+
+/* Waits with @vm unlocked. The domain may have ended then, or the filesystem
+ * been detached, which has ended the helper if it had its PID file. */
+static int
+qemuVirtFSProxyWait(virDomainObj *vm,
+                    qemuVirtFSProxyLaunch *launch)
+{
+    virErrorPtr orig_err = NULL;
+    int rc;
+
+    virObjectUnlock(vm);
+
+    if ((rc = qemuVirtFSProxyWaitReady(launch)) < 0) {
+        virErrorPreserveLast(&orig_err);
+        qemuVirtFSProxyEndHelper(launch->pidfile, launch->sock, launch->dst);
+    }
+
+    virObjectLock(vm);
+
+    if (!virDomainObjIsActive(vm) || vm->def->id != launch->id ||
+        (launch->listed && !qemuVirtFSProxyFind(vm, launch->fspriv))) {
+        if (rc == 0)
+            qemuVirtFSProxyEndHelper(launch->pidfile, launch->sock, launch->dst);
+
+        virFreeError(orig_err);
+        virReportError(VIR_ERR_OPERATION_FAILED,
+                       _("the domain has ended, or lost its filesystem '%1$s', while the helper was started"),
+                       launch->dst);
+        return -2;
+    }
+
+    virErrorRestore(&orig_err);
+    return rc;
 }
 
 
@@ -391,55 +465,94 @@ qemuVirtFSProxyPreparePidFile(virQEMUDriver *driver,
 }
 
 
-int
-qemuVirtFSProxyStart(virQEMUDriver *driver,
+/* Starts the helper; it is not ready yet. */
+static qemuVirtFSProxyLaunch *
+qemuVirtFSProxyBegin(virQEMUDriver *driver,
                      virDomainObj *vm,
                      virDomainFSDef *fs)
 {
     g_autoptr(virQEMUDriverConfig) cfg = virQEMUDriverGetConfig(driver);
     qemuDomainObjPrivate *priv = vm->privateData;
-    g_autofree char *pidfile = qemuVirtFSProxyPidFile(vm, fs);
-    g_autofree char *name = NULL;
-    g_autoptr(domainLogContext) log = NULL;
+    g_autoptr(qemuVirtFSProxyLaunch) launch = g_new0(qemuVirtFSProxyLaunch, 1);
     g_autoptr(virCommand) cmd = NULL;
-    pid_t pid;
+    g_autofree char *name = NULL;
     int logfd;
 
-    if (!pidfile)
-        return -1;
+    launch->fspriv = virObjectRef(QEMU_DOMAIN_FS_PRIVATE(fs));
+    launch->listed = qemuVirtFSProxyFind(vm, launch->fspriv) != NULL;
+    launch->id = vm->def->id;
+    launch->binary = g_strdup(qemuVirtFSHelperPath(fs));
+    launch->dst = g_strdup(fs->dst);
+    launch->sock = qemuVirtFSProxySocket(vm, fs);
 
-    if (!virFileIsDir(fs->src->path)) {
-        virReportError(VIR_ERR_OPERATION_FAILED,
-                       _("the directory '%1$s' of filesystem '%2$s' does not exist"),
-                       fs->src->path, fs->dst);
-        return -1;
-    }
-
-    if (qemuVirtFSProxyPreparePidFile(driver, pidfile) < 0)
-        return -1;
+    if (!(launch->pidfile = qemuVirtFSProxyPidFile(vm, fs)) ||
+        qemuVirtFSProxyPreparePidFile(driver, launch->pidfile) < 0)
+        return NULL;
 
     name = g_strdup_printf("%s-%s-virtfs-proxy", vm->def->name, fs->info.alias);
-    if (!(log = domainLogContextNew(cfg->stdioLogD, cfg->logDir, QEMU_DRIVER_NAME,
-                                    vm, driver->privileged, name)))
-        return -1;
+    if (!(launch->log = domainLogContextNew(cfg->stdioLogD, cfg->logDir,
+                                            QEMU_DRIVER_NAME, vm,
+                                            driver->privileged, name)))
+        return NULL;
 
-    cmd = qemuVirtFSProxyBuildCommand(fs, pidfile);
+    cmd = qemuVirtFSProxyBuildCommand(fs, launch->pidfile);
     if (qemuVirtFSProxyPersists(fs))
         qemuVirtFSProxyAddSocket(cmd, driver, vm, fs);
     else if (qemuVirtFSProxyAddPair(cmd, driver, vm, fs) < 0)
-        return -1;
+        return NULL;
 
     if (cfg->schedCore == QEMU_SCHED_CORE_FULL)
         virCommandSetRunAmong(cmd, vm->pid > 0 ? vm->pid : priv->schedCoreChildPID);
 
-    logfd = domainLogContextGetWriteFD(log);
+    logfd = domainLogContextGetWriteFD(launch->log);
     virCommandSetOutputFD(cmd, &logfd);
     virCommandSetErrorFD(cmd, &logfd);
 
     if (qemuExtDeviceLogCommand(driver, vm, cmd, QEMU_VIRTFS_HELPER_NAME) < 0 ||
-        qemuVirtFSProxyRun(cmd, pidfile, &pid) < 0 ||
-        qemuVirtFSProxyWait(pidfile, log, fs, pid) < 0 ||
-        qemuVirtFSProxyLabel(driver, vm, fs) < 0) {
+        qemuVirtFSProxyRun(cmd, launch->pidfile, &launch->pid) < 0) {
+        qemuVirtFSProxyStop(vm, fs);
+        return NULL;
+    }
+
+    return g_steal_pointer(&launch);
+}
+
+
+int
+qemuVirtFSProxyStart(virQEMUDriver *driver,
+                     virDomainObj *vm,
+                     virDomainFSDef *fs)
+{
+    g_autoptr(qemuVirtFSProxyLaunch) launch = qemuVirtFSProxyBegin(driver, vm, fs);
+    int rc;
+
+    if (!launch)
+        return -1;
+
+    if ((rc = qemuVirtFSProxyWait(vm, launch)) == -2)
+        return -1;              /* @fs may be gone */
+
+    if (rc < 0 || qemuVirtFSProxyLabel(driver, vm, fs) < 0) {
+        qemuVirtFSProxyStop(vm, fs);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+int
+qemuVirtFSProxyRestart(virQEMUDriver *driver,
+                       virDomainObj *vm,
+                       virDomainFSDef *fs)
+{
+    if (qemuVirtFSHelperPrepareDomain(fs, vm->def->emulator,
+                                      driver->privileged) < 0 ||
+        qemuVirtFSProxyStart(driver, vm, fs) < 0)
+        return -1;
+
+    /* The next try is to be in its place. */
+    if (qemuVirtFSProxySetupCgroup(vm, fs) < 0) {
         qemuVirtFSProxyStop(vm, fs);
         return -1;
     }
@@ -454,21 +567,14 @@ qemuVirtFSProxyStop(virDomainObj *vm,
 {
     qemuDomainFSPrivate *fspriv = QEMU_DOMAIN_FS_PRIVATE(fs);
     g_autofree char *sock = qemuVirtFSProxySocket(vm, fs);
-    g_autofree char *pidfile = NULL;
+    g_autofree char *pidfile = qemuVirtFSProxyPidFile(vm, fs);
     virErrorPtr orig_err;
 
     virErrorPreserveLast(&orig_err);
 
     g_clear_pointer(&fspriv->proxyfd, qemuFDPassDirectFree);
     g_clear_pointer(&fspriv->proxysock, g_free);
-
-    if ((pidfile = qemuVirtFSProxyPidFile(vm, fs)) &&
-        virPidFileForceCleanupPathFull(pidfile, true) < 0)
-        VIR_WARN("Unable to end the helper of filesystem '%s'", fs->dst);
-
-    /* The helper does not remove it when it is killed. */
-    if (sock)
-        unlink(sock);
+    qemuVirtFSProxyEndHelper(pidfile, sock, fs->dst);
 
     virErrorRestore(&orig_err);
 }
@@ -557,14 +663,23 @@ qemuVirtFSProxyMove(virCgroup *cgroup,
 
 int
 qemuVirtFSProxySetupCgroup(virDomainObj *vm,
-                           virDomainFSDef *fs,
-                           virCgroup *cgroup)
+                           virDomainFSDef *fs)
 {
+    qemuDomainObjPrivate *priv = vm->privateData;
+    g_autoptr(virCgroup) cgroup = NULL;
     g_autofree char *pidfile = NULL;
     pid_t pid = -1;
 
-    if (!cgroup)
+    /* As for all processes that libvirt starts for a domain, others limit
+     * nothing. */
+    if (!priv->cgroup ||
+        (!virCgroupHasController(priv->cgroup, VIR_CGROUP_CONTROLLER_CPU) &&
+         !virCgroupHasController(priv->cgroup, VIR_CGROUP_CONTROLLER_CPUSET)))
         return 0;
+
+    if (virCgroupNewThread(priv->cgroup, VIR_CGROUP_THREAD_EMULATOR, 0,
+                           false, &cgroup) < 0)
+        return -1;
 
     if (!(pidfile = qemuVirtFSProxyPidFile(vm, fs)))
         return -1;
@@ -581,98 +696,22 @@ qemuVirtFSProxySetupCgroup(virDomainObj *vm,
 }
 
 
-/* A look at a helper, later */
-typedef struct _qemuVirtFSProxyLook qemuVirtFSProxyLook;
-struct _qemuVirtFSProxyLook {
-    virDomainObj *vm;
-    char *id;
-};
-
-
-static void
-qemuVirtFSProxyLookFree(void *opaque)
+virDomainFSDef *
+qemuVirtFSProxyFind(virDomainObj *vm,
+                    qemuDomainFSPrivate *fspriv)
 {
-    qemuVirtFSProxyLook *look = opaque;
+    size_t i;
 
-    virObjectUnref(look->vm);
-    g_free(look->id);
-    g_free(look);
-}
-
-
-static void
-qemuVirtFSProxyLookNow(int timer,
-                       void *opaque)
-{
-    qemuVirtFSProxyLook *look = opaque;
-
-    qemuProcessSubmitFsdevHelper(look->vm, look->id, "");
-    virEventRemoveTimeout(timer);
-}
-
-
-/* Looks at the helper of @fs in @delay milliseconds, as after an event without
- * a reason. One look is due at a time, however many events QEMU sends. */
-static void
-qemuVirtFSProxyLookLater(virDomainObj *vm,
-                         virDomainFSDef *fs,
-                         int delay)
-{
-    qemuDomainFSPrivate *fspriv = QEMU_DOMAIN_FS_PRIVATE(fs);
-    qemuVirtFSProxyLook *look;
-
-    if (fspriv->proxylook)
-        return;
-
-    look = g_new0(qemuVirtFSProxyLook, 1);
-    look->vm = virObjectRef(vm);
-    look->id = g_strdup_printf("%s%s", QEMU_FSDEV_HOST_PREFIX, fs->info.alias);
-
-    if (virEventAddTimeout(delay, qemuVirtFSProxyLookNow, look,
-                           qemuVirtFSProxyLookFree) < 0) {
-        VIR_WARN("Cannot look at the helper of filesystem '%s' of domain '%s' later",
-                 fs->dst, vm->def->name);
-        qemuVirtFSProxyLookFree(look);
-        return;
+    for (i = 0; virDomainObjIsActive(vm) && i < vm->def->nfss; i++) {
+        if (QEMU_DOMAIN_FS_PRIVATE(vm->def->fss[i]) == fspriv)
+            return vm->def->fss[i];
     }
 
-    fspriv->proxylook = true;
+    return NULL;
 }
 
 
-/* Starts the helper of a running domain again, now or as soon as that is
- * possible. */
-static void
-qemuVirtFSProxyRestart(virQEMUDriver *driver,
-                       virDomainObj *vm,
-                       virDomainFSDef *fs,
-                       bool first)
-{
-    qemuDomainObjPrivate *priv = vm->privateData;
-
-    if (qemuVirtFSHelperPrepareDomain(fs, vm->def->emulator,
-                                      driver->privileged) < 0 ||
-        qemuVirtFSProxyStart(driver, vm, fs) < 0 ||
-        qemuVirtFSProxySetupCgroup(vm, fs, priv->cgroup) < 0) {
-        g_autofree char *why = g_strdup(virGetLastErrorMessage());
-        g_autofree char *now = virTimeStringNow();
-
-        if (first) {
-            VIR_WARN("Cannot start the helper of filesystem '%s' of domain '%s' again: %s",
-                     fs->dst, vm->def->name, why);
-            qemuDomainLogAppendMessage(driver, vm,
-                                       _("%1$s: filesystem '%2$s': cannot start the helper again: %3$s\n"),
-                                       NULLSTR(now), fs->dst, why);
-        }
-
-        virResetLastError();
-        qemuVirtFSProxyLookLater(vm, fs, QEMU_VIRTFS_PROXY_RETRY);
-    }
-}
-
-
-/* Whether the helper that libvirt has started runs */
-static bool
+bool
 qemuVirtFSProxyRuns(virDomainObj *vm,
                     virDomainFSDef *fs)
 {
@@ -690,67 +729,15 @@ qemuVirtFSProxyRuns(virDomainObj *vm,
 }
 
 
-void
-qemuVirtFSProxyHandleEvent(virQEMUDriver *driver,
-                           virDomainObj *vm,
-                           const char *id,
-                           const char *reason)
+bool
+qemuVirtFSProxyEnding(void)
 {
-    const char *alias = STRSKIP(id, QEMU_FSDEV_HOST_PREFIX);
-    g_autofree char *now = virTimeStringNow();
-    virDomainFSDef *fs = NULL;
-    qemuDomainFSPrivate *fspriv;
-    size_t i;
-
-    for (i = 0; alias && i < vm->def->nfss; i++) {
-        if (vm->def->fss[i]->fsdriver == VIR_DOMAIN_FS_DRIVER_TYPE_PROXY &&
-            STREQ_NULLABLE(vm->def->fss[i]->info.alias, alias))
-            fs = vm->def->fss[i];
-    }
-
-    if (!fs)
-        return;                 /* not one of libvirt's, or detached */
-
-    fspriv = QEMU_DOMAIN_FS_PRIVATE(fs);
-
-    if (!reason) {
-        qemuDomainLogAppendMessage(driver, vm,
-                                   _("%1$s: filesystem '%2$s': found a helper again\n"),
-                                   NULLSTR(now), fs->dst);
-        return;
-    }
-
-    if (*reason) {
-        VIR_WARN("QEMU has lost the helper of filesystem '%s' of domain '%s': %s",
-                 fs->dst, vm->def->name, reason);
-        qemuDomainLogAppendMessage(driver, vm,
-                                   _("%1$s: filesystem '%2$s': lost the helper: %3$s\n"),
-                                   NULLSTR(now), fs->dst, reason);
-    } else {
-        fspriv->proxylook = false;
-    }
-
-    if (!qemuVirtFSProxyPersists(fs))
-        return;
-
-    if (!qemuVirtFSProxyRuns(vm, fs))
-        qemuVirtFSProxyRestart(driver, vm, fs, *reason != '\0');
-    else if (*reason)
-        qemuVirtFSProxyLookLater(vm, fs, QEMU_VIRTFS_PROXY_END);
+    return g_atomic_int_get(&qemuVirtFSProxyIsEnding);
 }
 
 
 void
-qemuVirtFSProxyReconnect(virQEMUDriver *driver,
-                         virDomainObj *vm)
+qemuVirtFSProxyEnd(void)
 {
-    size_t i;
-
-    for (i = 0; i < vm->def->nfss; i++) {
-        virDomainFSDef *fs = vm->def->fss[i];
-
-        if (fs->fsdriver == VIR_DOMAIN_FS_DRIVER_TYPE_PROXY &&
-            qemuVirtFSProxyPersists(fs) && !qemuVirtFSProxyRuns(vm, fs))
-            qemuVirtFSProxyRestart(driver, vm, fs, true);
-    }
+    g_atomic_int_set(&qemuVirtFSProxyIsEnding, 1);
 }

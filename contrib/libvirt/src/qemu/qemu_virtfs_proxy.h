@@ -7,15 +7,24 @@
 #pragma once
 
 #include "qemu_conf.h"
-#include "vircgroup.h"
+#include "qemu_domain.h"
 
 /* Starts the helper of @fs; how QEMU reaches it is then in the private data of
- * @fs. Returns 0, or -1 with an error reported and nothing left. */
+ * @fs. @vm is unlocked while the helper gets ready. Returns 0, or -1 with an
+ * error reported and nothing left; the domain may have ended. */
 int
 qemuVirtFSProxyStart(virQEMUDriver *driver,
                      virDomainObj *vm,
                      virDomainFSDef *fs)
     G_NO_INLINE;
+
+/* Starts the next helper of @fs, in place of one that has died, for a QEMU that
+ * knows its socket. @vm is unlocked in the meantime. Returns 0, or -1 with an
+ * error reported; the domain may have ended, or @fs be gone. */
+int
+qemuVirtFSProxyRestart(virQEMUDriver *driver,
+                       virDomainObj *vm,
+                       virDomainFSDef *fs);
 
 /* Ends the helper of @fs, if it still runs; keeps the last error. */
 void
@@ -28,24 +37,31 @@ void
 qemuVirtFSProxyStopAll(virQEMUDriver *driver,
                        virDomainObj *vm);
 
-/* Moves the helper of @fs to @cgroup, which may be NULL. Returns 0, or -1 with
- * an error reported. */
+/* Moves the helper of @fs to the place of the domain's emulator, if the domain
+ * has one. Returns 0, or -1 with an error reported. */
 int
 qemuVirtFSProxySetupCgroup(virDomainObj *vm,
-                           virDomainFSDef *fs,
-                           virCgroup *cgroup);
+                           virDomainFSDef *fs);
 
-/* Reacts to an event of QEMU's, in a job: fsdev @id has lost its helper for a
- * @reason, or has found one again (NULL). Writes that to the domain's log, and
- * starts the next helper, if the filesystem says so. With an empty @reason,
- * only does the latter. */
-void
-qemuVirtFSProxyHandleEvent(virQEMUDriver *driver,
-                           virDomainObj *vm,
-                           const char *id,
-                           const char *reason);
+/* The filesystem that has these private data, if the domain still runs with it,
+ * or NULL. */
+virDomainFSDef *
+qemuVirtFSProxyFind(virDomainObj *vm,
+                    qemuDomainFSPrivate *fspriv);
 
-/* Does the same for helpers that ended while libvirtd did not run. */
+/* Whether a helper of @fs that dies is replaced */
+bool
+qemuVirtFSProxyPersists(virDomainFSDef *fs);
+
+/* Whether the helper that libvirt has started runs */
+bool
+qemuVirtFSProxyRuns(virDomainObj *vm,
+                    virDomainFSDef *fs);
+
+/* Lets nobody wait for a helper any more, because libvirtd ends. */
 void
-qemuVirtFSProxyReconnect(virQEMUDriver *driver,
-                         virDomainObj *vm);
+qemuVirtFSProxyEnd(void);
+
+/* Whether that is so */
+bool
+qemuVirtFSProxyEnding(void);

@@ -19,7 +19,13 @@ struct _qemuDomainFSPrivate {
 
     char *proxybinary; /* the helper, if the domain does not name it */
 
-    bool proxylook; /* libvirt looks at the helper soon */
+    /* Of qemu_virtfs_restart.c */
+    bool proxylook; /* a look at the helper is due, or under way */
+    bool proxyagain; /* and another one after it */
+    bool proxylost; /* QEMU has no helper */
+    bool proxyfailed; /* the domain's log has why there is no next one */
+    unsigned long long proxytried; /* when the last one was started again */
+    int proxydelay; /* in milliseconds, before the next look or start */
 
 /* graft: event */
     QEMU_PROCESS_EVENT_FSDEV_HELPER,

@@ -2,7 +2,7 @@
 /* Fragment: pieces for a file of libvirt (edits.toml). */
 
 /* graft: include */
-#include "qemu_virtfs_proxy.h"
+#include "qemu_virtfs_restart.h"
 
 /* graft: event */
 static void
@@ -10,16 +10,14 @@ processFsdevHelperEvent(virQEMUDriver *driver,
                         virDomainObj *vm,
                         char **words)
 {
-    /* Not VIR_JOB_MODIFY, which a migration or a dump keeps away until the
-     * event is lost. The definition stays as it is. */
-    if (virDomainObjBeginJob(vm, VIR_JOB_QUERY) < 0)
-        return;
-
+    /* No job: a domain may not have one to give away until the event is lost.
+     * This does not unlock @vm, and does not change its definition. */
     if (virDomainObjIsActive(vm))
-        qemuVirtFSProxyHandleEvent(driver, vm, words[0], words[1]);
-
-    virDomainObjEndJob(vm);
+        qemuVirtFSRestartHandleEvent(driver, vm, words[0], words[1]);
 }
+
+/* graft: stop */
+    qemuVirtFSRestartStop();
 
 /* graft: event-type */
         break;

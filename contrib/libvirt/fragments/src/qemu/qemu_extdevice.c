@@ -25,5 +25,5 @@
 
 /* graft: cgroup */
         if (fs->fsdriver == VIR_DOMAIN_FS_DRIVER_TYPE_PROXY && !fs->sock &&
-            qemuVirtFSProxySetupCgroup(vm, fs, cgroup) < 0)
+            qemuVirtFSProxySetupCgroup(vm, fs) < 0)
             return -1;

@@ -76,7 +76,7 @@ qemuDomainAttachFSProxy(virQEMUDriver *driver,
             goto cleanup;
         started = true;
 
-        if (qemuVirtFSProxySetupCgroup(vm, fs, priv->cgroup) < 0)
+        if (qemuVirtFSProxySetupCgroup(vm, fs) < 0)
             goto cleanup;
     }
 
