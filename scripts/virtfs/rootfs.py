@@ -128,14 +128,20 @@ def image(names=PACKAGES, kind='', free=0):
         made = pathlib.Path(work, source.name.replace('.tar', '.ext4'))
         # No journal, and little free space
         size = source.stat().st_size * 5 // 4 + (free << 20)
-        done = subprocess.run(
-            ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0',
-             '-d', root, made, f'{size // 1024}k'],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            env=_ENVIRONMENT)
-        if done.returncode:
-            raise Fail(f'mke2fs failed: {done.stderr.strip()}')
+        mke2fs(made, size, root, '-O', '^has_journal')
         return cache.put(made)
+
+
+def mke2fs(path, size, files, *options):
+    """Makes an ext4 of size bytes in a file, with what is in the folder files
+    (None: nothing)"""
+    done = subprocess.run(
+        ['mke2fs', '-q', '-t', 'ext4', '-m', '0', *options,
+         *(['-d', files] if files else []), path, f'{size // 1024}k'],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        env=_ENVIRONMENT)
+    if done.returncode:
+        raise Fail(f'mke2fs failed: {done.stderr.strip()}')
 
 
 def _extract(command, source, user):

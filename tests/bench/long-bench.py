@@ -83,11 +83,12 @@ class Bench(unittest.TestCase):
                       f'({ratio}-{ratio})\n     - ', table)
 
     def test_guest(self):
-        """Work in guests: the pristine base, virtiofsd and the proxy driver"""
-        peers = ['base-local', 'virtiofsd', 'proxy']
+        """Work in guests: the pristine base, virtiofsd, a disk, and the proxy
+        driver"""
+        peers = ['base-local', 'virtiofsd', 'virtiofsd-13', 'disk', 'proxy']
         results, table = self.run_it(
-            'guest', '--peer', 'proxy', '--peer', 'virtiofsd', '--work',
-            'remove', '--work', 'read')
+            'guest', *(word for p in peers[1:] for word in ('--peer', p)),
+            '--work', 'remove', '--work', 'read')
         self.assertEqual(
             {(r['peer'], r['work'], r['cache']) for r in results['results']},
             {(p, w, c) for p in peers for c in ('none', 'loose')

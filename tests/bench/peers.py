@@ -4,7 +4,8 @@
 A peer is a QEMU with a driver, and its helper or daemon; known() lists them.
 The pristine base is built from the source that this tree is grafted onto, with
 the same compiler and arguments, and with vhost-user, so that it can also be
-virtiofsd's QEMU. Debian's QEMU and virtiofsd are those that are installed.
+virtiofsd's QEMU. Debian's QEMU and virtiofsd are those that are installed;
+Debian 13's virtiofsd comes from the archive (virtiofsd.py).
 
 This module also has the options that the programs share.
 """
@@ -26,6 +27,7 @@ sys.path[:0] = [str(TREE / 'scripts'), str(TREE / 'base')]
 
 import firmware                         # noqa: E402
 import report                           # noqa: E402
+import virtiofsd                        # noqa: E402
 from virtfs import build, machine, pristine     # noqa: E402
 
 PRISTINE_QEMU = pristine.folder() / 'qemu-system-x86_64'
@@ -51,7 +53,8 @@ class Peer:
     of QEMU. helper is a command: the helper gets one end of a socket pair (-f)
     and the driver the other (sock_fd=). daemons are commands by the tag that
     the guest mounts: a peer with daemons has no fsdev but a virtiofs device
-    for each daemon, which gets the name of its socket (--socket-path=).
+    for each daemon, which gets the name of its socket (--socket-path=). A disk
+    has no share: the guest has the files on an image of its own.
     """
     name: str
     says: str
@@ -59,6 +62,7 @@ class Peer:
     fsdev: str = ''
     helper: tuple = ()
     daemons: dict = dataclasses.field(default_factory=dict)
+    disk: bool = False
     properties: str = ''
     arguments: tuple = ()
 
@@ -84,6 +88,9 @@ def known(share):
     debian_helper = (str(DEBIAN_HELPER), '-n', '-p', share)
     daemons = {cache: (str(VIRTIOFSD), '-o', f'source={share}',
                        '-o', f'cache={cache}') for cache in ('none', 'auto')}
+    daemons_13 = {tag: (*virtiofsd.command(), f'--shared-dir={share}',
+                        f'--cache={cache}')
+                  for tag, cache in (('none', 'never'), ('auto', 'auto'))}
     return [
         Peer('base-local', "the QEMU that this tree is grafted onto, with its "
              'driver local, security_model=passthrough; ratios are relative '
@@ -96,8 +103,13 @@ def known(share):
         Peer('virtiofsd', "Debian's virtiofsd with the QEMU of base-local, so "
              'that devices and emulation are those of the other guests',
              PRISTINE_QEMU, daemons=daemons),
+        Peer('virtiofsd-13', "the same with Debian 13's virtiofsd, the one in "
+             'Rust', PRISTINE_QEMU, daemons=daemons_13),
         Peer('debian-virtiofsd', "Debian's virtiofsd with Debian's QEMU",
              DEBIAN, daemons=daemons),
+        Peer('disk', 'the QEMU of base-local with ext4 on a virtio disk, whose '
+             "image is beside the other peers' shares", PRISTINE_QEMU,
+             disk=True),
         *_ours(local, helper)]
 
 

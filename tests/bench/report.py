@@ -23,7 +23,8 @@ from tables import (BARS, NAME, Ratio, bars, head, middle, section, table,
                     targets)
 
 REFERENCE = 'base-local'
-VIRTIOFSD = 'virtiofsd'
+VIRTIOFSD = ('virtiofsd', 'virtiofsd-13')
+OTHERS = (*VIRTIOFSD, 'disk')        # also compared with the rest
 # The peers that have targets: the driver with its defaults and, for messages,
 # also with kicks as under KVM
 AIMING = 'proxy'
@@ -291,10 +292,11 @@ class Guests:
             worst = max((self.times(AIMING, cache, w).median, w)
                         for w in self.works if self.times(AIMING, cache, w))
             yield f'{what}: worst work ({worst[1]})', worst[0], '<=', 1.05
-        if VIRTIOFSD in self.peers and 'none' in self.caches:
-            yield (f'``{AIMING}`` to ``{VIRTIOFSD}``, cache=none: time of all '
-                   'work', self.totals(AIMING, 'none', VIRTIOFSD).median,
-                   '<=', 1)
+        for peer in VIRTIOFSD:
+            if peer in self.peers and 'none' in self.caches:
+                yield (f'``{AIMING}`` to ``{peer}``, cache=none: time of all '
+                       'work', self.totals(AIMING, 'none', peer).median,
+                       '<=', 1)
 
     def lines(self):
         """The lines of the report, in reStructuredText"""
@@ -321,11 +323,10 @@ class Guests:
                          '{:.2f}'.format(statistics.median(
                              self.total(REFERENCE, cache, n)
                              for n in self.numbers))])
-            if VIRTIOFSD in self.peers:
-                rows.append([f'All work, to ``{VIRTIOFSD}``',
-                             *(self.totals(p, cache, VIRTIOFSD)
-                               for p in self.others),
-                             self.totals(REFERENCE, cache, VIRTIOFSD)])
+            rows += [[f'All work, to ``{other}``',
+                      *(self.totals(p, cache, other) for p in self.others),
+                      self.totals(REFERENCE, cache, other)]
+                     for other in OTHERS if other in self.peers]
             yield from table(['Work', *self.others, REFERENCE], rows)
 
     def has_chart(self):

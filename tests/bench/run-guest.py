@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE / 'guest'))
 import peers                            # noqa: E402
 import report                           # noqa: E402
 import guest                            # noqa: E402
+import virtiofsd                        # noqa: E402
 import works                            # noqa: E402
 from virtfs import build, debian        # noqa: E402
 from fail import Fail, message          # noqa: E402
@@ -69,6 +70,7 @@ class Bench:
                     for one in self.guests:
                         name = one.peer.name
                         self.pool.put(work, self.share(name))
+                        one.fill(self.share(name))
                         results.append({
                             'peer': name, 'cache': cache, 'work': work.name,
                             'round': number, **one.work(work.name, cache)})
@@ -87,7 +89,8 @@ def _parser(known):
                         help='measure only this kind of work (repeatable)')
     parser.add_argument('--cache', action='append', choices=guest.CACHES,
                         help="the 9p client's cache mode (repeatable; default: "
-                        'both); for loose, virtiofsd runs with cache=auto')
+                        'both); for loose, virtiofsd runs with cache=auto, and '
+                        'a disk is the same with both')
     return parser
 
 

@@ -27,7 +27,7 @@ FLOOR = report.FLOOR
 
 def fits(peer):
     """Whether p9load can measure a peer: it has a 9p device."""
-    return not peer.daemons
+    return bool(peer.fsdev)
 
 
 def turn(running, work, depth, seconds, number):

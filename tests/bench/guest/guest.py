@@ -18,6 +18,7 @@ import subprocess
 import time
 
 import peers
+import virtiofsd
 import works
 from fail import Fail
 from virtfs import boot, build, kernel, machine, process, rootfs
@@ -34,6 +35,7 @@ APPEND = 'console=ttyS0 quiet panic=-1 random.trust_cpu=on root=/dev/vda ' \
 # The ways to cache: a 9p client's cache=, and the tag of a virtiofs device
 CACHES = {'none': 'none', 'loose': 'auto'}
 START, WORK = 300, 900                  # seconds at most
+DISK = 2 << 30                          # bytes; the image has holes
 
 
 class Common:
@@ -110,8 +112,15 @@ class Guest:
         fds = [its_orders.fileno(), its_monitor.fileno()]
         self.log = self.stack.enter_context(
             open(self.folder / 'log', 'wb'))
+        helper = None
         if self.peer.daemons:
             words += self._daemons()
+        elif self.peer.disk:
+            self._image.touch()
+            self.fill(None)
+            words += ['-drive', f'if=none,id=bench,format=raw,'
+                      f'file={self._image}',
+                      '-device', 'virtio-blk-pci,drive=bench']
         else:
             helper = peers.Helper(self.peer)
             self.stack.callback(helper.stop)
@@ -125,7 +134,7 @@ class Guest:
         self.stack.callback(process.end, self.qemu)
         for end in (its_orders, its_monitor):
             end.close()
-        if not self.peer.daemons:
+        if helper:
             helper.close()
         orders.settimeout(START)
         self.orders = self.stack.enter_context(
@@ -134,6 +143,15 @@ class Guest:
         self._answer('ready')
         self.qmp('stop')
         orders.settimeout(WORK)
+
+    @property
+    def _image(self):
+        return self.folder / 'disk'
+
+    def fill(self, share):
+        """Puts the share's files, if any, on the peer's disk, if it has one."""
+        if self.peer.disk:
+            rootfs.mke2fs(self._image, DISK, share, '-F')
 
     def _daemons(self):
         """Starts the daemons; returns the arguments of their devices."""
@@ -181,6 +199,8 @@ class Guest:
         out of descriptors."""
         if self.peer.daemons:
             how = f'virtiofs {CACHES[cache]} rw'
+        elif self.peer.disk:
+            how = 'ext4 /dev/vdb rw'
         else:
             how = f'9p bench trans=virtio,version=9p2000.L,msize=512000,' \
                   f'cache={cache}'
@@ -202,11 +222,14 @@ class Guest:
 
 
 def versions():
-    """The version of virtiofsd, by its path"""
+    """The versions of virtiofsd, by path or peer"""
+    newer = virtiofsd.version()
     said = subprocess.run([peers.VIRTIOFSD, '--version'], text=True,
                           stdin=subprocess.DEVNULL, capture_output=True,
                           check=False) if peers.VIRTIOFSD.exists() else None
-    return {str(peers.VIRTIOFSD): said.stdout.splitlines()[0]} if said else {}
+    return {**({str(peers.VIRTIOFSD): said.stdout.splitlines()[0]} if said
+               else {}),
+            **({'virtiofsd-13': newer} if newer else {})}
 
 
 def says():
