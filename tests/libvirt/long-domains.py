@@ -79,6 +79,7 @@ NOBODY = 65534
 # Adds an element to a saved domain
 EDITOR = '''sed -i "s|<target dir='share'/>|&<migration missing='stale'/>|"'''
 LOST = "filesystem 'share': lost the helper: "
+NOT_AGAIN = 'cannot start the helper again'
 FOUND = "filesystem 'share': found a helper again"
 MOVING = 'initiating migration'
 SHARE_END = "<target dir='share'/>"
@@ -472,7 +473,7 @@ class Placed(OfSystem):
         wait_for('place of the next one', self.placed, 60)
         self.read_only('ro')
         os.kill(self.supervisor(), signal.SIGKILL)
-        wait_for('the hindrance', lambda: 'helper again' in self.log())
+        wait_for('the hindrance', lambda: NOT_AGAIN in self.log())
         self.read_only('rw')
         wait_for('place of the last one', self.placed, 60)
         self.touch('stop')

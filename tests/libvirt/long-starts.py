@@ -25,7 +25,7 @@ F_OFD_SETLK = 37                # of fcntl(2)
 CHANGED = 1                     # SHARE_CHANGED of fsdev/shared/share-lock.h
 ENDED = 'ended when it was started: '
 IS_CHANGED = 'virtfs-mapped is changing the directory'
-AGAIN = 'cannot start the helper again'
+AGAIN = DOMAINS.NOT_AGAIN
 # A build: scripts that run this tree's programs
 QEMU_SCRIPT = f'#!/bin/sh\nexec {build.QEMU} "$@"\n'
 HELPER_SCRIPT = f'#!/bin/sh\nid -u >{{ran}}\nexec {HELPER} "$@"\n'
